@@ -1,0 +1,111 @@
+//! The page cursor: the unit of resume.
+
+use std::fmt;
+
+use thiserror::Error;
+use url::{Origin, Url};
+
+/// Where the next page is: path and query of the server's `next_url`, to be asked verbatim on the configured origin.
+///
+/// It holds no host (a run may go on through another host name of the same service) and never a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(String);
+
+/// Why a `next_url` cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CursorError {
+    /// It is not a URL.
+    #[error("next_url {0:?} cannot be parsed")]
+    NotAUrl(String),
+    /// It names another scheme, host or port than the configured base URL: following it would give the key away.
+    #[error("next_url leads to {found}, not to the configured {expected}")]
+    ForeignOrigin {
+        /// The configured origin.
+        expected: String,
+        /// The origin that the server named.
+        found: String,
+    },
+}
+
+/// The name of the query parameter that carries a key (polygon-api.md §1).
+const KEY_PARAMETER: &str = "apiKey";
+
+impl Cursor {
+    /// Takes `next_url` as the server sent it, if it stays on `origin`.
+    ///
+    /// # Errors
+    /// If it is not an absolute URL, or leads to another origin.
+    pub fn from_next_url(next_url: &str, origin: &Origin) -> Result<Self, CursorError> {
+        let url = Url::parse(next_url).map_err(|_| CursorError::NotAUrl(next_url.to_owned()))?;
+        let found = url.origin();
+        if found != *origin {
+            let expected = origin.ascii_serialization();
+            return Err(CursorError::ForeignOrigin { expected, found: found.ascii_serialization() });
+        }
+        Ok(Self(without_key(&url)))
+    }
+
+    /// A cursor as it was stored in the manifest.
+    #[must_use]
+    pub fn from_stored(path_and_query: String) -> Self {
+        Self(path_and_query)
+    }
+
+    /// Path and query, such as `/v2/aggs/…/1704776400000/2024-06-30?cursor=bGltaXQ9NSZzb3J0PWFzYw`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Path and query to the letter, except for a key that a faulty server put there.
+fn without_key(url: &Url) -> String {
+    let kept: Vec<_> = url.query().unwrap_or_default().split('&').filter(|pair| !is_key(pair)).collect();
+    match kept.join("&") {
+        query if query.is_empty() => url.path().to_owned(),
+        query => format!("{}?{query}", url.path()),
+    }
+}
+
+fn is_key(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    name.eq_ignore_ascii_case(KEY_PARAMETER)
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(next_url: &str) -> Result<Cursor, CursorError> {
+        Cursor::from_next_url(next_url, &Url::parse("http://localhost:8080/").unwrap().origin())
+    }
+
+    #[test]
+    fn it_is_kept_to_the_letter() {
+        let path = "/v2/aggs/ticker/KIMpL/range/1/minute/1704776400000/2024-06-30?cursor=bGltaXQ9NSZzb3J0PWFzYw";
+        assert_eq!(take(&format!("http://localhost:8080{path}")).unwrap().as_str(), path);
+    }
+
+    #[test]
+    fn a_key_is_never_kept() {
+        let cursor = take("http://localhost:8080/v2/x?apiKey=HUSH&cursor=abc&APIKEY=HUSH").unwrap();
+        assert_eq!(cursor.as_str(), "/v2/x?cursor=abc");
+        assert_eq!(take("http://localhost:8080/v2/x?apiKey=HUSH").unwrap().as_str(), "/v2/x");
+    }
+
+    #[test]
+    fn another_origin_is_refused() {
+        for foreign in ["http://localhost:8081/x", "https://localhost:8080/x", "http://evil.example/x"] {
+            assert!(matches!(take(foreign), Err(CursorError::ForeignOrigin { .. })), "{foreign}");
+        }
+        for odd in ["", "/v2/x?cursor=abc", "http://", "::"] {
+            assert_eq!(take(odd), Err(CursorError::NotAUrl(odd.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The words of the domain as types: symbols, windows, months, bars, cursors, rates, the key.
+//!
+//! Nothing here does I/O, reads a clock or awaits. Every other module may import this one; it imports none.
+
+mod api_key;
+mod bars;
+mod cursor;
+mod month;
+pub mod new_york;
+mod rate;
+mod symbol;
+mod window;
+
+pub use api_key::ApiKey;
+pub use bars::{Bar, Bars};
+pub use cursor::{Cursor, CursorError};
+pub use month::Month;
+pub use rate::{Rate, RateError};
+pub use symbol::{Symbol, SymbolError};
+pub use window::Window;

@@ -1,0 +1,104 @@
+//! Ticker symbols.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use thiserror::Error;
+
+/// The longest symbol that is accepted, in bytes. US stock symbols have at most a dozen.
+const MAX_LEN: usize = 20;
+
+/// A US stock symbol as traded: case-sensitive (`KIMpL` and `BRK.B` exist), ASCII, safe in a URL and in a path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Symbol(Arc<str>);
+
+/// Why a text is not a symbol.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SymbolError {
+    /// Nothing but white space.
+    #[error("an empty symbol")]
+    Empty,
+    /// More than 20 bytes.
+    #[error("a symbol of {0} bytes: at most {MAX_LEN} are accepted")]
+    TooLong(usize),
+    /// A character that no symbol has.
+    #[error("{found:?} at character {position} of {symbol:?}: letters, digits, '.', '-' and '_' are accepted")]
+    BadCharacter {
+        /// The text.
+        symbol: String,
+        /// The character.
+        found: char,
+        /// Where it is, counted from 1.
+        position: usize,
+    },
+    /// It begins with a lower-case letter, a dot or a dash.
+    #[error("{symbol:?} does not begin with an upper-case letter or a digit: symbols are case-sensitive{}", suggest(symbol))]
+    BadStart {
+        /// The text.
+        symbol: String,
+    },
+}
+
+fn suggest(symbol: &str) -> String {
+    let upper = symbol.to_ascii_uppercase();
+    if upper.parse::<Symbol>().is_ok() { format!(", did you mean {upper:?}?") } else { String::new() }
+}
+
+impl Symbol {
+    /// The symbol's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Symbol {
+    type Err = SymbolError;
+
+    fn from_str(text: &str) -> Result<Self, SymbolError> {
+        if text.is_empty() {
+            return Err(SymbolError::Empty);
+        }
+        if text.len() > MAX_LEN {
+            return Err(SymbolError::TooLong(text.len()));
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if let Some((at, found)) = text.chars().enumerate().find(|(_, c)| !allowed(*c)) {
+            return Err(SymbolError::BadCharacter { symbol: text.to_owned(), found, position: at + 1 });
+        }
+        if !text.starts_with(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit()) {
+            return Err(SymbolError::BadStart { symbol: text.to_owned() });
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_symbols_are_accepted_as_they_are() {
+        for text in ["AAPL", "BRK.B", "KIMpL", "NA", "NAN", "ON", "TRUE", "A", "CON", "ABCpA.WS"] {
+            assert_eq!(text.parse::<Symbol>().unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn hostile_symbols_are_refused_with_the_reason() {
+        let refused = |text: &str| text.parse::<Symbol>().unwrap_err();
+        assert_eq!(refused(""), SymbolError::Empty);
+        assert_eq!(refused(&"A".repeat(10_240)), SymbolError::TooLong(10_240));
+        assert!(matches!(refused("../../etc/x"), SymbolError::BadCharacter { found: '/', position: 3, .. }));
+        assert!(matches!(refused("A/B"), SymbolError::BadCharacter { found: '/', .. }));
+        assert!(matches!(refused("A\0"), SymbolError::BadCharacter { found: '\0', .. }));
+        assert!(matches!(refused("ÄPL"), SymbolError::BadCharacter { position: 1, .. }));
+        assert!(matches!(refused("..A"), SymbolError::BadStart { .. }));
+        assert!(refused("aapl").to_string().ends_with("did you mean \"AAPL\"?"));
+    }
+}
