@@ -1,4 +1,3 @@
 //! `grab` downloads years of US minute bars and can prove what it holds.
 pub mod calendar;
 pub mod model;
-pub mod sandbox;

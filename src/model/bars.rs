@@ -143,8 +143,9 @@ impl Bars {
         }
         let mut rows: Vec<usize> = (0..self.len()).collect();
         rows.sort_by_key(|row| self.timestamp[*row]);
-        let last_of_its_minute =
-            |(at, row): (usize, &usize)| rows.get(at + 1).is_none_or(|next| self.timestamp[*next] != self.timestamp[*row]);
+        let last_of_its_minute = |(at, row): (usize, &usize)| {
+            rows.get(at + 1).is_none_or(|next| self.timestamp[*next] != self.timestamp[*row])
+        };
         let kept = rows.iter().enumerate().filter(|(at, row)| last_of_its_minute((*at, row)));
         let mut unique = Self::with_capacity(self.len());
         unique.extend(kept.filter_map(|(_, row)| self.get(*row)));

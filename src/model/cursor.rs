@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn it_is_kept_to_the_letter() {
-        let path = "/v2/aggs/ticker/KIMpL/range/1/minute/1704776400000/2024-06-30?cursor=bGltaXQ9NSZzb3J0PWFzYw";
+        let path =
+            "/v2/aggs/ticker/KIMpL/range/1/minute/1704776400000/2024-06-30?cursor=bGltaXQ9NSZzb3J0PWFzYw";
         assert_eq!(take(&format!("http://localhost:8080{path}")).unwrap().as_str(), path);
     }
 

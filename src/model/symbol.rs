@@ -21,7 +21,9 @@ pub enum SymbolError {
     #[error("a symbol of {0} bytes: at most {MAX_LEN} are accepted")]
     TooLong(usize),
     /// A character that no symbol has.
-    #[error("{found:?} at character {position} of {symbol:?}: letters, digits, '.', '-' and '_' are accepted")]
+    #[error(
+        "{found:?} at character {position} of {symbol:?}: letters, digits, '.', '-' and '_' are accepted"
+    )]
     BadCharacter {
         /// The text.
         symbol: String,
@@ -31,7 +33,10 @@ pub enum SymbolError {
         position: usize,
     },
     /// It begins with a lower-case letter, a dot or a dash.
-    #[error("{symbol:?} does not begin with an upper-case letter or a digit: symbols are case-sensitive{}", suggest(symbol))]
+    #[error(
+        "{symbol:?} does not begin with an upper-case letter or a digit: symbols are case-sensitive{}",
+        suggest(symbol)
+    )]
     BadStart {
         /// The text.
         symbol: String,
