@@ -1,0 +1,33 @@
+//! The one place that reads the system's clock: everything else is handed a [`Clock`].
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+
+/// What time it is: the system's, or a pretended one that runs on from the instant it was set to (`GRAB_NOW`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    /// Added to the system's time, in ms.
+    ahead_ms: i64,
+}
+
+impl Clock {
+    /// The system's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// A clock that shows `at` now and runs on from there.
+    #[must_use]
+    pub fn pretending(at: Timestamp) -> Self {
+        Self { ahead_ms: at.as_millisecond() - Self::system().now_ms() }
+    }
+
+    /// Now, in UTC ms since the epoch.
+    #[must_use]
+    pub fn now_ms(self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX).saturating_add(self.ahead_ms)
+    }
+}

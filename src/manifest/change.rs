@@ -1,0 +1,129 @@
+//! One transaction of the ledger, and the statements that several of its methods share.
+
+use rusqlite::{OptionalExtension, Params, Transaction, named_params, params};
+
+use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState};
+use crate::model::{Cursor, Partition};
+
+/// A transaction that has begun. Dropped without a [`Change::commit`], it never happened.
+pub(super) struct Change<'a> {
+    pub(super) transaction: Transaction<'a>,
+    /// The instant of the whole transaction, UTC ms.
+    pub(super) now_ms: i64,
+    pub(super) run: Option<i64>,
+}
+
+impl Change<'_> {
+    /// Runs a statement that writes; answers the number of rows that it changed.
+    pub(super) fn execute(&self, sql: &str, values: impl Params) -> Result<usize, ManifestError> {
+        Ok(self.transaction.prepare_cached(sql)?.execute(values)?)
+    }
+
+    /// Makes it durable.
+    pub(super) fn commit(self) -> Result<(), ManifestError> {
+        Ok(self.transaction.commit()?)
+    }
+
+    /// Asks the state machine, then writes the state and its event.
+    pub(super) fn step(
+        &self,
+        id: TaskId,
+        event: TaskEvent,
+        reason: &str,
+    ) -> Result<TaskState, ManifestError> {
+        let select = "SELECT state FROM tasks WHERE id = ?";
+        let text: String = self.transaction.prepare_cached(select)?.query_row([id.0], |row| row.get(0))?;
+        let from: TaskState = text.parse()?;
+        let to = from.after(event)?;
+        if to != from {
+            let update = "UPDATE tasks SET state = ?, updated_at_ms = ? WHERE id = ?";
+            self.execute(update, params![to.as_str(), self.now_ms, id.0])?;
+        }
+        // A page that is followed by another one has its own row of evidence: it changes no state.
+        if event != TaskEvent::PageStored {
+            self.event(Some(id), event.as_str(), Some((from, to)), reason)?;
+        }
+        Ok(to)
+    }
+
+    /// Appends an event.
+    pub(super) fn event(
+        &self,
+        task: Option<TaskId>,
+        kind: &str,
+        states: Option<(TaskState, TaskState)>,
+        reason: &str,
+    ) -> Result<(), ManifestError> {
+        let insert = "INSERT INTO events (at_ms, run_id, task_id, kind, from_state, to_state, reason)
+                      VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let (from, to) = states.map(|(from, to)| (from.as_str(), to.as_str())).unzip();
+        self.execute(insert, params![self.now_ms, self.run, task.map(|id| id.0), kind, from, to, reason])?;
+        Ok(())
+    }
+
+    /// Bars of a partition as recorded, and the run that wrote it last.
+    pub(super) fn held(&self, partition: &Partition) -> Result<Option<(u64, Option<i64>)>, ManifestError> {
+        let select = "SELECT bars, run_id FROM partitions WHERE ticker = ? AND month = ?";
+        let mut select = self.transaction.prepare_cached(select)?;
+        let key = params![partition.symbol.as_str(), partition.month.to_string()];
+        Ok(select.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+    }
+
+    /// Records a partition as it is now on disk.
+    pub(super) fn replace(&self, partition: &Partition) -> Result<(), ManifestError> {
+        let replace = "INSERT OR REPLACE INTO partitions (ticker, month, bars, first_ms, last_ms, bytes, xxh3,
+                           session_mask, session_bars, stored_at_ms, run_id)
+                       VALUES (:ticker, :month, :bars, :first, :last, :bytes, :xxh3, :mask, :session_bars, :now, :run)";
+        let values = named_params! {
+            ":ticker": partition.symbol.as_str(),
+            ":month": partition.month.to_string(),
+            ":bars": partition.bars,
+            ":first": partition.first_ms,
+            ":last": partition.last_ms,
+            ":bytes": partition.bytes,
+            ":xxh3": format!("{:016x}", partition.xxh3),
+            ":mask": partition.session_mask(),
+            ":session_bars": json_array(partition.session_bars()),
+            ":now": self.now_ms,
+            ":run": self.run,
+        };
+        self.execute(replace, values)?;
+        Ok(())
+    }
+
+    /// Moves a task's cursor and counters on and keeps the evidence. Answers the task's bars so far.
+    pub(super) fn advance(&self, id: TaskId, page: &PageCommit) -> Result<u64, ManifestError> {
+        let update = "UPDATE tasks SET cursor = ?, pages = pages + 1, bars = bars + ?, attempts = 0,
+                          last_error = NULL, updated_at_ms = ? WHERE id = ? RETURNING pages, bars";
+        let evidence = &page.evidence;
+        let values = params![page.next.as_ref().map(Cursor::as_str), evidence.bars, self.now_ms, id.0];
+        let (number, bars): (u64, u64) = self
+            .transaction
+            .prepare_cached(update)?
+            .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let insert =
+            "INSERT INTO pages (task_id, number, run_id, stored_at_ms, request_id, status, bars, first_ms,
+                          last_ms, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let (first, last) = evidence.span_ms.unzip();
+        let (request_id, status) = (&evidence.request_id, &evidence.status);
+        let values = params![
+            id.0,
+            number,
+            self.run,
+            self.now_ms,
+            request_id,
+            status,
+            evidence.bars,
+            first,
+            last,
+            evidence.bytes
+        ];
+        self.execute(insert, values)?;
+        Ok(bars)
+    }
+}
+
+fn json_array(counts: impl Iterator<Item = u16>) -> String {
+    let counts: Vec<_> = counts.map(|bars| bars.to_string()).collect();
+    format!("[{}]", counts.join(","))
+}

@@ -1,0 +1,295 @@
+//! Every statement that writes.
+
+use std::{collections::HashMap, path::Path};
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::{
+    Evidence, ManifestError, RunTotals, StoreKind, Task, TaskCounts, TaskEvent, TaskId, TaskState,
+    change::Change, overview, schema,
+};
+use crate::{
+    clock::Clock,
+    model::{Cursor, Partition, Symbol, Window},
+};
+
+/// Written into every store and run that this program makes.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The only writer of a manifest. Every method is one transaction: it happened whole, or not at all.
+///
+/// Whoever opens one must hold the directory's [`super::Lock`].
+pub struct Ledger {
+    connection: Connection,
+    clock: Clock,
+    run: Option<i64>,
+}
+
+/// What became of the tasks that a `start` asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// Tasks that are new.
+    pub added: u64,
+    /// Tasks that were there already.
+    pub known: u64,
+}
+
+/// All that one stored page changes.
+#[derive(Clone, Debug)]
+pub struct PageCommit {
+    /// What the server said.
+    pub evidence: Evidence,
+    /// The partitions that the page's bars went to, as they are now on stable storage.
+    pub partitions: Vec<Partition>,
+    /// The page to ask for next; none if the server named none, which ends the task.
+    pub next: Option<Cursor>,
+}
+
+/// What a stored page changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageStored {
+    /// Where the task stands now.
+    pub state: TaskState,
+    /// Bars that the store did not have before.
+    pub new_bars: u64,
+    /// Partitions that this run had not written before.
+    pub new_partitions: u64,
+}
+
+impl Ledger {
+    /// Opens the manifest of `data_dir`, creating it if there is none.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, is not ours, or is from a newer grab.
+    pub fn open(data_dir: &Path, clock: Clock) -> Result<Self, ManifestError> {
+        Ok(Self { connection: schema::open(data_dir)?, clock, run: None })
+    }
+
+    /// Declares what the directory holds, or checks that it holds this.
+    ///
+    /// # Errors
+    /// [`ManifestError::OtherKind`] if it was begun as something else.
+    pub fn hold(&mut self, asked: StoreKind) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        let insert = "INSERT OR IGNORE INTO store (id, adjusted, sandbox, created_at_ms, created_by) VALUES (1, ?, ?, ?, ?)";
+        change.execute(insert, params![asked.adjusted, asked.sandbox, change.now_ms, VERSION])?;
+        let held = overview::kind(&change.transaction)?.unwrap_or(asked);
+        change.commit()?;
+        if held == asked { Ok(()) } else { Err(ManifestError::OtherKind { held, asked }) }
+    }
+
+    /// Begins the row of a run. `arguments` is what the user asked for; it must not hold a key.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn begin_run(&mut self, command: &str, arguments: &str) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        let insert =
+            "INSERT INTO runs (command, arguments, grab_version, pid, started_at_ms) VALUES (?, ?, ?, ?, ?)";
+        change.execute(insert, params![command, arguments, VERSION, std::process::id(), change.now_ms])?;
+        let run = change.transaction.last_insert_rowid();
+        change.commit()?;
+        self.run = Some(run);
+        Ok(())
+    }
+
+    /// Ends the row of this run.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn end_run(&mut self, outcome: &str, exit_code: u8, totals: &RunTotals) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        change.execute(
+            "UPDATE runs SET ended_at_ms = ?, outcome = ?, exit_code = ?, requests = ?, retries = ?, bars = ?,
+                 partitions = ?, bytes_received = ? WHERE id = ?",
+            params![
+                change.now_ms,
+                outcome,
+                exit_code,
+                totals.requests,
+                totals.retries,
+                totals.bars,
+                totals.partitions,
+                totals.bytes_received,
+                change.run
+            ],
+        )?;
+        change.commit()
+    }
+
+    /// The windows that are recorded for each symbol.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
+        overview::windows(&self.connection)
+    }
+
+    /// Records tasks in the given order, which is the order of work. Those that are there already stay as they are.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn add_tasks<'a>(
+        &mut self,
+        tasks: impl IntoIterator<Item = &'a (Symbol, Window)>,
+    ) -> Result<Planned, ManifestError> {
+        let change = self.begin()?;
+        let mut planned = Planned::default();
+        for (symbol, window) in tasks {
+            let insert =
+                "INSERT OR IGNORE INTO tasks (ticker, from_date, to_date, updated_at_ms) VALUES (?, ?, ?, ?)";
+            let (from, to) = (window.from().to_string(), window.to().to_string());
+            match change.execute(insert, params![symbol.as_str(), from, to, change.now_ms])? {
+                0 => planned.known += 1,
+                _ => planned.added += 1,
+            }
+        }
+        if planned.added > 0 {
+            let reason = format!("{} tasks added, {} were there", planned.added, planned.known);
+            change.event(None, "planned", None, &reason)?;
+        }
+        change.commit()?;
+        Ok(planned)
+    }
+
+    /// The tasks that a dead process left running. The caller sweeps what it left on disk, then calls
+    /// [`Ledger::reclaim`].
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn crashed(&self) -> Result<Vec<Task>, ManifestError> {
+        let sql = format!("SELECT {} FROM tasks WHERE state = 'running' ORDER BY id", Task::COLUMNS);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut found = statement.query([])?;
+        let mut tasks = Vec::new();
+        while let Some(row) = found.next()? {
+            tasks.push(Task::read(row)?);
+        }
+        Ok(tasks)
+    }
+
+    /// Gives back every task that is still running: under the lock, each is the mark of a crash.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn reclaim(&mut self) -> Result<u64, ManifestError> {
+        self.change_all("state = 'running'", TaskEvent::Crashed, "the process that held it died")
+    }
+
+    /// Re-opens every task that ended without data. Their bars and cursors are kept.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn reopen_unsuccessful(&mut self) -> Result<u64, ManifestError> {
+        let unsuccessful = "state IN ('not_entitled', 'not_found', 'failed')";
+        self.change_all(unsuccessful, TaskEvent::Reopened, "asked for once more")
+    }
+
+    fn change_all(&mut self, condition: &str, event: TaskEvent, reason: &str) -> Result<u64, ManifestError> {
+        let change = self.begin()?;
+        let ids: Vec<i64> = {
+            let mut select =
+                change.transaction.prepare(&format!("SELECT id FROM tasks WHERE {condition}"))?;
+            select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
+        };
+        for id in &ids {
+            change.step(TaskId(*id), event, reason)?;
+        }
+        change.commit()?;
+        Ok(ids.len() as u64)
+    }
+
+    /// Leases the first pending task that shares no partition with a running one.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn lease(&mut self) -> Result<Option<Task>, ManifestError> {
+        let change = self.begin()?;
+        let sql = format!(
+            "SELECT {} FROM tasks AS t WHERE t.state = 'pending' AND NOT EXISTS (
+                 SELECT 1 FROM tasks AS r WHERE r.state = 'running' AND r.ticker = t.ticker
+                 AND substr(r.from_date, 1, 7) <= substr(t.to_date, 1, 7)
+                 AND substr(r.to_date, 1, 7) >= substr(t.from_date, 1, 7))
+             ORDER BY t.id LIMIT 1",
+            Task::COLUMNS
+        );
+        let task = {
+            let mut select = change.transaction.prepare_cached(&sql)?;
+            let mut found = select.query([])?;
+            found.next()?.map(Task::read).transpose()?
+        };
+        if let Some(task) = &task {
+            change.step(task.id, TaskEvent::Leased, "taken by a worker")?;
+            change.execute("UPDATE tasks SET attempts = 0 WHERE id = ?", [task.id.0])?;
+        }
+        change.commit()?;
+        Ok(task)
+    }
+
+    /// Records a page whose bars are on stable storage: evidence, partitions, cursor, counters and the end of the
+    /// task, if this was its last page, in one transaction.
+    ///
+    /// # Errors
+    /// If the task is not running, or the manifest cannot be written.
+    pub fn store_page(&mut self, id: TaskId, page: &PageCommit) -> Result<PageStored, ManifestError> {
+        let change = self.begin()?;
+        let (mut new_bars, mut new_partitions) = (0, 0);
+        for partition in &page.partitions {
+            let (bars_before, run_before) = change.held(partition)?.unwrap_or_default();
+            new_bars += partition.bars.saturating_sub(bars_before);
+            new_partitions += u64::from(run_before != change.run);
+            change.replace(partition)?;
+        }
+        let bars = change.advance(id, page)?;
+        let event = match (&page.next, bars) {
+            (Some(_), _) => TaskEvent::PageStored,
+            (None, 0) => TaskEvent::ProvenEmpty,
+            (None, _) => TaskEvent::Completed,
+        };
+        let state = change.step(id, event, "the server named no further page")?;
+        change.commit()?;
+        Ok(PageStored { state, new_bars, new_partitions })
+    }
+
+    /// Records that a request failed and will be repeated.
+    ///
+    /// # Errors
+    /// If the task is not running, or the manifest cannot be written.
+    pub fn retry(&mut self, id: TaskId, attempts: u32, reason: &str) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        change.step(id, TaskEvent::RetryScheduled, reason)?;
+        let update = "UPDATE tasks SET attempts = ?, last_error = ? WHERE id = ?";
+        change.execute(update, params![attempts, reason, id.0])?;
+        change.commit()
+    }
+
+    /// Ends a task without success, or gives it back. Bars and cursor are kept.
+    ///
+    /// # Errors
+    /// If the step is illegal, or the manifest cannot be written.
+    pub fn end(&mut self, id: TaskId, event: TaskEvent, reason: &str) -> Result<TaskState, ManifestError> {
+        let change = self.begin()?;
+        if event != TaskEvent::Released {
+            change.execute("UPDATE tasks SET last_error = ? WHERE id = ?", params![reason, id.0])?;
+        }
+        let state = change.step(id, event, reason)?;
+        change.commit()?;
+        Ok(state)
+    }
+
+    /// How many tasks stand in each state.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn counts(&self) -> Result<TaskCounts, ManifestError> {
+        overview::counts(&self.connection)
+    }
+
+    fn begin(&mut self) -> Result<Change<'_>, ManifestError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        Ok(Change { transaction, now_ms: self.clock.now_ms(), run: self.run })
+    }
+}
+
+#[cfg(test)]
+mod tests;

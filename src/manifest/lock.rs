@@ -1,0 +1,69 @@
+//! One process a data directory.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::Path,
+};
+
+use super::{ManifestError, schema::FILE_NAME};
+
+/// The exclusive right to write in a data directory, until it is dropped or its process dies.
+///
+/// It is the system's lock on `manifest.sqlite.lock`, not the file itself: the file stays and means nothing.
+/// (Locking the manifest would collide with `SQLite`'s own locks where `flock` is emulated, as on NFS.)
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of `data_dir`, which must exist.
+    ///
+    /// # Errors
+    /// [`ManifestError::Locked`] at once if another process has it; [`ManifestError::Io`] if the file cannot be made.
+    pub fn take(data_dir: &Path) -> Result<Self, ManifestError> {
+        let path = data_dir.join(format!("{FILE_NAME}.lock"));
+        let io = |source| ManifestError::Io { path: path.display().to_string(), source };
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ManifestError::Locked { holder: holder(&mut file) }),
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        name_holder(&mut file).map_err(io)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// The process id is only for the message of whoever finds the lock taken.
+fn name_holder(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_told_who_the_first_is_and_a_drop_frees() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Lock::take(dir.path()).unwrap();
+        let holder = match Lock::take(dir.path()) {
+            Err(ManifestError::Locked { holder }) => holder,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(holder, Some(std::process::id()));
+        drop(first);
+        Lock::take(dir.path()).unwrap();
+    }
+}

@@ -1,0 +1,92 @@
+//! The manifest: what is owed, what is held, and why. One SQLite file a data directory.
+//!
+//! # Flow
+//! [`Lock`] keeps other processes out. [`Ledger`] owns the connection and holds every statement that writes; each
+//! of its methods is one transaction. [`Recorder`] runs the ledger on a thread of its own, so that workers never
+//! wait for each other's statements and there is exactly one writer. [`Overview`] reads, also while a run is live.
+//!
+//! # States
+//! [`TaskState::after`] is the whole state machine; the ledger asks it before it writes, and the tables' CHECKs hold
+//! the same invariants. Each change of state is a row of `events`, which no statement may change or delete.
+//!
+//! # Durability
+//! WAL with `synchronous=FULL`: what a method has returned is on stable storage. Callers make partitions durable
+//! before they call [`Ledger::store_page`], so the manifest is never ahead of the disk.
+
+mod change;
+mod ledger;
+mod lock;
+mod overview;
+mod recorder;
+mod rows;
+mod schema;
+mod state;
+
+pub use ledger::{Ledger, PageCommit, PageStored, Planned};
+pub use lock::Lock;
+pub use overview::{Holdings, Overview, TaskItem};
+pub use recorder::Recorder;
+pub use rows::{Evidence, RunTotals, StoreKind, Task, TaskCounts, TaskId};
+pub use schema::FILE_NAME;
+pub use state::{IllegalTransition, TaskEvent, TaskState};
+
+use thiserror::Error;
+
+/// Why the manifest could not be read or written.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    /// `SQLite` refused: no space, no permission, a damaged file.
+    #[error("the manifest cannot be used")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file or its lock cannot be created.
+    #[error("{path} cannot be opened")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It was written by a newer grab.
+    #[error("the manifest has schema version {found}, this grab knows versions up to {known}")]
+    TooNew {
+        /// The file's version.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
+    /// A `SQLite` file, but not one of ours.
+    #[error("{path} is not a manifest of grab")]
+    Foreign {
+        /// The file.
+        path: String,
+    },
+    /// There is no manifest yet.
+    #[error("{path} does not exist: nothing was ever started here")]
+    Missing {
+        /// The file.
+        path: String,
+    },
+    /// The directory holds bars of another kind than was asked for.
+    #[error("this data directory holds {held}, not {asked}")]
+    OtherKind {
+        /// What it holds.
+        held: StoreKind,
+        /// What was asked for.
+        asked: StoreKind,
+    },
+    /// Another process holds the directory.
+    #[error("another grab{} holds this data directory", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    Locked {
+        /// Its process id, if it could be read.
+        holder: Option<u32>,
+    },
+    /// A step that the state machine forbids.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+    /// A row that this program cannot have written.
+    #[error("the manifest has a row that cannot be: {0}")]
+    Corrupt(String),
+    /// The recorder's thread has ended.
+    #[error("the recorder has stopped")]
+    Stopped,
+}

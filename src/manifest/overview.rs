@@ -1,0 +1,163 @@
+//! Every statement that only reads.
+
+use std::{collections::HashMap, path::Path};
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{ManifestError, StoreKind, TaskCounts, TaskState, rows, schema};
+use crate::model::{Symbol, Window};
+
+/// A reader's view of a manifest, also while another process writes it.
+pub struct Overview {
+    connection: Connection,
+}
+
+/// All that is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Rows in all partitions.
+    pub bars: u64,
+    /// Files.
+    pub partitions: u64,
+    /// Bytes of all partitions.
+    pub bytes: u64,
+    /// The first and the last bar's start, UTC ms; none in an empty store.
+    pub span_ms: Option<(i64, i64)>,
+}
+
+/// One task as `status --tickers` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskItem {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// The days asked for.
+    pub window: Window,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Bars stored.
+    pub bars: u64,
+    /// Pages stored.
+    pub pages: u64,
+    /// The page to ask for next.
+    pub cursor: Option<String>,
+    /// Failed attempts at that page.
+    pub attempts: u64,
+    /// The last error, if the task did not get over it.
+    pub last_error: Option<String>,
+}
+
+impl Overview {
+    /// Opens the manifest of `data_dir`.
+    ///
+    /// # Errors
+    /// [`ManifestError::Missing`] if nothing was ever started there; else if it cannot be read.
+    pub fn open(data_dir: &Path) -> Result<Self, ManifestError> {
+        Ok(Self { connection: schema::open_to_read(data_dir)? })
+    }
+
+    /// What the directory holds, once a `start` has decided it.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn kind(&self) -> Result<Option<StoreKind>, ManifestError> {
+        kind(&self.connection)
+    }
+
+    /// How many tasks stand in each state.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn counts(&self) -> Result<TaskCounts, ManifestError> {
+        counts(&self.connection)
+    }
+
+    /// The windows that are recorded for each symbol.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
+        windows(&self.connection)
+    }
+
+    /// All that is held.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn holdings(&self) -> Result<Holdings, ManifestError> {
+        let sql =
+            "SELECT coalesce(sum(bars), 0), count(*), coalesce(sum(bytes), 0), min(first_ms), max(last_ms)
+                   FROM partitions";
+        Ok(self.connection.query_row(sql, [], |row| {
+            let (first, last): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
+            Ok(Holdings {
+                bars: row.get(0)?,
+                partitions: row.get(1)?,
+                bytes: row.get(2)?,
+                span_ms: first.zip(last),
+            })
+        })?)
+    }
+
+    /// Tasks in the order of work, one after the other through `each`: all, or those in one of `states`.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or what `each` returned.
+    pub fn tasks<E: From<ManifestError>>(
+        &self,
+        states: Option<&[TaskState]>,
+        mut each: impl FnMut(TaskItem) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = "SELECT ticker, from_date, to_date, state, bars, pages, cursor, attempts, last_error
+                   FROM tasks ORDER BY id";
+        let mut select = self.connection.prepare(sql).map_err(ManifestError::from)?;
+        let mut found = select.query([]).map_err(ManifestError::from)?;
+        while let Some(row) = found.next().map_err(ManifestError::from)? {
+            let item = task_item(row)?;
+            if states.is_none_or(|states| states.contains(&item.state)) {
+                each(item)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn task_item(row: &rusqlite::Row<'_>) -> Result<TaskItem, ManifestError> {
+    Ok(TaskItem {
+        symbol: rows::symbol(&row.get::<_, String>(0)?)?,
+        window: rows::window(&row.get::<_, String>(1)?, &row.get::<_, String>(2)?)?,
+        state: row.get::<_, String>(3)?.parse()?,
+        bars: row.get(4)?,
+        pages: row.get(5)?,
+        cursor: row.get(6)?,
+        attempts: row.get(7)?,
+        last_error: row.get(8)?,
+    })
+}
+
+pub(super) fn kind(connection: &Connection) -> Result<Option<StoreKind>, ManifestError> {
+    let select = "SELECT adjusted, sandbox FROM store";
+    let read = |row: &rusqlite::Row<'_>| Ok(StoreKind { adjusted: row.get(0)?, sandbox: row.get(1)? });
+    Ok(connection.query_row(select, [], read).optional()?)
+}
+
+pub(super) fn counts(connection: &Connection) -> Result<TaskCounts, ManifestError> {
+    let mut select = connection.prepare_cached("SELECT state, count(*) FROM tasks GROUP BY state")?;
+    let mut found = select.query([])?;
+    let mut counts = TaskCounts::default();
+    while let Some(row) = found.next()? {
+        counts.add(row.get::<_, String>(0)?.parse()?, row.get(1)?);
+    }
+    Ok(counts)
+}
+
+pub(super) fn windows(connection: &Connection) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
+    let mut select = connection.prepare("SELECT ticker, from_date, to_date FROM tasks")?;
+    let mut found = select.query([])?;
+    let mut windows: HashMap<_, Vec<_>> = HashMap::new();
+    while let Some(row) = found.next()? {
+        let symbol = rows::symbol(&row.get::<_, String>(0)?)?;
+        let window = rows::window(&row.get::<_, String>(1)?, &row.get::<_, String>(2)?)?;
+        windows.entry(symbol).or_default().push(window);
+    }
+    Ok(windows)
+}

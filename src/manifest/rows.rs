@@ -1,0 +1,152 @@
+//! Rows of the manifest as values.
+
+use std::fmt;
+
+use jiff::civil::Date;
+use rusqlite::Row;
+use serde::Serialize;
+
+use super::{ManifestError, TaskState};
+use crate::model::{Cursor, Symbol, Window};
+
+/// The number of a task's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub(super) i64);
+
+/// One piece of work: all bars of one symbol in one window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// The row.
+    pub id: TaskId,
+    /// The symbol, as traded.
+    pub symbol: Symbol,
+    /// The days asked for.
+    pub window: Window,
+    /// The page to ask for next; none before the first page.
+    pub cursor: Option<Cursor>,
+    /// Pages stored so far.
+    pub pages: u64,
+    /// Bars stored so far, each minute of a page counted once.
+    pub bars: u64,
+}
+
+impl Task {
+    pub(super) const COLUMNS: &'static str = "id, ticker, from_date, to_date, cursor, pages, bars";
+
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, ManifestError> {
+        Ok(Self {
+            id: TaskId(row.get(0)?),
+            symbol: symbol(&row.get::<_, String>(1)?)?,
+            window: window(&row.get::<_, String>(2)?, &row.get::<_, String>(3)?)?,
+            cursor: row.get::<_, Option<String>>(4)?.map(Cursor::from_stored),
+            pages: row.get(5)?,
+            bars: row.get(6)?,
+        })
+    }
+}
+
+pub(super) fn symbol(text: &str) -> Result<Symbol, ManifestError> {
+    text.parse().map_err(|error| ManifestError::Corrupt(format!("a ticker: {error}")))
+}
+
+pub(super) fn window(from: &str, to: &str) -> Result<Window, ManifestError> {
+    let days = from.parse::<Date>().ok().zip(to.parse::<Date>().ok());
+    let window = days.and_then(|(from, to)| Window::new(from, to));
+    window.ok_or_else(|| ManifestError::Corrupt(format!("a window {from}..{to}")))
+}
+
+/// What the server said with a page: why the manifest may believe that it is stored, or that nothing is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The server's id of the request.
+    pub request_id: Option<String>,
+    /// `OK` or `DELAYED`.
+    pub status: String,
+    /// Bars in the page, each minute counted once.
+    pub bars: u64,
+    /// The first and the last bar's start, UTC ms; none in a page without bars.
+    pub span_ms: Option<(i64, i64)>,
+    /// Bytes of the body on the wire.
+    pub bytes: u64,
+}
+
+/// What a data directory holds. It is decided by the first `start` and never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreKind {
+    /// Whether prices and volumes are adjusted for splits.
+    pub adjusted: bool,
+    /// Whether the bars are made up by the built-in sandbox.
+    pub sandbox: bool,
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let adjusted = if self.adjusted { "split-adjusted bars" } else { "bars as traded" };
+        let made_by = if self.sandbox { " made by the sandbox" } else { "" };
+        write!(f, "{adjusted}{made_by}")
+    }
+}
+
+/// How many tasks stand in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TaskCounts {
+    /// All of them.
+    pub total: u64,
+    /// See [`TaskState::Pending`].
+    pub pending: u64,
+    /// See [`TaskState::Running`].
+    pub running: u64,
+    /// See [`TaskState::Done`].
+    pub done: u64,
+    /// See [`TaskState::Empty`].
+    pub empty: u64,
+    /// See [`TaskState::NotEntitled`].
+    pub not_entitled: u64,
+    /// See [`TaskState::NotFound`].
+    pub not_found: u64,
+    /// See [`TaskState::Failed`].
+    pub failed: u64,
+}
+
+impl TaskCounts {
+    /// Adds `tasks` tasks that stand in `state`.
+    pub(super) fn add(&mut self, state: TaskState, tasks: u64) {
+        self.total += tasks;
+        *match state {
+            TaskState::Pending => &mut self.pending,
+            TaskState::Running => &mut self.running,
+            TaskState::Done => &mut self.done,
+            TaskState::Empty => &mut self.empty,
+            TaskState::NotEntitled => &mut self.not_entitled,
+            TaskState::NotFound => &mut self.not_found,
+            TaskState::Failed => &mut self.failed,
+        } += tasks;
+    }
+
+    /// Tasks that are neither begun nor ended, or begun and not ended.
+    #[must_use]
+    pub fn owed(&self) -> u64 {
+        self.pending + self.running
+    }
+
+    /// Tasks that ended without the server's data or its word that there is none.
+    #[must_use]
+    pub fn unsuccessful(&self) -> u64 {
+        self.not_entitled + self.not_found + self.failed
+    }
+}
+
+/// What one run did, for its row in `runs` and for its report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RunTotals {
+    /// Requests that left, retries included.
+    pub requests: u64,
+    /// Requests that were asked before and failed.
+    pub retries: u64,
+    /// Bars that the store did not have before.
+    pub bars: u64,
+    /// Partitions written, each counted once.
+    pub partitions: u64,
+    /// Bytes of answers on the wire.
+    pub bytes_received: u64,
+}

@@ -1,0 +1,140 @@
+//! The file: how it is opened, and its migrations.
+
+use std::{fs::OpenOptions, path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::ManifestError;
+
+/// The manifest's name in its data directory.
+pub const FILE_NAME: &str = "manifest.sqlite";
+
+/// "grab" in ASCII: marks the file as ours in `SQLite`'s header.
+const APPLICATION_ID: i32 = 0x6772_6162;
+
+/// Append-only: entry n leads from version n to version n + 1 (`PRAGMA user_version`).
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+
+/// How long a statement waits for a reader's checkpoint lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens the manifest of `data_dir` for writing, creating or migrating it where needed.
+pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
+    let path = data_dir.join(FILE_NAME);
+    create_private(&path)?;
+    let mut connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    migrate(&mut connection, &path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Opens the manifest of `data_dir` for reading, also while another process writes it.
+pub(super) fn open_to_read(data_dir: &Path) -> Result<Connection, ManifestError> {
+    let path = data_dir.join(FILE_NAME);
+    if !path.exists() {
+        return Err(ManifestError::Missing { path: path.display().to_string() });
+    }
+    let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    check_version(&connection, &path)?;
+    Ok(connection)
+}
+
+/// The manifest may tell what somebody trades: it is readable by its owner only. `SQLite` gives its WAL the same mode.
+fn create_private(path: &Path) -> Result<(), ManifestError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(ManifestError::Io { path: path.display().to_string(), source }),
+    }
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ManifestError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    let version = check_version(&transaction, path)?;
+    for migration in MIGRATIONS.iter().skip(version) {
+        transaction.execute_batch(migration)?;
+    }
+    if version < MIGRATIONS.len() {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", known_version())?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// The number of migrations that the file has seen: 0 for an empty file.
+fn check_version(connection: &Connection, path: &Path) -> Result<usize, ManifestError> {
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (application, found) = (number("application_id")?, number("user_version")?);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != i64::from(APPLICATION_ID) && tables > 0 {
+        return Err(ManifestError::Foreign { path: path.display().to_string() });
+    }
+    match usize::try_from(found) {
+        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        _ => Err(ManifestError::TooNew {
+            found: u32::try_from(found).unwrap_or(u32::MAX),
+            known: known_version(),
+        }),
+    }
+}
+
+fn known_version() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_is_private_durable_and_opens_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = open(dir.path()).unwrap();
+        let pragma = |name: &str| connection.pragma_query_value(None, name, |r| r.get::<_, String>(0)).ok();
+        assert_eq!(pragma("journal_mode").as_deref(), Some("wal"));
+        let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |r| r.get(0)).unwrap();
+        assert_eq!(synchronous, 2, "FULL");
+        drop(connection);
+        open(dir.path()).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = dir.path().join(FILE_NAME).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_newer_manifest_and_a_foreign_file_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = open(dir.path()).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(connection);
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 1 })));
+        assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
+
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(open_to_read(dir.path()), Err(ManifestError::Missing { .. })));
+        let foreign = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+        foreign.execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
+        assert!(matches!(open(dir.path()), Err(ManifestError::Foreign { .. })));
+    }
+
+    #[test]
+    fn events_cannot_be_rewritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = open(dir.path()).unwrap();
+        connection.execute("INSERT INTO events (at_ms, kind, reason) VALUES (0, 'x', 'y')", []).unwrap();
+        assert!(connection.execute("UPDATE events SET reason = 'z'", []).is_err());
+        assert!(connection.execute("DELETE FROM events", []).is_err());
+    }
+}
