@@ -1,0 +1,81 @@
+//! Files that are whole or not there.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use super::{StoreError, layout::UNFINISHED};
+
+/// Writes `bytes` to `path` so that a crash at any instant leaves either what was there before or all of it.
+///
+/// When it returns, the file and its name are on stable storage.
+///
+/// # Errors
+/// If any step fails; what was there before is then untouched and nothing is left beside it.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    create_folders(folder)?;
+    let mut options = tempfile::Builder::new();
+    options.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
+    // The default is 0600; bars are for every reader that the user's umask admits.
+    #[cfg(unix)]
+    options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut unfinished = options.tempfile_in(folder).map_err(failed("write in", folder))?;
+    unfinished.write_all(bytes).map_err(failed("write", path))?;
+    unfinished.as_file().sync_all().map_err(failed("sync", path))?;
+    unfinished.persist(path).map_err(|error| failed("rename a file to", path)(error.error))?;
+    sync_folder(folder)
+}
+
+/// Creates a folder and its parents, each durable in the one above it.
+fn create_folders(folder: &Path) -> Result<(), StoreError> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(Path::new(""));
+    create_folders(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        created => created.map_err(failed("create", folder))?,
+    }
+    sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })
+}
+
+/// Makes the names in a folder durable. Windows has no such call and needs none.
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    if cfg!(unix) {
+        File::open(folder).and_then(|open| open.sync_all()).map_err(failed("sync", folder))?;
+    }
+    Ok(())
+}
+
+pub(super) fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
+    move |source| StoreError::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/file");
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_rename_leaves_nothing_behind_and_names_the_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("place");
+        fs::create_dir_all(path.join("occupied")).unwrap();
+        let error = write(&path, b"bytes").unwrap_err().to_string();
+        assert!(error.starts_with("cannot rename a file to ") && error.ends_with("place"), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,70 @@
+//! The store: one Parquet file for each symbol and month.
+//!
+//! # On disk
+//! `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`, Hive partitions. [`layout`] has the whole path grammar.
+//!
+//! # Writing
+//! One primitive writes data: [`Store::merge`]. It is a union in which the newer bar wins, so first download, resume,
+//! overlap, late revision and repair are one operation, and doing it twice changes nothing.
+//!
+//! # Durability
+//! A file is written beside its place, fsynced, renamed over it, and its directory is fsynced (`atomic`): under its
+//! final name a file is always whole. What a merge has returned is on stable storage.
+
+mod atomic;
+pub mod layout;
+mod merge;
+mod parquet;
+
+pub use merge::{Held, Store};
+pub use parquet::SCHEMA_VERSION;
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+/// Why the store could not read or write.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The system refused: no space, no permission, a directory where a file should be.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried, such as "write".
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A partition that is there cannot be read.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the Parquet reader said.
+        source: ::parquet::errors::ParquetError,
+    },
+    /// A partition holds something else than its place says.
+    #[error("{}: {what} is {found:?} where {expected:?} belongs", path.display())]
+    Misplaced {
+        /// The file.
+        path: PathBuf,
+        /// Which of the file's facts.
+        what: &'static str,
+        /// What its place demands.
+        expected: String,
+        /// What the file says.
+        found: String,
+    },
+    /// Bars could not be encoded.
+    #[error("bars cannot be encoded as Parquet")]
+    Encode(#[source] ::parquet::errors::ParquetError),
+    /// A bar outside of the month that it was to be written to.
+    #[error("a bar at {timestamp} ms does not belong to {month}")]
+    OutsideMonth {
+        /// The bar's start, UTC ms.
+        timestamp: i64,
+        /// The month.
+        month: crate::model::Month,
+    },
+}
