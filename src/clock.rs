@@ -24,6 +24,12 @@ impl Clock {
         Self { ahead_ms: at.as_millisecond() - Self::system().now_ms() }
     }
 
+    /// Whether it shows another time than the system's.
+    #[must_use]
+    pub fn is_pretended(self) -> bool {
+        self.ahead_ms != 0
+    }
+
     /// Now, in UTC ms since the epoch.
     #[must_use]
     pub fn now_ms(self) -> i64 {

@@ -1,6 +1,8 @@
 //! `grab` downloads years of US minute bars and can prove what it holds.
 pub mod calendar;
 pub mod clock;
+pub mod decode;
 pub mod manifest;
 pub mod model;
+pub mod source;
 pub mod store;

@@ -8,7 +8,7 @@ use url::{Origin, Url};
 /// Where the next page is: path and query of the server's `next_url`, to be asked verbatim on the configured origin.
 ///
 /// It holds no host (a run may go on through another host name of the same service) and never a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor(String);
 
 /// Why a `next_url` cannot be followed.

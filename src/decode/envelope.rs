@@ -1,0 +1,269 @@
+//! The JSON of one page of custom bars (polygon-api.md §1).
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor},
+};
+
+use super::DecodeError;
+use crate::model::{Bar, Bars};
+
+/// How much of a body that is not JSON is shown.
+const SHOWN: usize = 60;
+
+/// An answer as it was sent, before anybody compared it with the question.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope {
+    /// The symbol that it says to be about.
+    #[serde(default)]
+    pub ticker: Option<String>,
+    /// Whether it says that prices are adjusted for splits.
+    #[serde(default)]
+    pub adjusted: Option<bool>,
+    /// `OK`, `DELAYED`, `NOT_AUTHORIZED`, `ERROR`, …
+    #[serde(default)]
+    pub status: Option<String>,
+    /// The server's id of the request. Documented as text; numbers were seen.
+    #[serde(default, rename = "request_id")]
+    request_id: Option<serde_json::Value>,
+    /// How many bars it says to have in this page.
+    #[serde(default)]
+    pub results_count: Option<u64>,
+    /// The bars in the order in which they came; absent, null and `[]` alike are none.
+    #[serde(default, deserialize_with = "columns")]
+    pub results: Bars,
+    /// Where the next page is.
+    #[serde(default, rename = "next_url")]
+    pub next_url: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+impl Envelope {
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// If the body is not JSON or not of the documented shape.
+    pub fn read(json: &[u8]) -> Result<Self, DecodeError> {
+        serde_json::from_slice(json).map_err(|source| {
+            let begins = String::from_utf8_lossy(json).trim().chars().take(SHOWN).collect();
+            DecodeError::Json { begins, source }
+        })
+    }
+
+    /// The server's id of the request.
+    #[must_use]
+    pub fn request_id(&self) -> Option<String> {
+        self.request_id.as_ref().map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+    }
+
+    /// What the server said in words: in `error` for some refusals, in `message` for others.
+    #[must_use]
+    pub fn words(&self) -> Option<&str> {
+        self.error.as_deref().or(self.message.as_deref())
+    }
+}
+
+/// One element of `results`. Only prices, volume and time are always there.
+#[derive(Deserialize)]
+struct WireBar {
+    t: Integer,
+    o: f64,
+    h: f64,
+    l: f64,
+    c: f64,
+    v: f64,
+    #[serde(default)]
+    vw: Option<f64>,
+    #[serde(default)]
+    n: Option<Integer>,
+}
+
+impl From<WireBar> for Bar {
+    fn from(bar: WireBar) -> Self {
+        Self {
+            timestamp: bar.t.0,
+            open: bar.o,
+            high: bar.h,
+            low: bar.l,
+            close: bar.c,
+            volume: bar.v,
+            vwap: bar.vw,
+            transactions: bar.n.map(|n| n.0),
+        }
+    }
+}
+
+/// Pushes each bar into the columns as it is read: a page is never held as a list of bars.
+fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bars, D::Error> {
+    struct Columns;
+
+    impl<'de> Visitor<'de> for Columns {
+        type Value = Bars;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of bars or null")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut results: A) -> Result<Bars, A::Error> {
+            let mut bars = Bars::default();
+            while let Some(bar) = results.next_element::<WireBar>()? {
+                bars.push(bar.into());
+            }
+            Ok(bars)
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Bars, E> {
+            Ok(Bars::default())
+        }
+    }
+
+    deserializer.deserialize_any(Columns)
+}
+
+/// A whole number that may be written as `1672722000000` or `1.672722e+12`.
+struct Integer(i64);
+
+impl<'de> Deserialize<'de> for Integer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+
+        impl Visitor<'_> for Whole {
+            type Value = Integer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Integer, E> {
+                Ok(Integer(number))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Integer, E> {
+                i64::try_from(number).map(Integer).map_err(|_| E::custom(format!("{number} is too large")))
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Integer, E> {
+                // Above 2^53 a float64 no longer tells neighbouring whole numbers apart.
+                if number.fract() != 0.0 || number.abs() > 9_007_199_254_740_992.0 {
+                    return Err(E::custom(format!("{number} is not a whole number")));
+                }
+                #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53, checked above")]
+                Ok(Integer(number as i64))
+            }
+        }
+
+        deserializer.deserialize_any(Whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(json: &str) -> Envelope {
+        Envelope::read(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_page_as_the_service_writes_it() {
+        let page = read(
+            r#"{"ticker":"AAPL","queryCount":2,"resultsCount":2,"adjusted":false,"results":[
+            {"v":1.12117471e+08,"vw":125.725,"o":130.28,"c":125.07,"h":130.9,"l":124.17,"t":1672722000000,"n":1021065},
+            {"v":25933.6,"o":1,"c":1,"h":1,"l":1,"t":1.67272206e+12,"otc":true,"new_field":[{"deep":1}]}],
+            "status":"DELAYED","request_id":"7b7e","count":2,"next_url":"https://api.massive.com/x"}"#,
+        );
+        let first = Bar {
+            timestamp: 1_672_722_000_000,
+            open: 130.28,
+            high: 130.9,
+            low: 124.17,
+            close: 125.07,
+            volume: 112_117_471.0,
+            vwap: Some(125.725),
+            transactions: Some(1_021_065),
+        };
+        let second = Bar {
+            timestamp: 1_672_722_060_000,
+            open: 1.0,
+            high: 1.0,
+            low: 1.0,
+            close: 1.0,
+            volume: 25933.6,
+            vwap: None,
+            transactions: None,
+        };
+        assert_eq!(page.results.iter().collect::<Vec<_>>(), [first, second]);
+        assert_eq!(
+            (page.ticker.as_deref(), page.adjusted, page.results_count),
+            (Some("AAPL"), Some(false), Some(2))
+        );
+        assert_eq!(page.request_id().as_deref(), Some("7b7e"));
+        assert_eq!(page.next_url.as_deref(), Some("https://api.massive.com/x"));
+    }
+
+    #[test]
+    fn no_results_come_in_three_forms() {
+        for results in ["", r#""results":null,"#, r#""results":[],"#] {
+            let page = read(&format!(r#"{{"queryCount":0,{results}"resultsCount":0,"status":"OK"}}"#));
+            assert!(page.results.is_empty());
+        }
+    }
+
+    #[test]
+    fn nulls_for_the_optional_columns() {
+        let page =
+            read(r#"{"results":[{"v":1,"vw":null,"o":1,"c":1,"h":1,"l":1,"t":0,"n":null}],"request_id":1}"#);
+        let bar = page.results.get(0).unwrap();
+        assert_eq!((bar.vwap, bar.transactions), (None, None));
+        assert_eq!(page.request_id().as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn the_words_of_a_refusal() {
+        assert_eq!(read(r#"{"status":"ERROR","error":"Unknown API Key"}"#).words(), Some("Unknown API Key"));
+        assert_eq!(read(r#"{"status":"NOT_AUTHORIZED","message":"upgrade"}"#).words(), Some("upgrade"));
+    }
+
+    #[test]
+    fn what_is_not_the_documented_json_is_an_error_that_shows_it() {
+        let nested = format!("{{\"results\":{}", "[".repeat(100_000));
+        let bodies = [
+            "<html><h1>504 Gateway Time-out</h1></html>",
+            "",
+            "{\"results\":[{\"v\":1}]}",
+            r#"{"results":[{"v":1,"o":1,"c":1,"h":1,"l":1,"t":0.5}]}"#,
+            r#"{"results":[{"v":"1","o":1,"c":1,"h":1,"l":1,"t":0}]}"#,
+            r#"{"results":[{"v":1e999,"o":1,"c":1,"h":1,"l":1,"t":0}]}"#,
+            r#"{"results":{}}"#,
+            &nested,
+        ];
+        for body in bodies {
+            let error = Envelope::read(body.as_bytes()).unwrap_err();
+            assert!(error.to_string().chars().count() < 160, "{error}");
+        }
+        let error = Envelope::read(bodies[0].as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("504 Gateway"), "{error}");
+    }
+
+    proptest! {
+        /// Prices are kept to the last bit as Rust's own, correctly rounding parser reads their decimal text.
+        #[test]
+        fn numbers_are_read_to_the_last_bit(whole in 0..100_000_u32, fraction in "[0-9]{1,17}", exponent in -30..30_i32) {
+            for text in [format!("{whole}.{fraction}"), format!("{whole}.{fraction}e{exponent}")] {
+                let json = format!(r#"{{"results":[{{"v":{text},"o":{text},"c":1,"h":1,"l":1,"t":0}}]}}"#);
+                let bar = read(&json).results.get(0).unwrap();
+                let expected: f64 = text.parse().unwrap();
+                prop_assert_eq!(bar.open.to_bits(), expected.to_bits());
+                prop_assert_eq!(bar.volume.to_bits(), expected.to_bits());
+            }
+        }
+    }
+}

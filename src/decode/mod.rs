@@ -1,0 +1,34 @@
+//! Bytes of an answer → bars. No I/O: bytes in, values or errors out.
+//!
+//! [`inflate`] undoes the transfer's gzip within a bound; [`Envelope::read`] reads the JSON straight into columns.
+//! Neither believes anything: whether the answer fits the question is for the caller to check.
+
+mod envelope;
+mod gzip;
+
+pub use envelope::Envelope;
+pub use gzip::inflate;
+
+use thiserror::Error;
+
+/// Why an answer cannot be read.
+#[derive(Debug, Error)]
+pub enum DecodeError {
+    /// The gzip stream is damaged or ends too early.
+    #[error("the gzip body is damaged or cut off")]
+    Gzip(#[source] std::io::Error),
+    /// It is larger than any page can be.
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge {
+        /// The bound.
+        limit: usize,
+    },
+    /// Not JSON, or not of the documented shape.
+    #[error("the body is not the documented JSON; it begins with {begins:?}")]
+    Json {
+        /// Its first characters.
+        begins: String,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+}

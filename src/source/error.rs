@@ -1,0 +1,191 @@
+//! What can go wrong with a request, and what is to be done about it.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::{
+    decode::DecodeError,
+    model::{CursorError, Symbol, Window},
+};
+
+/// Why there is no page. The text never holds a key: URLs are shown without their query.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// No connection: name lookup, refused, TLS, proxy.
+    #[error("cannot connect to {host}")]
+    Connect {
+        /// Where to.
+        host: String,
+        /// What the HTTP client said.
+        source: reqwest::Error,
+    },
+    /// The connection broke, stalled, or ended before the answer did.
+    #[error("the answer broke off")]
+    Transport(#[source] reqwest::Error),
+    /// 429.
+    #[error("HTTP 429: too many requests{}", said(words.as_ref()))]
+    TooManyRequests {
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
+        /// What it said.
+        words: Option<String>,
+    },
+    /// A status that may pass: 408, 425, 5xx, and whatever is not expected here.
+    #[error("HTTP {status}{}", said(words.as_ref()))]
+    Status {
+        /// The status.
+        status: u16,
+        /// What the server said.
+        words: Option<String>,
+    },
+    /// 400, although the request is well-formed. It was seen to pass after hours, and to stay.
+    #[error("HTTP 400{}", said(words.as_ref()))]
+    BadRequest {
+        /// What the server said.
+        words: Option<String>,
+    },
+    /// 401.
+    #[error("HTTP 401: the key is refused{}", said(words.as_ref()))]
+    KeyRefused {
+        /// What the server said.
+        words: Option<String>,
+    },
+    /// 403, or `NOT_AUTHORIZED` in a 200.
+    #[error("the plan does not include this{}", said(words.as_ref()))]
+    NotEntitled {
+        /// What the server said.
+        words: Option<String>,
+    },
+    /// 404.
+    #[error("HTTP 404: not found{}", said(words.as_ref()))]
+    NotFound {
+        /// What the server said.
+        words: Option<String>,
+    },
+    /// A body that cannot be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// An answer that is not one to this question.
+    #[error("the answer contradicts the question: {0}")]
+    Contradiction(#[from] Contradiction),
+}
+
+fn said(words: Option<&String>) -> String {
+    words.map(|words| format!(": {words}")).unwrap_or_default()
+}
+
+/// How an answer can differ from its question.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Contradiction {
+    /// It is about another symbol, or does not say about which.
+    #[error("asked for {asked}, answered {answered:?}")]
+    Ticker {
+        /// The question.
+        asked: Symbol,
+        /// The answer.
+        answered: Option<String>,
+    },
+    /// Its prices are of the other kind, or it does not say of which.
+    #[error("asked for adjusted={asked}, answered {answered:?}")]
+    Adjusted {
+        /// The question.
+        asked: bool,
+        /// The answer.
+        answered: Option<bool>,
+    },
+    /// It has not as many bars as it says.
+    #[error("it says resultsCount {said} and has {found} bars")]
+    Count {
+        /// What it says.
+        said: u64,
+        /// What it has.
+        found: u64,
+    },
+    /// A bar is outside of the window.
+    #[error("a bar at {timestamp} ms is outside of {window}")]
+    OutsideWindow {
+        /// The bar's start, UTC ms.
+        timestamp: i64,
+        /// The question.
+        window: Window,
+    },
+    /// A price or a volume that cannot be.
+    #[error("the bar at {timestamp} ms has a negative price or volume")]
+    Negative {
+        /// The bar's start, UTC ms.
+        timestamp: i64,
+    },
+    /// A 200 whose `status` is neither `OK` nor `DELAYED`.
+    #[error("HTTP 200 with status {status:?}{}", said(words.as_ref()))]
+    Status {
+        /// The envelope's status.
+        status: Option<String>,
+        /// What the server said.
+        words: Option<String>,
+    },
+    /// The next page cannot be followed.
+    #[error(transparent)]
+    Next(#[from] CursorError),
+    /// The next page is one that was asked for already: following it would never end.
+    #[error("next_url {0} was followed before")]
+    Repeated(String),
+    /// An encoding that was not asked for.
+    #[error("the body has the unknown encoding {0:?}")]
+    Encoding(String),
+}
+
+/// What is to be done about an error. The one table of DESIGN.md, exhaustive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Ask again after a pause, as often as attempts and time allow.
+    Retry,
+    /// Ask again, but twice at most: a well-formed request that is refused rarely gets better.
+    RetryTwice,
+    /// Everyone waits: the server says that this client asks too fast.
+    SlowDown {
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Everyone waits: there is no connection. It is no task's fault.
+    Outage,
+    /// The key is refused: for everything, unless other questions are answered.
+    KeyRefused,
+    /// This window is not in the plan.
+    NotEntitled,
+    /// There is no such symbol.
+    NotFound,
+}
+
+impl FetchError {
+    /// What is to be done.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Connect { .. } => Disposition::Outage,
+            Self::Transport(_) | Self::Status { .. } | Self::Decode(_) | Self::Contradiction(_) => {
+                Disposition::Retry
+            }
+            Self::TooManyRequests { retry_after, .. } => Disposition::SlowDown { retry_after: *retry_after },
+            Self::BadRequest { .. } => Disposition::RetryTwice,
+            Self::KeyRefused { .. } => Disposition::KeyRefused,
+            Self::NotEntitled { .. } => Disposition::NotEntitled,
+            Self::NotFound { .. } => Disposition::NotFound,
+        }
+    }
+
+    /// The whole chain in one line, for the manifest and the report.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            let part = error.to_string();
+            if !text.contains(&part) {
+                text = format!("{text}: {part}");
+            }
+            source = error.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,64 @@
+//! Where bars come from: a question goes out, a page that fits it comes back, or an error that knows what to do.
+//!
+//! [`Source`] is the seam. REST ([`Polygon`]) is the source of today; the vendor's flat files can be another one.
+//! Every page that a source returns was checked against its question: right symbol, right adjustment, right count,
+//! inside the window, each minute once, ascending.
+
+mod error;
+mod polygon;
+
+pub use error::{Contradiction, Disposition, FetchError};
+pub use polygon::{Polygon, PolygonOptions};
+
+use crate::model::{Bars, Cursor, Symbol, Window};
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The symbol, as traded.
+    pub symbol: Symbol,
+    /// The New York days.
+    pub window: Window,
+}
+
+/// Which page of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The first.
+    Start,
+    /// The one that the page before named.
+    At(Cursor),
+    /// The one that begins after a bar, at this instant (UTC ms): for when the server refuses the cursor.
+    Since(i64),
+}
+
+/// One page that fits its question.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Bars inside the window, ascending, each minute once.
+    pub bars: Bars,
+    /// The page after this one; none if the server says that this is the last.
+    pub next: Option<Cursor>,
+    /// The server's id of the request.
+    pub request_id: Option<String>,
+    /// `OK` or `DELAYED`.
+    pub status: String,
+    /// Bytes of the body on the wire.
+    pub bytes: u64,
+}
+
+/// A place that bars come from.
+pub trait Source: Send + Sync + 'static {
+    /// Asks once for one page.
+    ///
+    /// # Errors
+    /// See [`FetchError`]; its [`FetchError::disposition`] says what to do.
+    ///
+    /// # Cancellation
+    /// Dropping the future drops the request; nothing is kept.
+    fn page(
+        &self,
+        question: &Question,
+        place: &Place,
+    ) -> impl Future<Output = Result<Page, FetchError>> + Send;
+}

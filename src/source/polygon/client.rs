@@ -1,0 +1,222 @@
+//! The HTTP client: one question, one answer.
+
+use std::time::Duration;
+
+use jiff::fmt::rfc2822;
+use reqwest::{
+    Certificate, Client, Response, StatusCode,
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER},
+    redirect,
+};
+use tokio::task;
+use url::{Origin, Url};
+
+use super::{
+    super::{Contradiction, FetchError, Page, Place, Question, Source},
+    check,
+};
+use crate::{
+    clock::Clock,
+    decode::{DecodeError, Envelope, inflate},
+    model::ApiKey,
+};
+
+/// Bars in the largest page that the service makes (polygon-api.md §1). Its default of 5,000 is the users' top complaint.
+const PAGE_LIMIT: u32 = 50_000;
+
+/// No page comes near: 50,000 bars take about 5 MB.
+const BODY_LIMIT: usize = 64 << 20;
+
+/// How the service is reached.
+#[derive(Clone, Debug)]
+pub struct PolygonOptions {
+    /// Scheme, host and, behind a proxy, a path.
+    pub base_url: Url,
+    /// Sent as a Bearer token to the base URL's origin only.
+    pub key: ApiKey,
+    /// Whether split-adjusted bars are asked for.
+    pub adjusted: bool,
+    /// For name lookup, connection and TLS.
+    pub connect_timeout: Duration,
+    /// For any silence within an answer.
+    pub read_timeout: Duration,
+    /// For an answer as a whole.
+    pub total_timeout: Duration,
+    /// Idle connections to keep.
+    pub connections: usize,
+    /// More certificates to trust than the platform does.
+    pub ca_bundle: Vec<Certificate>,
+    /// For a `Retry-After` that is a date.
+    pub clock: Clock,
+}
+
+/// The REST service as a [`Source`].
+#[derive(Clone, Debug)]
+pub struct Polygon {
+    http: Client,
+    base_url: Url,
+    origin: Origin,
+    adjusted: bool,
+    clock: Clock,
+}
+
+impl Polygon {
+    /// A client with a pool of connections that are kept alive.
+    ///
+    /// # Errors
+    /// If the HTTP client cannot be set up with these certificates.
+    pub fn new(options: PolygonOptions) -> Result<Self, reqwest::Error> {
+        // Fails if a provider is installed already: then that one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder()
+            .user_agent(concat!("grab/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers(&options.key))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.read_timeout)
+            .timeout(options.total_timeout)
+            .pool_max_idle_per_host(options.connections)
+            .tls_certs_merge(options.ca_bundle)
+            .build()?;
+        let origin = options.base_url.origin();
+        Ok(Self {
+            http,
+            base_url: options.base_url,
+            origin,
+            adjusted: options.adjusted,
+            clock: options.clock,
+        })
+    }
+
+    fn url(&self, question: &Question, place: &Place) -> Url {
+        let mut url = self.base_url.clone();
+        let from = match place {
+            Place::At(cursor) => {
+                let (path, query) = match cursor.as_str().split_once('?') {
+                    Some((path, query)) => (path, Some(query)),
+                    None => (cursor.as_str(), None),
+                };
+                url.set_path(path);
+                url.set_query(query);
+                return url;
+            }
+            Place::Start => question.window.from().to_string(),
+            Place::Since(ms) => ms.to_string(),
+        };
+        let (base, symbol, to) = (url.path().trim_end_matches('/'), &question.symbol, question.window.to());
+        let path = format!("{base}/v2/aggs/ticker/{symbol}/range/1/minute/{from}/{to}");
+        let query = format!("adjusted={}&sort=asc&limit={PAGE_LIMIT}", self.adjusted);
+        url.set_path(&path);
+        url.set_query(Some(&query));
+        url
+    }
+
+    async fn ask(&self, url: Url) -> Result<(HeaderMap, Vec<u8>), FetchError> {
+        let sent = self.http.get(url).send().await;
+        let response = sent.map_err(|error| self.not_sent(error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = read(response).await?;
+        if status == StatusCode::OK {
+            Ok((headers, body))
+        } else {
+            Err(self.refused(status, &headers, &body))
+        }
+    }
+
+    fn not_sent(&self, error: reqwest::Error) -> FetchError {
+        let error = error.without_url();
+        if error.is_connect() {
+            FetchError::Connect { host: self.origin.ascii_serialization(), source: error }
+        } else {
+            FetchError::Transport(error)
+        }
+    }
+
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> FetchError {
+        let words = words(headers, body);
+        match status {
+            StatusCode::BAD_REQUEST => FetchError::BadRequest { words },
+            StatusCode::UNAUTHORIZED => FetchError::KeyRefused { words },
+            StatusCode::FORBIDDEN => FetchError::NotEntitled { words },
+            StatusCode::NOT_FOUND => FetchError::NotFound { words },
+            StatusCode::TOO_MANY_REQUESTS => {
+                FetchError::TooManyRequests { retry_after: retry_after(headers, self.clock), words }
+            }
+            _ => FetchError::Status { status: status.as_u16(), words },
+        }
+    }
+}
+
+impl Source for Polygon {
+    async fn page(&self, question: &Question, place: &Place) -> Result<Page, FetchError> {
+        let (headers, body) = self.ask(self.url(question, place)).await?;
+        let (question, adjusted, origin) = (question.clone(), self.adjusted, self.origin.clone());
+        let decoded = task::spawn_blocking(move || {
+            let bytes = body.len() as u64;
+            let envelope = Envelope::read(&plain(&headers, body)?)?;
+            check::page(&question, adjusted, &origin, envelope, bytes)
+        });
+        match decoded.await {
+            Ok(page) => page,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
+    }
+}
+
+fn headers(key: &ApiKey) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    // The client's own decompression stays off: bodies are inflated within a bound, off the network threads.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    // A key is made of visible ASCII, which any header can carry.
+    if let Ok(mut bearer) = HeaderValue::from_str(&key.bearer()) {
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    headers
+}
+
+/// Reads a body to its end, within the bound.
+async fn read(mut response: Response) -> Result<Vec<u8>, FetchError> {
+    let broken = |error: reqwest::Error| FetchError::Transport(error.without_url());
+    let announced =
+        response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let mut body = Vec::with_capacity(announced.min(BODY_LIMIT));
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > BODY_LIMIT {
+            return Err(DecodeError::TooLarge { limit: BODY_LIMIT }.into());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The body without its transfer encoding.
+fn plain(headers: &HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, FetchError> {
+    match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => Ok(body),
+        Some(b"gzip" | b"x-gzip") => Ok(inflate(&body, BODY_LIMIT)?),
+        Some(other) => Err(Contradiction::Encoding(String::from_utf8_lossy(other).into_owned()).into()),
+    }
+}
+
+/// What a refusal says in words: in the JSON's `error` or `message`, else its first line (errors may be HTML).
+fn words(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    let plain = plain(headers, body.to_vec()).ok()?;
+    if let Ok(envelope) = Envelope::read(&plain) {
+        return envelope.words().map(str::to_owned);
+    }
+    let text = String::from_utf8_lossy(&plain);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.chars().filter(|c| !c.is_control()).take(80).collect())
+}
+
+/// Seconds, or an HTTP date.
+fn retry_after(headers: &HeaderMap, clock: Clock) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Duration::from_millis(u64::try_from(at.as_millisecond() - clock.now_ms()).unwrap_or_default()))
+}

@@ -1,0 +1,8 @@
+//! The vendor's REST service (Polygon.io, since 2025 Massive): custom bars, page by page.
+
+mod check;
+mod client;
+#[cfg(test)]
+mod tests;
+
+pub use client::{Polygon, PolygonOptions};
