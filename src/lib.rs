@@ -4,5 +4,6 @@ pub mod clock;
 pub mod decode;
 pub mod manifest;
 pub mod model;
+pub mod pace;
 pub mod source;
 pub mod store;

@@ -1,0 +1,7 @@
+//! When a request may leave, and when a failed one is asked again.
+
+mod pacer;
+mod retry;
+
+pub use pacer::Pacer;
+pub use retry::{RetryPolicy, backoff};
