@@ -2,6 +2,7 @@
 pub mod calendar;
 pub mod clock;
 pub mod decode;
+pub mod engine;
 pub mod manifest;
 pub mod model;
 pub mod pace;

@@ -34,6 +34,15 @@ pub struct Planned {
     pub known: u64,
 }
 
+/// How much work is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owed {
+    /// Tasks that have not ended.
+    pub tasks: u64,
+    /// Days of their windows that no stored bar has reached.
+    pub days: u64,
+}
+
 /// All that one stored page changes.
 #[derive(Clone, Debug)]
 pub struct PageCommit {
@@ -76,6 +85,14 @@ impl Ledger {
         let held = overview::kind(&change.transaction)?.unwrap_or(asked);
         change.commit()?;
         if held == asked { Ok(()) } else { Err(ManifestError::OtherKind { held, asked }) }
+    }
+
+    /// What the directory holds, once it was declared.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn kind(&self) -> Result<Option<StoreKind>, ManifestError> {
+        overview::kind(&self.connection)
     }
 
     /// Begins the row of a run. `arguments` is what the user asked for; it must not hold a key.
@@ -152,20 +169,38 @@ impl Ledger {
         Ok(planned)
     }
 
+    /// How much work is left: tasks, and days of their windows that no stored bar has reached.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn owed(&self) -> Result<Owed, ManifestError> {
+        let mut owed = Owed::default();
+        self.each_task("state IN ('pending', 'running')", |task| {
+            owed.tasks += 1;
+            owed.days += u64::from(task.window.days() - task.days_behind());
+        })?;
+        Ok(owed)
+    }
+
     /// The tasks that a dead process left running. The caller sweeps what it left on disk, then calls
     /// [`Ledger::reclaim`].
     ///
     /// # Errors
     /// If the manifest cannot be read.
     pub fn crashed(&self) -> Result<Vec<Task>, ManifestError> {
-        let sql = format!("SELECT {} FROM tasks WHERE state = 'running' ORDER BY id", Task::COLUMNS);
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut found = statement.query([])?;
         let mut tasks = Vec::new();
-        while let Some(row) = found.next()? {
-            tasks.push(Task::read(row)?);
-        }
+        self.each_task("state = 'running'", |task| tasks.push(task))?;
         Ok(tasks)
+    }
+
+    fn each_task(&self, condition: &str, mut each: impl FnMut(Task)) -> Result<(), ManifestError> {
+        let sql = format!("SELECT {} FROM tasks WHERE {condition} ORDER BY id", Task::COLUMNS);
+        let mut select = self.connection.prepare_cached(&sql)?;
+        let mut found = select.query([])?;
+        while let Some(row) = found.next()? {
+            each(Task::read(row)?);
+        }
+        Ok(())
     }
 
     /// Gives back every task that is still running: under the lock, each is the mark of a crash.
@@ -206,11 +241,11 @@ impl Ledger {
     pub fn lease(&mut self) -> Result<Option<Task>, ManifestError> {
         let change = self.begin()?;
         let sql = format!(
-            "SELECT {} FROM tasks AS t WHERE t.state = 'pending' AND NOT EXISTS (
-                 SELECT 1 FROM tasks AS r WHERE r.state = 'running' AND r.ticker = t.ticker
-                 AND substr(r.from_date, 1, 7) <= substr(t.to_date, 1, 7)
-                 AND substr(r.to_date, 1, 7) >= substr(t.from_date, 1, 7))
-             ORDER BY t.id LIMIT 1",
+            "SELECT {} FROM tasks WHERE state = 'pending' AND NOT EXISTS (
+                 SELECT 1 FROM tasks AS r WHERE r.ticker = tasks.ticker AND +r.state = 'running'
+                 AND substr(r.from_date, 1, 7) <= substr(tasks.to_date, 1, 7)
+                 AND substr(r.to_date, 1, 7) >= substr(tasks.from_date, 1, 7))
+             ORDER BY id LIMIT 1",
             Task::COLUMNS
         );
         let task = {

@@ -22,7 +22,7 @@ mod rows;
 mod schema;
 mod state;
 
-pub use ledger::{Ledger, PageCommit, PageStored, Planned};
+pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lock::Lock;
 pub use overview::{Holdings, Overview, TaskItem};
 pub use recorder::Recorder;

@@ -98,26 +98,34 @@ impl Overview {
         })?)
     }
 
-    /// Tasks in the order of work, one after the other through `each`: all, or those in one of `states`.
+    /// Every task, in the order of work.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or what `each` returned.
-    pub fn tasks<E: From<ManifestError>>(
-        &self,
-        states: Option<&[TaskState]>,
-        mut each: impl FnMut(TaskItem) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let sql = "SELECT ticker, from_date, to_date, state, bars, pages, cursor, attempts, last_error
-                   FROM tasks ORDER BY id";
-        let mut select = self.connection.prepare(sql).map_err(ManifestError::from)?;
-        let mut found = select.query([]).map_err(ManifestError::from)?;
-        while let Some(row) = found.next().map_err(ManifestError::from)? {
-            let item = task_item(row)?;
-            if states.is_none_or(|states| states.contains(&item.state)) {
-                each(item)?;
-            }
+    /// If the manifest cannot be read.
+    pub fn tasks(&self) -> Result<Vec<TaskItem>, ManifestError> {
+        self.select_tasks("ORDER BY id")
+    }
+
+    /// The first `limit` tasks that stand in one of `states`.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn first_tasks(&self, states: &[TaskState], limit: usize) -> Result<Vec<TaskItem>, ManifestError> {
+        let names: Vec<_> = states.iter().map(|state| format!("'{state}'")).collect();
+        self.select_tasks(&format!("WHERE state IN ({}) ORDER BY id LIMIT {limit}", names.join(", ")))
+    }
+
+    fn select_tasks(&self, which: &str) -> Result<Vec<TaskItem>, ManifestError> {
+        let sql = format!(
+            "SELECT ticker, from_date, to_date, state, bars, pages, cursor, attempts, last_error FROM tasks {which}"
+        );
+        let mut select = self.connection.prepare(&sql)?;
+        let mut found = select.query([])?;
+        let mut items = Vec::new();
+        while let Some(row) = found.next()? {
+            items.push(task_item(row)?);
         }
-        Ok(())
+        Ok(items)
     }
 }
 

@@ -1,6 +1,9 @@
 //! The ledger on a thread of its own.
 
-use std::{sync::mpsc, thread};
+use std::{
+    sync::mpsc,
+    thread::{self, JoinHandle},
+};
 
 use tokio::sync::oneshot;
 
@@ -8,19 +11,19 @@ use super::{Ledger, ManifestError};
 
 type Job = Box<dyn FnOnce(&mut Ledger) + Send>;
 
-/// A handle to the one thread that writes the manifest. Clones share it; it ends when the last one is dropped.
+/// A handle to the one thread that writes the manifest. Clones share it.
 #[derive(Clone)]
 pub struct Recorder {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Recorder {
-    /// Moves the ledger to its thread.
+    /// Moves the ledger to its thread. The thread closes the manifest and ends when the last handle is dropped.
     #[must_use]
-    pub fn start(mut ledger: Ledger) -> Self {
+    pub fn start(mut ledger: Ledger) -> (Self, JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel::<Job>();
-        thread::spawn(move || queue.into_iter().for_each(|job| job(&mut ledger)));
-        Self { jobs }
+        let thread = thread::spawn(move || queue.into_iter().for_each(|job| job(&mut ledger)));
+        (Self { jobs }, thread)
     }
 
     /// Runs `job` after all jobs that were sent before, and answers what it returned: a write is durable by then.

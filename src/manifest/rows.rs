@@ -7,7 +7,7 @@ use rusqlite::Row;
 use serde::Serialize;
 
 use super::{ManifestError, TaskState};
-use crate::model::{Cursor, Symbol, Window};
+use crate::model::{Cursor, Symbol, Window, new_york};
 
 /// The number of a task's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,10 +28,13 @@ pub struct Task {
     pub pages: u64,
     /// Bars stored so far, each minute of a page counted once.
     pub bars: u64,
+    /// The start of the last bar of the last page that had any, UTC ms.
+    pub last_ms: Option<i64>,
 }
 
 impl Task {
-    pub(super) const COLUMNS: &'static str = "id, ticker, from_date, to_date, cursor, pages, bars";
+    pub(super) const COLUMNS: &'static str = "id, ticker, from_date, to_date, cursor, pages, bars,
+        (SELECT last_ms FROM pages WHERE task_id = tasks.id AND last_ms IS NOT NULL ORDER BY number DESC LIMIT 1)";
 
     pub(super) fn read(row: &Row<'_>) -> Result<Self, ManifestError> {
         Ok(Self {
@@ -41,7 +44,18 @@ impl Task {
             cursor: row.get::<_, Option<String>>(4)?.map(Cursor::from_stored),
             pages: row.get(5)?,
             bars: row.get(6)?,
+            last_ms: row.get(7)?,
         })
+    }
+}
+
+impl Task {
+    /// Days of the window up to the last stored bar: what progress is measured in.
+    #[must_use]
+    pub fn days_behind(&self) -> u32 {
+        let reached = self.last_ms.and_then(new_york::date_of);
+        let behind = reached.and_then(|to| Window::new(self.window.from(), to.min(self.window.to())));
+        behind.map_or(0, Window::days)
     }
 }
 

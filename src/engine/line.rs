@@ -1,0 +1,164 @@
+//! The connection that all tasks share: when it is gone, everyone waits and one request probes.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, sleep},
+};
+
+use crate::pace::backoff;
+
+/// Before anything was ever reached, this many failures in a row say that nothing will be: a wrong host, no route.
+const FAILURES_AT_START: u32 = 3;
+
+/// A circuit breaker that starts half-open: the first request of a run is its probe, before any task is burnt.
+#[derive(Debug)]
+pub(super) struct Line {
+    state: Mutex<State>,
+    probe: Semaphore,
+    patience: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// No request has come through yet.
+    Untried { failures: u32 },
+    /// The last request came through.
+    Up,
+    /// There was a connection, and it is gone.
+    Down { since: Instant, failures: u32 },
+}
+
+/// Ticket to send a request. While the line is not up there is only one.
+#[derive(Debug)]
+pub(super) struct Ticket<'a> {
+    probe: Option<SemaphorePermit<'a>>,
+}
+
+/// What a failure to connect means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Try again: [`Line::enter`] waits as long as is right.
+    Wait,
+    /// Nothing was ever reached, and nothing will be.
+    Unreachable,
+    /// The connection has been gone for too long.
+    Lost,
+}
+
+impl Line {
+    /// A line that is given up when it has been down for `patience`.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { state: Mutex::new(State::Untried { failures: 0 }), probe: Semaphore::new(1), patience }
+    }
+
+    /// Waits until a request may go out: at once while the line is up, else as the only probe and after a pause.
+    pub(super) async fn enter(&self, jitter: f64) -> Ticket<'_> {
+        if matches!(self.state(), State::Up) {
+            return Ticket { probe: None };
+        }
+        // The semaphore is never closed; without a permit the request would just not be the only probe.
+        let probe = self.probe.acquire().await.ok();
+        match self.state() {
+            State::Up => return Ticket { probe: None },
+            State::Untried { failures: 0 } => {}
+            State::Untried { failures } | State::Down { failures, .. } => {
+                sleep(backoff(failures, jitter)).await;
+            }
+        }
+        Ticket { probe }
+    }
+
+    /// A request came through, whatever its answer was.
+    pub(super) fn up(&self) {
+        self.set(State::Up);
+    }
+
+    /// A request found no connection. Of those that were under way together, the first one counts.
+    pub(super) fn down(&self, ticket: &Ticket<'_>) -> Verdict {
+        let now = Instant::now();
+        let (state, verdict) = match self.state() {
+            State::Untried { failures } if failures + 1 >= FAILURES_AT_START => {
+                (State::Untried { failures: failures + 1 }, Verdict::Unreachable)
+            }
+            State::Untried { failures } => (State::Untried { failures: failures + 1 }, Verdict::Wait),
+            State::Up => (State::Down { since: now, failures: 1 }, Verdict::Wait),
+            State::Down { .. } if ticket.probe.is_none() => return Verdict::Wait,
+            State::Down { since, failures } => {
+                let verdict = if now - since >= self.patience { Verdict::Lost } else { Verdict::Wait };
+                (State::Down { since, failures: failures + 1 }, verdict)
+            }
+        };
+        self.set(state);
+        verdict
+    }
+
+    fn state(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_request_goes_alone_and_the_others_follow_it() {
+        let line = Line::new(Duration::from_mins(10));
+        let first = line.enter(0.0).await;
+        let second = tokio::time::timeout(Duration::from_hours(1), line.enter(0.0));
+        assert!(second.await.is_err(), "the second waits for the first");
+        line.up();
+        drop(first);
+        let (_a, _b) = (line.enter(0.0).await, line.enter(0.0).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn three_failures_at_the_start_are_enough() {
+        let line = Line::new(Duration::from_mins(10));
+        let mut verdicts = Vec::new();
+        for _ in 0..3 {
+            let ticket = line.enter(0.0).await;
+            verdicts.push(line.down(&ticket));
+        }
+        assert_eq!(verdicts, [Verdict::Wait, Verdict::Wait, Verdict::Unreachable]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_were_under_way_together_fail_as_one() {
+        let line = Line::new(Duration::from_mins(10));
+        line.up();
+        let together = [line.enter(0.0).await, line.enter(0.0).await, line.enter(0.0).await];
+        for ticket in &together {
+            assert_eq!(line.down(ticket), Verdict::Wait);
+        }
+        let before = Instant::now();
+        let _probe = line.enter(0.0).await;
+        assert_eq!(before.elapsed(), backoff(1, 0.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_connection_is_waited_for_with_growing_pauses() {
+        let line = Line::new(Duration::from_mins(10));
+        line.up();
+        let ticket = line.enter(0.0).await;
+        assert_eq!(line.down(&ticket), Verdict::Wait);
+        let lost = Instant::now();
+        loop {
+            let ticket = line.enter(0.0).await;
+            if line.down(&ticket) == Verdict::Lost {
+                break;
+            }
+        }
+        let waited = lost.elapsed();
+        assert!(waited >= Duration::from_mins(10) && waited < Duration::from_mins(12), "{waited:?}");
+    }
+}

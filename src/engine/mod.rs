@@ -1,0 +1,131 @@
+//! The run: tasks are leased, their pages fetched, stored and recorded, until nothing is owed or something says stop.
+//!
+//! # Flow
+//! `run` starts N workers. Each leases a task from the one queue (`queue`) and traverses it page by page (`worker`):
+//! a permit of the pacer, a request, the bars merged into their months on stable storage, then one transaction of the
+//! recorder. A task is sequential; tasks run in parallel; two that could touch one partition never do.
+//!
+//! # Failure
+//! An error is a value with a disposition. A page that fails is parked with its task and asked again later, while
+//! its worker goes on with other tasks. Without a connection everyone waits behind the `line`; a refused key is
+//! believed when two different questions were refused (`key`). Nothing of this spends a task's attempts.
+//!
+//! # Stopping
+//! [`Stop`] says once why. Workers then finish the page that they have, give their task back with its cursor, and end.
+
+mod key;
+mod line;
+mod meter;
+mod queue;
+mod stop;
+mod worker;
+
+pub use meter::{Meter, Snapshot};
+pub use stop::{Stop, StopReason};
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fastrand::Rng;
+use tokio::task::JoinSet;
+
+use crate::{
+    clock::Clock,
+    manifest::{ManifestError, Recorder},
+    pace::{Pacer, RetryPolicy},
+    source::Source,
+    store::Store,
+};
+use key::KeyDoubt;
+use line::Line;
+use queue::Queue;
+
+/// What a run needs besides its source.
+pub struct Parts {
+    /// Where bars are written.
+    pub store: Store,
+    /// Where states are written.
+    pub recorder: Recorder,
+    /// Who says when a request may leave.
+    pub pacer: Pacer,
+    /// How often a page is asked again.
+    pub retry: RetryPolicy,
+    /// Tasks under way at once.
+    pub workers: usize,
+    /// Stop cleanly after this many requests.
+    pub max_requests: Option<u64>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Jitter.
+    pub random: Rng,
+    /// Counts what happens, for whoever watches.
+    pub meter: Arc<Meter>,
+    /// Says when to stop, and why.
+    pub stop: Stop,
+}
+
+/// All that the workers of one run share.
+struct Run<S> {
+    source: S,
+    store: Store,
+    recorder: Recorder,
+    pacer: Pacer,
+    retry: RetryPolicy,
+    max_requests: Option<u64>,
+    clock: Clock,
+    random: Mutex<Rng>,
+    meter: Arc<Meter>,
+    stop: Stop,
+    line: Line,
+    queue: Queue,
+    key: KeyDoubt,
+}
+
+impl<S> Run<S> {
+    fn jitter(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}
+
+/// Works until nothing is owed or the run is stopped. Answers why it was stopped, if it was.
+///
+/// When it returns, no task is leased any more: each has ended or was given back.
+///
+/// # Errors
+/// If the manifest can no longer be written.
+pub async fn run<S: Source>(source: S, parts: Parts) -> Result<Option<StopReason>, ManifestError> {
+    let run = Arc::new(Run {
+        line: Line::new(parts.retry.max_time),
+        queue: Queue::default(),
+        key: KeyDoubt::default(),
+        source,
+        store: parts.store,
+        recorder: parts.recorder,
+        pacer: parts.pacer,
+        retry: parts.retry,
+        max_requests: parts.max_requests,
+        clock: parts.clock,
+        random: Mutex::new(parts.random),
+        meter: parts.meter,
+        stop: parts.stop,
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..parts.workers {
+        let run = Arc::clone(&run);
+        workers.spawn(async move { worker::work(&run).await });
+    }
+    let mut outcome = Ok(());
+    while let Some(worker) = workers.join_next().await {
+        let ended = match worker {
+            Ok(ended) => ended,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        };
+        if let Err(error) = ended {
+            // The others must not wait for a recorder that cannot write.
+            run.stop.because(StopReason::Manifest);
+            outcome = outcome.and(Err(error));
+        }
+    }
+    outcome?;
+    run.settle_leftovers().await?;
+    Ok(run.stop.reason())
+}

@@ -1,0 +1,156 @@
+//! The one queue: tasks that wait for their retry, then the pending ones of the manifest in their order.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio::{
+    sync::{Mutex, Notify},
+    time::{Instant, sleep_until},
+};
+
+use super::Stop;
+use crate::{
+    manifest::{Ledger, ManifestError, Recorder, Task, TaskId},
+    model::Cursor,
+    source::Place,
+    store::Held,
+};
+
+/// A task in the hands of one worker, with what it learnt so far.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) task: Task,
+    /// The page to ask for.
+    pub(super) place: Place,
+    /// Failed attempts at that page.
+    pub(super) failures: u32,
+    /// When the first of them failed.
+    pub(super) failing_since: Option<Instant>,
+    /// The month that is being filled, as it is on disk.
+    pub(super) held: Option<Held>,
+    /// The cursors that were followed: none may come back.
+    pub(super) followed: HashSet<Cursor>,
+    /// The window's days that are behind: what progress is measured in.
+    days: u32,
+}
+
+/// One minute in ms: where the next bar can be.
+const MINUTE_MS: i64 = 60_000;
+
+impl Lease {
+    fn new(task: Task) -> Self {
+        let place = task.cursor.clone().map_or(Place::Start, Place::At);
+        let followed = task.cursor.iter().cloned().collect();
+        let days = task.days_behind();
+        Self { task, place, failures: 0, failing_since: None, held: None, followed, days }
+    }
+
+    /// Notes that bars up to `last_ms` are stored, or that the task has ended. Answers the days that are newly behind.
+    pub(super) fn advance(&mut self, last_ms: Option<i64>, ended: bool) -> u32 {
+        self.task.last_ms = last_ms.or(self.task.last_ms);
+        let behind = if ended { self.task.window.days() } else { self.task.days_behind() };
+        let newly = behind.saturating_sub(self.days);
+        self.days += newly;
+        newly
+    }
+
+    /// Leaves a cursor that the server refuses: time leads on from the last bar. False if no cursor was asked for.
+    pub(super) fn leave_cursor(&mut self) -> bool {
+        let refused = matches!(self.place, Place::At(_));
+        if refused {
+            self.place = self.task.last_ms.map_or(Place::Start, |last| Place::Since(last + MINUTE_MS));
+            self.failures = 0;
+            self.failing_since = None;
+        }
+        refused
+    }
+}
+
+/// Hands out leases. A task whose page failed is parked here, so that its worker can go on with another one.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    parked: HashMap<TaskId, (Instant, Lease)>,
+    /// Leases that workers have.
+    out: usize,
+}
+
+/// What there is to do now.
+enum Next {
+    Work(Box<Lease>),
+    /// Something is under way: look again when it changes, or at this instant.
+    Wait(Option<Instant>),
+    Drained,
+}
+
+impl Queue {
+    /// The next task to work on; none when nothing is owed any more, or the run is to stop.
+    pub(super) async fn next(
+        &self,
+        recorder: &Recorder,
+        stop: &Stop,
+    ) -> Result<Option<Box<Lease>>, ManifestError> {
+        loop {
+            let changed = self.changed.notified();
+            if stop.is_requested() {
+                return Ok(None);
+            }
+            let due = match self.look(recorder).await? {
+                Next::Work(lease) => return Ok(Some(lease)),
+                Next::Wait(due) => due,
+                Next::Drained => {
+                    self.changed.notify_waiters();
+                    return Ok(None);
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+                () = stop.requested() => {}
+            }
+        }
+    }
+
+    async fn look(&self, recorder: &Recorder) -> Result<Next, ManifestError> {
+        let mut state = self.state.lock().await;
+        let earliest = state.parked.iter().map(|(id, (due, _))| (*due, *id)).min();
+        if let Some((due, id)) = earliest.filter(|(due, _)| *due <= Instant::now())
+            && let Some((_, lease)) = state.parked.remove(&id)
+        {
+            debug_assert!(due <= Instant::now());
+            state.out += 1;
+            return Ok(Next::Work(Box::new(lease)));
+        }
+        if let Some(task) = recorder.call(Ledger::lease).await? {
+            state.out += 1;
+            return Ok(Next::Work(Box::new(Lease::new(task))));
+        }
+        let idle = state.out == 0 && state.parked.is_empty();
+        Ok(if idle { Next::Drained } else { Next::Wait(earliest.map(|(due, _)| due)) })
+    }
+
+    /// Takes back a task whose page is to be asked again at `due`.
+    pub(super) async fn park(&self, mut lease: Box<Lease>, due: Instant) {
+        // A parked task may wait for minutes: its month is read again rather than held.
+        lease.held = None;
+        let mut state = self.state.lock().await;
+        state.parked.insert(lease.task.id, (due, *lease));
+        state.out -= 1;
+        self.changed.notify_waiters();
+    }
+
+    /// A worker is done with a task, whatever became of it.
+    pub(super) async fn settled(&self) {
+        self.state.lock().await.out -= 1;
+        self.changed.notify_waiters();
+    }
+
+    /// The tasks that still wait for a retry when the run stops.
+    pub(super) async fn leftovers(&self) -> Vec<TaskId> {
+        self.state.lock().await.parked.drain().map(|(id, _)| id).collect()
+    }
+}

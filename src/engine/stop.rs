@@ -1,0 +1,109 @@
+//! Why and when a run stops.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time::sleep};
+
+/// How long a request that is under way may still take once the run is to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why a run stopped before nothing was owed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// SIGINT or SIGTERM.
+    Interrupted,
+    /// `--max-duration` is over.
+    Duration,
+    /// `--max-requests` are spent.
+    Requests,
+    /// The key is refused altogether; what the server said.
+    KeyRefused(String),
+    /// There was no connection at all, not even at the start; what the system said.
+    Unreachable(String),
+    /// The connection was lost and did not come back in time; what the system said.
+    ConnectionLost(String),
+    /// A file cannot be written: no space, no permission; what the system said.
+    Disk(String),
+    /// The manifest cannot be written.
+    Manifest,
+}
+
+/// A flag that all workers watch. The first reason stays.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    reason: watch::Sender<Option<StopReason>>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self { reason: watch::Sender::new(None) }
+    }
+}
+
+impl Stop {
+    /// Asks everyone to stop.
+    pub fn because(&self, reason: StopReason) {
+        self.reason.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(reason);
+            }
+            first
+        });
+    }
+
+    /// Why the run is to stop, if it is.
+    #[must_use]
+    pub fn reason(&self) -> Option<StopReason> {
+        self.reason.borrow().clone()
+    }
+
+    /// Whether the run is to stop.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.reason.borrow().is_some()
+    }
+
+    /// Waits until the run is to stop.
+    pub async fn requested(&self) {
+        // The sender is in `self`, so the channel cannot be closed meanwhile.
+        let _ = self.reason.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Waits until the run is to stop and a request that was under way has had its time.
+    pub async fn grace_is_over(&self) {
+        self.requested().await;
+        sleep(GRACE).await;
+    }
+
+    /// What `work` returns, or nothing if the run is to stop first.
+    ///
+    /// # Cancellation
+    /// `work` is dropped when the run is to stop.
+    pub async fn unless_requested<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.requested() => None,
+            done = work => Some(done),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_reason_stays_and_waiters_are_woken() {
+        let stop = Stop::default();
+        let waiting = tokio::spawn({
+            let stop = stop.clone();
+            async move { stop.unless_requested(sleep(Duration::from_hours(1))).await }
+        });
+        tokio::task::yield_now().await;
+        stop.because(StopReason::Requests);
+        stop.because(StopReason::Interrupted);
+        assert_eq!(waiting.await.unwrap(), None);
+        assert_eq!(stop.reason(), Some(StopReason::Requests));
+    }
+}
