@@ -6,5 +6,6 @@ pub mod engine;
 pub mod manifest;
 pub mod model;
 pub mod pace;
+pub mod plan;
 pub mod source;
 pub mod store;
