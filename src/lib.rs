@@ -7,5 +7,6 @@ pub mod manifest;
 pub mod model;
 pub mod pace;
 pub mod plan;
+pub mod sandbox;
 pub mod source;
 pub mod store;

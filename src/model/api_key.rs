@@ -1,6 +1,10 @@
 //! The API key, in a type that cannot be printed.
 
+use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
+
+/// The vendor's keys have 32 characters. Shorter ones than this are no secret.
+const SHORTEST_SECRET: usize = 8;
 
 /// The vendor's API key. `Debug` shows nothing of it and there is no `Display`; memory is wiped on drop.
 #[derive(Clone, Debug)]
@@ -22,6 +26,19 @@ impl ApiKey {
     pub fn bearer(&self) -> String {
         format!("Bearer {}", self.0.expose_secret())
     }
+
+    /// Blots the key out of an answer, should a server repeat it: no text that comes of it can then give it away.
+    ///
+    /// A key of a few characters, as in trials, is left: it would blot out words that only look like it.
+    pub fn scrub(&self, answer: &mut [u8]) {
+        let key = self.0.expose_secret().as_bytes();
+        if key.len() < SHORTEST_SECRET {
+            return;
+        }
+        while let Some(at) = memmem::find(answer, key) {
+            answer[at..at + key.len()].fill(b'*');
+        }
+    }
 }
 
 #[cfg(test)]
@@ -33,6 +50,16 @@ mod tests {
         let key = ApiKey::new(" hush-hush\n").unwrap();
         assert!(!format!("{key:?}").contains("hush"));
         assert_eq!(key.bearer(), "Bearer hush-hush");
+    }
+
+    #[test]
+    fn it_is_blotted_out_of_answers() {
+        let mut answer = b"{\"error\":\"hush-hush is no hush-hush\"}".to_vec();
+        ApiKey::new("hush-hush").unwrap().scrub(&mut answer);
+        assert_eq!(answer, b"{\"error\":\"********* is no *********\"}");
+        let before = answer.clone();
+        ApiKey::new("error").unwrap().scrub(&mut answer);
+        assert_eq!(answer, before);
     }
 
     #[test]

@@ -1,1 +1,46 @@
-//! The sandbox.
+//! A server on loopback that speaks the vendor's API: to try everything without a key and without a network.
+//!
+//! # Flow
+//! `server` reads a request, `plan` lets it in or turns it away, `api` takes it apart and leads it to an endpoint.
+//! The endpoints are `aggs` (bars of a range, of a day, of the whole market), `tickers`, `splits` and `status`. They
+//! ask a `market` for bars and listings, and answer with `wire`'s JSON, or with a `refusal`. `server` packs and sends
+//! what comes of it.
+//!
+//! # Markets
+//! `generated` makes bars out of a seed: any minute of any company of the `universe`, at once and the same for ever,
+//! without the minutes before it. `recorded` serves bars from a folder of CSV files as they are.
+//!
+//! # Fidelity
+//! What is known of the service stands in polygon-api.md, and the sandbox keeps to it to the letter: the order of
+//! keys, Go's numbers, the grammar of cursors, the texts of errors, bounds that snap and are inside. The vendor's own
+//! Python clients work against it. Where nothing is known, the choice that was made is named at its place.
+//!
+//! # Time
+//! The clock is an argument, and nothing of the future is served: bars end with the last session that is finished.
+
+mod aggs;
+mod api;
+mod bar_size;
+mod company;
+mod generated;
+mod list;
+mod market;
+mod options;
+mod page;
+mod params;
+mod plan;
+mod range;
+mod recorded;
+mod refusal;
+mod seed;
+mod server;
+mod splits;
+mod status;
+#[cfg(test)]
+mod tests;
+mod tickers;
+mod universe;
+mod wire;
+
+pub use options::{Now, SandboxError, SandboxOptions};
+pub use server::Sandbox;

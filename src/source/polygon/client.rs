@@ -56,6 +56,7 @@ pub struct Polygon {
     http: Client,
     base_url: Url,
     origin: Origin,
+    key: ApiKey,
     adjusted: bool,
     clock: Clock,
 }
@@ -78,14 +79,8 @@ impl Polygon {
             .pool_max_idle_per_host(options.connections)
             .tls_certs_merge(options.ca_bundle)
             .build()?;
-        let origin = options.base_url.origin();
-        Ok(Self {
-            http,
-            base_url: options.base_url,
-            origin,
-            adjusted: options.adjusted,
-            clock: options.clock,
-        })
+        let PolygonOptions { base_url, key, adjusted, clock, .. } = options;
+        Ok(Self { http, origin: base_url.origin(), base_url, key, adjusted, clock })
     }
 
     fn url(&self, question: &Question, place: &Place) -> Url {
@@ -133,7 +128,7 @@ impl Polygon {
     }
 
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> FetchError {
-        let words = words(headers, body);
+        let words = words(headers, body, &self.key);
         match status {
             StatusCode::BAD_REQUEST => FetchError::BadRequest { words },
             StatusCode::UNAUTHORIZED => FetchError::KeyRefused { words },
@@ -151,9 +146,10 @@ impl Source for Polygon {
     async fn page(&self, question: &Question, place: &Place) -> Result<Page, FetchError> {
         let (headers, body) = self.ask(self.url(question, place)).await?;
         let (question, adjusted, origin) = (question.clone(), self.adjusted, self.origin.clone());
+        let key = self.key.clone();
         let decoded = task::spawn_blocking(move || {
             let bytes = body.len() as u64;
-            let envelope = Envelope::read(&plain(&headers, body)?)?;
+            let envelope = Envelope::read(&plain(&headers, body, &key)?)?;
             check::page(&question, adjusted, &origin, envelope, bytes)
         });
         match decoded.await {
@@ -191,18 +187,22 @@ async fn read(mut response: Response) -> Result<Vec<u8>, FetchError> {
     Ok(body)
 }
 
-/// The body without its transfer encoding.
-fn plain(headers: &HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, FetchError> {
-    match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => Ok(body),
-        Some(b"gzip" | b"x-gzip") => Ok(inflate(&body, BODY_LIMIT)?),
-        Some(other) => Err(Contradiction::Encoding(String::from_utf8_lossy(other).into_owned()).into()),
-    }
+/// The body without its transfer encoding, and without the key.
+fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Vec<u8>, FetchError> {
+    let mut plain = match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => body,
+        Some(b"gzip" | b"x-gzip") => inflate(&body, BODY_LIMIT)?,
+        Some(other) => {
+            return Err(Contradiction::Encoding(String::from_utf8_lossy(other).into_owned()).into());
+        }
+    };
+    key.scrub(&mut plain);
+    Ok(plain)
 }
 
 /// What a refusal says in words: in the JSON's `error` or `message`, else its first line (errors may be HTML).
-fn words(headers: &HeaderMap, body: &[u8]) -> Option<String> {
-    let plain = plain(headers, body.to_vec()).ok()?;
+fn words(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> Option<String> {
+    let plain = plain(headers, body.to_vec(), key).ok()?;
     if let Ok(envelope) = Envelope::read(&plain) {
         return envelope.words().map(str::to_owned);
     }

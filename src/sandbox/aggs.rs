@@ -1,0 +1,124 @@
+//! Bars: of a ticker in a range, of a ticker's last day, of the whole market on a day.
+
+use jiff::civil::Date;
+
+use super::{
+    api::Call,
+    bar_size::BarSize,
+    market::Adjustment,
+    page::Page,
+    params::{Order, Params},
+    range,
+    refusal::Refusal,
+    wire::{self, BarRow, BarsBody},
+};
+use crate::model::{Bar, new_york};
+
+/// The `limit` of a request that names none (polygon-api.md §1).
+const DEFAULT_LIMIT: u32 = 5_000;
+
+/// The segments of a path that hold `from` and `to`, counted from the empty one before the first slash.
+const FROM_SEGMENT: usize = 8;
+const TO_SEGMENT: usize = 9;
+
+/// `/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{from}/{to}`
+pub(super) fn in_range(
+    call: &Call,
+    ticker: &str,
+    [multiplier, timespan]: [&str; 2],
+    [from, to]: [&str; 2],
+) -> Result<Vec<u8>, Refusal> {
+    let size = BarSize::parse(multiplier, timespan)?;
+    let range = range::parse(from, to, size)?;
+    let order = call.params.order("sort", Order::Ascending)?;
+    let limit = call.params.limit(DEFAULT_LIMIT, call.plan.page_cap())?;
+    let is_adjusted = is_adjusted(&call.params)?;
+
+    let served = call.plan.first_served(*range.start())?..=call.market_end().min(*range.end());
+    let page = Page::read(call.market.minutes(ticker, served, order), size, order, limit);
+    let adjustment = adjustment(call, ticker, is_adjusted);
+    let rows = page.bars.into_iter().map(|bar| BarRow::new(None, adjustment.apply(bar))).collect();
+    Ok(wire::to_json(&BarsBody {
+        ticker: Some(ticker),
+        query_count: page.read,
+        next_url: page.next.map(|ms| next_url(call, order, limit, is_adjusted, ms)),
+        ..body(call, is_adjusted, rows)
+    }))
+}
+
+/// `/v2/aggs/ticker/{ticker}/prev`
+pub(super) fn previous_day(call: &Call, ticker: &str) -> Result<Vec<u8>, Refusal> {
+    let is_adjusted = is_adjusted(&call.params)?;
+    let last = call.market.minutes(ticker, 0..=call.market_end(), Order::Descending).next();
+    let day = last.and_then(|bar| new_york::date_of(bar.timestamp));
+    let bar = day.and_then(|day| day_bar(call, ticker, day, is_adjusted));
+    let rows = bar.into_iter().map(|bar| BarRow::new(Some(ticker), bar)).collect();
+    Ok(wire::to_json(&BarsBody { ticker: Some(ticker), ..body(call, is_adjusted, rows) }))
+}
+
+/// `/v2/aggs/grouped/locale/us/market/stocks/{date}`
+pub(super) fn whole_market(call: &Call, date: &str) -> Result<Vec<u8>, Refusal> {
+    let day = range::parse_day(date).ok_or(Refusal::UnreadableTime("date"))?;
+    let is_adjusted = is_adjusted(&call.params)?;
+    let start = new_york::day_start_ms(day);
+    let is_served = call.plan.first_served(start)? == start;
+    let listings = call.market.listings();
+    let rows =
+        listings.iter().filter(|listing| is_served && listing.is_active_on(day)).filter_map(|listing| {
+            let bar = day_bar(call, &listing.ticker, day, is_adjusted)?;
+            Some(BarRow::new(Some(&listing.ticker), bar))
+        });
+    Ok(wire::to_json(&body(call, is_adjusted, rows.collect())))
+}
+
+/// The day bar of a ticker, stamped as the two endpoints above do it: with 16:00 in New York, and not with the start of
+/// the day as in a range (polygon-api.md §2).
+fn day_bar(call: &Call, ticker: &str, day: Date, is_adjusted: bool) -> Option<Bar> {
+    let span = BarSize::Day.span_of(new_york::day_start_ms(day));
+    let served = span.start..=call.market_end().min(span.end - 1);
+    let minutes = call.market.minutes(ticker, served, Order::Ascending);
+    let bar = Page::read(minutes, BarSize::Day, Order::Ascending, 1).bars.into_iter().next()?;
+    let bar = adjustment(call, ticker, is_adjusted).apply(bar);
+    Some(Bar { timestamp: new_york::at_ms(day, 16, 0), ..bar })
+}
+
+/// A body without a ticker that ends its traversal.
+fn body<'a>(call: &Call<'a>, adjusted: bool, results: Vec<BarRow<'a>>) -> BarsBody<'a> {
+    let count = results.len();
+    BarsBody {
+        ticker: None,
+        query_count: count,
+        results_count: count,
+        adjusted,
+        results,
+        status: call.plan.bars_status(),
+        request_id: call.request_id,
+        count: (count > 0).then_some(count),
+        next_url: None,
+    }
+}
+
+/// Bars are adjusted for splits unless that is declined, be it by the old parameter that the JVM client still sends.
+fn is_adjusted(params: &Params) -> Result<bool, Refusal> {
+    let declined = params.flag("unadjusted")?;
+    Ok(params.flag("adjusted")?.or(declined.map(|declined| !declined)).unwrap_or(true))
+}
+
+fn adjustment(call: &Call, ticker: &str, is_adjusted: bool) -> Adjustment {
+    if is_adjusted {
+        Adjustment::of(&call.market.listings(), ticker, call.today())
+    } else {
+        Adjustment::none()
+    }
+}
+
+/// The next page: the path with `from` (in descending order: `to`) replaced, and what else was asked as a cursor.
+fn next_url(call: &Call, order: Order, limit: u32, is_adjusted: bool, ms: i64) -> String {
+    let (replaced, ms) = (if order == Order::Ascending { FROM_SEGMENT } else { TO_SEGMENT }, ms.to_string());
+    let segments = call.request.path.split('/').enumerate();
+    let path: Vec<_> = segments.map(|(at, segment)| if at == replaced { &ms } else { segment }).collect();
+    let params = Params::default().with("limit", &limit).with("sort", order.as_str());
+    // No cursor on record was made with `adjusted=false`. It would be of little use if it were forgotten.
+    let params = if is_adjusted { params } else { params.with("adjusted", &false) };
+    call.next_url(&path.join("/"), &params)
+}

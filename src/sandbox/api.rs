@@ -1,0 +1,183 @@
+//! The endpoints and their paths.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use hyper::{Method, StatusCode};
+use jiff::civil::Date;
+
+use super::{
+    aggs,
+    generated::Generated,
+    market::Market,
+    options::{Now, SandboxError, SandboxOptions},
+    params::Params,
+    plan::Plan,
+    recorded::Recorded,
+    refusal::Refusal,
+    seed::Seed,
+    splits, status, tickers,
+};
+use crate::{
+    calendar::{self, Session},
+    model::new_york,
+};
+
+/// Everything that is needed to answer requests, shared by all connections. Of the past it knows how many requests
+/// there were, and for the rate limit when the last ones came.
+pub(super) struct Api {
+    market: Box<dyn Market>,
+    plan: Plan,
+    now: Now,
+    /// Where request ids come from.
+    ids: Seed,
+    requests: AtomicU64,
+}
+
+/// A request as it came in.
+pub(super) struct Request {
+    /// Only GET is answered.
+    pub method: Method,
+    /// Percent-encoded.
+    pub path: String,
+    pub query: String,
+    /// The key of an `Authorization: Bearer` header.
+    pub bearer: Option<String>,
+    /// What the client calls this server: `127.0.0.1:8080`.
+    pub host: String,
+}
+
+/// What goes back. Every answer has an id, in a header and mostly in the body.
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub content_type: &'static str,
+    pub request_id: String,
+    pub body: Vec<u8>,
+}
+
+/// One question that was let in, with everything that an endpoint needs to answer it.
+pub(super) struct Call<'a> {
+    pub market: &'a dyn Market,
+    pub plan: &'a Plan,
+    pub now_ms: i64,
+    pub request: &'a Request,
+    /// The parameters of the query, or of the cursor in it.
+    pub params: Params,
+    pub request_id: &'a str,
+}
+
+/// The parameter that may carry the key.
+const KEY_PARAMETER: &str = "apiKey";
+
+impl Api {
+    /// Brings up the market that the options ask for.
+    pub fn new(options: &SandboxOptions) -> Result<Self, SandboxError> {
+        let market: Box<dyn Market> = match &options.recorded {
+            Some(folder) => Box::new(Recorded::open(folder)?),
+            None => Box::new(Generated::new(options.seed)),
+        };
+        Ok(Self {
+            market,
+            plan: Plan::new(options),
+            now: Arc::clone(&options.now),
+            ids: Seed::root(options.seed).named("request ids"),
+            requests: AtomicU64::new(0),
+        })
+    }
+
+    /// Answers a request, whatever it is.
+    pub fn answer(&self, request: &Request) -> Answer {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let request_id = self.ids.child(number).hex(2);
+        let (status, content_type, body) = match self.body(request, &request_id) {
+            Ok(body) => (StatusCode::OK, "application/json", body),
+            Err(Refusal::UnknownRoute) => {
+                let text = Refusal::UnknownRoute.to_string();
+                (StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text.into_bytes())
+            }
+            Err(refusal) => (refusal.status(), "application/json", refusal.body(&request_id)),
+        };
+        Answer { status, content_type, request_id, body }
+    }
+
+    fn body(&self, request: &Request, request_id: &str) -> Result<Vec<u8>, Refusal> {
+        let params = Params::parse(&request.query);
+        let key = request.bearer.as_deref().or_else(|| params.get(KEY_PARAMETER));
+        self.plan.admit(key, Instant::now())?;
+        let params = params.without(KEY_PARAMETER).behind_cursor()?;
+        let now_ms = (self.now)();
+        route(&Call { market: &*self.market, plan: &self.plan, now_ms, request, params, request_id })
+    }
+}
+
+/// All endpoints.
+fn route(call: &Call) -> Result<Vec<u8>, Refusal> {
+    if call.request.method != Method::GET {
+        return Err(Refusal::UnknownRoute);
+    }
+    let decoded = call.request.path.split('/').skip(1).map(percent_decoded).collect::<Option<Vec<_>>>();
+    let segments = decoded.ok_or(Refusal::UnknownRoute)?;
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match segments[..] {
+        ["v2", "aggs", "ticker", ticker, "range", multiplier, timespan, from, to] => {
+            aggs::in_range(call, ticker, [multiplier, timespan], [from, to])
+        }
+        ["v2", "aggs", "ticker", ticker, "prev"] => aggs::previous_day(call, ticker),
+        ["v2", "aggs", "grouped", "locale", "us", "market", "stocks", date] => aggs::whole_market(call, date),
+        ["v3", "reference", "tickers"] => tickers::list(call),
+        ["v3", "reference", "tickers", ticker] => tickers::details(call, ticker),
+        ["v3", "reference", "splits"] => splits::list(call),
+        ["stocks", "v1", "splits"] => splits::list_with_factors(call),
+        ["v1", "marketstatus", "now"] => Ok(status::now(call)),
+        ["v1", "marketstatus", "upcoming"] => Ok(status::upcoming(call)),
+        _ => Err(Refusal::UnknownRoute),
+    }
+}
+
+/// `BRK.B` for `BRK%2EB`; nothing if what follows a `%` is no byte, or the whole no text.
+fn percent_decoded(segment: &str) -> Option<String> {
+    let mut parts = segment.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend_from_slice(part.get(2..)?.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+impl Call<'_> {
+    /// The New York day.
+    pub fn today(&self) -> Date {
+        new_york::date_of(self.now_ms).unwrap_or(calendar::LAST_DAY)
+    }
+
+    /// The last instant (UTC ms) at which a bar that is served may begin. There are none of unfinished sessions.
+    pub fn market_end(&self) -> i64 {
+        calendar::last_finished(self.now_ms).map_or(i64::MIN, Session::extended_close_ms)
+    }
+
+    /// Where the next page is, on the host that the client called. The key is not in it.
+    pub fn next_url(&self, path: &str, params: &Params) -> String {
+        format!("http://{}{path}?cursor={}", self.request.host, params.cursor())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_decoding() {
+        let decoded = |segment| percent_decoded(segment);
+        assert_eq!(decoded("KIM%70L").as_deref(), Some("KIMpL"));
+        assert_eq!(decoded("BRK%2eB%2F").as_deref(), Some("BRK.B/"));
+        for odd in ["%", "%2", "%zz", "%ff", "%é"] {
+            assert_eq!(decoded(odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What a sandbox is asked to be, and why it may not come up.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::{Timestamp, civil::Date};
+use thiserror::Error;
+
+/// A clock: the current time in UTC ms since the epoch.
+pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// The highest `limit` that the service honours, in base aggregates (polygon-api.md §1).
+pub(super) const SERVICE_PAGE_CAP: u32 = 50_000;
+
+/// What a sandbox serves, to whom, and how fast.
+#[derive(Clone)]
+pub struct SandboxOptions {
+    /// The generated market: the same seed gives the same bars, for ever.
+    pub seed: u64,
+    /// A folder of `<TICKER>.csv` and `<TICKER>.csv.gz` to serve instead of a generated market.
+    pub recorded: Option<PathBuf>,
+    /// Where to listen: loopback only. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The only key that is accepted; if not set, any key is.
+    pub key: Option<String>,
+    /// How many requests are answered in any minute; the rest gets a 429.
+    pub rate_per_minute: Option<u32>,
+    /// The first New York day that the plan includes.
+    pub history_from: Option<Date>,
+    /// Whether a range that begins before `history_from` is clipped without a word. Else it is refused with a 403.
+    pub clip_history: bool,
+    /// The highest `limit` that is honoured, to try small pages with little data. The service's is 50,000.
+    pub page_cap: u32,
+    /// How long every answer is held back.
+    pub latency: Duration,
+    /// Whether bars come with the status `DELAYED`, as on plans without real-time data, and not with `OK`.
+    pub delayed: bool,
+    /// The clock: bars end with the last session that is finished by it.
+    pub now: Now,
+}
+
+impl Default for SandboxOptions {
+    /// The generated market of seed 1 on a free port, for any key, without limits, as of the system's time.
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            recorded: None,
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            key: None,
+            rate_per_minute: None,
+            history_from: None,
+            clip_history: false,
+            page_cap: SERVICE_PAGE_CAP,
+            latency: Duration::ZERO,
+            delayed: false,
+            now: Arc::new(|| Timestamp::now().as_millisecond()),
+        }
+    }
+}
+
+/// Why a sandbox did not come up.
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// The sandbox is for this machine alone.
+    #[error("{address} is not a loopback address: a sandbox is for this machine alone")]
+    NotLoopback {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The port is taken, or may not be used.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The folder or one of its files cannot be read at all.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The folder or the file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The folder has no `<TICKER>.csv` and no `<TICKER>.csv.gz`.
+    #[error("no <TICKER>.csv or <TICKER>.csv.gz in {}", path.display())]
+    NothingRecorded {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of bars that is not what it should be.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Recorded {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1; 1 too where the file as a whole is meant.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+}

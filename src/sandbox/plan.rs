@@ -1,0 +1,135 @@
+//! What a subscription allows: who may ask, how often, and how far back.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::civil::Date;
+
+use super::{
+    options::{SERVICE_PAGE_CAP, SandboxOptions},
+    refusal::Refusal,
+};
+use crate::model::new_york;
+
+/// The window of the rate limit: a minute that slides with every request. The service's may be fixed instead; no
+/// client that keeps within a sliding minute can tell.
+const RATE_WINDOW: Duration = Duration::from_mins(1);
+
+/// The limits that a sandbox was started with.
+pub(super) struct Plan {
+    key: Option<String>,
+    requests: Option<Limiter>,
+    history_from: Option<Date>,
+    clip_history: bool,
+    delayed: bool,
+    page_cap: u32,
+}
+
+impl Plan {
+    pub fn new(options: &SandboxOptions) -> Self {
+        Self {
+            key: options.key.clone(),
+            requests: options.rate_per_minute.map(Limiter::new),
+            history_from: options.history_from,
+            clip_history: options.clip_history,
+            delayed: options.delayed,
+            page_cap: options.page_cap.clamp(1, SERVICE_PAGE_CAP),
+        }
+    }
+
+    /// Lets a request in, or turns it away. Only those with a good key count.
+    pub fn admit(&self, key: Option<&str>, at: Instant) -> Result<(), Refusal> {
+        let key = key.filter(|key| !key.is_empty()).ok_or(Refusal::NoKey)?;
+        if self.key.as_ref().is_some_and(|expected| expected != key) {
+            return Err(Refusal::UnknownKey);
+        }
+        let within_rate = self.requests.as_ref().is_none_or(|requests| requests.admit(at));
+        if within_rate { Ok(()) } else { Err(Refusal::TooManyRequests) }
+    }
+
+    /// The first instant (UTC ms) of a range from which bars are served: `start`, unless that is before the plan's
+    /// history. Both ways in which the service was seen to answer then are known (polygon-api.md §1, Plans).
+    pub fn first_served(&self, start: i64) -> Result<i64, Refusal> {
+        let floor = self.history_from.map_or(start, new_york::day_start_ms);
+        if start < floor && !self.clip_history { Err(Refusal::Timeframe) } else { Ok(start.max(floor)) }
+    }
+
+    /// The status of an answer with bars.
+    pub fn bars_status(&self) -> &'static str {
+        if self.delayed { "DELAYED" } else { "OK" }
+    }
+
+    /// The highest `limit` that is honoured for bars.
+    pub fn page_cap(&self) -> u32 {
+        self.page_cap
+    }
+}
+
+/// At most so many requests in any minute.
+struct Limiter {
+    most: usize,
+    /// When the requests of the last minute were let in, oldest first.
+    admitted: Mutex<VecDeque<Instant>>,
+}
+
+impl Limiter {
+    fn new(per_minute: u32) -> Self {
+        Self { most: per_minute as usize, admitted: Mutex::default() }
+    }
+
+    /// Whether one more is within the limit. What is turned away does not count.
+    fn admit(&self, at: Instant) -> bool {
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        while admitted.front().is_some_and(|earlier| at.duration_since(*earlier) >= RATE_WINDOW) {
+            admitted.pop_front();
+        }
+        let fits = admitted.len() < self.most;
+        if fits {
+            admitted.push_back(at);
+        }
+        fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_needed_and_may_have_to_be_the_right_one() {
+        let now = Instant::now();
+        let open = Plan::new(&SandboxOptions::default());
+        assert_eq!(open.admit(None, now), Err(Refusal::NoKey));
+        assert_eq!(open.admit(Some(""), now), Err(Refusal::NoKey));
+        assert_eq!(open.admit(Some("any"), now), Ok(()));
+        let closed = Plan::new(&SandboxOptions { key: Some("right".into()), ..SandboxOptions::default() });
+        assert_eq!(closed.admit(Some("wrong"), now), Err(Refusal::UnknownKey));
+        assert_eq!(closed.admit(Some("right"), now), Ok(()));
+    }
+
+    #[test]
+    fn the_minute_slides() {
+        let limited = Plan::new(&SandboxOptions { rate_per_minute: Some(2), ..SandboxOptions::default() });
+        let start = Instant::now();
+        let ask = |seconds| limited.admit(Some("key"), start + Duration::from_secs(seconds));
+        let refused = Err(Refusal::TooManyRequests);
+        assert_eq!([ask(0), ask(50), ask(59), ask(60), ask(61)], [Ok(()), Ok(()), refused, Ok(()), refused]);
+        assert_eq!([ask(110), ask(111)], [Ok(()), refused]);
+    }
+
+    #[test]
+    fn history_is_refused_or_clipped() {
+        let floor = date(2022, 1, 1);
+        let (early, floor_ms) = (new_york::day_start_ms(date(2021, 1, 1)), new_york::day_start_ms(floor));
+        let strict = SandboxOptions { history_from: Some(floor), ..SandboxOptions::default() };
+        let lenient = SandboxOptions { clip_history: true, ..strict.clone() };
+        assert_eq!(Plan::new(&strict).first_served(early), Err(Refusal::Timeframe));
+        assert_eq!(Plan::new(&strict).first_served(floor_ms), Ok(floor_ms));
+        assert_eq!(Plan::new(&lenient).first_served(early), Ok(floor_ms));
+    }
+}

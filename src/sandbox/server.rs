@@ -1,0 +1,168 @@
+//! HTTP on loopback: connections in, answers out.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Response,
+    body::Incoming,
+    header::{self, HeaderName, HeaderValue},
+    http::request::Parts,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
+
+use super::{
+    api::{Answer, Api, Request},
+    options::{SandboxError, SandboxOptions},
+};
+
+/// What passes before connections are taken again after that failed, as it does without free file descriptors.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// A running sandbox. It is there until it is closed or dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Sandbox {
+    /// Brings up a market and listens. A recorded market is read first, which takes about half a second for a million
+    /// bars.
+    ///
+    /// # Errors
+    /// If the address is not one of loopback or cannot be used, or if the recorded market cannot be read.
+    pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
+        let address = options.listen;
+        if !address.ip().is_loopback() {
+            return Err(SandboxError::NotLoopback { address });
+        }
+        let api = Arc::new(Api::new(&options)?);
+        let bind = |source| SandboxError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let accepting = tokio::spawn(accept(listener, api, options.latency));
+        Ok(Self { address, accepting })
+    }
+
+    /// Where it listens, such as `http://127.0.0.1:49152`.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ends it, as dropping does, and waits until the port is free and every connection is cut.
+    pub async fn closed(mut self) {
+        self.accepting.abort();
+        // The task ends by being cancelled, which is what was asked for.
+        let _ = (&mut self.accepting).await;
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Takes connections until it is aborted, and takes them down with it.
+async fn accept(listener: TcpListener, api: Arc<Api>, latency: Duration) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(stream, Arc::clone(&api), latency));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the sandbox cannot take a connection");
+                    sleep(PAUSE_AFTER_FAILURE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Answers the requests of one connection, one after the other, for as long as the client keeps it open.
+async fn serve(stream: TcpStream, api: Arc<Api>, latency: Duration) {
+    // Answers are written at once: waiting for more to send costs 40 ms a request.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let api = Arc::clone(&api);
+        async move {
+            sleep(latency).await;
+            respond(api, request).await
+        }
+    });
+    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a connection to the sandbox broke");
+    }
+}
+
+/// Finds and packs the answer to a request, on a thread where that may take its time.
+async fn respond(api: Arc<Api>, request: hyper::Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+    let (parts, _) = request.into_parts();
+    let answering = move || deliver(api.answer(&taken_apart(&parts)), accepts_gzip(&parts.headers));
+    tokio::task::spawn_blocking(answering).await?
+}
+
+fn taken_apart(parts: &Parts) -> Request {
+    let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let bearer = header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    Request {
+        method: parts.method.clone(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        bearer: bearer.map(str::to_owned),
+        host: header(header::HOST).unwrap_or("localhost").to_owned(),
+    }
+}
+
+/// Whether the client takes gzip: it names it, and does not give it the weight of nothing.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        name.trim() == "gzip" && weight.trim() != "q=0"
+    })
+}
+
+/// Turns an answer into what goes over the wire. Every byte that a client gets passes here: faults to rehearse,
+/// such as a cut body or a wrong status, belong at this place.
+fn deliver(answer: Answer, as_gzip: bool) -> io::Result<Response<Full<Bytes>>> {
+    let body = if as_gzip { gzipped(&answer.body)? } else { answer.body };
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    headers.insert(header::SERVER, HeaderValue::from_static("nginx/1.19.2"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.extend(
+        HeaderValue::try_from(answer.request_id).map(|id| (HeaderName::from_static("x-request-id"), id)),
+    );
+    if as_gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(response)
+}
+
+fn gzipped(body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish()
+}
