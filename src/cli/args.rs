@@ -1,0 +1,239 @@
+//! The command line as it is typed. What it means, together with environment and files, is for `settings`.
+
+#![expect(clippy::doc_markdown, reason = "the texts are shown by --help, as they are")]
+#![expect(rustdoc::bare_urls, reason = "the texts are shown by --help, as they are")]
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
+
+/// Downloads years of US minute bars from Polygon.io / Massive, and can prove what it holds.
+#[derive(Debug, Parser)]
+#[command(
+    name = "grab",
+    version,
+    styles = Styles::styled(),
+    disable_help_subcommand = true,
+    args_override_self = true,
+    after_help = "Try it without a key:\n  grab start --sandbox --windows 2023,2024 --tickers AAPL,MSFT,BRK.B,NVDA\n\n\
+        The key comes from MASSIVE_API_KEY, POLYGON_API_KEY or the file that GRAB_API_KEY_FILE names.\n\
+        Settings: flag > environment > grab.toml > $XDG_CONFIG_HOME/grab/config.toml > default.\n\
+        Exit codes: 0 complete, 10 incomplete (grab resume goes on), 11 some tasks have no data, 2 usage, 3 config,\n\
+        20 key, 21 unreachable, 30 disk, 31 locked, 32 newer manifest, 130 interrupted."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Settings of every command.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record what is wanted and fetch it
+    #[command(
+        after_help = "Examples:\n  grab start --windows 2004-2010,2011-2016 --tickers AAPL,MSFT --rate 100/s\n  \
+        grab start --windows 2024-03..2024-06 --tickers-file sp500.csv --dry-run\n  \
+        grab start --spec manifests/demo.toml\n\n\
+        Asked twice for the same, the second does nothing; asked for more, it adds what is missing."
+    )]
+    Start(StartArgs),
+    /// Go on with what is owed
+    #[command(after_help = "Examples:\n  grab resume\n  grab resume --retry-failed --max-duration 50m")]
+    Resume(ResumeArgs),
+    /// Show what is owed, what is held, and why
+    #[command(
+        after_help = "Examples:\n  grab status\n  grab status --tickers\n  grab status --json --tickers"
+    )]
+    Status(StatusArgs),
+    /// Serve a Polygon-compatible market on loopback, without a key
+    #[command(after_help = "Examples:\n  grab sandbox --listen 127.0.0.1:8080\n  \
+        grab sandbox --recorded bars/ --page-cap 5000\n  \
+        grab sandbox --plan-rate 5 --history-from 2022-01-03\n\n\
+        Then: MASSIVE_API_KEY=any grab start --base-url http://127.0.0.1:8080 --rate none …")]
+    Sandbox(SandboxArgs),
+}
+
+/// Settings that every command has.
+#[derive(Debug, Default, Args)]
+pub struct CommonArgs {
+    /// Where bars and manifest are [env: GRAB_DATA_DIR] [default: ./data]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
+    pub data_dir: Option<PathBuf>,
+    /// Print one JSON object on stdout instead of a report for people
+    #[arg(long, global = true, help_heading = "Common options")]
+    pub json: bool,
+    /// How logs on stderr look [env: GRAB_LOG_FORMAT] [default: text]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", help_heading = "Common options")]
+    pub log_format: Option<LogFormat>,
+    /// Log more: -v info, -vv debug, -vvv trace [env: GRAB_LOG]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Common options")]
+    pub verbose: u8,
+    /// Log errors only, and show no progress
+    #[arg(short, long, global = true, help_heading = "Common options")]
+    pub quiet: bool,
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressMode {
+    /// A bar on a terminal, lines elsewhere.
+    Auto,
+    /// A bar.
+    Bar,
+    /// Plain lines.
+    Lines,
+    /// One JSON object a line.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// Settings of every command that fetches.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Fetching")]
+pub struct FetchArgs {
+    /// Use the built-in sandbox: no key, no network
+    #[arg(long, conflicts_with = "base_url")]
+    pub sandbox: bool,
+    /// Where the service is [env: MASSIVE_API_BASE_URL, GRAB_BASE_URL] [default: https://api.massive.com]
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Requests at most, such as 5/min, 100/s or none [env: GRAB_RATE] [default: 5/min; none with --sandbox]
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<String>,
+    /// Tasks under way at once, 1 to 32 [env: GRAB_CONCURRENCY] [default: chosen from the rate]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+    /// Ask for split-adjusted bars instead of bars as traded [env: GRAB_ADJUSTED] [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub adjusted: Option<String>,
+    /// Requests for one page at most [env: GRAB_MAX_ATTEMPTS] [default: 8]
+    #[arg(long, value_name = "N")]
+    pub max_attempts: Option<String>,
+    /// Time for the retries of one page, and for an outage [env: GRAB_MAX_RETRY_TIME] [default: 10m]
+    #[arg(long, value_name = "TIME")]
+    pub max_retry_time: Option<String>,
+    /// Time to connect [env: GRAB_CONNECT_TIMEOUT] [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub connect_timeout: Option<String>,
+    /// Silence within an answer at most [env: GRAB_READ_TIMEOUT] [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    pub read_timeout: Option<String>,
+    /// Trust these certificates (PEM) too [env: SSL_CERT_FILE] [default: the platform's]
+    #[arg(long, value_name = "FILE")]
+    pub ca_bundle: Option<String>,
+    /// How progress is shown on stderr [env: GRAB_PROGRESS] [default: auto]
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub progress: Option<ProgressMode>,
+    /// Stop cleanly after this time, exit 10 [env: GRAB_MAX_DURATION]
+    #[arg(long, value_name = "TIME")]
+    pub max_duration: Option<String>,
+    /// Stop cleanly after this many requests, exit 10 [env: GRAB_MAX_REQUESTS]
+    #[arg(long, value_name = "N")]
+    pub max_requests: Option<String>,
+}
+
+/// `grab start`
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// What time to cover: 2004-2010, 2024, 2024-03, 2024-01-15..2024-03-31, and lists of these by commas
+    #[arg(long, value_name = "WINDOWS", required_unless_present = "spec")]
+    pub windows: Option<String>,
+    /// Which symbols, by commas; upper and lower case differ
+    #[arg(long, value_name = "LIST", group = "symbols")]
+    pub tickers: Option<String>,
+    /// A file with one symbol a line, or a CSV with a ticker or symbol column
+    #[arg(long, value_name = "FILE", group = "symbols")]
+    pub tickers_file: Option<PathBuf>,
+    /// A spec: a TOML file that names windows, symbols and pacing
+    #[arg(long, value_name = "FILE")]
+    pub spec: Option<PathBuf>,
+    /// Record the tasks and stop: grab resume runs them
+    #[arg(long, conflicts_with = "dry_run")]
+    pub plan_only: bool,
+    /// Print the tasks with an estimate, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How to fetch.
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+}
+
+/// `grab resume`
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Ask again for what failed, was not found or not entitled
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// How to fetch.
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+}
+
+/// `grab status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// List every task
+    #[arg(long)]
+    pub tickers: bool,
+}
+
+/// `grab sandbox`
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Where to listen, on loopback; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub listen: std::net::SocketAddr,
+    /// Makes the market: the same seed, the same bars
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Serve these bars instead: a folder of TICKER.csv[.gz] with t_ms_utc,o,h,l,c,v[,vw][,n]
+    #[arg(long, value_name = "DIR")]
+    pub recorded: Option<PathBuf>,
+    /// Accept only this key; else any
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// The plan's requests in any minute
+    #[arg(long, value_name = "N")]
+    pub plan_rate: Option<u32>,
+    /// The plan's first day of history: earlier requests are refused
+    #[arg(long, value_name = "DATE")]
+    pub history_from: Option<jiff::civil::Date>,
+    /// Cut such requests silently instead of refusing them
+    #[arg(long, requires = "history_from")]
+    pub clip_history: bool,
+    /// Bars in a page at most
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub page_cap: u32,
+    /// Wait before each answer
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub latency: String,
+    /// Answer with status DELAYED, as plans without real-time data do
+    #[arg(long)]
+    pub delayed: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,158 @@
+//! Why a command could not do its work, with the exit code and the advice that belong to it.
+
+use std::io;
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+use crate::{
+    engine::StopReason, exit::ExitStatus, manifest::ManifestError, sandbox::SandboxError, store::StoreError,
+};
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The command line or the environment is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// A spec, a config file or a tickers file is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// The key is missing or cannot be one.
+    #[error("{0}")]
+    Key(String),
+    /// The run was stopped by what the source or the disk said.
+    #[error("{}", stopped(.0))]
+    Stopped(StopReason),
+    /// The manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The data directory cannot be made.
+    #[error("cannot create {path}")]
+    DataDir {
+        /// The directory.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The sandbox cannot be started.
+    #[error("the sandbox cannot start")]
+    Sandbox(#[from] SandboxError),
+    /// The HTTP client cannot be set up.
+    #[error("the HTTP client cannot be set up")]
+    Client(#[source] reqwest::Error),
+    /// The system gives no threads or signals.
+    #[error("the system refuses")]
+    System(#[from] io::Error),
+}
+
+fn stopped(reason: &StopReason) -> String {
+    match reason {
+        StopReason::Interrupted => "interrupted".to_owned(),
+        StopReason::Duration => "--max-duration is over".to_owned(),
+        StopReason::Requests => "--max-requests are spent".to_owned(),
+        StopReason::KeyRefused(what) | StopReason::Unreachable(what) | StopReason::Disk(what) => what.clone(),
+        StopReason::ConnectionLost(what) => format!("the connection did not come back: {what}"),
+        StopReason::Manifest => "the manifest cannot be written".to_owned(),
+    }
+}
+
+impl Failure {
+    /// The exit code that belongs to it.
+    #[must_use]
+    pub fn exit(&self) -> ExitStatus {
+        match self {
+            Self::Usage(_) | Self::Sandbox(_) => ExitStatus::Usage,
+            Self::Config(_) => ExitStatus::Config,
+            Self::Key(_) | Self::Stopped(StopReason::KeyRefused(_)) => ExitStatus::Key,
+            Self::Stopped(StopReason::Interrupted) => ExitStatus::Interrupted,
+            Self::Stopped(StopReason::Duration | StopReason::Requests | StopReason::ConnectionLost(_)) => {
+                ExitStatus::Incomplete
+            }
+            Self::Stopped(StopReason::Unreachable(_)) => ExitStatus::Unreachable,
+            Self::Stopped(StopReason::Disk(_) | StopReason::Manifest)
+            | Self::Store(_)
+            | Self::DataDir { .. } => ExitStatus::Disk,
+            Self::Manifest(error) => manifest_exit(error),
+            Self::Client(_) | Self::System(_) => ExitStatus::Bug,
+        }
+    }
+
+    /// What to do about it, if there is advice.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Key(_) => Some(
+                "set MASSIVE_API_KEY (or POLYGON_API_KEY), or let GRAB_API_KEY_FILE name a file with the key; \
+                 --sandbox needs none",
+            ),
+            Self::Stopped(StopReason::KeyRefused(_)) => {
+                Some("no task was burnt: check the key, then `grab resume` goes on")
+            }
+            Self::Stopped(StopReason::Unreachable(_)) => Some(
+                "no task was burnt: check --base-url, network, proxy and --ca-bundle, then `grab resume` goes on",
+            ),
+            Self::Stopped(StopReason::Disk(_)) => {
+                Some("nothing is lost: make room, then `grab resume` goes on")
+            }
+            Self::Manifest(ManifestError::Missing { .. }) => {
+                Some("begin with `grab start`, or name the right directory with --data-dir")
+            }
+            Self::Manifest(ManifestError::OtherKind { .. }) => {
+                Some("use another --data-dir: a directory holds one kind")
+            }
+            Self::Manifest(ManifestError::Locked { .. }) => {
+                Some("wait for it to end; `grab status` works meanwhile")
+            }
+            Self::Manifest(ManifestError::TooNew { .. }) => Some("use the newer grab that wrote it"),
+            Self::Usage(_)
+            | Self::Config(_)
+            | Self::Stopped(_)
+            | Self::Manifest(_)
+            | Self::Store(_)
+            | Self::DataDir { .. }
+            | Self::Sandbox(_)
+            | Self::Client(_)
+            | Self::System(_) => None,
+        }
+    }
+
+    /// The whole chain of causes in one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            text = format!("{text}: {error}");
+            source = error.source();
+        }
+        text
+    }
+}
+
+fn manifest_exit(error: &ManifestError) -> ExitStatus {
+    match error {
+        ManifestError::Locked { .. } => ExitStatus::Locked,
+        ManifestError::TooNew { .. } => ExitStatus::TooNew,
+        ManifestError::Missing { .. } | ManifestError::Foreign { .. } | ManifestError::OtherKind { .. } => {
+            ExitStatus::Usage
+        }
+        ManifestError::Io { .. } | ManifestError::Corrupt(_) => ExitStatus::Disk,
+        ManifestError::Sqlite(error) => match error.sqlite_error_code() {
+            Some(
+                ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::NotADatabase
+                | ErrorCode::DatabaseCorrupt,
+            ) => ExitStatus::Disk,
+            _ => ExitStatus::Bug,
+        },
+        ManifestError::Illegal(_) | ManifestError::Stopped => ExitStatus::Bug,
+    }
+}

@@ -1,0 +1,223 @@
+//! What all commands that fetch have in common: lock, manifest, source, run, report.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Instant};
+
+use fastrand::Rng;
+use url::Url;
+
+use super::{
+    failure::Failure,
+    output::say,
+    progress,
+    report::RunReport,
+    settings::{FetchSettings, Sources},
+    signals,
+};
+use crate::{
+    clock::Clock,
+    engine::{self, Meter, Parts, Stop, StopReason},
+    manifest::{Ledger, Lock, ManifestError, Overview, Recorder, StoreKind},
+    model::ApiKey,
+    pace::{Pacer, RetryPolicy},
+    sandbox::{Sandbox, SandboxOptions},
+    source::{Polygon, PolygonOptions},
+    store::Store,
+};
+
+/// The vendor's host since 2025-10-30 (polygon-api.md §1).
+const DEFAULT_BASE_URL: &str = "https://api.massive.com";
+
+/// A command that fetches, ready to go.
+pub struct Job<'a> {
+    /// The command's name.
+    pub command: &'static str,
+    /// What the user asked for, for the manifest; without a key.
+    pub arguments: String,
+    /// Where bars and manifest are.
+    pub data_dir: PathBuf,
+    /// How to fetch.
+    pub settings: FetchSettings,
+    /// Where the key comes from.
+    pub sources: &'a Sources<'a>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Whether to stop before anything is fetched.
+    pub plan_only: bool,
+    /// Whether progress may be shown.
+    pub quiet: bool,
+}
+
+impl Job<'_> {
+    /// Holds the data directory, lets `prepare` record what is wanted, and works until nothing is owed.
+    ///
+    /// # Errors
+    /// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
+    pub fn run<P>(self, prepare: P) -> Result<RunReport, Failure>
+    where
+        P: FnOnce(&mut Ledger) -> Result<(), ManifestError> + Send + 'static,
+    {
+        let begun = Instant::now();
+        let data_dir = self.data_dir.clone();
+        let path = data_dir.display().to_string();
+        fs::create_dir_all(&data_dir).map_err(|source| Failure::DataDir { path, source })?;
+        let _lock = Lock::take(&data_dir)?;
+        let mut ledger = Ledger::open(&data_dir, self.clock)?;
+        let kind = self.kind(&ledger)?;
+        ledger.hold(kind)?;
+        ledger.begin_run(self.command, &self.arguments)?;
+        let (command, plan_only, meter) = (self.command, self.plan_only, Arc::new(Meter::default()));
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let (recorder, writer) = Recorder::start(ledger);
+        let report = runtime.block_on(async move {
+            let stopped = self.work(kind, &recorder, &meter, prepare).await.err();
+            let totals = meter.snapshot().totals;
+            let counts = match recorder.call(|ledger| ledger.counts()).await {
+                Ok(counts) => counts,
+                Err(error) => return Err(stopped.unwrap_or(error.into())),
+            };
+            let report = RunReport::new(command, counts, stopped.as_ref(), totals, begun.elapsed());
+            let report = if plan_only { report.plan_only() } else { report };
+            let (outcome, exit_code) = report.verdict();
+            recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await?;
+            Ok(report)
+        })?;
+        // A request that was given up must not hold the process: nothing that matters is under way any more.
+        runtime.shutdown_background();
+        // The last handle is gone: the manifest is closed, its WAL folded in.
+        if let Err(panicked) = writer.join() {
+            std::panic::resume_unwind(panicked);
+        }
+        report.with_details(&data_dir)
+    }
+
+    /// What the directory holds or is to hold. Where nobody says otherwise, a directory stays what it is.
+    fn kind(&self, ledger: &Ledger) -> Result<StoreKind, Failure> {
+        let held = ledger.kind()?;
+        let adjusted = self.settings.adjusted.or(held.map(|held| held.adjusted)).unwrap_or(false);
+        let goes_on = self.command != "start" && self.settings.base_url.is_none();
+        let sandbox = self.settings.sandbox || (goes_on && held.is_some_and(|held| held.sandbox));
+        Ok(StoreKind { adjusted, sandbox })
+    }
+
+    async fn work<P>(
+        self,
+        kind: StoreKind,
+        recorder: &Recorder,
+        meter: &Arc<Meter>,
+        prepare: P,
+    ) -> Result<(), Failure>
+    where
+        P: FnOnce(&mut Ledger) -> Result<(), ManifestError> + Send + 'static,
+    {
+        let store = Store::new(self.data_dir.clone(), kind.adjusted, self.source_name(kind)?);
+        for task in recorder.call(|ledger| ledger.crashed()).await? {
+            store.sweep(&task.symbol, task.window)?;
+        }
+        recorder.call(Ledger::reclaim).await?;
+        recorder.call(prepare).await?;
+        if self.plan_only || recorder.call(|ledger| ledger.counts()).await?.owed() == 0 {
+            return Ok(());
+        }
+        let stop = Stop::default();
+        signals::watch(stop.clone())?;
+        let (sandbox, base_url, key) = self.open_source(kind).await?;
+        let source = self.client(base_url, key, kind)?;
+        let owed = recorder.call(|ledger| ledger.owed()).await?;
+        let shown = progress::show(&self.settings, self.quiet, owed, Arc::clone(meter));
+        self.stop_in_time(&stop);
+        let parts = self.parts(store, recorder.clone(), Arc::clone(meter), stop);
+        let stopped = engine::run(source, parts).await;
+        shown.end().await;
+        drop(sandbox);
+        stopped?.map_or(Ok(()), |reason| Err(Failure::Stopped(reason)))
+    }
+
+    /// What is written into each file as its origin.
+    fn source_name(&self, kind: StoreKind) -> Result<String, Failure> {
+        let host = self.base_url()?.host_str().unwrap_or_default().to_owned();
+        Ok(if kind.sandbox { "sandbox".to_owned() } else { host })
+    }
+
+    fn base_url(&self) -> Result<Url, Failure> {
+        let default = || Url::parse(DEFAULT_BASE_URL).map_err(|error| Failure::Usage(error.to_string()));
+        self.settings.base_url.clone().map_or_else(default, Ok)
+    }
+
+    /// The address and the key to use; with the sandbox, that of a server that lives as long as the answer.
+    async fn open_source(&self, kind: StoreKind) -> Result<(Option<Sandbox>, Url, ApiKey), Failure> {
+        if kind.sandbox {
+            let clock = self.clock;
+            let options =
+                SandboxOptions { now: Arc::new(move || clock.now_ms()), ..SandboxOptions::default() };
+            let sandbox = Sandbox::start(options).await?;
+            let url = Url::parse(&sandbox.base_url()).map_err(|error| Failure::Usage(error.to_string()))?;
+            let key =
+                ApiKey::new("sandbox").ok_or_else(|| Failure::Key("the sandbox has no key".to_owned()))?;
+            return Ok((Some(sandbox), url, key));
+        }
+        let missing = || Failure::Key("there is no API key".to_owned());
+        Ok((None, self.base_url()?, self.sources.key()?.ok_or_else(missing)?))
+    }
+
+    fn client(&self, base_url: Url, key: ApiKey, kind: StoreKind) -> Result<Polygon, Failure> {
+        let options = PolygonOptions {
+            base_url,
+            key,
+            adjusted: kind.adjusted,
+            connect_timeout: self.settings.connect_timeout,
+            read_timeout: self.settings.read_timeout,
+            total_timeout: self.settings.max_retry_time,
+            connections: self.settings.concurrency,
+            ca_bundle: self.settings.ca_bundle.clone(),
+            clock: self.clock,
+        };
+        Polygon::new(options).map_err(Failure::Client)
+    }
+
+    fn parts(&self, store: Store, recorder: Recorder, meter: Arc<Meter>, stop: Stop) -> Parts {
+        Parts {
+            store,
+            recorder,
+            pacer: Pacer::new(self.settings.rate),
+            retry: RetryPolicy {
+                max_attempts: self.settings.max_attempts,
+                max_time: self.settings.max_retry_time,
+            },
+            workers: self.settings.concurrency,
+            max_requests: self.settings.max_requests,
+            clock: self.clock,
+            random: Rng::new(),
+            meter,
+            stop,
+        }
+    }
+
+    fn stop_in_time(&self, stop: &Stop) {
+        if let Some(time) = self.settings.max_duration {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                stop.because(StopReason::Duration);
+            });
+        }
+    }
+}
+
+/// Says that the time is pretended, so that nobody takes a rehearsal for the real thing.
+pub fn announce_clock(clock: Clock) {
+    if clock.is_pretended() {
+        say(&format!("GRAB_NOW is set: it is taken to be {}", super::format::instant(clock.now_ms())));
+    }
+}
+
+/// The manifest of a directory, if there is one.
+///
+/// # Errors
+/// If there is one that cannot be read.
+pub fn overview(data_dir: &std::path::Path) -> Result<Option<Overview>, Failure> {
+    match Overview::open(data_dir) {
+        Ok(overview) => Ok(Some(overview)),
+        Err(ManifestError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

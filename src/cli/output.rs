@@ -1,0 +1,85 @@
+//! stdout and stderr: the only place that prints.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::failure::Failure;
+use crate::exit::ExitStatus;
+
+/// Where a command reports to.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    json: bool,
+}
+
+/// What stdout gets with `--json` when a command fails before it has a report.
+#[derive(Serialize)]
+struct FailureReport<'a> {
+    command: &'a str,
+    outcome: &'static str,
+    exit_code: u8,
+    error: String,
+    hint: Option<&'static str>,
+}
+
+impl Output {
+    /// `json`: whether stdout gets one JSON object instead of text.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether stdout gets JSON.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints a report: the value as JSON, or the text that `render` makes of it.
+    ///
+    /// # Errors
+    /// If stdout cannot be written; a reader that closed the pipe is no error.
+    pub fn report<T: Serialize>(self, value: &T, render: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        let text =
+            if self.json { serde_json::to_string(value).map_err(io::Error::from)? } else { render(value) };
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Says on stderr why a command failed, and on stdout too if it is to be JSON.
+    pub fn failure(self, command: &str, failure: &Failure) -> ExitStatus {
+        let exit = failure.exit();
+        say(&format!("error: {}", failure.chain()));
+        if let Some(hint) = failure.hint() {
+            say(&format!("  {hint}"));
+        }
+        if self.json {
+            let outcome = "error";
+            let report = FailureReport {
+                command,
+                outcome,
+                exit_code: exit.code(),
+                error: failure.chain(),
+                hint: failure.hint(),
+            };
+            // There is nobody left to tell if stdout is gone as well.
+            let _ = self.report(&report, |_| String::new());
+        }
+        exit
+    }
+}
+
+/// A line on stderr. If nobody can read it, nothing is lost.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Whether stderr is a terminal that can redraw a line.
+#[must_use]
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}

@@ -1,0 +1,219 @@
+//! Progress on stderr while a run is live: a bar on a terminal, lines or JSON elsewhere.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use tokio::{sync::oneshot, task::JoinHandle, time};
+
+use super::{
+    args::ProgressMode,
+    format,
+    output::{say, stderr_is_terminal},
+    settings::FetchSettings,
+};
+use crate::{
+    engine::{Meter, Snapshot},
+    manifest::Owed,
+    model::Rate,
+};
+
+/// How often a bar is redrawn, and how often a line is written.
+const REDRAW: Duration = Duration::from_millis(200);
+const LINE: Duration = Duration::from_secs(10);
+
+/// The pace is that of the last minute: the vendor's limits are on minutes.
+const PACE_WINDOW: Duration = Duration::from_mins(1);
+
+/// A display that runs until it is ended.
+pub struct Shown {
+    end: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+impl Shown {
+    /// Takes the display away.
+    pub async fn end(self) {
+        // Both fail only if the display is gone already.
+        let _ = self.end.send(());
+        let _ = self.ended.await;
+    }
+}
+
+/// Shows what `meter` counts, as the settings say, until it is ended.
+pub fn show(settings: &FetchSettings, quiet: bool, owed: Owed, meter: Arc<Meter>) -> Shown {
+    let mode = match settings.progress {
+        _ if quiet => ProgressMode::None,
+        ProgressMode::Auto if stderr_is_terminal() => ProgressMode::Bar,
+        ProgressMode::Auto => ProgressMode::Lines,
+        chosen @ (ProgressMode::Bar | ProgressMode::Lines | ProgressMode::Json | ProgressMode::None) => {
+            chosen
+        }
+    };
+    let watch = Watch::new(owed, settings.rate, meter);
+    let (end, ended) = oneshot::channel();
+    let ended = tokio::spawn(async move {
+        match mode {
+            ProgressMode::Bar | ProgressMode::Auto => draw(watch, ended).await,
+            ProgressMode::Lines => write(watch, ended, |status| say(&status.line())).await,
+            ProgressMode::Json => write(watch, ended, |status| say(&status.json())).await,
+            ProgressMode::None => {}
+        }
+    });
+    Shown { end, ended }
+}
+
+async fn draw(mut watch: Watch, mut end: oneshot::Receiver<()>) {
+    let bar = ProgressBar::with_draw_target(Some(watch.owed.days.max(1)), ProgressDrawTarget::stderr());
+    // The template is constant; without it the plain style serves as well.
+    if let Ok(style) = ProgressStyle::with_template("{bar:24} {percent:>3}%  {wide_msg}") {
+        bar.set_style(style);
+    }
+    let mut ticks = time::interval(REDRAW);
+    loop {
+        tokio::select! {
+            _ = &mut end => break,
+            _ = ticks.tick() => {
+                let status = watch.look();
+                bar.set_position(status.days);
+                bar.set_message(status.short());
+            }
+        }
+    }
+    bar.finish_and_clear();
+}
+
+async fn write(mut watch: Watch, mut end: oneshot::Receiver<()>, put: impl Fn(&Status)) {
+    let mut ticks = time::interval(LINE);
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            _ = &mut end => break,
+            _ = ticks.tick() => put(&watch.look()),
+        }
+    }
+    put(&watch.look());
+}
+
+/// Turns counters into what people want to know.
+struct Watch {
+    owed: Owed,
+    rate: Rate,
+    meter: Arc<Meter>,
+    begun: Instant,
+    samples: VecDeque<(Instant, u64)>,
+}
+
+/// The state of a run at one instant.
+#[derive(Serialize)]
+struct Status {
+    message_type: &'static str,
+    tasks_ended: u64,
+    tasks_total: u64,
+    #[serde(skip)]
+    days: u64,
+    bars: u64,
+    requests: u64,
+    requests_per_minute: f64,
+    rate: String,
+    seconds_left: Option<u64>,
+    last_error: Option<String>,
+}
+
+impl Watch {
+    fn new(owed: Owed, rate: Rate, meter: Arc<Meter>) -> Self {
+        let now = Instant::now();
+        Self { owed, rate, meter, begun: now, samples: VecDeque::from([(now, 0)]) }
+    }
+
+    fn look(&mut self) -> Status {
+        let Snapshot { totals, tasks, days, trouble } = self.meter.snapshot();
+        let now = Instant::now();
+        self.samples.push_back((now, totals.requests));
+        while self.samples.len() > 2 && now - self.samples[1].0 > PACE_WINDOW {
+            self.samples.pop_front();
+        }
+        Status {
+            message_type: "status",
+            tasks_ended: tasks,
+            tasks_total: self.owed.tasks,
+            days,
+            bars: totals.bars,
+            requests: totals.requests,
+            requests_per_minute: self.pace(now, totals.requests),
+            rate: self.rate.to_string(),
+            seconds_left: self.left(now, days).map(|left| left.as_secs()),
+            last_error: trouble,
+        }
+    }
+
+    fn pace(&self, now: Instant, requests: u64) -> f64 {
+        let (since, before) = self.samples.front().copied().unwrap_or((now, requests));
+        let minutes = (now - since).as_secs_f64().max(1.0) / 60.0;
+        #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+        let pace = (requests - before) as f64 / minutes;
+        (pace * 10.0).round() / 10.0
+    }
+
+    /// The time left if the days to come take as long as those behind.
+    fn left(&self, now: Instant, days: u64) -> Option<Duration> {
+        let (done, left) =
+            (u32::try_from(days).ok()?, u32::try_from(self.owed.days.saturating_sub(days)).ok()?);
+        (done > 0).then(|| (now - self.begun) / done * left)
+    }
+}
+
+impl Status {
+    /// What fits beside a bar on 80 columns.
+    fn short(&self) -> String {
+        let mut text = format!("{}/{} tasks {} bars", self.tasks_ended, self.tasks_total, si(self.bars));
+        if let Some(left) = self.seconds_left {
+            let _ = write!(text, " {} left", format::duration(Duration::from_secs(left.max(10))));
+        }
+        let _ = match &self.last_error {
+            Some(error) => write!(text, "  ! {error}"),
+            None => write!(text, "  {}/min of {}", self.requests_per_minute, self.rate),
+        };
+        text
+    }
+
+    fn line(&self) -> String {
+        let mut text = format!(
+            "{} of {}, {}, {}, {}/min (limit {})",
+            format::count(self.tasks_ended),
+            format::plural(self.tasks_total, "task"),
+            format::plural(self.bars, "new bar"),
+            format::plural(self.requests, "request"),
+            self.requests_per_minute,
+            self.rate
+        );
+        if let Some(left) = self.seconds_left.filter(|left| *left > 0) {
+            let _ = write!(text, ", about {} left", format::duration(Duration::from_secs(left)));
+        }
+        if let Some(error) = &self.last_error {
+            let _ = write!(text, "; last error: {error}");
+        }
+        text
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// `812`, `34.1k`, `1.2M`.
+fn si(number: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let value = number as f64;
+    match number {
+        0..1_000 => number.to_string(),
+        1_000..1_000_000 => format!("{:.1}k", value / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1}M", value / 1e6),
+        _ => format!("{:.1}G", value / 1e9),
+    }
+}

@@ -1,0 +1,264 @@
+//! What a run has done, and what is still owed.
+
+use std::{path::Path, time::Duration};
+
+use serde::Serialize;
+
+use super::{failure::Failure, format};
+use crate::{
+    exit::ExitStatus,
+    manifest::{Overview, RunTotals, TaskCounts, TaskState},
+};
+
+/// How many tasks without data a report names.
+const NAMED: usize = 10;
+
+/// How a run ended, in one word for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Every task is done or empty.
+    Complete,
+    /// Something is owed, or has no data.
+    Incomplete,
+    /// A signal came.
+    Interrupted,
+    /// The run could not go on.
+    Error,
+}
+
+/// The report of `start` and `resume`; its JSON is in the contract.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunReport {
+    command: &'static str,
+    outcome: Outcome,
+    exit_code: u8,
+    /// Whether tasks were only recorded: then they are owed, and nothing was asked.
+    plan_only: bool,
+    tasks: TaskCounts,
+    requests: u64,
+    retries: u64,
+    bars: u64,
+    partitions: u64,
+    bytes_received: u64,
+    elapsed_seconds: f64,
+    /// Why it stopped before the end.
+    error: Option<String>,
+    /// What to do next.
+    hint: Option<String>,
+    /// Tasks that have no data, the first few.
+    unsuccessful: Vec<Unsuccessful>,
+    #[serde(skip)]
+    exit: ExitStatus,
+    #[serde(skip)]
+    data_dir: String,
+}
+
+/// A task that ended without data.
+#[derive(Clone, Debug, Serialize)]
+struct Unsuccessful {
+    ticker: String,
+    window: String,
+    state: &'static str,
+    last_error: Option<String>,
+}
+
+impl RunReport {
+    /// Judges a run by what is owed now and by why it stopped.
+    #[must_use]
+    pub fn new(
+        command: &'static str,
+        tasks: TaskCounts,
+        stopped: Option<&Failure>,
+        totals: RunTotals,
+        elapsed: Duration,
+    ) -> Self {
+        let (outcome, exit) = judge(tasks, stopped);
+        let error = stopped.filter(|_| exit != ExitStatus::Complete).map(Failure::chain);
+        let hint = stopped.and_then(Failure::hint).map(str::to_owned).or_else(|| next_step(tasks));
+        Self {
+            command,
+            outcome,
+            exit_code: exit.code(),
+            plan_only: false,
+            tasks,
+            requests: totals.requests,
+            retries: totals.retries,
+            bars: totals.bars,
+            partitions: totals.partitions,
+            bytes_received: totals.bytes_received,
+            elapsed_seconds: (elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
+            error,
+            hint,
+            unsuccessful: Vec::new(),
+            exit,
+            data_dir: String::new(),
+        }
+    }
+
+    /// The same for a run that was asked to record tasks and nothing else: it has done so.
+    #[must_use]
+    pub fn plan_only(mut self) -> Self {
+        self.plan_only = true;
+        if matches!(self.exit, ExitStatus::Incomplete | ExitStatus::Unsuccessful) {
+            (self.outcome, self.exit) = (Outcome::Complete, ExitStatus::Complete);
+            self.exit_code = self.exit.code();
+        }
+        self
+    }
+
+    /// Adds what the manifest says of tasks without data.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn with_details(mut self, data_dir: &Path) -> Result<Self, Failure> {
+        self.data_dir = data_dir.display().to_string();
+        if self.tasks.unsuccessful() > 0 {
+            let without_data = [TaskState::NotEntitled, TaskState::NotFound, TaskState::Failed];
+            self.unsuccessful = Overview::open(data_dir)?
+                .first_tasks(&without_data, NAMED)?
+                .into_iter()
+                .map(|task| Unsuccessful {
+                    ticker: task.symbol.to_string(),
+                    window: task.window.to_string(),
+                    state: task.state.as_str(),
+                    last_error: task.last_error,
+                })
+                .collect();
+        }
+        Ok(self)
+    }
+
+    /// The process's exit code.
+    #[must_use]
+    pub fn exit(&self) -> ExitStatus {
+        self.exit
+    }
+
+    /// The outcome and the exit code, for the run's row in the manifest.
+    #[must_use]
+    pub fn verdict(&self) -> (&'static str, u8) {
+        let outcome = match self.outcome {
+            Outcome::Complete => "complete",
+            Outcome::Incomplete => "incomplete",
+            Outcome::Interrupted => "interrupted",
+            Outcome::Error => "error",
+        };
+        (outcome, self.exit_code)
+    }
+
+    /// The report for a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let (outcome, _) = self.verdict();
+        let mut lines = vec![match &self.error {
+            Some(error) => format!("{outcome}: {error}"),
+            None => outcome.to_owned(),
+        }];
+        lines.push(format!("  tasks     {}", counts(self.tasks)));
+        lines.push(format!(
+            "  fetched   {}, {} ({} retries), {} in {}",
+            format::plural(self.bars, "new bar"),
+            format::plural(self.requests, "request"),
+            format::count(self.retries),
+            format::bytes(self.bytes_received),
+            format::duration(Duration::from_secs_f64(self.elapsed_seconds)),
+        ));
+        lines.push(format!(
+            "  written   {} in {}",
+            format::plural(self.partitions, "partition"),
+            self.data_dir
+        ));
+        for task in &self.unsuccessful {
+            let reason = task.last_error.as_deref().unwrap_or_default();
+            lines.push(format!("  {:<12} {} {} {reason}", task.state, task.ticker, task.window));
+        }
+        let more = self.tasks.unsuccessful().saturating_sub(self.unsuccessful.len() as u64);
+        if more > 0 && !self.unsuccessful.is_empty() {
+            lines.push(format!("  and {} more: grab status --tickers", format::count(more)));
+        }
+        lines.extend(self.hint.as_ref().map(|hint| format!("  next      {hint}")));
+        lines.join("\n")
+    }
+}
+
+/// The exit code follows from what is owed; a reason to stop counts only if it left something undone.
+fn judge(tasks: TaskCounts, stopped: Option<&Failure>) -> (Outcome, ExitStatus) {
+    match stopped {
+        Some(failure) if tasks.owed() > 0 => {
+            let exit = failure.exit();
+            let outcome = if exit == ExitStatus::Interrupted {
+                Outcome::Interrupted
+            } else if exit == ExitStatus::Incomplete {
+                Outcome::Incomplete
+            } else {
+                Outcome::Error
+            };
+            (outcome, exit)
+        }
+        Some(_) | None if tasks.owed() > 0 => (Outcome::Incomplete, ExitStatus::Incomplete),
+        Some(_) | None if tasks.unsuccessful() > 0 => (Outcome::Incomplete, ExitStatus::Unsuccessful),
+        Some(_) | None => (Outcome::Complete, ExitStatus::Complete),
+    }
+}
+
+fn next_step(tasks: TaskCounts) -> Option<String> {
+    if tasks.owed() > 0 {
+        Some(format!("`grab resume` goes on with the {} owed", format::plural(tasks.owed(), "task")))
+    } else if tasks.unsuccessful() > 0 {
+        Some("`grab resume --retry-failed` asks again for those without data".to_owned())
+    } else {
+        None
+    }
+}
+
+/// `8: 6 done, 2 empty`.
+#[must_use]
+pub fn counts(tasks: TaskCounts) -> String {
+    let states = [
+        (tasks.pending, "pending"),
+        (tasks.running, "running"),
+        (tasks.done, "done"),
+        (tasks.empty, "empty"),
+        (tasks.not_entitled, "not entitled"),
+        (tasks.not_found, "not found"),
+        (tasks.failed, "failed"),
+    ];
+    let states: Vec<_> = states
+        .iter()
+        .filter(|(tasks, _)| *tasks > 0)
+        .map(|(tasks, state)| format!("{} {state}", format::count(*tasks)))
+        .collect();
+    format!(
+        "{}: {}",
+        format::count(tasks.total),
+        if states.is_empty() { "none".to_owned() } else { states.join(", ") }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::StopReason;
+
+    fn verdict(tasks: TaskCounts, stopped: Option<StopReason>) -> (&'static str, u8) {
+        let stopped = stopped.map(Failure::Stopped);
+        RunReport::new("start", tasks, stopped.as_ref(), RunTotals::default(), Duration::ZERO).verdict()
+    }
+
+    #[test]
+    fn exit_codes_follow_from_what_is_owed() {
+        let all = TaskCounts { total: 3, done: 2, empty: 1, ..TaskCounts::default() };
+        let some = TaskCounts { total: 3, done: 1, pending: 2, ..TaskCounts::default() };
+        let bad = TaskCounts { total: 3, done: 1, failed: 1, not_entitled: 1, ..TaskCounts::default() };
+        assert_eq!(verdict(all, None), ("complete", 0));
+        assert_eq!(verdict(all, Some(StopReason::Requests)), ("complete", 0), "the last request was enough");
+        assert_eq!(verdict(bad, None), ("incomplete", 11));
+        assert_eq!(verdict(some, Some(StopReason::Interrupted)), ("interrupted", 130));
+        assert_eq!(verdict(some, Some(StopReason::Duration)), ("incomplete", 10));
+        assert_eq!(verdict(some, Some(StopReason::ConnectionLost("x".into()))), ("incomplete", 10));
+        assert_eq!(verdict(some, Some(StopReason::Unreachable("x".into()))), ("error", 21));
+        assert_eq!(verdict(some, Some(StopReason::KeyRefused("x".into()))), ("error", 20));
+        assert_eq!(verdict(some, Some(StopReason::Disk("x".into()))), ("error", 30));
+    }
+}

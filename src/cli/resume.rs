@@ -1,0 +1,52 @@
+//! `grab resume`: goes on with what is owed.
+
+use super::{
+    args::{CommonArgs, ResumeArgs},
+    failure::Failure,
+    fetch::{Job, announce_clock, overview},
+    output::Output,
+    report::RunReport,
+    settings::{FetchSettings, Sources},
+};
+use crate::{
+    exit::ExitStatus,
+    manifest::{FILE_NAME, ManifestError},
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// If nothing was ever started here, or the data directory cannot be used.
+pub fn run(
+    args: &ResumeArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let settings = FetchSettings::resolve(&args.fetch, sources)?;
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    announce_clock(clock);
+    if overview(&data_dir)?.is_none() {
+        let path = data_dir.join(FILE_NAME).display().to_string();
+        return Err(ManifestError::Missing { path }.into());
+    }
+    let retry_failed = args.retry_failed;
+    let job = Job {
+        command: "resume",
+        arguments: if retry_failed { "--retry-failed".to_owned() } else { String::new() },
+        data_dir,
+        settings,
+        sources,
+        clock,
+        plan_only: false,
+        quiet: common.quiet,
+    };
+    let report = job.run(move |ledger| {
+        if retry_failed {
+            ledger.reopen_unsuccessful()?;
+        }
+        Ok(())
+    })?;
+    output.report(&report, RunReport::text)?;
+    Ok(report.exit())
+}

@@ -1,0 +1,370 @@
+//! What the command line, the environment and the files mean together.
+//!
+//! The order is flag > environment > spec > `grab.toml` > `$XDG_CONFIG_HOME/grab/config.toml` > default. Everything
+//! that comes after reads the resolved settings only.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use clap::ValueEnum;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Certificate;
+use toml::Spanned;
+use url::Url;
+
+use super::{
+    args::{CommonArgs, FetchArgs, LogFormat, ProgressMode},
+    failure::Failure,
+};
+use crate::{
+    clock::Clock,
+    model::{ApiKey, Rate},
+    plan::Spec,
+};
+
+/// The most tasks that may be under way at once.
+const MAX_CONCURRENCY: usize = 32;
+
+/// One setting: its flag, its environment variables, its key in config files.
+struct Setting {
+    flag: &'static str,
+    env: &'static [&'static str],
+    key: &'static str,
+}
+
+const fn setting(flag: &'static str, env: &'static [&'static str], key: &'static str) -> Setting {
+    Setting { flag, env, key }
+}
+
+const DATA_DIR: Setting = setting("--data-dir", &["GRAB_DATA_DIR"], "data_dir");
+const BASE_URL: Setting = setting("--base-url", &["MASSIVE_API_BASE_URL", "GRAB_BASE_URL"], "base_url");
+const RATE: Setting = setting("--rate", &["GRAB_RATE"], "rate");
+const CONCURRENCY: Setting = setting("--concurrency", &["GRAB_CONCURRENCY"], "concurrency");
+const ADJUSTED: Setting = setting("--adjusted", &["GRAB_ADJUSTED"], "adjusted");
+const MAX_ATTEMPTS: Setting = setting("--max-attempts", &["GRAB_MAX_ATTEMPTS"], "max_attempts");
+const MAX_RETRY_TIME: Setting = setting("--max-retry-time", &["GRAB_MAX_RETRY_TIME"], "max_retry_time");
+const CONNECT_TIMEOUT: Setting = setting("--connect-timeout", &["GRAB_CONNECT_TIMEOUT"], "connect_timeout");
+const READ_TIMEOUT: Setting = setting("--read-timeout", &["GRAB_READ_TIMEOUT"], "read_timeout");
+const CA_BUNDLE: Setting = setting("--ca-bundle", &["SSL_CERT_FILE"], "ca_bundle");
+const PROGRESS: Setting = setting("--progress", &["GRAB_PROGRESS"], "progress");
+const MAX_DURATION: Setting = setting("--max-duration", &["GRAB_MAX_DURATION"], "max_duration");
+const MAX_REQUESTS: Setting = setting("--max-requests", &["GRAB_MAX_REQUESTS"], "max_requests");
+const LOG_FORMAT: Setting = setting("--log-format", &["GRAB_LOG_FORMAT"], "log_format");
+const API_KEY_FILE: Setting = setting("", &["GRAB_API_KEY_FILE"], "api_key_file");
+
+/// All that a config file may set.
+const CONFIG_KEYS: [&Setting; 15] = [
+    &DATA_DIR,
+    &BASE_URL,
+    &RATE,
+    &CONCURRENCY,
+    &ADJUSTED,
+    &MAX_ATTEMPTS,
+    &MAX_RETRY_TIME,
+    &CONNECT_TIMEOUT,
+    &READ_TIMEOUT,
+    &CA_BUNDLE,
+    &PROGRESS,
+    &MAX_DURATION,
+    &MAX_REQUESTS,
+    &LOG_FORMAT,
+    &API_KEY_FILE,
+];
+
+/// Values that a file sets, as texts, by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Layer {
+    name: String,
+    values: BTreeMap<String, String>,
+}
+
+/// Where values come from besides flags: the environment, as a function, so that tests need no real one, and files.
+pub struct Sources<'a> {
+    env: &'a dyn Fn(&str) -> Option<String>,
+    files: Vec<Layer>,
+}
+
+/// How to fetch.
+#[derive(Clone, Debug)]
+pub struct FetchSettings {
+    /// Whether the built-in sandbox is the source.
+    pub sandbox: bool,
+    /// Where the service is, if anybody said so.
+    pub base_url: Option<Url>,
+    /// Requests at most.
+    pub rate: Rate,
+    /// Tasks under way at once.
+    pub concurrency: usize,
+    /// Whether split-adjusted bars are asked for; none if nobody said, then what the directory holds decides.
+    pub adjusted: Option<bool>,
+    /// Requests for one page at most.
+    pub max_attempts: u32,
+    /// Time for the retries of one page, and for an outage.
+    pub max_retry_time: Duration,
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Silence within an answer at most.
+    pub read_timeout: Duration,
+    /// Certificates to trust besides the platform's.
+    pub ca_bundle: Vec<Certificate>,
+    /// How progress is shown.
+    pub progress: ProgressMode,
+    /// When to stop cleanly.
+    pub max_duration: Option<Duration>,
+    /// After how many requests to stop cleanly.
+    pub max_requests: Option<u64>,
+}
+
+impl<'a> Sources<'a> {
+    /// Reads the config files of the working directory and of the user. `env` answers a variable that is set and
+    /// not empty.
+    ///
+    /// # Errors
+    /// If one is there and cannot be read, or has an unknown key.
+    pub fn read(env: &'a dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let home = env("XDG_CONFIG_HOME").map(PathBuf::from);
+        let home = home.or_else(|| env("HOME").map(|home| PathBuf::from(home).join(".config")));
+        let paths = [Some(PathBuf::from("grab.toml")), home.map(|home| home.join("grab/config.toml"))];
+        let files = paths.into_iter().flatten().map(|path| Layer::read(&path)).collect::<Result<_, _>>()?;
+        Ok(Self { env, files })
+    }
+
+    /// The same with a spec above the config files.
+    #[must_use]
+    pub fn with_spec(mut self, path: &Path, spec: &Spec) -> Self {
+        let values = [
+            (RATE.key, spec.pacing.rate.clone()),
+            (CONCURRENCY.key, spec.pacing.concurrency.map(|n| n.to_string())),
+            (ADJUSTED.key, spec.adjusted.map(|adjusted| adjusted.to_string())),
+        ];
+        let values = values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        self.files.insert(0, Layer { name: path.display().to_string(), values });
+        self
+    }
+
+    /// The first that is set of flag, environment and files, as `read` understands it; an error names where it is set.
+    fn get<T>(
+        &self,
+        setting: &Setting,
+        flag: Option<&String>,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Failure> {
+        let usage = |name: &str, why| Failure::Usage(format!("{name}: {why}"));
+        if let Some(text) = flag {
+            return read(text).map(Some).map_err(|why| usage(setting.flag, why));
+        }
+        if let Some((name, text)) = setting.env.iter().find_map(|name| Some((name, (self.env)(name)?))) {
+            return read(&text).map(Some).map_err(|why| usage(name, why));
+        }
+        let set = self.files.iter().find_map(|file| Some((file, file.values.get(setting.key)?)));
+        let config = |file: &Layer, why| Failure::Config(format!("{}: {}: {why}", file.name, setting.key));
+        set.map(|(file, text)| read(text).map_err(|why| config(file, why))).transpose()
+    }
+
+    /// Where bars and manifest are.
+    ///
+    /// # Errors
+    /// Never: any text is a path.
+    pub fn data_dir(&self, common: &CommonArgs) -> Result<PathBuf, Failure> {
+        let flag = common.data_dir.as_ref().map(|path| path.display().to_string());
+        let data_dir = self.get(&DATA_DIR, flag.as_ref(), |text| Ok(PathBuf::from(text)))?;
+        Ok(data_dir.unwrap_or_else(|| PathBuf::from("data")))
+    }
+
+    /// How logs look.
+    ///
+    /// # Errors
+    /// If the environment or a file names another form.
+    pub fn log_format(&self, common: &CommonArgs) -> Result<LogFormat, Failure> {
+        let named = self.get(&LOG_FORMAT, None, |text| LogFormat::from_str(text, false))?;
+        Ok(common.log_format.or(named).unwrap_or(LogFormat::Text))
+    }
+
+    /// What to log, in the syntax of `RUST_LOG`, if `GRAB_LOG` says it.
+    #[must_use]
+    pub fn log_filter(&self) -> Option<String> {
+        (self.env)("GRAB_LOG")
+    }
+
+    /// The system's clock, or the one that `GRAB_NOW` pretends.
+    ///
+    /// # Errors
+    /// If `GRAB_NOW` is not an RFC 3339 instant.
+    pub fn clock(&self) -> Result<Clock, Failure> {
+        let Some(text) = (self.env)("GRAB_NOW") else { return Ok(Clock::system()) };
+        let wrong =
+            |_| Failure::Usage(format!("GRAB_NOW: {text:?} is not an instant such as 2024-07-03T21:00:00Z"));
+        text.parse::<Timestamp>().map(Clock::pretending).map_err(wrong)
+    }
+
+    /// The key, if there is one.
+    ///
+    /// # Errors
+    /// If the file that should hold it cannot be read, or what is there cannot be a key.
+    pub fn key(&self) -> Result<Option<ApiKey>, Failure> {
+        let variables = ["MASSIVE_API_KEY", "POLYGON_API_KEY"];
+        if let Some((name, text)) = variables.iter().find_map(|name| Some((name, (self.env)(name)?))) {
+            let key = ApiKey::new(&text);
+            return key.map(Some).ok_or_else(|| Failure::Key(format!("{name} does not hold a key")));
+        }
+        let Some(path) = self.get(&API_KEY_FILE, None, |text| Ok(text.to_owned()))? else { return Ok(None) };
+        let text = fs::read_to_string(&path)
+            .map_err(|error| Failure::Key(format!("{path} cannot be read: {error}")))?;
+        ApiKey::new(&text).map(Some).ok_or_else(|| Failure::Key(format!("{path} does not hold a key")))
+    }
+}
+
+impl Layer {
+    /// The values of a config file; none if it is not there.
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Failure::Config(format!("{name}: {error}"))),
+        };
+        let values = Self::parse(&text).map_err(|why| Failure::Config(format!("{name}: {why}")))?;
+        Ok(Self { name, values })
+    }
+
+    fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
+        let table: BTreeMap<Spanned<String>, toml::Value> =
+            toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut values = BTreeMap::new();
+        for (key, value) in table {
+            let line = 1 + text[..key.span().start].matches('\n').count();
+            let key = key.into_inner();
+            if !CONFIG_KEYS.iter().any(|setting| setting.key == key) {
+                let known: Vec<_> = CONFIG_KEYS.iter().map(|setting| setting.key).collect();
+                return Err(format!("line {line}: unknown key {key:?}; known are {}", known.join(", ")));
+            }
+            let value = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(yes) => yes.to_string(),
+                toml::Value::Float(_)
+                | toml::Value::Datetime(_)
+                | toml::Value::Array(_)
+                | toml::Value::Table(_) => {
+                    return Err(format!(
+                        "line {line}: {key} is neither a text, nor a whole number, nor true or false"
+                    ));
+                }
+            };
+            values.insert(key, value);
+        }
+        Ok(values)
+    }
+}
+
+impl FetchSettings {
+    /// Resolves how to fetch.
+    ///
+    /// # Errors
+    /// With the name of the flag, variable or key whose value is wrong.
+    pub fn resolve(args: &FetchArgs, sources: &Sources<'_>) -> Result<Self, Failure> {
+        let time = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_time);
+        let rate =
+            sources.get(&RATE, args.rate.as_ref(), |text| text.parse::<Rate>().map_err(|e| e.to_string()))?;
+        let rate = rate.unwrap_or(if args.sandbox { Rate::Unlimited } else { FREE_PLAN });
+        let concurrency = sources.get(&CONCURRENCY, args.concurrency.as_ref(), read_concurrency)?;
+        let progress = args.progress.map_or_else(
+            || sources.get(&PROGRESS, None, |text| ProgressMode::from_str(text, false)),
+            |mode| Ok(Some(mode)),
+        );
+        Ok(Self {
+            sandbox: args.sandbox,
+            base_url: sources.get(&BASE_URL, args.base_url.as_ref(), read_base_url)?,
+            rate,
+            concurrency: concurrency.unwrap_or_else(|| concurrency_for(rate)),
+            adjusted: sources.get(&ADJUSTED, args.adjusted.as_ref(), read_bool)?,
+            max_attempts: sources.get(&MAX_ATTEMPTS, args.max_attempts.as_ref(), read_positive)?.unwrap_or(8),
+            max_retry_time: time(&MAX_RETRY_TIME, &args.max_retry_time)?.unwrap_or(Duration::from_mins(10)),
+            connect_timeout: time(&CONNECT_TIMEOUT, &args.connect_timeout)?
+                .unwrap_or(Duration::from_secs(10)),
+            read_timeout: time(&READ_TIMEOUT, &args.read_timeout)?.unwrap_or(Duration::from_mins(1)),
+            ca_bundle: sources
+                .get(&CA_BUNDLE, args.ca_bundle.as_ref(), read_certificates)?
+                .unwrap_or_default(),
+            progress: progress?.unwrap_or(ProgressMode::Auto),
+            max_duration: time(&MAX_DURATION, &args.max_duration)?,
+            max_requests: sources.get(&MAX_REQUESTS, args.max_requests.as_ref(), read_positive)?,
+        })
+    }
+}
+
+/// The vendor's free plan (polygon-api.md §1): the only pace that is right for everybody.
+const FREE_PLAN: Rate =
+    Rate::Limited { requests: NonZeroU32::new(5).unwrap(), period: Duration::from_mins(1) };
+
+/// Enough tasks under way to use the rate although an answer may take a second, at most 32.
+fn concurrency_for(rate: Rate) -> usize {
+    match rate.per_second() {
+        None => 16,
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2..=32")]
+        Some(rate) => rate.ceil().clamp(2.0, 32.0) as usize,
+    }
+}
+
+fn read_concurrency(text: &str) -> Result<usize, String> {
+    let within = |n: &usize| (1..=MAX_CONCURRENCY).contains(n);
+    text.parse()
+        .ok()
+        .filter(within)
+        .ok_or_else(|| format!("{text:?} is not a number from 1 to {MAX_CONCURRENCY}"))
+}
+
+fn read_positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    text.parse()
+        .ok()
+        .filter(|n| *n >= T::from(1))
+        .ok_or_else(|| format!("{text:?} is not a number from 1 on"))
+}
+
+fn read_bool(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
+}
+
+/// `50m`, `1h30m`, `90s`, `250ms`, or plain seconds.
+pub fn read_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a time such as 90s, 50m or 1h30m");
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let time: SignedDuration = text.parse().map_err(|_| wrong())?;
+    time.try_into().map_err(|_| wrong())
+}
+
+fn read_base_url(text: &str) -> Result<Url, String> {
+    let url =
+        Url::parse(text).map_err(|_| format!("{text:?} is not a URL such as https://api.massive.com"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(format!("{text:?} is neither an http nor an https URL"));
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        return Err(
+            "a base URL has no user, password or query; the key comes from the environment".to_owned()
+        );
+    }
+    Ok(url)
+}
+
+/// A PEM file of one or more certificates.
+fn read_certificates(path: &str) -> Result<Vec<Certificate>, String> {
+    let pem = fs::read(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| format!("{path}: {error}"))?;
+    if certificates.is_empty() {
+        Err(format!("{path} holds no certificate in PEM form"))
+    } else {
+        Ok(certificates)
+    }
+}
+
+#[cfg(test)]
+mod tests;

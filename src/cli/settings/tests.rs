@@ -1,0 +1,98 @@
+//! Each setting: where it may be set, and what wins.
+
+use super::*;
+
+fn env<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+    move |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+}
+
+fn sources<'a>(env: &'a dyn Fn(&str) -> Option<String>, config: &str) -> Sources<'a> {
+    let values = Layer::parse(config).unwrap();
+    Sources { env, files: vec![Layer { name: "grab.toml".into(), values }] }
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let env = env(&[("GRAB_RATE", "100/s")]);
+    let rate = |flag: Option<&str>, env: &dyn Fn(&str) -> Option<String>, config| {
+        let args = FetchArgs { rate: flag.map(str::to_owned), ..FetchArgs::default() };
+        FetchSettings::resolve(&args, &sources(env, config)).unwrap().rate.to_string()
+    };
+    let none = |_: &str| None;
+    assert_eq!(rate(Some("2/s"), &env, "rate = \"7/min\""), "2/s");
+    assert_eq!(rate(None, &env, "rate = \"7/min\""), "100/s");
+    assert_eq!(rate(None, &none, "rate = \"7/min\""), "7/min");
+    assert_eq!(rate(None, &none, ""), "5/min");
+}
+
+#[test]
+fn every_key_of_the_config_file_has_its_effect() {
+    let config = "base_url = \"http://localhost:1\"\nrate = \"9/min\"\nconcurrency = 3\nadjusted = true\n\
+        max_attempts = 2\nmax_retry_time = \"1m\"\nconnect_timeout = \"2s\"\nread_timeout = 3\nprogress = \"none\"\n\
+        max_duration = \"50m\"\nmax_requests = 7\ndata_dir = \"elsewhere\"\nlog_format = \"json\"\n";
+    let none = |_: &str| None;
+    let sources = sources(&none, config);
+    let settings = FetchSettings::resolve(&FetchArgs::default(), &sources).unwrap();
+    assert_eq!(settings.base_url.map(String::from).as_deref(), Some("http://localhost:1/"));
+    assert_eq!((settings.rate.to_string().as_str(), settings.concurrency), ("9/min", 3));
+    assert_eq!((settings.adjusted, settings.max_attempts), (Some(true), 2));
+    assert_eq!(settings.max_retry_time, Duration::from_mins(1));
+    assert_eq!((settings.connect_timeout.as_secs(), settings.read_timeout.as_secs()), (2, 3));
+    assert_eq!(settings.progress, ProgressMode::None);
+    assert_eq!((settings.max_duration, settings.max_requests), (Some(Duration::from_mins(50)), Some(7)));
+    let common = CommonArgs::default();
+    assert_eq!(sources.data_dir(&common).unwrap(), Path::new("elsewhere"));
+    assert_eq!(sources.log_format(&common).unwrap(), LogFormat::Json);
+}
+
+#[test]
+fn wrong_values_are_named_with_the_place_where_they_are_set() {
+    let none = |_: &str| None;
+    let args = FetchArgs { concurrency: Some("33".into()), ..FetchArgs::default() };
+    let error = FetchSettings::resolve(&args, &sources(&none, "")).unwrap_err();
+    assert_eq!(
+        (error.to_string().as_str(), error.exit().code()),
+        ("--concurrency: \"33\" is not a number from 1 to 32", 2)
+    );
+    let env = env(&[("GRAB_READ_TIMEOUT", "soon")]);
+    let error = FetchSettings::resolve(&FetchArgs::default(), &sources(&env, "")).unwrap_err();
+    assert!(error.to_string().starts_with("GRAB_READ_TIMEOUT: \"soon\" is not a time"), "{error}");
+    let error =
+        FetchSettings::resolve(&FetchArgs::default(), &sources(&none, "rate = \"fast\"")).unwrap_err();
+    assert!(error.to_string().starts_with("grab.toml: rate: "), "{error}");
+    assert_eq!(error.exit().code(), 3);
+    let error = Layer::parse("rate = \"5/min\"\nrates = 1\n").unwrap_err();
+    assert!(error.starts_with("line 2: unknown key \"rates\""), "{error}");
+}
+
+#[test]
+fn the_key_comes_from_the_environment_or_a_file_and_nowhere_else() {
+    let bearer = |pairs: &[(&str, &str)]| {
+        let env = env(pairs);
+        sources(&env, "").key().map(|key| key.map(|key| key.bearer()))
+    };
+    assert_eq!(bearer(&[]).unwrap(), None);
+    let both = [("POLYGON_API_KEY", "old"), ("MASSIVE_API_KEY", "new")];
+    assert_eq!(bearer(&both).unwrap().as_deref(), Some("Bearer new"));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "from-file\n").unwrap();
+    let path = file.path().display().to_string();
+    assert_eq!(bearer(&[("GRAB_API_KEY_FILE", &path)]).unwrap().as_deref(), Some("Bearer from-file"));
+    assert_eq!(bearer(&[("GRAB_API_KEY_FILE", "/does/not/exist")]).unwrap_err().exit().code(), 20);
+    let odd = bearer(&[("MASSIVE_API_KEY", "two words")]).unwrap_err();
+    assert!(!odd.to_string().contains("words"), "{odd}");
+}
+
+#[test]
+fn concurrency_is_chosen_from_the_rate() {
+    let chosen = ["5/min", "2/s", "10/s", "100/s", "none"].map(|rate| concurrency_for(rate.parse().unwrap()));
+    assert_eq!(chosen, [2, 2, 10, 32, 16]);
+}
+
+#[test]
+fn base_urls_that_cannot_be_right() {
+    for text in ["api.massive.com", "ftp://x", "http://user:pass@x", "http://x?apiKey=hush"] {
+        assert!(read_base_url(text).is_err(), "{text}");
+    }
+    assert!(!read_base_url("http://x?apiKey=hush").unwrap_err().contains("hush"));
+}

@@ -1,0 +1,36 @@
+//! Ctrl-C and its kin.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::output::say;
+use crate::{
+    engine::{Stop, StopReason},
+    exit::ExitStatus,
+};
+
+/// From now on SIGINT and SIGTERM ask for a clean stop, and a second one ends the process at once.
+///
+/// Ending at once is safe: it is a crash like any other.
+///
+/// # Errors
+/// If the system refuses the handlers.
+pub fn watch(stop: Stop) -> io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if first {
+                say("\nstopping: pages that are under way are finished first; once more stops at once");
+                stop.because(StopReason::Interrupted);
+            }
+        }
+        #[expect(clippy::exit, reason = "the second signal asks for just this")]
+        std::process::exit(i32::from(ExitStatus::Interrupted.code()));
+    });
+    Ok(())
+}

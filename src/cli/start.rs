@@ -1,0 +1,246 @@
+//! `grab start`: records what is wanted, and fetches it.
+
+use std::{collections::HashMap, fs, path::Path, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    args::{CommonArgs, StartArgs},
+    failure::Failure,
+    fetch::{Job, announce_clock, overview},
+    format,
+    output::{Output, say},
+    report::RunReport,
+    settings::{FetchSettings, Sources},
+};
+use crate::{
+    calendar::{self, Session},
+    clock::Clock,
+    exit::ExitStatus,
+    manifest::TaskCounts,
+    model::{Rate, Symbol, Window},
+    plan::{self, Estimate, Spec},
+};
+
+/// How many tasks a dry run lists for a person.
+const LISTED: usize = 20;
+
+/// What is wanted.
+struct Wanted {
+    symbols: Vec<Symbol>,
+    windows: Vec<Window>,
+}
+
+/// What `--dry-run` reports.
+#[derive(Serialize)]
+struct DryRunReport {
+    command: &'static str,
+
+    dry_run: bool,
+    outcome: &'static str,
+    exit_code: u8,
+    /// What is recorded already.
+    tasks: TaskCounts,
+    /// What would be added.
+    estimate: Estimate,
+    plan: Vec<PlannedTask>,
+    #[serde(skip)]
+    rate: Rate,
+}
+
+#[derive(Serialize)]
+struct PlannedTask {
+    ticker: String,
+    window: FromTo,
+}
+
+#[derive(Serialize)]
+struct FromTo {
+    from: String,
+    to: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If what is wanted cannot be understood, or the data directory cannot be used.
+pub fn run(
+    args: &StartArgs,
+    common: &CommonArgs,
+    sources: Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let spec = args.spec.as_deref().map(|path| read_spec(path).map(|spec| (path, spec))).transpose()?;
+    let sources = match &spec {
+        Some((path, spec)) => sources.with_spec(path, spec),
+        None => sources,
+    };
+    let settings = FetchSettings::resolve(&args.fetch, &sources)?;
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    announce_clock(clock);
+    let spec = spec.as_ref().map(|(path, spec)| (*path, spec));
+    let wanted = Wanted { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? };
+    if args.dry_run {
+        return dry_run(&wanted, &data_dir, settings.rate, output);
+    }
+    let job = Job {
+        command: "start",
+        arguments: wanted.describe(),
+        data_dir,
+        settings,
+        sources: &sources,
+        clock,
+        plan_only: args.plan_only,
+        quiet: common.quiet,
+    };
+    let report = job.run(move |ledger| {
+        let tasks = plan::missing(&wanted.symbols, &wanted.windows, &ledger.windows()?);
+        let planned = ledger.add_tasks(&tasks)?;
+        if planned.added == 0 {
+            say("everything asked for is recorded already");
+        }
+        Ok(())
+    })?;
+    output.report(&report, RunReport::text)?;
+    Ok(report.exit())
+}
+
+impl Wanted {
+    /// For the run's row in the manifest.
+    fn describe(&self) -> String {
+        let windows: Vec<_> = self.windows.iter().map(ToString::to_string).collect();
+        format!("{} in {}", format::plural(self.symbols.len() as u64, "symbol"), windows.join(","))
+    }
+}
+
+fn read_spec(path: &Path) -> Result<Spec, Failure> {
+    let text =
+        fs::read_to_string(path).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))?;
+    Spec::read(&text).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
+}
+
+fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>, Failure> {
+    if let Some(list) = &args.tickers {
+        return plan::read_tickers_list(list).map_err(|error| Failure::Usage(format!("--tickers: {error}")));
+    }
+    if let Some(path) = &args.tickers_file {
+        return read_tickers(path);
+    }
+    let missing = || Failure::Usage("which symbols? Give --tickers, --tickers-file or --spec".to_owned());
+    let (spec_path, spec) = spec.ok_or_else(missing)?;
+    match (&spec.universe.tickers, &spec.universe.tickers_file) {
+        (_, Some(path)) => read_tickers(&spec_path.parent().unwrap_or(Path::new("")).join(path)),
+        (tickers, None) => {
+            let list = tickers.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(",");
+            let wrong =
+                |error| Failure::Config(format!("{}: universe.tickers: {error}", spec_path.display()));
+            plan::read_tickers_list(&list).map_err(wrong)
+        }
+    }
+}
+
+fn read_tickers(path: &Path) -> Result<Vec<Symbol>, Failure> {
+    let bytes = fs::read(path).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))?;
+    plan::read_tickers_file(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
+}
+
+/// The windows up to the last finished session. What is wholly in the future is left out, and said.
+fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<Vec<Window>, Failure> {
+    let asked = match (&args.windows, spec) {
+        (Some(text), _) => {
+            plan::read_windows(text).map_err(|error| Failure::Usage(format!("--windows: {error}")))?
+        }
+        (None, Some((path, spec))) => plan::read_windows(&spec.windows.join(","))
+            .map_err(|error| Failure::Config(format!("{}: windows: {error}", path.display())))?,
+        (None, None) => return Err(Failure::Usage("which windows? Give --windows or --spec".to_owned())),
+    };
+    let last_day = calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date);
+    let (mut past, mut future) = (Vec::new(), Vec::new());
+    for window in asked {
+        plan::clip(window, last_day)
+            .map_or_else(|| future.push(window.to_string()), |window| past.push(window));
+    }
+    if past.is_empty() {
+        let reason =
+            format!("--windows: {} begins after the last finished session, {last_day}", future.join(","));
+        return Err(Failure::Usage(reason));
+    }
+    if !future.is_empty() {
+        say(&format!(
+            "left out, because it begins after the last finished session, {last_day}: {}",
+            future.join(",")
+        ));
+    }
+    Ok(past)
+}
+
+fn dry_run(wanted: &Wanted, data_dir: &Path, rate: Rate, output: Output) -> Result<ExitStatus, Failure> {
+    let (recorded, tasks) = match overview(data_dir)? {
+        Some(overview) => (overview.windows()?, overview.counts()?),
+        None => (HashMap::new(), TaskCounts::default()),
+    };
+    let plan = plan::missing(&wanted.symbols, &wanted.windows, &recorded);
+    let report = DryRunReport {
+        command: "start",
+        dry_run: true,
+        outcome: "complete",
+        exit_code: ExitStatus::Complete.code(),
+        tasks,
+        estimate: Estimate::of(&plan, rate),
+        plan: plan.iter().map(PlannedTask::from).collect(),
+        rate,
+    };
+    output.report(&report, DryRunReport::text)?;
+    Ok(ExitStatus::Complete)
+}
+
+impl From<&(Symbol, Window)> for PlannedTask {
+    fn from((symbol, window): &(Symbol, Window)) -> Self {
+        let window = FromTo { from: window.from().to_string(), to: window.to().to_string() };
+        Self { ticker: symbol.to_string(), window }
+    }
+}
+
+impl DryRunReport {
+    fn text(&self) -> String {
+        let Estimate { sessions, requests, bars_max, bytes_received_max, bytes_stored_max, hours, .. } =
+            self.estimate;
+        let mut lines: Vec<_> = self
+            .plan
+            .iter()
+            .take(LISTED)
+            .map(|task| format!("  {} {}..{}", task.ticker, task.window.from, task.window.to))
+            .collect();
+        if self.plan.len() > LISTED {
+            lines.push(format!("  and {} more", format::count((self.plan.len() - LISTED) as u64)));
+        }
+        let new = self.plan.len() as u64;
+        lines.insert(
+            0,
+            format!("{} to add, {} recorded already", format::plural(new, "task"), self.tasks.total),
+        );
+        lines.push(format!(
+            "{} sessions; {} to {} requests; at most {} bars, {} to fetch, {} on disk",
+            format::count(sessions),
+            format::count(requests.min),
+            format::count(requests.max),
+            format::count(bars_max),
+            format::bytes(bytes_received_max),
+            format::bytes(bytes_stored_max),
+        ));
+        lines.push(match hours {
+            Some(hours) => format!(
+                "{} to {} at {}",
+                format::duration(Duration::from_secs_f64(hours.min * 3600.0)),
+                format::duration(Duration::from_secs_f64(hours.max * 3600.0)),
+                self.rate
+            ),
+            None => "no rate is set: as fast as line and server allow".to_owned(),
+        });
+        lines.push(
+            "Nothing was asked or changed. The upper ends are for names that trade in every minute."
+                .to_owned(),
+        );
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,145 @@
+//! `grab status`: what is owed, what is held, and why. It reads only, also while a run is live.
+
+use serde::Serialize;
+
+use super::{
+    args::{CommonArgs, StatusArgs},
+    failure::Failure,
+    format,
+    output::Output,
+    report,
+    settings::Sources,
+};
+use crate::{
+    exit::ExitStatus,
+    manifest::{Overview, TaskCounts, TaskItem},
+};
+
+/// The report; its JSON is in the contract.
+#[derive(Serialize)]
+struct StatusReport {
+    tasks: TaskCounts,
+    bars: u64,
+    partitions: u64,
+    bytes: u64,
+    /// Start of the first and of the last bar.
+    oldest: Option<String>,
+    newest: Option<String>,
+    /// Whether the bars are adjusted for splits; none before the first `start`.
+    adjusted: Option<bool>,
+    /// Whether the bars are made up by the sandbox.
+    sandbox: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Vec<Item>>,
+    #[serde(skip)]
+    data_dir: String,
+}
+
+#[derive(Serialize)]
+struct Item {
+    ticker: String,
+    window: FromTo,
+    state: &'static str,
+    bars: u64,
+    pages: u64,
+    cursor: Option<String>,
+    attempts: u64,
+    last_error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct FromTo {
+    from: String,
+    to: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If nothing was ever started here, or the manifest cannot be read.
+pub fn run(
+    args: &StatusArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let data_dir = sources.data_dir(common)?;
+    let overview = Overview::open(&data_dir)?;
+    let (holdings, kind) = (overview.holdings()?, overview.kind()?);
+    let items = args.tickers.then(|| overview.tasks()).transpose()?;
+    let report = StatusReport {
+        tasks: overview.counts()?,
+        bars: holdings.bars,
+        partitions: holdings.partitions,
+        bytes: holdings.bytes,
+        oldest: holdings.span_ms.map(|(first, _)| format::instant(first)),
+        newest: holdings.span_ms.map(|(_, last)| format::instant(last)),
+        adjusted: kind.map(|kind| kind.adjusted),
+        sandbox: kind.map(|kind| kind.sandbox),
+        items: items.map(|items| items.into_iter().map(Item::from).collect()),
+        data_dir: data_dir.display().to_string(),
+    };
+    output.report(&report, StatusReport::text)?;
+    Ok(ExitStatus::Complete)
+}
+
+impl From<TaskItem> for Item {
+    fn from(task: TaskItem) -> Self {
+        Self {
+            ticker: task.symbol.to_string(),
+            window: FromTo { from: task.window.from().to_string(), to: task.window.to().to_string() },
+            state: task.state.as_str(),
+            bars: task.bars,
+            pages: task.pages,
+            cursor: task.cursor,
+            attempts: task.attempts,
+            last_error: task.last_error,
+        }
+    }
+}
+
+impl StatusReport {
+    fn text(&self) -> String {
+        let made_up = if self.sandbox == Some(true) { ", made up by the sandbox" } else { "" };
+        let adjusted = if self.adjusted == Some(true) { "split-adjusted" } else { "as traded" };
+        let mut lines = vec![
+            format!("{}: bars {adjusted}{made_up}", self.data_dir),
+            format!("  tasks   {}", report::counts(self.tasks)),
+            format!(
+                "  held    {} in {}, {}",
+                format::plural(self.bars, "bar"),
+                format::plural(self.partitions, "partition"),
+                format::bytes(self.bytes)
+            ),
+        ];
+        if let (Some(oldest), Some(newest)) = (&self.oldest, &self.newest) {
+            lines.push(format!("  from    {oldest} to {newest}"));
+        }
+        if let Some(items) = &self.items {
+            let width = items.iter().map(|item| item.ticker.len()).max().unwrap_or_default().max(6);
+            lines.push(format!(
+                "\n{:<width$} {:<22} {:<12} {:>11} {:>5}",
+                "ticker", "window", "state", "bars", "pages"
+            ));
+            lines.extend(items.iter().map(|item| item.line(width)));
+        }
+        lines.join("\n")
+    }
+}
+
+impl Item {
+    fn line(&self, width: usize) -> String {
+        let window = format!("{}..{}", self.window.from, self.window.to);
+        let line = format!(
+            "{:<width$} {window:<22} {:<12} {:>11} {:>5}",
+            self.ticker,
+            self.state,
+            format::count(self.bars),
+            format::count(self.pages)
+        );
+        match &self.last_error {
+            Some(error) => format!("{line}\n{:width$} {error}", ""),
+            None => line,
+        }
+    }
+}
