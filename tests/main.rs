@@ -1,1 +1,16 @@
-//! x
+//! The program as its users meet it: the real binary, real HTTP on loopback, real files, real `SQLite`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may end anywhere, and says so"
+)]
+
+mod audit;
+mod cli;
+mod layers;
+mod recorded;
+mod resume;
+mod source;
+mod support;

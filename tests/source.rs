@@ -1,0 +1,213 @@
+//! The conversation with the service: what is sent, and what is made of each kind of answer.
+
+use std::{io::Write, sync::Mutex};
+
+use flate2::{Compression, write::GzEncoder};
+use grab::model::Bar;
+use jiff::civil::{Date, date};
+
+use crate::support::{Grab, Reply, Request, Server, minutes, page, page_with, read_store};
+
+const DAY: Date = date(2024, 1, 3);
+
+fn ok(request: &Request) -> Reply {
+    Reply::json(200, page(request.symbol(), &minutes(DAY, 5), None))
+}
+
+/// What a server says to a request.
+type Script = fn(&Request) -> Reply;
+
+/// A server that answers the first `times` requests with `reply`, then properly.
+fn after(times: usize, reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
+    let calls = Mutex::new(0);
+    Server::start(move |request| {
+        let mut calls = calls.lock().unwrap();
+        *calls += 1;
+        if *calls <= times { reply(request) } else { ok(request) }
+    })
+}
+
+/// The state and the last error of the only task after a run against `server`.
+fn outcome(server: &Server, arguments: &str) -> (String, String) {
+    let grab = Grab::with_server(server.base_url());
+    grab.run(&format!("start --windows 2024-01 --tickers A --max-attempts 2 {arguments}"));
+    let item = grab.run("status --json --tickers").json()["items"][0].clone();
+    let error = item["last_error"].as_str().unwrap_or_default().to_owned();
+    (item["state"].as_str().unwrap().to_owned(), error)
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn the_question_as_it_is_sent() {
+    let server = Server::start(ok);
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-01-02..2024-01-31 --tickers KIMpL").exits(0);
+    let request = &server.requests()[0];
+    let expected =
+        "/v2/aggs/ticker/KIMpL/range/1/minute/2024-01-02/2024-01-31?adjusted=false&sort=asc&limit=50000";
+    assert_eq!(request.target, expected);
+    assert_eq!(request.header("authorization"), Some("Bearer hush-hush-key"));
+    assert_eq!(request.header("accept-encoding"), Some("gzip"));
+    assert!(request.header("user-agent").unwrap().starts_with("grab/"));
+}
+
+#[test]
+fn a_base_url_may_have_a_path_and_the_cursor_is_followed_to_the_letter() {
+    let server = Server::start(|request| {
+        let host = request.header("host").unwrap();
+        let odd = "/prefix/v2/aggs/ticker/A/range/1/minute/17/2024-01-31?cursor=bGlt%3D%20aXQ9NQ&x=%7Ea~b";
+        let next = (!request.target.contains("cursor=")).then(|| format!("http://{host}{odd}&apiKey=leaked"));
+        let bars = if next.is_some() { minutes(DAY, 5) } else { minutes(date(2024, 1, 4), 5) };
+        Reply::json(200, page("A", &bars, next.as_deref()))
+    });
+    let grab = Grab::with_server(&format!("{}/prefix/", server.base_url()));
+    grab.run("start --windows 2024-01 --tickers A").exits(0);
+    let targets: Vec<_> = server.requests().into_iter().map(|request| request.target).collect();
+    assert!(targets[0].starts_with("/prefix/v2/aggs/ticker/A/range/1/minute/2024-01-01/2024-01-31?"));
+    assert_eq!(
+        targets[1],
+        "/prefix/v2/aggs/ticker/A/range/1/minute/17/2024-01-31?cursor=bGlt%3D%20aXQ9NQ&x=%7Ea~b"
+    );
+}
+
+#[test]
+fn answers_in_gzip_and_numbers_in_every_form() {
+    let body = r#"{"ticker":"A","queryCount":9,"resultsCount":3,"adjusted":false,"results":[
+        {"v":1.029145e+06,"o":148.31,"c":148.3099,"h":148.32,"l":1.4831e2,"t":1704292200000},
+        {"v":9099.618093,"vw":null,"o":1,"c":1,"h":1,"l":1,"t":1.70429226e12,"n":null,"otc":true},
+        {"v":0,"vw":0.1,"o":0.30000000000000004,"c":5e-324,"h":1.7976931348623157e308,"l":0,"t":1704292320000,"n":2}
+        ],"status":"DELAYED","request_id":"r","count":3}"#;
+    let server = Server::start(move |_| {
+        Reply::body(200, "application/json", gzip(body)).header("content-encoding", "gzip")
+    });
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-01 --tickers A").exits(0);
+    let bar = |timestamp, prices: [f64; 5], vwap, transactions| {
+        let [open, high, low, close, volume] = prices;
+        Bar { timestamp, open, high, low, close, volume, vwap, transactions }
+    };
+    let expected = [
+        bar(1_704_292_200_000, [148.31, 148.32, 148.31, 148.3099, 1_029_145.0], None, None),
+        bar(1_704_292_260_000, [1.0, 1.0, 1.0, 1.0, 9_099.618_093], None, None),
+        bar(1_704_292_320_000, [0.300_000_000_000_000_04, f64::MAX, 0.0, 5e-324, 0.0], Some(0.1), Some(2)),
+    ];
+    assert_eq!(read_store(&grab.data_dir())["A"], expected);
+}
+
+#[test]
+fn a_page_without_results_but_with_a_next_url_goes_on() {
+    let server = Server::start(|request| {
+        let host = request.header("host").unwrap();
+        let next = format!("http://{host}/v2/aggs/ticker/A/range/1/minute/9/2024-01-31?cursor=on");
+        if request.target.contains("cursor=") {
+            ok(request)
+        } else {
+            Reply::json(200, page("A", &[], Some(&next)))
+        }
+    });
+    assert_eq!(outcome(&server, ""), ("done".into(), String::new()));
+}
+
+#[test]
+fn what_passes_is_asked_again_until_it_does() {
+    let replies: [(&str, Script); 16] = [
+        ("500", |_| Reply::json(500, "{}")),
+        ("504 in HTML", |_| Reply::body(504, "text/html", b"<html><h1>504 Gateway Time-out</h1>".to_vec())),
+        ("408", |_| Reply::json(408, "{}")),
+        ("400 that passes", |_| Reply::json(400, r#"{"status":"ERROR","error":"Could not parse"}"#)),
+        ("429 with Retry-After", |_| Reply::json(429, "{}").header("retry-after", "0")),
+        ("429 that is empty", |_| Reply::body(429, "text/plain", Vec::new()).header("retry-after", "0")),
+        ("cut", |request| ok(request).cut_at(100)),
+        ("no body", |request| ok(request).cut_at(0)),
+        ("not JSON", |_| Reply::body(200, "text/html", b"<html>".to_vec())),
+        ("no gzip", |_| Reply::json(200, "{}").header("content-encoding", "gzip")),
+        ("half a gzip", |_| {
+            let whole = gzip(&page("A", &minutes(DAY, 200), None));
+            Reply::body(200, "application/json", whole[..whole.len() / 2].to_vec())
+                .header("content-encoding", "gzip")
+        }),
+        ("another ticker", |_| Reply::json(200, page("B", &minutes(DAY, 5), None))),
+        ("another adjustment", |_| Reply::json(200, page_with("A", true, &minutes(DAY, 5), None))),
+        ("another window", |_| Reply::json(200, page("A", &minutes(date(2017, 1, 3), 5), None))),
+        ("another count", |request| {
+            Reply::json(
+                200,
+                page(request.symbol(), &minutes(DAY, 5), None)
+                    .replace("\"resultsCount\":5", "\"resultsCount\":6"),
+            )
+        }),
+        ("a negative price", |request| {
+            Reply::json(200, page(request.symbol(), &minutes(DAY, 5), None).replace("\"l\":99", "\"l\":-99"))
+        }),
+    ];
+    for (what, reply) in replies {
+        let passing = after(1, reply);
+        assert_eq!(outcome(&passing, ""), ("done".into(), String::new()), "{what}");
+        assert_eq!(passing.requests().len(), 2, "{what}");
+        let staying = Server::start(reply);
+        let (state, error) = outcome(&staying, "");
+        assert_eq!((state.as_str(), staying.requests().len()), ("failed", 2), "{what}: {error}");
+        assert!(error.ends_with("(asked 2 times)") && error.len() > 20, "{what}: {error}");
+    }
+}
+
+#[test]
+fn a_well_formed_request_that_is_refused_is_asked_three_times() {
+    let server = Server::start(|_| Reply::json(400, r#"{"status":"ERROR","error":"no"}"#));
+    let (state, error) = outcome(&server, "--max-attempts 8");
+    assert_eq!((state.as_str(), server.requests().len()), ("failed", 3), "{error}");
+    assert_eq!(error, "HTTP 400: no (asked 3 times)");
+}
+
+#[test]
+fn a_redirect_is_not_followed_and_no_other_host_sees_the_key() {
+    let other = Server::start(ok);
+    let elsewhere = format!("{}/v2/aggs/ticker/A", other.base_url());
+    let server = Server::start(move |_| Reply::json(302, "").header("location", &elsewhere));
+    let (state, error) = outcome(&server, "");
+    assert_eq!((state.as_str(), error.starts_with("HTTP 302")), ("failed", true), "{error}");
+    assert_eq!(other.requests().len(), 0);
+}
+
+#[test]
+fn nothing_of_a_page_that_contradicts_itself_is_stored() {
+    let server = Server::start(|request| {
+        let mut bars = minutes(DAY, 5);
+        bars.extend(minutes(date(2017, 6, 1), 1));
+        Reply::json(200, page(request.symbol(), &bars, None))
+    });
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-01 --tickers A --max-attempts 1").exits(11);
+    assert!(read_store(&grab.data_dir()).is_empty());
+}
+
+#[test]
+fn connections_are_kept_alive() {
+    let server = Server::start(ok);
+    let grab = Grab::with_server(server.base_url());
+    let tickers: Vec<_> = (0..40).map(|n| format!("T{n}")).collect();
+    grab.run(&format!("start --windows 2024-01 --concurrency 2 --tickers {}", tickers.join(","))).exits(0);
+    assert_eq!(server.requests().len(), 40);
+    assert!(server.connections() <= 3, "{} connections", server.connections());
+}
+
+#[test]
+fn adjusted_bars_are_asked_for_and_checked() {
+    let server = Server::start(|request| {
+        let adjusted = request.target.contains("adjusted=true");
+        Reply::json(200, page_with(request.symbol(), adjusted, &minutes(DAY, 5), None))
+    });
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-01 --tickers A --adjusted").exits(0);
+    assert!(server.requests()[0].target.contains("adjusted=true"));
+    let mixed = grab.run("start --windows 2024-02 --tickers A --adjusted=false").exits(2);
+    assert!(
+        mixed.stderr.contains("this data directory holds split-adjusted bars, not bars as traded"),
+        "{mixed:?}"
+    );
+}

@@ -1,0 +1,128 @@
+//! The program itself, away from the user's own settings.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A data directory and an environment of its own for runs of the program.
+pub struct Grab {
+    dir: TempDir,
+    env: Vec<(String, String)>,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Grab {
+    /// A new directory and nobody's environment.
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), env: Vec::new() }
+    }
+
+    /// The same, set up to talk to a server with a key and without a limit.
+    pub fn with_server(base_url: &str) -> Self {
+        Self::new()
+            .env("MASSIVE_API_BASE_URL", base_url)
+            .env("MASSIVE_API_KEY", "hush-hush-key")
+            .env("GRAB_RATE", "none")
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Where the program works: config files are looked for here.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir().join("data")
+    }
+
+    pub fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_grab"));
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.dir())
+            .env_clear()
+            .env("HOME", self.dir())
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end. Arguments are cut at white space.
+    pub fn run(&self, arguments: &str) -> Ran {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    /// Starts it and lets it run.
+    pub fn spawn(&self, arguments: &str) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The manifest, to be asked with SQL.
+    pub fn manifest(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.data_dir().join("manifest.sqlite")).unwrap()
+    }
+
+    /// One number of the manifest.
+    pub fn count(&self, sql: &str) -> i64 {
+        self.manifest().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// `ticker from state` of every task, in order.
+    pub fn tasks(&self) -> Vec<String> {
+        let status = self.run("status --tickers --json").json();
+        let item = |item: &Value| {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            format!("{} {} {}", text(&item["ticker"]), text(&item["window"]["from"]), text(&item["state"]))
+        };
+        status["items"].as_array().unwrap().iter().map(item).collect()
+    }
+}
+
+impl Ran {
+    /// The one JSON object on stdout.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The same run, if it ended with `code`.
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        self
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            // Killed by a signal: no code of its own.
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Waits for something that another process does. Gives up after half a minute.
+pub fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,25 @@
+//! What the tests share: the program in a clean environment, a scripted server, made-up bars, a reader of stores.
+
+mod grab;
+mod page;
+mod sandbox;
+mod server;
+mod store;
+
+pub use grab::{Grab, wait_until};
+pub use page::{bars_of, minutes, page, page_with};
+pub use sandbox::Serving;
+pub use server::{Reply, Request, Server};
+pub use store::{litter, read_store};
+
+use std::path::PathBuf;
+
+/// The recorded data that is lent to the project; none where it is absent, which the test then says.
+pub fn lent(path: &str) -> Option<PathBuf> {
+    let found = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(path);
+    if found.exists() {
+        return Some(found);
+    }
+    println!("skipped: {} is not here", found.display());
+    None
+}

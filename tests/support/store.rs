@@ -1,0 +1,63 @@
+//! Reads a whole store, by its own means: files found by walking, checked against their places.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use grab::{
+    model::{Bar, Month},
+    store::Store,
+};
+
+/// Every bar of every symbol. Panics if a file is not where it belongs, or its bars are not ascending and unique.
+pub fn read_store(data_dir: &Path) -> BTreeMap<String, Vec<Bar>> {
+    let store = Store::new(data_dir.to_owned(), false, String::new());
+    let mut held: BTreeMap<String, Vec<Bar>> = BTreeMap::new();
+    let mut files = files(&data_dir.join("bars_1m"));
+    files.sort();
+    for file in files.iter().filter(|file| file.ends_with("bars.parquet")) {
+        let part = |name: &str| {
+            let found =
+                file.components().find_map(|c| c.as_os_str().to_str()?.strip_prefix(name).map(str::to_owned));
+            found.unwrap_or_else(|| panic!("{name} in {}", file.display()))
+        };
+        let symbol = decode(&part("ticker="));
+        let month = Month::new(part("year=").parse().unwrap(), part("month=").parse().unwrap()).unwrap();
+        let bars = store.read(&symbol.parse().unwrap(), month).unwrap().unwrap().bars;
+        assert!(bars.timestamps().is_sorted_by(|a, b| a < b), "{}", file.display());
+        assert!(bars.timestamps().iter().all(|t| (month.start_ms()..month.end_ms()).contains(t)));
+        held.entry(symbol).or_default().extend(bars.iter());
+    }
+    held
+}
+
+/// Files that are neither the manifest's nor partitions.
+pub fn litter(data_dir: &Path) -> Vec<PathBuf> {
+    let expected = |file: &PathBuf| {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        name.starts_with("manifest.sqlite") || name == "bars.parquet"
+    };
+    files(data_dir).into_iter().filter(|file| !expected(file)).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let entries = entries.map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+fn decode(name: &str) -> String {
+    percent_encoding(name).unwrap_or_else(|| panic!("{name}"))
+}
+
+fn percent_encoding(name: &str) -> Option<String> {
+    let mut parts = name.split('%');
+    let mut decoded = parts.next()?.to_owned();
+    for part in parts {
+        decoded.push(char::from(u8::from_str_radix(part.get(..2)?, 16).ok()?));
+        decoded.push_str(part.get(2..)?);
+    }
+    Some(decoded)
+}
