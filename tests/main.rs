@@ -9,6 +9,7 @@
 
 mod audit;
 mod cli;
+mod docs;
 mod layers;
 mod recorded;
 mod resume;

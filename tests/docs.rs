@@ -1,0 +1,72 @@
+//! The documents say what the program does.
+
+use std::{fs, path::Path};
+
+use grab::sandbox::SandboxOptions;
+
+use crate::support::{Grab, Serving};
+
+fn document(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The bodies of a document's fenced blocks of one language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let begins = format!("```{language}\n");
+    text.split(&begins).skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_statement_of_the_manifests_document_runs_and_finds_something() {
+    let server = Serving::start(SandboxOptions::default());
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-07 --tickers AAPL,NOSUCH").exits(0);
+    let manifest = grab.manifest();
+    let text = document("docs/manifest.md");
+    let statements: Vec<_> = blocks(&text, "sql")
+        .iter()
+        .flat_map(|b| b.split(";\n").map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(statements.len(), 5);
+    for statement in statements {
+        let mut prepared = manifest.prepare(statement.trim_end_matches(';')).unwrap();
+        let rows = prepared.query([]).unwrap().mapped(|_| Ok(())).count();
+        let expected = match () {
+            () if statement.contains("last_error, count") => 0,
+            () if statement.contains("session_bars") => 22,
+            () if statement.contains("FROM events") => 2,
+            () => 1,
+        };
+        assert_eq!(rows, expected, "{statement}");
+    }
+}
+
+#[test]
+fn the_manifests_document_names_every_table_and_column() {
+    let text = document("docs/manifest.md");
+    let grab = Grab::new();
+    grab.run("start --plan-only --windows 2024-07 --tickers AAPL").exits(0);
+    let manifest = grab.manifest();
+    let columns = "SELECT m.name, p.name FROM sqlite_schema m JOIN pragma_table_info(m.name) p
+                   WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'";
+    let mut select = manifest.prepare(columns).unwrap();
+    let names = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+    for name in names {
+        let (table, column) = name.unwrap();
+        assert!(text.contains(&format!("**`{table}`**")), "{table}");
+        assert!(text.contains(&format!("`{column}`")), "{table}.{column}");
+    }
+}
+
+#[test]
+fn the_architectures_layer_table_has_every_module() {
+    let text = document("docs/ARCHITECTURE.md");
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.trim_end_matches(".rs");
+        if !matches!(module, "lib" | "main") {
+            assert!(text.contains(&format!("`{module}`")), "{module}");
+        }
+    }
+    assert!(text.lines().count() <= 110, "two pages at most");
+}
