@@ -123,7 +123,7 @@ impl Job<'_> {
         let (sandbox, base_url, key) = self.open_source(kind).await?;
         let source = self.client(base_url, key, kind)?;
         let owed = recorder.call(|ledger| ledger.owed()).await?;
-        let shown = progress::show(&self.settings, self.quiet, owed, Arc::clone(meter));
+        let shown = progress::show(&self.settings, self.quiet, owed, Arc::clone(meter), stop.clone());
         self.stop_in_time(&stop);
         let parts = self.parts(store, recorder.clone(), Arc::clone(meter), stop);
         let stopped = engine::run(source, parts).await;

@@ -45,8 +45,8 @@ pub fn bytes(bytes: u64) -> String {
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..10 => format!("{:.1}s", time.as_secs_f64()),
-        10..60 => format!("{seconds}s"),
+        0..10 if time.subsec_nanos() > 0 => format!("{:.1}s", time.as_secs_f64()),
+        0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),

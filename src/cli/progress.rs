@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt::Write as _,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use super::{
     settings::FetchSettings,
 };
 use crate::{
-    engine::{Meter, Snapshot},
+    engine::{Meter, Snapshot, Stop},
     manifest::Owed,
     model::Rate,
 };
@@ -46,7 +47,7 @@ impl Shown {
 }
 
 /// Shows what `meter` counts, as the settings say, until it is ended.
-pub fn show(settings: &FetchSettings, quiet: bool, owed: Owed, meter: Arc<Meter>) -> Shown {
+pub fn show(settings: &FetchSettings, quiet: bool, owed: Owed, meter: Arc<Meter>, stop: Stop) -> Shown {
     let mode = match settings.progress {
         _ if quiet => ProgressMode::None,
         ProgressMode::Auto if stderr_is_terminal() => ProgressMode::Bar,
@@ -59,41 +60,57 @@ pub fn show(settings: &FetchSettings, quiet: bool, owed: Owed, meter: Arc<Meter>
     let (end, ended) = oneshot::channel();
     let ended = tokio::spawn(async move {
         match mode {
-            ProgressMode::Bar | ProgressMode::Auto => draw(watch, ended).await,
-            ProgressMode::Lines => write(watch, ended, |status| say(&status.line())).await,
-            ProgressMode::Json => write(watch, ended, |status| say(&status.json())).await,
+            ProgressMode::Bar | ProgressMode::Auto => draw(watch, ended, &stop).await,
+            ProgressMode::Lines => write(watch, ended, &stop, |status| say(&status.line())).await,
+            ProgressMode::Json => write(watch, ended, &stop, |status| say(&status.json())).await,
             ProgressMode::None => {}
         }
     });
     Shown { end, ended }
 }
 
-async fn draw(mut watch: Watch, mut end: oneshot::Receiver<()>) {
+/// Said once when a run is to stop, because it may take a few seconds.
+const STOPPING: &str = "stopping: pages under way are finished first; Ctrl-C (once more) stops at once";
+
+async fn draw(mut watch: Watch, mut end: oneshot::Receiver<()>, stop: &Stop) {
     let bar = ProgressBar::with_draw_target(Some(watch.owed.days.max(1)), ProgressDrawTarget::stderr());
     // The template is constant; without it the plain style serves as well.
-    if let Ok(style) = ProgressStyle::with_template("{bar:24} {percent:>3}%  {wide_msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}%  {prefix}\n  {wide_msg}") {
         bar.set_style(style);
     }
     let mut ticks = time::interval(REDRAW);
+    let mut stopping = pin!(stop.requested());
+    let mut is_said = false;
     loop {
         tokio::select! {
             _ = &mut end => break,
+            () = &mut stopping, if !is_said => {
+                is_said = true;
+                bar.println(STOPPING);
+            }
             _ = ticks.tick() => {
                 let status = watch.look();
                 bar.set_position(status.days);
-                bar.set_message(status.short());
+                bar.set_prefix(status.done_and_left());
+                bar.set_message(status.pace_and_trouble());
             }
         }
     }
     bar.finish_and_clear();
 }
 
-async fn write(mut watch: Watch, mut end: oneshot::Receiver<()>, put: impl Fn(&Status)) {
+async fn write(mut watch: Watch, mut end: oneshot::Receiver<()>, stop: &Stop, put: impl Fn(&Status)) {
     let mut ticks = time::interval(LINE);
     ticks.tick().await;
+    let mut stopping = pin!(stop.requested());
+    let mut is_said = false;
     loop {
         tokio::select! {
             _ = &mut end => break,
+            () = &mut stopping, if !is_said => {
+                is_said = true;
+                say(STOPPING);
+            }
             _ = ticks.tick() => put(&watch.look()),
         }
     }
@@ -169,17 +186,29 @@ impl Watch {
 }
 
 impl Status {
-    /// What fits beside a bar on 80 columns.
-    fn short(&self) -> String {
-        let mut text = format!("{}/{} tasks {} bars", self.tasks_ended, self.tasks_total, si(self.bars));
-        if let Some(left) = self.seconds_left {
-            let _ = write!(text, " {} left", format::duration(Duration::from_secs(left.max(10))));
+    /// What stands beside the bar.
+    fn done_and_left(&self) -> String {
+        let done =
+            format!("{} of {}", format::count(self.tasks_ended), format::plural(self.tasks_total, "task"));
+        match self.seconds_left {
+            Some(left) => format!("{done}, {} left", format::duration(Duration::from_secs(left))),
+            None => done,
         }
-        let _ = match &self.last_error {
-            Some(error) => write!(text, "  ! {error}"),
-            None => write!(text, "  {}/min of {}", self.requests_per_minute, self.rate),
-        };
-        text
+    }
+
+    /// What stands below the bar. The terminal cuts it off; the report has all of it.
+    fn pace_and_trouble(&self) -> String {
+        let pace = format!(
+            "{}, {}, {}/min (limit {})",
+            format::plural(self.bars, "bar"),
+            format::plural(self.requests, "request"),
+            self.requests_per_minute,
+            self.rate
+        );
+        match &self.last_error {
+            Some(error) => format!("{pace}; {error}"),
+            None => pace,
+        }
     }
 
     fn line(&self) -> String {
@@ -203,17 +232,5 @@ impl Status {
 
     fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
-/// `812`, `34.1k`, `1.2M`.
-fn si(number: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-    let value = number as f64;
-    match number {
-        0..1_000 => number.to_string(),
-        1_000..1_000_000 => format!("{:.1}k", value / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1}M", value / 1e6),
-        _ => format!("{:.1}G", value / 1e9),
     }
 }

@@ -4,7 +4,6 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::output::say;
 use crate::{
     engine::{Stop, StopReason},
     exit::ExitStatus,
@@ -19,15 +18,13 @@ use crate::{
 pub fn watch(stop: Stop) -> io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
-        for first in [true, false] {
+        for _ in 0..2 {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            if first {
-                say("\nstopping: pages that are under way are finished first; once more stops at once");
-                stop.because(StopReason::Interrupted);
-            }
+            // The second time this changes nothing, and what follows ends it.
+            stop.because(StopReason::Interrupted);
         }
         #[expect(clippy::exit, reason = "the second signal asks for just this")]
         std::process::exit(i32::from(ExitStatus::Interrupted.code()));
