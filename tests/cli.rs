@@ -264,6 +264,12 @@ fn the_sandbox_runs_in_process_and_its_directory_never_mixes_with_real_bars() {
 }
 
 #[test]
+fn a_proxy_is_not_asked_for_what_is_on_this_machine() {
+    let grab = Grab::new().env("HTTP_PROXY", "http://127.0.0.1:9").env("http_proxy", "http://127.0.0.1:9");
+    grab.run("start --sandbox --windows 2024-01-03 --tickers AAPL").exits(0);
+}
+
+#[test]
 fn progress_goes_to_stderr_in_the_chosen_form() {
     let server = Serving::start(SandboxOptions::default());
     let grab = Grab::with_server(server.base_url());

@@ -166,7 +166,7 @@ impl Job<'_> {
             adjusted: kind.adjusted,
             connect_timeout: self.settings.connect_timeout,
             read_timeout: self.settings.read_timeout,
-            total_timeout: self.settings.max_retry_time,
+            total_timeout: self.settings.max_retry_time.max(self.settings.read_timeout),
             connections: self.settings.concurrency,
             ca_bundle: self.settings.ca_bundle.clone(),
             clock: self.clock,

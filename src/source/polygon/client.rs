@@ -9,7 +9,7 @@ use reqwest::{
     redirect,
 };
 use tokio::task;
-use url::{Origin, Url};
+use url::{Host, Origin, Url};
 
 use super::{
     super::{Contradiction, FetchError, Page, Place, Question, Source},
@@ -69,7 +69,7 @@ impl Polygon {
     pub fn new(options: PolygonOptions) -> Result<Self, reqwest::Error> {
         // Fails if a provider is installed already: then that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder()
+        let mut http = Client::builder()
             .user_agent(concat!("grab/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers(&options.key))
             .redirect(redirect::Policy::none())
@@ -77,8 +77,12 @@ impl Polygon {
             .read_timeout(options.read_timeout)
             .timeout(options.total_timeout)
             .pool_max_idle_per_host(options.connections)
-            .tls_certs_merge(options.ca_bundle)
-            .build()?;
+            .tls_certs_merge(options.ca_bundle);
+        if is_loopback(&options.base_url) {
+            // Another machine's proxy does not lead to this machine.
+            http = http.no_proxy();
+        }
+        let http = http.build()?;
         let PolygonOptions { base_url, key, adjusted, clock, .. } = options;
         Ok(Self { http, origin: base_url.origin(), base_url, key, adjusted, clock })
     }
@@ -156,6 +160,15 @@ impl Source for Polygon {
             Ok(page) => page,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

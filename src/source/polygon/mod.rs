@@ -2,7 +2,5 @@
 
 mod check;
 mod client;
-#[cfg(test)]
-mod tests;
 
 pub use client::{Polygon, PolygonOptions};
