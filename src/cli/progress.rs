@@ -28,6 +28,9 @@ use crate::{
 const REDRAW: Duration = Duration::from_millis(200);
 const LINE: Duration = Duration::from_secs(10);
 
+/// Said once when a run is to stop.
+const STOPPING: &str = "stopping: pages under way are finished first; Ctrl-C (once more) stops at once";
+
 /// The pace is that of the last minute: the vendor's limits are on minutes.
 const PACE_WINDOW: Duration = Duration::from_mins(1);
 
@@ -60,48 +63,36 @@ pub fn show(settings: &FetchSettings, quiet: bool, owed: Owed, meter: Arc<Meter>
     let (end, ended) = oneshot::channel();
     let ended = tokio::spawn(async move {
         match mode {
-            ProgressMode::Bar | ProgressMode::Auto => draw(watch, ended, &stop).await,
-            ProgressMode::Lines => write(watch, ended, &stop, |status| say(&status.line())).await,
-            ProgressMode::Json => write(watch, ended, &stop, |status| say(&status.json())).await,
+            ProgressMode::Bar | ProgressMode::Auto => {
+                let bar = bar(watch.owed.days);
+                follow(watch, ended, &stop, REDRAW, |moment| draw(&bar, moment)).await;
+                bar.finish_and_clear();
+            }
+            ProgressMode::Lines => follow(watch, ended, &stop, LINE, |moment| say(&moment.line())).await,
+            ProgressMode::Json => follow(watch, ended, &stop, LINE, |moment| say(&moment.json())).await,
             ProgressMode::None => {}
         }
     });
     Shown { end, ended }
 }
 
-/// Said once when a run is to stop, because it may take a few seconds.
-const STOPPING: &str = "stopping: pages under way are finished first; Ctrl-C (once more) stops at once";
-
-async fn draw(mut watch: Watch, mut end: oneshot::Receiver<()>, stop: &Stop) {
-    let bar = ProgressBar::with_draw_target(Some(watch.owed.days.max(1)), ProgressDrawTarget::stderr());
-    // The template is constant; without it the plain style serves as well.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}%  {prefix}\n  {wide_msg}") {
-        bar.set_style(style);
-    }
-    let mut ticks = time::interval(REDRAW);
-    let mut stopping = pin!(stop.requested());
-    let mut is_said = false;
-    loop {
-        tokio::select! {
-            _ = &mut end => break,
-            () = &mut stopping, if !is_said => {
-                is_said = true;
-                bar.println(STOPPING);
-            }
-            _ = ticks.tick() => {
-                let status = watch.look();
-                bar.set_position(status.days);
-                bar.set_prefix(status.done_and_left());
-                bar.set_message(status.pace_and_trouble());
-            }
-        }
-    }
-    bar.finish_and_clear();
+/// Something to show.
+enum Moment {
+    /// A period is over, or the run has ended.
+    Status(Status),
+    /// The run is to stop.
+    Stopping,
 }
 
-async fn write(mut watch: Watch, mut end: oneshot::Receiver<()>, stop: &Stop, put: impl Fn(&Status)) {
-    let mut ticks = time::interval(LINE);
-    ticks.tick().await;
+/// Shows a status each period and a last one, and says once when the run is to stop: that may take a few seconds.
+async fn follow(
+    mut watch: Watch,
+    mut end: oneshot::Receiver<()>,
+    stop: &Stop,
+    period: Duration,
+    show: impl Fn(&Moment),
+) {
+    let mut ticks = time::interval_at(time::Instant::now() + period, period);
     let mut stopping = pin!(stop.requested());
     let mut is_said = false;
     loop {
@@ -109,12 +100,48 @@ async fn write(mut watch: Watch, mut end: oneshot::Receiver<()>, stop: &Stop, pu
             _ = &mut end => break,
             () = &mut stopping, if !is_said => {
                 is_said = true;
-                say(STOPPING);
+                show(&Moment::Stopping);
             }
-            _ = ticks.tick() => put(&watch.look()),
+            _ = ticks.tick() => show(&Moment::Status(watch.look())),
         }
     }
-    put(&watch.look());
+    show(&Moment::Status(watch.look()));
+}
+
+fn bar(days: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(days.max(1)), ProgressDrawTarget::stderr());
+    // The template is constant; without it the plain style serves as well.
+    match ProgressStyle::with_template("{bar:30} {percent:>3}%  {prefix}\n  {wide_msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn draw(bar: &ProgressBar, moment: &Moment) {
+    match moment {
+        Moment::Stopping => bar.println(STOPPING),
+        Moment::Status(status) => {
+            bar.set_position(status.days);
+            bar.set_prefix(status.done_and_left());
+            bar.set_message(status.pace_and_trouble());
+        }
+    }
+}
+
+impl Moment {
+    fn line(&self) -> String {
+        match self {
+            Self::Stopping => STOPPING.to_owned(),
+            Self::Status(status) => status.line(),
+        }
+    }
+
+    fn json(&self) -> String {
+        match self {
+            Self::Stopping => serde_json::json!({ "message_type": "stopping" }).to_string(),
+            Self::Status(status) => serde_json::to_string(status).unwrap_or_default(),
+        }
+    }
 }
 
 /// Turns counters into what people want to know.
@@ -228,9 +255,5 @@ impl Status {
             let _ = write!(text, "; last error: {error}");
         }
         text
-    }
-
-    fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
     }
 }
