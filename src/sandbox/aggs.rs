@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 
 use super::{
-    api::Call,
     bar_size::BarSize,
+    call::Call,
     market::Adjustment,
     page::Page,
     params::{Order, Params},

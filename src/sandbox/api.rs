@@ -9,10 +9,10 @@ use std::{
 };
 
 use hyper::{Method, StatusCode};
-use jiff::civil::Date;
 
 use super::{
     aggs,
+    call::{Call, Request},
     generated::Generated,
     market::Market,
     options::{Now, SandboxError, SandboxOptions},
@@ -22,10 +22,6 @@ use super::{
     refusal::Refusal,
     seed::Seed,
     splits, status, tickers,
-};
-use crate::{
-    calendar::{self, Session},
-    model::new_york,
 };
 
 /// Everything that is needed to answer requests, shared by all connections. Of the past it knows how many requests
@@ -39,36 +35,12 @@ pub(super) struct Api {
     requests: AtomicU64,
 }
 
-/// A request as it came in.
-pub(super) struct Request {
-    /// Only GET is answered.
-    pub method: Method,
-    /// Percent-encoded.
-    pub path: String,
-    pub query: String,
-    /// The key of an `Authorization: Bearer` header.
-    pub bearer: Option<String>,
-    /// What the client calls this server: `127.0.0.1:8080`.
-    pub host: String,
-}
-
 /// What goes back. Every answer has an id, in a header and mostly in the body.
 pub(super) struct Answer {
     pub status: StatusCode,
     pub content_type: &'static str,
     pub request_id: String,
     pub body: Vec<u8>,
-}
-
-/// One question that was let in, with everything that an endpoint needs to answer it.
-pub(super) struct Call<'a> {
-    pub market: &'a dyn Market,
-    pub plan: &'a Plan,
-    pub now_ms: i64,
-    pub request: &'a Request,
-    /// The parameters of the query, or of the cursor in it.
-    pub params: Params,
-    pub request_id: &'a str,
 }
 
 /// The parameter that may carry the key.
@@ -148,23 +120,6 @@ fn percent_decoded(segment: &str) -> Option<String> {
         bytes.extend_from_slice(part.get(2..)?.as_bytes());
     }
     String::from_utf8(bytes).ok()
-}
-
-impl Call<'_> {
-    /// The New York day.
-    pub fn today(&self) -> Date {
-        new_york::date_of(self.now_ms).unwrap_or(calendar::LAST_DAY)
-    }
-
-    /// The last instant (UTC ms) at which a bar that is served may begin. There are none of unfinished sessions.
-    pub fn market_end(&self) -> i64 {
-        calendar::last_finished(self.now_ms).map_or(i64::MIN, Session::extended_close_ms)
-    }
-
-    /// Where the next page is, on the host that the client called. The key is not in it.
-    pub fn next_url(&self, path: &str, params: &Params) -> String {
-        format!("http://{}{path}?cursor={}", self.request.host, params.cursor())
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    api::Call,
+    call::Call,
     params::Params,
     refusal::Refusal,
     wire::{self, ReferenceBody},

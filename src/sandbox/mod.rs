@@ -1,7 +1,7 @@
 //! A server on loopback that speaks the vendor's API: to try everything without a key and without a network.
 //!
 //! # Flow
-//! `server` reads a request, `plan` lets it in or turns it away, `api` takes it apart and leads it to an endpoint.
+//! `server` reads a request, `plan` lets it in or turns it away, `api` leads it to an endpoint as a `call`.
 //! The endpoints are `aggs` (bars of a range, of a day, of the whole market), `tickers`, `splits` and `status`. They
 //! ask a `market` for bars and listings, and answer with `wire`'s JSON, or with a `refusal`. `server` packs and sends
 //! what comes of it.
@@ -21,6 +21,7 @@
 mod aggs;
 mod api;
 mod bar_size;
+mod call;
 mod company;
 mod generated;
 mod list;

@@ -26,7 +26,8 @@ use tokio::{
 };
 
 use super::{
-    api::{Answer, Api, Request},
+    api::{Answer, Api},
+    call::Request,
     options::{SandboxError, SandboxOptions},
 };
 

@@ -6,7 +6,7 @@ use jiff::{ToSpan, civil::Date};
 use serde::Serialize;
 
 use super::{
-    api::Call,
+    call::Call,
     list::{self, List},
     market::{Listing, Split},
     params::{Order, Params},

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, ToSpan, Zoned, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
-use super::{api::Call, wire};
+use super::{call::Call, wire};
 use crate::{
     calendar::{self, Session},
     model::new_york,

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    api::Call,
+    call::Call,
     list::{self, List},
     market::Listing,
     params::{Order, Params},

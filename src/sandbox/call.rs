@@ -1,0 +1,51 @@
+//! A request, and what an endpoint needs to answer it.
+
+use hyper::Method;
+use jiff::civil::Date;
+
+use super::{market::Market, params::Params, plan::Plan};
+use crate::{
+    calendar::{self, Session},
+    model::new_york,
+};
+
+/// A request as it came in.
+pub(super) struct Request {
+    /// Only GET is answered.
+    pub method: Method,
+    /// Percent-encoded.
+    pub path: String,
+    pub query: String,
+    /// The key of an `Authorization: Bearer` header.
+    pub bearer: Option<String>,
+    /// What the client calls this server: `127.0.0.1:8080`.
+    pub host: String,
+}
+
+/// One question that was let in, with everything that an endpoint needs to answer it.
+pub(super) struct Call<'a> {
+    pub market: &'a dyn Market,
+    pub plan: &'a Plan,
+    pub now_ms: i64,
+    pub request: &'a Request,
+    /// The parameters of the query, or of the cursor in it.
+    pub params: Params,
+    pub request_id: &'a str,
+}
+
+impl Call<'_> {
+    /// The New York day.
+    pub fn today(&self) -> Date {
+        new_york::date_of(self.now_ms).unwrap_or(calendar::LAST_DAY)
+    }
+
+    /// The last instant (UTC ms) at which a bar that is served may begin. There are none of unfinished sessions.
+    pub fn market_end(&self) -> i64 {
+        calendar::last_finished(self.now_ms).map_or(i64::MIN, Session::extended_close_ms)
+    }
+
+    /// Where the next page is, on the host that the client called. The key is not in it.
+    pub fn next_url(&self, path: &str, params: &Params) -> String {
+        format!("http://{}{path}?cursor={}", self.request.host, params.cursor())
+    }
+}
