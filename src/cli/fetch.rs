@@ -179,7 +179,7 @@ impl Job<'_> {
             store,
             recorder,
             pacer: Pacer::new(self.settings.rate),
-            retry: RetryPolicy {
+            retry_policy: RetryPolicy {
                 max_attempts: self.settings.max_attempts,
                 max_time: self.settings.max_retry_time,
             },

@@ -48,7 +48,7 @@ pub struct Parts {
     /// Who says when a request may leave.
     pub pacer: Pacer,
     /// How often a page is asked again.
-    pub retry: RetryPolicy,
+    pub retry_policy: RetryPolicy,
     /// Tasks under way at once.
     pub workers: usize,
     /// Stop cleanly after this many requests.
@@ -69,7 +69,7 @@ struct Run<S> {
     store: Store,
     recorder: Recorder,
     pacer: Pacer,
-    retry: RetryPolicy,
+    retry_policy: RetryPolicy,
     max_requests: Option<u64>,
     clock: Clock,
     random: Mutex<Rng>,
@@ -94,14 +94,14 @@ impl<S> Run<S> {
 /// If the manifest can no longer be written.
 pub async fn run<S: Source>(source: S, parts: Parts) -> Result<Option<StopReason>, ManifestError> {
     let run = Arc::new(Run {
-        line: Line::new(parts.retry.max_time),
+        line: Line::new(parts.retry_policy.max_time),
         queue: Queue::default(),
         key: KeyDoubt::default(),
         source,
         store: parts.store,
         recorder: parts.recorder,
         pacer: parts.pacer,
-        retry: parts.retry,
+        retry_policy: parts.retry_policy,
         max_requests: parts.max_requests,
         clock: parts.clock,
         random: Mutex::new(parts.random),

@@ -76,16 +76,19 @@ impl<S: Source> Run<S> {
             () = self.stop.grace_is_over() => return self.release(lease.task.id).await,
         };
         match answer {
-            Ok(page) => self.page(lease, page, sent_at).await,
-            Err(error) if error.disposition() == Disposition::Outage => {
-                self.outage(lease, &ticket, &error).await
-            }
-            Err(error) => self.failure(lease, &error, sent_at).await,
+            Ok(page) => self.page(lease, &ticket, page, sent_at).await,
+            Err(error) => self.failure(lease, &ticket, &error, sent_at).await,
         }
     }
 
     /// A page that fits its question.
-    async fn page(&self, lease: &mut Lease, page: Page, sent_at: Instant) -> Result<Step, ManifestError> {
+    async fn page(
+        &self,
+        lease: &mut Lease,
+        ticket: &Ticket<'_>,
+        page: Page,
+        sent_at: Instant,
+    ) -> Result<Step, ManifestError> {
         self.answered(sent_at).await?;
         self.pacer.let_in();
         self.meter.received(page.bytes);
@@ -93,7 +96,7 @@ impl<S: Source> Run<S> {
             && lease.followed.contains(next)
         {
             let repeated = Contradiction::Repeated(next.to_string());
-            return self.failure(lease, &repeated.into(), sent_at).await;
+            return self.failure(lease, ticket, &repeated.into(), sent_at).await;
         }
         match self.keep(lease, page).await {
             Ok(step) => Ok(step),
@@ -164,9 +167,8 @@ impl<S: Source> Run<S> {
         &self,
         lease: &Lease,
         ticket: &Ticket<'_>,
-        error: &FetchError,
+        reason: String,
     ) -> Result<Step, ManifestError> {
-        let reason = self.note(lease, error);
         match self.line.down(ticket) {
             Verdict::Wait => return Ok(Step::Onward),
             Verdict::Unreachable => self.stop.because(StopReason::Unreachable(reason)),
@@ -175,20 +177,22 @@ impl<S: Source> Run<S> {
         self.release(lease.task.id).await
     }
 
-    /// An answer that is no page.
+    /// A request that brought no page: what is to be done is the error's to say.
     async fn failure(
         &self,
         lease: &mut Lease,
+        ticket: &Ticket<'_>,
         error: &FetchError,
         sent_at: Instant,
     ) -> Result<Step, ManifestError> {
         let reason = self.note(lease, error);
         let disposition = error.disposition();
-        if disposition != Disposition::KeyRefused {
+        if !matches!(disposition, Disposition::Outage | Disposition::KeyRefused) {
             self.line.up();
         }
         match disposition {
-            Disposition::Retry | Disposition::Outage => self.retry(lease, reason, Duration::ZERO).await,
+            Disposition::Outage => self.outage(lease, ticket, reason).await,
+            Disposition::Retry => self.retry(lease, reason, Duration::ZERO).await,
             Disposition::SlowDown { retry_after } => {
                 let pause = self.pacer.slow_down(retry_after);
                 self.retry(lease, reason, pause).await
@@ -228,7 +232,7 @@ impl<S: Source> Run<S> {
         lease.failures += 1;
         let now = Instant::now();
         let since_first = now - *lease.failing_since.get_or_insert(now);
-        let Some(pause) = self.retry.pause(lease.failures, since_first, self.jitter()) else {
+        let Some(pause) = self.retry_policy.pause(lease.failures, since_first, self.jitter()) else {
             return self.give_up(lease, &reason, lease.failures).await;
         };
         let (id, failures) = (lease.task.id, lease.failures);
