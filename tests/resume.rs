@@ -66,6 +66,7 @@ fn what_was_stored_is_not_asked_for_again_after_a_kill() {
     wait_until("the fifth page", || server.requests().len() >= 5);
     child.kill().unwrap();
     child.wait().unwrap();
+    assert_eq!(grab.tasks(), ["A 2024-01-01 pending"], "nobody runs it any more");
     grab.run("resume").exits(0);
     let mut targets: Vec<_> = server.requests().into_iter().map(|request| request.target).collect();
     let asked = targets.len();

@@ -1,6 +1,6 @@
 //! The conversation with the service: what is sent, and what is made of each kind of answer.
 
-use std::{io::Write, sync::Mutex};
+use std::{io::Write, sync::Mutex, thread};
 
 use flate2::{Compression, write::GzEncoder};
 use grab::model::Bar;
@@ -145,15 +145,20 @@ fn what_passes_is_asked_again_until_it_does() {
             Reply::json(200, page(request.symbol(), &minutes(DAY, 5), None).replace("\"l\":99", "\"l\":-99"))
         }),
     ];
-    for (what, reply) in replies {
-        let passing = after(1, reply);
-        assert_eq!(outcome(&passing, ""), ("done".into(), String::new()), "{what}");
-        assert_eq!(passing.requests().len(), 2, "{what}");
-        let staying = Server::start(reply);
-        let (state, error) = outcome(&staying, "");
-        assert_eq!((state.as_str(), staying.requests().len()), ("failed", 2), "{what}: {error}");
-        assert!(error.ends_with("(asked 2 times)") && error.len() > 20, "{what}: {error}");
-    }
+    // Each waits out a real pause: together they take as long as one.
+    thread::scope(|all| {
+        for (what, reply) in replies {
+            all.spawn(move || {
+                let passing = after(1, reply);
+                assert_eq!(outcome(&passing, ""), ("done".into(), String::new()), "{what}");
+                assert_eq!(passing.requests().len(), 2, "{what}");
+                let staying = Server::start(reply);
+                let (state, error) = outcome(&staying, "");
+                assert_eq!((state.as_str(), staying.requests().len()), ("failed", 2), "{what}: {error}");
+                assert!(error.ends_with("(asked 2 times)") && error.len() > 20, "{what}: {error}");
+            });
+        }
+    });
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! The command line as it is typed. What it means, together with environment and files, is for `settings`.
 
 #![expect(clippy::doc_markdown, reason = "the texts are shown by --help, as they are")]
-#![expect(rustdoc::bare_urls, reason = "the texts are shown by --help, as they are")]
+#![expect(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "the texts are shown by --help, as they are"
+)]
 
 use std::path::PathBuf;
 

@@ -6,6 +6,7 @@ use fastrand::Rng;
 use url::Url;
 
 use super::{
+    args::ProgressMode,
     failure::Failure,
     output::say,
     progress,
@@ -123,9 +124,15 @@ impl Job<'_> {
         let (sandbox, base_url, key) = self.open_source(kind).await?;
         let source = self.client(base_url, key, kind)?;
         let owed = recorder.call(|ledger| ledger.owed()).await?;
-        let shown = progress::show(&self.settings, self.quiet, owed, Arc::clone(meter), stop.clone());
+        let shown = progress::show(
+            self.progress(),
+            self.settings.rate(kind.sandbox),
+            owed,
+            Arc::clone(meter),
+            stop.clone(),
+        );
         self.stop_in_time(&stop);
-        let parts = self.parts(store, recorder.clone(), Arc::clone(meter), stop);
+        let parts = self.parts(kind, store, recorder.clone(), Arc::clone(meter), stop);
         let stopped = engine::run(source, parts).await;
         shown.end().await;
         drop(sandbox);
@@ -167,29 +174,40 @@ impl Job<'_> {
             connect_timeout: self.settings.connect_timeout,
             read_timeout: self.settings.read_timeout,
             total_timeout: self.settings.max_retry_time.max(self.settings.read_timeout),
-            connections: self.settings.concurrency,
+            connections: self.settings.concurrency(kind.sandbox),
             ca_bundle: self.settings.ca_bundle.clone(),
             clock: self.clock,
         };
         Polygon::new(options).map_err(Failure::Client)
     }
 
-    fn parts(&self, store: Store, recorder: Recorder, meter: Arc<Meter>, stop: Stop) -> Parts {
+    fn parts(
+        &self,
+        kind: StoreKind,
+        store: Store,
+        recorder: Recorder,
+        meter: Arc<Meter>,
+        stop: Stop,
+    ) -> Parts {
         Parts {
             store,
             recorder,
-            pacer: Pacer::new(self.settings.rate),
+            pacer: Pacer::new(self.settings.rate(kind.sandbox)),
             retry_policy: RetryPolicy {
                 max_attempts: self.settings.max_attempts,
                 max_time: self.settings.max_retry_time,
             },
-            workers: self.settings.concurrency,
+            workers: self.settings.concurrency(kind.sandbox),
             max_requests: self.settings.max_requests,
             clock: self.clock,
             random: Rng::new(),
             meter,
             stop,
         }
+    }
+
+    fn progress(&self) -> ProgressMode {
+        if self.quiet { ProgressMode::None } else { self.settings.progress }
     }
 
     fn stop_in_time(&self, stop: &Stop) {

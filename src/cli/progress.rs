@@ -16,7 +16,6 @@ use super::{
     args::ProgressMode,
     format,
     output::{say, stderr_is_terminal},
-    settings::FetchSettings,
 };
 use crate::{
     engine::{Meter, Snapshot, Stop},
@@ -49,17 +48,16 @@ impl Shown {
     }
 }
 
-/// Shows what `meter` counts, as the settings say, until it is ended.
-pub fn show(settings: &FetchSettings, quiet: bool, owed: Owed, meter: Arc<Meter>, stop: Stop) -> Shown {
-    let mode = match settings.progress {
-        _ if quiet => ProgressMode::None,
+/// Shows what `meter` counts until it is ended.
+pub fn show(mode: ProgressMode, rate: Rate, owed: Owed, meter: Arc<Meter>, stop: Stop) -> Shown {
+    let mode = match mode {
         ProgressMode::Auto if stderr_is_terminal() => ProgressMode::Bar,
         ProgressMode::Auto => ProgressMode::Lines,
         chosen @ (ProgressMode::Bar | ProgressMode::Lines | ProgressMode::Json | ProgressMode::None) => {
             chosen
         }
     };
-    let watch = Watch::new(owed, settings.rate, meter);
+    let watch = Watch::new(owed, rate, meter);
     let (end, ended) = oneshot::channel();
     let ended = tokio::spawn(async move {
         match mode {

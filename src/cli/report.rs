@@ -96,12 +96,12 @@ impl RunReport {
         }
     }
 
-    /// The same for a run that was asked to record tasks and nothing else: it has done so.
+    /// The same for a run that was asked to record tasks and nothing else: what is owed is no fault of it.
     #[must_use]
     pub fn plan_only(mut self) -> Self {
         self.plan_only = true;
         if matches!(self.exit, ExitStatus::Incomplete | ExitStatus::Unsuccessful) {
-            (self.outcome, self.exit) = (Outcome::Complete, ExitStatus::Complete);
+            self.exit = ExitStatus::Complete;
             self.exit_code = self.exit.code();
         }
         self

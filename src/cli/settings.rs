@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    model::{ApiKey, Rate},
+    model::{ApiKey, Rate, RateError},
     plan::Spec,
 };
 
@@ -97,10 +97,10 @@ pub struct FetchSettings {
     pub sandbox: bool,
     /// Where the service is, if anybody said so.
     pub base_url: Option<Url>,
-    /// Requests at most.
-    pub rate: Rate,
-    /// Tasks under way at once.
-    pub concurrency: usize,
+    /// Requests at most, if anybody said so.
+    rate: Option<Rate>,
+    /// Tasks under way at once, if anybody said so.
+    concurrency: Option<usize>,
     /// Whether split-adjusted bars are asked for; none if nobody said, then what the directory holds decides.
     pub adjusted: Option<bool>,
     /// Requests for one page at most.
@@ -270,10 +270,6 @@ impl FetchSettings {
     /// With the name of the flag, variable or key whose value is wrong.
     pub fn resolve(args: &FetchArgs, sources: &Sources<'_>) -> Result<Self, Failure> {
         let time = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_time);
-        let rate =
-            sources.get(&RATE, args.rate.as_ref(), |text| text.parse::<Rate>().map_err(|e| e.to_string()))?;
-        let rate = rate.unwrap_or(if args.sandbox { Rate::Unlimited } else { FREE_PLAN });
-        let concurrency = sources.get(&CONCURRENCY, args.concurrency.as_ref(), read_concurrency)?;
         let progress = args.progress.map_or_else(
             || sources.get(&PROGRESS, None, |text| ProgressMode::from_str(text, false)),
             |mode| Ok(Some(mode)),
@@ -281,8 +277,9 @@ impl FetchSettings {
         Ok(Self {
             sandbox: args.sandbox,
             base_url: sources.get(&BASE_URL, args.base_url.as_ref(), read_base_url)?,
-            rate,
-            concurrency: concurrency.unwrap_or_else(|| concurrency_for(rate)),
+            rate: sources
+                .get(&RATE, args.rate.as_ref(), |text| text.parse().map_err(|e: RateError| e.to_string()))?,
+            concurrency: sources.get(&CONCURRENCY, args.concurrency.as_ref(), read_concurrency)?,
             adjusted: sources.get(&ADJUSTED, args.adjusted.as_ref(), read_bool)?,
             max_attempts: sources.get(&MAX_ATTEMPTS, args.max_attempts.as_ref(), read_positive)?.unwrap_or(8),
             max_retry_time: time(&MAX_RETRY_TIME, &args.max_retry_time)?.unwrap_or(Duration::from_mins(10)),
@@ -296,6 +293,20 @@ impl FetchSettings {
             max_duration: time(&MAX_DURATION, &args.max_duration)?,
             max_requests: sources.get(&MAX_REQUESTS, args.max_requests.as_ref(), read_positive)?,
         })
+    }
+}
+
+impl FetchSettings {
+    /// Requests at most: as set, else none for the sandbox, else those of the free plan.
+    #[must_use]
+    pub fn rate(&self, sandbox: bool) -> Rate {
+        self.rate.unwrap_or(if sandbox { Rate::Unlimited } else { FREE_PLAN })
+    }
+
+    /// Tasks under way at once: as set, else enough for the rate.
+    #[must_use]
+    pub fn concurrency(&self, sandbox: bool) -> usize {
+        self.concurrency.unwrap_or_else(|| concurrency_for(self.rate(sandbox)))
     }
 }
 

@@ -81,7 +81,7 @@ pub fn run(
     let spec = spec.as_ref().map(|(path, spec)| (*path, spec));
     let wanted = Wanted { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? };
     if args.dry_run {
-        return dry_run(&wanted, &data_dir, settings.rate, output);
+        return dry_run(&wanted, &data_dir, settings.rate(settings.sandbox), output);
     }
     let job = Job {
         command: "start",

@@ -3,10 +3,16 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use super::{ManifestError, schema::FILE_NAME};
+
+/// Somebody who only looks ([`is_held`]) has the lock for an instant: one more attempt is enough to miss him.
+const ATTEMPTS: u32 = 5;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 
 /// The exclusive right to write in a data directory, until it is dropped or its process dies.
 ///
@@ -21,20 +27,35 @@ impl Lock {
     /// Takes the lock of `data_dir`, which must exist.
     ///
     /// # Errors
-    /// [`ManifestError::Locked`] at once if another process has it; [`ManifestError::Io`] if the file cannot be made.
+    /// [`ManifestError::Locked`] if another process has it; [`ManifestError::Io`] if the file cannot be made.
     pub fn take(data_dir: &Path) -> Result<Self, ManifestError> {
-        let path = data_dir.join(format!("{FILE_NAME}.lock"));
+        let path = path(data_dir);
         let io = |source| ManifestError::Io { path: path.display().to_string(), source };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(ManifestError::Locked { holder: holder(&mut file) }),
-            Err(TryLockError::Error(source)) => return Err(io(source)),
+        for attempt in 1.. {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if attempt < ATTEMPTS => thread::sleep(BETWEEN_ATTEMPTS),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(ManifestError::Locked { holder: holder(&mut file) });
+                }
+                Err(TryLockError::Error(source)) => return Err(io(source)),
+            }
         }
         name_holder(&mut file).map_err(io)?;
         Ok(Self { _file: file })
     }
+}
+
+/// Whether a live process holds the lock of `data_dir`.
+pub(super) fn is_held(data_dir: &Path) -> bool {
+    File::open(path(data_dir))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join(format!("{FILE_NAME}.lock"))
 }
 
 /// The process id is only for the message of whoever finds the lock taken.
@@ -57,13 +78,16 @@ mod tests {
     #[test]
     fn a_second_holder_is_told_who_the_first_is_and_a_drop_frees() {
         let dir = tempfile::tempdir().unwrap();
+        assert!(!is_held(dir.path()));
         let first = Lock::take(dir.path()).unwrap();
+        assert!(is_held(dir.path()));
         let holder = match Lock::take(dir.path()) {
             Err(ManifestError::Locked { holder }) => holder,
             other => panic!("{other:?}"),
         };
         assert_eq!(holder, Some(std::process::id()));
         drop(first);
+        assert!(!is_held(dir.path()));
         Lock::take(dir.path()).unwrap();
     }
 }

@@ -4,12 +4,15 @@ use std::{collections::HashMap, path::Path};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{ManifestError, StoreKind, TaskCounts, TaskState, rows, schema};
+use super::{ManifestError, StoreKind, TaskCounts, TaskState, lock, rows, schema};
 use crate::model::{Symbol, Window};
 
 /// A reader's view of a manifest, also while another process writes it.
+///
+/// A task that a dead process left running is shown as what it is: pending.
 pub struct Overview {
     connection: Connection,
+    is_live: bool,
 }
 
 /// All that is held.
@@ -52,7 +55,7 @@ impl Overview {
     /// # Errors
     /// [`ManifestError::Missing`] if nothing was ever started there; else if it cannot be read.
     pub fn open(data_dir: &Path) -> Result<Self, ManifestError> {
-        Ok(Self { connection: schema::open_to_read(data_dir)? })
+        Ok(Self { connection: schema::open_to_read(data_dir)?, is_live: lock::is_held(data_dir) })
     }
 
     /// What the directory holds, once a `start` has decided it.
@@ -68,7 +71,11 @@ impl Overview {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn counts(&self) -> Result<TaskCounts, ManifestError> {
-        counts(&self.connection)
+        let mut counts = counts(&self.connection)?;
+        if !self.is_live {
+            counts.pending += std::mem::take(&mut counts.running);
+        }
+        Ok(counts)
     }
 
     /// The windows that are recorded for each symbol.
@@ -123,7 +130,11 @@ impl Overview {
         let mut found = select.query([])?;
         let mut items = Vec::new();
         while let Some(row) = found.next()? {
-            items.push(task_item(row)?);
+            let mut item = task_item(row)?;
+            if item.state == TaskState::Running && !self.is_live {
+                item.state = TaskState::Pending;
+            }
+            items.push(item);
         }
         Ok(items)
     }

@@ -38,8 +38,10 @@ pub(super) fn open_to_read(data_dir: &Path) -> Result<Connection, ManifestError>
     if !path.exists() {
         return Err(ManifestError::Missing { path: path.display().to_string() });
     }
-    let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // A reader who may write folds the WAL in when it is the last to leave; one who may not would leave it lying about.
+    let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
     check_version(&connection, &path)?;
     Ok(connection)
 }

@@ -16,7 +16,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let env = env(&[("GRAB_RATE", "100/s")]);
     let rate = |flag: Option<&str>, env: &dyn Fn(&str) -> Option<String>, config| {
         let args = FetchArgs { rate: flag.map(str::to_owned), ..FetchArgs::default() };
-        FetchSettings::resolve(&args, &sources(env, config)).unwrap().rate.to_string()
+        FetchSettings::resolve(&args, &sources(env, config)).unwrap().rate(false).to_string()
     };
     let none = |_: &str| None;
     assert_eq!(rate(Some("2/s"), &env, "rate = \"7/min\""), "2/s");
@@ -33,8 +33,8 @@ fn every_key_of_the_config_file_has_its_effect() {
     let none = |_: &str| None;
     let sources = sources(&none, config);
     let settings = FetchSettings::resolve(&FetchArgs::default(), &sources).unwrap();
-    assert_eq!(settings.base_url.map(String::from).as_deref(), Some("http://localhost:1/"));
-    assert_eq!((settings.rate.to_string().as_str(), settings.concurrency), ("9/min", 3));
+    assert_eq!(settings.base_url.as_ref().map(Url::as_str), Some("http://localhost:1/"));
+    assert_eq!((settings.rate(false).to_string().as_str(), settings.concurrency(false)), ("9/min", 3));
     assert_eq!((settings.adjusted, settings.max_attempts), (Some(true), 2));
     assert_eq!(settings.max_retry_time, Duration::from_mins(1));
     assert_eq!((settings.connect_timeout.as_secs(), settings.read_timeout.as_secs()), (2, 3));
