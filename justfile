@@ -1,0 +1,40 @@
+# What people type while they work here. `just` alone lists it.
+
+_list:
+    @just --list
+
+# All checks, as a fresh clone has to pass them
+ci:
+    bash .ci/run
+
+# Format the sources
+fmt:
+    cargo fmt
+
+# Lint everything, warnings are errors
+lint:
+    cargo clippy --all-targets --locked -- -D warnings
+
+# Run the tests; arguments go to nextest
+test *ARGS:
+    cargo nextest run --locked {{ARGS}}
+
+# Build the documentation, private items too
+doc:
+    RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --locked --document-private-items
+
+# Check licences, bans and sources of dependencies
+deny:
+    cargo deny --locked check --hide-inclusion-graph licenses bans sources
+
+# Kill a download halfway, resume it, compare
+demo:
+    scripts/demo.sh
+
+# Compare with what the vendor's own clients read
+conformance:
+    scripts/conformance.sh
+
+# Refuse what says "later" in the sources
+forbid:
+    scripts/forbid.sh
