@@ -20,7 +20,7 @@ use crate::{
 
 const MINUTE_MS: i64 = 60_000;
 
-/// The day and hour from which shares trade in fractions (OBSERVED-BEHAVIOUR.md).
+/// The day and hour from which shares trade in fractions (polygon-api.md §1).
 const FRACTIONS_FROM: (Date, i8) = (date(2026, 2, 23), 8);
 
 /// The curves that make a price: period in seconds, amplitude in logarithms of price.
@@ -206,7 +206,7 @@ impl<'c> Day<'c> {
     }
 
     /// The average price. Odd lots count here and not in the bar's prices, so that it may lie outside of them: seldom
-    /// in regular hours, often before and after (OBSERVED-BEHAVIOUR.md).
+    /// in regular hours, often before and after (polygon-api.md §1).
     fn vwap(&self, minute: i64, high: f64, low: f64, draws: &mut Draws) -> f64 {
         let is_regular = (self.open..self.close).contains(&minute);
         let is_outside = draws.happens(if is_regular { 0.01 } else { 0.3 });

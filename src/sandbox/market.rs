@@ -85,7 +85,7 @@ impl Adjustment {
         Self(executed.map(|split| (new_york::day_start_ms(split.date), split.factor())).collect())
     }
 
-    /// The bar in shares of the last day: the tail digits that come of it are not rounded away (polygon-api.md §7).
+    /// The bar in shares of the last day: the tail digits that come of it are not rounded away.
     pub fn apply(&self, bar: Bar) -> Bar {
         let later = self.0.iter().filter(|(executed, _)| *executed > bar.timestamp);
         let factor: f64 = later.map(|(_, factor)| factor).product();

@@ -14,7 +14,7 @@ use super::{
     seed::Seed,
 };
 
-/// How long before its day a split is known. The service too lists some of the future (OBSERVED-BEHAVIOUR.md).
+/// How long before its day a split is known. The service too lists some of the future (polygon-api.md §2).
 const ANNOUNCED_DAYS: i32 = 30;
 
 /// A split, its keys in the documented order.
