@@ -121,6 +121,16 @@ fn limits_stop_cleanly_and_resume_goes_on() {
 }
 
 #[test]
+fn a_task_that_waits_for_its_retry_is_given_back_when_the_run_stops() {
+    let server = Server::start(|_| Reply::json(503, "{}"));
+    let grab = Grab::with_server(server.base_url());
+    let report =
+        grab.run("start --json --windows 2024-01 --tickers A,B --max-duration 200ms").exits(10).json();
+    assert_eq!((&report["tasks"]["pending"], &report["tasks"]["running"]), (&2.into(), &0.into()));
+    assert_eq!(grab.count("SELECT count(*) FROM events WHERE kind = 'released'"), 2);
+}
+
+#[test]
 fn overlapping_windows_lose_and_double_nothing() {
     let server = market();
     let grab = Grab::with_server(server.base_url());
@@ -180,6 +190,10 @@ fn a_refused_key_burns_no_task_and_a_window_outside_of_the_plan_is_just_that() {
     let grab = Grab::with_server(one.base_url());
     grab.run("start --windows 2024-01 --tickers NEVER,A,B").exits(11);
     assert_eq!(grab.tasks(), ["NEVER 2024-01-01 not_entitled", "A 2024-01-01 done", "B 2024-01-01 done"]);
+    // The last question is refused and no other one follows: what was answered before judges it.
+    let grab = Grab::with_server(one.base_url());
+    grab.run("start --windows 2024-01 --tickers A,NEVER --concurrency 1").exits(11);
+    assert_eq!(grab.tasks(), ["A 2024-01-01 done", "NEVER 2024-01-01 not_entitled"]);
 }
 
 #[test]

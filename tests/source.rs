@@ -1,6 +1,6 @@
 //! The conversation with the service: what is sent, and what is made of each kind of answer.
 
-use std::{io::Write, sync::Mutex, thread};
+use std::{io::Write, sync::Mutex, thread, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
 use grab::model::Bar;
@@ -167,6 +167,14 @@ fn a_well_formed_request_that_is_refused_is_asked_three_times() {
     let (state, error) = outcome(&server, "--max-attempts 8");
     assert_eq!((state.as_str(), server.requests().len()), ("failed", 3), "{error}");
     assert_eq!(error, "HTTP 400: no (asked 3 times)");
+}
+
+#[test]
+fn the_servers_own_word_on_waiting_is_taken() {
+    let server = after(1, |_| Reply::json(429, "{}").header("retry-after", "2"));
+    assert_eq!(outcome(&server, "").0, "done");
+    let at: Vec<_> = server.requests().iter().map(|request| request.at).collect();
+    assert!(at[1] - at[0] >= Duration::from_millis(1_900), "{:?}", at[1] - at[0]);
 }
 
 #[test]

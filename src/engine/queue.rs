@@ -154,3 +154,26 @@ impl Queue {
         self.state.lock().await.parked.drain().map(|(id, _)| id).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Clock, model::Month};
+
+    #[test]
+    fn a_task_goes_on_at_its_cursor_and_does_not_follow_it_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
+        let window = Month::new(2024, 1).unwrap().window();
+        ledger.add_tasks(&[("A".parse().unwrap(), window)]).unwrap();
+        let fresh = ledger.lease().unwrap().unwrap();
+        assert_eq!(Lease::new(fresh.clone()).place, Place::Start);
+        let cursor = Cursor::from_stored("/next?cursor=x".into());
+        let mut lease = Lease::new(Task { cursor: Some(cursor.clone()), last_ms: Some(60_000), ..fresh });
+        assert_eq!(lease.place, Place::At(cursor.clone()));
+        assert!(lease.followed.contains(&cursor));
+        assert!(lease.leave_cursor());
+        assert_eq!(lease.place, Place::Since(120_000));
+        assert!(!lease.leave_cursor(), "time has no cursor to leave");
+    }
+}
