@@ -178,6 +178,15 @@ fn the_servers_own_word_on_waiting_is_taken() {
 }
 
 #[test]
+fn an_answer_that_stalls_is_given_up_after_the_read_timeout() {
+    for bytes in [0, 20, 150, 400] {
+        let server = after(1, move |request| ok(request).stall_at(bytes));
+        assert_eq!(outcome(&server, "--read-timeout 300ms").0, "done", "stalled after {bytes} bytes");
+        assert_eq!(server.requests().len(), 2);
+    }
+}
+
+#[test]
 fn a_redirect_is_not_followed_and_no_other_host_sees_the_key() {
     let other = Server::start(ok);
     let elsewhere = format!("{}/v2/aggs/ticker/A", other.base_url());

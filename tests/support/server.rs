@@ -45,6 +45,8 @@ pub struct Reply {
     body: Vec<u8>,
     /// Send only so many bytes of the body, then close the connection.
     cut_at: Option<usize>,
+    /// Send only so many bytes of the whole answer, then nothing more, ever.
+    stall_at: Option<usize>,
 }
 
 impl Reply {
@@ -54,11 +56,17 @@ impl Reply {
 
     pub fn body(status: u16, content_type: &str, body: Vec<u8>) -> Self {
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
-        Self { status, headers, body, cut_at: None }
+        Self { status, headers, body, cut_at: None, stall_at: None }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The connection stays open and silent after so many bytes, headers included.
+    pub fn stall_at(mut self, bytes: usize) -> Self {
+        self.stall_at = Some(bytes);
         self
     }
 
@@ -131,6 +139,9 @@ fn serve(
         if write_reply(&mut writer, &reply).is_err() {
             return;
         }
+        while reply.stall_at.is_some() {
+            thread::park();
+        }
         if reply.cut_at.is_some() {
             let _ = writer.shutdown(Shutdown::Both);
             return;
@@ -163,6 +174,7 @@ fn write_reply(writer: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
         vec![format!("HTTP/1.1 {} scripted", reply.status), format!("content-length: {}", reply.body.len())];
     head.extend(reply.headers.iter().map(|(name, value)| format!("{name}: {value}")));
     let head = format!("{}\r\n\r\n", head.join("\r\n"));
-    writer.write_all(head.as_bytes())?;
-    writer.write_all(&reply.body[..reply.cut_at.unwrap_or(reply.body.len())])
+    let mut answer = head.into_bytes();
+    answer.extend_from_slice(&reply.body[..reply.cut_at.unwrap_or(reply.body.len())]);
+    writer.write_all(&answer[..reply.stall_at.unwrap_or(answer.len())])
 }
