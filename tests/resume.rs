@@ -131,6 +131,16 @@ fn a_task_that_waits_for_its_retry_is_given_back_when_the_run_stops() {
 }
 
 #[test]
+fn a_request_that_hangs_does_not_hold_a_run_that_is_to_stop() {
+    let server = Server::start(|_| Reply::json(200, "{}").stall_at(0));
+    let grab = Grab::with_server(server.base_url());
+    let begun = std::time::Instant::now();
+    grab.run("start --windows 2024-01 --tickers A --max-duration 100ms").exits(10);
+    assert!(begun.elapsed() < Duration::from_secs(30), "it waited for the read timeout, which is a minute");
+    assert_eq!(grab.tasks(), ["A 2024-01-01 pending"]);
+}
+
+#[test]
 fn overlapping_windows_lose_and_double_nothing() {
     let server = market();
     let grab = Grab::with_server(server.base_url());
