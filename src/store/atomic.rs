@@ -70,6 +70,16 @@ mod tests {
     }
 
     #[test]
+    fn bars_are_for_every_reader_that_the_umask_admits() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, plain) = (dir.path().join("ours"), dir.path().join("plain"));
+        write(&ours, b"bytes").unwrap();
+        fs::write(&plain, b"bytes").unwrap();
+        let permissions = |path: &Path| path.metadata().unwrap().permissions();
+        assert_eq!(permissions(&ours), permissions(&plain));
+    }
+
+    #[test]
     fn a_failed_rename_leaves_nothing_behind_and_names_the_place() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("place");
