@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::Command, sync::Mutex, time::Duration};
 use grab::{model::Bar, sandbox::SandboxOptions};
 use jiff::civil::date;
 
-use crate::support::{Grab, Reply, Server, Serving, litter, minutes, page, read_store, wait_until};
+use crate::support::{Grab, Reply, Request, Server, Serving, litter, minutes, page, read_store, wait_until};
 
 const TICKERS: &str = "AAPL,MSFT,BRK.B,KIMpL";
 
@@ -134,9 +134,11 @@ fn a_task_that_waits_for_its_retry_is_given_back_when_the_run_stops() {
 fn a_request_that_hangs_does_not_hold_a_run_that_is_to_stop() {
     let server = Server::start(|_| Reply::json(200, "{}").stall_at(0));
     let grab = Grab::with_server(server.base_url());
-    let begun = std::time::Instant::now();
-    grab.run("start --windows 2024-01 --tickers A --max-duration 100ms").exits(10);
-    assert!(begun.elapsed() < Duration::from_secs(30), "it waited for the read timeout, which is a minute");
+    let mut child = grab.spawn("start --windows 2024-01 --tickers A");
+    wait_until("the request", || !server.requests().is_empty());
+    signal("-INT", child.id());
+    wait_until("the end of the run", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(130), "long before the read timeout");
     assert_eq!(grab.tasks(), ["A 2024-01-01 pending"]);
 }
 
@@ -179,31 +181,65 @@ fn a_cursor_that_the_server_no_longer_knows_is_left_for_the_last_bar() {
     assert_eq!(read_store(&grab.data_dir())["A"], expected);
 }
 
+/// Whether a request is the control question.
+fn is_control(request: &Request) -> bool {
+    request.target == "/v1/marketstatus/now"
+}
+
 #[test]
-fn a_refused_key_burns_no_task_and_a_window_outside_of_the_plan_is_just_that() {
-    let refuse = |request: &crate::support::Request| match request.symbol() {
-        "NEVER" => Reply::json(401, r#"{"status":"ERROR","error":"Unknown API Key"}"#),
-        symbol => Reply::json(200, page(symbol, &minutes(date(2024, 1, 3), 5), None)),
-    };
-    let all = Server::start(|_| Reply::json(401, r#"{"status":"ERROR","error":"Unknown API Key"}"#));
+fn a_refused_key_burns_no_task() {
+    let refused = || Reply::json(401, r#"{"status":"ERROR","error":"Unknown API Key"}"#);
+    let all = Server::start(move |_| refused());
     let grab = Grab::with_server(all.base_url());
-    let tickers = "A,B,C,D,E,F";
-    let report = grab.run(&format!("start --json --windows 2024-01 --tickers {tickers}")).exits(20).json();
+    let report = grab.run("start --json --windows 2024-01 --tickers A,B,C,D,E,F").exits(20).json();
     assert!(report["error"].as_str().unwrap().contains("Unknown API Key"), "{report}");
     assert_eq!(report["tasks"]["pending"], 6);
-    assert_eq!(all.requests().len(), 2, "two different questions are enough");
-    let alone = Grab::with_server(all.base_url());
+    assert_eq!(all.requests().len(), 2, "one question, and the control question");
+
+    // The same from a server that does not know the control question.
+    let bare =
+        Server::start(move |request| if is_control(request) { Reply::json(404, "{}") } else { refused() });
+    let grab = Grab::with_server(bare.base_url());
+    grab.run("start --windows 2024-01 --tickers A,B,C,D,E,F").exits(20);
+    assert_eq!(grab.count("SELECT count(*) FROM tasks WHERE state = 'pending'"), 6);
+    let alone = Grab::with_server(bare.base_url());
     alone.run("start --windows 2024-01 --tickers A").exits(20);
     assert_eq!(alone.tasks(), ["A 2024-01-01 pending"]);
 
-    let one = Server::start(refuse);
-    let grab = Grab::with_server(one.base_url());
-    grab.run("start --windows 2024-01 --tickers NEVER,A,B").exits(11);
-    assert_eq!(grab.tasks(), ["NEVER 2024-01-01 not_entitled", "A 2024-01-01 done", "B 2024-01-01 done"]);
-    // The last question is refused and no other one follows: what was answered before judges it.
-    let grab = Grab::with_server(one.base_url());
-    grab.run("start --windows 2024-01 --tickers A,NEVER --concurrency 1").exits(11);
-    assert_eq!(grab.tasks(), ["A 2024-01-01 done", "NEVER 2024-01-01 not_entitled"]);
+    // Revoked after some pages.
+    let calls = Mutex::new(0);
+    let revoked = Server::start(move |request| {
+        let mut calls = calls.lock().unwrap();
+        *calls += 1;
+        if *calls > 2 {
+            refused()
+        } else {
+            Reply::json(200, page(request.symbol(), &minutes(date(2024, 1, 3), 5), None))
+        }
+    });
+    let grab = Grab::with_server(revoked.base_url());
+    grab.run("start --windows 2024-01 --tickers A,B,C --concurrency 1").exits(20);
+    assert_eq!(grab.tasks(), ["A 2024-01-01 done", "B 2024-01-01 done", "C 2024-01-01 pending"]);
+}
+
+#[test]
+fn a_key_that_is_refused_for_some_windows_only_never_holds_the_queue() {
+    for control in [200, 404] {
+        let server = Server::start(move |request| match request.symbol() {
+            _ if is_control(request) => Reply::json(control, "{}"),
+            "X" | "Y" => Reply::json(401, r#"{"status":"ERROR","error":"Unknown API Key"}"#),
+            symbol => Reply::json(200, page(symbol, &minutes(date(2024, 1, 3), 5), None)),
+        });
+        let grab = Grab::with_server(server.base_url());
+        grab.run("start --windows 2024-01 --tickers X,Y,A,B").exits(11);
+        let expected = [
+            "X 2024-01-01 not_entitled",
+            "Y 2024-01-01 not_entitled",
+            "A 2024-01-01 done",
+            "B 2024-01-01 done",
+        ];
+        assert_eq!(grab.tasks(), expected, "control question answered with {control}");
+    }
 }
 
 #[test]

@@ -40,6 +40,11 @@ impl Meter {
         self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
     }
 
+    /// A request that was taken never left.
+    pub(super) fn give_back_request(&self) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(super) fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }

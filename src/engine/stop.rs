@@ -70,10 +70,22 @@ impl Stop {
         let _ = self.reason.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Waits until the run is to stop and a request that was under way has had its time.
+    /// Waits until the run is to stop and a request that was under way has had its time. A limit that is reached is
+    /// no hurry: then the answer is waited for, as long as the client does.
     pub async fn grace_is_over(&self) {
         self.requested().await;
-        sleep(GRACE).await;
+        match self.reason() {
+            Some(StopReason::Duration | StopReason::Requests) => std::future::pending().await,
+            Some(
+                StopReason::Interrupted
+                | StopReason::KeyRefused(_)
+                | StopReason::Unreachable(_)
+                | StopReason::ConnectionLost(_)
+                | StopReason::Disk(_)
+                | StopReason::Manifest,
+            )
+            | None => sleep(GRACE).await,
+        }
     }
 
     /// What `work` returns, or nothing if the run is to stop first.

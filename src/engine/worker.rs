@@ -60,11 +60,12 @@ impl<S: Source> Run<S> {
         let Some(ticket) = self.stop.unless_requested(self.line.enter(self.jitter())).await else {
             return self.release(lease.task.id).await;
         };
-        if self.stop.unless_requested(self.pacer.permit()).await.is_none() {
-            return self.release(lease.task.id).await;
-        }
         if !self.meter.take_request(self.max_requests) {
             self.stop.because(StopReason::Requests);
+            return self.release(lease.task.id).await;
+        }
+        if self.stop.unless_requested(self.pacer.permit()).await.is_none() {
+            self.meter.give_back_request();
             return self.release(lease.task.id).await;
         }
         if lease.failures > 0 {
@@ -197,12 +198,14 @@ impl<S: Source> Run<S> {
                 let pause = self.pacer.slow_down(retry_after);
                 self.retry(lease, reason, pause).await
             }
-            Disposition::RetryTwice if lease.failures < RETRIES_OF_A_BAD_REQUEST => {
+            Disposition::RetryTwice
+                if lease.failures < RETRIES_OF_A_BAD_REQUEST.min(self.retry_policy.max_attempts - 1) =>
+            {
                 self.retry(lease, reason, Duration::ZERO).await
             }
-            Disposition::RetryTwice if lease.leave_cursor() => Ok(Step::Onward),
+            Disposition::RetryTwice | Disposition::NotFound if lease.leave_cursor() => Ok(Step::Onward),
             Disposition::RetryTwice => self.give_up(lease, &reason, lease.failures + 1).await,
-            Disposition::KeyRefused => Ok(self.key_refused(lease, reason)),
+            Disposition::KeyRefused => self.key_refused(lease, reason).await,
             Disposition::NotEntitled => {
                 self.answered(sent_at).await?;
                 self.end(lease, TaskEvent::Refused, reason).await
@@ -244,12 +247,28 @@ impl<S: Source> Run<S> {
         self.end(lease, TaskEvent::GivenUp, format!("{reason} (asked {asked} times)")).await
     }
 
-    fn key_refused(&self, lease: &Lease, reason: String) -> Step {
-        if self.key.refused(lease.task.id, reason.clone()) {
-            self.stop.because(StopReason::KeyRefused(reason));
+    /// Asks the control question, and judges the task or the key by its answer.
+    async fn key_refused(&self, lease: &mut Lease, reason: String) -> Result<Step, ManifestError> {
+        let control = async {
+            self.pacer.permit().await;
+            if self.meter.take_request(None) { self.source.key_is_good().await } else { None }
+        };
+        match self.stop.unless_requested(control).await {
+            None => return self.release(lease.task.id).await,
+            Some(Some(true)) => {
+                self.line.up();
+                return self.end(lease, TaskEvent::Refused, reason).await;
+            }
+            Some(Some(false)) => self.stop.because(StopReason::KeyRefused(reason)),
+            Some(None) => {
+                if self.key.put_aside(lease.task.id, &lease.task.symbol, reason.clone()) {
+                    self.stop.because(StopReason::KeyRefused(reason));
+                }
+                // It keeps its state until somebody can judge it.
+                return Ok(Step::Settled);
+            }
         }
-        // The suspect keeps its state until somebody can judge it.
-        Step::Settled
+        self.release(lease.task.id).await
     }
 
     /// Any answer but a 401 shows that the key is good.
@@ -278,24 +297,14 @@ impl<S: Source> Run<S> {
         Ok(Step::Settled)
     }
 
-    /// Gives back what still waited when the last worker ended, and judges the last suspects.
+    /// Gives back what still waited when the last worker ended. A suspect that no answer followed says that the key is bad.
     pub(super) async fn settle_leftovers(&self) -> Result<(), ManifestError> {
         for id in self.queue.leftovers().await {
             self.release(id).await?;
         }
-        let (suspects, proven) = self.key.leftovers();
-        if let (false, Some(suspect)) = (proven, suspects.first()) {
-            self.stop.because(StopReason::KeyRefused(suspect.reason.clone()));
-        }
-        let judged = proven && !matches!(self.stop.reason(), Some(StopReason::KeyRefused(_)));
-        for suspect in suspects {
-            if judged {
-                self.recorder
-                    .call(move |ledger| ledger.end(suspect.task, TaskEvent::Refused, &suspect.reason))
-                    .await?;
-            } else {
-                self.release(suspect.task).await?;
-            }
+        for suspect in self.key.leftovers() {
+            self.stop.because(StopReason::KeyRefused(suspect.reason));
+            self.release(suspect.task).await?;
         }
         Ok(())
     }

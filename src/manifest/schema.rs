@@ -42,7 +42,10 @@ pub(super) fn open_to_read(data_dir: &Path) -> Result<Connection, ManifestError>
     let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
-    check_version(&connection, &path)?;
+    if check_version(&connection, &path)? == 0 {
+        // Its maker died before the first transaction: nothing was ever started.
+        return Err(ManifestError::Missing { path: path.display().to_string() });
+    }
     Ok(connection)
 }
 
@@ -126,6 +129,11 @@ mod tests {
 
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::Missing { .. })));
+        std::fs::write(dir.path().join(FILE_NAME), b"").unwrap();
+        assert!(
+            matches!(open_to_read(dir.path()), Err(ManifestError::Missing { .. })),
+            "its maker died at once"
+        );
         let foreign = Connection::open(dir.path().join(FILE_NAME)).unwrap();
         foreign.execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
         assert!(matches!(open(dir.path()), Err(ManifestError::Foreign { .. })));

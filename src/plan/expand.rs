@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, hash::BuildHasher};
 
-use crate::model::{Symbol, Window};
+use crate::{
+    calendar,
+    model::{Symbol, Window},
+};
 
 /// The tasks that `asked` needs beyond those that are recorded, in the order of work: window by window.
 ///
@@ -16,7 +19,10 @@ pub fn missing<H: BuildHasher>(
     recorded: &HashMap<Symbol, Vec<Window>, H>,
 ) -> Vec<(Symbol, Window)> {
     let mut tasks = Vec::new();
-    for window in asked {
+    for (at, window) in asked.iter().enumerate() {
+        if asked[..at].contains(window) {
+            continue;
+        }
         for symbol in symbols {
             let held = recorded.get(symbol).map_or(&[][..], Vec::as_slice);
             tasks.extend(left(*window, held).into_iter().map(|window| (symbol.clone(), window)));
@@ -25,9 +31,13 @@ pub fn missing<H: BuildHasher>(
     tasks
 }
 
-/// The stretches of `window` that no window of `held` has.
+/// The stretches of `window` that no window of `held` has. What is left over is worth a request only if it has a session.
 fn left(window: Window, held: &[Window]) -> Vec<Window> {
-    held.iter().fold(vec![window], |left, held| left.into_iter().flat_map(|part| part.minus(*held)).collect())
+    let cut =
+        |left: Vec<Window>, held: &Window| left.into_iter().flat_map(|part| part.minus(*held)).collect();
+    let left: Vec<Window> = held.iter().fold(vec![window], cut);
+    let is_worth_asking = |part: &Window| *part == window || calendar::sessions(*part).next().is_some();
+    left.into_iter().filter(is_worth_asking).collect()
 }
 
 #[cfg(test)]
@@ -53,6 +63,13 @@ mod tests {
         assert_eq!(plan("2023,2024", "2023"), ["2024-01-01..2024-12-31"]);
         assert_eq!(plan("2022-2024", "2023"), ["2022-01-01..2022-12-31", "2024-01-01..2024-12-31"]);
         assert_eq!(plan("2023", "2022-2024"), [""; 0]);
+    }
+
+    #[test]
+    fn a_holiday_that_is_left_over_is_not_worth_a_request() {
+        assert_eq!(plan("2024-01", "2024-01-02..2024-01-31"), [""; 0]);
+        assert_eq!(plan("2024-01-01", ""), ["2024-01-01..2024-01-01"], "if it was asked for, it is asked");
+        assert_eq!(plan("2024,2024", "").len(), 1);
     }
 
     #[test]

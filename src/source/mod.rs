@@ -61,4 +61,10 @@ pub trait Source: Send + Sync + 'static {
         question: &Question,
         place: &Place,
     ) -> impl Future<Output = Result<Page, FetchError>> + Send;
+
+    /// Asks something that every plan includes: is the key good? None if the answer does not tell.
+    ///
+    /// # Cancellation
+    /// As for [`Source::page`].
+    fn key_is_good(&self) -> impl Future<Output = Option<bool>> + Send;
 }

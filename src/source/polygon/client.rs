@@ -24,6 +24,9 @@ use crate::{
 /// Bars in the largest page that the service makes (polygon-api.md §1). Its default of 5,000 is the users' top complaint.
 const PAGE_LIMIT: u32 = 50_000;
 
+/// Whether the market is open now: in every plan (polygon-api.md §2), and cheap.
+const CONTROL_QUESTION: &str = "/v1/marketstatus/now";
+
 /// No page comes near: 50,000 bars take about 5 MB.
 const BODY_LIMIT: usize = 64 << 20;
 
@@ -159,6 +162,16 @@ impl Source for Polygon {
         match decoded.await {
             Ok(page) => page,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
+    }
+
+    async fn key_is_good(&self) -> Option<bool> {
+        let mut url = self.base_url.clone();
+        url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
+        match self.ask(url).await {
+            Ok(_) => Some(true),
+            Err(FetchError::KeyRefused { .. }) => Some(false),
+            Err(_) => None,
         }
     }
 }
