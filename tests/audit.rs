@@ -233,6 +233,13 @@ fn audit_10_trouble_with_the_connection_burns_no_task() {
     tls.run(&format!("start --windows 2024-01 --tickers {}", symbols(50))).exits(21);
     untouched(&tls);
 
+    // A server that is not the service: every route is unknown to it.
+    let other = Server::start(|_| Reply::body(404, "text/plain", b"404 page not found".to_vec()));
+    let wrong = Grab::with_server(other.base_url());
+    let report = wrong.run(&format!("start --windows 2024-01 --tickers {}", symbols(50))).exits(21);
+    assert!(report.stdout.contains("--base-url"), "{report:?}");
+    untouched(&wrong);
+
     let bundle = Grab::with_server(plain.base_url());
     let broken = bundle.run("start --windows 2024-01 --tickers A --ca-bundle /does/not/exist.pem").exits(2);
     assert!(broken.stderr.contains("--ca-bundle: /does/not/exist.pem cannot be read"), "{broken:?}");

@@ -114,6 +114,23 @@ fn a_page_without_results_but_with_a_next_url_goes_on() {
 }
 
 #[test]
+fn pages_without_a_bar_that_never_end_are_an_error() {
+    let number = Mutex::new(0);
+    let server = Server::start(move |request| {
+        let mut number = number.lock().unwrap();
+        *number += 1;
+        let next = format!(
+            "http://{}/v2/aggs/ticker/A/range/1/minute/9/9?cursor={number}",
+            request.header("host").unwrap()
+        );
+        Reply::json(200, page("A", &[], Some(&next)))
+    });
+    let (state, error) = outcome(&server, "--max-attempts 1");
+    assert_eq!((state.as_str(), server.requests().len()), ("failed", 101), "{error}");
+    assert!(error.contains("101 pages in a row have no bar"), "{error}");
+}
+
+#[test]
 fn what_passes_is_asked_again_until_it_does() {
     let replies: [(&str, Script); 16] = [
         ("500", |_| Reply::json(500, "{}")),

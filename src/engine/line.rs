@@ -73,6 +73,11 @@ impl Line {
         Ticket { probe }
     }
 
+    /// Whether no request has come through yet.
+    pub(super) fn is_untried(&self) -> bool {
+        matches!(self.state(), State::Untried { .. })
+    }
+
     /// A request came through, whatever its answer was.
     pub(super) fn up(&self) {
         self.set(State::Up);

@@ -29,6 +29,8 @@ pub(super) struct Lease {
     pub(super) held: Option<Held>,
     /// The cursors that were followed: none may come back.
     pub(super) followed: HashSet<Cursor>,
+    /// Pages in a row that had no bar and named another one.
+    pub(super) barren: u32,
     /// The window's days that are behind: what progress is measured in.
     days: u32,
 }
@@ -41,7 +43,7 @@ impl Lease {
         let place = task.cursor.clone().map_or(Place::Start, Place::At);
         let followed = task.cursor.iter().cloned().collect();
         let days = task.days_behind();
-        Self { task, place, failures: 0, failing_since: None, held: None, followed, days }
+        Self { task, place, failures: 0, failing_since: None, held: None, followed, barren: 0, days }
     }
 
     /// Notes that bars up to `last_ms` are stored, or that the task has ended. Answers the days that are newly behind.

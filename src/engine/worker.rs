@@ -19,6 +19,9 @@ use crate::{
 /// A well-formed request that is refused with 400 is asked again this often.
 const RETRIES_OF_A_BAD_REQUEST: u32 = 2;
 
+/// A page may have no bar and still name another one (polygon-api.md §1), but not for ever.
+const MOST_BARREN_PAGES: u32 = 100;
+
 /// What became of a lease after one step of its traversal.
 enum Step {
     /// Go on with the page that the lease now names.
@@ -98,6 +101,11 @@ impl<S: Source> Run<S> {
         {
             let repeated = Contradiction::Repeated(next.to_string());
             return self.failure(lease, ticket, &repeated.into(), sent_at).await;
+        }
+        lease.barren = if page.bars.is_empty() && page.next.is_some() { lease.barren + 1 } else { 0 };
+        if lease.barren > MOST_BARREN_PAGES {
+            let endless = Contradiction::Endless { pages: lease.barren };
+            return self.failure(lease, ticket, &endless.into(), sent_at).await;
         }
         match self.keep(lease, page).await {
             Ok(step) => Ok(step),
@@ -188,6 +196,10 @@ impl<S: Source> Run<S> {
     ) -> Result<Step, ManifestError> {
         let reason = self.note(lease, error);
         let disposition = error.disposition();
+        if disposition == Disposition::UnknownRoute && self.line.is_untried() {
+            self.stop.because(StopReason::Unreachable(reason));
+            return self.release(lease.task.id).await;
+        }
         if !matches!(disposition, Disposition::Outage | Disposition::KeyRefused) {
             self.line.up();
         }
@@ -203,14 +215,18 @@ impl<S: Source> Run<S> {
             {
                 self.retry(lease, reason, Duration::ZERO).await
             }
-            Disposition::RetryTwice | Disposition::NotFound if lease.leave_cursor() => Ok(Step::Onward),
+            Disposition::RetryTwice | Disposition::NotFound | Disposition::UnknownRoute
+                if lease.leave_cursor() =>
+            {
+                Ok(Step::Onward)
+            }
             Disposition::RetryTwice => self.give_up(lease, &reason, lease.failures + 1).await,
             Disposition::KeyRefused => self.key_refused(lease, reason).await,
             Disposition::NotEntitled => {
                 self.answered(sent_at).await?;
                 self.end(lease, TaskEvent::Refused, reason).await
             }
-            Disposition::NotFound => {
+            Disposition::NotFound | Disposition::UnknownRoute => {
                 self.answered(sent_at).await?;
                 self.end(lease, TaskEvent::Unknown, reason).await
             }

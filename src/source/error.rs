@@ -57,7 +57,13 @@ pub enum FetchError {
         /// What the server said.
         words: Option<String>,
     },
-    /// 404.
+    /// A 404 that does not come from the service's own answers: the address has no such route.
+    #[error("HTTP 404: there is no such route{}", said(words.as_ref()))]
+    UnknownRoute {
+        /// What the server said.
+        words: Option<String>,
+    },
+    /// 404 in the service's own form.
     #[error("HTTP 404: not found{}", said(words.as_ref()))]
     NotFound {
         /// What the server said.
@@ -130,6 +136,12 @@ pub enum Contradiction {
     /// The next page is one that was asked for already: following it would never end.
     #[error("next_url {0} was followed before")]
     Repeated(String),
+    /// Page after page without a bar, and always another one.
+    #[error("{pages} pages in a row have no bar, and each names another one")]
+    Endless {
+        /// How many.
+        pages: u32,
+    },
     /// An encoding that was not asked for.
     #[error("the body has the unknown encoding {0:?}")]
     Encoding(String),
@@ -155,6 +167,8 @@ pub enum Disposition {
     NotEntitled,
     /// There is no such symbol.
     NotFound,
+    /// There is no such symbol; or, before anything was answered, this is not the service at all.
+    UnknownRoute,
 }
 
 impl FetchError {
@@ -171,6 +185,7 @@ impl FetchError {
             Self::KeyRefused { .. } => Disposition::KeyRefused,
             Self::NotEntitled { .. } => Disposition::NotEntitled,
             Self::NotFound { .. } => Disposition::NotFound,
+            Self::UnknownRoute { .. } => Disposition::UnknownRoute,
         }
     }
 

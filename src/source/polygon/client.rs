@@ -140,7 +140,10 @@ impl Polygon {
             StatusCode::BAD_REQUEST => FetchError::BadRequest { words },
             StatusCode::UNAUTHORIZED => FetchError::KeyRefused { words },
             StatusCode::FORBIDDEN => FetchError::NotEntitled { words },
-            StatusCode::NOT_FOUND => FetchError::NotFound { words },
+            StatusCode::NOT_FOUND if is_own_answer(headers, body, &self.key) => {
+                FetchError::NotFound { words }
+            }
+            StatusCode::NOT_FOUND => FetchError::UnknownRoute { words },
             StatusCode::TOO_MANY_REQUESTS => {
                 FetchError::TooManyRequests { retry_after: retry_after(headers, self.clock), words }
             }
@@ -235,6 +238,12 @@ fn words(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> Option<String> {
     let text = String::from_utf8_lossy(&plain);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     Some(line.chars().filter(|c| !c.is_control()).take(80).collect())
+}
+
+/// Whether a refusal has the service's own form: JSON with a status. Unknown routes and proxies answer in text.
+fn is_own_answer(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> bool {
+    let envelope = plain(headers, body.to_vec(), key).ok().and_then(|plain| Envelope::read(&plain).ok());
+    envelope.is_some_and(|envelope| envelope.status.is_some())
 }
 
 /// Seconds, or an HTTP date.
