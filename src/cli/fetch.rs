@@ -17,8 +17,8 @@ use super::{
 use crate::{
     clock::Clock,
     engine::{self, Meter, Parts, Stop, StopReason},
-    manifest::{Ledger, Lock, ManifestError, Overview, Recorder, StoreKind},
-    model::ApiKey,
+    manifest::{Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
+    model::{ApiKey, Month, Partition, new_york},
     pace::{Pacer, RetryPolicy},
     sandbox::{Sandbox, SandboxOptions},
     source::{Polygon, PolygonOptions},
@@ -111,10 +111,9 @@ impl Job<'_> {
         P: FnOnce(&mut Ledger) -> Result<(), ManifestError> + Send + 'static,
     {
         let store = Store::new(self.data_dir.clone(), kind.adjusted, self.source_name(kind)?);
-        for task in recorder.call(|ledger| ledger.crashed()).await? {
-            store.sweep(&task.symbol, task.window)?;
-        }
-        recorder.call(Ledger::reclaim).await?;
+        let crashed = recorder.call(|ledger| ledger.crashed()).await?;
+        let found = recover(&store, &crashed)?;
+        recorder.call(move |ledger| ledger.reclaim(&found)).await?;
         recorder.call(prepare).await?;
         if self.plan_only || recorder.call(|ledger| ledger.counts()).await?.owed() == 0 {
             return Ok(());
@@ -219,6 +218,20 @@ impl Job<'_> {
             });
         }
     }
+}
+
+/// Sweeps what a dead process left of its writes, and looks up what it had finished: its tasks' months from the last
+/// recorded bar on.
+fn recover(store: &Store, crashed: &[Task]) -> Result<Vec<Partition>, Failure> {
+    let mut found = Vec::new();
+    for task in crashed {
+        store.sweep(&task.symbol, task.window)?;
+        let recorded = task.last_ms.and_then(new_york::date_of).map(Month::of);
+        for month in task.window.months().filter(|month| recorded.is_none_or(|recorded| *month >= recorded)) {
+            found.extend(store.inspect(&task.symbol, month)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Says that the time is pretended, so that nobody takes a rehearsal for the real thing.

@@ -270,6 +270,7 @@ impl FetchSettings {
     /// With the name of the flag, variable or key whose value is wrong.
     pub fn resolve(args: &FetchArgs, sources: &Sources<'_>) -> Result<Self, Failure> {
         let time = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_time);
+        let timeout = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_timeout);
         let progress = args.progress.map_or_else(
             || sources.get(&PROGRESS, None, |text| ProgressMode::from_str(text, false)),
             |mode| Ok(Some(mode)),
@@ -283,9 +284,9 @@ impl FetchSettings {
             adjusted: sources.get(&ADJUSTED, args.adjusted.as_ref(), read_bool)?,
             max_attempts: sources.get(&MAX_ATTEMPTS, args.max_attempts.as_ref(), read_positive)?.unwrap_or(8),
             max_retry_time: time(&MAX_RETRY_TIME, &args.max_retry_time)?.unwrap_or(Duration::from_mins(10)),
-            connect_timeout: time(&CONNECT_TIMEOUT, &args.connect_timeout)?
+            connect_timeout: timeout(&CONNECT_TIMEOUT, &args.connect_timeout)?
                 .unwrap_or(Duration::from_secs(10)),
-            read_timeout: time(&READ_TIMEOUT, &args.read_timeout)?.unwrap_or(Duration::from_mins(1)),
+            read_timeout: timeout(&READ_TIMEOUT, &args.read_timeout)?.unwrap_or(Duration::from_mins(1)),
             ca_bundle: sources
                 .get(&CA_BUNDLE, args.ca_bundle.as_ref(), read_certificates)?
                 .unwrap_or_default(),
@@ -350,6 +351,12 @@ pub fn read_time(text: &str) -> Result<Duration, String> {
     }
     let time: SignedDuration = text.parse().map_err(|_| wrong())?;
     time.try_into().map_err(|_| wrong())
+}
+
+/// A time that is not zero: nothing connects or answers in no time.
+fn read_timeout(text: &str) -> Result<Duration, String> {
+    let time = read_time(text)?;
+    if time.is_zero() { Err("a time-out of zero would fail every request".to_owned()) } else { Ok(time) }
 }
 
 fn read_base_url(text: &str) -> Result<Url, String> {

@@ -205,9 +205,17 @@ impl Ledger {
 
     /// Gives back every task that is still running: under the lock, each is the mark of a crash.
     ///
+    /// `found` are the partitions that these tasks may have written last, as they are on disk: a process that died
+    /// between a rename and its transaction left them newer than their rows.
+    ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn reclaim(&mut self) -> Result<u64, ManifestError> {
+    pub fn reclaim(&mut self, found: &[Partition]) -> Result<u64, ManifestError> {
+        let change = self.begin()?;
+        for partition in found {
+            change.replace(partition)?;
+        }
+        change.commit()?;
         self.change_all("state = 'running'", TaskEvent::Crashed, "the process that held it died")
     }
 

@@ -84,7 +84,7 @@ pub fn read_tickers_file(bytes: &[u8]) -> Result<Vec<Symbol>, TickersError> {
 }
 
 fn is_column(name: &str) -> bool {
-    let name = name.trim();
+    let name = name.trim().trim_matches('"');
     name.eq_ignore_ascii_case("ticker") || name.eq_ignore_ascii_case("symbol")
 }
 
@@ -139,6 +139,7 @@ mod tests {
         let table = "# from the exchange\nname,Symbol,sector\n\"Apple, Inc.\",AAPL,Tech\n\nNano X,NNOX,\n";
         assert_eq!(read(table.as_bytes()), ["AAPL", "NNOX"]);
         assert_eq!(read(b"ticker\nA\nAA\n"), ["A", "AA"]);
+        assert_eq!(read(b"\"ticker\"\n\"A\"\n"), ["A"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
@@ -74,14 +75,31 @@ impl Store {
     /// # Errors
     /// If the file is damaged, belongs elsewhere, or cannot be opened.
     pub fn read(&self, symbol: &Symbol, month: Month) -> Result<Option<Held>, StoreError> {
+        Ok(self.load(symbol, month)?.map(|(held, _)| held))
+    }
+
+    /// What a partition is on disk, if it is there and whole: for a manifest that may have missed its last write.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn inspect(&self, symbol: &Symbol, month: Month) -> Result<Option<Partition>, StoreError> {
+        match self.load(symbol, month) {
+            Ok(found) => Ok(found.map(|(held, file)| describe(symbol, &held, &file))),
+            // Damage is not what a crash leaves. It is not covered up here: its row stays as it was.
+            Err(StoreError::Damaged { .. } | StoreError::Misplaced { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn load(&self, symbol: &Symbol, month: Month) -> Result<Option<(Held, Bytes)>, StoreError> {
         let path = layout::partition(&self.data_dir, symbol, month);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
+        let file: Bytes = match fs::read(&path) {
+            Ok(bytes) => bytes.into(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("read", &path)(error)),
         };
         let damaged = |source| StoreError::Damaged { path: path.clone(), source };
-        let (bars, found) = parquet::decode(bytes.into()).map_err(damaged)?;
+        let (bars, found) = parquet::decode(file.clone()).map_err(damaged)?;
         let held = Held { month, bars, fetched_ms: found.fetched_ms };
         let expected = self.provenance(symbol, &held);
         let facts = [
@@ -91,7 +109,7 @@ impl Store {
         ];
         match facts.into_iter().find(|(_, expected, found)| expected != found) {
             Some((what, expected, found)) => Err(StoreError::Misplaced { path, what, expected, found }),
-            None => Ok(Some(held)),
+            None => Ok(Some((held, file))),
         }
     }
 
