@@ -73,6 +73,8 @@ fn stdout_has_one_json_object_also_on_failure() {
             (&"error".into(), &code.into()),
             "{arguments}"
         );
+        assert_eq!(report["command"], arguments.split(' ').next().unwrap());
+        assert!(report["tasks"]["total"].is_u64() && report["requests"].is_u64(), "{arguments}");
         assert!(!report["error"].as_str().unwrap().is_empty(), "{arguments}");
     }
 }

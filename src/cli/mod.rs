@@ -34,7 +34,7 @@ pub fn main(arguments: &[OsString]) -> ExitStatus {
     let json = arguments.iter().any(|argument| argument == "--json");
     match Cli::try_parse_from(arguments) {
         Ok(cli) => run(&cli, Output::new(cli.common.json)),
-        Err(error) => not_parsed(&error, Output::new(json)),
+        Err(error) => not_parsed(&error, arguments, Output::new(json)),
     }
 }
 
@@ -53,7 +53,7 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
 }
 
 /// Help and version are reports; everything else is a usage error.
-fn not_parsed(error: &clap::Error, output: Output) -> ExitStatus {
+fn not_parsed(error: &clap::Error, arguments: &[OsString], output: Output) -> ExitStatus {
     if !error.use_stderr() {
         // A reader that closed the pipe has seen enough.
         let _ = error.print();
@@ -61,8 +61,11 @@ fn not_parsed(error: &clap::Error, output: Output) -> ExitStatus {
     }
     if output.is_json() {
         let text = error.render().to_string();
-        let first = text.lines().map(|line| line.trim_start_matches("error: ")).next().unwrap_or_default();
-        return output.failure("", &Failure::Usage(first.to_owned()));
+        // What is wrong comes first; the usage that follows is for people.
+        let what = text.split("\n\nUsage").next().unwrap_or_default().trim_start_matches("error: ");
+        let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+        let command = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default();
+        return output.failure(command, &Failure::Usage(what));
     }
     let _ = error.print();
     ExitStatus::Usage

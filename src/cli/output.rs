@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::failure::Failure;
-use crate::exit::ExitStatus;
+use crate::{exit::ExitStatus, manifest::TaskCounts};
 
 /// Where a command reports to.
 #[derive(Clone, Copy, Debug)]
@@ -13,12 +13,19 @@ pub struct Output {
     json: bool,
 }
 
-/// What stdout gets with `--json` when a command fails before it has a report.
+/// What stdout gets with `--json` when a command fails before it has a report: the fields of one, and nothing done.
 #[derive(Serialize)]
 struct FailureReport<'a> {
     command: &'a str,
     outcome: &'static str,
     exit_code: u8,
+    tasks: TaskCounts,
+    requests: u64,
+    retries: u64,
+    bars: u64,
+    partitions: u64,
+    bytes_received: u64,
+    elapsed_seconds: f64,
     error: String,
     hint: Option<&'static str>,
 }
@@ -58,11 +65,17 @@ impl Output {
             say(&format!("  {hint}"));
         }
         if self.json {
-            let outcome = "error";
             let report = FailureReport {
                 command,
-                outcome,
+                outcome: "error",
                 exit_code: exit.code(),
+                tasks: TaskCounts::default(),
+                requests: 0,
+                retries: 0,
+                bars: 0,
+                partitions: 0,
+                bytes_received: 0,
+                elapsed_seconds: 0.0,
                 error: failure.chain(),
                 hint: failure.hint(),
             };

@@ -85,7 +85,7 @@ fn said(words: Option<&String>) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Contradiction {
     /// It is about another symbol, or does not say about which.
-    #[error("asked for {asked}, answered {answered:?}")]
+    #[error("asked for {asked}, answered {}", answered.as_deref().unwrap_or("for nothing in particular"))]
     Ticker {
         /// The question.
         asked: Symbol,
@@ -93,7 +93,7 @@ pub enum Contradiction {
         answered: Option<String>,
     },
     /// Its prices are of the other kind, or it does not say of which.
-    #[error("asked for adjusted={asked}, answered {answered:?}")]
+    #[error("asked for adjusted={asked}, answered {}", answered.map_or("nothing of it".to_owned(), |yes| yes.to_string()))]
     Adjusted {
         /// The question.
         asked: bool,
