@@ -143,6 +143,13 @@ fn plan_only_records_and_resume_runs() {
     assert_eq!((&report["tasks"]["pending"], &report["plan_only"]), (&1.into(), &true.into()));
     assert_eq!(report["outcome"], "incomplete", "it is recorded, not fetched");
     assert_eq!(server.requests().len(), 0);
+    let plan = grab.run("start --dry-run --json --windows 2024-01 --tickers A").exits(0).json();
+    assert_eq!(plan["plan"], serde_json::json!([]));
+    assert_eq!(
+        plan["estimate"]["requests"],
+        serde_json::json!({"min": 1, "max": 1}),
+        "what is owed would run too"
+    );
     grab.run("resume").exits(0);
     assert_eq!(server.requests().len(), 1);
 }

@@ -41,7 +41,7 @@ struct DryRunReport {
     exit_code: u8,
     /// What is recorded already.
     tasks: TaskCounts,
-    /// What would be added.
+    /// What `start` would run: what would be added, and what is owed already.
     estimate: Estimate,
     plan: Vec<PlannedTask>,
     #[serde(skip)]
@@ -175,18 +175,20 @@ fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Resu
 }
 
 fn dry_run(wanted: &Wanted, data_dir: &Path, rate: Rate, output: Output) -> Result<ExitStatus, Failure> {
-    let (recorded, tasks) = match overview(data_dir)? {
-        Some(overview) => (overview.windows()?, overview.counts()?),
-        None => (HashMap::new(), TaskCounts::default()),
+    let (recorded, tasks, known) = match overview(data_dir)? {
+        Some(overview) => (overview.windows()?, overview.counts()?, overview.tasks()?),
+        None => (HashMap::new(), TaskCounts::default(), Vec::new()),
     };
     let plan = plan::missing(&wanted.symbols, &wanted.windows, &recorded);
+    let owed = known.into_iter().filter(|task| !task.state.is_ended()).map(|task| (task.symbol, task.window));
+    let to_run: Vec<_> = plan.iter().cloned().chain(owed).collect();
     let report = DryRunReport {
         command: "start",
         dry_run: true,
         outcome: "complete",
         exit_code: ExitStatus::Complete.code(),
         tasks,
-        estimate: Estimate::of(&plan, rate),
+        estimate: Estimate::of(&to_run, rate),
         plan: plan.iter().map(PlannedTask::from).collect(),
         rate,
     };
@@ -217,7 +219,12 @@ impl DryRunReport {
         let new = self.plan.len() as u64;
         lines.insert(
             0,
-            format!("{} to add, {} recorded already", format::plural(new, "task"), self.tasks.total),
+            format!(
+                "{} to add, {} recorded already, {} of these owed",
+                format::plural(new, "task"),
+                format::count(self.tasks.total),
+                format::count(self.tasks.owed())
+            ),
         );
         lines.push(format!(
             "{} sessions; {} to {} requests; at most {} bars, {} to fetch, {} on disk",
