@@ -196,15 +196,18 @@ fn a_refused_key_burns_no_task() {
     assert_eq!(report["tasks"]["pending"], 6);
     assert_eq!(all.requests().len(), 2, "one question, and the control question");
 
-    // The same from a server that does not know the control question.
-    let bare =
-        Server::start(move |request| if is_control(request) { Reply::json(404, "{}") } else { refused() });
-    let grab = Grab::with_server(bare.base_url());
-    grab.run("start --windows 2024-01 --tickers A,B,C,D,E,F").exits(20);
-    assert_eq!(grab.count("SELECT count(*) FROM tasks WHERE state = 'pending'"), 6);
-    let alone = Grab::with_server(bare.base_url());
-    alone.run("start --windows 2024-01 --tickers A").exits(20);
-    assert_eq!(alone.tasks(), ["A 2024-01-01 pending"]);
+    // The same from a server that does not know the control question, and through something that answers everything.
+    let portal = Reply::body(200, "text/html", b"<html>log in</html>".to_vec());
+    for control in [Reply::json(404, "{}"), portal] {
+        let bare =
+            Server::start(move |request| if is_control(request) { control.clone() } else { refused() });
+        let grab = Grab::with_server(bare.base_url());
+        grab.run("start --windows 2024-01 --tickers A,B,C,D,E,F").exits(20);
+        assert_eq!(grab.count("SELECT count(*) FROM tasks WHERE state = 'pending'"), 6);
+        let alone = Grab::with_server(bare.base_url());
+        alone.run("start --windows 2024-01 --tickers A").exits(20);
+        assert_eq!(alone.tasks(), ["A 2024-01-01 pending"]);
+    }
 
     // Revoked after some pages.
     let calls = Mutex::new(0);

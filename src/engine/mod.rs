@@ -6,9 +6,9 @@
 //! recorder. A task is sequential; tasks run in parallel; two that could touch one partition never do.
 //!
 //! # Failure
-//! An error is a value with a disposition. A page that fails is parked with its task and asked again later, while
-//! its worker goes on with other tasks. Without a connection everyone waits behind the `line`; a refused key is
-//! believed when two different questions were refused (`key`). Nothing of this spends a task's attempts.
+//! An error is a value with a disposition. A page that fails spends an attempt of its task, which is parked and asked
+//! again later, while its worker goes on with other tasks. Without a connection everyone waits behind the `line`, and a
+//! refused key is held against a control question (`key`): neither spends an attempt or burns a task.
 //!
 //! # Stopping
 //! [`Stop`] says once why. Workers then finish the page that they have, give their task back with its cursor, and end.

@@ -267,7 +267,9 @@ impl<S: Source> Run<S> {
     async fn key_refused(&self, lease: &mut Lease, reason: String) -> Result<Step, ManifestError> {
         let control = async {
             self.pacer.permit().await;
-            if self.meter.take_request(None) { self.source.key_is_good().await } else { None }
+            // It is asked beyond the budget too: without it the task could not be judged.
+            self.meter.take_request(None);
+            self.source.key_is_good().await
         };
         match self.stop.unless_requested(control).await {
             None => return self.release(lease.task.id).await,

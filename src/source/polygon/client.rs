@@ -172,7 +172,11 @@ impl Source for Polygon {
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
         match self.ask(url).await {
-            Ok(_) => Some(true),
+            // A 200 that is not JSON comes from something in between, which knows nothing of keys.
+            Ok((headers, body)) => {
+                let plain = plain(&headers, body, &self.key).ok()?;
+                Envelope::read(&plain).is_ok().then_some(true)
+            }
             Err(FetchError::KeyRefused { .. }) => Some(false),
             Err(_) => None,
         }
