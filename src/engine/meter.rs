@@ -40,9 +40,9 @@ impl Meter {
         self.requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
     }
 
-    /// A request that was taken never left.
-    pub(super) fn give_back_request(&self) {
-        self.requests.fetch_sub(1, Ordering::Relaxed);
+    /// Whether a budget of requests is used up.
+    pub(super) fn is_spent(&self, budget: Option<u64>) -> bool {
+        budget.is_some_and(|budget| self.requests.load(Ordering::Relaxed) >= budget)
     }
 
     pub(super) fn retried(&self) {

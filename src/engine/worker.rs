@@ -63,12 +63,14 @@ impl<S: Source> Run<S> {
         let Some(ticket) = self.stop.unless_requested(self.line.enter(self.jitter())).await else {
             return self.release(lease.task.id).await;
         };
-        if !self.meter.take_request(self.max_requests) {
-            self.stop.because(StopReason::Requests);
+        // A spent budget is noticed before a permit is waited for; a request is counted only when it leaves.
+        let permitted = !self.meter.is_spent(self.max_requests)
+            && self.stop.unless_requested(self.pacer.permit()).await.is_some();
+        if self.stop.is_requested() {
             return self.release(lease.task.id).await;
         }
-        if self.stop.unless_requested(self.pacer.permit()).await.is_none() {
-            self.meter.give_back_request();
+        if !permitted || !self.meter.take_request(self.max_requests) {
+            self.stop.because(StopReason::Requests);
             return self.release(lease.task.id).await;
         }
         if lease.failures > 0 {
