@@ -187,6 +187,65 @@ fn a_well_formed_request_that_is_refused_is_asked_three_times() {
 }
 
 #[test]
+fn a_day_that_is_not_served_yet_stays_owed() {
+    let server = Server::start(|request| match request.symbol() {
+        "EARLY" => {
+            let words = "Attempted to request today's data before end of day. Please upgrade your plan.";
+            Reply::json(403, format!(r#"{{"status":"NOT_AUTHORIZED","message":"{words}"}}"#))
+        }
+        _ => ok(request),
+    });
+    let grab = Grab::with_server(server.base_url());
+    let ran = grab.run("start --windows 2024-01 --tickers EARLY,A --json").exits(10);
+    assert_eq!(grab.tasks(), ["EARLY 2024-01-01 pending", "A 2024-01-01 done"]);
+    assert_eq!(server.requests().len(), 2, "asked once, and not again in this run");
+    let error = ran.json()["error"].as_str().unwrap().to_owned();
+    assert!(error.starts_with("not served yet: ") && error.contains("before end of day"), "{error}");
+}
+
+/// Two pages of the bars of three days. Asked by cursor, the second answers with `at_cursor`; asked by time, it is good.
+fn refusing_cursors(at_cursor: Script) -> Server {
+    let bars: Vec<Bar> = [3, 4, 5].map(|day| minutes(date(2024, 1, day), 5)).concat();
+    Server::start(move |request| {
+        if request.target.contains("cursor=") {
+            return at_cursor(request);
+        }
+        let host = request.header("host").unwrap();
+        let next = format!("http://{host}/v2/aggs/ticker/A/range/1/minute/0/0?cursor={}", request.from());
+        let from = request.from().parse().unwrap_or(i64::MIN);
+        let left: Vec<_> = bars.iter().filter(|bar| bar.timestamp >= from).copied().collect();
+        let page_of = &left[..left.len().min(5)];
+        Reply::json(200, page("A", page_of, (left.len() > 5).then_some(&next)))
+    })
+}
+
+#[test]
+fn a_cursor_that_is_refused_or_forgets_the_question_is_left_for_the_time() {
+    let refusals: [(&str, Script, usize); 4] = [
+        ("400, asked three times for each of two cursors", |_| Reply::json(400, "{}"), 9),
+        ("410", |_| Reply::json(410, "{}"), 9),
+        ("404", |_| Reply::json(404, r#"{"status":"NOT_FOUND"}"#), 5),
+        (
+            "adjusted: no cursor is followed after that",
+            |_| Reply::json(200, page_with("A", true, &minutes(DAY, 5), None)),
+            4,
+        ),
+    ];
+    thread::scope(|all| {
+        for (what, refusal, requests) in refusals {
+            all.spawn(move || {
+                let server = refusing_cursors(refusal);
+                let grab = Grab::with_server(server.base_url());
+                grab.run("start --windows 2024-01 --tickers A").exits(0);
+                assert_eq!(server.requests().len(), requests, "{what}");
+                let expected: Vec<Bar> = [3, 4, 5].map(|day| minutes(date(2024, 1, day), 5)).concat();
+                assert_eq!(read_store(&grab.data_dir())["A"], expected, "{what}");
+            });
+        }
+    });
+}
+
+#[test]
 fn the_servers_own_word_on_waiting_is_taken() {
     let server = after(1, |_| Reply::json(429, "{}").header("retry-after", "2"));
     assert_eq!(outcome(&server, "").0, "done");

@@ -118,7 +118,7 @@ pub struct FetchArgs {
     /// Requests at most, such as 5/min, 100/s or none [env: GRAB_RATE] [default: 5/min; none with --sandbox]
     #[arg(long, value_name = "RATE")]
     pub rate: Option<String>,
-    /// Tasks under way at once, 1 to 32 [env: GRAB_CONCURRENCY] [default: chosen from the rate]
+    /// Requests under way at once, 1 to 32 [env: GRAB_CONCURRENCY] [default: chosen from the rate]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
     /// Ask for split-adjusted bars instead of bars as traded [env: GRAB_ADJUSTED] [default: false]

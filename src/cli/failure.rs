@@ -56,6 +56,7 @@ fn stopped(reason: &StopReason) -> String {
         StopReason::Requests => "--max-requests are spent".to_owned(),
         StopReason::KeyRefused(what) | StopReason::Unreachable(what) | StopReason::Disk(what) => what.clone(),
         StopReason::ConnectionLost(what) => format!("the connection did not come back: {what}"),
+        StopReason::NotYet(what) => format!("not served yet: {what}"),
         StopReason::Manifest => "the manifest cannot be written".to_owned(),
     }
 }
@@ -69,9 +70,12 @@ impl Failure {
             Self::Config(_) => ExitStatus::Config,
             Self::Key(_) | Self::Stopped(StopReason::KeyRefused(_)) => ExitStatus::Key,
             Self::Stopped(StopReason::Interrupted) => ExitStatus::Interrupted,
-            Self::Stopped(StopReason::Duration | StopReason::Requests | StopReason::ConnectionLost(_)) => {
-                ExitStatus::Incomplete
-            }
+            Self::Stopped(
+                StopReason::Duration
+                | StopReason::Requests
+                | StopReason::ConnectionLost(_)
+                | StopReason::NotYet(_),
+            ) => ExitStatus::Incomplete,
             Self::Stopped(StopReason::Unreachable(_)) => ExitStatus::Unreachable,
             Self::Stopped(StopReason::Disk(_) | StopReason::Manifest)
             | Self::Store(_)
@@ -95,9 +99,11 @@ impl Failure {
             Self::Stopped(StopReason::Unreachable(_)) => Some(
                 "no task was burnt: check --base-url, network, proxy and --ca-bundle, then `grab resume` goes on",
             ),
-            Self::Stopped(StopReason::Disk(_)) => {
-                Some("nothing is lost: make room, then `grab resume` goes on")
-            }
+            Self::Stopped(StopReason::Disk(_) | StopReason::Manifest)
+            | Self::Store(_)
+            | Self::DataDir { .. } => Some(
+                "nothing is lost: make room, or whatever else is wrong there, then `grab resume` goes on",
+            ),
             Self::Manifest(ManifestError::Missing { .. }) => {
                 Some("begin with `grab start`, or name the right directory with --data-dir")
             }
@@ -112,8 +118,6 @@ impl Failure {
             | Self::Config(_)
             | Self::Stopped(_)
             | Self::Manifest(_)
-            | Self::Store(_)
-            | Self::DataDir { .. }
             | Self::Sandbox(_)
             | Self::Client(_)
             | Self::System(_) => None,

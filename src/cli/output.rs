@@ -4,30 +4,13 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use super::failure::Failure;
-use crate::{exit::ExitStatus, manifest::TaskCounts};
+use super::{failure::Failure, report::RunReport};
+use crate::exit::ExitStatus;
 
 /// Where a command reports to.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     json: bool,
-}
-
-/// What stdout gets with `--json` when a command fails before it has a report: the fields of one, and nothing done.
-#[derive(Serialize)]
-struct FailureReport<'a> {
-    command: &'a str,
-    outcome: &'static str,
-    exit_code: u8,
-    tasks: TaskCounts,
-    requests: u64,
-    retries: u64,
-    bars: u64,
-    partitions: u64,
-    bytes_received: u64,
-    elapsed_seconds: f64,
-    error: String,
-    hint: Option<&'static str>,
 }
 
 impl Output {
@@ -65,20 +48,7 @@ impl Output {
             say(&format!("  {hint}"));
         }
         if self.json {
-            let report = FailureReport {
-                command,
-                outcome: "error",
-                exit_code: exit.code(),
-                tasks: TaskCounts::default(),
-                requests: 0,
-                retries: 0,
-                bars: 0,
-                partitions: 0,
-                bytes_received: 0,
-                elapsed_seconds: 0.0,
-                error: failure.chain(),
-                hint: failure.hint(),
-            };
+            let report = RunReport::failed(command, failure);
             // There is nobody left to tell if stdout is gone as well.
             let _ = self.report(&report, |_| String::new());
         }

@@ -196,7 +196,9 @@ impl Watch {
 
     fn pace(&self, now: Instant, requests: u64) -> f64 {
         let (since, before) = self.samples.front().copied().unwrap_or((now, requests));
-        let minutes = (now - since).as_secs_f64().max(1.0) / 60.0;
+        // Over less than the limit's own period, the first request would count as a pace.
+        let least = self.rate.period().unwrap_or_default().max(Duration::from_secs(1));
+        let minutes = (now - since).max(least).as_secs_f64() / 60.0;
         #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
         let pace = (requests - before) as f64 / minutes;
         (pace * 10.0).round() / 10.0

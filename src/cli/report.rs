@@ -30,7 +30,7 @@ pub enum Outcome {
 /// The report of `start` and `resume`; its JSON is in the contract.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
-    command: &'static str,
+    command: String,
     outcome: Outcome,
     exit_code: u8,
     /// Whether tasks were only recorded: then they are owed, and nothing was asked.
@@ -67,7 +67,7 @@ impl RunReport {
     /// Judges a run by what is owed now and by why it stopped.
     #[must_use]
     pub fn new(
-        command: &'static str,
+        command: &str,
         tasks: TaskCounts,
         stopped: Option<&Failure>,
         totals: RunTotals,
@@ -77,7 +77,7 @@ impl RunReport {
         let error = stopped.filter(|_| exit != ExitStatus::Complete).map(Failure::chain);
         let hint = stopped.and_then(Failure::hint).map(str::to_owned).or_else(|| next_step(tasks));
         Self {
-            command,
+            command: command.to_owned(),
             outcome,
             exit_code: exit.code(),
             plan_only: false,
@@ -93,6 +93,20 @@ impl RunReport {
             unsuccessful: Vec::new(),
             exit,
             data_dir: String::new(),
+        }
+    }
+
+    /// A command that failed before it could count anything.
+    #[must_use]
+    pub fn failed(command: &str, failure: &Failure) -> Self {
+        let nothing = Self::new(command, TaskCounts::default(), None, RunTotals::default(), Duration::ZERO);
+        Self {
+            outcome: Outcome::Error,
+            exit: failure.exit(),
+            exit_code: failure.exit().code(),
+            error: Some(failure.chain()),
+            hint: failure.hint().map(str::to_owned),
+            ..nothing
         }
     }
 
@@ -157,7 +171,7 @@ impl RunReport {
         }];
         lines.push(format!("  tasks     {}", counts(self.tasks)));
         lines.push(format!(
-            "  fetched   {}, {} ({} retries), {} in {}",
+            "  fetched   {}, {} ({} of them retried), {} in {}",
             format::plural(self.bars, "new bar"),
             format::plural(self.requests, "request"),
             format::count(self.retries),

@@ -28,7 +28,7 @@ use crate::{
     plan::Spec,
 };
 
-/// The most tasks that may be under way at once.
+/// The most requests that may be under way at once.
 const MAX_CONCURRENCY: usize = 32;
 
 /// One setting: its flag, its environment variables, its key in config files.
@@ -99,7 +99,7 @@ pub struct FetchSettings {
     pub base_url: Option<Url>,
     /// Requests at most, if anybody said so.
     rate: Option<Rate>,
-    /// Tasks under way at once, if anybody said so.
+    /// Requests under way at once, if anybody said so.
     concurrency: Option<usize>,
     /// Whether split-adjusted bars are asked for; none if nobody said, then what the directory holds decides.
     pub adjusted: Option<bool>,
@@ -182,7 +182,7 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// If the environment or a file names another form.
     pub fn log_format(&self, common: &CommonArgs) -> Result<LogFormat, Failure> {
-        let named = self.get(&LOG_FORMAT, None, |text| LogFormat::from_str(text, false))?;
+        let named = self.get(&LOG_FORMAT, None, read_choice::<LogFormat>)?;
         Ok(common.log_format.or(named).unwrap_or(LogFormat::Text))
     }
 
@@ -271,10 +271,9 @@ impl FetchSettings {
     pub fn resolve(args: &FetchArgs, sources: &Sources<'_>) -> Result<Self, Failure> {
         let time = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_time);
         let timeout = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_timeout);
-        let progress = args.progress.map_or_else(
-            || sources.get(&PROGRESS, None, |text| ProgressMode::from_str(text, false)),
-            |mode| Ok(Some(mode)),
-        );
+        let progress = args
+            .progress
+            .map_or_else(|| sources.get(&PROGRESS, None, read_choice::<ProgressMode>), |mode| Ok(Some(mode)));
         Ok(Self {
             sandbox: args.sandbox,
             base_url: sources.get(&BASE_URL, args.base_url.as_ref(), read_base_url)?,
@@ -304,7 +303,7 @@ impl FetchSettings {
         self.rate.unwrap_or(if sandbox { Rate::Unlimited } else { FREE_PLAN })
     }
 
-    /// Tasks under way at once: as set, else enough for the rate.
+    /// Requests under way at once: as set, else enough for the rate.
     #[must_use]
     pub fn concurrency(&self, sandbox: bool) -> usize {
         self.concurrency.unwrap_or_else(|| concurrency_for(self.rate(sandbox)))
@@ -315,12 +314,12 @@ impl FetchSettings {
 const FREE_PLAN: Rate =
     Rate::Limited { requests: NonZeroU32::new(5).unwrap(), period: Duration::from_mins(1) };
 
-/// Enough tasks under way to use the rate although an answer may take a second, at most 32.
+/// Enough requests under way to use the rate although an answer may take three seconds, at most 32.
 fn concurrency_for(rate: Rate) -> usize {
     match rate.per_second() {
         None => 16,
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2..=32")]
-        Some(rate) => rate.ceil().clamp(2.0, 32.0) as usize,
+        Some(rate) => (3.0 * rate).ceil().clamp(2.0, 32.0) as usize,
     }
 }
 
@@ -337,6 +336,15 @@ fn read_positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, St
         .ok()
         .filter(|n| *n >= T::from(1))
         .ok_or_else(|| format!("{text:?} is not a number from 1 on"))
+}
+
+/// One of a few words, all of which are named if it is none of them.
+fn read_choice<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let choices = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let names: Vec<_> = choices.map(|choice| choice.get_name().to_owned()).collect();
+        format!("{text:?} is none of {}", names.join(", "))
+    })
 }
 
 fn read_bool(text: &str) -> Result<bool, String> {

@@ -18,6 +18,7 @@ mod line;
 mod meter;
 mod queue;
 mod stop;
+mod trouble;
 mod worker;
 
 pub use meter::{Meter, Snapshot};
@@ -49,7 +50,7 @@ pub struct Parts {
     pub pacer: Pacer,
     /// How often a page is asked again.
     pub retry_policy: RetryPolicy,
-    /// Tasks under way at once.
+    /// Requests under way at once.
     pub workers: usize,
     /// Stop cleanly after this many requests.
     pub max_requests: Option<u64>,

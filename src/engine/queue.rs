@@ -29,6 +29,8 @@ pub(super) struct Lease {
     pub(super) held: Option<Held>,
     /// The cursors that were followed: none may come back.
     pub(super) followed: HashSet<Cursor>,
+    /// Whether cursors were seen to forget the question: then time leads from page to page.
+    mistrusts_cursors: bool,
     /// Pages in a row that had no bar and named another one.
     pub(super) barren: u32,
     /// The window's days that are behind: what progress is measured in.
@@ -43,7 +45,17 @@ impl Lease {
         let place = task.cursor.clone().map_or(Place::Start, Place::At);
         let followed = task.cursor.iter().cloned().collect();
         let days = task.days_behind();
-        Self { task, place, failures: 0, failing_since: None, held: None, followed, barren: 0, days }
+        Self {
+            task,
+            place,
+            failures: 0,
+            failing_since: None,
+            held: None,
+            followed,
+            mistrusts_cursors: false,
+            barren: 0,
+            days,
+        }
     }
 
     /// Notes that bars up to `last_ms` are stored, or that the task has ended. Answers the days that are newly behind.
@@ -53,6 +65,20 @@ impl Lease {
         let newly = behind.saturating_sub(self.days);
         self.days += newly;
         newly
+    }
+
+    /// Turns to the next page: by its cursor, or, if cursors forget the question, by time.
+    pub(super) fn turn_to(&mut self, next: Cursor) {
+        self.place = match self.task.last_ms {
+            Some(last) if self.mistrusts_cursors && self.barren == 0 => Place::Since(last + MINUTE_MS),
+            Some(_) | None => Place::At(next),
+        };
+    }
+
+    /// Leaves cursors for the rest of the task. False if no cursor was asked for.
+    pub(super) fn mistrust_cursors(&mut self) -> bool {
+        self.mistrusts_cursors = true;
+        self.leave_cursor()
     }
 
     /// Leaves a cursor that the server refuses: time leads on from the last bar. False if no cursor was asked for.
@@ -77,8 +103,19 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     parked: HashMap<TaskId, (Instant, Lease)>,
+    /// Tasks that are not to be asked again in this run, with the reason.
+    deferred: Vec<(TaskId, String)>,
     /// Leases that workers have.
     out: usize,
+}
+
+/// What is to be given back at the end of a run.
+#[derive(Debug)]
+pub(super) struct Leftovers {
+    /// Tasks that still wait for a retry.
+    pub(super) parked: Vec<TaskId>,
+    /// Tasks that were put aside, with the reason.
+    pub(super) deferred: Vec<(TaskId, String)>,
 }
 
 /// What there is to do now.
@@ -145,15 +182,25 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
+    /// Puts a task aside for the rest of the run.
+    pub(super) async fn defer(&self, id: TaskId, reason: String) {
+        let mut state = self.state.lock().await;
+        state.deferred.push((id, reason));
+        state.out -= 1;
+        self.changed.notify_waiters();
+    }
+
     /// A worker is done with a task, whatever became of it.
     pub(super) async fn settled(&self) {
         self.state.lock().await.out -= 1;
         self.changed.notify_waiters();
     }
 
-    /// The tasks that still wait for a retry when the run stops.
-    pub(super) async fn leftovers(&self) -> Vec<TaskId> {
-        self.state.lock().await.parked.drain().map(|(id, _)| id).collect()
+    /// The tasks that nobody has in hand when the run stops.
+    pub(super) async fn leftovers(&self) -> Leftovers {
+        let mut state = self.state.lock().await;
+        let deferred = std::mem::take(&mut state.deferred);
+        Leftovers { parked: state.parked.drain().map(|(id, _)| id).collect(), deferred }
     }
 }
 

@@ -22,6 +22,8 @@ pub enum StopReason {
     Unreachable(String),
     /// The connection was lost and did not come back in time; what the system said.
     ConnectionLost(String),
+    /// Nothing else is owed but days that the plan does not serve yet; what the server said.
+    NotYet(String),
     /// A file cannot be written: no space, no permission; what the system said.
     Disk(String),
     /// The manifest cannot be written.
@@ -81,6 +83,7 @@ impl Stop {
                 | StopReason::KeyRefused(_)
                 | StopReason::Unreachable(_)
                 | StopReason::ConnectionLost(_)
+                | StopReason::NotYet(_)
                 | StopReason::Disk(_)
                 | StopReason::Manifest,
             )

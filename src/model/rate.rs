@@ -34,6 +34,15 @@ impl Rate {
         Self::Limited { requests, period: MINUTE }
     }
 
+    /// The time in which so many may leave; nothing if there is no limit.
+    #[must_use]
+    pub fn period(self) -> Option<Duration> {
+        match self {
+            Self::Unlimited => None,
+            Self::Limited { period, .. } => Some(period),
+        }
+    }
+
     /// Requests per second on average; nothing if there is no limit.
     #[must_use]
     pub fn per_second(self) -> Option<f64> {

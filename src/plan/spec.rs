@@ -9,6 +9,9 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
+    /// What kind of bars. There is one kind.
+    #[serde(default)]
+    pub dataset: Dataset,
     /// The windows, as on the command line.
     pub windows: Vec<String>,
     /// Whether split-adjusted bars are asked for.
@@ -18,6 +21,15 @@ pub struct Spec {
     /// How fast.
     #[serde(default)]
     pub pacing: Pacing,
+}
+
+/// What kind of bars: the folder that they are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Dataset {
+    /// Bars of one minute.
+    #[default]
+    #[serde(rename = "bars_1m")]
+    Minutes,
 }
 
 /// Which symbols: exactly one of the keys.

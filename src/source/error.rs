@@ -20,6 +20,9 @@ pub enum FetchError {
         /// What the HTTP client said.
         source: reqwest::Error,
     },
+    /// The request went out, and no answer began.
+    #[error("no answer came")]
+    NoAnswer(#[source] reqwest::Error),
     /// The connection broke, stalled, or ended before the answer did.
     #[error("the answer broke off")]
     Transport(#[source] reqwest::Error),
@@ -31,7 +34,7 @@ pub enum FetchError {
         /// What it said.
         words: Option<String>,
     },
-    /// A status that may pass: 408, 425, 5xx, and whatever is not expected here.
+    /// A status that may pass: 408, 425, 5xx, and whatever is no refusal.
     #[error("HTTP {status}{}", said(words.as_ref()))]
     Status {
         /// The status.
@@ -39,9 +42,11 @@ pub enum FetchError {
         /// What the server said.
         words: Option<String>,
     },
-    /// 400, although the request is well-formed. It was seen to pass after hours, and to stay.
-    #[error("HTTP 400{}", said(words.as_ref()))]
+    /// 400 or another 4xx, although the request is well-formed. It was seen to pass after hours, and to stay.
+    #[error("HTTP {status}{}", said(words.as_ref()))]
     BadRequest {
+        /// The status.
+        status: u16,
         /// What the server said.
         words: Option<String>,
     },
@@ -54,6 +59,12 @@ pub enum FetchError {
     /// 403, or `NOT_AUTHORIZED` in a 200.
     #[error("the plan does not include this{}", said(words.as_ref()))]
     NotEntitled {
+        /// What the server said.
+        words: Option<String>,
+    },
+    /// 403 for a day whose bars the plan includes, but not before the day is over.
+    #[error("not before the end of the day{}", said(words.as_ref()))]
+    NotYet {
         /// What the server said.
         words: Option<String>,
     },
@@ -163,6 +174,10 @@ pub enum Disposition {
     Outage,
     /// The key is refused: for everything, unless other questions are answered.
     KeyRefused,
+    /// The cursor has forgotten the question: time leads on from the last bar.
+    CursorForgets,
+    /// This window is not in the plan yet: ask again in a later run.
+    NotYet,
     /// This window is not in the plan.
     NotEntitled,
     /// There is no such symbol.
@@ -177,12 +192,16 @@ impl FetchError {
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Connect { .. } => Disposition::Outage,
-            Self::Transport(_) | Self::Status { .. } | Self::Decode(_) | Self::Contradiction(_) => {
-                Disposition::Retry
-            }
+            Self::Contradiction(Contradiction::Adjusted { .. }) => Disposition::CursorForgets,
+            Self::NoAnswer(_)
+            | Self::Transport(_)
+            | Self::Status { .. }
+            | Self::Decode(_)
+            | Self::Contradiction(_) => Disposition::Retry,
             Self::TooManyRequests { retry_after, .. } => Disposition::SlowDown { retry_after: *retry_after },
             Self::BadRequest { .. } => Disposition::RetryTwice,
             Self::KeyRefused { .. } => Disposition::KeyRefused,
+            Self::NotYet { .. } => Disposition::NotYet,
             Self::NotEntitled { .. } => Disposition::NotEntitled,
             Self::NotFound { .. } => Disposition::NotFound,
             Self::UnknownRoute { .. } => Disposition::UnknownRoute,

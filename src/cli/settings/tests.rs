@@ -86,7 +86,14 @@ fn the_key_comes_from_the_environment_or_a_file_and_nowhere_else() {
 #[test]
 fn concurrency_is_chosen_from_the_rate() {
     let chosen = ["5/min", "2/s", "10/s", "100/s", "none"].map(|rate| concurrency_for(rate.parse().unwrap()));
-    assert_eq!(chosen, [2, 2, 10, 32, 16]);
+    assert_eq!(chosen, [2, 6, 30, 32, 16]);
+}
+
+#[test]
+fn a_word_that_is_no_choice_is_answered_with_the_choices() {
+    assert_eq!(read_choice("bar"), Ok(ProgressMode::Bar));
+    let error = read_choice::<ProgressMode>("loud").unwrap_err();
+    assert_eq!(error, "\"loud\" is none of auto, bar, lines, json, none");
 }
 
 #[test]

@@ -27,6 +27,9 @@ const PAGE_LIMIT: u32 = 50_000;
 /// Whether the market is open now: in every plan (polygon-api.md §2), and cheap.
 const CONTROL_QUESTION: &str = "/v1/marketstatus/now";
 
+/// What a plan with end-of-day data says in the evening about a day that it will serve later.
+const TOO_EARLY: &str = "before end of day";
+
 /// No page comes near: 50,000 bars take about 5 MB.
 const BODY_LIMIT: usize = 64 << 20;
 
@@ -130,15 +133,17 @@ impl Polygon {
         if error.is_connect() {
             FetchError::Connect { host: self.origin.ascii_serialization(), source: error }
         } else {
-            FetchError::Transport(error)
+            FetchError::NoAnswer(error)
         }
     }
 
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> FetchError {
         let words = words(headers, body, &self.key);
         match status {
-            StatusCode::BAD_REQUEST => FetchError::BadRequest { words },
             StatusCode::UNAUTHORIZED => FetchError::KeyRefused { words },
+            StatusCode::FORBIDDEN if words.as_ref().is_some_and(|words| words.contains(TOO_EARLY)) => {
+                FetchError::NotYet { words }
+            }
             StatusCode::FORBIDDEN => FetchError::NotEntitled { words },
             StatusCode::NOT_FOUND if is_own_answer(headers, body, &self.key) => {
                 FetchError::NotFound { words }
@@ -147,6 +152,10 @@ impl Polygon {
             StatusCode::TOO_MANY_REQUESTS => {
                 FetchError::TooManyRequests { retry_after: retry_after(headers, self.clock), words }
             }
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+                FetchError::Status { status: status.as_u16(), words }
+            }
+            _ if status.is_client_error() => FetchError::BadRequest { status: status.as_u16(), words },
             _ => FetchError::Status { status: status.as_u16(), words },
         }
     }
