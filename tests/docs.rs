@@ -1,10 +1,12 @@
 //! The documents say what the program does.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use grab::sandbox::SandboxOptions;
+use jiff::civil::date;
+use serde_json::Value;
 
-use crate::support::{Grab, Serving};
+use crate::support::{Grab, Reply, Server, Serving, minutes, page};
 
 fn document(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -55,6 +57,39 @@ fn the_manifests_document_names_every_table_and_column() {
         let (table, column) = name.unwrap();
         assert!(text.contains(&format!("**`{table}`**")), "{table}");
         assert!(text.contains(&format!("`{column}`")), "{table}.{column}");
+    }
+}
+
+#[test]
+fn the_examples_of_json_have_the_fields_that_are_printed() {
+    let server = Server::start(|request| match request.symbol() {
+        "GONE" => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
+        symbol => Reply::json(200, page(symbol, &minutes(date(2024, 1, 3), 5), None)),
+    });
+    let grab = Grab::with_server(server.base_url()).env("GRAB_RATE", "5/s");
+    let examples = blocks(&document("docs/json.md"), "json");
+    let commands = [
+        "start --windows 2024-01 --tickers A,GONE",
+        "start --windows 2024-02 --tickers A --dry-run",
+        "status --tickers",
+    ];
+    assert_eq!(examples.len(), commands.len());
+    for (command, example) in commands.into_iter().zip(examples) {
+        let printed = grab.run(&format!("{command} --json")).json();
+        assert_eq!(fields(&serde_json::from_str(&example).unwrap()), fields(&printed), "{command}");
+    }
+}
+
+/// The path of each field, such as `.tasks.done` and `.items[].state`.
+fn fields(value: &Value) -> BTreeSet<String> {
+    let below = |name: &str, value| -> Vec<String> {
+        let inner = fields(value).into_iter().map(|path| format!("{name}{path}"));
+        inner.chain([name.to_owned()]).collect()
+    };
+    match value {
+        Value::Object(object) => object.iter().flat_map(|(name, v)| below(&format!(".{name}"), v)).collect(),
+        Value::Array(items) => items.iter().flat_map(|item| below("[]", item)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => BTreeSet::new(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::{failure::Failure, format};
 use crate::{
     exit::ExitStatus,
     manifest::{Overview, RunTotals, TaskCounts, TaskState},
+    model::Window,
 };
 
 /// How many tasks without data a report names.
@@ -58,7 +59,7 @@ pub struct RunReport {
 #[derive(Clone, Debug, Serialize)]
 struct Unsuccessful {
     ticker: String,
-    window: String,
+    window: Window,
     state: &'static str,
     last_error: Option<String>,
 }
@@ -134,7 +135,7 @@ impl RunReport {
                 .into_iter()
                 .map(|task| Unsuccessful {
                     ticker: task.symbol.to_string(),
-                    window: task.window.to_string(),
+                    window: task.window,
                     state: task.state.as_str(),
                     last_error: task.last_error,
                 })

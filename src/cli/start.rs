@@ -51,13 +51,7 @@ struct DryRunReport {
 #[derive(Serialize)]
 struct PlannedTask {
     ticker: String,
-    window: FromTo,
-}
-
-#[derive(Serialize)]
-struct FromTo {
-    from: String,
-    to: String,
+    window: Window,
 }
 
 /// Runs the command.
@@ -198,8 +192,7 @@ fn dry_run(wanted: &Wanted, data_dir: &Path, rate: Rate, output: Output) -> Resu
 
 impl From<&(Symbol, Window)> for PlannedTask {
     fn from((symbol, window): &(Symbol, Window)) -> Self {
-        let window = FromTo { from: window.from().to_string(), to: window.to().to_string() };
-        Self { ticker: symbol.to_string(), window }
+        Self { ticker: symbol.to_string(), window: *window }
     }
 }
 
@@ -207,12 +200,8 @@ impl DryRunReport {
     fn text(&self) -> String {
         let Estimate { sessions, requests, bars_max, bytes_received_max, bytes_stored_max, hours, .. } =
             self.estimate;
-        let mut lines: Vec<_> = self
-            .plan
-            .iter()
-            .take(LISTED)
-            .map(|task| format!("  {} {}..{}", task.ticker, task.window.from, task.window.to))
-            .collect();
+        let mut lines: Vec<_> =
+            self.plan.iter().take(LISTED).map(|task| format!("  {} {}", task.ticker, task.window)).collect();
         if self.plan.len() > LISTED {
             lines.push(format!("  and {} more", format::count((self.plan.len() - LISTED) as u64)));
         }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     exit::ExitStatus,
     manifest::{Overview, TaskCounts, TaskItem},
+    model::Window,
 };
 
 /// The report; its JSON is in the contract.
@@ -38,19 +39,13 @@ struct StatusReport {
 #[derive(Serialize)]
 struct Item {
     ticker: String,
-    window: FromTo,
+    window: Window,
     state: &'static str,
     bars: u64,
     pages: u64,
     cursor: Option<String>,
     attempts: u64,
     last_error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct FromTo {
-    from: String,
-    to: String,
 }
 
 /// Runs the command.
@@ -87,7 +82,7 @@ impl From<TaskItem> for Item {
     fn from(task: TaskItem) -> Self {
         Self {
             ticker: task.symbol.to_string(),
-            window: FromTo { from: task.window.from().to_string(), to: task.window.to().to_string() },
+            window: task.window,
             state: task.state.as_str(),
             bars: task.bars,
             pages: task.pages,
@@ -129,7 +124,7 @@ impl StatusReport {
 
 impl Item {
     fn line(&self, width: usize) -> String {
-        let window = format!("{}..{}", self.window.from, self.window.to);
+        let window = self.window.to_string();
         let line = format!(
             "{:<width$} {window:<22} {:<12} {:>11} {:>5}",
             self.ticker,

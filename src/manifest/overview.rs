@@ -55,7 +55,11 @@ impl Overview {
     /// # Errors
     /// [`ManifestError::Missing`] if nothing was ever started there; else if it cannot be read.
     pub fn open(data_dir: &Path) -> Result<Self, ManifestError> {
-        Ok(Self { connection: schema::open_to_read(data_dir)?, is_live: lock::is_held(data_dir) })
+        let is_live = lock::is_held(data_dir);
+        let connection = schema::open_to_read(data_dir)?;
+        // All that is read belongs together: one snapshot, taken with the first question.
+        connection.execute_batch("BEGIN")?;
+        Ok(Self { connection, is_live })
     }
 
     /// What the directory holds, once a `start` has decided it.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::{ToSpan, civil::Date};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{Month, new_york};
 
@@ -11,6 +12,16 @@ use super::{Month, new_york};
 pub struct Window {
     from: Date,
     to: Date,
+}
+
+/// `{"from":"2024-01-01","to":"2024-01-31"}`
+impl Serialize for Window {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut days = serializer.serialize_struct("Window", 2)?;
+        days.serialize_field("from", &self.from.to_string())?;
+        days.serialize_field("to", &self.to.to_string())?;
+        days.end()
+    }
 }
 
 impl Window {
