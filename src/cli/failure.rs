@@ -55,7 +55,7 @@ fn stopped(reason: &StopReason) -> String {
         StopReason::Duration => "--max-duration is over".to_owned(),
         StopReason::Requests => "--max-requests are spent".to_owned(),
         StopReason::KeyRefused(what) | StopReason::Unreachable(what) | StopReason::Disk(what) => what.clone(),
-        StopReason::ConnectionLost(what) => format!("the connection did not come back: {what}"),
+        StopReason::SourceLost(what) => format!("the source did not come back: {what}"),
         StopReason::NotYet(what) => format!("not served yet: {what}"),
         StopReason::Manifest => "the manifest cannot be written".to_owned(),
     }
@@ -73,7 +73,7 @@ impl Failure {
             Self::Stopped(
                 StopReason::Duration
                 | StopReason::Requests
-                | StopReason::ConnectionLost(_)
+                | StopReason::SourceLost(_)
                 | StopReason::NotYet(_),
             ) => ExitStatus::Incomplete,
             Self::Stopped(StopReason::Unreachable(_)) => ExitStatus::Unreachable,

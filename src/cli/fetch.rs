@@ -1,6 +1,11 @@
 //! What all commands that fetch have in common: lock, manifest, source, run, report.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fastrand::Rng;
 use url::Url;
@@ -17,9 +22,9 @@ use super::{
 use crate::{
     clock::Clock,
     engine::{self, Meter, Parts, Stop, StopReason},
-    manifest::{Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
+    manifest::{KeptPace, Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
     model::{ApiKey, Month, Partition, new_york},
-    pace::{Pacer, RetryPolicy},
+    pace::{Learnt, Pace, Pacer, RetryPolicy},
     sandbox::{Sandbox, SandboxOptions},
     source::{Polygon, PolygonOptions},
     store::Store,
@@ -65,12 +70,13 @@ impl Job<'_> {
         let mut ledger = Ledger::open(&data_dir, self.clock)?;
         let kind = self.kind(&ledger)?;
         ledger.hold(kind)?;
+        let pacer = self.pacer(kind, &ledger)?;
         ledger.begin_run(self.command, &self.arguments)?;
         let (command, plan_only, meter) = (self.command, self.plan_only, Arc::new(Meter::default()));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let (recorder, writer) = Recorder::start(ledger);
         let report = runtime.block_on(async move {
-            let stopped = self.work(kind, &recorder, &meter, prepare).await.err();
+            let stopped = self.work(kind, &recorder, &meter, &pacer, prepare).await.err();
             let totals = meter.snapshot().totals;
             let counts = match recorder.call(|ledger| ledger.counts()).await {
                 Ok(counts) => counts,
@@ -91,6 +97,20 @@ impl Job<'_> {
         report.with_details(&data_dir)
     }
 
+    /// A pacer that goes on where the last run was.
+    fn pacer(&self, kind: StoreKind, ledger: &Ledger) -> Result<Arc<Pacer>, Failure> {
+        let rate = self.settings.rate(kind.sandbox);
+        let ago =
+            |ms: i64| Duration::from_millis(u64::try_from(self.clock.now_ms() - ms).unwrap_or_default());
+        let kept = ledger.pace(&rate.to_string())?;
+        let pace = |kept: KeptPace| Pace { per_second: kept.per_second, refused: kept.refused };
+        let learnt = Learnt {
+            pace: kept.map(|kept| (pace(kept), ago(kept.at_ms))),
+            last_request: ledger.last_run_ms()?.map(ago),
+        };
+        Ok(Arc::new(Pacer::new(rate, learnt)))
+    }
+
     /// What the directory holds or is to hold. Where nobody says otherwise, a directory stays what it is.
     fn kind(&self, ledger: &Ledger) -> Result<StoreKind, Failure> {
         let held = ledger.kind()?;
@@ -105,6 +125,7 @@ impl Job<'_> {
         kind: StoreKind,
         recorder: &Recorder,
         meter: &Arc<Meter>,
+        pacer: &Arc<Pacer>,
         prepare: P,
     ) -> Result<(), Failure>
     where
@@ -126,12 +147,13 @@ impl Job<'_> {
         let shown = progress::show(
             self.progress(),
             self.settings.rate(kind.sandbox),
+            Arc::clone(pacer),
             owed,
             Arc::clone(meter),
             stop.clone(),
         );
         self.stop_in_time(&stop);
-        let parts = self.parts(kind, store, recorder.clone(), Arc::clone(meter), stop);
+        let parts = self.parts(kind, store, recorder.clone(), Arc::clone(meter), Arc::clone(pacer), stop);
         let stopped = engine::run(source, parts).await;
         shown.end().await;
         drop(sandbox);
@@ -186,12 +208,14 @@ impl Job<'_> {
         store: Store,
         recorder: Recorder,
         meter: Arc<Meter>,
+        pacer: Arc<Pacer>,
         stop: Stop,
     ) -> Parts {
         Parts {
             store,
             recorder,
-            pacer: Pacer::new(self.settings.rate(kind.sandbox)),
+            pacer,
+            rate: self.settings.rate(kind.sandbox),
             retry_policy: RetryPolicy {
                 max_attempts: self.settings.max_attempts,
                 max_time: self.settings.max_retry_time,

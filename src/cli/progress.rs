@@ -21,6 +21,7 @@ use crate::{
     engine::{Meter, Snapshot, Stop},
     manifest::Owed,
     model::Rate,
+    pace::Pacer,
 };
 
 /// How often a bar is redrawn, and how often a line is written.
@@ -49,7 +50,14 @@ impl Shown {
 }
 
 /// Shows what `meter` counts until it is ended.
-pub fn show(mode: ProgressMode, rate: Rate, owed: Owed, meter: Arc<Meter>, stop: Stop) -> Shown {
+pub fn show(
+    mode: ProgressMode,
+    rate: Rate,
+    pacer: Arc<Pacer>,
+    owed: Owed,
+    meter: Arc<Meter>,
+    stop: Stop,
+) -> Shown {
     let mode = match mode {
         ProgressMode::Auto if stderr_is_terminal() => ProgressMode::Bar,
         ProgressMode::Auto => ProgressMode::Lines,
@@ -57,7 +65,7 @@ pub fn show(mode: ProgressMode, rate: Rate, owed: Owed, meter: Arc<Meter>, stop:
             chosen
         }
     };
-    let watch = Watch::new(owed, rate, meter);
+    let watch = Watch::new(owed, rate, pacer, meter);
     let (end, ended) = oneshot::channel();
     let ended = tokio::spawn(async move {
         match mode {
@@ -146,6 +154,7 @@ impl Moment {
 struct Watch {
     owed: Owed,
     rate: Rate,
+    pacer: Arc<Pacer>,
     meter: Arc<Meter>,
     begun: Instant,
     samples: VecDeque<(Instant, u64)>,
@@ -163,14 +172,16 @@ struct Status {
     requests: u64,
     requests_per_minute: f64,
     rate: String,
+    /// The pace, if the server has refused the one that was set.
+    slowed_to_per_minute: Option<f64>,
     seconds_left: Option<u64>,
     last_error: Option<String>,
 }
 
 impl Watch {
-    fn new(owed: Owed, rate: Rate, meter: Arc<Meter>) -> Self {
+    fn new(owed: Owed, rate: Rate, pacer: Arc<Pacer>, meter: Arc<Meter>) -> Self {
         let now = Instant::now();
-        Self { owed, rate, meter, begun: now, samples: VecDeque::from([(now, 0)]) }
+        Self { owed, rate, pacer, meter, begun: now, samples: VecDeque::from([(now, 0)]) }
     }
 
     fn look(&mut self) -> Status {
@@ -189,6 +200,7 @@ impl Watch {
             requests: totals.requests,
             requests_per_minute: self.pace(now, totals.requests),
             rate: self.rate.to_string(),
+            slowed_to_per_minute: self.pacer.learnt().map(|pace| (pace.per_second * 600.0).round() / 10.0),
             seconds_left: self.left(now, days).map(|left| left.as_secs()),
             last_error: trouble,
         }
@@ -226,11 +238,11 @@ impl Status {
     /// What stands below the bar. The terminal cuts it off; the report has all of it.
     fn pace_and_trouble(&self) -> String {
         let pace = format!(
-            "{}, {}, {}/min (limit {})",
+            "{}, {}, {}/min ({})",
             format::plural(self.bars, "bar"),
             format::plural(self.requests, "request"),
             self.requests_per_minute,
-            self.rate
+            self.limit()
         );
         match &self.last_error {
             Some(error) => format!("{pace}; {error}"),
@@ -238,15 +250,22 @@ impl Status {
         }
     }
 
+    fn limit(&self) -> String {
+        match self.slowed_to_per_minute {
+            Some(pace) => format!("limit {}, slowed by 429 to {pace}/min", self.rate),
+            None => format!("limit {}", self.rate),
+        }
+    }
+
     fn line(&self) -> String {
         let mut text = format!(
-            "{} of {}, {}, {}, {}/min (limit {})",
+            "{} of {}, {}, {}, {}/min ({})",
             format::count(self.tasks_ended),
             format::plural(self.tasks_total, "task"),
             format::plural(self.bars, "new bar"),
             format::plural(self.requests, "request"),
             self.requests_per_minute,
-            self.rate
+            self.limit()
         );
         if let Some(left) = self.seconds_left.filter(|left| *left > 0) {
             let _ = write!(text, ", about {} left", format::duration(Duration::from_secs(left)));

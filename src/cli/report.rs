@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(verdict(bad, None), ("incomplete", 11));
         assert_eq!(verdict(some, Some(StopReason::Interrupted)), ("interrupted", 130));
         assert_eq!(verdict(some, Some(StopReason::Duration)), ("incomplete", 10));
-        assert_eq!(verdict(some, Some(StopReason::ConnectionLost("x".into()))), ("incomplete", 10));
+        assert_eq!(verdict(some, Some(StopReason::SourceLost("x".into()))), ("incomplete", 10));
         assert_eq!(verdict(some, Some(StopReason::Unreachable("x".into()))), ("error", 21));
         assert_eq!(verdict(some, Some(StopReason::KeyRefused("x".into()))), ("error", 20));
         assert_eq!(verdict(some, Some(StopReason::Disk("x".into()))), ("error", 30));

@@ -50,6 +50,13 @@ pub(super) enum Verdict {
     Lost,
 }
 
+impl Ticket<'_> {
+    /// Whether this is the one request that finds out whether the line is up again.
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+}
+
 impl Line {
     /// A line that is given up when it has been down for `patience`.
     pub(super) fn new(patience: Duration) -> Self {
@@ -76,6 +83,11 @@ impl Line {
     /// Whether no request has come through yet.
     pub(super) fn is_untried(&self) -> bool {
         matches!(self.state(), State::Untried { .. })
+    }
+
+    /// Whether the connection, or the source behind it, is gone.
+    pub(super) fn is_down(&self) -> bool {
+        matches!(self.state(), State::Down { .. })
     }
 
     /// A request came through, whatever its answer was.

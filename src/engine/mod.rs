@@ -7,13 +7,15 @@
 //!
 //! # Failure
 //! An error is a value with a disposition. A page that fails spends an attempt of its task, which is parked and asked
-//! again later, while its worker goes on with other tasks. Without a connection everyone waits behind the `line`, and a
-//! refused key is held against a control question (`key`): neither spends an attempt or burns a task.
+//! again later, while its worker goes on with other tasks. Without a connection everyone waits behind the `line`. When
+//! tasks fail one after the other (`health`) or the key is refused (`doubt`), a control question tells whose fault it is;
+//! an outage and a bad key spend no attempt and burn no task. What follows from each error is in `trouble`.
 //!
 //! # Stopping
 //! [`Stop`] says once why. Workers then finish the page that they have, give their task back with its cursor, and end.
 
-mod key;
+mod doubt;
+mod health;
 mod line;
 mod meter;
 mod queue;
@@ -32,11 +34,13 @@ use tokio::task::JoinSet;
 use crate::{
     clock::Clock,
     manifest::{ManifestError, Recorder},
+    model::Rate,
     pace::{Pacer, RetryPolicy},
     source::Source,
     store::Store,
 };
-use key::KeyDoubt;
+use doubt::Doubt;
+use health::Health;
 use line::Line;
 use queue::Queue;
 
@@ -47,7 +51,9 @@ pub struct Parts {
     /// Where states are written.
     pub recorder: Recorder,
     /// Who says when a request may leave.
-    pub pacer: Pacer,
+    pub pacer: Arc<Pacer>,
+    /// The rate as it was set: what a learnt pace belongs to.
+    pub rate: Rate,
     /// How often a page is asked again.
     pub retry_policy: RetryPolicy,
     /// Requests under way at once.
@@ -69,16 +75,20 @@ struct Run<S> {
     source: S,
     store: Store,
     recorder: Recorder,
-    pacer: Pacer,
+    pacer: Arc<Pacer>,
+    rate: Rate,
     retry_policy: RetryPolicy,
+    /// Held while the control question is asked: one answer is enough for all.
+    asking: tokio::sync::Mutex<()>,
     max_requests: Option<u64>,
     clock: Clock,
     random: Mutex<Rng>,
     meter: Arc<Meter>,
     stop: Stop,
     line: Line,
+    health: Health,
     queue: Queue,
-    key: KeyDoubt,
+    doubt: Doubt,
 }
 
 impl<S> Run<S> {
@@ -96,12 +106,15 @@ impl<S> Run<S> {
 pub async fn run<S: Source>(source: S, parts: Parts) -> Result<Option<StopReason>, ManifestError> {
     let run = Arc::new(Run {
         line: Line::new(parts.retry_policy.max_time),
+        health: Health::new(),
         queue: Queue::default(),
-        key: KeyDoubt::default(),
+        doubt: Doubt::default(),
         source,
         store: parts.store,
         recorder: parts.recorder,
         pacer: parts.pacer,
+        rate: parts.rate,
+        asking: tokio::sync::Mutex::default(),
         retry_policy: parts.retry_policy,
         max_requests: parts.max_requests,
         clock: parts.clock,
@@ -128,5 +141,6 @@ pub async fn run<S: Source>(source: S, parts: Parts) -> Result<Option<StopReason
     }
     outcome?;
     run.settle_leftovers().await?;
+    run.keep_pace().await?;
     Ok(run.stop.reason())
 }

@@ -21,10 +21,14 @@ pub(super) struct Lease {
     pub(super) task: Task,
     /// The page to ask for.
     pub(super) place: Place,
+    /// Whether it was asked for already.
+    pub(super) is_asked: bool,
     /// Failed attempts at that page.
     pub(super) failures: u32,
     /// When the first of them failed.
     pub(super) failing_since: Option<Instant>,
+    /// When it was last refused as one request too many: when that request left.
+    pub(super) asked_at: Option<Instant>,
     /// The month that is being filled, as it is on disk.
     pub(super) held: Option<Held>,
     /// The cursors that were followed: none may come back.
@@ -48,8 +52,10 @@ impl Lease {
         Self {
             task,
             place,
+            is_asked: false,
             failures: 0,
             failing_since: None,
+            asked_at: None,
             held: None,
             followed,
             mistrusts_cursors: false,
@@ -86,6 +92,7 @@ impl Lease {
         let refused = matches!(self.place, Place::At(_));
         if refused {
             self.place = self.task.last_ms.map_or(Place::Start, |last| Place::Since(last + MINUTE_MS));
+            self.is_asked = false;
             self.failures = 0;
             self.failing_since = None;
         }

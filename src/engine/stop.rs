@@ -20,8 +20,8 @@ pub enum StopReason {
     KeyRefused(String),
     /// There was no connection at all, not even at the start; what the system said.
     Unreachable(String),
-    /// The connection was lost and did not come back in time; what the system said.
-    ConnectionLost(String),
+    /// The source was there, and did not come back in time; what the system or the server said.
+    SourceLost(String),
     /// Nothing else is owed but days that the plan does not serve yet; what the server said.
     NotYet(String),
     /// A file cannot be written: no space, no permission; what the system said.
@@ -82,7 +82,7 @@ impl Stop {
                 StopReason::Interrupted
                 | StopReason::KeyRefused(_)
                 | StopReason::Unreachable(_)
-                | StopReason::ConnectionLost(_)
+                | StopReason::SourceLost(_)
                 | StopReason::NotYet(_)
                 | StopReason::Disk(_)
                 | StopReason::Manifest,

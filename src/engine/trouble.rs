@@ -6,13 +6,14 @@ use tokio::time::Instant;
 
 use super::{
     Run, StopReason,
+    doubt::Suspicion,
     line::{Ticket, Verdict},
     queue::Lease,
     worker::Step,
 };
 use crate::{
     manifest::{ManifestError, TaskEvent},
-    source::{Disposition, FetchError, Source},
+    source::{Control, Disposition, FetchError, Source, Symptom},
 };
 
 /// A well-formed request that is refused is asked again this often.
@@ -29,7 +30,7 @@ impl<S: Source> Run<S> {
         match self.line.down(ticket) {
             Verdict::Wait => return Ok(Step::Onward),
             Verdict::Unreachable => self.stop.because(StopReason::Unreachable(reason)),
-            Verdict::Lost => self.stop.because(StopReason::ConnectionLost(reason)),
+            Verdict::Lost => self.stop.because(StopReason::SourceLost(reason)),
         }
         self.release(lease.task.id).await
     }
@@ -44,11 +45,19 @@ impl<S: Source> Run<S> {
     ) -> Result<Step, ManifestError> {
         let reason = self.note(lease, error);
         let disposition = error.disposition();
-        if disposition == Disposition::UnknownRoute && self.line.is_untried() {
-            self.stop.because(StopReason::Unreachable(reason));
-            return self.release(lease.task.id).await;
+        if self.line.is_untried()
+            && let Some(suspicion) = elsewhere(disposition)
+        {
+            match self.control().await {
+                None => return self.release(lease.task.id).await,
+                Some(Control::Good) => {}
+                Some(Control::KeyRefused | Control::Evasive | Control::Unwell(_)) => {
+                    return Ok(self.put_aside(lease, suspicion, reason));
+                }
+            }
         }
-        if !matches!(disposition, Disposition::Outage | Disposition::KeyRefused) {
+        let is_in_trouble = error.symptom().is_some_and(|symptom| symptom != Symptom::TooMany);
+        if !is_in_trouble && disposition != Disposition::KeyRefused {
             self.line.up();
         }
         match disposition {
@@ -57,9 +66,9 @@ impl<S: Source> Run<S> {
             Disposition::Retry | Disposition::CursorForgets => {
                 self.retry(lease, reason, Duration::ZERO).await
             }
+            Disposition::Unwell(symptom) => self.unwell(lease, ticket, symptom, reason).await,
             Disposition::SlowDown { retry_after } => {
-                let pause = self.pacer.slow_down(retry_after);
-                self.retry(lease, reason, pause).await
+                self.slow_down(lease, ticket, reason, retry_after, sent_at).await
             }
             Disposition::RetryTwice
                 if lease.failures < RETRIES_OF_A_BAD_REQUEST.min(self.retry_policy.max_attempts - 1) =>
@@ -118,46 +127,136 @@ impl<S: Source> Run<S> {
         self.end(lease, TaskEvent::GivenUp, format!("{reason} (asked {asked} times)")).await
     }
 
-    /// Asks the control question, and judges the task or the key by its answer.
-    async fn key_refused(&self, lease: &mut Lease, reason: String) -> Result<Step, ManifestError> {
-        let control = async {
-            self.pacer.permit().await;
-            // It is asked beyond the budget too: without it the task could not be judged.
-            self.meter.take_request(None);
-            self.source.key_is_good().await
-        };
-        match self.stop.unless_requested(control).await {
-            None => return self.release(lease.task.id).await,
-            Some(Some(true)) => {
+    /// The source is in trouble: with this page, or with all. In the latter case no attempt is spent.
+    async fn unwell(
+        &self,
+        lease: &mut Lease,
+        ticket: &Ticket<'_>,
+        symptom: Symptom,
+        reason: String,
+    ) -> Result<Step, ManifestError> {
+        let id = lease.task.id;
+        if self.line.is_untried() {
+            // Whoever answers is reached.
+            self.line.up();
+        }
+        if !self.health.failed(id) && !self.line.is_down() && !self.is_last_chance(lease) {
+            return self.retry(lease, reason, Duration::ZERO).await;
+        }
+        let _asking = self.asking.lock().await;
+        if self.line.is_down() && !ticket.is_probe() {
+            return self.outage(lease, ticket, reason).await;
+        }
+        if !self.health.failed(id) && !self.line.is_down() && !self.is_last_chance(lease) {
+            // Somebody else has asked meanwhile.
+            return self.retry(lease, reason, Duration::ZERO).await;
+        }
+        match self.control().await {
+            None => self.release(id).await,
+            Some(Control::Unwell(too)) if too == symptom => self.outage(lease, ticket, reason).await,
+            // A source that makes a difference between questions is there.
+            Some(Control::Good | Control::KeyRefused | Control::Evasive | Control::Unwell(_)) => {
+                self.health.vouched_for();
                 self.line.up();
-                return self.end(lease, TaskEvent::Refused, reason).await;
-            }
-            Some(Some(false)) => self.stop.because(StopReason::KeyRefused(reason)),
-            Some(None) => {
-                if self.key.put_aside(lease.task.id, &lease.task.symbol, reason.clone()) {
-                    self.stop.because(StopReason::KeyRefused(reason));
-                }
-                // It keeps its state until somebody can judge it.
-                return Ok(Step::Settled);
+                self.retry(lease, reason, Duration::ZERO).await
             }
         }
-        self.release(lease.task.id).await
     }
 
-    /// Any answer but a 401 shows that the key is good.
+    /// Whether one more failure gives the task up, although nobody has had a page since it began to fail.
+    fn is_last_chance(&self, lease: &Lease) -> bool {
+        let now = Instant::now();
+        let since = lease.failing_since.unwrap_or(now);
+        let is_spent = self.retry_policy.pause(lease.failures + 1, now - since, 0.0).is_none();
+        is_spent && self.health.last_page() <= since
+    }
+
+    /// One request too many. It spends an attempt only of a task that is refused while all others are let in: else
+    /// the pace is the reason, which everyone lowers.
+    async fn slow_down(
+        &self,
+        lease: &mut Lease,
+        ticket: &Ticket<'_>,
+        reason: String,
+        retry_after: Option<Duration>,
+        sent_at: Instant,
+    ) -> Result<Step, ManifestError> {
+        let pause = self.pacer.slow_down(retry_after);
+        self.keep_pace().await?;
+        let since = lease.asked_at.replace(sent_at).unwrap_or(sent_at);
+        if self.health.is_singled_out(lease.task.id, since) {
+            if self.is_last_chance(lease) {
+                return self.unwell(lease, ticket, Symptom::TooMany, reason).await;
+            }
+            return self.retry(lease, reason, pause).await;
+        }
+        if self.health.last_page().elapsed() > self.retry_policy.max_time {
+            self.stop.because(StopReason::SourceLost(reason));
+            return self.release(lease.task.id).await;
+        }
+        let (id, failures) = (lease.task.id, lease.failures);
+        self.recorder.call(move |ledger| ledger.retry(id, failures, &reason)).await?;
+        Ok(Step::Park(Instant::now() + pause))
+    }
+
+    /// Asks the control question. None if the run is to stop, or the budget of requests is spent.
+    async fn control(&self) -> Option<Control> {
+        if !self.meter.take_request(self.max_requests) {
+            self.stop.because(StopReason::Requests);
+            return None;
+        }
+        let asked = async {
+            self.pacer.permit().await;
+            self.source.control().await
+        };
+        self.stop.unless_requested(asked).await
+    }
+
+    /// Judges the task or the key by the control question.
+    async fn key_refused(&self, lease: &mut Lease, reason: String) -> Result<Step, ManifestError> {
+        match self.control().await {
+            None => self.release(lease.task.id).await,
+            Some(Control::Good) => {
+                self.line.up();
+                self.end(lease, TaskEvent::Refused, reason).await
+            }
+            Some(Control::KeyRefused) => {
+                self.stop.because(StopReason::KeyRefused(reason));
+                self.release(lease.task.id).await
+            }
+            Some(Control::Evasive | Control::Unwell(_)) => Ok(self.put_aside(lease, Suspicion::Key, reason)),
+        }
+    }
+
+    /// The task keeps its state until somebody can judge it.
+    fn put_aside(&self, lease: &Lease, suspicion: Suspicion, reason: String) -> Step {
+        if self.doubt.put_aside(lease.task.id, &lease.task.symbol, suspicion, reason.clone()) {
+            self.stop.because(suspected(suspicion, reason));
+        }
+        Step::Settled
+    }
+
+    /// Keeps the pace for the next run, if it is slower than the one that was set.
+    pub(super) async fn keep_pace(&self) -> Result<(), ManifestError> {
+        let rate = self.rate.to_string();
+        let pace = self.pacer.learnt().map(|pace| (pace.per_second, pace.refused));
+        self.recorder.call(move |ledger| ledger.keep_pace(&rate, pace)).await
+    }
+
+    /// Any answer but a refusal of key or address shows that both are good.
     pub(super) async fn answered(&self, sent_at: Instant) -> Result<(), ManifestError> {
         self.line.up();
-        for suspect in self.key.answered(sent_at) {
+        for suspect in self.doubt.answered(sent_at) {
             self.meter.task_ended();
             self.recorder
-                .call(move |ledger| ledger.end(suspect.task, TaskEvent::Refused, &suspect.reason))
+                .call(move |ledger| ledger.end(suspect.task, suspect.suspicion.cleared(), &suspect.reason))
                 .await?;
         }
         Ok(())
     }
 
-    /// Gives back what still waited when the last worker ended. A suspect that no answer followed says that the key is
-    /// bad.
+    /// Gives back what still waited when the last worker ended. A suspicion that no answer has cleared is
+    /// taken for true.
     pub(super) async fn settle_leftovers(&self) -> Result<(), ManifestError> {
         let leftovers = self.queue.leftovers().await;
         for id in leftovers.parked {
@@ -167,10 +266,36 @@ impl<S: Source> Run<S> {
             self.stop.because(StopReason::NotYet(reason));
             self.release(id).await?;
         }
-        for suspect in self.key.leftovers() {
-            self.stop.because(StopReason::KeyRefused(suspect.reason));
+        for suspect in self.doubt.leftovers() {
+            self.stop.because(suspected(suspect.suspicion, suspect.reason));
             self.release(suspect.task).await?;
         }
         Ok(())
+    }
+}
+
+/// What a first answer that is none of the service throws a doubt on.
+fn elsewhere(disposition: Disposition) -> Option<Suspicion> {
+    match disposition {
+        Disposition::UnknownRoute => Some(Suspicion::Route),
+        Disposition::Unwell(Symptom::Redirect) => Some(Suspicion::Redirect),
+        Disposition::Retry
+        | Disposition::Unwell(_)
+        | Disposition::RetryTwice
+        | Disposition::SlowDown { .. }
+        | Disposition::Outage
+        | Disposition::CursorForgets
+        | Disposition::KeyRefused
+        | Disposition::NotYet
+        | Disposition::NotEntitled
+        | Disposition::NotFound => None,
+    }
+}
+
+/// What a suspicion that is taken for true stops the run for.
+fn suspected(suspicion: Suspicion, reason: String) -> StopReason {
+    match suspicion {
+        Suspicion::Key => StopReason::KeyRefused(reason),
+        Suspicion::Route | Suspicion::Redirect => StopReason::Unreachable(reason),
     }
 }

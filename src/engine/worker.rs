@@ -72,7 +72,7 @@ impl<S: Source> Run<S> {
             self.stop.because(StopReason::Requests);
             return self.release(lease.task.id).await;
         }
-        if lease.failures > 0 {
+        if std::mem::replace(&mut lease.is_asked, true) {
             self.meter.retried();
         }
         let sent_at = Instant::now();
@@ -96,6 +96,7 @@ impl<S: Source> Run<S> {
     ) -> Result<Step, ManifestError> {
         self.answered(sent_at).await?;
         self.pacer.let_in();
+        self.health.page_came();
         self.meter.received(page.bytes);
         if let Some(next) = &page.next
             && lease.followed.contains(next)
@@ -136,8 +137,10 @@ impl<S: Source> Run<S> {
         self.meter.stored(stored.new_bars, stored.new_partitions);
         self.meter.covered(lease.advance(last_ms, next.is_none()));
         lease.held = held.or(lease.held.take());
+        lease.is_asked = false;
         lease.failures = 0;
         lease.failing_since = None;
+        lease.asked_at = None;
         let Some(next) = next else {
             self.meter.task_ended();
             return Ok(Step::Settled);

@@ -5,8 +5,8 @@ use std::{collections::HashMap, path::Path};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Evidence, ManifestError, RunTotals, StoreKind, Task, TaskCounts, TaskEvent, TaskId, TaskState,
-    change::Change, overview, schema,
+    Evidence, ManifestError, StoreKind, Task, TaskCounts, TaskEvent, TaskId, TaskState, change::Change,
+    overview, schema,
 };
 use crate::{
     clock::Clock,
@@ -14,15 +14,15 @@ use crate::{
 };
 
 /// Written into every store and run that this program makes.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The only writer of a manifest. Every method is one transaction: it happened whole, or not at all.
 ///
 /// Whoever opens one must hold the directory's [`super::Lock`].
 pub struct Ledger {
-    connection: Connection,
-    clock: Clock,
-    run: Option<i64>,
+    pub(super) connection: Connection,
+    pub(super) clock: Clock,
+    pub(super) run: Option<i64>,
 }
 
 /// What became of the tasks that a `start` asked for.
@@ -93,45 +93,6 @@ impl Ledger {
     /// If the manifest cannot be read.
     pub fn kind(&self) -> Result<Option<StoreKind>, ManifestError> {
         overview::kind(&self.connection)
-    }
-
-    /// Begins the row of a run. `arguments` is what the user asked for; it must not hold a key.
-    ///
-    /// # Errors
-    /// If the manifest cannot be written.
-    pub fn begin_run(&mut self, command: &str, arguments: &str) -> Result<(), ManifestError> {
-        let change = self.begin()?;
-        let insert =
-            "INSERT INTO runs (command, arguments, grab_version, pid, started_at_ms) VALUES (?, ?, ?, ?, ?)";
-        change.execute(insert, params![command, arguments, VERSION, std::process::id(), change.now_ms])?;
-        let run = change.transaction.last_insert_rowid();
-        change.commit()?;
-        self.run = Some(run);
-        Ok(())
-    }
-
-    /// Ends the row of this run.
-    ///
-    /// # Errors
-    /// If the manifest cannot be written.
-    pub fn end_run(&mut self, outcome: &str, exit_code: u8, totals: &RunTotals) -> Result<(), ManifestError> {
-        let change = self.begin()?;
-        change.execute(
-            "UPDATE runs SET ended_at_ms = ?, outcome = ?, exit_code = ?, requests = ?, retries = ?, bars = ?,
-                 partitions = ?, bytes_received = ? WHERE id = ?",
-            params![
-                change.now_ms,
-                outcome,
-                exit_code,
-                totals.requests,
-                totals.retries,
-                totals.bars,
-                totals.partitions,
-                totals.bytes_received,
-                change.run
-            ],
-        )?;
-        change.commit()
     }
 
     /// The windows that are recorded for each symbol.
@@ -328,7 +289,7 @@ impl Ledger {
         overview::counts(&self.connection)
     }
 
-    fn begin(&mut self) -> Result<Change<'_>, ManifestError> {
+    pub(super) fn begin(&mut self) -> Result<Change<'_>, ManifestError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Change { transaction, now_ms: self.clock.now_ms(), run: self.run })
     }

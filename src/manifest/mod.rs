@@ -19,6 +19,7 @@ mod lock;
 mod overview;
 mod recorder;
 mod rows;
+mod runs;
 mod schema;
 mod state;
 
@@ -27,6 +28,7 @@ pub use lock::Lock;
 pub use overview::{Holdings, Overview, TaskItem};
 pub use recorder::Recorder;
 pub use rows::{Evidence, RunTotals, StoreKind, Task, TaskCounts, TaskId};
+pub use runs::KeptPace;
 pub use schema::FILE_NAME;
 pub use state::{IllegalTransition, TaskEvent, TaskState};
 

@@ -13,6 +13,14 @@ use crate::model::{Cursor, Symbol, Window, new_york};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub(super) i64);
 
+#[cfg(test)]
+impl TaskId {
+    /// A task that is in no manifest.
+    pub(crate) fn made_up(number: i64) -> Self {
+        Self(number)
+    }
+}
+
 /// One piece of work: all bars of one symbol in one window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {

@@ -13,7 +13,8 @@ pub const FILE_NAME: &str = "manifest.sqlite";
 const APPLICATION_ID: i32 = 0x6772_6162;
 
 /// Append-only: entry n leads from version n to version n + 1 (`PRAGMA user_version`).
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_pace.sql")];
 
 /// How long a statement waits for a reader's checkpoint lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -124,7 +125,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 1 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 2 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,8 @@
 //! One pacer for all workers: no request, retry included, leaves without its permit.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,25 +14,70 @@ use crate::model::Rate;
 /// fall into one window with those behind it.
 const MARGIN: f64 = 1.02;
 
+/// Who was late may be early again by so much: else every hitch would cost pace for good.
+const SLACK: Duration = Duration::from_secs(1);
+
 /// The first pause after a 429 without `Retry-After`, where the rate has no longer period. It doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause that is taken of our own accord or on the server's word.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
+/// What a 429 does to the pace: a multiplicative decrease.
+const DECREASE: f64 = 0.5;
+
+/// The slowest pace that is learnt, in requests a second: one a minute.
+const SLOWEST: f64 = 1.0 / 60.0;
+
+/// An additive increase makes up for the whole rate in so many of its periods, and in so long at least.
+const PERIODS_TO_RECOVER: u32 = 20;
+const SHORTEST_RECOVERY: Duration = Duration::from_mins(3);
+
+/// Without a limit, the pace at a 429 is measured over so many requests.
+const MEASURED: usize = 64;
+
 /// Spaces requests evenly. Evenly, because a burst of five and then one every twelve seconds would be nine in a
-/// sliding minute; the vendor's limit is on the window, not on the average.
+/// sliding minute; the vendor's limit is on the window, not on the average. A pace that the server refuses is halved,
+/// and then raised little by little.
 #[derive(Debug)]
 pub struct Pacer {
-    interval: Duration,
-    period: Duration,
+    limit: Option<Limit>,
     state: Mutex<State>,
+}
+
+/// The rate as it was set.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    requests: usize,
+    period: Duration,
+}
+
+/// A pace below the one that was set: the server has refused more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Requests a second.
+    pub per_second: f64,
+    /// The pace that was refused first, in requests a second.
+    pub refused: f64,
+}
+
+/// What an earlier run leaves for the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Learnt {
+    /// The pace, and how long ago that was.
+    pub pace: Option<(Pace, Duration)>,
+    /// How long ago the last request may have left.
+    pub last_request: Option<Duration>,
 }
 
 #[derive(Debug)]
 struct State {
     /// When the next permit is due.
     next: Instant,
+    /// The last permits, oldest first: as many as the rate allows in its period.
+    permits: VecDeque<Instant>,
+    /// The pace if it is slowed, and since when it recovers.
+    slowed: Option<(Pace, Instant)>,
     /// No permit is given before.
     paused_until: Instant,
     /// Pauses since the last request that was let in.
@@ -39,15 +85,23 @@ struct State {
 }
 
 impl Pacer {
-    /// A pacer whose first permit is due at once.
+    /// A pacer whose first permit is due at once, unless an earlier run has asked just before.
     #[must_use]
-    pub fn new(rate: Rate) -> Self {
-        let (interval, period) = match rate {
-            Rate::Unlimited => (Duration::ZERO, Duration::ZERO),
-            Rate::Limited { requests, period } => ((period / requests.get()).mul_f64(MARGIN), period),
-        };
+    pub fn new(rate: Rate, learnt: Learnt) -> Self {
         let now = Instant::now();
-        Self { interval, period, state: Mutex::new(State { next: now, paused_until: now, pauses: 0 }) }
+        let limit = match rate {
+            Rate::Unlimited => None,
+            Rate::Limited { requests, period } => Some(Limit { requests: requests.get() as usize, period }),
+        };
+        let slowed = learnt.pace.and_then(|(pace, ago)| Some((pace, now.checked_sub(ago)?)));
+        let state = State { next: now, permits: VecDeque::new(), slowed, paused_until: now, pauses: 0 };
+        let pacer = Self { limit, state: Mutex::new(state) };
+        if let Some(ago) = learnt.last_request {
+            let mut state = pacer.locked();
+            let wait = pacer.interval(&state, now).saturating_sub(ago);
+            state.next += wait;
+        }
+        pacer
     }
 
     /// Waits for leave to send one request.
@@ -65,7 +119,8 @@ impl Pacer {
         }
     }
 
-    /// The server has refused a request as one too many: nobody asks for a while. Answers for how long.
+    /// The server has refused a request as one too many: nobody asks for a while, and then more slowly. Answers for
+    /// how long.
     ///
     /// Refusals that come in during a pause belong to the requests that were under way when it began.
     pub fn slow_down(&self, retry_after: Option<Duration>) -> Duration {
@@ -73,10 +128,13 @@ impl Pacer {
         let mut state = self.locked();
         if state.paused_until <= now {
             let doubled = FIRST_PAUSE.saturating_mul(1 << state.pauses.min(16));
-            let pause = retry_after.unwrap_or(doubled.max(self.period)).min(LONGEST_PAUSE);
+            let period = self.limit.map_or(Duration::ZERO, |limit| limit.period);
+            let pause = retry_after.unwrap_or(doubled.max(period)).min(LONGEST_PAUSE);
+            let pace = self.halved(&state, now);
             state.pauses += 1;
             state.paused_until = now + pause;
             state.next = state.next.max(state.paused_until);
+            state.slowed = Some((pace, state.paused_until));
         }
         state.paused_until - now
     }
@@ -86,16 +144,78 @@ impl Pacer {
         self.locked().pauses = 0;
     }
 
+    /// The pace of now, if it is slower than the one that was set.
+    #[must_use]
+    pub fn learnt(&self) -> Option<Pace> {
+        self.slowed(&self.locked(), Instant::now())
+    }
+
     fn reserve(&self) -> Instant {
+        let now = Instant::now();
         let mut state = self.locked();
-        let due = state.next.max(Instant::now());
-        state.next = due + self.interval;
+        let scheduled = state.next.max(now.checked_sub(SLACK).unwrap_or(now));
+        state.next = scheduled + self.interval(&state, now);
+        let mut due = scheduled.max(now);
+        if state.permits.len() == self.limit.map_or(MEASURED, |limit| limit.requests)
+            && let Some(oldest) = state.permits.pop_front()
+            && let Some(limit) = self.limit
+        {
+            due = due.max(oldest + limit.period.mul_f64(MARGIN));
+        }
+        state.permits.push_back(due);
         due
     }
 
+    /// From one permit to the next.
+    fn interval(&self, state: &State, now: Instant) -> Duration {
+        let set = self.limit.map(Limit::per_second);
+        let pace = self.slowed(state, now).map(|pace| pace.per_second).or(set);
+        pace.map_or(Duration::ZERO, |per_second| Duration::from_secs_f64(MARGIN / per_second))
+    }
+
+    /// The slowed pace, as far as it has recovered; nothing if it has recovered wholly.
+    fn slowed(&self, state: &State, now: Instant) -> Option<Pace> {
+        let (pace, since) = state.slowed?;
+        let time = self.limit.map_or(SHORTEST_RECOVERY, Limit::recovery);
+        let regained = now.saturating_duration_since(since).div_duration_f64(time) * pace.refused;
+        let per_second = pace.per_second + regained;
+        // Without a limit it is not known what is right: the pace goes on beyond what was refused.
+        let whole = self.limit.map_or(2.0 * pace.refused, Limit::per_second);
+        (per_second < whole).then_some(Pace { per_second, ..pace })
+    }
+
+    /// The pace that follows a refusal.
+    fn halved(&self, state: &State, now: Instant) -> Pace {
+        let slowed = self.slowed(state, now);
+        let set = slowed.map(|pace| pace.per_second).or(self.limit.map(Limit::per_second));
+        let used = state.permits.iter().filter(|permit| **permit <= now).count();
+        let over =
+            state.permits.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(*first));
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+        let measured = used.max(1) as f64 / over.as_secs_f64().max(1.0);
+        let refused = set.map_or(measured, |set| set.min(measured));
+        Pace {
+            per_second: (refused * DECREASE).max(SLOWEST),
+            refused: slowed.map_or(refused, |pace| pace.refused),
+        }
+    }
+
     /// The state is whole between any two statements, so a panic elsewhere cannot have left it half-written.
-    fn locked(&self) -> std::sync::MutexGuard<'_, State> {
+    fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Limit {
+    fn per_second(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
+        let requests = self.requests as f64;
+        requests / self.period.as_secs_f64()
+    }
+
+    /// How long the additive increase takes for the whole rate.
+    fn recovery(self) -> Duration {
+        self.period.saturating_mul(PERIODS_TO_RECOVER).max(SHORTEST_RECOVERY)
     }
 }
 
@@ -104,6 +224,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    fn pacer(rate: &str) -> Pacer {
+        Pacer::new(rate.parse().unwrap(), Learnt::default())
+    }
 
     /// The instants of `count` permits taken by four workers.
     async fn permits(pacer: &Arc<Pacer>, count: usize) -> Vec<Duration> {
@@ -130,7 +254,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn never_more_than_five_in_any_sliding_minute_and_nearly_as_many() {
-        let taken = permits(&Arc::new(Pacer::new("5/min".parse().unwrap())), 100).await;
+        let taken = permits(&Arc::new(pacer("5/min")), 100).await;
         assert_eq!(taken[0], Duration::ZERO);
         for first in 0..taken.len() - 5 {
             assert!(taken[first + 5].saturating_sub(taken[first]) > Duration::from_mins(1));
@@ -141,13 +265,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_limit_nobody_waits() {
-        let taken = permits(&Arc::new(Pacer::new(Rate::Unlimited)), 1000).await;
+        let taken = permits(&Arc::new(pacer("none")), 1000).await;
         assert_eq!(taken[999], Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_stops_everyone_also_those_who_wait_already() {
-        let pacer = Arc::new(Pacer::new("10/s".parse().unwrap()));
+        let pacer = Arc::new(pacer("10/s"));
         let waiting = tokio::spawn({
             let pacer = Arc::clone(&pacer);
             async move { permits(&pacer, 8).await }
@@ -165,16 +289,87 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_grow_until_a_request_is_let_in_and_absurd_ones_are_cut() {
-        let pacer = Pacer::new(Rate::Unlimited);
-        for expected in [1, 2, 4] {
-            assert_eq!(pacer.slow_down(None).as_secs(), expected);
+    async fn who_was_late_catches_up_within_the_limit() {
+        let pacer = Arc::new(pacer("10/s"));
+        let begin = Instant::now();
+        let mut taken = Vec::new();
+        for request in 0..100 {
+            pacer.permit().await;
+            taken.push(begin.elapsed());
+            if request % 20 == 10 {
+                // Every two seconds, answers take eight tenths of a second.
+                tokio::time::sleep(Duration::from_millis(800)).await;
+            }
+        }
+        let used = 99.0 / taken[99].as_secs_f64();
+        assert!(used >= 9.5, "{used} a second");
+        for (first, eleventh) in taken.iter().zip(&taken[10..]) {
+            assert!(eleventh.abs_diff(*first) > Duration::from_secs(1));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_halves_the_pace_which_then_recovers_step_by_step() {
+        let pacer = pacer("100/s");
+        for _ in 0..200 {
             pacer.permit().await;
         }
-        pacer.let_in();
-        assert_eq!(pacer.slow_down(None).as_secs(), 1);
-        pacer.permit().await;
-        assert_eq!(pacer.slow_down(Some(Duration::from_secs(u64::MAX))), LONGEST_PAUSE);
-        assert_eq!(Pacer::new("5/min".parse().unwrap()).slow_down(None).as_secs(), 60);
+        pacer.slow_down(Some(Duration::from_secs(1)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let pace = |expected: f64| {
+            let pace = pacer.learnt().unwrap().per_second;
+            assert!((pace - expected).abs() < 2.0, "{pace} instead of {expected}");
+        };
+        pace(49.0);
+        let later = Instant::now() + Duration::from_secs(18);
+        while Instant::now() < later {
+            pacer.permit().await;
+        }
+        pace(59.0);
+        pacer.slow_down(Some(Duration::ZERO));
+        pace(0.5 * 59.0);
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        assert_eq!(pacer.learnt(), None, "the rate that was set again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_the_pace_is_learnt_from_what_was_sent() {
+        let pacer = pacer("none");
+        for _ in 0..100 {
+            pacer.permit().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        pacer.slow_down(Some(Duration::ZERO));
+        let pace = pacer.learnt().unwrap();
+        assert!((pace.per_second - 10.0).abs() < 0.5 && (pace.refused - 20.0).abs() < 1.0, "{pace:?}");
+        let taken = permits(&Arc::new(pacer), 11).await;
+        assert!(taken[10] > Duration::from_millis(900), "{taken:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_run_goes_on_where_the_last_one_was() {
+        let pace = Pace { per_second: 25.0, refused: 100.0 };
+        let nine_seconds_later = Learnt { pace: Some((pace, Duration::from_secs(9))), last_request: None };
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let learnt = Pacer::new("100/s".parse().unwrap(), nine_seconds_later).learnt().unwrap();
+        assert!((learnt.per_second - 30.0).abs() < 0.1, "{learnt:?}");
+        let just_asked = Learnt { pace: None, last_request: Some(Duration::from_secs(2)) };
+        let begin = Instant::now();
+        Pacer::new("5/min".parse().unwrap(), just_asked).permit().await;
+        assert_eq!(begin.elapsed().as_millis(), 10_240);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_until_a_request_is_let_in_and_absurd_ones_are_cut() {
+        let unlimited = pacer("none");
+        for expected in [1, 2, 4] {
+            assert_eq!(unlimited.slow_down(None).as_secs(), expected);
+            unlimited.permit().await;
+        }
+        unlimited.let_in();
+        assert_eq!(unlimited.slow_down(None).as_secs(), 1);
+        unlimited.permit().await;
+        assert_eq!(unlimited.slow_down(Some(Duration::from_secs(u64::MAX))), LONGEST_PAUSE);
+        assert_eq!(pacer("5/min").slow_down(None).as_secs(), 60);
     }
 }

@@ -74,6 +74,14 @@ pub enum FetchError {
         /// What the server said.
         words: Option<String>,
     },
+    /// A redirect. None is followed: the key goes to no other host.
+    #[error("HTTP {status}: redirected{}", to.as_ref().map(|to| format!(" to {to}")).unwrap_or_default())]
+    Redirected {
+        /// The status.
+        status: u16,
+        /// Where to, without a query.
+        to: Option<String>,
+    },
     /// 404 in the service's own form.
     #[error("HTTP 404: not found{}", said(words.as_ref()))]
     NotFound {
@@ -163,6 +171,9 @@ pub enum Contradiction {
 pub enum Disposition {
     /// Ask again after a pause, as often as attempts and time allow.
     Retry,
+    /// The same, but first find out whether the source is like that to everyone. A redirect, before anything was
+    /// answered, says that this is not the service at all.
+    Unwell(Symptom),
     /// Ask again, but twice at most: a well-formed request that is refused rarely gets better.
     RetryTwice,
     /// Everyone waits: the server says that this client asks too fast.
@@ -186,18 +197,53 @@ pub enum Disposition {
     UnknownRoute,
 }
 
+/// How a source in trouble shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Symptom {
+    /// No connection.
+    Connection,
+    /// A connection without an answer, or with half of one.
+    Silence,
+    /// A status such as 500.
+    Status,
+    /// An answer that cannot be read.
+    Garbage,
+    /// 429.
+    TooMany,
+    /// A redirect.
+    Redirect,
+}
+
 impl FetchError {
+    /// How the source shows that it is in trouble; nothing if it is well, and means what it says.
+    #[must_use]
+    pub fn symptom(&self) -> Option<Symptom> {
+        match self.disposition() {
+            Disposition::Outage => Some(Symptom::Connection),
+            Disposition::SlowDown { .. } => Some(Symptom::TooMany),
+            Disposition::Unwell(symptom) => Some(symptom),
+            Disposition::Retry
+            | Disposition::RetryTwice
+            | Disposition::CursorForgets
+            | Disposition::KeyRefused
+            | Disposition::NotYet
+            | Disposition::NotEntitled
+            | Disposition::NotFound
+            | Disposition::UnknownRoute => None,
+        }
+    }
+
     /// What is to be done.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Connect { .. } => Disposition::Outage,
             Self::Contradiction(Contradiction::Adjusted { .. }) => Disposition::CursorForgets,
-            Self::NoAnswer(_)
-            | Self::Transport(_)
-            | Self::Status { .. }
-            | Self::Decode(_)
-            | Self::Contradiction(_) => Disposition::Retry,
+            Self::NoAnswer(_) | Self::Transport(_) => Disposition::Unwell(Symptom::Silence),
+            Self::Status { .. } => Disposition::Unwell(Symptom::Status),
+            Self::Decode(_) => Disposition::Unwell(Symptom::Garbage),
+            Self::Redirected { .. } => Disposition::Unwell(Symptom::Redirect),
+            Self::Contradiction(_) => Disposition::Retry,
             Self::TooManyRequests { retry_after, .. } => Disposition::SlowDown { retry_after: *retry_after },
             Self::BadRequest { .. } => Disposition::RetryTwice,
             Self::KeyRefused { .. } => Disposition::KeyRefused,

@@ -7,7 +7,7 @@
 mod error;
 mod polygon;
 
-pub use error::{Contradiction, Disposition, FetchError};
+pub use error::{Contradiction, Disposition, FetchError, Symptom};
 pub use polygon::{Polygon, PolygonOptions};
 
 use crate::model::{Bars, Cursor, Symbol, Window};
@@ -47,6 +47,19 @@ pub struct Page {
     pub bytes: u64,
 }
 
+/// What the control question showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// It was answered properly: source and key are good.
+    Good,
+    /// The key is refused.
+    KeyRefused,
+    /// The source answers, but in a way that says nothing about the key.
+    Evasive,
+    /// The source is in trouble, or something in between answers in its place.
+    Unwell(Symptom),
+}
+
 /// A place that bars come from.
 pub trait Source: Send + Sync + 'static {
     /// Asks once for one page.
@@ -62,9 +75,9 @@ pub trait Source: Send + Sync + 'static {
         place: &Place,
     ) -> impl Future<Output = Result<Page, FetchError>> + Send;
 
-    /// Asks something that every plan includes: is the key good? None if the answer does not tell.
+    /// Asks something that every plan includes: is it the question, the key, or the source itself?
     ///
     /// # Cancellation
     /// As for [`Source::page`].
-    fn key_is_good(&self) -> impl Future<Output = Option<bool>> + Send;
+    fn control(&self) -> impl Future<Output = Control> + Send;
 }

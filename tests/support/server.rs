@@ -31,6 +31,11 @@ impl Request {
         self.target.split('/').nth(4).unwrap_or_default()
     }
 
+    /// Whether it is the question that tells whose fault a failure is.
+    pub fn is_control(&self) -> bool {
+        self.target == "/v1/marketstatus/now"
+    }
+
     /// The `from` segment of a range.
     pub fn from(&self) -> &str {
         self.target.split('/').nth(8).unwrap_or_default()
@@ -115,6 +120,11 @@ impl Server {
     /// What was asked so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// How many pages were asked for so far, again or not.
+    pub fn pages_asked(&self) -> usize {
+        self.requests().iter().filter(|request| !request.is_control()).count()
     }
 
     /// `symbol from` of every request so far, sorted.

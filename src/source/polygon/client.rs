@@ -5,14 +5,17 @@ use std::time::Duration;
 use jiff::fmt::rfc2822;
 use reqwest::{
     Certificate, Client, Response, StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION,
+        RETRY_AFTER,
+    },
     redirect,
 };
 use tokio::task;
 use url::{Host, Origin, Url};
 
 use super::{
-    super::{Contradiction, FetchError, Page, Place, Question, Source},
+    super::{Contradiction, Control, FetchError, Page, Place, Question, Source},
     check,
 };
 use crate::{
@@ -152,6 +155,9 @@ impl Polygon {
             StatusCode::TOO_MANY_REQUESTS => {
                 FetchError::TooManyRequests { retry_after: retry_after(headers, self.clock), words }
             }
+            _ if status.is_redirection() => {
+                FetchError::Redirected { status: status.as_u16(), to: location(headers) }
+            }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
                 FetchError::Status { status: status.as_u16(), words }
             }
@@ -177,17 +183,19 @@ impl Source for Polygon {
         }
     }
 
-    async fn key_is_good(&self) -> Option<bool> {
+    async fn control(&self) -> Control {
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
-        match self.ask(url).await {
-            // A 200 that is not JSON comes from something in between, which knows nothing of keys.
-            Ok((headers, body)) => {
-                let plain = plain(&headers, body, &self.key).ok()?;
-                Envelope::read(&plain).is_ok().then_some(true)
-            }
-            Err(FetchError::KeyRefused { .. }) => Some(false),
-            Err(_) => None,
+        let answer = match self.ask(url).await {
+            // What is not JSON comes from something in between, which knows nothing of keys.
+            Ok((headers, body)) => plain(&headers, body, &self.key)
+                .and_then(|plain| Envelope::read(&plain).map_err(FetchError::from)),
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(_) => Control::Good,
+            Err(FetchError::KeyRefused { .. }) => Control::KeyRefused,
+            Err(error) => error.symptom().map_or(Control::Evasive, Control::Unwell),
         }
     }
 }
@@ -257,6 +265,13 @@ fn words(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> Option<String> {
 fn is_own_answer(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> bool {
     let envelope = plain(headers, body.to_vec(), key).ok().and_then(|plain| Envelope::read(&plain).ok());
     envelope.is_some_and(|envelope| envelope.status.is_some())
+}
+
+/// Where a redirect leads, without what may hold a key.
+fn location(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(LOCATION)?.to_str().ok()?;
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    Some(path.chars().filter(|c| !c.is_control()).take(80).collect())
 }
 
 /// Seconds, or an HTTP date.
