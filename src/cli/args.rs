@@ -222,6 +222,9 @@ pub struct SandboxArgs {
     /// Bars in a page at most
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     pub page_cap: u32,
+    /// Lose adjusted=false in the cursor: pages after the first come split-adjusted
+    #[arg(long)]
+    pub forget_adjusted: bool,
     /// Wait before each answer
     #[arg(long, value_name = "TIME", default_value = "0s")]
     pub latency: String,

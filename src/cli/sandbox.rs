@@ -43,6 +43,7 @@ pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<
         clip_history: args.clip_history,
         page_cap: args.page_cap,
         latency,
+        forget_adjusted: args.forget_adjusted,
         delayed: args.delayed,
         now: Arc::new(move || clock.now_ms()),
     };

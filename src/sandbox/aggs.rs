@@ -118,7 +118,9 @@ fn next_url(call: &Call, order: Order, limit: u32, is_adjusted: bool, ms: i64) -
     let segments = call.request.path.split('/').enumerate();
     let path: Vec<_> = segments.map(|(at, segment)| if at == replaced { &ms } else { segment }).collect();
     let params = Params::default().with("limit", &limit).with("sort", order.as_str());
-    // No cursor on record was made with `adjusted=false`. It would be of little use if it were forgotten.
-    let params = if is_adjusted { params } else { params.with("adjusted", &false) };
+    // No cursor on record was made with `adjusted=false`. It would be of little use if it were forgotten, so that is
+    // done only where it is asked for.
+    let is_said = !is_adjusted && !call.forgets_adjusted;
+    let params = if is_said { params.with("adjusted", &false) } else { params };
     call.next_url(&path.join("/"), &params)
 }

@@ -30,6 +30,7 @@ pub(super) struct Api {
     market: Box<dyn Market>,
     plan: Plan,
     now: Now,
+    forgets_adjusted: bool,
     /// Where request ids come from.
     ids: Seed,
     requests: AtomicU64,
@@ -57,6 +58,7 @@ impl Api {
             market,
             plan: Plan::new(options),
             now: Arc::clone(&options.now),
+            forgets_adjusted: options.forget_adjusted,
             ids: Seed::root(options.seed).named("request ids"),
             requests: AtomicU64::new(0),
         })
@@ -82,8 +84,15 @@ impl Api {
         let key = request.bearer.as_deref().or_else(|| params.get(KEY_PARAMETER));
         self.plan.admit(key, Instant::now())?;
         let params = params.without(KEY_PARAMETER).behind_cursor()?;
-        let now_ms = (self.now)();
-        route(&Call { market: &*self.market, plan: &self.plan, now_ms, request, params, request_id })
+        route(&Call {
+            market: &*self.market,
+            plan: &self.plan,
+            now_ms: (self.now)(),
+            forgets_adjusted: self.forgets_adjusted,
+            request,
+            params,
+            request_id,
+        })
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Call<'a> {
     pub market: &'a dyn Market,
     pub plan: &'a Plan,
     pub now_ms: i64,
+    /// Whether cursors of bars lose that adjustment was declined.
+    pub forgets_adjusted: bool,
     pub request: &'a Request,
     /// The parameters of the query, or of the cursor in it.
     pub params: Params,

@@ -38,6 +38,8 @@ pub struct SandboxOptions {
     pub page_cap: u32,
     /// How long every answer is held back.
     pub latency: Duration,
+    /// Whether `adjusted=false` is left out of cursors, so that the pages after the first come adjusted for splits.
+    pub forget_adjusted: bool,
     /// Whether bars come with the status `DELAYED`, as on plans without real-time data, and not with `OK`.
     pub delayed: bool,
     /// The clock: bars end with the last session that is finished by it.
@@ -57,6 +59,7 @@ impl Default for SandboxOptions {
             clip_history: false,
             page_cap: SERVICE_PAGE_CAP,
             latency: Duration::ZERO,
+            forget_adjusted: false,
             delayed: false,
             now: Arc::new(|| Timestamp::now().as_millisecond()),
         }

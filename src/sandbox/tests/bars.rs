@@ -146,6 +146,25 @@ async fn adjustment_is_the_default_and_may_be_declined_in_two_ways() {
 }
 
 #[tokio::test]
+async fn a_cursor_that_forgets_adjusted_leads_to_adjusted_bars() {
+    let forgetful = Trial::start(SandboxOptions { forget_adjusted: true, ..options() }).await;
+    // The whole day is before the split, and all of its bars differ by the factor.
+    let path = |query: &str| aggs("NVDA", "1/minute", &BEFORE_SPLIT, &BEFORE_SPLIT, query);
+    let pages = forgetful.pages(&path("adjusted=false&limit=100")).await;
+    let next = pages[0]["next_url"].as_str().unwrap();
+    assert!(next.ends_with("?cursor=bGltaXQ9MTAwJnNvcnQ9YXNj"), "limit=100&sort=asc and no more: {next}");
+    let said: Vec<_> = pages.iter().map(|page| page["adjusted"] == true).collect();
+    assert!(said.len() > 2 && !said[0] && said[1..].iter().all(|adjusted| *adjusted), "{said:?}");
+
+    let faithful = Trial::generated().await;
+    let traded = faithful.results(&path("adjusted=false&limit=50000")).await;
+    let adjusted = faithful.results(&path("limit=50000")).await;
+    let got = pages.iter().flat_map(|page| page["results"].as_array().unwrap());
+    assert!(got.eq(traded[..100].iter().chain(&adjusted[100..])));
+    assert_ne!(traded[100], adjusted[100]);
+}
+
+#[tokio::test]
 async fn a_delayed_plan_says_so_with_its_bars() {
     let trial = Trial::start(SandboxOptions { delayed: true, ..options() }).await;
     assert_eq!(trial.json(&aggs("A", "1/day", &SPLIT, &SPLIT, "")).await["status"], "DELAYED");
