@@ -7,9 +7,11 @@
     reason = "the texts are shown by --help, as they are"
 )]
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
+
+use crate::sandbox::{RateWindow, TooManyBody};
 
 /// Downloads years of US minute bars from Polygon.io / Massive, and can prove what it holds.
 #[derive(Debug, Parser)]
@@ -210,9 +212,9 @@ pub struct SandboxArgs {
     /// Accept only this key; else any
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// The plan's requests in any minute
-    #[arg(long, value_name = "N")]
-    pub plan_rate: Option<u32>,
+    /// The plan's limit of requests.
+    #[command(flatten)]
+    pub rate: SandboxRateArgs,
     /// The plan's first day of history: earlier requests are refused
     #[arg(long, value_name = "DATE")]
     pub history_from: Option<jiff::civil::Date>,
@@ -233,6 +235,23 @@ pub struct SandboxArgs {
     pub delayed: bool,
 }
 
+/// The rate limit of `grab sandbox`
+#[derive(Debug, Args)]
+pub struct SandboxRateArgs {
+    /// The plan's requests a minute: more are refused with a 429
+    #[arg(long, value_name = "N")]
+    pub plan_rate: Option<NonZeroU32>,
+    /// Which minute that is
+    #[arg(long, value_enum, value_name = "WINDOW", default_value = "sliding", requires = "plan_rate")]
+    pub rate_window: RateWindow,
+    /// What is in the body of a 429
+    #[arg(long, value_enum, value_name = "BODY", default_value = "json", requires = "plan_rate")]
+    pub rate_body: TooManyBody,
+    /// Say with a 429 when to come back, in a Retry-After
+    #[arg(long, requires = "plan_rate")]
+    pub retry_after: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -242,5 +261,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn how_a_limit_refuses_is_of_use_only_with_a_limit() {
+        let parsed = |flags: &[&str]| Cli::try_parse_from(["grab", "sandbox"].iter().chain(flags)).is_ok();
+        assert!(parsed(&[]));
+        for flags in [&["--rate-window", "fixed"][..], &["--rate-body", "empty"], &["--retry-after"]] {
+            assert!(!parsed(flags), "{flags:?}");
+            assert!(parsed(&[flags, &["--plan-rate", "5"]].concat()), "{flags:?}");
+        }
+        assert!(!parsed(&["--plan-rate", "0"]));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    args::SandboxArgs,
+    args::{SandboxArgs, SandboxRateArgs},
     failure::Failure,
     fetch::announce_clock,
     output::{Output, say},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     engine::Stop,
     exit::ExitStatus,
-    sandbox::{Sandbox, SandboxOptions},
+    sandbox::{RateLimit, Sandbox, SandboxOptions},
 };
 
 /// Printed once the server listens.
@@ -38,7 +38,7 @@ pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<
         recorded: args.recorded.clone(),
         listen: args.listen,
         key: args.key.clone(),
-        rate_per_minute: args.plan_rate,
+        rate_limit: rate_limit(&args.rate),
         history_from: args.history_from,
         clip_history: args.clip_history,
         page_cap: args.page_cap,
@@ -60,4 +60,9 @@ pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<
         stop.requested().await;
         Ok(ExitStatus::Complete)
     })
+}
+
+fn rate_limit(args: &SandboxRateArgs) -> Option<RateLimit> {
+    let (window, body, retry_after) = (args.rate_window, args.rate_body, args.retry_after);
+    args.plan_rate.map(|per_minute| RateLimit { per_minute, window, body, retry_after })
 }

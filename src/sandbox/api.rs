@@ -13,6 +13,7 @@ use hyper::{Method, StatusCode};
 use super::{
     aggs,
     call::{Call, Request},
+    content::Content,
     generated::Generated,
     market::Market,
     options::{Now, SandboxError, SandboxOptions},
@@ -39,9 +40,10 @@ pub(super) struct Api {
 /// What goes back. Every answer has an id, in a header and mostly in the body.
 pub(super) struct Answer {
     pub status: StatusCode,
-    pub content_type: &'static str,
     pub request_id: String,
-    pub body: Vec<u8>,
+    /// The seconds of a `Retry-After`.
+    pub retry_after: Option<u64>,
+    pub content: Content,
 }
 
 /// The parameter that may carry the key.
@@ -68,15 +70,11 @@ impl Api {
     pub fn answer(&self, request: &Request) -> Answer {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request_id = self.ids.child(number).hex(2);
-        let (status, content_type, body) = match self.body(request, &request_id) {
-            Ok(body) => (StatusCode::OK, "application/json", body),
-            Err(Refusal::UnknownRoute) => {
-                let text = Refusal::UnknownRoute.to_string();
-                (StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text.into_bytes())
-            }
-            Err(refusal) => (refusal.status(), "application/json", refusal.body(&request_id)),
+        let (status, retry_after, content) = match self.body(request, &request_id) {
+            Ok(body) => (StatusCode::OK, None, Content::Json(body)),
+            Err(refusal) => (refusal.status(), refusal.retry_after(), refusal.content(&request_id)),
         };
-        Answer { status, content_type, request_id, body }
+        Answer { status, request_id, retry_after, content }
     }
 
     fn body(&self, request: &Request, request_id: &str) -> Result<Vec<u8>, Refusal> {

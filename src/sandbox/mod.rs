@@ -23,7 +23,9 @@ mod api;
 mod bar_size;
 mod call;
 mod company;
+mod content;
 mod generated;
+mod limiter;
 mod list;
 mod market;
 mod options;
@@ -43,5 +45,5 @@ mod tickers;
 mod universe;
 mod wire;
 
-pub use options::{Now, SandboxError, SandboxOptions};
+pub use options::{Now, RateLimit, RateWindow, SandboxError, SandboxOptions, TooManyBody};
 pub use server::Sandbox;

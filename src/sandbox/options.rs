@@ -3,11 +3,13 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
+use clap::ValueEnum;
 use jiff::{Timestamp, civil::Date};
 use thiserror::Error;
 
@@ -28,8 +30,8 @@ pub struct SandboxOptions {
     pub listen: SocketAddr,
     /// The only key that is accepted; if not set, any key is.
     pub key: Option<String>,
-    /// How many requests are answered in any minute; the rest gets a 429.
-    pub rate_per_minute: Option<u32>,
+    /// How many requests are answered in a minute, and what the rest gets.
+    pub rate_limit: Option<RateLimit>,
     /// The first New York day that the plan includes.
     pub history_from: Option<Date>,
     /// Whether a range that begins before `history_from` is clipped without a word. Else it is refused with a 403.
@@ -54,7 +56,7 @@ impl Default for SandboxOptions {
             recorded: None,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             key: None,
-            rate_per_minute: None,
+            rate_limit: None,
             history_from: None,
             clip_history: false,
             page_cap: SERVICE_PAGE_CAP,
@@ -64,6 +66,46 @@ impl Default for SandboxOptions {
             now: Arc::new(|| Timestamp::now().as_millisecond()),
         }
     }
+}
+
+/// How many requests a plan has in a minute, and how one too many is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// So many are answered. Those without a good key are refused before they count.
+    pub per_minute: NonZeroU32,
+    /// Which minute that is.
+    pub window: RateWindow,
+    /// What a 429 says.
+    pub body: TooManyBody,
+    /// Whether a 429 tells in `Retry-After` how many whole seconds it is until a request will be let in.
+    pub retry_after: bool,
+}
+
+impl RateLimit {
+    /// A limit as the reports have it (polygon-api.md §1), in a minute that slides.
+    #[must_use]
+    pub fn per_minute(per_minute: NonZeroU32) -> Self {
+        Self { per_minute, window: RateWindow::Sliding, body: TooManyBody::Json, retry_after: false }
+    }
+}
+
+/// Which minute a limit is about. The service's is not known; a client that keeps within every sliding minute keeps
+/// within the fixed ones too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RateWindow {
+    /// Any 60 seconds.
+    Sliding,
+    /// 60 seconds from a request on; the next begin with the first request after them, and count from zero.
+    Fixed,
+}
+
+/// The body of a 429. Both were reported (polygon-api.md §1, Errors).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TooManyBody {
+    /// An error in JSON, as with other refusals.
+    Json,
+    /// None at all.
+    Empty,
 }
 
 /// Why a sandbox did not come up.

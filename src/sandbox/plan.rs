@@ -1,27 +1,20 @@
 //! What a subscription allows: who may ask, how often, and how far back.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use jiff::civil::Date;
 
 use super::{
+    limiter::Limiter,
     options::{SERVICE_PAGE_CAP, SandboxOptions},
     refusal::Refusal,
 };
 use crate::model::new_york;
 
-/// The window of the rate limit: a minute that slides with every request. The service's may be fixed instead; no
-/// client that keeps within a sliding minute can tell.
-const RATE_WINDOW: Duration = Duration::from_mins(1);
-
 /// The limits that a sandbox was started with.
 pub(super) struct Plan {
     key: Option<String>,
-    requests: Option<Limiter>,
+    limiter: Option<Limiter>,
     history_from: Option<Date>,
     clip_history: bool,
     delayed: bool,
@@ -32,7 +25,7 @@ impl Plan {
     pub fn new(options: &SandboxOptions) -> Self {
         Self {
             key: options.key.clone(),
-            requests: options.rate_per_minute.map(Limiter::new),
+            limiter: options.rate_limit.map(Limiter::new),
             history_from: options.history_from,
             clip_history: options.clip_history,
             delayed: options.delayed,
@@ -46,8 +39,7 @@ impl Plan {
         if self.key.as_ref().is_some_and(|expected| expected != key) {
             return Err(Refusal::UnknownKey);
         }
-        let within_rate = self.requests.as_ref().is_none_or(|requests| requests.admit(at));
-        if within_rate { Ok(()) } else { Err(Refusal::TooManyRequests) }
+        self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.admit(at))
     }
 
     /// The first instant (UTC ms) of a range from which bars are served: `start`, unless that is before the plan's
@@ -68,32 +60,6 @@ impl Plan {
     }
 }
 
-/// At most so many requests in any minute.
-struct Limiter {
-    most: usize,
-    /// When the requests of the last minute were let in, oldest first.
-    admitted: Mutex<VecDeque<Instant>>,
-}
-
-impl Limiter {
-    fn new(per_minute: u32) -> Self {
-        Self { most: per_minute as usize, admitted: Mutex::default() }
-    }
-
-    /// Whether one more is within the limit. What is turned away does not count.
-    fn admit(&self, at: Instant) -> bool {
-        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        while admitted.front().is_some_and(|earlier| at.duration_since(*earlier) >= RATE_WINDOW) {
-            admitted.pop_front();
-        }
-        let fits = admitted.len() < self.most;
-        if fits {
-            admitted.push_back(at);
-        }
-        fits
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
@@ -110,16 +76,6 @@ mod tests {
         let closed = Plan::new(&SandboxOptions { key: Some("right".into()), ..SandboxOptions::default() });
         assert_eq!(closed.admit(Some("wrong"), now), Err(Refusal::UnknownKey));
         assert_eq!(closed.admit(Some("right"), now), Ok(()));
-    }
-
-    #[test]
-    fn the_minute_slides() {
-        let limited = Plan::new(&SandboxOptions { rate_per_minute: Some(2), ..SandboxOptions::default() });
-        let start = Instant::now();
-        let ask = |seconds| limited.admit(Some("key"), start + Duration::from_secs(seconds));
-        let refused = Err(Refusal::TooManyRequests);
-        assert_eq!([ask(0), ask(50), ask(59), ask(60), ask(61)], [Ok(()), Ok(()), refused, Ok(()), refused]);
-        assert_eq!([ask(110), ask(111)], [Ok(()), refused]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::wire;
+use super::{content::Content, options::TooManyBody, wire};
 
 /// Why a request gets no answer. The texts are the recorded ones, but for the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -20,7 +20,7 @@ pub(super) enum Refusal {
         "You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue. \
          https://polygon.io/pricing"
     )]
-    TooManyRequests,
+    TooManyRequests { body: TooManyBody, retry_after: Option<u64> },
     /// It asks for days before the plan's history begins.
     #[error(
         "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing"
@@ -62,7 +62,7 @@ impl Refusal {
     pub fn status(self) -> StatusCode {
         match self {
             Self::NoKey | Self::UnknownKey => StatusCode::UNAUTHORIZED,
-            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeframe => StatusCode::FORBIDDEN,
             Self::UnknownRoute | Self::TickerNotFound => StatusCode::NOT_FOUND,
             Self::UnreadableTime(_)
@@ -72,8 +72,24 @@ impl Refusal {
         }
     }
 
+    /// The seconds of a `Retry-After`, if there is to be one.
+    pub fn retry_after(self) -> Option<u64> {
+        if let Self::TooManyRequests { retry_after, .. } = self { retry_after } else { None }
+    }
+
+    /// What is said, mostly in JSON.
+    pub fn content(self, request_id: &str) -> Content {
+        if self == Self::UnknownRoute {
+            Content::Text(self.to_string())
+        } else if matches!(self, Self::TooManyRequests { body: TooManyBody::Empty, .. }) {
+            Content::Nothing
+        } else {
+            Content::Json(self.json(request_id))
+        }
+    }
+
     /// The JSON body. The text is in `message` for 403 and 404, and in `error` for all others.
-    pub fn body(self, request_id: &str) -> Vec<u8> {
+    fn json(self, request_id: &str) -> Vec<u8> {
         let text = self.to_string();
         let (status, error, message) = match self.status() {
             StatusCode::FORBIDDEN => ("NOT_AUTHORIZED", None, Some(&*text)),

@@ -146,11 +146,16 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 /// Turns an answer into what goes over the wire. Every byte that a client gets passes here: faults to rehearse,
 /// such as a cut body or a wrong status, belong at this place.
 fn deliver(answer: Answer, as_gzip: bool) -> io::Result<Response<Full<Bytes>>> {
-    let body = if as_gzip { gzipped(&answer.body)? } else { answer.body };
+    let content_type = answer.content.kind();
+    // Nothing stays nothing: packed, it would have a length.
+    let as_gzip = as_gzip && content_type.is_some();
+    let body = answer.content.into_bytes();
+    let body = if as_gzip { gzipped(&body)? } else { body };
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    headers.extend(content_type.map(|kind| (header::CONTENT_TYPE, HeaderValue::from_static(kind))));
+    headers.extend(answer.retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
     headers.insert(header::SERVER, HeaderValue::from_static("nginx/1.19.2"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     headers.extend(

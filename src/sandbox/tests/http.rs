@@ -1,11 +1,14 @@
 //! Who is let in, what is turned away with which words, and how answers are packed.
 
-use std::{io::Read, time::Duration};
+use std::{io::Read, num::NonZeroU32, time::Duration};
 
 use flate2::read::GzDecoder;
 use tokio::time::Instant;
 
-use super::*;
+use super::{
+    super::{RateLimit, TooManyBody},
+    *,
+};
 
 const BARS: &str = "/v2/aggs/ticker/AAPL/range/1/minute/2024-01-02/2024-01-02";
 
@@ -59,9 +62,13 @@ async fn refusals_as_they_were_recorded() {
     }
 }
 
+async fn limited_to(limit: RateLimit) -> Trial {
+    Trial::start(SandboxOptions { rate_limit: Some(limit), ..options() }).await
+}
+
 #[tokio::test]
 async fn one_request_too_many_is_a_429() {
-    let trial = Trial::start(SandboxOptions { rate_per_minute: Some(5), ..options() }).await;
+    let trial = limited_to(RateLimit::per_minute(NonZeroU32::new(5).unwrap())).await;
     assert_eq!(trial.send(BARS, &[]).await.status, 401, "what is not let in does not count");
     for _ in 0..5 {
         assert_eq!(trial.get("/v1/marketstatus/now").await.status, 200);
@@ -75,6 +82,28 @@ async fn one_request_too_many_is_a_429() {
         format!(r#"{{"status":"ERROR","request_id":"ID","error":"{text}"}}"#)
     );
     assert!(!reply.headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn a_429_may_have_no_body_and_may_tell_how_long_to_wait() {
+    let one = RateLimit::per_minute(NonZeroU32::MIN);
+    for body in [TooManyBody::Json, TooManyBody::Empty] {
+        for retry_after in [false, true] {
+            let trial = limited_to(RateLimit { body, retry_after, ..one }).await;
+            assert_eq!(trial.get(BARS).await.status, 200);
+            let headers = [("authorization", "Bearer key"), ("accept-encoding", "gzip")];
+            let reply = trial.send(BARS, &headers).await;
+            let is_json = body == TooManyBody::Json;
+            assert_eq!((reply.status, reply.bytes.is_empty()), (429, !is_json), "{body:?}");
+            for header in ["content-type", "content-encoding"] {
+                assert_eq!(reply.headers.contains_key(header), is_json, "{body:?} {header}");
+            }
+            let seconds = reply.headers.get("retry-after").map(|value| value.to_str().unwrap().parse());
+            assert_eq!(seconds.is_some(), retry_after);
+            // As many as are left of the minute; a slow machine may have used up some.
+            assert!(seconds.is_none_or(|seconds| (30..=60).contains(&seconds.unwrap())));
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,29 @@
+//! What an answer says, apart from its status and its headers.
+
+/// The body of an answer.
+pub(super) enum Content {
+    Json(Vec<u8>),
+    Text(String),
+    /// Not even a type.
+    Nothing,
+}
+
+impl Content {
+    /// The `Content-Type`, if there is a body.
+    pub fn kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Json(_) => Some("application/json"),
+            Self::Text(_) => Some("text/plain; charset=utf-8"),
+            Self::Nothing => None,
+        }
+    }
+
+    /// The bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Json(bytes) => bytes,
+            Self::Text(text) => text.into_bytes(),
+            Self::Nothing => Vec::new(),
+        }
+    }
+}
