@@ -11,7 +11,7 @@ use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
 
-use crate::sandbox::{RateWindow, TooManyBody};
+use crate::sandbox::{Family, RateWindow, TooManyBody};
 
 /// Downloads years of US minute bars from Polygon.io / Massive, and can prove what it holds.
 #[derive(Debug, Parser)]
@@ -215,6 +215,9 @@ pub struct SandboxArgs {
     /// The plan's limit of requests.
     #[command(flatten)]
     pub rate: SandboxRateArgs,
+    /// What the plan leaves out, by commas: it is refused with a 403
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
+    pub forbid: Vec<Family>,
     /// The plan's first day of history: earlier requests are refused
     #[arg(long, value_name = "DATE")]
     pub history_from: Option<jiff::civil::Date>,

@@ -39,6 +39,7 @@ pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<
         listen: args.listen,
         key: args.key.clone(),
         rate_limit: rate_limit(&args.rate),
+        forbidden: args.forbid.iter().copied().collect(),
         history_from: args.history_from,
         clip_history: args.clip_history,
         page_cap: args.page_cap,

@@ -14,6 +14,7 @@ use super::{
     aggs,
     call::{Call, Request},
     content::Content,
+    family::Family,
     generated::Generated,
     market::Market,
     options::{Now, SandboxError, SandboxOptions},
@@ -102,6 +103,7 @@ fn route(call: &Call) -> Result<Vec<u8>, Refusal> {
     let decoded = call.request.path.split('/').skip(1).map(percent_decoded).collect::<Option<Vec<_>>>();
     let segments = decoded.ok_or(Refusal::UnknownRoute)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    Family::of(&segments).map_or(Ok(()), |family| call.plan.permit(family))?;
     match segments[..] {
         ["v2", "aggs", "ticker", ticker, "range", multiplier, timespan, from, to] => {
             aggs::in_range(call, ticker, [multiplier, timespan], [from, to])

@@ -24,6 +24,7 @@ mod bar_size;
 mod call;
 mod company;
 mod content;
+mod family;
 mod generated;
 mod limiter;
 mod list;
@@ -45,5 +46,6 @@ mod tickers;
 mod universe;
 mod wire;
 
+pub use family::Family;
 pub use options::{Now, RateLimit, RateWindow, SandboxError, SandboxOptions, TooManyBody};
 pub use server::Sandbox;

@@ -1,6 +1,7 @@
 //! What a sandbox is asked to be, and why it may not come up.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
@@ -12,6 +13,8 @@ use std::{
 use clap::ValueEnum;
 use jiff::{Timestamp, civil::Date};
 use thiserror::Error;
+
+use super::family::Family;
 
 /// A clock: the current time in UTC ms since the epoch.
 pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -32,6 +35,8 @@ pub struct SandboxOptions {
     pub key: Option<String>,
     /// How many requests are answered in a minute, and what the rest gets.
     pub rate_limit: Option<RateLimit>,
+    /// What the plan leaves out: a 403, whatever is asked of it.
+    pub forbidden: BTreeSet<Family>,
     /// The first New York day that the plan includes.
     pub history_from: Option<Date>,
     /// Whether a range that begins before `history_from` is clipped without a word. Else it is refused with a 403.
@@ -57,6 +62,7 @@ impl Default for SandboxOptions {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             key: None,
             rate_limit: None,
+            forbidden: BTreeSet::new(),
             history_from: None,
             clip_history: false,
             page_cap: SERVICE_PAGE_CAP,

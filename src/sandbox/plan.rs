@@ -1,10 +1,11 @@
-//! What a subscription allows: who may ask, how often, and how far back.
+//! What a subscription allows: who may ask, how often, what, and how far back.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use jiff::civil::Date;
 
 use super::{
+    family::Family,
     limiter::Limiter,
     options::{SERVICE_PAGE_CAP, SandboxOptions},
     refusal::Refusal,
@@ -15,6 +16,7 @@ use crate::model::new_york;
 pub(super) struct Plan {
     key: Option<String>,
     limiter: Option<Limiter>,
+    forbidden: BTreeSet<Family>,
     history_from: Option<Date>,
     clip_history: bool,
     delayed: bool,
@@ -26,6 +28,7 @@ impl Plan {
         Self {
             key: options.key.clone(),
             limiter: options.rate_limit.map(Limiter::new),
+            forbidden: options.forbidden.clone(),
             history_from: options.history_from,
             clip_history: options.clip_history,
             delayed: options.delayed,
@@ -40,6 +43,11 @@ impl Plan {
             return Err(Refusal::UnknownKey);
         }
         self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.admit(at))
+    }
+
+    /// Lets in what the plan includes.
+    pub fn permit(&self, family: Family) -> Result<(), Refusal> {
+        if self.forbidden.contains(&family) { Err(Refusal::NotEntitled) } else { Ok(()) }
     }
 
     /// The first instant (UTC ms) of a range from which bars are served: `start`, unless that is before the plan's

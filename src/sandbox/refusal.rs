@@ -21,6 +21,9 @@ pub(super) enum Refusal {
          https://polygon.io/pricing"
     )]
     TooManyRequests { body: TooManyBody, retry_after: Option<u64> },
+    /// The plan leaves out what is asked for.
+    #[error("You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing")]
+    NotEntitled,
     /// It asks for days before the plan's history begins.
     #[error(
         "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing"
@@ -63,7 +66,7 @@ impl Refusal {
         match self {
             Self::NoKey | Self::UnknownKey => StatusCode::UNAUTHORIZED,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Timeframe => StatusCode::FORBIDDEN,
+            Self::NotEntitled | Self::Timeframe => StatusCode::FORBIDDEN,
             Self::UnknownRoute | Self::TickerNotFound => StatusCode::NOT_FOUND,
             Self::UnreadableTime(_)
             | Self::ToBeforeFrom

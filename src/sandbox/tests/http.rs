@@ -1,12 +1,12 @@
 //! Who is let in, what is turned away with which words, and how answers are packed.
 
-use std::{io::Read, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeSet, io::Read, num::NonZeroU32, time::Duration};
 
 use flate2::read::GzDecoder;
 use tokio::time::Instant;
 
 use super::{
-    super::{RateLimit, TooManyBody},
+    super::{Family, RateLimit, TooManyBody},
     *,
 };
 
@@ -60,6 +60,44 @@ async fn refusals_as_they_were_recorded() {
         let content_type = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
         assert_eq!(reply.headers["content-type"], content_type);
     }
+}
+
+#[tokio::test]
+async fn what_the_plan_leaves_out_is_refused_and_the_rest_is_served() {
+    let not_entitled = r#"{"status":"NOT_AUTHORIZED","request_id":"ID","message":"You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing"}"#;
+    let endpoints = [
+        (Family::Aggs, BARS),
+        (Family::Aggs, "/v2/aggs/ticker/AAPL/prev"),
+        (Family::Grouped, "/v2/aggs/grouped/locale/us/market/stocks/2024-01-02"),
+        (Family::Tickers, "/v3/reference/tickers"),
+        (Family::Tickers, "/v3/reference/tickers/AAPL"),
+        (Family::Splits, "/v3/reference/splits"),
+        (Family::Splits, "/stocks/v1/splits"),
+        (Family::MarketStatus, "/v1/marketstatus/now"),
+        (Family::MarketStatus, "/v1/marketstatus/upcoming"),
+    ];
+    let left_out =
+        [&[Family::Aggs, Family::Tickers][..], &[Family::Grouped, Family::Splits], &[Family::MarketStatus]];
+    for families in left_out {
+        let forbidden: BTreeSet<_> = families.iter().copied().collect();
+        let trial = Trial::start(SandboxOptions { forbidden: forbidden.clone(), ..options() }).await;
+        for (family, path) in endpoints {
+            let reply = trial.get(path).await;
+            let is_forbidden = forbidden.contains(&family);
+            assert_eq!(reply.status, if is_forbidden { 403 } else { 200 }, "{forbidden:?} {path}");
+            assert_eq!(reply.text_without_id() == not_entitled, is_forbidden, "{path}");
+        }
+        assert_eq!(trial.get("/v9/nothing").await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_plan_without_an_endpoint_says_so_whatever_is_asked_of_it() {
+    let forbidden = BTreeSet::from([Family::Aggs]);
+    let trial = Trial::start(SandboxOptions { forbidden, key: Some("right".into()), ..options() }).await;
+    assert_eq!(trial.get(BARS).await.status, 401, "who asks comes first");
+    let key = ("authorization", "Bearer right");
+    assert_eq!(trial.send("/v2/aggs/ticker/AAPL/range/0/year/soon/late", &[key]).await.status, 403);
 }
 
 async fn limited_to(limit: RateLimit) -> Trial {
