@@ -13,5 +13,6 @@ mod docs;
 mod layers;
 mod recorded;
 mod resume;
+mod sandbox;
 mod source;
 mod support;

@@ -59,6 +59,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  grab sandbox --listen 127.0.0.1:8080\n  \
         grab sandbox --recorded bars/ --page-cap 5000\n  \
         grab sandbox --plan-rate 5 --history-from 2022-01-03\n\n\
+        Any key is accepted, or only the one in GRAB_SANDBOX_KEY.\n\
         Then: MASSIVE_API_KEY=any grab start --base-url http://127.0.0.1:8080 --rate none …")]
     Sandbox(SandboxArgs),
 }
@@ -209,9 +210,6 @@ pub struct SandboxArgs {
     /// Serve these bars instead: a folder of TICKER.csv[.gz] with t_ms_utc,o,h,l,c,v[,vw][,n]
     #[arg(long, value_name = "DIR")]
     pub recorded: Option<PathBuf>,
-    /// Accept only this key; else any
-    #[arg(long, value_name = "KEY")]
-    pub key: Option<String>,
     /// The plan's limit of requests.
     #[command(flatten)]
     pub rate: SandboxRateArgs,

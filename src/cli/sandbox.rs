@@ -1,6 +1,6 @@
 //! `grab sandbox`: the loopback server for people who try things.
 
-use std::sync::Arc;
+use std::{env, sync::Arc};
 
 use serde::Serialize;
 
@@ -13,10 +13,16 @@ use super::{
     signals,
 };
 use crate::{
+    clock::Clock,
     engine::Stop,
     exit::ExitStatus,
+    model::ApiKey,
     sandbox::{RateLimit, Sandbox, SandboxOptions},
 };
+
+/// Where the only key that is accepted comes from. Not from a flag: keys are never on a command line, so that nobody
+/// gets used to it.
+const KEY_VARIABLE: &str = "GRAB_SANDBOX_KEY";
 
 /// Printed once the server listens.
 #[derive(Serialize)]
@@ -32,22 +38,9 @@ struct Listening {
 pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<ExitStatus, Failure> {
     let clock = sources.clock()?;
     announce_clock(clock);
-    let latency = read_time(&args.latency).map_err(|why| Failure::Usage(format!("--latency: {why}")))?;
-    let options = SandboxOptions {
-        seed: args.seed,
-        recorded: args.recorded.clone(),
-        listen: args.listen,
-        key: args.key.clone(),
-        rate_limit: rate_limit(&args.rate),
-        forbidden: args.forbid.iter().copied().collect(),
-        history_from: args.history_from,
-        clip_history: args.clip_history,
-        page_cap: args.page_cap,
-        latency,
-        forget_adjusted: args.forget_adjusted,
-        delayed: args.delayed,
-        now: Arc::new(move || clock.now_ms()),
-    };
+    let options = options(args, clock)?;
+    // The variable's name and not its value: terminals are recorded.
+    let accepted = if options.key.is_some() { format!("${KEY_VARIABLE}") } else { "any".to_owned() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let sandbox = Sandbox::start(options).await?;
@@ -55,15 +48,74 @@ pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<
         signals::watch(stop.clone())?;
         let listening = Listening { command: "sandbox", base_url: sandbox.base_url() };
         output.report(&listening, |listening| listening.base_url.clone())?;
-        say(
-            "try it: MASSIVE_API_KEY=any grab start --rate none --base-url with this address; Ctrl-C ends it",
-        );
+        say(&format!(
+            "try it: MASSIVE_API_KEY={accepted} grab start --rate none --base-url with this address; Ctrl-C ends it",
+        ));
         stop.requested().await;
         Ok(ExitStatus::Complete)
     })
 }
 
+fn options(args: &SandboxArgs, clock: Clock) -> Result<SandboxOptions, Failure> {
+    Ok(SandboxOptions {
+        seed: args.seed,
+        recorded: args.recorded.clone(),
+        listen: args.listen,
+        key: key()?,
+        rate_limit: rate_limit(&args.rate),
+        forbidden: args.forbid.iter().copied().collect(),
+        history_from: args.history_from,
+        clip_history: args.clip_history,
+        page_cap: args.page_cap,
+        latency: read_time(&args.latency).map_err(|why| Failure::Usage(format!("--latency: {why}")))?,
+        forget_adjusted: args.forget_adjusted,
+        delayed: args.delayed,
+        now: Arc::new(move || clock.now_ms()),
+    })
+}
+
+/// The only key that is accepted, if there is one. It has to be one that a client can send.
+fn key() -> Result<Option<String>, Failure> {
+    let Some(text) = env::var_os(KEY_VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let key = text.to_str().map(str::trim).filter(|key| ApiKey::new(key).is_some());
+    let wrong = || Failure::Usage(format!("{KEY_VARIABLE} does not hold a key"));
+    key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
+}
+
 fn rate_limit(args: &SandboxRateArgs) -> Option<RateLimit> {
     let (window, body, retry_after) = (args.rate_window, args.rate_body, args.retry_after);
     args.plan_rate.map(|per_minute| RateLimit { per_minute, window, body, retry_after })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use clap::Parser;
+
+    use super::{super::args::Cli, *};
+    use crate::{
+        cli::args::Command,
+        sandbox::{RateWindow, TooManyBody},
+    };
+
+    #[test]
+    fn the_flags_of_a_limit_are_its_fields() {
+        let limit = |flags: &str| {
+            let words = ["grab", "sandbox"].into_iter().chain(flags.split_whitespace());
+            let Command::Sandbox(args) = Cli::parse_from(words).command else { panic!("{flags}") };
+            rate_limit(&args.rate)
+        };
+        let five = RateLimit::per_minute(NonZeroU32::new(5).unwrap());
+        let empty = RateLimit { body: TooManyBody::Empty, ..five };
+        for (flags, expected) in [
+            ("", None),
+            ("--plan-rate 5", Some(five)),
+            ("--plan-rate 5 --rate-window fixed", Some(RateLimit { window: RateWindow::Fixed, ..five })),
+            ("--plan-rate 5 --rate-body empty", Some(empty)),
+            ("--plan-rate 5 --rate-body empty --retry-after", Some(RateLimit { retry_after: true, ..empty })),
+        ] {
+            assert_eq!(limit(flags), expected, "{flags}");
+        }
+    }
 }
