@@ -1,7 +1,8 @@
 //! A server on loopback that speaks the vendor's API: to try everything without a key and without a network.
 //!
 //! # Flow
-//! `server` reads a request, `plan` lets it in or turns it away, `api` leads it to an endpoint as a `call`.
+//! `server` reads a request, `plan` with its `limiter` lets it in or turns it away, and `api` leads it to an endpoint
+//! as a `call`, if the plan has the endpoint's `family`.
 //! The endpoints are `aggs` (bars of a range, of a day, of the whole market), `tickers`, `splits` and `status`. They
 //! ask a `market` for bars and listings, and answer with `wire`'s JSON, or with a `refusal`. `server` packs and sends
 //! what comes of it.
@@ -13,7 +14,8 @@
 //! # Fidelity
 //! What is known of the service stands in polygon-api.md, and the sandbox keeps to it to the letter: the order of
 //! keys, Go's numbers, the grammar of cursors, the texts of errors, bounds that snap and are inside. The vendor's own
-//! Python clients work against it. Where nothing is known, the choice that was made is named at its place.
+//! Python clients work against it. Where nothing is known, the choice that was made is named at its place, or left to
+//! [`SandboxOptions`].
 //!
 //! # Time
 //! The clock is an argument, and nothing of the future is served: bars end with the last session that is finished.
