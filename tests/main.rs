@@ -14,5 +14,6 @@ mod layers;
 mod recorded;
 mod resume;
 mod sandbox;
+mod settings;
 mod source;
 mod support;

@@ -13,7 +13,7 @@ use url::Url;
 use super::{
     args::ProgressMode,
     failure::Failure,
-    output::say,
+    output::{Output, say},
     progress,
     report::RunReport,
     settings::{FetchSettings, Sources},
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     engine::{self, Meter, Parts, Stop, StopReason},
+    exit::ExitStatus,
     manifest::{KeptPace, Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
     model::{ApiKey, Month, Partition, new_york},
     pace::{Learnt, Pace, Pacer, RetryPolicy},
@@ -51,6 +52,8 @@ pub struct Job<'a> {
     pub plan_only: bool,
     /// Whether progress may be shown.
     pub quiet: bool,
+    /// Where the report goes if there is no time for the caller to print it.
+    pub output: Output,
 }
 
 impl Job<'_> {
@@ -76,7 +79,7 @@ impl Job<'_> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let (recorder, writer) = Recorder::start(ledger);
         let report = runtime.block_on(async move {
-            let stopped = self.work(kind, &recorder, &meter, &pacer, prepare).await.err();
+            let stopped = self.work(kind, &recorder, &meter, &pacer, begun, prepare).await.err();
             let totals = meter.snapshot().totals;
             let counts = match recorder.call(|ledger| ledger.counts()).await {
                 Ok(counts) => counts,
@@ -126,6 +129,7 @@ impl Job<'_> {
         recorder: &Recorder,
         meter: &Arc<Meter>,
         pacer: &Arc<Pacer>,
+        begun: Instant,
         prepare: P,
     ) -> Result<(), Failure>
     where
@@ -140,7 +144,7 @@ impl Job<'_> {
             return Ok(());
         }
         let stop = Stop::default();
-        signals::watch(stop.clone())?;
+        signals::watch(stop.clone(), self.last_word(Arc::clone(meter), begun))?;
         let (sandbox, base_url, key) = self.open_source(kind).await?;
         let source = self.client(base_url, key, kind)?;
         let owed = recorder.call(|ledger| ledger.owed()).await?;
@@ -158,6 +162,29 @@ impl Job<'_> {
         shown.end().await;
         drop(sandbox);
         stopped?.map_or(Ok(()), |reason| Err(Failure::Stopped(reason)))
+    }
+
+    /// The report of a run that is ended at once, by what the manifest says at that moment.
+    fn last_word(&self, meter: Arc<Meter>, begun: Instant) -> impl FnOnce() -> ExitStatus + Send + 'static {
+        let (command, data_dir, output) = (self.command, self.data_dir.clone(), self.output);
+        move || {
+            let interrupted = Failure::Stopped(StopReason::Interrupted);
+            let counts = Overview::open(&data_dir).and_then(|overview| overview.counts());
+            let report = counts.map_err(Failure::from).and_then(|mut counts| {
+                // Their process is about to be dead.
+                counts.pending += std::mem::take(&mut counts.running);
+                let totals = meter.snapshot().totals;
+                let report = RunReport::new(command, counts, Some(&interrupted), totals, begun.elapsed());
+                report.with_details(&data_dir)
+            });
+            match report {
+                // There is nobody left to tell if stdout is gone.
+                Ok(report) => output
+                    .report(&report, RunReport::text)
+                    .map_or(ExitStatus::Interrupted, |()| report.exit()),
+                Err(_) => output.failure(command, &interrupted),
+            }
+        }
     }
 
     /// What is written into each file as its origin.

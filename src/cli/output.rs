@@ -1,11 +1,17 @@
 //! stdout and stderr: the only place that prints.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use serde::Serialize;
 
 use super::{failure::Failure, report::RunReport};
 use crate::exit::ExitStatus;
+
+/// Whether stdout has its report. A second signal may want to print one while the first is being printed.
+static REPORTED: AtomicBool = AtomicBool::new(false);
 
 /// Where a command reports to.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +32,7 @@ impl Output {
         self.json
     }
 
-    /// Prints a report: the value as JSON, or the text that `render` makes of it.
+    /// Prints a report: the value as JSON, or the text that `render` makes of it. A process has one: the first.
     ///
     /// # Errors
     /// If stdout cannot be written; a reader that closed the pipe is no error.
@@ -34,6 +40,9 @@ impl Output {
         let text =
             if self.json { serde_json::to_string(value).map_err(io::Error::from)? } else { render(value) };
         let mut stdout = io::stdout().lock();
+        if REPORTED.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
         match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
             Ok(()) | Err(_) => Ok(()),

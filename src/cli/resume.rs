@@ -40,6 +40,7 @@ pub fn run(
         clock,
         plan_only: false,
         quiet: common.quiet,
+        output,
     };
     let report = job.run(move |ledger| {
         if retry_failed {

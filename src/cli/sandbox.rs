@@ -45,7 +45,7 @@ pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<
     runtime.block_on(async {
         let sandbox = Sandbox::start(options).await?;
         let stop = Stop::default();
-        signals::watch(stop.clone())?;
+        signals::watch(stop.clone(), || ExitStatus::Interrupted)?;
         let listening = Listening { command: "sandbox", base_url: sandbox.base_url() };
         output.report(&listening, |listening| listening.base_url.clone())?;
         say(&format!(

@@ -86,6 +86,7 @@ pub fn run(
         clock,
         plan_only: args.plan_only,
         quiet: common.quiet,
+        output,
     };
     let report = job.run(move |ledger| {
         let tasks = plan::missing(&wanted.symbols, &wanted.windows, &ledger.windows()?);

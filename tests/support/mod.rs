@@ -6,7 +6,7 @@ mod sandbox;
 mod server;
 mod store;
 
-pub use grab::{Grab, wait_until};
+pub use grab::{Grab, Ran, wait_until};
 pub use page::{bars_of, minutes, page, page_with};
 pub use sandbox::Serving;
 pub use server::{Reply, Request, Server};

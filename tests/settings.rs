@@ -1,0 +1,3 @@
+//! Every setting has its effect, wherever it is set.
+
+mod signals;
