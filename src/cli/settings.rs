@@ -8,12 +8,10 @@ use std::{
     fs, io,
     num::NonZeroU32,
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 
-use clap::ValueEnum;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::Certificate;
 use toml::Spanned;
 use url::Url;
@@ -27,9 +25,10 @@ use crate::{
     model::{ApiKey, Rate, RateError},
     plan::Spec,
 };
-
-/// The most requests that may be under way at once.
-const MAX_CONCURRENCY: usize = 32;
+pub use values::read_time;
+use values::{
+    read_base_url, read_bool, read_certificates, read_choice, read_concurrency, read_positive, read_timeout,
+};
 
 /// One setting: its flag, its environment variables, its key in config files.
 struct Setting {
@@ -182,8 +181,9 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// If the environment or a file names another form.
     pub fn log_format(&self, common: &CommonArgs) -> Result<LogFormat, Failure> {
-        let named = self.get(&LOG_FORMAT, None, read_choice::<LogFormat>)?;
-        Ok(common.log_format.or(named).unwrap_or(LogFormat::Text))
+        let named =
+            common.log_format.map_or_else(|| self.get(&LOG_FORMAT, None, read_choice), |f| Ok(Some(f)));
+        Ok(named?.unwrap_or(LogFormat::Text))
     }
 
     /// What to log, in the syntax of `RUST_LOG`, if `GRAB_LOG` says it.
@@ -271,9 +271,8 @@ impl FetchSettings {
     pub fn resolve(args: &FetchArgs, sources: &Sources<'_>) -> Result<Self, Failure> {
         let time = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_time);
         let timeout = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_timeout);
-        let progress = args
-            .progress
-            .map_or_else(|| sources.get(&PROGRESS, None, read_choice::<ProgressMode>), |mode| Ok(Some(mode)));
+        let progress =
+            args.progress.map_or_else(|| sources.get(&PROGRESS, None, read_choice), |mode| Ok(Some(mode)));
         Ok(Self {
             sandbox: args.sandbox,
             base_url: sources.get(&BASE_URL, args.base_url.as_ref(), read_base_url)?,
@@ -323,74 +322,6 @@ fn concurrency_for(rate: Rate) -> usize {
     }
 }
 
-fn read_concurrency(text: &str) -> Result<usize, String> {
-    let within = |n: &usize| (1..=MAX_CONCURRENCY).contains(n);
-    text.parse()
-        .ok()
-        .filter(within)
-        .ok_or_else(|| format!("{text:?} is not a number from 1 to {MAX_CONCURRENCY}"))
-}
-
-fn read_positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
-    text.parse()
-        .ok()
-        .filter(|n| *n >= T::from(1))
-        .ok_or_else(|| format!("{text:?} is not a number from 1 on"))
-}
-
-/// One of a few words, all of which are named if it is none of them.
-fn read_choice<T: ValueEnum>(text: &str) -> Result<T, String> {
-    T::from_str(text, false).map_err(|_| {
-        let choices = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        let names: Vec<_> = choices.map(|choice| choice.get_name().to_owned()).collect();
-        format!("{text:?} is none of {}", names.join(", "))
-    })
-}
-
-fn read_bool(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
-}
-
-/// `50m`, `1h30m`, `90s`, `250ms`, or plain seconds.
-pub fn read_time(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a time such as 90s, 50m or 1h30m");
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let time: SignedDuration = text.parse().map_err(|_| wrong())?;
-    time.try_into().map_err(|_| wrong())
-}
-
-/// A time that is not zero: nothing connects or answers in no time.
-fn read_timeout(text: &str) -> Result<Duration, String> {
-    let time = read_time(text)?;
-    if time.is_zero() { Err("a time-out of zero would fail every request".to_owned()) } else { Ok(time) }
-}
-
-fn read_base_url(text: &str) -> Result<Url, String> {
-    let url =
-        Url::parse(text).map_err(|_| format!("{text:?} is not a URL such as https://api.massive.com"))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(format!("{text:?} is neither an http nor an https URL"));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err(
-            "a base URL has no user, password or query; the key comes from the environment".to_owned()
-        );
-    }
-    Ok(url)
-}
-
-/// A PEM file of one or more certificates.
-fn read_certificates(path: &str) -> Result<Vec<Certificate>, String> {
-    let pem = fs::read(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| format!("{path}: {error}"))?;
-    if certificates.is_empty() {
-        Err(format!("{path} holds no certificate in PEM form"))
-    } else {
-        Ok(certificates)
-    }
-}
-
 #[cfg(test)]
 mod tests;
+mod values;
