@@ -1,4 +1,7 @@
 //! Every setting has its effect, wherever it is set.
 
 mod order;
+mod patience;
+mod proxies;
 mod signals;
+mod trust;

@@ -130,7 +130,7 @@ pub struct FetchArgs {
     /// Requests for one page at most [env: GRAB_MAX_ATTEMPTS] [default: 8]
     #[arg(long, value_name = "N")]
     pub max_attempts: Option<String>,
-    /// Time for the retries of one page, and for an outage [env: GRAB_MAX_RETRY_TIME] [default: 10m]
+    /// Time for the retries of one page, for one answer, and for an outage [env: GRAB_MAX_RETRY_TIME] [default: 10m]
     #[arg(long, value_name = "TIME")]
     pub max_retry_time: Option<String>,
     /// Time to connect [env: GRAB_CONNECT_TIMEOUT] [default: 10s]
@@ -139,7 +139,7 @@ pub struct FetchArgs {
     /// Silence within an answer at most [env: GRAB_READ_TIMEOUT] [default: 60s]
     #[arg(long, value_name = "TIME")]
     pub read_timeout: Option<String>,
-    /// Trust these certificates (PEM) too [env: SSL_CERT_FILE] [default: the platform's]
+    /// Trust these certificates (PEM) too: of authorities, or a server's own if it is not CA:TRUE [env: SSL_CERT_FILE] [default: the platform's]
     #[arg(long, value_name = "FILE")]
     pub ca_bundle: Option<String>,
     /// How progress is shown on stderr [env: GRAB_PROGRESS] [default: auto]

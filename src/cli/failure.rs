@@ -41,7 +41,7 @@ pub enum Failure {
     /// The sandbox cannot be started.
     #[error("the sandbox cannot start")]
     Sandbox(#[from] SandboxError),
-    /// The HTTP client cannot be set up.
+    /// The HTTP client cannot be set up: there is no certificate to trust.
     #[error("the HTTP client cannot be set up")]
     Client(#[source] reqwest::Error),
     /// The system gives no threads or signals.
@@ -76,12 +76,12 @@ impl Failure {
                 | StopReason::SourceLost(_)
                 | StopReason::NotYet(_),
             ) => ExitStatus::Incomplete,
-            Self::Stopped(StopReason::Unreachable(_)) => ExitStatus::Unreachable,
+            Self::Stopped(StopReason::Unreachable(_)) | Self::Client(_) => ExitStatus::Unreachable,
             Self::Stopped(StopReason::Disk(_) | StopReason::Manifest)
             | Self::Store(_)
             | Self::DataDir { .. } => ExitStatus::Disk,
             Self::Manifest(error) => manifest_exit(error),
-            Self::Client(_) | Self::System(_) => ExitStatus::Bug,
+            Self::System(_) => ExitStatus::Bug,
         }
     }
 
@@ -98,6 +98,10 @@ impl Failure {
             }
             Self::Stopped(StopReason::Unreachable(_)) => Some(
                 "no task was burnt: check --base-url, network, proxy and --ca-bundle, then `grab resume` goes on",
+            ),
+            Self::Client(_) => Some(
+                "no task was burnt: install the platform's certificates (often a package named ca-certificates) or give \
+                 --ca-bundle, then `grab resume` goes on",
             ),
             Self::Stopped(StopReason::Disk(_) | StopReason::Manifest)
             | Self::Store(_)
@@ -119,7 +123,6 @@ impl Failure {
             | Self::Stopped(_)
             | Self::Manifest(_)
             | Self::Sandbox(_)
-            | Self::Client(_)
             | Self::System(_) => None,
         }
     }

@@ -1,16 +1,20 @@
-//! What the tests share: the program in a clean environment, a scripted server, made-up bars, a reader of stores.
+//! What the tests share: the program in a clean environment, a scripted server, certificates, a proxy, made-up bars, a reader of stores.
 
 mod grab;
 mod page;
+mod proxy;
 mod sandbox;
 mod server;
 mod store;
+mod tls;
 
 pub use grab::{Grab, Ran, wait_until};
 pub use page::{bars_of, minutes, page, page_with};
+pub use proxy::Proxy;
 pub use sandbox::Serving;
 pub use server::{Reply, Request, Server};
 pub use store::{litter, read_store};
+pub use tls::{Authority, self_signed};
 
 use std::path::PathBuf;
 

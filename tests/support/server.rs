@@ -1,15 +1,17 @@
 //! A scripted server: real HTTP/1.1 over real sockets, with a log of what it was asked.
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub struct Reply {
     cut_at: Option<usize>,
     /// Send only so many bytes of the whole answer, then nothing more, ever.
     stall_at: Option<usize>,
+    /// Send the body one byte at a time, so far apart.
+    drip: Option<Duration>,
 }
 
 impl Reply {
@@ -61,7 +65,7 @@ impl Reply {
 
     pub fn body(status: u16, content_type: &str, body: Vec<u8>) -> Self {
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
-        Self { status, headers, body, cut_at: None, stall_at: None }
+        Self { status, headers, body, cut_at: None, stall_at: None, drip: None }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -75,12 +79,23 @@ impl Reply {
         self
     }
 
+    /// The body comes one byte at a time, so far apart.
+    pub fn drip(mut self, pause: Duration) -> Self {
+        self.drip = Some(pause);
+        self
+    }
+
     /// The connection breaks after so many bytes of the body.
     pub fn cut_at(mut self, bytes: usize) -> Self {
         self.cut_at = Some(bytes);
         self
     }
 }
+
+/// What a connection speaks: TCP, or TLS on top of it.
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
 
 /// A server that lives as long as the test's process.
 pub struct Server {
@@ -92,20 +107,62 @@ pub struct Server {
 impl Server {
     /// Answers each request with what `script` says; requests are in the log before the script sees them.
     pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        Self::start_at("127.0.0.1:0".parse().unwrap(), script)
+    }
+
+    /// The same at an address of the test's choice.
+    pub fn start_at(address: SocketAddr, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen("http", address, |tcp| Box::new(tcp), script)
+    }
+
+    /// The same behind TLS.
+    pub fn start_tls(
+        config: ServerConfig,
+        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let config = Arc::new(config);
+        let secure = move |tcp| -> Box<dyn Stream> {
+            let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+            Box::new(StreamOwned::new(tls, tcp))
+        };
+        Self::listen("https", "127.0.0.1:0".parse().unwrap(), secure, script)
+    }
+
+    fn listen(
+        scheme: &str,
+        address: SocketAddr,
+        open: impl Fn(TcpStream) -> Box<dyn Stream> + Send + Sync + 'static,
+        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let base_url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let (log, script) = (Arc::clone(&requests), Arc::new(script));
+        let (log, shared) = (Arc::clone(&requests), Arc::new((open, script)));
         let connections = Arc::new(AtomicUsize::new(0));
         let opened = Arc::clone(&connections);
         thread::spawn(move || {
             for connection in listener.incoming() {
                 opened.fetch_add(1, Ordering::SeqCst);
-                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
-                thread::spawn(move || serve(connection.unwrap(), &log, script.as_ref()));
+                let (log, shared) = (Arc::clone(&log), Arc::clone(&shared));
+                thread::spawn(move || serve(shared.0(connection.unwrap()), &log, &shared.1));
             }
         });
         Self { base_url, requests, connections }
+    }
+
+    /// Answers the first request, and from then on nobody listens: the port is free when the answer arrives.
+    pub fn start_once(address: SocketAddr, reply: impl Fn(&Request) -> Reply + Send + 'static) -> String {
+        let listener = TcpListener::bind(address).unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            let (connection, _) = listener.accept().unwrap();
+            drop(listener);
+            let mut connection = BufReader::new(connection);
+            let request = read_request(&mut connection).unwrap();
+            let reply = reply(&request).header("connection", "close");
+            write_reply(connection.get_mut(), &reply).unwrap();
+        });
+        base_url
     }
 
     pub fn base_url(&self) -> &str {
@@ -136,24 +193,18 @@ impl Server {
     }
 }
 
-fn serve(
-    connection: TcpStream,
-    log: &Mutex<Vec<Request>>,
-    script: &(dyn Fn(&Request) -> Reply + Send + Sync),
-) {
-    let mut reader = BufReader::new(connection.try_clone().unwrap());
-    let mut writer = connection;
-    while let Some(request) = read_request(&mut reader) {
+fn serve(connection: impl Stream, log: &Mutex<Vec<Request>>, script: &impl Fn(&Request) -> Reply) {
+    let mut connection = BufReader::new(connection);
+    while let Some(request) = read_request(&mut connection) {
         log.lock().unwrap().push(request.clone());
         let reply = script(&request);
-        if write_reply(&mut writer, &reply).is_err() {
+        if write_reply(connection.get_mut(), &reply).is_err() {
             return;
         }
         while reply.stall_at.is_some() {
             thread::park();
         }
         if reply.cut_at.is_some() {
-            let _ = writer.shutdown(Shutdown::Both);
             return;
         }
     }
@@ -179,12 +230,25 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     Some(Request { at: Instant::now(), target, headers: lines.iter().skip(1).filter_map(header).collect() })
 }
 
-fn write_reply(writer: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
+fn write_reply(writer: &mut impl Write, reply: &Reply) -> std::io::Result<()> {
     let mut head =
         vec![format!("HTTP/1.1 {} scripted", reply.status), format!("content-length: {}", reply.body.len())];
     head.extend(reply.headers.iter().map(|(name, value)| format!("{name}: {value}")));
     let head = format!("{}\r\n\r\n", head.join("\r\n"));
+    let head_bytes = head.len();
     let mut answer = head.into_bytes();
     answer.extend_from_slice(&reply.body[..reply.cut_at.unwrap_or(reply.body.len())]);
-    writer.write_all(&answer[..reply.stall_at.unwrap_or(answer.len())])
+    let answer = &answer[..reply.stall_at.unwrap_or(answer.len())];
+    let Some(pause) = reply.drip else {
+        writer.write_all(answer)?;
+        return writer.flush();
+    };
+    let (head, body) = answer.split_at(head_bytes.min(answer.len()));
+    writer.write_all(head)?;
+    for byte in body {
+        writer.write_all(&[*byte])?;
+        writer.flush()?;
+        thread::sleep(pause);
+    }
+    Ok(())
 }

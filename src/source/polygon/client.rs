@@ -85,12 +85,18 @@ impl Polygon {
             .connect_timeout(options.connect_timeout)
             .read_timeout(options.read_timeout)
             .timeout(options.total_timeout)
-            .pool_max_idle_per_host(options.connections)
-            .tls_certs_merge(options.ca_bundle);
-        if is_loopback(&options.base_url) {
+            .pool_max_idle_per_host(options.connections);
+        let is_here = is_loopback(&options.base_url);
+        if is_here {
             // Another machine's proxy does not lead to this machine.
             http = http.no_proxy();
         }
+        http = if is_here && options.base_url.scheme() == "http" {
+            // There is no TLS on the way: a machine without certificates will do.
+            http.tls_certs_only([])
+        } else {
+            http.tls_certs_merge(options.ca_bundle)
+        };
         let http = http.build()?;
         let PolygonOptions { base_url, key, adjusted, clock, .. } = options;
         Ok(Self { http, origin: base_url.origin(), base_url, key, adjusted, clock })
