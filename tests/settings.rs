@@ -4,4 +4,5 @@ mod order;
 mod patience;
 mod proxies;
 mod signals;
+mod talk;
 mod trust;

@@ -1,4 +1,4 @@
-//! What the tests share: the program in a clean environment, a scripted server, certificates, a proxy, made-up bars, a reader of stores.
+//! What the tests share: the program in a clean environment, a scripted server, certificates, a proxy, a terminal, made-up bars, a reader of stores.
 
 mod grab;
 mod page;
@@ -6,6 +6,7 @@ mod proxy;
 mod sandbox;
 mod server;
 mod store;
+mod terminal;
 mod tls;
 
 pub use grab::{Grab, Ran, wait_until};
@@ -14,6 +15,7 @@ pub use proxy::Proxy;
 pub use sandbox::Serving;
 pub use server::{Reply, Request, Server};
 pub use store::{litter, read_store};
+pub use terminal::on_terminal;
 pub use tls::{Authority, self_signed};
 
 use std::path::PathBuf;
