@@ -16,4 +16,5 @@ mod resume;
 mod sandbox;
 mod settings;
 mod source;
+mod stored;
 mod support;

@@ -1,0 +1,120 @@
+//! What a stored file says of itself, to readers that know nothing of grab.
+
+use std::{collections::BTreeMap, fs::File, path::Path};
+
+use grab::model::Bar;
+use jiff::{Timestamp, civil::date};
+use parquet::{
+    basic::Compression,
+    file::{
+        reader::{FileReader, SerializedFileReader},
+        statistics::Statistics,
+    },
+};
+
+use crate::support::{Grab, Reply, Server, minutes, page};
+
+/// Ten bars of a day, of which some lack what may be absent.
+fn bars() -> Vec<Bar> {
+    let mut bars = minutes(date(2024, 1, 3), 10);
+    bars[4].vwap = None;
+    bars[7].transactions = None;
+    bars
+}
+
+/// A store with two days of one month, of which one was fetched at `first` and the other at `last`.
+fn fetched_twice(first: &str, last: &str) -> Grab {
+    let server = Server::start(|request| {
+        let bars = if request.from() == "2024-01-03" { bars() } else { minutes(date(2024, 1, 4), 5) };
+        Reply::json(200, page(request.symbol(), &bars, None))
+    });
+    let grab = Grab::with_server(server.base_url());
+    for (now, windows) in [(first, "2024-01-03"), (last, "2024-01-04")] {
+        let start = format!("start --windows {windows} --tickers KIMpL");
+        assert!(grab.command(&start).env("GRAB_NOW", now).status().unwrap().success());
+    }
+    grab
+}
+
+fn open(grab: &Grab) -> SerializedFileReader<File> {
+    let path = Path::new("bars_1m/ticker=KIM%70L/year=2024/month=01/bars.parquet");
+    SerializedFileReader::new(File::open(grab.data_dir().join(path)).unwrap()).unwrap()
+}
+
+fn metadata(file: &SerializedFileReader<File>) -> BTreeMap<String, String> {
+    let entries = file.metadata().file_metadata().key_value_metadata().unwrap();
+    entries.iter().map(|entry| (entry.key.clone(), entry.value.clone().unwrap())).collect()
+}
+
+#[test]
+fn a_file_says_what_it_holds_and_where_and_when_it_came_from() {
+    let (first, last) = ("2024-01-05T12:00:00Z", "2024-02-05T12:00:00Z");
+    let file = open(&fetched_twice(first, last));
+    let mut said = metadata(&file);
+    // The pretended clock runs on while the program does.
+    for (key, at) in [("grab.fetched_first_ms", first), ("grab.fetched_last_ms", last)] {
+        let late = said.remove(key).unwrap().parse::<i64>().unwrap()
+            - at.parse::<Timestamp>().unwrap().as_millisecond();
+        assert!((0..60_000).contains(&late), "{key} is {late} ms late");
+    }
+    let expected = [
+        ("grab.adjusted", "false"),
+        ("grab.month", "2024-01"),
+        ("grab.schema_version", "1"),
+        ("grab.source", "127.0.0.1"),
+        ("grab.ticker", "KIMpL"),
+        ("grab.version", env!("CARGO_PKG_VERSION")),
+    ];
+    assert_eq!(said, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    let created_by = file.metadata().file_metadata().created_by().unwrap();
+    assert_eq!(created_by, concat!("grab version ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_sandbox_and_adjusted_prices_can_be_told_from_the_file() {
+    let grab = Grab::new();
+    grab.run("start --sandbox --adjusted --windows 2024-01-03 --tickers KIMpL").exits(0);
+    let said = metadata(&open(&grab));
+    assert_eq!((said["grab.source"].as_str(), said["grab.adjusted"].as_str()), ("sandbox", "true"));
+}
+
+#[test]
+fn the_columns_are_those_of_the_contract_in_their_order() {
+    let file = open(&fetched_twice("2024-02-01T12:00:00Z", "2024-02-01T12:00:00Z"));
+    let mut text = Vec::new();
+    parquet::schema::printer::print_schema(&mut text, file.metadata().file_metadata().schema());
+    let columns: Vec<_> =
+        String::from_utf8(text).unwrap().lines().map(|line| line.trim().to_owned()).collect();
+    let expected = [
+        "message bars {",
+        "REQUIRED INT64 timestamp (TIMESTAMP(MILLIS,true));",
+        "REQUIRED DOUBLE open;",
+        "REQUIRED DOUBLE high;",
+        "REQUIRED DOUBLE low;",
+        "REQUIRED DOUBLE close;",
+        "REQUIRED DOUBLE volume;",
+        "OPTIONAL DOUBLE vwap;",
+        "OPTIONAL INT64 transactions;",
+        "}",
+    ];
+    assert_eq!(columns, expected);
+}
+
+#[test]
+fn engines_find_the_span_of_a_file_the_order_of_its_rows_and_their_nulls_without_reading_them() {
+    let file = open(&fetched_twice("2024-02-01T12:00:00Z", "2024-02-01T12:00:00Z"));
+    assert_eq!((file.num_row_groups(), file.metadata().file_metadata().num_rows()), (1, 15));
+    let group = file.metadata().row_group(0);
+    let Some(Statistics::Int64(timestamps)) = group.column(0).statistics() else { panic!("no statistics") };
+    let (first, last) = (bars()[0].timestamp, minutes(date(2024, 1, 4), 5)[4].timestamp);
+    assert_eq!((timestamps.min_opt(), timestamps.max_opt()), (Some(&first), Some(&last)));
+    assert!(timestamps.min_is_exact() && timestamps.max_is_exact());
+    let nulls = |column: usize| group.column(column).statistics().unwrap().null_count_opt();
+    assert_eq!([0, 1, 5, 6, 7].map(nulls), [Some(0), Some(0), Some(0), Some(1), Some(1)]);
+    let order = group.sorting_columns().unwrap();
+    assert_eq!(order.iter().map(|by| (by.column_idx, by.descending)).collect::<Vec<_>>(), [(0, false)]);
+    let is_zstd = |column: &parquet::file::metadata::ColumnChunkMetaData| {
+        matches!(column.compression(), Compression::ZSTD(_))
+    };
+    assert!(group.columns().iter().all(is_zstd));
+}
