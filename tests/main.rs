@@ -11,6 +11,7 @@ mod audit;
 mod cli;
 mod docs;
 mod layers;
+mod outage;
 mod recorded;
 mod resume;
 mod sandbox;

@@ -1,12 +1,13 @@
 //! Is a failure the task's own fault, or everybody's?
 //!
 //! One failed page cannot tell. While pages of other tasks come, a failure is its task's own. When several tasks fail
-//! in a row and no page comes in between, or a task would be given up although nobody has had a page meanwhile, the
-//! source itself is in doubt: a control question follows, and without an answer to it everyone waits.
+//! in a row and no page comes in between, or pages came and a task would be given up although nobody has had one since,
+//! the source itself is in doubt: a control question follows, and without an answer to it everyone waits.
 
 use std::{
     collections::HashSet,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -24,8 +25,9 @@ pub(super) struct Health {
 
 #[derive(Debug)]
 struct State {
-    /// When the last page came, or the run began.
-    last_page: Instant,
+    begun: Instant,
+    /// When the last page came.
+    last_page: Option<Instant>,
     /// The tasks whose requests failed since then.
     failed: HashSet<TaskId>,
     /// The last two tasks that were refused as one request too many.
@@ -35,14 +37,15 @@ struct State {
 impl Health {
     /// Good health, until something else is known.
     pub(super) fn new() -> Self {
-        let state = State { last_page: Instant::now(), failed: HashSet::new(), refused: [None; 2] };
+        let state =
+            State { begun: Instant::now(), last_page: None, failed: HashSet::new(), refused: [None; 2] };
         Self { state: Mutex::new(state) }
     }
 
     /// A page came.
     pub(super) fn page_came(&self) {
         let mut state = self.locked();
-        state.last_page = Instant::now();
+        state.last_page = Some(Instant::now());
         state.failed.clear();
     }
 
@@ -58,9 +61,20 @@ impl Health {
         state.failed.len() >= TASKS
     }
 
-    /// When the last page came, or the run began.
-    pub(super) fn last_page(&self) -> Instant {
-        self.locked().last_page
+    /// Whether a page came after `since`.
+    pub(super) fn has_page_since(&self, since: Instant) -> bool {
+        self.locked().last_page.is_some_and(|last| last > since)
+    }
+
+    /// Whether pages came, but none after `since`.
+    pub(super) fn is_dry_since(&self, since: Instant) -> bool {
+        self.locked().last_page.is_some_and(|last| last <= since)
+    }
+
+    /// For how long no page came.
+    pub(super) fn drought(&self) -> Duration {
+        let state = self.locked();
+        state.last_page.unwrap_or(state.begun).elapsed()
     }
 
     /// A request of `task` was refused as one too many. True if no other task was refused since `since`: then the
@@ -82,8 +96,6 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

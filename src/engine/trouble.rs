@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     manifest::{ManifestError, TaskEvent},
+    pace::LONGEST_PAUSE,
     source::{Control, Disposition, FetchError, Source, Symptom},
 };
 
@@ -163,12 +164,12 @@ impl<S: Source> Run<S> {
         }
     }
 
-    /// Whether one more failure gives the task up, although nobody has had a page since it began to fail.
+    /// Whether one more failure gives the task up, although pages came and nobody has had one since it began to fail.
     fn is_last_chance(&self, lease: &Lease) -> bool {
         let now = Instant::now();
         let since = lease.failing_since.unwrap_or(now);
         let is_spent = self.retry_policy.pause(lease.failures + 1, now - since, 0.0).is_none();
-        is_spent && self.health.last_page() <= since
+        is_spent && self.health.is_dry_since(since)
     }
 
     /// One request too many. It spends an attempt only of a task that is refused while all others are let in: else
@@ -181,16 +182,23 @@ impl<S: Source> Run<S> {
         retry_after: Option<Duration>,
         sent_at: Instant,
     ) -> Result<Step, ManifestError> {
+        let before = lease.asked_at.replace(sent_at);
+        let since = before.unwrap_or(sent_at);
+        let is_singled_out = self.health.is_singled_out(lease.task.id, since);
+        if before.is_some() && is_singled_out && self.health.has_page_since(since) {
+            // It was refused before, and all others were let in since: no pace will do.
+            let pause = retry_after.unwrap_or_default().min(LONGEST_PAUSE);
+            return self.retry(lease, reason, pause).await;
+        }
         let pause = self.pacer.slow_down(retry_after);
         self.keep_pace().await?;
-        let since = lease.asked_at.replace(sent_at).unwrap_or(sent_at);
-        if self.health.is_singled_out(lease.task.id, since) {
+        if is_singled_out {
             if self.is_last_chance(lease) {
                 return self.unwell(lease, ticket, Symptom::TooMany, reason).await;
             }
             return self.retry(lease, reason, pause).await;
         }
-        if self.health.last_page().elapsed() > self.retry_policy.max_time {
+        if self.health.drought() > self.retry_policy.max_time {
             self.stop.because(StopReason::SourceLost(reason));
             return self.release(lease.task.id).await;
         }

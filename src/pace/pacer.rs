@@ -21,7 +21,7 @@ const SLACK: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause that is taken of our own accord or on the server's word.
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// What a 429 does to the pace: a multiplicative decrease.
 const DECREASE: f64 = 0.5;

@@ -134,7 +134,7 @@ fn an_outage_is_waited_for_as_long_as_the_setting_says_and_costs_no_task_anythin
     assert_eq!(report["outcome"], "incomplete");
     let error = report["error"].as_str().unwrap();
     assert!(
-        error.contains(&format!("the connection did not come back: cannot connect to {base_url}")),
+        error.contains(&format!("the source did not come back: cannot connect to {base_url}")),
         "{error}"
     );
     assert_eq!(grab.tasks(), ["A 2024-01-01 done", "B 2024-01-01 pending", "C 2024-01-01 pending"]);

@@ -56,6 +56,8 @@ pub struct Reply {
     stall_at: Option<usize>,
     /// Send the body one byte at a time, so far apart.
     drip: Option<Duration>,
+    /// Send not a byte.
+    is_nothing: bool,
 }
 
 impl Reply {
@@ -65,7 +67,7 @@ impl Reply {
 
     pub fn body(status: u16, content_type: &str, body: Vec<u8>) -> Self {
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
-        Self { status, headers, body, cut_at: None, stall_at: None, drip: None }
+        Self { status, headers, body, cut_at: None, stall_at: None, drip: None, is_nothing: false }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -83,6 +85,11 @@ impl Reply {
     pub fn drip(mut self, pause: Duration) -> Self {
         self.drip = Some(pause);
         self
+    }
+
+    /// The connection breaks before the answer begins.
+    pub fn nothing() -> Self {
+        Self { is_nothing: true, ..Self::json(200, "") }.cut_at(0)
     }
 
     /// The connection breaks after so many bytes of the body.
@@ -239,6 +246,7 @@ fn write_reply(writer: &mut impl Write, reply: &Reply) -> std::io::Result<()> {
     let mut answer = head.into_bytes();
     answer.extend_from_slice(&reply.body[..reply.cut_at.unwrap_or(reply.body.len())]);
     let answer = &answer[..reply.stall_at.unwrap_or(answer.len())];
+    let answer = if reply.is_nothing { &[] } else { answer };
     let Some(pause) = reply.drip else {
         writer.write_all(answer)?;
         return writer.flush();
