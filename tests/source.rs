@@ -279,15 +279,31 @@ fn a_redirect_is_not_followed_and_no_other_host_sees_the_key() {
 }
 
 #[test]
-fn nothing_of_a_page_that_contradicts_itself_is_stored() {
+fn bars_that_cannot_be_are_kept_apart_from_the_others_and_their_task_says_so() {
     let server = Server::start(|request| {
         let mut bars = minutes(DAY, 5);
         bars.extend(minutes(date(2017, 6, 1), 1));
+        bars.push(Bar { timestamp: bars[4].timestamp + 61_000, ..bars[4] });
+        bars.push(Bar { timestamp: bars[4].timestamp * 1_000_000, ..bars[4] });
+        bars.push(Bar { timestamp: bars[4].timestamp + 60_000, close: -1.0, ..bars[4] });
         Reply::json(200, page(request.symbol(), &bars, None))
     });
     let grab = Grab::with_server(server.base_url());
-    grab.run("start --windows 2024-01 --tickers A --max-attempts 1").exits(11);
-    assert!(read_store(&grab.data_dir()).is_empty());
+    grab.run("start --windows 2024-01 --tickers A --max-attempts 2").exits(11);
+    assert_eq!(server.pages_asked(), 2);
+    assert_eq!(read_store(&grab.data_dir())["A"], minutes(DAY, 5));
+    assert_eq!(grab.count("SELECT count(*) FROM quarantine WHERE request_id IS NOT NULL"), 4);
+    assert_eq!(grab.tasks(), ["A 2024-01-01 failed"]);
+    let status = grab.run("status --json --tickers").json();
+    assert_eq!(status["quarantined"], 4);
+    let error = status["items"][0]["last_error"].as_str().unwrap();
+    assert!(
+        error.starts_with(
+            "all bars are stored but 4 in quarantine; the first, at 1496323800000 ms, is outside"
+        ),
+        "{error}"
+    );
+    assert!(grab.run("status").stdout.contains("4 bars in quarantine"), "{:?}", grab.run("status"));
 }
 
 #[test]

@@ -23,6 +23,8 @@ struct StatusReport {
     bars: u64,
     partitions: u64,
     bytes: u64,
+    /// Bars that cannot be: they are in no partition.
+    quarantined: u64,
     /// Start of the first and of the last bar.
     oldest: Option<String>,
     newest: Option<String>,
@@ -67,6 +69,7 @@ pub fn run(
         bars: holdings.bars,
         partitions: holdings.partitions,
         bytes: holdings.bytes,
+        quarantined: overview.quarantined()?,
         oldest: holdings.span_ms.map(|(first, _)| format::instant(first)),
         newest: holdings.span_ms.map(|(_, last)| format::instant(last)),
         adjusted: kind.map(|kind| kind.adjusted),
@@ -109,6 +112,9 @@ impl StatusReport {
         ];
         if let (Some(oldest), Some(newest)) = (&self.oldest, &self.newest) {
             lines.push(format!("  from    {oldest} to {newest}"));
+        }
+        if self.quarantined > 0 {
+            lines.push(format!("  apart   {} in quarantine", format::plural(self.quarantined, "bar")));
         }
         if let Some(items) = &self.items {
             let width = items.iter().map(|item| item.ticker.len()).max().unwrap_or_default().max(6);

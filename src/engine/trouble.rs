@@ -14,7 +14,7 @@ use super::{
 use crate::{
     manifest::{ManifestError, TaskEvent},
     pace::LONGEST_PAUSE,
-    source::{Control, Disposition, FetchError, Source, Symptom},
+    source::{Control, Disposition, FetchError, Mixed, Source, Symptom},
 };
 
 /// A well-formed request that is refused is asked again this often.
@@ -41,10 +41,10 @@ impl<S: Source> Run<S> {
         &self,
         lease: &mut Lease,
         ticket: &Ticket<'_>,
-        error: &FetchError,
+        error: FetchError,
         sent_at: Instant,
     ) -> Result<Step, ManifestError> {
-        let reason = self.note(lease, error);
+        let reason = self.note(lease, &error);
         let disposition = error.disposition();
         if self.line.is_untried()
             && let Some(suspicion) = elsewhere(disposition)
@@ -60,6 +60,9 @@ impl<S: Source> Run<S> {
         let is_in_trouble = error.symptom().is_some_and(|symptom| symptom != Symptom::TooMany);
         if !is_in_trouble && disposition != Disposition::KeyRefused {
             self.line.up();
+        }
+        if let FetchError::BadBars(mixed) = error {
+            return self.sift(lease, *mixed, reason).await;
         }
         match disposition {
             Disposition::Outage => self.outage(lease, ticket, reason).await,
@@ -104,6 +107,15 @@ impl<S: Source> Run<S> {
         tracing::debug!(ticker = %lease.task.symbol, window = %lease.task.window, "{reason}");
         self.meter.trouble(format!("{}: {reason}", lease.task.symbol));
         reason
+    }
+
+    /// Bars that cannot be: asked again as often as anything else. If they stay, the others are stored without them.
+    async fn sift(&self, lease: &mut Lease, mixed: Mixed, reason: String) -> Result<Step, ManifestError> {
+        if mixed.good.bars.is_empty() || !self.is_spent(lease) {
+            return self.retry(lease, reason, Duration::ZERO).await;
+        }
+        self.meter.received(mixed.good.bytes);
+        self.store(lease, mixed.good, mixed.bad).await
     }
 
     /// Parks the task for the policy's pause and `at_least` that long, or gives it up.
@@ -166,10 +178,14 @@ impl<S: Source> Run<S> {
 
     /// Whether one more failure gives the task up, although pages came and nobody has had one since it began to fail.
     fn is_last_chance(&self, lease: &Lease) -> bool {
-        let now = Instant::now();
-        let since = lease.failing_since.unwrap_or(now);
-        let is_spent = self.retry_policy.pause(lease.failures + 1, now - since, 0.0).is_none();
-        is_spent && self.health.is_dry_since(since)
+        let since = lease.failing_since.unwrap_or_else(Instant::now);
+        self.is_spent(lease) && self.health.is_dry_since(since)
+    }
+
+    /// Whether one more failure gives the task up.
+    fn is_spent(&self, lease: &Lease) -> bool {
+        let failing = lease.failing_since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.retry_policy.pause(lease.failures + 1, failing, 0.0).is_none()
     }
 
     /// One request too many. It spends an attempt only of a task that is refused while all others are let in: else

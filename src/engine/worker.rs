@@ -7,7 +7,7 @@ use tokio::{task, time::Instant};
 use super::{Run, StopReason, line::Ticket, queue::Lease};
 use crate::{
     manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId},
-    model::{Bars, Month, Partition},
+    model::{BadBar, Bars, Month, Partition},
     source::{Contradiction, Page, Question, Source},
     store::{Held, StoreError},
 };
@@ -82,7 +82,7 @@ impl<S: Source> Run<S> {
         };
         match answer {
             Ok(page) => self.page(lease, &ticket, page, sent_at).await,
-            Err(error) => self.failure(lease, &ticket, &error, sent_at).await,
+            Err(error) => self.failure(lease, &ticket, error, sent_at).await,
         }
     }
 
@@ -102,14 +102,24 @@ impl<S: Source> Run<S> {
             && lease.followed.contains(next)
         {
             let repeated = Contradiction::Repeated(next.to_string());
-            return self.failure(lease, ticket, &repeated.into(), sent_at).await;
+            return self.failure(lease, ticket, repeated.into(), sent_at).await;
         }
         lease.barren = if page.bars.is_empty() && page.next.is_some() { lease.barren + 1 } else { 0 };
         if lease.barren > MOST_BARREN_PAGES {
             let endless = Contradiction::Endless { pages: lease.barren };
-            return self.failure(lease, ticket, &endless.into(), sent_at).await;
+            return self.failure(lease, ticket, endless.into(), sent_at).await;
         }
-        match self.keep(lease, page).await {
+        self.store(lease, page, Vec::new()).await
+    }
+
+    /// Keeps a page, and its bad bars in the quarantine.
+    pub(super) async fn store(
+        &self,
+        lease: &mut Lease,
+        page: Page,
+        bad: Vec<BadBar>,
+    ) -> Result<Step, ManifestError> {
+        match self.keep(lease, page, bad).await {
             Ok(step) => Ok(step),
             Err(KeepError::Manifest(error)) => Err(error),
             Err(KeepError::Store(error @ StoreError::Io { .. })) => {
@@ -121,7 +131,7 @@ impl<S: Source> Run<S> {
     }
 
     /// Partitions first, onto stable storage; then one transaction for everything that the page changes.
-    async fn keep(&self, lease: &mut Lease, page: Page) -> Result<Step, KeepError> {
+    async fn keep(&self, lease: &mut Lease, page: Page, bad: Vec<BadBar>) -> Result<Step, KeepError> {
         let timestamps = page.bars.timestamps();
         let evidence = Evidence {
             request_id: page.request_id,
@@ -132,7 +142,7 @@ impl<S: Source> Run<S> {
         };
         let (partitions, held) = self.merge(lease, page.bars).await?;
         let (id, next, last_ms) = (lease.task.id, page.next.clone(), evidence.span_ms.map(|(_, last)| last));
-        let commit = PageCommit { evidence, partitions, next: page.next };
+        let commit = PageCommit { evidence, partitions, bad, next: page.next };
         let stored = self.recorder.call(move |ledger| ledger.store_page(id, &commit)).await?;
         self.meter.stored(stored.new_bars, stored.new_partitions);
         self.meter.covered(lease.advance(last_ms, next.is_none()));

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Params, Transaction, named_params, params};
 
 use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState};
-use crate::model::{Cursor, Partition};
+use crate::model::{Bar, Cursor, Partition};
 
 /// A transaction that has begun. Dropped without a [`Change::commit`], it never happened.
 pub(super) struct Change<'a> {
@@ -58,6 +58,51 @@ impl Change<'_> {
                       VALUES (?, ?, ?, ?, ?, ?, ?)";
         let (from, to) = states.map(|(from, to)| (from.as_str(), to.as_str())).unzip();
         self.execute(insert, params![self.now_ms, self.run, task.map(|id| id.0), kind, from, to, reason])?;
+        Ok(())
+    }
+
+    /// Ends a task, with its reason as its last error.
+    pub(super) fn end(&self, id: TaskId, event: TaskEvent, reason: &str) -> Result<TaskState, ManifestError> {
+        self.execute("UPDATE tasks SET last_error = ? WHERE id = ?", params![reason, id.0])?;
+        self.step(id, event, reason)
+    }
+
+    /// Keeps the bad bars of a page, each with its reason.
+    pub(super) fn quarantine(&self, id: TaskId, page: &PageCommit) -> Result<(), ManifestError> {
+        let insert = "INSERT INTO quarantine (task_id, run_id, at_ms, request_id, timestamp_ms, bar, reason)
+                      VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let request_id = &page.evidence.request_id;
+        for bad in &page.bad {
+            let (bar, reason) = (json(&bad.bar), bad.fault.to_string());
+            let values = params![id.0, self.run, self.now_ms, request_id, bad.bar.timestamp, bar, reason];
+            self.execute(insert, values)?;
+        }
+        if let Some(first) = page.bad.first() {
+            let reason = format!("{} in quarantine; the first: {first}", page.bad.len());
+            self.event(Some(id), "quarantined", None, &reason)?;
+        }
+        Ok(())
+    }
+
+    /// What a task has in quarantine, in words; nothing if it has nothing there.
+    pub(super) fn quarantined(&self, id: TaskId) -> Result<Option<String>, ManifestError> {
+        let select = "SELECT count(*), min(timestamp_ms), reason FROM quarantine WHERE task_id = ?";
+        let mut select = self.transaction.prepare_cached(select)?;
+        let (bars, first, reason): (u64, Option<i64>, Option<String>) =
+            select.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(first.zip(reason).map(|(first, reason)| {
+            format!("all bars are stored but {bars} in quarantine; the first, at {first} ms, {reason}")
+        }))
+    }
+
+    /// Forgets what tasks that meet a condition have in quarantine: they are asked again from their beginning.
+    pub(super) fn leave_quarantine(&self, condition: &str) -> Result<(), ManifestError> {
+        let tasks = format!("SELECT id FROM tasks WHERE {condition} AND cursor IS NULL");
+        let again = format!(
+            "UPDATE tasks SET bars = 0 WHERE id IN ({tasks}) AND id IN (SELECT task_id FROM quarantine)"
+        );
+        self.execute(&again, [])?;
+        self.execute(&format!("DELETE FROM quarantine WHERE task_id IN ({tasks})"), [])?;
         Ok(())
     }
 
@@ -126,4 +171,13 @@ impl Change<'_> {
 fn json_array(counts: impl Iterator<Item = u16>) -> String {
     let counts: Vec<_> = counts.map(|bars| bars.to_string()).collect();
     format!("[{}]", counts.join(","))
+}
+
+/// A bar under the names that the server gives its columns.
+fn json(bar: &Bar) -> String {
+    let Bar { timestamp, open, high, low, close, volume, vwap, transactions } = bar;
+    serde_json::json!({
+        "t": timestamp, "o": open, "h": high, "l": low, "c": close, "v": volume, "vw": vwap, "n": transactions
+    })
+    .to_string()
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    model::{Cursor, Partition, Symbol, Window},
+    model::{BadBar, Cursor, Partition, Symbol, Window},
 };
 
 /// Written into every store and run that this program makes.
@@ -50,6 +50,8 @@ pub struct PageCommit {
     pub evidence: Evidence,
     /// The partitions that the page's bars went to, as they are now on stable storage.
     pub partitions: Vec<Partition>,
+    /// Bars that cannot be: they are kept apart.
+    pub bad: Vec<BadBar>,
     /// The page to ask for next; none if the server named none, which ends the task.
     pub next: Option<Cursor>,
 }
@@ -180,7 +182,8 @@ impl Ledger {
         self.change_all("state = 'running'", TaskEvent::Crashed, "the process that held it died")
     }
 
-    /// Re-opens every task that ended without data. Their bars and cursors are kept.
+    /// Re-opens every task that ended without data. Their bars and cursors are kept. One that had come to its end, but
+    /// for bars in quarantine, is asked from its beginning, and the quarantine is emptied of it.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -196,6 +199,9 @@ impl Ledger {
                 change.transaction.prepare(&format!("SELECT id FROM tasks WHERE {condition}"))?;
             select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
         };
+        if event == TaskEvent::Reopened {
+            change.leave_quarantine(condition)?;
+        }
         for id in &ids {
             change.step(TaskId(*id), event, reason)?;
         }
@@ -245,12 +251,15 @@ impl Ledger {
             change.replace(partition)?;
         }
         let bars = change.advance(id, page)?;
-        let event = match (&page.next, bars) {
-            (Some(_), _) => TaskEvent::PageStored,
-            (None, 0) => TaskEvent::ProvenEmpty,
-            (None, _) => TaskEvent::Completed,
+        change.quarantine(id, page)?;
+        let state = match (&page.next, change.quarantined(id)?) {
+            (Some(_), _) => change.step(id, TaskEvent::PageStored, "the server named a further page")?,
+            (None, Some(bad)) => change.end(id, TaskEvent::GivenUp, &bad)?,
+            (None, None) => {
+                let event = if bars == 0 { TaskEvent::ProvenEmpty } else { TaskEvent::Completed };
+                change.step(id, event, "the server named no further page")?
+            }
         };
-        let state = change.step(id, event, "the server named no further page")?;
         change.commit()?;
         Ok(PageStored { state, new_bars, new_partitions })
     }
@@ -273,10 +282,11 @@ impl Ledger {
     /// If the step is illegal, or the manifest cannot be written.
     pub fn end(&mut self, id: TaskId, event: TaskEvent, reason: &str) -> Result<TaskState, ManifestError> {
         let change = self.begin()?;
-        if event != TaskEvent::Released {
-            change.execute("UPDATE tasks SET last_error = ? WHERE id = ?", params![reason, id.0])?;
-        }
-        let state = change.step(id, event, reason)?;
+        let state = if event == TaskEvent::Released {
+            change.step(id, event, reason)?
+        } else {
+            change.end(id, event, reason)?
+        };
         change.commit()?;
         Ok(state)
     }

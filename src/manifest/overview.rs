@@ -109,6 +109,14 @@ impl Overview {
         })?)
     }
 
+    /// Bars in quarantine.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn quarantined(&self) -> Result<u64, ManifestError> {
+        Ok(self.connection.query_row("SELECT count(*) FROM quarantine", [], |row| row.get(0))?)
+    }
+
     /// Every task, in the order of work.
     ///
     /// # Errors

@@ -36,13 +36,14 @@ pub struct Task {
     pub pages: u64,
     /// Bars stored so far, each minute of a page counted once.
     pub bars: u64,
-    /// The start of the last bar of the last page that had any, UTC ms.
+    /// The start of the last bar of the last page that had any, UTC ms; none if the traversal is to begin anew.
     pub last_ms: Option<i64>,
 }
 
 impl Task {
     pub(super) const COLUMNS: &'static str = "id, ticker, from_date, to_date, cursor, pages, bars,
-        (SELECT last_ms FROM pages WHERE task_id = tasks.id AND last_ms IS NOT NULL ORDER BY number DESC LIMIT 1)";
+        iif(cursor IS NULL, NULL, (SELECT last_ms FROM pages
+            WHERE task_id = tasks.id AND last_ms IS NOT NULL ORDER BY number DESC LIMIT 1))";
 
     pub(super) fn read(row: &Row<'_>) -> Result<Self, ManifestError> {
         Ok(Self {

@@ -13,8 +13,11 @@ pub const FILE_NAME: &str = "manifest.sqlite";
 const APPLICATION_ID: i32 = 0x6772_6162;
 
 /// Append-only: entry n leads from version n to version n + 1 (`PRAGMA user_version`).
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_pace.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_pace.sql"),
+    include_str!("migrations/0003_quarantine.sql"),
+];
 
 /// How long a statement waits for a reader's checkpoint lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -120,12 +123,27 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_of_any_older_version_is_brought_up_to_date() {
+        for version in 1..MIGRATIONS.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let old = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+            MIGRATIONS[..version].iter().for_each(|migration| old.execute_batch(migration).unwrap());
+            old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+            old.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
+            drop(old);
+            let new = open(dir.path()).unwrap();
+            assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
+            new.query_row("SELECT count(*) FROM quarantine, pace", [], |_| Ok(())).unwrap();
+        }
+    }
+
+    #[test]
     fn a_newer_manifest_and_a_foreign_file_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 2 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 3 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or awaits. Every other module may import this one; it imports none.
 
 mod api_key;
+mod bad_bar;
 mod bars;
 mod cursor;
 mod month;
@@ -13,6 +14,7 @@ mod symbol;
 mod window;
 
 pub use api_key::ApiKey;
+pub use bad_bar::{BadBar, BarFault};
 pub use bars::{Bar, Bars};
 pub use cursor::{Cursor, CursorError};
 pub use month::Month;

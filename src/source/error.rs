@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::Page;
 use crate::{
     decode::DecodeError,
-    model::{CursorError, Symbol, Window},
+    model::{BadBar, CursorError, Symbol},
 };
 
 /// Why there is no page. The text never holds a key: URLs are shown without their query.
@@ -91,9 +92,21 @@ pub enum FetchError {
     /// A body that cannot be read.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// Some of its bars cannot be.
+    #[error("{} of {} bars cannot be right: {}", .0.bad.len(), .0.bad.len() + .0.good.bars.len(), .0.bad[0])]
+    BadBars(Box<Mixed>),
     /// An answer that is not one to this question.
     #[error("the answer contradicts the question: {0}")]
     Contradiction(#[from] Contradiction),
+}
+
+/// A page with bars that cannot be.
+#[derive(Clone, Debug)]
+pub struct Mixed {
+    /// The page without them.
+    pub good: Page,
+    /// At least one.
+    pub bad: Vec<BadBar>,
 }
 
 fn said(words: Option<&String>) -> String {
@@ -126,20 +139,6 @@ pub enum Contradiction {
         said: u64,
         /// What it has.
         found: u64,
-    },
-    /// A bar is outside of the window.
-    #[error("a bar at {timestamp} ms is outside of {window}")]
-    OutsideWindow {
-        /// The bar's start, UTC ms.
-        timestamp: i64,
-        /// The question.
-        window: Window,
-    },
-    /// A price or a volume that cannot be.
-    #[error("the bar at {timestamp} ms has a negative price or volume")]
-    Negative {
-        /// The bar's start, UTC ms.
-        timestamp: i64,
     },
     /// A 200 whose `status` is neither `OK` nor `DELAYED`.
     #[error("HTTP 200 with status {status:?}{}", said(words.as_ref()))]
@@ -243,7 +242,7 @@ impl FetchError {
             Self::Status { .. } => Disposition::Unwell(Symptom::Status),
             Self::Decode(_) => Disposition::Unwell(Symptom::Garbage),
             Self::Redirected { .. } => Disposition::Unwell(Symptom::Redirect),
-            Self::Contradiction(_) => Disposition::Retry,
+            Self::BadBars(_) | Self::Contradiction(_) => Disposition::Retry,
             Self::TooManyRequests { retry_after, .. } => Disposition::SlowDown { retry_after: *retry_after },
             Self::BadRequest { .. } => Disposition::RetryTwice,
             Self::KeyRefused { .. } => Disposition::KeyRefused,

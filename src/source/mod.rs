@@ -7,7 +7,7 @@
 mod error;
 mod polygon;
 
-pub use error::{Contradiction, Disposition, FetchError, Symptom};
+pub use error::{Contradiction, Disposition, FetchError, Mixed, Symptom};
 pub use polygon::{Polygon, PolygonOptions};
 
 use crate::model::{Bars, Cursor, Symbol, Window};

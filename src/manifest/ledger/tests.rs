@@ -4,7 +4,7 @@ use jiff::civil::date;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::Month;
+use crate::model::{Bar, BarFault, Month};
 
 const UNADJUSTED: StoreKind = StoreKind { adjusted: false, sandbox: false };
 
@@ -52,6 +52,7 @@ fn page(text: &str, bars: u64, next: Option<&str>) -> PageCommit {
             bytes: 100,
         },
         partitions: (bars > 0).then(|| partition(text, bars)).into_iter().collect(),
+        bad: Vec::new(),
         next: next.map(|path| Cursor::from_stored(path.to_owned())),
     }
 }
@@ -182,4 +183,41 @@ fn a_directory_holds_one_kind() {
     ledger.hold(UNADJUSTED).unwrap();
     let error = ledger.hold(StoreKind { adjusted: true, sandbox: false }).unwrap_err();
     assert_eq!(error.to_string(), "this data directory holds bars as traded, not split-adjusted bars");
+}
+
+#[test]
+fn bad_bars_are_kept_apart_and_their_task_says_so() {
+    let (_dir, mut ledger) = ledger(&[("A", window(2024, 1, 1))]);
+    let id = ledger.lease().unwrap().unwrap().id;
+    let bar = Bar {
+        timestamp: 90_001,
+        open: 1.5,
+        high: 2.0,
+        low: 1.0,
+        close: 1.25,
+        volume: 7.0,
+        vwap: None,
+        transactions: Some(3),
+    };
+    let bad = vec![BadBar { bar, fault: BarFault::OffMinute }];
+    ledger.store_page(id, &PageCommit { bad, ..page("A", 5, Some("/next?cursor=1")) }).unwrap();
+    let state = ledger.store_page(id, &page("A", 5, None)).unwrap().state;
+    assert_eq!(state, TaskState::Failed);
+    let text = |sql: &str| ledger.connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(
+        text("SELECT last_error FROM tasks"),
+        "all bars are stored but 1 in quarantine; the first, at 90001 ms, does not begin with a minute"
+    );
+    let expected = r#"{"c":1.25,"h":2.0,"l":1.0,"n":3,"o":1.5,"t":90001,"v":7.0,"vw":null}"#;
+    assert_eq!(text("SELECT bar FROM quarantine"), expected);
+    assert_eq!(
+        text("SELECT reason FROM events WHERE kind = 'quarantined'"),
+        "1 in quarantine; the first: the bar at 90001 ms does not begin with a minute"
+    );
+
+    assert_eq!(ledger.reopen_unsuccessful().unwrap(), 1);
+    let again = ledger.lease().unwrap().unwrap();
+    assert_eq!((again.cursor, again.last_ms, again.bars), (None, None, 0), "from its beginning");
+    ledger.store_page(id, &page("A", 10, None)).unwrap();
+    assert_eq!(ledger.counts().unwrap().done, 1, "nothing is in quarantine any more");
 }

@@ -2,10 +2,10 @@
 
 use url::Origin;
 
-use super::super::{Contradiction, FetchError, Page, Question};
+use super::super::{Contradiction, FetchError, Mixed, Page, Question};
 use crate::{
     decode::Envelope,
-    model::{Bar, Cursor},
+    model::{BadBar, Bar, BarFault, Bars, Cursor, Window},
 };
 
 /// Makes a page of an answer that came with HTTP 200.
@@ -21,11 +21,12 @@ pub(super) fn page(
 ) -> Result<Page, FetchError> {
     let status = check_status(&envelope)?;
     check_envelope(question, adjusted, &envelope)?;
-    check_bars(question, &envelope)?;
     let next = envelope.next_url.as_deref().map(|url| Cursor::from_next_url(url, origin)).transpose();
     let next = next.map_err(Contradiction::from)?;
     let request_id = envelope.request_id();
-    Ok(Page { bars: envelope.results.into_unique(), next, request_id, status, bytes })
+    let (bars, bad) = part(envelope.results, question.window);
+    let page = Page { bars: bars.into_unique(), next, request_id, status, bytes };
+    if bad.is_empty() { Ok(page) } else { Err(FetchError::BadBars(Box::new(Mixed { good: page, bad }))) }
 }
 
 /// A refusal was seen inside of an HTTP 200: the body's own status decides.
@@ -53,15 +54,14 @@ fn check_envelope(question: &Question, adjusted: bool, envelope: &Envelope) -> R
     }
 }
 
-fn check_bars(question: &Question, envelope: &Envelope) -> Result<(), Contradiction> {
-    let window = question.window;
-    let inside = window.start_ms()..window.end_ms();
-    if let Some(timestamp) = envelope.results.timestamps().iter().find(|t| !inside.contains(t)) {
-        return Err(Contradiction::OutsideWindow { timestamp: *timestamp, window });
+/// Parts bars that cannot be from the others. Nearly always there are none: then nothing is copied.
+fn part(bars: Bars, window: Window) -> (Bars, Vec<BadBar>) {
+    let bad = |bar: Bar| Some(BadBar { bar, fault: BarFault::of(&bar, window)? });
+    let found: Vec<_> = bars.iter().filter_map(bad).collect();
+    if found.is_empty() {
+        return (bars, found);
     }
-    let negative = |bar: &Bar| [bar.open, bar.high, bar.low, bar.close, bar.volume].iter().any(|x| *x < 0.0);
-    match envelope.results.iter().find(negative) {
-        Some(bar) => Err(Contradiction::Negative { timestamp: bar.timestamp }),
-        None => Ok(()),
-    }
+    let mut good = Bars::with_capacity(bars.len());
+    bars.iter().filter(|bar| bad(*bar).is_none()).for_each(|bar| good.push(bar));
+    (good, found)
 }
