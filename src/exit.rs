@@ -15,6 +15,8 @@ pub enum ExitStatus {
     Incomplete,
     /// Finished, but some tasks have no data: failed, not found or not entitled.
     Unsuccessful,
+    /// Files are damaged, missing, or not what they should be.
+    Damage,
     /// The key is missing, or refused altogether.
     Key,
     /// The source cannot be reached; no task was burnt.
@@ -40,6 +42,7 @@ impl ExitStatus {
             Self::Config => 3,
             Self::Incomplete => 10,
             Self::Unsuccessful => 11,
+            Self::Damage => 12,
             Self::Key => 20,
             Self::Unreachable => 21,
             Self::Disk => 30,

@@ -13,6 +13,7 @@ mod docs;
 mod layers;
 mod outage;
 mod recorded;
+mod repair;
 mod resume;
 mod sandbox;
 mod settings;

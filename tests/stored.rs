@@ -64,6 +64,8 @@ fn a_file_says_what_it_holds_and_where_and_when_it_came_from() {
         ("grab.source", "127.0.0.1"),
         ("grab.ticker", "KIMpL"),
         ("grab.version", env!("CARGO_PKG_VERSION")),
+        // The third and the fourth.
+        ("grab.whole_days", "12"),
     ];
     assert_eq!(said, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     let created_by = file.metadata().file_metadata().created_by().unwrap();

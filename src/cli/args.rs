@@ -50,6 +50,11 @@ pub enum Command {
     /// Go on with what is owed
     #[command(after_help = "Examples:\n  grab resume\n  grab resume --retry-failed --max-duration 50m")]
     Resume(ResumeArgs),
+    /// Make a lost or damaged manifest anew from the bars
+    #[command(after_help = "Examples:\n  grab repair --rebuild-manifest\n\n\
+        Each file says which of its days are whole: these are not asked for again. What was found to be empty, or was\n\
+        refused, is asked for again by the next grab start. The old manifest is set aside, not deleted.")]
+    Repair(RepairArgs),
     /// Show what is owed, what is held, and why
     #[command(
         after_help = "Examples:\n  grab status\n  grab status --tickers\n  grab status --json --tickers"
@@ -188,6 +193,14 @@ pub struct ResumeArgs {
     /// How to fetch.
     #[command(flatten)]
     pub fetch: FetchArgs,
+}
+
+/// `grab repair`
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// Read all partitions, and make the manifest anew from what they say of themselves
+    #[arg(long, required = true)]
+    pub rebuild_manifest: bool,
 }
 
 /// `grab status`

@@ -108,9 +108,14 @@ impl Failure {
             | Self::DataDir { .. } => Some(
                 "nothing is lost: make room, or whatever else is wrong there, then `grab resume` goes on",
             ),
-            Self::Manifest(ManifestError::Missing { .. }) => {
-                Some("begin with `grab start`, or name the right directory with --data-dir")
-            }
+            Self::Manifest(ManifestError::Missing { .. }) => Some(
+                "begin with `grab start`, or name the right directory with --data-dir; if there are bars without a \
+                     manifest, `grab repair --rebuild-manifest`",
+            ),
+            Self::Manifest(error) if is_damage(error) => Some(
+                "the bars are not touched: `grab repair --rebuild-manifest` sets the damaged manifest aside and makes it \
+                 anew from them",
+            ),
             Self::Manifest(ManifestError::OtherKind { .. }) => {
                 Some("use another --data-dir: a directory holds one kind")
             }
@@ -137,6 +142,23 @@ impl Failure {
             source = error.source();
         }
         text
+    }
+}
+
+fn is_damage(error: &ManifestError) -> bool {
+    match error {
+        ManifestError::Corrupt(_) => true,
+        ManifestError::Sqlite(error) => {
+            matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+        }
+        ManifestError::Io { .. }
+        | ManifestError::TooNew { .. }
+        | ManifestError::Foreign { .. }
+        | ManifestError::Missing { .. }
+        | ManifestError::OtherKind { .. }
+        | ManifestError::Locked { .. }
+        | ManifestError::Illegal(_)
+        | ManifestError::Stopped => false,
     }
 }
 

@@ -23,12 +23,12 @@ use crate::{
     clock::Clock,
     engine::{self, Meter, Parts, Stop, StopReason},
     exit::ExitStatus,
-    manifest::{KeptPace, Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
+    manifest::{FILE_NAME, KeptPace, Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
     model::{ApiKey, Month, Partition, new_york},
     pace::{Learnt, Pace, Pacer, RetryPolicy},
     sandbox::{Sandbox, SandboxOptions},
     source::{Polygon, PolygonOptions},
-    store::Store,
+    store::{Store, layout},
 };
 
 /// The vendor's host since 2025-10-30 (polygon-api.md §1).
@@ -70,6 +70,11 @@ impl Job<'_> {
         let path = data_dir.display().to_string();
         fs::create_dir_all(&data_dir).map_err(|source| Failure::DataDir { path, source })?;
         let _lock = Lock::take(&data_dir)?;
+        if !data_dir.join(FILE_NAME).exists() && layout::bars_folder(&data_dir).exists() {
+            say(
+                "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first saves asking for them",
+            );
+        }
         let mut ledger = Ledger::open(&data_dir, self.clock)?;
         let kind = self.kind(&ledger)?;
         ledger.hold(kind)?;

@@ -9,6 +9,7 @@ mod format;
 mod logging;
 mod output;
 mod progress;
+mod repair;
 mod report;
 mod resume;
 mod sandbox;
@@ -45,6 +46,7 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
         match &cli.command {
             Command::Start(args) => start::run(args, &cli.common, sources, output),
             Command::Resume(args) => resume::run(args, &cli.common, &sources, output),
+            Command::Repair(_) => repair::run(&cli.common, &sources, output),
             Command::Status(args) => status::run(args, &cli.common, &sources, output),
             Command::Sandbox(args) => sandbox::run(args, &sources, output),
         }
@@ -76,6 +78,7 @@ impl Command {
         match self {
             Self::Start(_) => "start",
             Self::Resume(_) => "resume",
+            Self::Repair(_) => "repair",
             Self::Status(_) => "status",
             Self::Sandbox(_) => "sandbox",
         }

@@ -122,6 +122,17 @@ impl RunReport {
         self
     }
 
+    /// The same for a command that found damaged files.
+    #[must_use]
+    pub fn damaged(self) -> Self {
+        Self {
+            outcome: Outcome::Incomplete,
+            exit: ExitStatus::Damage,
+            exit_code: ExitStatus::Damage.code(),
+            ..self
+        }
+    }
+
     /// Adds what the manifest says of tasks without data.
     ///
     /// # Errors

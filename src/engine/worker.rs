@@ -7,9 +7,9 @@ use tokio::{task, time::Instant};
 use super::{Run, StopReason, line::Ticket, queue::Lease};
 use crate::{
     manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId},
-    model::{BadBar, Bars, Month, Partition},
+    model::{BadBar, Bars, Month, Partition, Window, new_york},
     source::{Contradiction, Page, Question, Source},
-    store::{Held, StoreError},
+    store::{Fetched, Held, StoreError},
 };
 
 /// A page may have no bar and still name another one (polygon-api.md §1), but not for ever.
@@ -132,6 +132,7 @@ impl<S: Source> Run<S> {
 
     /// Partitions first, onto stable storage; then one transaction for everything that the page changes.
     async fn keep(&self, lease: &mut Lease, page: Page, bad: Vec<BadBar>) -> Result<Step, KeepError> {
+        let whole = whole_days(lease, &page, &bad);
         let timestamps = page.bars.timestamps();
         let evidence = Evidence {
             request_id: page.request_id,
@@ -140,7 +141,7 @@ impl<S: Source> Run<S> {
             span_ms: timestamps.first().copied().zip(timestamps.last().copied()),
             bytes: page.bytes,
         };
-        let (partitions, held) = self.merge(lease, page.bars).await?;
+        let (partitions, held) = self.merge(lease, page.bars, whole).await?;
         let (id, next, last_ms) = (lease.task.id, page.next.clone(), evidence.span_ms.map(|(_, last)| last));
         let commit = PageCommit { evidence, partitions, bad, next: page.next };
         let stored = self.recorder.call(move |ledger| ledger.store_page(id, &commit)).await?;
@@ -165,15 +166,16 @@ impl<S: Source> Run<S> {
         &self,
         lease: &mut Lease,
         bars: Bars,
+        whole: Option<Window>,
     ) -> Result<(Vec<Partition>, Option<Held>), KeepError> {
-        let (store, symbol, fetched_ms) =
-            (self.store.clone(), lease.task.symbol.clone(), self.clock.now_ms());
+        let (store, symbol, at_ms) = (self.store.clone(), lease.task.symbol.clone(), self.clock.now_ms());
         let (window, held) = (lease.task.window, lease.held.take());
         let merged = task::spawn_blocking(move || {
             let mut partitions = Vec::new();
             let mut held = held;
             for (month, bars) in by_month(window.months(), &bars) {
-                let (partition, merged) = store.merge(&symbol, month, bars, fetched_ms, held.take())?;
+                let fetched = Fetched { bars, at_ms, whole };
+                let (partition, merged) = store.merge(&symbol, month, fetched, held.take())?;
                 partitions.push(partition);
                 held = Some(merged);
             }
@@ -222,6 +224,16 @@ fn chain(error: &StoreError) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
+}
+
+/// The days that are whole once this page is stored: from where the page before ended to where this one ends. A page
+/// that is followed by another one may end within a day, and one with bad bars is not to be relied on.
+fn whole_days(lease: &Lease, page: &Page, bad: &[BadBar]) -> Option<Window> {
+    let window = lease.task.window;
+    let from = lease.task.last_ms.and_then(new_york::date_of).unwrap_or(window.from());
+    let last = page.bars.timestamps().last().copied().and_then(new_york::date_of);
+    let to = if page.next.is_none() { Some(window.to()) } else { last.and_then(|day| day.yesterday().ok()) };
+    to.filter(|_| bad.is_empty()).and_then(|to| Window::new(from, to))
 }
 
 /// Cuts ascending bars at the ends of `months`. Months without bars are left out.

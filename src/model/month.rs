@@ -71,6 +71,21 @@ impl Month {
         Self { first: self.first.saturating_add(1.month()) }
     }
 
+    /// The days of `window` that are in this month, as bits: bit 0 is the first of the month.
+    #[must_use]
+    pub fn mask(self, window: Window) -> u32 {
+        let (from, to) = (window.from().max(self.first_day()), window.to().min(self.last_day()));
+        let days = std::iter::successors(Some(from), |day| day.tomorrow().ok());
+        days.take_while(|day| *day <= to).fold(0, |mask, day| mask | 1 << (day.day() - 1))
+    }
+
+    /// The days whose bits are set, in order.
+    pub fn days(self, mask: u32) -> impl Iterator<Item = Date> {
+        let days = std::iter::successors(Some(self.first_day()), |day| day.tomorrow().ok());
+        days.take_while(move |day| *day <= self.last_day())
+            .filter(move |day| mask & 1 << (day.day() - 1) != 0)
+    }
+
     /// The first instant of the month, UTC ms.
     #[must_use]
     pub fn start_ms(self) -> i64 {
@@ -95,6 +110,17 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
+
+    #[test]
+    fn days_as_bits_and_back() {
+        let february = Month::new(2024, 2).unwrap();
+        let window = |from, to| Window::new(from, to).unwrap();
+        assert_eq!(february.mask(window(date(2024, 2, 28), date(2024, 3, 5))), 0b11 << 27);
+        assert_eq!(february.mask(window(date(2023, 1, 1), date(2025, 1, 1))), (1 << 29) - 1);
+        assert_eq!(february.mask(window(date(2024, 3, 1), date(2024, 3, 5))), 0);
+        let days: Vec<_> = february.days(1 | 1 << 28 | 1 << 30).collect();
+        assert_eq!(days, [date(2024, 2, 1), date(2024, 2, 29)], "there is no 31 February");
+    }
 
     #[test]
     fn months_follow_each_other_without_a_gap() {

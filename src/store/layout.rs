@@ -22,9 +22,40 @@ pub fn partition(data_dir: &Path, symbol: &Symbol, month: Month) -> PathBuf {
 /// The folder of one partition.
 #[must_use]
 pub fn month_folder(data_dir: &Path, symbol: &Symbol, month: Month) -> PathBuf {
-    let ticker = format!("ticker={}", encode(symbol));
-    let year = format!("year={:04}", month.year());
-    data_dir.join(BARS).join(ticker).join(year).join(format!("month={:02}", month.number()))
+    let (year, month) = (format!("year={:04}", month.year()), format!("month={:02}", month.number()));
+    symbol_folder(data_dir, symbol).join(year).join(month)
+}
+
+/// The folder of one symbol.
+#[must_use]
+pub fn symbol_folder(data_dir: &Path, symbol: &Symbol) -> PathBuf {
+    bars_folder(data_dir).join(format!("ticker={}", encode(symbol)))
+}
+
+/// The folder of all bars.
+#[must_use]
+pub fn bars_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join(BARS)
+}
+
+/// The symbol whose folder has this name, if it is the name of one.
+#[must_use]
+pub fn symbol_of(name: &str) -> Option<Symbol> {
+    let mut parts = name.strip_prefix("ticker=")?.split('%');
+    let mut text = parts.next()?.to_owned();
+    for part in parts {
+        text.push(u8::from_str_radix(part.get(..2)?, 16).ok()?.into());
+        text.push_str(&part[2..]);
+    }
+    let symbol: Symbol = text.parse().ok()?;
+    (format!("ticker={}", encode(&symbol)) == name).then_some(symbol)
+}
+
+/// The month whose folders have these names, if they are the names of one.
+#[must_use]
+pub fn month_of(year: &str, month: &str) -> Option<Month> {
+    let (year, month) = (year.strip_prefix("year=")?, month.strip_prefix("month=")?);
+    (year.len() == 4 && month.len() == 2).then(|| Month::new(year.parse().ok()?, month.parse().ok()?))?
 }
 
 /// Whether a file name is that of an unfinished write.
@@ -53,6 +84,18 @@ mod tests {
         };
         assert_eq!(path("AAPL"), "data/bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet");
         assert_eq!(path("KIMpL"), "data/bars_1m/ticker=KIM%70L/year=2004/month=01/bars.parquet");
+        for text in ["AAPL", "KIMpL", "BRK.B", "ABCpA"] {
+            let symbol = text.parse().unwrap();
+            let folder = symbol_folder(Path::new("data"), &symbol);
+            assert_eq!(symbol_of(folder.file_name().unwrap().to_str().unwrap()), Some(symbol));
+        }
+        for odd in ["AAPL", "ticker=", "ticker=KIMpL", "ticker=%7", "ticker=%é0", "ticker=%41APL"] {
+            assert_eq!(symbol_of(odd), None, "{odd}");
+        }
+        assert_eq!(month_of("year=2004", "month=01"), Month::new(2004, 1));
+        for (year, month) in [("2004", "01"), ("year=2004", "month=1"), ("year=2004", "month=13")] {
+            assert_eq!(month_of(year, month), None, "{year} {month}");
+        }
         assert_eq!(path("BRK.B"), "data/bars_1m/ticker=BRK.B/year=2004/month=01/bars.parquet");
     }
 }

@@ -33,6 +33,19 @@ pub struct Held {
     pub bars: Bars,
     /// When its first and its last bar were fetched, UTC ms.
     pub fetched_ms: (i64, i64),
+    /// The days that were asked for and answered to their end, as bits: bit 0 is the first of the month.
+    pub whole_days: u32,
+}
+
+/// Bars of one month, on their way into its partition.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The bars.
+    pub bars: Bars,
+    /// When they were fetched, UTC ms.
+    pub at_ms: i64,
+    /// The days that the answer covers to their end, if any; those of other months do not matter.
+    pub whole: Option<Window>,
 }
 
 impl Store {
@@ -42,7 +55,7 @@ impl Store {
         Self { data_dir, adjusted, source }
     }
 
-    /// Adds bars, fetched at `fetched_ms`, to a partition: where both have a minute, the new bar wins.
+    /// Adds bars to a partition: where both have a minute, the new bar wins.
     ///
     /// `held` is what the caller knows to be in the file; without it the file is read, if there is one. When this
     /// returns, the partition is on stable storage.
@@ -54,16 +67,15 @@ impl Store {
         &self,
         symbol: &Symbol,
         month: Month,
-        newer: Bars,
-        fetched_ms: i64,
+        newer: Fetched,
         held: Option<Held>,
     ) -> Result<(Partition, Held), StoreError> {
-        check_month(month, &newer)?;
+        check_month(month, &newer.bars)?;
         let older = match held.filter(|held| held.month == month) {
             Some(held) => Some(held),
             None => self.read(symbol, month)?,
         };
-        let merged = union(older, month, newer, fetched_ms);
+        let merged = union(older, month, newer);
         let bytes =
             parquet::encode(&merged.bars, &self.provenance(symbol, &merged)).map_err(StoreError::Encode)?;
         atomic::write(&layout::partition(&self.data_dir, symbol, month), &bytes)?;
@@ -75,7 +87,7 @@ impl Store {
     /// # Errors
     /// If the file is damaged, belongs elsewhere, or cannot be opened.
     pub fn read(&self, symbol: &Symbol, month: Month) -> Result<Option<Held>, StoreError> {
-        Ok(self.load(symbol, month)?.map(|(held, _)| held))
+        Ok(self.load(symbol, month)?.map(|loaded| loaded.held))
     }
 
     /// What a partition is on disk, if it is there and whole: for a manifest that may have missed its last write.
@@ -84,33 +96,21 @@ impl Store {
     /// If the system refuses.
     pub fn inspect(&self, symbol: &Symbol, month: Month) -> Result<Option<Partition>, StoreError> {
         match self.load(symbol, month) {
-            Ok(found) => Ok(found.map(|(held, file)| describe(symbol, &held, &file))),
+            Ok(found) => Ok(found.map(|loaded| loaded.describe(symbol))),
             // Damage is not what a crash leaves. It is not covered up here: its row stays as it was.
             Err(StoreError::Damaged { .. } | StoreError::Misplaced { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn load(&self, symbol: &Symbol, month: Month) -> Result<Option<(Held, Bytes)>, StoreError> {
-        let path = layout::partition(&self.data_dir, symbol, month);
-        let file: Bytes = match fs::read(&path) {
-            Ok(bytes) => bytes.into(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("read", &path)(error)),
-        };
-        let damaged = |source| StoreError::Damaged { path: path.clone(), source };
-        let (bars, found) = parquet::decode(file.clone()).map_err(damaged)?;
-        let held = Held { month, bars, fetched_ms: found.fetched_ms };
-        let expected = self.provenance(symbol, &held);
-        let facts = [
-            ("ticker", expected.ticker, found.ticker),
-            ("month", expected.month, found.month),
-            ("adjusted", expected.adjusted.to_string(), found.adjusted.to_string()),
-        ];
-        match facts.into_iter().find(|(_, expected, found)| expected != found) {
-            Some((what, expected, found)) => Err(StoreError::Misplaced { path, what, expected, found }),
-            None => Ok(Some((held, file))),
+    fn load(&self, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
+        let Some(loaded) = load(&self.data_dir, symbol, month)? else { return Ok(None) };
+        let (expected, found) = (self.adjusted.to_string(), loaded.provenance.adjusted.to_string());
+        if expected == found {
+            return Ok(Some(loaded));
         }
+        let path = layout::partition(&self.data_dir, symbol, month);
+        Err(StoreError::Misplaced { path, what: "adjusted", expected, found })
     }
 
     /// Removes what a crash may have left of writes to `symbol` in `window`; answers the number of files.
@@ -132,8 +132,41 @@ impl Store {
             adjusted: self.adjusted,
             source: self.source.clone(),
             fetched_ms: held.fetched_ms,
+            whole_days: held.whole_days,
         }
     }
+}
+
+/// A partition as it is on disk.
+pub(super) struct Loaded {
+    pub(super) held: Held,
+    pub(super) provenance: Provenance,
+    file: Bytes,
+}
+
+impl Loaded {
+    pub(super) fn describe(&self, symbol: &Symbol) -> Partition {
+        describe(symbol, &self.held, &self.file)
+    }
+}
+
+/// Reads a partition, if there is one, and holds what it says of itself against its place.
+pub(super) fn load(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
+    let path = layout::partition(data_dir, symbol, month);
+    let file: Bytes = match fs::read(&path) {
+        Ok(bytes) => bytes.into(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", &path)(error)),
+    };
+    let damaged = |source| StoreError::Damaged { path: path.clone(), source };
+    let (bars, provenance) = parquet::decode(file.clone()).map_err(damaged)?;
+    let facts =
+        [("ticker", symbol.to_string(), &provenance.ticker), ("month", month.to_string(), &provenance.month)];
+    if let Some((what, expected, found)) = facts.into_iter().find(|(_, expected, found)| expected != *found) {
+        return Err(StoreError::Misplaced { path, what, expected, found: found.clone() });
+    }
+    let held = Held { month, bars, fetched_ms: provenance.fetched_ms, whole_days: provenance.whole_days };
+    Ok(Some(Loaded { held, provenance, file }))
 }
 
 fn check_month(month: Month, bars: &Bars) -> Result<(), StoreError> {
@@ -142,13 +175,17 @@ fn check_month(month: Month, bars: &Bars) -> Result<(), StoreError> {
     stray.map_or(Ok(()), |timestamp| Err(StoreError::OutsideMonth { timestamp: *timestamp, month }))
 }
 
-fn union(older: Option<Held>, month: Month, newer: Bars, fetched_ms: i64) -> Held {
+fn union(older: Option<Held>, month: Month, newer: Fetched) -> Held {
+    let whole_days = newer.whole.map_or(0, |window| month.mask(window));
     match older {
-        None => Held { month, bars: newer.into_unique(), fetched_ms: (fetched_ms, fetched_ms) },
+        None => {
+            Held { month, bars: newer.bars.into_unique(), fetched_ms: (newer.at_ms, newer.at_ms), whole_days }
+        }
         Some(older) => Held {
             month,
-            bars: Bars::union(older.bars, newer),
-            fetched_ms: (older.fetched_ms.0.min(fetched_ms), older.fetched_ms.1.max(fetched_ms)),
+            bars: Bars::union(older.bars, newer.bars),
+            fetched_ms: (older.fetched_ms.0.min(newer.at_ms), older.fetched_ms.1.max(newer.at_ms)),
+            whole_days: older.whole_days | whole_days,
         },
     }
 }

@@ -15,8 +15,9 @@ mod atomic;
 pub mod layout;
 mod merge;
 mod parquet;
+pub mod survey;
 
-pub use merge::{Held, Store};
+pub use merge::{Fetched, Held, Store};
 pub use parquet::SCHEMA_VERSION;
 
 use std::{io, path::PathBuf};

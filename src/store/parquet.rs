@@ -38,6 +38,9 @@ pub struct Provenance {
     pub source: String,
     /// When its first and its last bar were fetched, UTC ms.
     pub fetched_ms: (i64, i64),
+    /// The days of the month that were asked for and answered to their end, as bits: bit 0 is the first. With them a
+    /// lost manifest can be made anew without claiming too much.
+    pub whole_days: u32,
 }
 
 static SCHEMA: LazyLock<Result<TypePtr>> = LazyLock::new(|| {
@@ -198,6 +201,7 @@ impl Provenance {
             entry("source", self.source.clone()),
             entry("fetched_first_ms", self.fetched_ms.0.to_string()),
             entry("fetched_last_ms", self.fetched_ms.1.to_string()),
+            entry("whole_days", self.whole_days.to_string()),
             entry("version", env!("CARGO_PKG_VERSION").to_owned()),
             entry("schema_version", SCHEMA_VERSION.to_string()),
         ]
@@ -223,6 +227,7 @@ impl Provenance {
             adjusted: find("adjusted")?.parse().map_err(|_| malformed("adjusted"))?,
             source: find("source")?,
             fetched_ms: (number("fetched_first_ms")?, number("fetched_last_ms")?),
+            whole_days: find("whole_days")?.parse().map_err(|_| malformed("whole_days"))?,
         })
     }
 }
@@ -240,6 +245,7 @@ mod tests {
             adjusted: false,
             source: "localhost".into(),
             fetched_ms: (5, 9),
+            whole_days: 0b101,
         }
     }
 

@@ -1,0 +1,75 @@
+//! What is there, by the tree alone: for when the manifest is not there to say it.
+
+use std::{fs, io, path::Path};
+
+use super::{StoreError, atomic::failed, layout, merge};
+use crate::model::{Month, Partition, Symbol};
+
+/// What one partition says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The file.
+    pub partition: Partition,
+    /// The days that were asked for and answered to their end, as bits: bit 0 is the first of the month.
+    pub whole_days: u32,
+    /// Whether its bars are adjusted for splits.
+    pub adjusted: bool,
+    /// The host that they came from.
+    pub source: String,
+}
+
+/// The symbols that have a folder, in order. What has another name is not ours, and is passed over.
+///
+/// # Errors
+/// If a folder cannot be listed.
+pub fn symbols(data_dir: &Path) -> Result<Vec<Symbol>, StoreError> {
+    let mut symbols: Vec<_> =
+        names(&layout::bars_folder(data_dir))?.iter().filter_map(|name| layout::symbol_of(name)).collect();
+    symbols.sort_unstable();
+    Ok(symbols)
+}
+
+/// The months of a symbol that have a folder, in order.
+///
+/// # Errors
+/// If a folder cannot be listed.
+pub fn months(data_dir: &Path, symbol: &Symbol) -> Result<Vec<Month>, StoreError> {
+    let folder = layout::symbol_folder(data_dir, symbol);
+    let mut months = Vec::new();
+    for year in names(&folder)? {
+        let in_year = names(&folder.join(&year))?;
+        months.extend(in_year.iter().filter_map(|month| layout::month_of(&year, month)));
+    }
+    months.sort_unstable();
+    Ok(months)
+}
+
+/// Reads a partition whole; nothing if the folder has none.
+///
+/// # Errors
+/// If the file is damaged, belongs elsewhere, or cannot be opened.
+pub fn examine(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<Found>, StoreError> {
+    let loaded = merge::load(data_dir, symbol, month)?;
+    Ok(loaded.map(|loaded| Found {
+        partition: loaded.describe(symbol),
+        whole_days: loaded.held.whole_days,
+        adjusted: loaded.provenance.adjusted,
+        source: loaded.provenance.source,
+    }))
+}
+
+/// The names in a folder; none if it is not there, or is no folder.
+fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(failed("list", folder)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(failed("list", folder))?.file_name().into_string().ok());
+    }
+    Ok(names)
+}
