@@ -93,6 +93,43 @@ fn fields(value: &Value) -> BTreeSet<String> {
     }
 }
 
+/// The rows of `faults! { … }`: name, state, words.
+fn faults_of(source: &str) -> Vec<[String; 3]> {
+    let rows = source.split("\nfaults! {").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let begins_a_row = |line: &&str| line.starts_with("    ") && line.trim_start().len() + 4 == line.len();
+    let row = |line: &str| {
+        let (name, rest) = line.trim().split_once(": \"").unwrap();
+        let (state, rest) = rest.split_once("\", \"").unwrap();
+        let words = rest.split("\",").next().unwrap().replace("\\\"", "\"");
+        [name.to_owned(), state.to_owned(), words]
+    };
+    rows.lines().filter(begins_a_row).filter(|line| line.contains(": \"")).map(row).collect()
+}
+
+#[test]
+fn the_table_of_faults_and_the_tests_are_the_same() {
+    let text = document("docs/faults.md");
+    let faults = document("tests/faults.rs");
+    let rows = faults_of(&faults);
+    assert!(rows.len() > 40, "{rows:?}");
+    for [name, state, words] in &rows {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `faults::{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("{name} has no row"));
+        assert!(row.ends_with(&format!("| `{state}` | {words} |")), "{row}");
+    }
+    let named = |line: &str| line.strip_prefix("fn ")?.strip_suffix("() {").map(str::to_owned);
+    for test in faults.split("#[test]\n").skip(1).filter_map(|test| named(test.lines().next()?)) {
+        assert!(text.contains(&format!("| `faults::{test}` |")), "{test} has no row");
+    }
+    for path in text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()) {
+        let (module, function) = path.rsplit_once("::").unwrap();
+        let source = document(&format!("tests/{}.rs", module.replace("::", "/")));
+        let is_there =
+            source.contains(&format!("fn {function}() {{")) || rows.iter().any(|[name, ..]| name == function);
+        assert!(is_there, "there is no test {path}");
+    }
+}
+
 #[test]
 fn the_architectures_layer_table_has_every_module() {
     let text = document("docs/ARCHITECTURE.md");

@@ -10,6 +10,7 @@
 mod audit;
 mod cli;
 mod docs;
+mod faults;
 mod layers;
 mod outage;
 mod recorded;

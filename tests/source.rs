@@ -100,20 +100,6 @@ fn answers_in_gzip_and_numbers_in_every_form() {
 }
 
 #[test]
-fn a_page_without_results_but_with_a_next_url_goes_on() {
-    let server = Server::start(|request| {
-        let host = request.header("host").unwrap();
-        let next = format!("http://{host}/v2/aggs/ticker/A/range/1/minute/9/2024-01-31?cursor=on");
-        if request.target.contains("cursor=") {
-            ok(request)
-        } else {
-            Reply::json(200, page("A", &[], Some(&next)))
-        }
-    });
-    assert_eq!(outcome(&server, ""), ("done".into(), String::new()));
-}
-
-#[test]
 fn pages_without_a_bar_that_never_end_are_an_error() {
     let number = Mutex::new(0);
     let server = Server::start(move |request| {
@@ -128,58 +114,6 @@ fn pages_without_a_bar_that_never_end_are_an_error() {
     let (state, error) = outcome(&server, "--max-attempts 1");
     assert_eq!((state.as_str(), server.requests().len()), ("failed", 101), "{error}");
     assert!(error.contains("101 pages in a row have no bar"), "{error}");
-}
-
-#[test]
-fn what_passes_is_asked_again_until_it_does() {
-    let replies: [(&str, Script); 16] = [
-        ("500", |_| Reply::json(500, "{}")),
-        ("504 in HTML", |_| Reply::body(504, "text/html", b"<html><h1>504 Gateway Time-out</h1>".to_vec())),
-        ("408", |_| Reply::json(408, "{}")),
-        ("400 that passes", |_| Reply::json(400, r#"{"status":"ERROR","error":"Could not parse"}"#)),
-        ("429 with Retry-After", |_| Reply::json(429, "{}").header("retry-after", "0")),
-        ("429 that is empty", |_| Reply::body(429, "text/plain", Vec::new()).header("retry-after", "0")),
-        ("cut", |request| ok(request).cut_at(100)),
-        ("no body", |request| ok(request).cut_at(0)),
-        ("not JSON", |_| Reply::body(200, "text/html", b"<html>".to_vec())),
-        ("no gzip", |_| Reply::json(200, "{}").header("content-encoding", "gzip")),
-        ("half a gzip", |_| {
-            let whole = gzip(&page("A", &minutes(DAY, 200), None));
-            Reply::body(200, "application/json", whole[..whole.len() / 2].to_vec())
-                .header("content-encoding", "gzip")
-        }),
-        ("another ticker", |_| Reply::json(200, page("B", &minutes(DAY, 5), None))),
-        ("another adjustment", |_| Reply::json(200, page_with("A", true, &minutes(DAY, 5), None))),
-        ("another window", |_| Reply::json(200, page("A", &minutes(date(2017, 1, 3), 5), None))),
-        ("another count", |request| {
-            Reply::json(
-                200,
-                page(request.symbol(), &minutes(DAY, 5), None)
-                    .replace("\"resultsCount\":5", "\"resultsCount\":6"),
-            )
-        }),
-        ("a negative price", |request| {
-            Reply::json(200, page(request.symbol(), &minutes(DAY, 5), None).replace("\"l\":99", "\"l\":-99"))
-        }),
-    ];
-    // Each waits out a real pause: together they take as long as one.
-    thread::scope(|all| {
-        for (what, reply) in replies {
-            all.spawn(move || {
-                let passing = after(1, reply);
-                assert_eq!(outcome(&passing, ""), ("done".into(), String::new()), "{what}");
-                assert_eq!(passing.requests().len(), 2, "{what}");
-                let staying = Server::start(
-                    move |request| {
-                        if request.is_control() { ok(request) } else { reply(request) }
-                    },
-                );
-                let (state, error) = outcome(&staying, "");
-                assert_eq!((state.as_str(), staying.pages_asked()), ("failed", 2), "{what}: {error}");
-                assert!(error.ends_with("(asked 2 times)") && error.len() > 20, "{what}: {error}");
-            });
-        }
-    });
 }
 
 #[test]
@@ -255,15 +189,6 @@ fn the_servers_own_word_on_waiting_is_taken() {
     assert_eq!(outcome(&server, "").0, "done");
     let at: Vec<_> = server.requests().iter().map(|request| request.at).collect();
     assert!(at[1] - at[0] >= Duration::from_millis(1_900), "{:?}", at[1] - at[0]);
-}
-
-#[test]
-fn an_answer_that_stalls_is_given_up_after_the_read_timeout() {
-    for bytes in [0, 20, 150, 400] {
-        let server = after(1, move |request| ok(request).stall_at(bytes));
-        assert_eq!(outcome(&server, "--read-timeout 300ms").0, "done", "stalled after {bytes} bytes");
-        assert_eq!(server.requests().len(), 2);
-    }
 }
 
 #[test]

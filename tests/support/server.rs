@@ -50,14 +50,36 @@ pub struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// Send only so many bytes of the body, then close the connection.
-    cut_at: Option<usize>,
-    /// Send only so many bytes of the whole answer, then nothing more, ever.
-    stall_at: Option<usize>,
-    /// Send the body one byte at a time, so far apart.
-    drip: Option<Duration>,
-    /// Send not a byte.
-    is_nothing: bool,
+    length: Length,
+    delivery: Delivery,
+}
+
+/// The length that is announced.
+#[derive(Clone, Copy, Debug)]
+enum Length {
+    True,
+    Pretended(usize),
+    None,
+}
+
+/// How it is sent.
+#[derive(Clone, Copy, Debug)]
+enum Delivery {
+    Whole,
+    /// The body, over and over.
+    Repeated(usize),
+    /// The body one byte at a time, so far apart.
+    Drip(Duration),
+    /// So many bytes of the whole answer, then nothing more, ever.
+    StallAt(usize),
+    /// So many bytes of the body, then the connection ends.
+    CutAt(usize),
+    /// The same, but it ends in a reset.
+    ResetAt(usize),
+    /// Not a byte, and the connection ends, in a reset or not.
+    Nothing {
+        reset: bool,
+    },
 }
 
 impl Reply {
@@ -67,7 +89,17 @@ impl Reply {
 
     pub fn body(status: u16, content_type: &str, body: Vec<u8>) -> Self {
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
-        Self { status, headers, body, cut_at: None, stall_at: None, drip: None, is_nothing: false }
+        Self { status, headers, body, length: Length::True, delivery: Delivery::Whole }
+    }
+
+    /// The connection ends before the answer begins.
+    pub fn nothing() -> Self {
+        Self { delivery: Delivery::Nothing { reset: false }, ..Self::json(200, "") }
+    }
+
+    /// The connection is reset before the answer begins.
+    pub fn reset() -> Self {
+        Self { delivery: Delivery::Nothing { reset: true }, ..Self::json(200, "") }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -75,34 +107,109 @@ impl Reply {
         self
     }
 
-    /// The connection stays open and silent after so many bytes, headers included.
-    pub fn stall_at(mut self, bytes: usize) -> Self {
-        self.stall_at = Some(bytes);
-        self
+    /// Announces another length than it has.
+    pub fn pretended_length(self, length: usize) -> Self {
+        Self { length: Length::Pretended(length), ..self }
+    }
+
+    /// Announces no length: the body ends with the connection.
+    pub fn without_length(self) -> Self {
+        Self { length: Length::None, ..self }
+    }
+
+    /// The body comes so many times.
+    pub fn repeated(self, times: usize) -> Self {
+        Self { delivery: Delivery::Repeated(times), ..self }
     }
 
     /// The body comes one byte at a time, so far apart.
-    pub fn drip(mut self, pause: Duration) -> Self {
-        self.drip = Some(pause);
-        self
+    pub fn drip(self, pause: Duration) -> Self {
+        Self { delivery: Delivery::Drip(pause), ..self }
     }
 
-    /// The connection breaks before the answer begins.
-    pub fn nothing() -> Self {
-        Self { is_nothing: true, ..Self::json(200, "") }.cut_at(0)
+    /// The connection stays open and silent after so many bytes, headers included.
+    pub fn stall_at(self, bytes: usize) -> Self {
+        Self { delivery: Delivery::StallAt(bytes), ..self }
     }
 
-    /// The connection breaks after so many bytes of the body.
-    pub fn cut_at(mut self, bytes: usize) -> Self {
-        self.cut_at = Some(bytes);
-        self
+    /// The connection ends after so many bytes of the body.
+    pub fn cut_at(self, bytes: usize) -> Self {
+        Self { delivery: Delivery::CutAt(bytes), ..self }
+    }
+
+    /// The connection is reset after so many bytes of the body.
+    pub fn reset_at(self, bytes: usize) -> Self {
+        Self { delivery: Delivery::ResetAt(bytes), ..self }
+    }
+
+    fn head(&self) -> Vec<u8> {
+        let times = if let Delivery::Repeated(times) = self.delivery { times } else { 1 };
+        let mut lines = vec![format!("HTTP/1.1 {} scripted", self.status)];
+        lines.push(match self.length {
+            Length::True => format!("content-length: {}", self.body.len() * times),
+            Length::Pretended(length) => format!("content-length: {length}"),
+            Length::None => "connection: close".to_owned(),
+        });
+        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        format!("{}\r\n\r\n", lines.join("\r\n")).into_bytes()
+    }
+
+    /// Sends it. False if the connection is to end.
+    fn send(&self, connection: &mut dyn Stream) -> std::io::Result<bool> {
+        let (head, body) = (self.head(), &self.body);
+        let begin = |bytes: usize| &body[..bytes.min(body.len())];
+        match self.delivery {
+            Delivery::Whole => connection.write_all(&[&head, body.as_slice()].concat())?,
+            Delivery::Repeated(times) => {
+                connection.write_all(&head)?;
+                (0..times).try_for_each(|_| connection.write_all(body))?;
+            }
+            Delivery::Drip(pause) => {
+                connection.write_all(&head)?;
+                for byte in body {
+                    connection.write_all(&[*byte])?;
+                    connection.flush()?;
+                    thread::sleep(pause);
+                }
+            }
+            Delivery::StallAt(bytes) => {
+                connection.write_all(&[&head, body.as_slice()].concat()[..bytes])?;
+                connection.flush()?;
+                loop {
+                    thread::park();
+                }
+            }
+            Delivery::CutAt(bytes) => connection.write_all(&[&head, begin(bytes)].concat())?,
+            Delivery::ResetAt(bytes) => {
+                connection.write_all(&[&head, begin(bytes)].concat())?;
+                connection.end_in_reset();
+            }
+            Delivery::Nothing { reset: true } => connection.end_in_reset(),
+            Delivery::Nothing { reset: false } => {}
+        }
+        connection.flush()?;
+        let goes_on = matches!(self.delivery, Delivery::Whole | Delivery::Repeated(_) | Delivery::Drip(_));
+        Ok(goes_on && !matches!(self.length, Length::None))
     }
 }
 
 /// What a connection speaks: TCP, or TLS on top of it.
-trait Stream: Read + Write {}
+trait Stream: Read + Write {
+    /// When it is dropped, the other side gets a reset, whatever was still on its way.
+    fn end_in_reset(&self);
+}
 
-impl<T: Read + Write> Stream for T {}
+impl Stream for TcpStream {
+    fn end_in_reset(&self) {
+        rustix::net::sockopt::set_socket_linger(self, Some(Duration::ZERO)).unwrap();
+    }
+}
+
+impl Stream for StreamOwned<ServerConnection, TcpStream> {
+    fn end_in_reset(&self) {
+        self.sock.end_in_reset();
+    }
+}
 
 /// A server that lives as long as the test's process.
 pub struct Server {
@@ -167,7 +274,7 @@ impl Server {
             let mut connection = BufReader::new(connection);
             let request = read_request(&mut connection).unwrap();
             let reply = reply(&request).header("connection", "close");
-            write_reply(connection.get_mut(), &reply).unwrap();
+            reply.send(connection.get_mut()).unwrap();
         });
         base_url
     }
@@ -200,18 +307,12 @@ impl Server {
     }
 }
 
-fn serve(connection: impl Stream, log: &Mutex<Vec<Request>>, script: &impl Fn(&Request) -> Reply) {
+fn serve(connection: Box<dyn Stream>, log: &Mutex<Vec<Request>>, script: &impl Fn(&Request) -> Reply) {
     let mut connection = BufReader::new(connection);
     while let Some(request) = read_request(&mut connection) {
         log.lock().unwrap().push(request.clone());
-        let reply = script(&request);
-        if write_reply(connection.get_mut(), &reply).is_err() {
-            return;
-        }
-        while reply.stall_at.is_some() {
-            thread::park();
-        }
-        if reply.cut_at.is_some() {
+        let goes_on = script(&request).send(connection.get_mut().as_mut());
+        if !goes_on.unwrap_or(false) {
             return;
         }
     }
@@ -235,28 +336,4 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
         Some((name.to_lowercase(), value.trim().to_owned()))
     };
     Some(Request { at: Instant::now(), target, headers: lines.iter().skip(1).filter_map(header).collect() })
-}
-
-fn write_reply(writer: &mut impl Write, reply: &Reply) -> std::io::Result<()> {
-    let mut head =
-        vec![format!("HTTP/1.1 {} scripted", reply.status), format!("content-length: {}", reply.body.len())];
-    head.extend(reply.headers.iter().map(|(name, value)| format!("{name}: {value}")));
-    let head = format!("{}\r\n\r\n", head.join("\r\n"));
-    let head_bytes = head.len();
-    let mut answer = head.into_bytes();
-    answer.extend_from_slice(&reply.body[..reply.cut_at.unwrap_or(reply.body.len())]);
-    let answer = &answer[..reply.stall_at.unwrap_or(answer.len())];
-    let answer = if reply.is_nothing { &[] } else { answer };
-    let Some(pause) = reply.drip else {
-        writer.write_all(answer)?;
-        return writer.flush();
-    };
-    let (head, body) = answer.split_at(head_bytes.min(answer.len()));
-    writer.write_all(head)?;
-    for byte in body {
-        writer.write_all(&[*byte])?;
-        writer.flush()?;
-        thread::sleep(pause);
-    }
-    Ok(())
 }
