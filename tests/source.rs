@@ -125,6 +125,22 @@ fn a_well_formed_request_that_is_refused_is_asked_three_times() {
 }
 
 #[test]
+fn a_bad_request_after_other_failures_is_asked_again_all_the_same() {
+    let calls = Mutex::new(0);
+    let server = Server::start(move |request| {
+        let mut calls = calls.lock().unwrap();
+        *calls += u32::from(!request.is_control());
+        match *calls {
+            _ if request.is_control() => ok(request),
+            1 | 2 => Reply::json(503, "{}"),
+            3 => Reply::json(400, "{}"),
+            _ => ok(request),
+        }
+    });
+    assert_eq!(outcome(&server, "--max-attempts 8"), ("done".into(), String::new()));
+}
+
+#[test]
 fn a_day_that_is_not_served_yet_stays_owed() {
     let server = Server::start(|request| match request.symbol() {
         "EARLY" => {

@@ -75,16 +75,21 @@ impl Job<'_> {
                 "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first saves asking for them",
             );
         }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let (stop, meter) = (Stop::default(), Arc::new(Meter::default()));
+        {
+            let _entered = runtime.enter();
+            signals::watch(stop.clone(), self.last_word(Arc::clone(&meter), begun))?;
+        }
         let mut ledger = Ledger::open(&data_dir, self.clock)?;
         let kind = self.kind(&ledger)?;
         ledger.hold(kind)?;
         let pacer = self.pacer(kind, &ledger)?;
         ledger.begin_run(self.command, &self.arguments)?;
-        let (command, plan_only, meter) = (self.command, self.plan_only, Arc::new(Meter::default()));
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let (command, plan_only) = (self.command, self.plan_only);
         let (recorder, writer) = Recorder::start(ledger);
         let report = runtime.block_on(async move {
-            let stopped = self.work(kind, &recorder, &meter, &pacer, begun, prepare).await.err();
+            let stopped = self.work(kind, &recorder, &meter, &pacer, stop, prepare).await.err();
             let totals = meter.snapshot().totals;
             let counts = match recorder.call(|ledger| ledger.counts()).await {
                 Ok(counts) => counts,
@@ -134,7 +139,7 @@ impl Job<'_> {
         recorder: &Recorder,
         meter: &Arc<Meter>,
         pacer: &Arc<Pacer>,
-        begun: Instant,
+        stop: Stop,
         prepare: P,
     ) -> Result<(), Failure>
     where
@@ -145,11 +150,12 @@ impl Job<'_> {
         let found = recover(&store, &crashed)?;
         recorder.call(move |ledger| ledger.reclaim(&found)).await?;
         recorder.call(prepare).await?;
+        if let Some(reason) = stop.reason() {
+            return Err(Failure::Stopped(reason));
+        }
         if self.plan_only || recorder.call(|ledger| ledger.counts()).await?.owed() == 0 {
             return Ok(());
         }
-        let stop = Stop::default();
-        signals::watch(stop.clone(), self.last_word(Arc::clone(meter), begun))?;
         let (sandbox, base_url, key) = self.open_source(kind).await?;
         let source = self.client(base_url, key, kind)?;
         let owed = recorder.call(|ledger| ledger.owed()).await?;

@@ -1,7 +1,7 @@
 //! Is the key refused altogether, or just for one window? Is this the service at all, or just no symbol of it?
 //!
 //! One answer cannot tell, so a control question follows it that every plan includes. If its answer does not tell either,
-//! the task is put aside: another answer clears key and address; when a few different symbols were refused and nothing
+//! the task is put aside: another answer clears key and address; when many different symbols were refused and nothing
 //! was answered in between, or nothing is left to ask, they are taken to be bad. No task is burnt by that.
 
 use std::{
@@ -16,8 +16,8 @@ use crate::{
     model::Symbol,
 };
 
-/// So many different symbols in a row are no coincidence.
-const SYMBOLS: usize = 3;
+/// So many different symbols in a row are no coincidence; a few may well stand together at the head of a list.
+const SYMBOLS: usize = 20;
 
 /// Refusals that nobody can judge yet.
 #[derive(Debug, Default)]
@@ -78,6 +78,11 @@ impl Doubt {
     /// An answer to a request from before a refusal proves nothing: the key may have been revoked in between.
     pub(super) fn answered(&self, sent_at: Instant) -> Vec<Suspect> {
         self.locked().extract_if(.., |suspect| suspect.refused_at <= sent_at).collect()
+    }
+
+    /// Whether nothing is in doubt.
+    pub(super) fn is_empty(&self) -> bool {
+        self.locked().is_empty()
     }
 
     /// Those that are still in doubt when the run ends.

@@ -2,7 +2,8 @@
 //!
 //! One failed page cannot tell. While pages of other tasks come, a failure is its task's own. When several tasks fail
 //! in a row and no page comes in between, or pages came and a task would be given up although nobody has had one since,
-//! the source itself is in doubt: a control question follows, and without an answer to it everyone waits.
+//! the source itself is in doubt. Then a page that came in this run is asked for once more: if that fails too, it is
+//! the source, and everyone waits.
 
 use std::{
     collections::HashSet,
@@ -12,10 +13,13 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::manifest::TaskId;
+use crate::{
+    manifest::TaskId,
+    source::{Place, Question},
+};
 
-/// So many different tasks that fail in a row are no coincidence.
-const TASKS: usize = 3;
+/// So many different tasks that fail in a row are no coincidence, even if a third of all answers is broken.
+const TASKS: usize = 8;
 
 /// What became of the latest requests of all tasks.
 #[derive(Debug)]
@@ -28,30 +32,76 @@ struct State {
     begun: Instant,
     /// When the last page came.
     last_page: Option<Instant>,
+    /// When the source last proved to be there, by a page or by the control question.
+    last_proof: Option<Instant>,
+    /// The smallest page that came: a question that is known to be good.
+    good: Option<(KnownGood, u64)>,
     /// The tasks whose requests failed since then.
     failed: HashSet<TaskId>,
+    tally: Tally,
     /// The last two tasks that were refused as one request too many.
     refused: [Option<(TaskId, Instant)>; 2],
+}
+
+/// A question that was answered in this run.
+#[derive(Clone, Debug)]
+pub(super) struct KnownGood {
+    pub(super) question: Question,
+    pub(super) place: Place,
+}
+
+/// How many requests of all tasks were let in so far, and how many refused as one too many.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pages: u64,
+    refusals: u64,
+}
+
+impl Tally {
+    /// Whether, between two refusals of one task, most others were let in.
+    pub(super) fn most_were_let_in_since(self, before: Self) -> bool {
+        self.pages - before.pages > self.refusals - before.refusals - 1
+    }
 }
 
 impl Health {
     /// Good health, until something else is known.
     pub(super) fn new() -> Self {
-        let state =
-            State { begun: Instant::now(), last_page: None, failed: HashSet::new(), refused: [None; 2] };
+        let state = State {
+            begun: Instant::now(),
+            last_page: None,
+            last_proof: None,
+            good: None,
+            failed: HashSet::new(),
+            tally: Tally::default(),
+            refused: [None; 2],
+        };
         Self { state: Mutex::new(state) }
     }
 
-    /// A page came.
-    pub(super) fn page_came(&self) {
+    /// A page of so many bytes came.
+    pub(super) fn page_came(&self, question: &Question, place: &Place, bytes: u64) {
         let mut state = self.locked();
         state.last_page = Some(Instant::now());
+        state.last_proof = state.last_page;
         state.failed.clear();
+        state.tally.pages += 1;
+        if state.good.as_ref().is_none_or(|(_, smallest)| bytes < *smallest) {
+            let good = KnownGood { question: question.clone(), place: place.clone() };
+            state.good = Some((good, bytes));
+        }
+    }
+
+    /// A question that was answered in this run.
+    pub(super) fn known_good(&self) -> Option<KnownGood> {
+        self.locked().good.as_ref().map(|(good, _)| good.clone())
     }
 
     /// The control question was answered: what fails fails for reasons of its own.
     pub(super) fn vouched_for(&self) {
-        self.locked().failed.clear();
+        let mut state = self.locked();
+        state.last_proof = Some(Instant::now());
+        state.failed.clear();
     }
 
     /// A request of `task` failed. True if too many tasks have failed in a row for that to be their own fault.
@@ -61,14 +111,10 @@ impl Health {
         state.failed.len() >= TASKS
     }
 
-    /// Whether a page came after `since`.
-    pub(super) fn has_page_since(&self, since: Instant) -> bool {
-        self.locked().last_page.is_some_and(|last| last > since)
-    }
-
-    /// Whether pages came, but none after `since`.
+    /// Whether pages came, but nothing has shown after `since` that the source is still there.
     pub(super) fn is_dry_since(&self, since: Instant) -> bool {
-        self.locked().last_page.is_some_and(|last| last <= since)
+        let state = self.locked();
+        state.last_page.is_some() && state.last_proof.is_some_and(|last| last <= since)
     }
 
     /// For how long no page came.
@@ -77,15 +123,16 @@ impl Health {
         state.last_page.unwrap_or(state.begun).elapsed()
     }
 
-    /// A request of `task` was refused as one too many. True if no other task was refused since `since`: then the
-    /// pace is not the reason.
-    pub(super) fn is_singled_out(&self, task: TaskId, since: Instant) -> bool {
+    /// A request of `task` was refused as one too many. Answers how many were let in and refused so far, this one
+    /// included, and whether no other task was refused since `since`.
+    pub(super) fn refused(&self, task: TaskId, since: Instant) -> (Tally, bool) {
         let mut state = self.locked();
+        state.tally.refusals += 1;
         if state.refused[0].is_none_or(|(latest, _)| latest != task) {
             state.refused[1] = state.refused[0];
         }
         state.refused[0] = Some((task, Instant::now()));
-        state.refused[1].is_none_or(|(_, at)| at < since)
+        (state.tally, state.refused[1].is_none_or(|(_, at)| at < since))
     }
 
     /// The state is whole between any two statements, so a panic elsewhere cannot have left it half-written.
@@ -97,29 +144,50 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Month;
+
+    fn page_came(health: &Health, symbol: &str, bytes: u64) {
+        let window = Month::new(2024, 1).unwrap().window();
+        let question = Question { symbol: symbol.parse().unwrap(), window };
+        health.page_came(&question, &Place::Start, bytes);
+    }
 
     #[test]
     fn several_tasks_in_a_row_raise_a_doubt_and_a_page_ends_it() {
         let health = Health::new();
         let failed = |id| health.failed(TaskId::made_up(id));
         assert_eq!([failed(1), failed(1), failed(2), failed(1)], [false; 4]);
-        health.page_came();
-        assert_eq!([failed(3), failed(4), failed(5)], [false, false, true]);
+        page_came(&health, "A", 10);
+        assert_eq!([3, 4, 5, 6, 7, 8, 9].map(failed), [false; 7]);
+        assert!(failed(10));
         health.vouched_for();
-        assert!(!failed(5));
+        assert!(!failed(11));
+    }
+
+    #[test]
+    fn the_smallest_page_is_the_one_to_ask_for_again() {
+        let health = Health::new();
+        assert!(health.known_good().is_none());
+        for (symbol, bytes) in [("A", 50), ("B", 10), ("C", 30)] {
+            page_came(&health, symbol, bytes);
+        }
+        assert_eq!(health.known_good().unwrap().question.symbol.as_str(), "B");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_alone_is_refused_is_singled_out() {
+    async fn who_alone_is_refused_is_known_and_who_is_refused_while_most_are_let_in() {
         let health = Health::new();
         let (one, two) = (TaskId::made_up(1), TaskId::made_up(2));
         let begin = Instant::now();
-        assert!(health.is_singled_out(one, begin));
-        assert!(health.is_singled_out(one, begin));
-        assert!(!health.is_singled_out(two, begin), "1 was refused too");
+        let (first, alone) = health.refused(one, begin);
+        assert!(alone);
+        assert!(!health.refused(two, begin).1, "1 was refused too");
+        page_came(&health, "A", 10);
+        let (second, _) = health.refused(one, begin);
+        assert!(!second.most_were_let_in_since(first), "one was, and one was not");
+        page_came(&health, "A", 10);
+        assert!(health.refused(one, begin).0.most_were_let_in_since(second));
         tokio::time::advance(Duration::from_secs(5)).await;
-        let later = Instant::now();
-        assert!(health.is_singled_out(two, later), "1 was refused long before");
-        assert!(!health.is_singled_out(one, later));
+        assert!(health.refused(one, Instant::now()).1, "2 was refused long before");
     }
 }

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::Stop;
+use super::{Stop, health::Tally};
 use crate::{
     manifest::{Ledger, ManifestError, Recorder, Task, TaskId},
     model::Cursor,
@@ -25,10 +25,12 @@ pub(super) struct Lease {
     pub(super) is_asked: bool,
     /// Failed attempts at that page.
     pub(super) failures: u32,
+    /// How many of them were refused as badly asked.
+    pub(super) bad_requests: u32,
     /// When the first of them failed.
     pub(super) failing_since: Option<Instant>,
-    /// When it was last refused as one request too many: when that request left.
-    pub(super) asked_at: Option<Instant>,
+    /// When the request left that was last refused as one too many, and what became of everybody's until then.
+    pub(super) refused: Option<(Instant, Tally)>,
     /// The month that is being filled, as it is on disk.
     pub(super) held: Option<Held>,
     /// The cursors that were followed: none may come back.
@@ -54,8 +56,9 @@ impl Lease {
             place,
             is_asked: false,
             failures: 0,
+            bad_requests: 0,
             failing_since: None,
-            asked_at: None,
+            refused: None,
             held: None,
             followed,
             mistrusts_cursors: false,
@@ -94,6 +97,7 @@ impl Lease {
             self.place = self.task.last_ms.map_or(Place::Start, |last| Place::Since(last + MINUTE_MS));
             self.is_asked = false;
             self.failures = 0;
+            self.bad_requests = 0;
             self.failing_since = None;
         }
         refused
@@ -145,7 +149,7 @@ impl Queue {
             if stop.is_requested() {
                 return Ok(None);
             }
-            let due = match self.look(recorder).await? {
+            let due = match self.look(recorder, stop).await? {
                 Next::Work(lease) => return Ok(Some(lease)),
                 Next::Wait(due) => due,
                 Next::Drained => {
@@ -161,8 +165,12 @@ impl Queue {
         }
     }
 
-    async fn look(&self, recorder: &Recorder) -> Result<Next, ManifestError> {
+    async fn look(&self, recorder: &Recorder, stop: &Stop) -> Result<Next, ManifestError> {
         let mut state = self.state.lock().await;
+        if stop.is_requested() {
+            // Waiting for the lock, it was missed: nothing is leased to be given back at once.
+            return Ok(Next::Drained);
+        }
         let earliest = state.parked.iter().map(|(id, (due, _))| (*due, *id)).min();
         if let Some((due, id)) = earliest.filter(|(due, _)| *due <= Instant::now())
             && let Some((_, lease)) = state.parked.remove(&id)

@@ -49,7 +49,7 @@ impl<S: Source> Run<S> {
         if self.line.is_untried()
             && let Some(suspicion) = elsewhere(disposition)
         {
-            match self.control().await {
+            match self.control_unless_in_vain().await {
                 None => return self.release(lease.task.id).await,
                 Some(Control::Good) => {}
                 Some(Control::KeyRefused | Control::Evasive | Control::Unwell(_)) => {
@@ -65,7 +65,10 @@ impl<S: Source> Run<S> {
             return self.sift(lease, *mixed, reason).await;
         }
         match disposition {
-            Disposition::Outage => self.outage(lease, ticket, reason).await,
+            Disposition::Outage => {
+                self.pacer.give_back();
+                self.outage(lease, ticket, reason).await
+            }
             Disposition::CursorForgets if lease.mistrust_cursors() => Ok(Step::Onward),
             Disposition::Retry | Disposition::CursorForgets => {
                 self.retry(lease, reason, Duration::ZERO).await
@@ -75,8 +78,9 @@ impl<S: Source> Run<S> {
                 self.slow_down(lease, ticket, reason, retry_after, sent_at).await
             }
             Disposition::RetryTwice
-                if lease.failures < RETRIES_OF_A_BAD_REQUEST.min(self.retry_policy.max_attempts - 1) =>
+                if lease.bad_requests < RETRIES_OF_A_BAD_REQUEST && !self.is_spent(lease) =>
             {
+                lease.bad_requests += 1;
                 self.retry(lease, reason, Duration::ZERO).await
             }
             Disposition::RetryTwice | Disposition::NotFound | Disposition::UnknownRoute
@@ -148,32 +152,46 @@ impl<S: Source> Run<S> {
         symptom: Symptom,
         reason: String,
     ) -> Result<Step, ManifestError> {
-        let id = lease.task.id;
         if self.line.is_untried() {
             // Whoever answers is reached.
             self.line.up();
         }
-        if !self.health.failed(id) && !self.line.is_down() && !self.is_last_chance(lease) {
+        if !self.is_in_doubt(lease) {
             return self.retry(lease, reason, Duration::ZERO).await;
         }
         let _asking = self.asking.lock().await;
         if self.line.is_down() && !ticket.is_probe() {
             return self.outage(lease, ticket, reason).await;
         }
-        if !self.health.failed(id) && !self.line.is_down() && !self.is_last_chance(lease) {
-            // Somebody else has asked meanwhile.
+        // Somebody else may have asked meanwhile.
+        if !self.is_in_doubt(lease) {
             return self.retry(lease, reason, Duration::ZERO).await;
         }
-        match self.control().await {
-            None => self.release(id).await,
-            Some(Control::Unwell(too)) if too == symptom => self.outage(lease, ticket, reason).await,
-            // A source that makes a difference between questions is there.
-            Some(Control::Good | Control::KeyRefused | Control::Evasive | Control::Unwell(_)) => {
+        match self.is_source_down(symptom).await {
+            None => self.release(lease.task.id).await,
+            Some(true) => self.outage(lease, ticket, reason).await,
+            Some(false) => {
                 self.health.vouched_for();
                 self.line.up();
                 self.retry(lease, reason, Duration::ZERO).await
             }
         }
+    }
+
+    /// Whether a failure of this task may be everybody's.
+    fn is_in_doubt(&self, lease: &Lease) -> bool {
+        self.health.failed(lease.task.id) || self.line.is_down() || self.is_last_chance(lease)
+    }
+
+    /// Asks for something that should be answered. What is known to be good fails only with its source; else the
+    /// control question has to fail in the same way. None if the run is to stop.
+    async fn is_source_down(&self, symptom: Symptom) -> Option<bool> {
+        let is_known_good = self.health.known_good().is_some();
+        let control = self.control().await?;
+        Some(match control {
+            Control::Unwell(found) => is_known_good || found == symptom,
+            Control::Good | Control::KeyRefused | Control::Evasive => false,
+        })
     }
 
     /// Whether one more failure gives the task up, although pages came and nobody has had one since it began to fail.
@@ -188,8 +206,8 @@ impl<S: Source> Run<S> {
         self.retry_policy.pause(lease.failures + 1, failing, 0.0).is_none()
     }
 
-    /// One request too many. It spends an attempt only of a task that is refused while all others are let in: else
-    /// the pace is the reason, which everyone lowers.
+    /// One request too many. It spends an attempt of a task that alone is refused, or while most others are let in:
+    /// else the pace is the reason, which everyone lowers.
     async fn slow_down(
         &self,
         lease: &mut Lease,
@@ -198,24 +216,26 @@ impl<S: Source> Run<S> {
         retry_after: Option<Duration>,
         sent_at: Instant,
     ) -> Result<Step, ManifestError> {
-        let before = lease.asked_at.replace(sent_at);
-        let since = before.unwrap_or(sent_at);
-        let is_singled_out = self.health.is_singled_out(lease.task.id, since);
-        if before.is_some() && is_singled_out && self.health.has_page_since(since) {
-            // It was refused before, and all others were let in since: no pace will do.
+        let since = lease.refused.map_or(sent_at, |(at, _)| at);
+        let (tally, is_alone) = self.health.refused(lease.task.id, since);
+        let before = lease.refused.replace((sent_at, tally));
+        if before.is_some_and(|(_, before)| tally.most_were_let_in_since(before)) {
+            // No pace will do.
             let pause = retry_after.unwrap_or_default().min(LONGEST_PAUSE);
             return self.retry(lease, reason, pause).await;
         }
         let pause = self.pacer.slow_down(retry_after);
         self.keep_pace().await?;
-        if is_singled_out {
-            if self.is_last_chance(lease) {
-                return self.unwell(lease, ticket, Symptom::TooMany, reason).await;
-            }
+        if is_alone && self.is_last_chance(lease) {
+            return self.unwell(lease, ticket, Symptom::TooMany, reason).await;
+        }
+        if is_alone || self.is_let_in().await {
             return self.retry(lease, reason, pause).await;
         }
         if self.health.drought() > self.retry_policy.max_time {
-            self.stop.because(StopReason::SourceLost(reason));
+            self.stop.because(StopReason::SourceLost(reason.clone()));
+        }
+        if self.stop.is_requested() {
             return self.release(lease.task.id).await;
         }
         let (id, failures) = (lease.task.id, lease.failures);
@@ -223,7 +243,24 @@ impl<S: Source> Run<S> {
         Ok(Step::Park(Instant::now() + pause))
     }
 
-    /// Asks the control question. None if the run is to stop, or the budget of requests is spent.
+    /// Whether, when one pause has followed the other and nobody was let in, at least what is known to be good is.
+    async fn is_let_in(&self) -> bool {
+        if self.pacer.pauses_in_a_row() < 2 || self.health.known_good().is_none() {
+            return false;
+        }
+        let _asking = self.asking.lock().await;
+        if self.pacer.pauses_in_a_row() < 2 {
+            return false;
+        }
+        let is_let_in = self.control().await == Some(Control::Good);
+        if is_let_in {
+            self.pacer.let_in();
+        }
+        is_let_in
+    }
+
+    /// Asks once more for a page that came in this run; if there was none, the control question. None if the run is to
+    /// stop, or the budget of requests is spent.
     async fn control(&self) -> Option<Control> {
         if !self.meter.take_request(self.max_requests) {
             self.stop.because(StopReason::Requests);
@@ -231,14 +268,16 @@ impl<S: Source> Run<S> {
         }
         let asked = async {
             self.pacer.permit().await;
-            self.source.control().await
+            let Some(good) = self.health.known_good() else { return self.source.control().await };
+            let answer = self.source.page(&good.question, &good.place).await;
+            answer.map_or_else(|error| Control::from(&error), |_| Control::Good)
         };
         self.stop.unless_requested(asked).await
     }
 
     /// Judges the task or the key by the control question.
     async fn key_refused(&self, lease: &mut Lease, reason: String) -> Result<Step, ManifestError> {
-        match self.control().await {
+        match self.control_unless_in_vain().await {
             None => self.release(lease.task.id).await,
             Some(Control::Good) => {
                 self.line.up();
@@ -250,6 +289,11 @@ impl<S: Source> Run<S> {
             }
             Some(Control::Evasive | Control::Unwell(_)) => Ok(self.put_aside(lease, Suspicion::Key, reason)),
         }
+    }
+
+    /// The control question, unless its answer did not help before.
+    async fn control_unless_in_vain(&self) -> Option<Control> {
+        if self.doubt.is_empty() { self.control().await } else { Some(Control::Evasive) }
     }
 
     /// The task keeps its state until somebody can judge it.

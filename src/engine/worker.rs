@@ -58,7 +58,7 @@ impl<S: Source> Run<S> {
 
     /// One request and what follows from it.
     async fn step(&self, lease: &mut Lease) -> Result<Step, ManifestError> {
-        let question = Question { symbol: lease.task.symbol.clone(), window: lease.task.window };
+        let question = question(lease);
         let Some(ticket) = self.stop.unless_requested(self.line.enter(self.jitter())).await else {
             return self.release(lease.task.id).await;
         };
@@ -96,7 +96,7 @@ impl<S: Source> Run<S> {
     ) -> Result<Step, ManifestError> {
         self.answered(sent_at).await?;
         self.pacer.let_in();
-        self.health.page_came();
+        self.health.page_came(&question(lease), &lease.place, page.bytes);
         self.meter.received(page.bytes);
         if let Some(next) = &page.next
             && lease.followed.contains(next)
@@ -150,8 +150,9 @@ impl<S: Source> Run<S> {
         lease.held = held.or(lease.held.take());
         lease.is_asked = false;
         lease.failures = 0;
+        lease.bad_requests = 0;
         lease.failing_since = None;
-        lease.asked_at = None;
+        lease.refused = None;
         let Some(next) = next else {
             self.meter.task_ended();
             return Ok(Step::Settled);
@@ -205,6 +206,11 @@ impl<S: Source> Run<S> {
         self.recorder.call(move |ledger| ledger.end(id, TaskEvent::Released, reason)).await?;
         Ok(Step::Settled)
     }
+}
+
+/// What a task asks for.
+fn question(lease: &Lease) -> Question {
+    Question { symbol: lease.task.symbol.clone(), window: lease.task.window }
 }
 
 /// Why a page could not be kept.

@@ -10,12 +10,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::model::Rate;
 
-/// Permits are this much farther apart than the rate demands (2 %): a request that is delayed on its way must not
+/// Permits are this much farther apart than the rate demands (3 %): a request that is delayed on its way must not
 /// fall into one window with those behind it.
-const MARGIN: f64 = 1.02;
+const MARGIN: f64 = 1.03;
 
-/// Who was late may be early again by so much: else every hitch would cost pace for good.
+/// Who was late may be early again by so much, else every hitch would cost pace for good; but never in a bunch: only
+/// so much closer together than the pace.
 const SLACK: Duration = Duration::from_secs(1);
+const CATCHING_UP: f64 = 0.8;
 
 /// The first pause after a 429 without `Retry-After`, where the rate has no longer period. It doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -23,22 +25,27 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause that is taken of our own accord or on the server's word.
 pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// What a 429 does to the pace: a multiplicative decrease.
-const DECREASE: f64 = 0.5;
+/// What 429s do to the pace, a multiplicative decrease: one among many answers is little evidence, several in a row
+/// are.
+const AFTER_ONE: f64 = 0.85;
+const AFTER_SEVERAL: f64 = 0.5;
 
 /// The slowest pace that is learnt, in requests a second: one a minute.
 const SLOWEST: f64 = 1.0 / 60.0;
 
 /// An additive increase makes up for the whole rate in so many of its periods, and in so long at least.
-const PERIODS_TO_RECOVER: u32 = 20;
-const SHORTEST_RECOVERY: Duration = Duration::from_mins(3);
+const PERIODS_TO_RECOVER: u32 = 10;
+const SHORTEST_RECOVERY: Duration = Duration::from_mins(1);
 
 /// Without a limit, the pace at a 429 is measured over so many requests.
 const MEASURED: usize = 64;
 
-/// Spaces requests evenly. Evenly, because a burst of five and then one every twelve seconds would be nine in a
-/// sliding minute; the vendor's limit is on the window, not on the average. A pace that the server refuses is halved,
-/// and then raised little by little.
+/// A window that is so short is waited for after a run that may have used it up.
+const SHORT_PERIOD: Duration = Duration::from_secs(10);
+
+/// Spaces requests evenly, and holds them against the sliding window besides. Evenly, because a burst of five and then
+/// one every twelve seconds would be nine in a sliding minute; the vendor's limit is on the window, not on the average.
+/// A pace that the server refuses is lowered, and then raised little by little.
 #[derive(Debug)]
 pub struct Pacer {
     limit: Option<Limit>,
@@ -72,16 +79,20 @@ pub struct Learnt {
 
 #[derive(Debug)]
 struct State {
-    /// When the next permit is due.
+    /// When the next permit is due. It may lie behind, if nobody asked in time.
     next: Instant,
-    /// The last permits, oldest first: as many as the rate allows in its period.
-    permits: VecDeque<Instant>,
+    /// The earliest place in the line that is still free.
+    free: Instant,
+    /// When the last requests left, oldest first: as many as the rate allows in its period.
+    left: VecDeque<Instant>,
     /// The pace if it is slowed, and since when it recovers.
     slowed: Option<(Pace, Instant)>,
     /// No permit is given before.
     paused_until: Instant,
     /// Pauses since the last request that was let in.
     pauses: u32,
+    /// Answers since the last pause began: let in, and refused.
+    since_pause: (u32, u32),
 }
 
 impl Pacer {
@@ -94,14 +105,32 @@ impl Pacer {
             Rate::Limited { requests, period } => Some(Limit { requests: requests.get() as usize, period }),
         };
         let slowed = learnt.pace.and_then(|(pace, ago)| Some((pace, now.checked_sub(ago)?)));
-        let state = State { next: now, permits: VecDeque::new(), slowed, paused_until: now, pauses: 0 };
+        let state = State {
+            next: now,
+            free: now,
+            left: VecDeque::new(),
+            slowed,
+            paused_until: now,
+            pauses: 0,
+            since_pause: (0, 0),
+        };
         let pacer = Self { limit, state: Mutex::new(state) };
         if let Some(ago) = learnt.last_request {
-            let mut state = pacer.locked();
-            let wait = pacer.interval(&state, now).saturating_sub(ago);
-            state.next += wait;
+            pacer.follow(ago);
         }
         pacer
+    }
+
+    /// Keeps the distance from a run that may have asked `ago`, and used up its window until then.
+    fn follow(&self, ago: Duration) {
+        let now = Instant::now();
+        let mut state = self.locked();
+        let wait = match self.limit {
+            Some(limit) if limit.period <= SHORT_PERIOD => limit.period.mul_f64(MARGIN),
+            Some(_) | None => self.interval(&state, now),
+        };
+        state.next = now + wait.saturating_sub(ago);
+        state.free = state.next;
     }
 
     /// Waits for leave to send one request.
@@ -113,16 +142,21 @@ impl Pacer {
             let due = self.reserve();
             sleep_until(due).await;
             // A pause that began meanwhile has moved everyone behind it: take a new place in the line.
-            if self.locked().paused_until <= due {
-                return;
+            if self.locked().paused_until > due {
+                continue;
             }
+            while let Some(later) = self.leave() {
+                sleep_until(later).await;
+            }
+            return;
         }
     }
 
     /// The server has refused a request as one too many: nobody asks for a while, and then more slowly. Answers for
     /// how long.
     ///
-    /// Refusals that come in during a pause belong to the requests that were under way when it began.
+    /// Refusals that come in during a pause belong to the requests that were under way when it began: they add no
+    /// pause, but evidence.
     pub fn slow_down(&self, retry_after: Option<Duration>) -> Duration {
         let now = Instant::now();
         let mut state = self.locked();
@@ -130,18 +164,48 @@ impl Pacer {
             let doubled = FIRST_PAUSE.saturating_mul(1 << state.pauses.min(16));
             let period = self.limit.map_or(Duration::ZERO, |limit| limit.period);
             let pause = retry_after.unwrap_or(doubled.max(period)).min(LONGEST_PAUSE);
-            let pace = self.halved(&state, now);
-            state.pauses += 1;
+            let factor = if state.pauses == 0 { AFTER_ONE } else { AFTER_SEVERAL };
+            let pace = self.lowered(&state, now, factor);
             state.paused_until = now + pause;
             state.next = state.next.max(state.paused_until);
+            state.free = state.free.max(state.paused_until);
             state.slowed = Some((pace, state.paused_until));
+            state.since_pause = (0, 1);
+            state.pauses += 1;
+        } else {
+            let (let_in, refused) = &mut state.since_pause;
+            *refused += 1;
+            let is_confirmed = *refused == 2 && *let_in < 2;
+            if is_confirmed && state.pauses == 1 {
+                let pace = self.lowered(&state, now, AFTER_SEVERAL / AFTER_ONE);
+                let until = state.paused_until;
+                state.slowed = Some((pace, until));
+            }
         }
         state.paused_until - now
     }
 
     /// The server has answered: the pauses were long enough.
     pub fn let_in(&self) {
-        self.locked().pauses = 0;
+        let mut state = self.locked();
+        state.since_pause.0 += 1;
+        if state.paused_until <= Instant::now() {
+            state.pauses = 0;
+        }
+    }
+
+    /// Pauses in a row, with nothing let in between.
+    #[must_use]
+    pub fn pauses_in_a_row(&self) -> u32 {
+        self.locked().pauses
+    }
+
+    /// A request that had its permit found no connection: it does not count.
+    pub fn give_back(&self) {
+        let mut state = self.locked();
+        state.left.pop_back();
+        state.next = state.next.min(Instant::now());
+        state.free = state.next;
     }
 
     /// The pace of now, if it is slower than the one that was set.
@@ -150,20 +214,35 @@ impl Pacer {
         self.slowed(&self.locked(), Instant::now())
     }
 
+    /// Takes a place in the line.
     fn reserve(&self) -> Instant {
         let now = Instant::now();
         let mut state = self.locked();
+        let interval = self.interval(&state, now);
         let scheduled = state.next.max(now.checked_sub(SLACK).unwrap_or(now));
-        state.next = scheduled + self.interval(&state, now);
-        let mut due = scheduled.max(now);
-        if state.permits.len() == self.limit.map_or(MEASURED, |limit| limit.requests)
-            && let Some(oldest) = state.permits.pop_front()
-            && let Some(limit) = self.limit
-        {
-            due = due.max(oldest + limit.period.mul_f64(MARGIN));
-        }
-        state.permits.push_back(due);
+        state.next = scheduled + interval;
+        let due = scheduled.max(now).max(state.free);
+        state.free = due + interval.mul_f64(CATCHING_UP);
         due
+    }
+
+    /// Notes that a request leaves now; or answers when it may, if the window is used up.
+    fn leave(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut state = self.locked();
+        if let Some(limit) = self.limit
+            && state.left.len() >= limit.requests
+            && let Some(free_again) = state.left.front().map(|first| *first + limit.period.mul_f64(MARGIN))
+            && free_again > now
+        {
+            return Some(free_again);
+        }
+        state.left.push_back(now);
+        let kept = self.limit.map_or(MEASURED, |limit| limit.requests);
+        if state.left.len() > kept {
+            state.left.pop_front();
+        }
+        None
     }
 
     /// From one permit to the next.
@@ -185,25 +264,25 @@ impl Pacer {
     }
 
     /// The pace that follows a refusal.
-    fn halved(&self, state: &State, now: Instant) -> Pace {
+    fn lowered(&self, state: &State, now: Instant, factor: f64) -> Pace {
         let slowed = self.slowed(state, now);
-        let set = slowed.map(|pace| pace.per_second).or(self.limit.map(Limit::per_second));
-        let used = state.permits.iter().filter(|permit| **permit <= now).count();
-        let over =
-            state.permits.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(*first));
-        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
-        let measured = used.max(1) as f64 / over.as_secs_f64().max(1.0);
-        let refused = set.map_or(measured, |set| set.min(measured));
-        Pace {
-            per_second: (refused * DECREASE).max(SLOWEST),
-            refused: slowed.map_or(refused, |pace| pace.refused),
-        }
+        let pace = slowed.map(|pace| pace.per_second).or(self.limit.map(Limit::per_second));
+        let pace = pace.unwrap_or_else(|| measured(state, now));
+        Pace { per_second: (pace * factor).max(SLOWEST), refused: slowed.map_or(pace, |pace| pace.refused) }
     }
 
     /// The state is whole between any two statements, so a panic elsewhere cannot have left it half-written.
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The pace of the last requests.
+fn measured(state: &State, now: Instant) -> f64 {
+    let over = state.left.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(*first));
+    #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
+    let requests = state.left.len().max(1) as f64;
+    requests / over.as_secs_f64().max(0.001)
 }
 
 impl Limit {
@@ -296,9 +375,9 @@ mod tests {
         for request in 0..100 {
             pacer.permit().await;
             taken.push(begin.elapsed());
-            if request % 20 == 10 {
-                // Every two seconds, answers take eight tenths of a second.
-                tokio::time::sleep(Duration::from_millis(800)).await;
+            if request % 10 == 5 {
+                // Each second, everybody is late by a fifth of one.
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
         let used = 99.0 / taken[99].as_secs_f64();
@@ -308,27 +387,47 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_refusal_halves_the_pace_which_then_recovers_step_by_step() {
+    /// What is left of 100 a second after these: `-` is a refusal, `+` a page that came during the pause, `|` the end
+    /// of the pause, `.` a page after it.
+    async fn after(story: &str) -> f64 {
         let pacer = pacer("100/s");
-        for _ in 0..200 {
-            pacer.permit().await;
+        for event in story.chars() {
+            match event {
+                '-' => drop(pacer.slow_down(Some(Duration::from_secs(1)))),
+                '|' => tokio::time::sleep(Duration::from_secs(1)).await,
+                _ => pacer.let_in(),
+            }
         }
-        pacer.slow_down(Some(Duration::from_secs(1)));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let pace = |expected: f64| {
-            let pace = pacer.learnt().unwrap().per_second;
-            assert!((pace - expected).abs() < 2.0, "{pace} instead of {expected}");
-        };
-        pace(49.0);
-        let later = Instant::now() + Duration::from_secs(18);
-        while Instant::now() < later {
-            pacer.permit().await;
+        pacer.learnt().map_or(100.0, |pace| pace.per_second)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_refusal_lowers_the_pace_a_little_and_several_in_a_row_halve_it() {
+        let close = |pace: f64, expected: f64| (pace - expected).abs() < 4.0;
+        for (story, expected) in [
+            ("-", 85.0),
+            ("-+++++-", 85.0),
+            ("--", 50.0),
+            ("-----", 50.0),
+            ("-|-", 43.0),
+            ("-----|-|-", 13.0),
+            ("-|.-", 73.0),
+        ] {
+            let pace = after(story).await;
+            assert!(close(pace, expected), "{pace} after {story}, not {expected}");
         }
-        pace(59.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lowered_pace_recovers_step_by_step() {
+        let pacer = pacer("100/s");
         pacer.slow_down(Some(Duration::ZERO));
-        pace(0.5 * 59.0);
-        tokio::time::sleep(Duration::from_mins(3)).await;
+        pacer.slow_down(Some(Duration::ZERO));
+        let begin = pacer.learnt().unwrap().per_second;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let regained = pacer.learnt().unwrap().per_second - begin;
+        assert!((regained - 10.0).abs() < 0.1, "{regained} in a tenth of the time");
+        tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(pacer.learnt(), None, "the rate that was set again");
     }
 
@@ -341,9 +440,9 @@ mod tests {
         }
         pacer.slow_down(Some(Duration::ZERO));
         let pace = pacer.learnt().unwrap();
-        assert!((pace.per_second - 10.0).abs() < 0.5 && (pace.refused - 20.0).abs() < 1.0, "{pace:?}");
+        assert!((pace.per_second - 17.0).abs() < 0.5 && (pace.refused - 20.0).abs() < 0.5, "{pace:?}");
         let taken = permits(&Arc::new(pacer), 11).await;
-        assert!(taken[10] > Duration::from_millis(900), "{taken:?}");
+        assert!(taken[10] > Duration::from_millis(500), "{taken:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -352,11 +451,17 @@ mod tests {
         let nine_seconds_later = Learnt { pace: Some((pace, Duration::from_secs(9))), last_request: None };
         tokio::time::sleep(Duration::from_mins(1)).await;
         let learnt = Pacer::new("100/s".parse().unwrap(), nine_seconds_later).learnt().unwrap();
-        assert!((learnt.per_second - 30.0).abs() < 0.1, "{learnt:?}");
+        assert!((learnt.per_second - 40.0).abs() < 0.1, "{learnt:?}");
         let just_asked = Learnt { pace: None, last_request: Some(Duration::from_secs(2)) };
         let begin = Instant::now();
         Pacer::new("5/min".parse().unwrap(), just_asked).permit().await;
-        assert_eq!(begin.elapsed().as_millis(), 10_240);
+        assert_eq!(begin.elapsed().as_millis(), 10_360);
+        let begin = Instant::now();
+        Pacer::new("20/s".parse().unwrap(), just_asked).permit().await;
+        assert_eq!(begin.elapsed(), Duration::ZERO, "a window ago");
+        let now = Learnt { last_request: Some(Duration::ZERO), ..just_asked };
+        Pacer::new("20/s".parse().unwrap(), now).permit().await;
+        assert_eq!(begin.elapsed().as_millis(), 1_030, "the last run may have used up its second");
     }
 
     #[tokio::test(start_paused = true)]

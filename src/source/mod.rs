@@ -60,6 +60,15 @@ pub enum Control {
     Unwell(Symptom),
 }
 
+impl From<&FetchError> for Control {
+    fn from(error: &FetchError) -> Self {
+        if error.disposition() == Disposition::KeyRefused {
+            return Self::KeyRefused;
+        }
+        error.symptom().map_or(Self::Evasive, Self::Unwell)
+    }
+}
+
 /// A place that bars come from.
 pub trait Source: Send + Sync + 'static {
     /// Asks once for one page.

@@ -198,11 +198,7 @@ impl Source for Polygon {
                 .and_then(|plain| Envelope::read(&plain).map_err(FetchError::from)),
             Err(error) => Err(error),
         };
-        match answer {
-            Ok(_) => Control::Good,
-            Err(FetchError::KeyRefused { .. }) => Control::KeyRefused,
-            Err(error) => error.symptom().map_or(Control::Evasive, Control::Unwell),
-        }
+        answer.map_or_else(|error| Control::from(&error), |_| Control::Good)
     }
 }
 
