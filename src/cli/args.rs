@@ -11,7 +11,7 @@ use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
 
-use crate::sandbox::{Family, RateWindow, TooManyBody};
+use crate::sandbox::{Family, Fault, RateWindow, TooManyBody};
 
 /// Downloads years of US minute bars from Polygon.io / Massive, and can prove what it holds.
 #[derive(Debug, Parser)]
@@ -63,7 +63,8 @@ pub enum Command {
     /// Serve a Polygon-compatible market on loopback, without a key
     #[command(after_help = "Examples:\n  grab sandbox --listen 127.0.0.1:8080\n  \
         grab sandbox --recorded bars/ --page-cap 5000\n  \
-        grab sandbox --plan-rate 5 --history-from 2022-01-03\n\n\
+        grab sandbox --plan-rate 5 --history-from 2022-01-03\n  \
+        grab sandbox --faults 0.3 --seed 7\n\n\
         Any key is accepted, or only the one in GRAB_SANDBOX_KEY.\n\
         Then: MASSIVE_API_KEY=any grab start --base-url http://127.0.0.1:8080 --rate none …")]
     Sandbox(SandboxArgs),
@@ -247,6 +248,23 @@ pub struct SandboxArgs {
     /// Answer with status DELAYED, as plans without real-time data do
     #[arg(long)]
     pub delayed: bool,
+    /// What is broken on purpose.
+    #[command(flatten)]
+    pub faults: SandboxFaultArgs,
+}
+
+/// The faults of `grab sandbox`
+#[derive(Debug, Args)]
+pub struct SandboxFaultArgs {
+    /// Break this share of the answers, 0 to 1, by --seed: none is broken more than twice in a row
+    #[arg(long, value_name = "SHARE")]
+    pub faults: Option<String>,
+    /// Break them in these ways only, by commas; the lies, which no client can see through, are told only if named here
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',', requires = "faults")]
+    pub fault_kinds: Vec<Fault>,
+    /// How long answers stall
+    #[arg(long, value_name = "TIME", default_value = "3s", requires = "faults")]
+    pub fault_stall: String,
 }
 
 /// The rate limit of `grab sandbox`

@@ -5,7 +5,7 @@ use std::{env, sync::Arc};
 use serde::Serialize;
 
 use super::{
-    args::{SandboxArgs, SandboxRateArgs},
+    args::{SandboxArgs, SandboxFaultArgs, SandboxRateArgs},
     failure::Failure,
     fetch::announce_clock,
     output::{Output, say},
@@ -17,7 +17,7 @@ use crate::{
     engine::Stop,
     exit::ExitStatus,
     model::ApiKey,
-    sandbox::{RateLimit, Sandbox, SandboxOptions},
+    sandbox::{FaultOptions, RateLimit, Sandbox, SandboxOptions},
 };
 
 /// Where the only key that is accepted comes from. Not from a flag: keys are never on a command line, so that nobody
@@ -70,6 +70,7 @@ fn options(args: &SandboxArgs, clock: Clock) -> Result<SandboxOptions, Failure> 
         latency: read_time(&args.latency).map_err(|why| Failure::Usage(format!("--latency: {why}")))?,
         forget_adjusted: args.forget_adjusted,
         delayed: args.delayed,
+        faults: faults(&args.faults)?,
         now: Arc::new(move || clock.now_ms()),
     })
 }
@@ -85,6 +86,20 @@ fn key() -> Result<Option<String>, Failure> {
 fn rate_limit(args: &SandboxRateArgs) -> Option<RateLimit> {
     let (window, body, retry_after) = (args.rate_window, args.rate_body, args.retry_after);
     args.plan_rate.map(|per_minute| RateLimit { per_minute, window, body, retry_after })
+}
+
+fn faults(args: &SandboxFaultArgs) -> Result<Option<FaultOptions>, Failure> {
+    let Some(text) = &args.faults else { return Ok(None) };
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    let share =
+        share.ok_or_else(|| Failure::Usage("--faults: a share is a number from 0 to 1".to_owned()))?;
+    let mut options = FaultOptions::of(share);
+    options.stall =
+        read_time(&args.fault_stall).map_err(|why| Failure::Usage(format!("--fault-stall: {why}")))?;
+    if !args.fault_kinds.is_empty() {
+        options.kinds = args.fault_kinds.iter().copied().collect();
+    }
+    Ok(Some(options))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use super::{
     bar_size::BarSize,
     call::Call,
+    fault::{InBars, Links},
     market::Adjustment,
     page::Page,
     params::{Order, Params},
@@ -33,17 +34,29 @@ pub(super) fn in_range(
     let order = call.params.order("sort", Order::Ascending)?;
     let limit = call.params.limit(DEFAULT_LIMIT, call.plan.page_cap())?;
     let is_adjusted = is_adjusted(&call.params)?;
+    let is_mistaken = call.fault.is_some_and(|fault| fault.kind == InBars::WrongAdjusted);
+    let is_shown_adjusted = is_adjusted != is_mistaken;
 
     let served = call.plan.first_served(*range.start())?..=call.market_end().min(*range.end());
     let page = Page::read(call.market.minutes(ticker, served, order), size, order, limit);
-    let adjustment = adjustment(call, ticker, is_adjusted);
+    let adjustment = adjustment(call, ticker, is_shown_adjusted);
     let rows = page.bars.into_iter().map(|bar| BarRow::new(None, adjustment.apply(bar))).collect();
-    Ok(wire::to_json(&BarsBody {
+    let moved = if order == Order::Ascending { FROM_SEGMENT } else { TO_SEGMENT };
+    let cursor = cursor(call, order, limit, is_adjusted);
+    let mut body = BarsBody {
         ticker: Some(ticker),
         query_count: page.read,
-        next_url: page.next.map(|ms| next_url(call, order, limit, is_adjusted, ms)),
-        ..body(call, is_adjusted, rows)
-    }))
+        next_url: page.next.map(|ms| call.next_url(&path_with(call, moved, ms), &cursor)),
+        ..body(call, is_shown_adjusted, rows)
+    };
+    if let Some(fault) = &call.fault {
+        // What is asked from a ms after the start of a bar is asked from its start.
+        let alias = range.start() + 1;
+        let is_new = from != alias.to_string() && range::parse(&alias.to_string(), to, size).is_ok();
+        let alias = is_new.then(|| call.next_url(&path_with(call, FROM_SEGMENT, alias), &cursor));
+        fault.spoil(&mut body, &Links { own: call.request.url(), alias, range });
+    }
+    Ok(wire::to_json(&body))
 }
 
 /// `/v2/aggs/ticker/{ticker}/prev`
@@ -112,15 +125,19 @@ fn adjustment(call: &Call, ticker: &str, is_adjusted: bool) -> Adjustment {
     }
 }
 
-/// The next page: the path with `from` (in descending order: `to`) replaced, and what else was asked as a cursor.
-fn next_url(call: &Call, order: Order, limit: u32, is_adjusted: bool, ms: i64) -> String {
-    let (replaced, ms) = (if order == Order::Ascending { FROM_SEGMENT } else { TO_SEGMENT }, ms.to_string());
+/// The path with one of its ends replaced: `from` for the next page, or `to` in descending order.
+fn path_with(call: &Call, replaced: usize, ms: i64) -> String {
+    let ms = ms.to_string();
     let segments = call.request.path.split('/').enumerate();
     let path: Vec<_> = segments.map(|(at, segment)| if at == replaced { &ms } else { segment }).collect();
+    path.join("/")
+}
+
+/// What the path does not say, for the next page.
+fn cursor(call: &Call, order: Order, limit: u32, is_adjusted: bool) -> Params {
     let params = Params::default().with("limit", &limit).with("sort", order.as_str());
     // No cursor on record was made with `adjusted=false`. It would be of little use if it were forgotten, so that is
     // done only where it is asked for.
     let is_said = !is_adjusted && !call.forgets_adjusted;
-    let params = if is_said { params.with("adjusted", &false) } else { params };
-    call.next_url(&path.join("/"), &params)
+    if is_said { params.with("adjusted", &false) } else { params }
 }

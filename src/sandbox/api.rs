@@ -12,9 +12,10 @@ use hyper::{Method, StatusCode};
 
 use super::{
     aggs,
-    call::{Call, Request},
+    call::{Call, KEY_PARAMETER, Request},
     content::Content,
     family::Family,
+    fault::{Dealer, Dealt, InBars, OnWire},
     generated::Generated,
     market::Market,
     options::{Now, SandboxError, SandboxOptions},
@@ -27,12 +28,13 @@ use super::{
 };
 
 /// Everything that is needed to answer requests, shared by all connections. Of the past it knows how many requests
-/// there were, and for the rate limit when the last ones came.
+/// there were, for the rate limit when the last ones came, and for the faults how often each was asked.
 pub(super) struct Api {
     market: Box<dyn Market>,
     plan: Plan,
     now: Now,
     forgets_adjusted: bool,
+    faults: Option<Dealer>,
     /// Where request ids come from.
     ids: Seed,
     requests: AtomicU64,
@@ -45,10 +47,9 @@ pub(super) struct Answer {
     /// The seconds of a `Retry-After`.
     pub retry_after: Option<u64>,
     pub content: Content,
+    /// What happens to it on its way out.
+    pub fault: Option<Dealt<OnWire>>,
 }
-
-/// The parameter that may carry the key.
-const KEY_PARAMETER: &str = "apiKey";
 
 impl Api {
     /// Brings up the market that the options ask for.
@@ -62,6 +63,7 @@ impl Api {
             plan: Plan::new(options),
             now: Arc::clone(&options.now),
             forgets_adjusted: options.forget_adjusted,
+            faults: options.faults.as_ref().map(|faults| Dealer::new(options.seed, faults)),
             ids: Seed::root(options.seed).named("request ids"),
             requests: AtomicU64::new(0),
         })
@@ -71,14 +73,23 @@ impl Api {
     pub fn answer(&self, request: &Request) -> Answer {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request_id = self.ids.child(number).hex(2);
-        let (status, retry_after, content) = match self.body(request, &request_id) {
-            Ok(body) => (StatusCode::OK, None, Content::Json(body)),
-            Err(refusal) => (refusal.status(), refusal.retry_after(), refusal.content(&request_id)),
+        let fault = self.faults.as_ref().and_then(|faults| faults.deal(request));
+        let (status, retry_after, content) = match fault.and_then(Dealt::instead) {
+            Some(instead) => instead.answer(&request_id),
+            None => match self.body(request, &request_id, fault.and_then(Dealt::in_bars)) {
+                Ok(body) => (StatusCode::OK, None, Content::Json(body)),
+                Err(refusal) => (refusal.status(), refusal.retry_after(), refusal.content(&request_id)),
+            },
         };
-        Answer { status, request_id, retry_after, content }
+        Answer { status, request_id, retry_after, content, fault: fault.and_then(Dealt::on_wire) }
     }
 
-    fn body(&self, request: &Request, request_id: &str) -> Result<Vec<u8>, Refusal> {
+    fn body(
+        &self,
+        request: &Request,
+        request_id: &str,
+        fault: Option<Dealt<InBars>>,
+    ) -> Result<Vec<u8>, Refusal> {
         let params = Params::parse(&request.query);
         let key = request.bearer.as_deref().or_else(|| params.get(KEY_PARAMETER));
         self.plan.admit(key, Instant::now())?;
@@ -91,6 +102,7 @@ impl Api {
             request,
             params,
             request_id,
+            fault,
         })
     }
 }

@@ -3,11 +3,19 @@
 use hyper::Method;
 use jiff::civil::Date;
 
-use super::{market::Market, params::Params, plan::Plan};
+use super::{
+    fault::{Dealt, InBars},
+    market::Market,
+    params::Params,
+    plan::Plan,
+};
 use crate::{
     calendar::{self, Session},
     model::new_york,
 };
+
+/// The parameter that may carry the key.
+pub(super) const KEY_PARAMETER: &str = "apiKey";
 
 /// A request as it came in.
 pub(super) struct Request {
@@ -33,6 +41,16 @@ pub(super) struct Call<'a> {
     /// The parameters of the query, or of the cursor in it.
     pub params: Params,
     pub request_id: &'a str,
+    /// How the bars of the answer are to be spoilt.
+    pub fault: Option<Dealt<InBars>>,
+}
+
+impl Request {
+    /// The request's own address, without a key.
+    pub fn url(&self) -> String {
+        let query = Params::parse(&self.query).without(KEY_PARAMETER).query();
+        format!("http://{}{}?{query}", self.host, self.path)
+    }
 }
 
 impl Call<'_> {

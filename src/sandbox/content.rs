@@ -4,6 +4,7 @@
 pub(super) enum Content {
     Json(Vec<u8>),
     Text(String),
+    Html(String),
     /// Not even a type.
     Nothing,
 }
@@ -14,6 +15,7 @@ impl Content {
         match self {
             Self::Json(_) => Some("application/json"),
             Self::Text(_) => Some("text/plain; charset=utf-8"),
+            Self::Html(_) => Some("text/html"),
             Self::Nothing => None,
         }
     }
@@ -22,7 +24,7 @@ impl Content {
     pub fn into_bytes(self) -> Vec<u8> {
         match self {
             Self::Json(bytes) => bytes,
-            Self::Text(text) => text.into_bytes(),
+            Self::Text(text) | Self::Html(text) => text.into_bytes(),
             Self::Nothing => Vec::new(),
         }
     }

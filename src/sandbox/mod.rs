@@ -5,7 +5,7 @@
 //! as a `call`, if the plan has the endpoint's `family`.
 //! The endpoints are `aggs` (bars of a range, of a day, of the whole market), `tickers`, `splits` and `status`. They
 //! ask a `market` for bars and listings, and answer with `wire`'s JSON, or with a `refusal`. `server` packs and sends
-//! what comes of it.
+//! what comes of it. A `fault` breaks some answers on purpose.
 //!
 //! # Markets
 //! `generated` makes bars out of a seed: any minute of any company of the `universe`, at once and the same for ever,
@@ -23,10 +23,12 @@
 mod aggs;
 mod api;
 mod bar_size;
+mod body;
 mod call;
 mod company;
 mod content;
 mod family;
+mod fault;
 mod generated;
 mod limiter;
 mod list;
@@ -49,5 +51,6 @@ mod universe;
 mod wire;
 
 pub use family::Family;
+pub use fault::{Fault, FaultOptions, InBars, Instead, OnWire};
 pub use options::{Now, RateLimit, RateWindow, SandboxError, SandboxOptions, TooManyBody};
 pub use server::Sandbox;

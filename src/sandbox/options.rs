@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use jiff::{Timestamp, civil::Date};
 use thiserror::Error;
 
-use super::family::Family;
+use super::{family::Family, fault::FaultOptions};
 
 /// A clock: the current time in UTC ms since the epoch.
 pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -49,6 +49,8 @@ pub struct SandboxOptions {
     pub forget_adjusted: bool,
     /// Whether bars come with the status `DELAYED`, as on plans without real-time data, and not with `OK`.
     pub delayed: bool,
+    /// Which answers are broken on purpose, and how; by `seed`.
+    pub faults: Option<FaultOptions>,
     /// The clock: bars end with the last session that is finished by it.
     pub now: Now,
 }
@@ -69,6 +71,7 @@ impl Default for SandboxOptions {
             latency: Duration::ZERO,
             forget_adjusted: false,
             delayed: false,
+            faults: None,
             now: Arc::new(|| Timestamp::now().as_millisecond()),
         }
     }

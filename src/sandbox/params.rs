@@ -48,8 +48,12 @@ impl Params {
 
     /// These parameters as a cursor: unpadded base64url of the query, as the service makes it.
     pub fn cursor(&self) -> String {
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish();
-        URL_SAFE_NO_PAD.encode(query)
+        URL_SAFE_NO_PAD.encode(self.query())
+    }
+
+    /// These parameters as a query.
+    pub fn query(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
     }
 
     /// These parameters and one more, which takes the place of another with its name.

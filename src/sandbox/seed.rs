@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// A node in a tree of seeds. The node of a ticker has children for its minutes, these have children for price and
 /// volume, and so on: any of them can be reached without the others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Seed(u64);
 
 impl Seed {
@@ -78,7 +78,17 @@ impl Draws {
 
     /// One of `choices`, all of them as likely.
     pub fn pick<T: Copy, const N: usize>(&mut self, choices: [T; N]) -> T {
-        choices[usize::try_from(self.bits() % N as u64).unwrap_or_default()]
+        self.pick_from(&choices)
+    }
+
+    /// The same, of choices that are not known before. There has to be one.
+    pub fn pick_from<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+
+    /// A whole number below `end`, which is not 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.bits() % end as u64).unwrap_or_default()
     }
 }
 

@@ -1,15 +1,15 @@
 //! HTTP on loopback: connections in, answers out.
 
 use std::{
+    error::Error,
+    future::poll_fn,
     io::{self, Write},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use http_body_util::Full;
 use hyper::{
     HeaderMap, Response,
     body::Incoming,
@@ -27,12 +27,22 @@ use tokio::{
 
 use super::{
     api::{Answer, Api},
+    body::Body,
     call::Request,
     options::{SandboxError, SandboxOptions},
 };
 
 /// What passes before connections are taken again after that failed, as it does without free file descriptors.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// How long answers are held back.
+#[derive(Clone, Copy)]
+struct Waits {
+    /// Every answer, before it.
+    latency: Duration,
+    /// Those that stall.
+    stall: Duration,
+}
 
 /// A running sandbox. It is there until it is closed or dropped.
 #[derive(Debug)]
@@ -56,7 +66,11 @@ impl Sandbox {
         let bind = |source| SandboxError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let accepting = tokio::spawn(accept(listener, api, options.latency));
+        let waits = Waits {
+            latency: options.latency,
+            stall: options.faults.map(|faults| faults.stall).unwrap_or_default(),
+        };
+        let accepting = tokio::spawn(accept(listener, api, waits));
         Ok(Self { address, accepting })
     }
 
@@ -81,13 +95,13 @@ impl Drop for Sandbox {
 }
 
 /// Takes connections until it is aborted, and takes them down with it.
-async fn accept(listener: TcpListener, api: Arc<Api>, latency: Duration) {
+async fn accept(listener: TcpListener, api: Arc<Api>, waits: Waits) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, Arc::clone(&api), latency));
+                    connections.spawn(serve(stream, Arc::clone(&api), waits));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the sandbox cannot take a connection");
@@ -100,26 +114,44 @@ async fn accept(listener: TcpListener, api: Arc<Api>, latency: Duration) {
 }
 
 /// Answers the requests of one connection, one after the other, for as long as the client keeps it open.
-async fn serve(stream: TcpStream, api: Arc<Api>, latency: Duration) {
+async fn serve(stream: TcpStream, api: Arc<Api>, waits: Waits) {
     // Answers are written at once: waiting for more to send costs 40 ms a request.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let api = Arc::clone(&api);
-        async move {
-            sleep(latency).await;
-            respond(api, request).await
-        }
+        Box::pin(async move {
+            sleep(waits.latency).await;
+            respond(api, request, waits.stall).await
+        })
     });
-    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%error, "a connection to the sandbox broke");
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let served = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    let Err(error) = served else { return };
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionReset) {
+        // Asked for by a fault: from here on, closing sends an RST.
+        let _ = connection.into_parts().io.inner().set_zero_linger();
     }
+    tracing::debug!(%error, "a connection to the sandbox broke");
 }
 
 /// Finds and packs the answer to a request, on a thread where that may take its time.
-async fn respond(api: Arc<Api>, request: hyper::Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+async fn respond(
+    api: Arc<Api>,
+    request: hyper::Request<Incoming>,
+    stall: Duration,
+) -> io::Result<Response<Body>> {
     let (parts, _) = request.into_parts();
-    let answering = move || deliver(api.answer(&taken_apart(&parts)), accepts_gzip(&parts.headers));
-    tokio::task::spawn_blocking(answering).await?
+    let answering = move || {
+        let answer = api.answer(&taken_apart(&parts));
+        let fault = answer.fault;
+        packed(answer, accepts_gzip(&parts.headers)).map(|response| (response, fault))
+    };
+    let (response, fault) = tokio::task::spawn_blocking(answering).await??;
+    match fault {
+        Some(fault) => fault.send(response, stall).await,
+        None => Ok(response.map(|bytes| Body::whole(bytes.into()))),
+    }
 }
 
 fn taken_apart(parts: &Parts) -> Request {
@@ -143,15 +175,14 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Turns an answer into what goes over the wire. Every byte that a client gets passes here: faults to rehearse,
-/// such as a cut body or a wrong status, belong at this place.
-fn deliver(answer: Answer, as_gzip: bool) -> io::Result<Response<Full<Bytes>>> {
+/// Turns an answer into what goes over the wire, if nothing happens to it there.
+fn packed(answer: Answer, as_gzip: bool) -> io::Result<Response<Vec<u8>>> {
     let content_type = answer.content.kind();
     // Nothing stays nothing: packed, it would have a length.
     let as_gzip = as_gzip && content_type.is_some();
     let body = answer.content.into_bytes();
     let body = if as_gzip { gzipped(&body)? } else { body };
-    let mut response = Response::new(Full::from(body));
+    let mut response = Response::new(body);
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.extend(content_type.map(|kind| (header::CONTENT_TYPE, HeaderValue::from_static(kind))));

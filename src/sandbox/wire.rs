@@ -74,18 +74,18 @@ pub(super) struct BarsBody<'a> {
 }
 
 /// A bar, its keys in the recorded order.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 pub(super) struct BarRow<'a> {
     #[serde(rename = "T", skip_serializing_if = "Option::is_none")]
     ticker: Option<&'a str>,
-    v: f64,
+    pub v: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     vw: Option<f64>,
-    o: f64,
-    c: f64,
+    pub o: f64,
+    pub c: f64,
     h: f64,
     l: f64,
-    t: i64,
+    pub t: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     n: Option<i64>,
 }
