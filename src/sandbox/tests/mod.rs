@@ -1,6 +1,7 @@
 //! The sandbox as a client sees it: over HTTP.
 
 mod bars;
+mod faults;
 mod generated;
 mod http;
 mod recorded;
