@@ -31,6 +31,10 @@ deny:
 demo:
     scripts/demo.sh
 
+# Download for these minutes from a sandbox full of faults: does anything grow?
+soak-faults MINUTES='30':
+    scripts/soak-faults.sh {{MINUTES}}
+
 # Compare with what the vendor's own clients read
 conformance:
     scripts/conformance.sh

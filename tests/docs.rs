@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use grab::sandbox::SandboxOptions;
+use clap::ValueEnum;
+use grab::sandbox::{Fault, SandboxOptions};
 use jiff::civil::date;
 use serde_json::Value;
 
@@ -141,4 +142,13 @@ fn the_architectures_layer_table_has_every_module() {
         }
     }
     assert!(text.lines().count() <= 110, "two pages at most");
+}
+
+#[test]
+fn the_sandboxes_document_says_of_every_fault_what_the_help_says() {
+    let text = document("docs/sandbox.md");
+    for kind in Fault::value_variants().iter().filter_map(ValueEnum::to_possible_value) {
+        let row = format!("| `{}` | {} |", kind.get_name(), kind.get_help().unwrap());
+        assert!(text.contains(&row), "{row}");
+    }
 }

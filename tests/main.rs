@@ -11,6 +11,7 @@ mod audit;
 mod cli;
 mod docs;
 mod faults;
+mod faulty_sandbox;
 mod layers;
 mod outage;
 mod recorded;

@@ -115,3 +115,31 @@ fn a_cursor_can_forget_that_adjustment_was_declined() {
         assert!(answer.contains(cursor), "{flags}: {answer}");
     }
 }
+
+#[test]
+fn answers_can_be_broken_by_share_kind_and_seed() {
+    let broken = Running::start("--faults 1 --seed 7 --fault-kinds html,not-entitled");
+    let answers = [0; 3].map(|_| broken.ask(BARS, "any"));
+    for answer in &answers[..2] {
+        assert!(answer.contains("<html>") || answer.contains("NOT_AUTHORIZED"), "{answer}");
+    }
+    assert!(answers[2].contains(r#""ticker":"AAPL""#), "{}", answers[2]);
+    let again = Running::start("--faults 1 --seed 7 --fault-kinds html,not-entitled");
+    let lengths = answers.map(|answer| answer.len());
+    assert_eq!([0; 3].map(|_| again.ask(BARS, "any").len()), lengths);
+}
+
+#[test]
+fn faults_that_make_no_sense_are_refused() {
+    for (flags, words) in [
+        ("--faults 1.5", "a share is a number from 0 to 1"),
+        ("--faults some", "a share is a number from 0 to 1"),
+        ("--faults NaN", "a share is a number from 0 to 1"),
+        ("--faults 0.3 --fault-stall soon", "--fault-stall: "),
+        ("--faults 0.3 --fault-kinds gremlins", "truncated"),
+        ("--fault-kinds reset", "--faults"),
+    ] {
+        let ran = Grab::new().run(&format!("sandbox {flags}")).exits(2);
+        assert!(ran.stderr.contains(words), "{flags}: {ran:?}");
+    }
+}
