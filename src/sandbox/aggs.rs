@@ -50,10 +50,8 @@ pub(super) fn in_range(
         ..body(call, is_shown_adjusted, rows)
     };
     if let Some(fault) = &call.fault {
-        // What is asked from a ms after the start of a bar is asked from its start.
-        let alias = range.start() + 1;
-        let is_new = from != alias.to_string() && range::parse(&alias.to_string(), to, size).is_ok();
-        let alias = is_new.then(|| call.next_url(&path_with(call, FROM_SEGMENT, alias), &cursor));
+        let alias = alias(*range.start(), [from, to], size);
+        let alias = alias.map(|ms| call.next_url(&path_with(call, FROM_SEGMENT, ms), &cursor));
         fault.spoil(&mut body, &Links { own: call.request.url(), alias, range });
     }
     Ok(wire::to_json(&body))
@@ -123,6 +121,12 @@ fn adjustment(call: &Call, ticker: &str, is_adjusted: bool) -> Adjustment {
     } else {
         Adjustment::none()
     }
+}
+
+/// Another `from` (UTC ms) for the same range: what is asked from a ms after the start of a bar is asked from its start.
+fn alias(start: i64, [from, to]: [&str; 2], size: BarSize) -> Option<i64> {
+    let alias = (start + 1).to_string();
+    (from != alias && range::parse(&alias, to, size).is_ok()).then_some(start + 1)
 }
 
 /// The path with one of its ends replaced: `from` for the next page, or `to` in descending order.
