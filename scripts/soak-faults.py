@@ -19,21 +19,21 @@ with open(sys.argv[2]) as text:
 SECONDS, RSS, DESCRIPTORS, WAL, SANDBOX = range(5)
 
 
-def minute_to(end: int, column: int) -> list[int]:
-    """What was measured in the minute before a second."""
-    return [row[column] for row in rows if end - 60 < row[SECONDS] <= end]
+def until(end: int, column: int, span: int = 60) -> list[int]:
+    """What was measured in the minute before a second, or in another span."""
+    return [row[column] for row in rows if end - span < row[SECONDS] <= end]
 
 
 print("minute  grab RSS MiB  descriptors  WAL MiB  sandbox RSS MiB")
 last = rows[-1][SECONDS]
 for end in range(60, last + 1, 60 * max(1, last // 60 // 15)):
-    rss, wal, sandbox = (median(minute_to(end, column)) for column in (RSS, WAL, SANDBOX))
-    descriptors = max(minute_to(end, DESCRIPTORS))
+    rss, wal, sandbox = (median(until(end, column)) for column in (RSS, WAL, SANDBOX))
+    descriptors = max(until(end, DESCRIPTORS))
     print(f"{end // 60:6} {rss / 1024:13.1f} {descriptors:12} {wal / 2**20:8.1f} {sandbox / 1024:16.1f}")
 
-# Memory goes up and down with the pages that are under way, so medians over a minute are compared.
-early, late = (median(minute_to(end, RSS)) for end in (WARM + 30, last))
-opened, open_late = (max(minute_to(end, DESCRIPTORS)) for end in (WARM + 30, last))
+# Memory goes up and down with the pages that are under way, so two minutes around the third are compared with the last two.
+early, late = (median(until(end, RSS, 120)) for end in (WARM + 60, last))
+opened, open_late = (max(until(end, DESCRIPTORS, 120)) for end in (WARM + 60, last))
 wal = max(row[WAL] for row in rows) / 2**20
 tasks = report["tasks"]
 print(f"\n{report['requests']} requests, {report['retries']} of them again, {report['bars']} bars, {tasks['done']} tasks done")
