@@ -26,10 +26,10 @@ def until(end: int, column: int, span: int = 60) -> list[int]:
 
 print("minute  grab RSS MiB  descriptors  WAL MiB  sandbox RSS MiB")
 last = rows[-1][SECONDS]
-for end in range(60, last + 1, 60 * max(1, last // 60 // 15)):
+for end in [*range(60, last - 59, 60 * max(1, last // 60 // 15)), last]:
     rss, wal, sandbox = (median(until(end, column)) for column in (RSS, WAL, SANDBOX))
     descriptors = max(until(end, DESCRIPTORS))
-    print(f"{end // 60:6} {rss / 1024:13.1f} {descriptors:12} {wal / 2**20:8.1f} {sandbox / 1024:16.1f}")
+    print(f"{round(end / 60):6} {rss / 1024:13.1f} {descriptors:12} {wal / 2**20:8.1f} {sandbox / 1024:16.1f}")
 
 # Memory goes up and down with the pages that are under way, so two minutes around the third are compared with the last two.
 early, late = (median(until(end, RSS, 120)) for end in (WARM + 60, last))
