@@ -13,6 +13,7 @@ pub mod clock;
 pub mod decode;
 pub mod engine;
 pub mod exit;
+pub mod failpoint;
 pub mod manifest;
 pub mod model;
 pub mod pace;

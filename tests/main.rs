@@ -9,6 +9,9 @@
 
 mod audit;
 mod cli;
+// Failpoints are in builds with debug assertions only.
+#[cfg(debug_assertions)]
+mod crash;
 mod docs;
 mod faults;
 mod faulty_sandbox;

@@ -2,8 +2,11 @@
 
 use rusqlite::{OptionalExtension, Params, Transaction, named_params, params};
 
-use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState};
-use crate::model::{Bar, Cursor, Partition};
+use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState, schema::reached};
+use crate::{
+    failpoint::Step,
+    model::{Bar, Cursor, Partition},
+};
 
 /// A transaction that has begun. Dropped without a [`Change::commit`], it never happened.
 pub(super) struct Change<'a> {
@@ -21,7 +24,9 @@ impl Change<'_> {
 
     /// Makes it durable.
     pub(super) fn commit(self) -> Result<(), ManifestError> {
-        Ok(self.transaction.commit()?)
+        reached(Step::BeforeCommit)?;
+        self.transaction.commit()?;
+        reached(Step::AfterCommit)
     }
 
     /// Asks the state machine, then writes the state and its event.

@@ -1,10 +1,11 @@
 //! The file: how it is opened, and its migrations.
 
-use std::{fs::OpenOptions, path::Path, time::Duration};
+use std::{fs::OpenOptions, io, path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 
 use super::ManifestError;
+use crate::failpoint::{self, Step};
 
 /// The manifest's name in its data directory.
 pub const FILE_NAME: &str = "manifest.sqlite";
@@ -61,7 +62,7 @@ fn create_private(path: &Path) -> Result<(), ManifestError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(ManifestError::Io { path: path.display().to_string(), source }),
     }
 }
@@ -73,6 +74,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ManifestError
         transaction.execute_batch(migration)?;
     }
     if version < MIGRATIONS.len() {
+        reached(Step::BeforeMigration)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", known_version())?;
     }
@@ -94,6 +96,15 @@ fn check_version(connection: &Connection, path: &Path) -> Result<usize, Manifest
             known: known_version(),
         }),
     }
+}
+
+/// A step whose failure, where a test asks for one, is reported as `SQLite` does it.
+pub(super) fn reached(step: Step) -> Result<(), ManifestError> {
+    failpoint::reached(step).map_err(|error| {
+        let full = error.kind() == io::ErrorKind::StorageFull;
+        let code = ffi::Error::new(if full { ffi::SQLITE_FULL } else { ffi::SQLITE_IOERR });
+        rusqlite::Error::SqliteFailure(code, Some(error.to_string())).into()
+    })
 }
 
 fn known_version() -> u32 {

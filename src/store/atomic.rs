@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{StoreError, layout::UNFINISHED};
+use crate::failpoint::{Step, reached};
 
 /// Writes `bytes` to `path` so that a crash at any instant leaves either what was there before or all of it.
 ///
@@ -23,10 +24,16 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     #[cfg(unix)]
     options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut unfinished = options.tempfile_in(folder).map_err(failed("write in", folder))?;
-    unfinished.write_all(bytes).map_err(failed("write", path))?;
-    unfinished.as_file().sync_all().map_err(failed("sync", path))?;
+    reached(Step::BeforeWrite)
+        .and_then(|()| unfinished.write_all(bytes))
+        .and_then(|()| reached(Step::AfterWrite))
+        .map_err(failed("write", path))?;
+    let sync = unfinished.as_file().sync_all();
+    sync.and_then(|()| reached(Step::AfterSync)).map_err(failed("sync", path))?;
     unfinished.persist(path).map_err(|error| failed("rename a file to", path)(error.error))?;
-    sync_folder(folder)
+    reached(Step::AfterRename).map_err(failed("sync", path))?;
+    sync_folder(folder)?;
+    reached(Step::AfterFolderSync).map_err(failed("sync", folder))
 }
 
 /// Creates a folder and its parents, each durable in the one above it.
@@ -36,10 +43,11 @@ fn create_folders(folder: &Path) -> Result<(), StoreError> {
     }
     let above = folder.parent().unwrap_or(Path::new(""));
     create_folders(above)?;
-    match fs::create_dir(folder) {
+    match reached(Step::BeforeFolder).and_then(|()| fs::create_dir(folder)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
         created => created.map_err(failed("create", folder))?,
     }
+    reached(Step::AfterFolder).map_err(failed("sync", folder))?;
     sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })
 }
 

@@ -14,7 +14,10 @@ use super::{
     layout,
     parquet::{self, Provenance},
 };
-use crate::model::{Bars, Month, Partition, Symbol, Window, new_york};
+use crate::{
+    failpoint::{Step, reached},
+    model::{Bars, Month, Partition, Symbol, Window, new_york},
+};
 
 /// The Parquet files of one data directory.
 #[derive(Clone, Debug)]
@@ -228,7 +231,8 @@ fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
     for entry in entries {
         let entry = entry.map_err(failed("list", folder))?;
         if layout::is_unfinished(&entry.file_name().to_string_lossy()) {
-            fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
+            let removed = reached(Step::BeforeSweep).and_then(|()| fs::remove_file(entry.path()));
+            removed.map_err(failed("remove", &entry.path()))?;
             swept += 1;
         }
     }

@@ -14,7 +14,7 @@ pub use page::{bars_of, minutes, page, page_with};
 pub use proxy::Proxy;
 pub use sandbox::Serving;
 pub use server::{Reply, Request, Server};
-pub use store::{litter, read_store};
+pub use store::{assert_recorded, litter, read_store};
 pub use terminal::on_terminal;
 pub use tls::{Authority, self_signed};
 

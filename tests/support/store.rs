@@ -10,6 +10,7 @@ use grab::{
     model::{Bar, Month},
     store::Store,
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Every bar of every symbol. Panics if a file is not where it belongs, or its bars are not ascending and unique.
 pub fn read_store(data_dir: &Path) -> BTreeMap<String, Vec<Bar>> {
@@ -31,6 +32,23 @@ pub fn read_store(data_dir: &Path) -> BTreeMap<String, Vec<Bar>> {
         held.entry(symbol).or_default().extend(bars.iter());
     }
     held
+}
+
+/// Panics unless the manifest's partitions are the files of the store, to the last byte.
+pub fn assert_recorded(data_dir: &Path) {
+    let manifest = rusqlite::Connection::open(data_dir.join("manifest.sqlite")).unwrap();
+    let mut select = manifest.prepare("SELECT bytes, xxh3, bars FROM partitions ORDER BY xxh3").unwrap();
+    let recorded = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let recorded: Vec<(usize, String, usize)> = recorded.collect::<Result<_, _>>().unwrap();
+    let bars: usize = read_store(data_dir).values().map(Vec::len).sum();
+    assert_eq!(recorded.iter().map(|(_, _, bars)| bars).sum::<usize>(), bars);
+    let describe = |file: PathBuf| {
+        let bytes = fs::read(file).unwrap();
+        (bytes.len(), format!("{:016x}", xxh3_64(&bytes)))
+    };
+    let mut held: Vec<_> = files(&data_dir.join("bars_1m")).into_iter().map(describe).collect();
+    held.sort_by(|(_, a), (_, b)| a.cmp(b));
+    assert_eq!(recorded.into_iter().map(|(bytes, xxh3, _)| (bytes, xxh3)).collect::<Vec<_>>(), held);
 }
 
 /// Files that are neither the manifest's nor partitions.

@@ -1,0 +1,225 @@
+//! The crash matrix: at every step of a page's way to stable storage the program dies, or the disk fails. What the next
+//! run makes of it is bar for bar what an undisturbed one stores.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use grab::{failpoint::Step, model::Bar};
+use jiff::civil::date;
+
+use crate::support::{Grab, Ran, Reply, Request, Server, assert_recorded, litter, minutes, page, read_store};
+
+/// Two tickers with bars, one without, one that nobody knows.
+const START: &str = "start --json --windows 2024-01..2024-02 --tickers A,E,KIMpL,N";
+
+/// The most hits of one step that a run of this size can have: the matrix ends long before.
+const MANY: u32 = 60;
+
+/// Three pages of twenty bars; the second one goes over the end of a month.
+fn bars() -> Vec<Bar> {
+    let days = [(date(2024, 1, 30), 25), (date(2024, 2, 1), 25), (date(2024, 2, 29), 10)];
+    days.into_iter().flat_map(|(day, count)| minutes(day, count)).collect()
+}
+
+fn answer(request: &Request) -> Reply {
+    let symbol = request.symbol();
+    match symbol {
+        "E" => return Reply::json(200, page(symbol, &[], None)),
+        "N" => return Reply::json(404, r#"{"status":"NOT_FOUND","message":"Ticker not found."}"#),
+        _ => {}
+    }
+    let bars = bars();
+    let begin = request.target.split("cursor=").nth(1).map_or(0, |begin| begin.parse().unwrap());
+    let (end, host) = (begin + 20, request.header("host").unwrap());
+    let next = format!("http://{host}/v2/aggs/ticker/{symbol}/range/1/minute/0/0?cursor={end}");
+    Reply::json(200, page(symbol, &bars[begin..end], (end < bars.len()).then_some(&next)))
+}
+
+fn expected() -> BTreeMap<String, Vec<Bar>> {
+    ["A", "KIMpL"].into_iter().map(|symbol| (symbol.to_owned(), bars())).collect()
+}
+
+/// A program with a server of its own.
+struct Trial {
+    server: Server,
+    grab: Grab,
+    /// What went wrong on purpose, for the message of a test that fails.
+    story: String,
+    /// Requests that may be asked twice: those under way when something went wrong.
+    in_flight: usize,
+}
+
+impl Trial {
+    fn new() -> Self {
+        let server = Server::start(answer);
+        let grab = Grab::with_server(server.base_url()).env("GRAB_CONCURRENCY", "1");
+        Self { server, grab, story: String::new(), in_flight: 0 }
+    }
+
+    /// Runs a command that something happens to.
+    fn disturb(&mut self, arguments: &str, step: Step, action: &str, hit: u32) -> Ran {
+        let failpoint = format!("{}={action}@{hit}", step.as_str());
+        self.story.extend([&failpoint, "; "]);
+        self.in_flight += 1;
+        self.grab.command(arguments).env("GRAB_FAILPOINT", failpoint).output().unwrap().into()
+    }
+
+    /// `resume`, or `start` where nothing was recorded that could be resumed.
+    fn next_command(&self) -> &'static str {
+        let tasks = || {
+            let manifest = rusqlite::Connection::open(self.grab.data_dir().join("manifest.sqlite")).ok()?;
+            manifest.query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, u32>(0)).ok()
+        };
+        if self.grab.data_dir().exists() && tasks().is_some_and(|tasks| tasks > 0) {
+            "resume --json"
+        } else {
+            START
+        }
+    }
+
+    /// Goes on undisturbed. Nothing is lost, doubled, or left lying about; nothing was asked without need.
+    fn ends_well(&self) {
+        let Self { server, grab, story, in_flight } = self;
+        let data_dir = grab.data_dir();
+        let report = grab.run(self.next_command());
+        assert_eq!(report.code, 11, "one ticker is unknown: {story}{report:?}");
+        assert_eq!(read_store(&data_dir), expected(), "{story}");
+        assert_recorded(&data_dir);
+        assert_eq!(litter(&data_dir), Vec::<PathBuf>::new(), "{story}");
+        let states = ["A done", "E empty", "KIMpL done", "N not_found"];
+        let tasks: Vec<_> = grab.tasks().iter().map(|task| task.replace(" 2024-01-01", "")).collect();
+        assert_eq!(tasks, states, "{story}");
+        assert_eq!(grab.count("SELECT sum(bars) FROM tasks"), 120, "each page is counted once: {story}");
+        assert_eq!(grab.count("SELECT count(*) FROM pages"), 7, "{story}");
+        assert_eq!(grab.count("SELECT count(*) FROM events WHERE kind = 'planned'"), 1, "{story}");
+        let distinct: BTreeSet<_> = server.requests().into_iter().map(|request| request.target).collect();
+        let again = server.pages_asked() - distinct.len();
+        assert!(again <= *in_flight, "{again} requests were asked again: {story}");
+    }
+}
+
+/// Dies at every hit of a step in the first run, one after the other, until a run has fewer. Answers how many there are.
+fn die_at_every_hit(step: Step) -> u32 {
+    for hit in 1..MANY {
+        let mut trial = Trial::new();
+        let ran = trial.disturb(START, step, "kill", hit);
+        if ran.code == 11 {
+            return hit - 1;
+        }
+        assert_eq!(ran.code, -1, "{}{ran:?}", trial.story);
+        trial.ends_well();
+    }
+    panic!("{step:?} has no end")
+}
+
+/// How often an undisturbed run of this size reaches a step. A new step has to be put here, and into a test below.
+fn hits(step: Step) -> u32 {
+    match step {
+        // `bars_1m`, and for each of two tickers: itself, a year, two months.
+        Step::BeforeFolder | Step::AfterFolder => 9,
+        // Four months for each of two tickers: one page has bars of two.
+        Step::BeforeWrite
+        | Step::AfterWrite
+        | Step::AfterSync
+        | Step::AfterRename
+        | Step::AfterFolderSync => 8,
+        // Nothing is left by a run that nobody disturbs: see the test of its own.
+        Step::BeforeSweep => 0,
+        Step::BeforeMigration => 1,
+        // What it holds, the run, two of the recovery, the tasks; four leases and one without a task; seven pages, one
+        // refusal; the pace, the end of the run.
+        Step::BeforeCommit | Step::AfterCommit => 20,
+    }
+}
+
+#[test]
+fn dying_at_a_step_of_the_folders_loses_nothing() {
+    for step in [Step::BeforeFolder, Step::AfterFolder] {
+        assert_eq!(die_at_every_hit(step), hits(step), "{step:?}");
+    }
+}
+
+#[test]
+fn dying_at_a_step_of_a_write_loses_nothing() {
+    for step in [Step::BeforeWrite, Step::AfterWrite, Step::AfterSync] {
+        assert_eq!(die_at_every_hit(step), hits(step), "{step:?}");
+    }
+}
+
+#[test]
+fn dying_at_a_step_of_a_rename_loses_nothing() {
+    for step in [Step::AfterRename, Step::AfterFolderSync] {
+        assert_eq!(die_at_every_hit(step), hits(step), "{step:?}");
+    }
+}
+
+#[test]
+fn dying_before_any_commit_loses_nothing() {
+    for step in [Step::BeforeMigration, Step::BeforeCommit] {
+        assert_eq!(die_at_every_hit(step), hits(step), "{step:?}");
+    }
+}
+
+#[test]
+fn dying_after_any_commit_loses_nothing() {
+    assert_eq!(die_at_every_hit(Step::AfterCommit), hits(Step::AfterCommit));
+}
+
+#[test]
+fn dying_while_a_crash_is_cleared_up_loses_nothing() {
+    for (first, hit) in [(Step::AfterWrite, 3), (Step::AfterFolderSync, 4)] {
+        for (step, hits) in [(Step::BeforeSweep, 1), (Step::BeforeCommit, 4), (Step::AfterCommit, 4)] {
+            for second in 1..=hits {
+                let mut trial = Trial::new();
+                trial.disturb(START, first, "kill", hit).exits(-1);
+                let again = trial.disturb("resume --json", step, "kill", second);
+                let has_litter = first == Step::AfterWrite;
+                assert_eq!(again.code, if step == Step::BeforeSweep && !has_litter { 11 } else { -1 });
+                trial.ends_well();
+            }
+        }
+    }
+}
+
+/// Several workers die together: each may have a page under way.
+#[test]
+fn dying_with_several_workers_loses_nothing() {
+    for step in [Step::AfterWrite, Step::AfterFolderSync, Step::BeforeCommit, Step::AfterCommit] {
+        for hit in [2, 5, 8] {
+            let mut trial = Trial::new();
+            trial.in_flight = 3;
+            trial.disturb(&format!("{START} --concurrency 4"), step, "kill", hit).exits(-1);
+            trial.ends_well();
+        }
+    }
+}
+
+#[test]
+fn litter_that_cannot_be_swept_is_swept_later() {
+    let mut trial = Trial::new();
+    trial.disturb(START, Step::AfterWrite, "kill", 3).exits(-1);
+    trial.disturb("resume --json", Step::BeforeSweep, "eio", 1).exits(30);
+    assert_eq!(litter(&trial.grab.data_dir()).len(), 1);
+    trial.ends_well();
+}
+
+/// All sources below a folder, in one text.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: PathBuf| if path.is_dir() { sources(&path) } else { fs::read_to_string(path).unwrap() };
+    entries.map(text).collect()
+}
+
+/// What the code reaches is what the matrix is made of: [`hits`] has every variant, or this does not compile, and every
+/// step that is hit in a run dies and fails in the tests above.
+#[test]
+fn every_step_is_in_the_code_and_in_the_list() {
+    let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let named = |step: &Step| code.contains(&format!("reached(Step::{step:?})"));
+    assert_eq!(Step::ALL.iter().find(|step| !named(step)), None, "it is nowhere");
+    let uses = code.matches("reached(Step::").count();
+    assert_eq!(uses, Step::ALL.len(), "each step is one place, and each place is in the list");
+}
