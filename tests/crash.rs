@@ -197,6 +197,52 @@ fn dying_with_several_workers_loses_nothing() {
     }
 }
 
+/// Each of a step's hits fails, and all later ones: the run says so and what to do, and the next one goes on.
+fn fail_at_every_hit(step: Step, action: &str) {
+    for hit in 1..=hits(step) {
+        let mut trial = Trial::new();
+        let ran = trial.disturb(START, step, action, hit);
+        let report = ran.json();
+        let said = |field: &str| report[field].as_str().unwrap_or_default().to_owned();
+        assert_eq!((ran.code, said("outcome").as_str()), (30, "error"), "{}{ran:?}", trial.story);
+        assert!(said("error").contains("as GRAB_FAILPOINT has it"), "{}{ran:?}", trial.story);
+        assert!(said("hint").contains("`grab resume` goes on"), "{}{ran:?}", trial.story);
+        assert_eq!(report["tasks"]["running"], 0, "{}{ran:?}", trial.story);
+        trial.ends_well();
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    for step in [Step::BeforeFolder, Step::BeforeWrite, Step::AfterWrite, Step::BeforeMigration] {
+        fail_at_every_hit(step, "enospc");
+    }
+}
+
+#[test]
+fn a_broken_disk_loses_nothing() {
+    for step in [Step::AfterFolder, Step::AfterSync, Step::AfterRename, Step::AfterFolderSync] {
+        fail_at_every_hit(step, "eio");
+    }
+}
+
+#[test]
+fn a_manifest_that_cannot_be_written_loses_nothing() {
+    fail_at_every_hit(Step::BeforeCommit, "enospc");
+}
+
+#[test]
+fn a_run_without_a_manifest_still_reports_what_it_did() {
+    let report = Trial::new().disturb(START, Step::BeforeCommit, "enospc", 8).exits(30).json();
+    assert_eq!((&report["tasks"]["total"], &report["requests"]), (&4.into(), &2.into()), "{report}");
+    assert_eq!(report["tasks"]["pending"], 4, "nobody runs them any more");
+}
+
+#[test]
+fn a_manifest_whose_disk_breaks_loses_nothing() {
+    fail_at_every_hit(Step::AfterCommit, "eio");
+}
+
 #[test]
 fn litter_that_cannot_be_swept_is_swept_later() {
     let mut trial = Trial::new();

@@ -108,6 +108,9 @@ impl Failure {
             | Self::DataDir { .. } => Some(
                 "nothing is lost: make room, or whatever else is wrong there, then `grab resume` goes on",
             ),
+            Self::Manifest(error) if is_disk_trouble(error) => Some(
+                "nothing is lost: make room, or whatever else is wrong there, then repeat the command, or `grab resume` goes on",
+            ),
             Self::Manifest(ManifestError::Missing { .. }) => Some(
                 "begin with `grab start`, or name the right directory with --data-dir; if there are bars without a \
                      manifest, `grab repair --rebuild-manifest`",
@@ -145,12 +148,32 @@ impl Failure {
     }
 }
 
+/// Whether the manifest itself is damaged.
 fn is_damage(error: &ManifestError) -> bool {
+    let damage =
+        Some(ErrorCode::NotADatabase) == code(error) || Some(ErrorCode::DatabaseCorrupt) == code(error);
+    damage || matches!(error, ManifestError::Corrupt(_))
+}
+
+/// Whether the manifest is good, and its disk is not.
+fn is_disk_trouble(error: &ManifestError) -> bool {
+    let trouble = matches!(
+        code(error),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+        )
+    );
+    trouble || matches!(error, ManifestError::Io { .. })
+}
+
+/// What `SQLite` said, if it was `SQLite`.
+fn code(error: &ManifestError) -> Option<ErrorCode> {
     match error {
-        ManifestError::Corrupt(_) => true,
-        ManifestError::Sqlite(error) => {
-            matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
-        }
+        ManifestError::Sqlite(error) => error.sqlite_error_code(),
         ManifestError::Io { .. }
         | ManifestError::TooNew { .. }
         | ManifestError::Foreign { .. }
@@ -158,7 +181,8 @@ fn is_damage(error: &ManifestError) -> bool {
         | ManifestError::OtherKind { .. }
         | ManifestError::Locked { .. }
         | ManifestError::Illegal(_)
-        | ManifestError::Stopped => false,
+        | ManifestError::Corrupt(_)
+        | ManifestError::Stopped => None,
     }
 }
 
@@ -170,16 +194,9 @@ fn manifest_exit(error: &ManifestError) -> ExitStatus {
             ExitStatus::Usage
         }
         ManifestError::Io { .. } | ManifestError::Corrupt(_) => ExitStatus::Disk,
+        ManifestError::Sqlite(_) if is_disk_trouble(error) => ExitStatus::Disk,
         ManifestError::Sqlite(error) => match error.sqlite_error_code() {
-            Some(
-                ErrorCode::DiskFull
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::ReadOnly
-                | ErrorCode::CannotOpen
-                | ErrorCode::PermissionDenied
-                | ErrorCode::NotADatabase
-                | ErrorCode::DatabaseCorrupt,
-            ) => ExitStatus::Disk,
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => ExitStatus::Disk,
             _ => ExitStatus::Bug,
         },
         ManifestError::Illegal(_) | ManifestError::Stopped => ExitStatus::Bug,

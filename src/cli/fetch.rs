@@ -92,14 +92,18 @@ impl Job<'_> {
             let stopped = self.work(kind, &recorder, &meter, &pacer, stop, prepare).await.err();
             let totals = meter.snapshot().totals;
             let counts = match recorder.call(|ledger| ledger.counts()).await {
-                Ok(counts) => counts,
+                // What could not be given back is given back at the next start.
+                Ok(counts) => counts.given_back(),
                 Err(error) => return Err(stopped.unwrap_or(error.into())),
             };
             let report = RunReport::new(command, counts, stopped.as_ref(), totals, begun.elapsed());
             let report = if plan_only { report.plan_only() } else { report };
             let (outcome, exit_code) = report.verdict();
-            recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await?;
-            Ok(report)
+            match recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await {
+                // The report has said it already, and what was done in spite of it.
+                Err(_) if report.exit() == ExitStatus::Disk => Ok(report),
+                ended => ended.map(|()| report).map_err(Failure::from),
+            }
         })?;
         // A request that was given up must not hold the process: nothing that matters is under way any more.
         runtime.shutdown_background();
@@ -181,10 +185,9 @@ impl Job<'_> {
         move || {
             let interrupted = Failure::Stopped(StopReason::Interrupted);
             let counts = Overview::open(&data_dir).and_then(|overview| overview.counts());
-            let report = counts.map_err(Failure::from).and_then(|mut counts| {
+            let report = counts.map_err(Failure::from).and_then(|counts| {
                 // Their process is about to be dead.
-                counts.pending += std::mem::take(&mut counts.running);
-                let totals = meter.snapshot().totals;
+                let (counts, totals) = (counts.given_back(), meter.snapshot().totals);
                 let report = RunReport::new(command, counts, Some(&interrupted), totals, begun.elapsed());
                 report.with_details(&data_dir)
             });

@@ -77,7 +77,7 @@ impl Overview {
     pub fn counts(&self) -> Result<TaskCounts, ManifestError> {
         let mut counts = counts(&self.connection)?;
         if !self.is_live {
-            counts.pending += std::mem::take(&mut counts.running);
+            counts = counts.given_back();
         }
         Ok(counts)
     }

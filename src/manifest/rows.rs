@@ -146,6 +146,13 @@ impl TaskCounts {
         } += tasks;
     }
 
+    /// The same once no process runs any of them: then these are owed like the others.
+    #[must_use]
+    pub fn given_back(mut self) -> Self {
+        self.pending += std::mem::take(&mut self.running);
+        self
+    }
+
     /// Tasks that are neither begun nor ended, or begun and not ended.
     #[must_use]
     pub fn owed(&self) -> u64 {
