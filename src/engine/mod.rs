@@ -13,6 +13,7 @@
 //!
 //! # Stopping
 //! [`Stop`] says once why. Workers then finish the page that they have, give their task back with its cursor, and end.
+//! A task whose bars cannot be written is not given back: the next run clears up after it as after a crash.
 
 mod doubt;
 mod health;
@@ -99,7 +100,8 @@ impl<S> Run<S> {
 
 /// Works until nothing is owed or the run is stopped. Answers why it was stopped, if it was.
 ///
-/// When it returns, no task is leased any more: each has ended or was given back.
+/// When it returns, no task is leased any more: each has ended or was given back. Only where disk or manifest fail, some
+/// stay leased, as after a crash.
 ///
 /// # Errors
 /// If the manifest can no longer be written.

@@ -122,11 +122,16 @@ impl<S: Source> Run<S> {
         match self.keep(lease, page, bad).await {
             Ok(step) => Ok(step),
             Err(KeepError::Manifest(error)) => Err(error),
-            Err(KeepError::Store(error @ StoreError::Io { .. })) => {
+            // The lease is kept, as by a process that died: what was finished, and what lies about, is known only to
+            // the disk. The next run looks it up.
+            Err(KeepError::Store { error: error @ StoreError::Io { .. }, .. }) => {
                 self.stop.because(StopReason::Disk(chain(&error)));
-                self.release(lease.task.id).await
+                Ok(Step::Settled)
             }
-            Err(KeepError::Store(error)) => self.end(lease, TaskEvent::GivenUp, chain(&error)).await,
+            Err(KeepError::Store { error, written }) => {
+                self.recorder.call(move |ledger| ledger.record(&written)).await?;
+                self.end(lease, TaskEvent::GivenUp, chain(&error)).await
+            }
         }
     }
 
@@ -176,14 +181,18 @@ impl<S: Source> Run<S> {
             let mut held = held;
             for (month, bars) in by_month(window.months(), &bars) {
                 let fetched = Fetched { bars, at_ms, whole };
-                let (partition, merged) = store.merge(&symbol, month, fetched, held.take())?;
-                partitions.push(partition);
-                held = Some(merged);
+                match store.merge(&symbol, month, fetched, held.take()) {
+                    Ok((partition, merged)) => {
+                        partitions.push(partition);
+                        held = Some(merged);
+                    }
+                    Err(error) => return Err(KeepError::Store { error, written: partitions }),
+                }
             }
             Ok((partitions, held))
         });
         match merged.await {
-            Ok(merged) => merged.map_err(KeepError::Store),
+            Ok(merged) => merged,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
     }
@@ -215,7 +224,11 @@ fn question(lease: &Lease) -> Question {
 
 /// Why a page could not be kept.
 enum KeepError {
-    Store(StoreError),
+    /// A month could not be merged; those before it are on stable storage.
+    Store {
+        error: StoreError,
+        written: Vec<Partition>,
+    },
     Manifest(ManifestError),
 }
 

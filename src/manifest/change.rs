@@ -51,6 +51,21 @@ impl Change<'_> {
         Ok(to)
     }
 
+    /// The same for every task that meets a condition. Answers how many there were.
+    pub(super) fn step_all(
+        &self,
+        condition: &str,
+        event: TaskEvent,
+        reason: &str,
+    ) -> Result<u64, ManifestError> {
+        let mut select = self.transaction.prepare(&format!("SELECT id FROM tasks WHERE {condition}"))?;
+        let ids: Vec<i64> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for id in &ids {
+            self.step(TaskId(*id), event, reason)?;
+        }
+        Ok(ids.len() as u64)
+    }
+
     /// Appends an event.
     pub(super) fn event(
         &self,

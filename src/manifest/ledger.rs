@@ -178,8 +178,22 @@ impl Ledger {
         for partition in found {
             change.replace(partition)?;
         }
+        let reason = "the process that held it died, or could not write";
+        let reclaimed = change.step_all("state = 'running'", TaskEvent::Crashed, reason)?;
         change.commit()?;
-        self.change_all("state = 'running'", TaskEvent::Crashed, "the process that held it died")
+        Ok(reclaimed)
+    }
+
+    /// Records partitions as they are on stable storage, written by a page that cannot be kept as a whole.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn record(&mut self, written: &[Partition]) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        for partition in written {
+            change.replace(partition)?;
+        }
+        change.commit()
     }
 
     /// Re-opens every task that ended without data. Their bars and cursors are kept. One that had come to its end, but
@@ -189,24 +203,11 @@ impl Ledger {
     /// If the manifest cannot be written.
     pub fn reopen_unsuccessful(&mut self) -> Result<u64, ManifestError> {
         let unsuccessful = "state IN ('not_entitled', 'not_found', 'failed')";
-        self.change_all(unsuccessful, TaskEvent::Reopened, "asked for once more")
-    }
-
-    fn change_all(&mut self, condition: &str, event: TaskEvent, reason: &str) -> Result<u64, ManifestError> {
         let change = self.begin()?;
-        let ids: Vec<i64> = {
-            let mut select =
-                change.transaction.prepare(&format!("SELECT id FROM tasks WHERE {condition}"))?;
-            select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
-        };
-        if event == TaskEvent::Reopened {
-            change.leave_quarantine(condition)?;
-        }
-        for id in &ids {
-            change.step(TaskId(*id), event, reason)?;
-        }
+        change.leave_quarantine(unsuccessful)?;
+        let reopened = change.step_all(unsuccessful, TaskEvent::Reopened, "asked for once more")?;
         change.commit()?;
-        Ok(ids.len() as u64)
+        Ok(reopened)
     }
 
     /// Leases the first pending task that shares no partition with a running one.
