@@ -29,6 +29,14 @@ impl Change<'_> {
         reached(Step::AfterCommit)
     }
 
+    /// Asks the state machine: where the task stands, and where `event` leads.
+    pub(super) fn ask(&self, id: TaskId, event: TaskEvent) -> Result<(TaskState, TaskState), ManifestError> {
+        let select = "SELECT state FROM tasks WHERE id = ?";
+        let text: String = self.transaction.prepare_cached(select)?.query_row([id.0], |row| row.get(0))?;
+        let from: TaskState = text.parse()?;
+        Ok((from, from.after(event)?))
+    }
+
     /// Asks the state machine, then writes the state and its event.
     pub(super) fn step(
         &self,
@@ -36,10 +44,7 @@ impl Change<'_> {
         event: TaskEvent,
         reason: &str,
     ) -> Result<TaskState, ManifestError> {
-        let select = "SELECT state FROM tasks WHERE id = ?";
-        let text: String = self.transaction.prepare_cached(select)?.query_row([id.0], |row| row.get(0))?;
-        let from: TaskState = text.parse()?;
-        let to = from.after(event)?;
+        let (from, to) = self.ask(id, event)?;
         if to != from {
             let update = "UPDATE tasks SET state = ?, updated_at_ms = ? WHERE id = ?";
             self.execute(update, params![to.as_str(), self.now_ms, id.0])?;
@@ -58,7 +63,8 @@ impl Change<'_> {
         event: TaskEvent,
         reason: &str,
     ) -> Result<u64, ManifestError> {
-        let mut select = self.transaction.prepare(&format!("SELECT id FROM tasks WHERE {condition}"))?;
+        let mut select =
+            self.transaction.prepare(&format!("SELECT id FROM tasks WHERE {condition} ORDER BY id"))?;
         let ids: Vec<i64> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         for id in &ids {
             self.step(TaskId(*id), event, reason)?;

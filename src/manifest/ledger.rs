@@ -244,6 +244,8 @@ impl Ledger {
     /// If the task is not running, or the manifest cannot be written.
     pub fn store_page(&mut self, id: TaskId, page: &PageCommit) -> Result<PageStored, ManifestError> {
         let change = self.begin()?;
+        // Before anything is written: else a CHECK would refuse it, with words that name no step.
+        change.ask(id, TaskEvent::PageStored)?;
         let (mut new_bars, mut new_partitions) = (0, 0);
         for partition in &page.partitions {
             let (bars_before, run_before) = change.held(partition)?.unwrap_or_default();
@@ -283,6 +285,7 @@ impl Ledger {
     /// If the step is illegal, or the manifest cannot be written.
     pub fn end(&mut self, id: TaskId, event: TaskEvent, reason: &str) -> Result<TaskState, ManifestError> {
         let change = self.begin()?;
+        change.ask(id, event)?;
         let state = if event == TaskEvent::Released {
             change.step(id, event, reason)?
         } else {
@@ -308,3 +311,5 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walks;
