@@ -39,6 +39,14 @@ soak-faults MINUTES='30':
 conformance:
     scripts/conformance.sh
 
+# Kill downloads at random moments, resume, compare; arguments: how many kills
+soak *ARGS:
+    scripts/soak.sh {{ARGS}}
+
+# Fill small file systems in memory, make room, resume, compare; needs root
+disk-full:
+    scripts/disk-full.sh
+
 # Refuse what says "later" in the sources
 forbid:
     scripts/forbid.sh
