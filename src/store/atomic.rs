@@ -1,9 +1,11 @@
 //! Files that are whole or not there.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use super::{StoreError, layout::UNFINISHED};
@@ -36,19 +38,41 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     reached(Step::AfterFolderSync).map_err(failed("sync", folder))
 }
 
+/// Held while folders are created: who finds one that another worker has just made may rely on its name.
+static CREATING: Mutex<()> = Mutex::new(());
+
 /// Creates a folder and its parents, each durable in the one above it.
 fn create_folders(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let _alone = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
+    create_missing(folder)
+}
+
+fn create_missing(folder: &Path) -> Result<(), StoreError> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
     let above = folder.parent().unwrap_or(Path::new(""));
-    create_folders(above)?;
+    create_missing(above)?;
     match reached(Step::BeforeFolder).and_then(|()| fs::create_dir(folder)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
         created => created.map_err(failed("create", folder))?,
     }
     reached(Step::AfterFolder).map_err(failed("sync", folder))?;
     sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })
+}
+
+/// Makes the names of folders durable, and those of all above them up to `root`, as far as they are there: a process that
+/// died may have made them and no more.
+pub(super) fn secure_names(folders: &[PathBuf], root: &Path) -> Result<(), StoreError> {
+    let above = |folder: &PathBuf| {
+        let above = folder.ancestors().skip(1).take_while(|above| above.starts_with(root));
+        above.filter(|above| above.is_dir()).map(Path::to_owned).collect::<Vec<_>>()
+    };
+    let holders: BTreeSet<PathBuf> = folders.iter().flat_map(above).collect();
+    holders.iter().try_for_each(|holder| sync_folder(holder))
 }
 
 /// Makes the names in a folder durable. Windows has no such call and needs none.
@@ -75,6 +99,15 @@ mod tests {
         write(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn folders_that_are_not_there_yet_have_no_name_to_secure() {
+        let dir = tempfile::tempdir().unwrap();
+        let (there, missing) = (dir.path().join("a/b"), dir.path().join("a/x/y"));
+        fs::create_dir_all(&there).unwrap();
+        secure_names(&[there.clone(), missing], dir.path()).unwrap();
+        assert!(secure_names(&[there.join("c")], &there).is_ok());
     }
 
     #[test]

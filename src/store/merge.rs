@@ -116,14 +116,18 @@ impl Store {
         Err(StoreError::Misplaced { path, what: "adjusted", expected, found })
     }
 
-    /// Removes what a crash may have left of writes to `symbol` in `window`; answers the number of files.
+    /// Removes what a crash may have left of writes to `symbol` in `window`; answers the number of files. The folders
+    /// that it may have left are kept, and their names are durable when this returns.
     ///
     /// # Errors
     /// If a folder cannot be listed or a file cannot be removed.
     pub fn sweep(&self, symbol: &Symbol, window: Window) -> Result<u64, StoreError> {
         let mut swept = 0;
-        for month in window.months() {
-            swept += sweep_folder(&layout::month_folder(&self.data_dir, symbol, month))?;
+        let folder = |month| layout::month_folder(&self.data_dir, symbol, month);
+        let folders: Vec<_> = window.months().map(folder).collect();
+        atomic::secure_names(&folders, &self.data_dir)?;
+        for folder in folders {
+            swept += sweep_folder(&folder)?;
         }
         Ok(swept)
     }
