@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run it after a change to the order of writes, to states or to what follows a crash: `scripts/soak.sh [KILLS]` kills
 # start and resume with -9 at random moments, 1,000 times if not told else, and compares every store with an undisturbed
-# one. Needs neither a key nor a network, except to install DuckDB. 1,000 kills take five minutes. SEED repeats a run.
+# one. Needs neither a key nor a network, except to install DuckDB. 1,000 kills take three minutes. SEED repeats a run.
 set -euo pipefail
 # shellcheck source=scripts/prepare.sh
 source "$(dirname "$0")/prepare.sh"

@@ -297,7 +297,7 @@ fn page(task: usize, bars: u64, next: Option<String>) -> PageCommit {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn every_walk_leaves_what_the_model_says(moves in prop::collection::vec(any_move(), 1..80)) {
