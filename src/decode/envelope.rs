@@ -7,28 +7,34 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 
-use super::DecodeError;
-use crate::model::{Bar, Bars};
+use super::{DecodeError, object::Object};
+use crate::model::{Bar, Bars, excerpt};
 
-/// How much of a body that is not JSON is shown.
+/// How much of a body that is not JSON is shown, in characters.
 const SHOWN: usize = 60;
 
-/// An answer as it was sent, before anybody compared it with the question.
+/// How much of what the parser says is shown: it repeats the value that it stumbled over, be it megabytes.
+const REASON: usize = 120;
+
+/// How much is kept of what the server says in words: it goes to terminals, logs and the manifest.
+const WORDS: usize = 200;
+
+/// An answer as it was sent, before anybody compared it with the question. Its texts are excerpts.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     /// The symbol that it says to be about.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "words")]
     pub ticker: Option<String>,
     /// Whether it says that prices are adjusted for splits.
     #[serde(default)]
     pub adjusted: Option<bool>,
     /// `OK`, `DELAYED`, `NOT_AUTHORIZED`, `ERROR`, …
-    #[serde(default)]
+    #[serde(default, deserialize_with = "words")]
     pub status: Option<String>,
     /// The server's id of the request. Documented as text; numbers were seen.
-    #[serde(default, rename = "request_id")]
-    request_id: Option<serde_json::Value>,
+    #[serde(default, rename = "request_id", deserialize_with = "id")]
+    request_id: Option<String>,
     /// How many bars it says to have in this page.
     #[serde(default)]
     pub results_count: Option<u64>,
@@ -38,9 +44,9 @@ pub struct Envelope {
     /// Where the next page is.
     #[serde(default, rename = "next_url")]
     pub next_url: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "words")]
     error: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "words")]
     message: Option<String>,
 }
 
@@ -50,16 +56,16 @@ impl Envelope {
     /// # Errors
     /// If the body is not JSON or not of the documented shape.
     pub fn read(json: &[u8]) -> Result<Self, DecodeError> {
-        serde_json::from_slice(json).map_err(|source| {
-            let begins = String::from_utf8_lossy(json).trim().chars().take(SHOWN).collect();
-            DecodeError::Json { begins, source }
-        })
+        match serde_json::from_slice(json) {
+            Ok(Object(envelope)) => Ok(envelope),
+            Err(error) => Err(DecodeError::Json { begins: beginning(json), reason: reason(&error) }),
+        }
     }
 
     /// The server's id of the request.
     #[must_use]
     pub fn request_id(&self) -> Option<String> {
-        self.request_id.as_ref().map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+        self.request_id.clone()
     }
 
     /// What the server said in words: in `error` for some refusals, in `message` for others.
@@ -67,6 +73,32 @@ impl Envelope {
     pub fn words(&self) -> Option<&str> {
         self.error.as_deref().or(self.message.as_deref())
     }
+}
+
+fn beginning(body: &[u8]) -> String {
+    let body = body.trim_ascii();
+    // A character has four bytes at most.
+    String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN)]).chars().take(SHOWN).collect()
+}
+
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let short = excerpt(&text, REASON);
+    if short == text {
+        return text;
+    }
+    format!("{short} at line {} column {}", error.line(), error.column())
+}
+
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.map(|text| excerpt(&text, WORDS)))
+}
+
+/// Documented as text; numbers were seen.
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let id = Option::<serde_json::Value>::deserialize(deserializer)?;
+    Ok(id.map(|id| excerpt(id.as_str().unwrap_or(&id.to_string()), WORDS)))
 }
 
 /// One element of `results`. Only prices, volume and time are always there.
@@ -112,8 +144,8 @@ fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bars, D::Error>
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut results: A) -> Result<Bars, A::Error> {
             let mut bars = Bars::default();
-            while let Some(bar) = results.next_element::<WireBar>()? {
-                bars.push(bar.into());
+            while let Some(bar) = results.next_element::<Object<WireBar>>()? {
+                bars.push(bar.0.into());
             }
             Ok(bars)
         }
@@ -244,13 +276,34 @@ mod tests {
             r#"{"results":[{"v":1e999,"o":1,"c":1,"h":1,"l":1,"t":0}]}"#,
             r#"{"results":{}}"#,
             &nested,
+            "[]",
+            r#"["MADE",false,"OK",null,1,[]]"#,
+            r#"{"results":[[0,1,1,1,1,1]]}"#,
         ];
         for body in bodies {
             let error = Envelope::read(body.as_bytes()).unwrap_err();
-            assert!(error.to_string().chars().count() < 160, "{error}");
+            assert!(error.to_string().chars().count() < 250, "{error}");
         }
         let error = Envelope::read(bodies[0].as_bytes()).unwrap_err();
         assert!(error.to_string().contains("504 Gateway"), "{error}");
+    }
+
+    #[test]
+    fn what_people_read_is_short_however_much_was_sent() {
+        let long = "x".repeat(1_000_000);
+        let page = read(&format!(
+            r#"{{"ticker":"{long}","status":"{long}","message":"\u001b[31m{long}","request_id":["{long}"]}}"#
+        ));
+        let id = page.request_id().unwrap();
+        for text in [page.words().unwrap(), &page.ticker.clone().unwrap(), &page.status.clone().unwrap(), &id]
+        {
+            assert_eq!(text.chars().count(), WORDS + 1);
+            assert!(!text.contains('\u{1b}'));
+        }
+        for body in [format!(r#"{{"adjusted":"{long}"}}"#), format!(r#"{{"results":[{{"t":"{long}"}}]}}"#)] {
+            let error = Envelope::read(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.chars().count() < 300 && error.contains("at line 1 column 10000"), "{error}");
+        }
     }
 
     proptest! {

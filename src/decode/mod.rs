@@ -5,6 +5,7 @@
 
 mod envelope;
 mod gzip;
+mod object;
 
 pub use envelope::Envelope;
 pub use gzip::inflate;
@@ -24,11 +25,11 @@ pub enum DecodeError {
         limit: usize,
     },
     /// Not JSON, or not of the documented shape.
-    #[error("the body is not the documented JSON; it begins with {begins:?}")]
+    #[error("the body is not the documented JSON; it begins with {begins:?}: {reason}")]
     Json {
         /// Its first characters.
         begins: String,
-        /// What the parser said.
-        source: serde_json::Error,
+        /// What the parser said, with the place. Its own text repeats whole values: this one is short.
+        reason: String,
     },
 }
