@@ -8,6 +8,8 @@ use thiserror::Error;
 const MAX_LEN: usize = 20;
 
 /// A US stock symbol as traded: case-sensitive (`KIMpL` and `BRK.B` exist), ASCII, safe in a URL and in a path.
+///
+/// `CON`, `NUL` and `PRN` are symbols like others: the folder is `ticker=CON`, which is no device on Windows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Symbol(Arc<str>);
 
@@ -31,6 +33,12 @@ pub enum SymbolError {
         found: char,
         /// Where it is, counted from 1.
         position: usize,
+    },
+    /// It ends with a dot. Windows drops it from a folder's name, where `A.` would then be `A`.
+    #[error("{symbol:?} ends with a dot: no symbol does")]
+    BadEnd {
+        /// The text.
+        symbol: String,
     },
     /// It begins with a lower-case letter, a dot or a dash.
     #[error(
@@ -73,6 +81,9 @@ impl FromStr for Symbol {
         if !text.starts_with(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit()) {
             return Err(SymbolError::BadStart { symbol: text.to_owned() });
         }
+        if text.ends_with('.') {
+            return Err(SymbolError::BadEnd { symbol: text.to_owned() });
+        }
         Ok(Self(text.into()))
     }
 }
@@ -104,6 +115,11 @@ mod tests {
         assert!(matches!(refused("A\0"), SymbolError::BadCharacter { found: '\0', .. }));
         assert!(matches!(refused("ÄPL"), SymbolError::BadCharacter { position: 1, .. }));
         assert!(matches!(refused("..A"), SymbolError::BadStart { .. }));
+        assert!(matches!(refused("."), SymbolError::BadStart { .. }));
+        assert!(
+            matches!(refused("A."), SymbolError::BadEnd { .. }),
+            "on Windows it would share a folder with A"
+        );
         assert!(refused("aapl").to_string().ends_with("did you mean \"AAPL\"?"));
     }
 }
