@@ -4,10 +4,13 @@ use std::collections::HashSet;
 
 use thiserror::Error;
 
-use crate::model::{Symbol, SymbolError};
+use crate::model::{Symbol, SymbolError, excerpt};
 
 /// How many malformed symbols one message names.
 const NAMED: usize = 10;
+
+/// How much of a table's header is shown, in characters.
+const HEADER: usize = 120;
 
 /// Why there is no list of symbols.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -19,8 +22,23 @@ pub enum TickersError {
     #[error("{}", list(.0))]
     Malformed(Vec<(u64, SymbolError)>),
     /// A table without the column.
-    #[error("line 1: a table needs a column \"ticker\" or \"symbol\", this one has {0:?}")]
-    NoColumn(Vec<String>),
+    #[error("line {line}: a table needs a column \"ticker\" or \"symbol\", this one has {header:?}")]
+    NoColumn {
+        /// Where, counted from 1.
+        line: u64,
+        /// The beginning of its first line.
+        header: String,
+    },
+    /// A table as spreadsheets save it where the comma is for decimals.
+    #[error(
+        "line {line}: the columns of a table are separated by commas, not by {separator:?}: save it as CSV"
+    )]
+    Separator {
+        /// Where, counted from 1.
+        line: u64,
+        /// What separates them.
+        separator: char,
+    },
     /// A table that cannot be read.
     #[error("line {line}: {reason}")]
     Csv {
@@ -30,11 +48,16 @@ pub enum TickersError {
         reason: String,
     },
     /// Bytes that are no text.
-    #[error("line {line}: the file is not UTF-8 text")]
+    #[error("line {line}, byte {byte}: the file is not UTF-8 text")]
     NotText {
         /// Where, counted from 1.
         line: u64,
+        /// Which byte of the line, counted from 1.
+        byte: usize,
     },
+    /// What Windows calls Unicode text.
+    #[error("line 1: the file is UTF-16: save it as UTF-8")]
+    Utf16,
 }
 
 fn list(malformed: &[(u64, SymbolError)]) -> String {
@@ -63,13 +86,16 @@ pub fn read_tickers_list(text: &str) -> Result<Vec<Symbol>, SymbolError> {
 /// # Errors
 /// With the line of everything that is not a symbol.
 pub fn read_tickers_file(bytes: &[u8]) -> Result<Vec<Symbol>, TickersError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| TickersError::NotText {
-        line: bytes[..error.valid_up_to()].split(|b| *b == b'\n').count() as u64,
-    })?;
+    let text = std::str::from_utf8(bytes).map_err(|error| not_text(&bytes[..error.valid_up_to()], bytes))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-    let is_table = first.is_some_and(|line| line.contains(',') || is_column(line));
-    let entries = if is_table { column(text)? } else { lines(text) };
+    let Some((line, start)) = first(text) else { return Err(TickersError::Empty) };
+    let header = text[start..].lines().next().unwrap_or_default().trim();
+    let entries = if header.contains(',') || is_column(header) {
+        column(&text[start..], line, header)?
+    } else {
+        refuse_separators(line, header)?;
+        lines(text)
+    };
     let (mut symbols, mut malformed) = (Vec::new(), Vec::new());
     for (line, entry) in entries {
         match entry.parse() {
@@ -83,6 +109,36 @@ pub fn read_tickers_file(bytes: &[u8]) -> Result<Vec<Symbol>, TickersError> {
     if symbols.is_empty() { Err(TickersError::Empty) } else { Ok(unique(symbols)) }
 }
 
+fn not_text(valid: &[u8], bytes: &[u8]) -> TickersError {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return TickersError::Utf16;
+    }
+    let lines = valid.split(|b| *b == b'\n');
+    let (line, last) = (1..).zip(lines).last().unwrap_or((1, &[]));
+    TickersError::NotText { line, byte: last.len() + 1 }
+}
+
+/// Number and place of the first line that says something.
+fn first(text: &str) -> Option<(u64, usize)> {
+    let mut start = 0;
+    for (line, content) in (1..).zip(text.split_inclusive('\n')) {
+        if !matches!(content.trim().chars().next(), None | Some('#')) {
+            return Some((line, start));
+        }
+        start += content.len();
+    }
+    None
+}
+
+/// A list never has these; a table by another program does, in its header.
+fn refuse_separators(line: u64, first: &str) -> Result<(), TickersError> {
+    let list = first.split('#').next().unwrap_or_default().trim();
+    match list.chars().find(|c| matches!(c, ';' | '\t' | '|')) {
+        Some(separator) => Err(TickersError::Separator { line, separator }),
+        None => Ok(()),
+    }
+}
+
 fn is_column(name: &str) -> bool {
     let name = name.trim().trim_matches('"');
     name.eq_ignore_ascii_case("ticker") || name.eq_ignore_ascii_case("symbol")
@@ -94,25 +150,41 @@ fn lines(text: &str) -> Vec<(u64, String)> {
     numbered.filter(|(_, entry)| !entry.is_empty()).collect()
 }
 
-fn column(text: &str) -> Result<Vec<(u64, String)>, TickersError> {
+/// The column of a table that begins with its header, in `line` of the file.
+fn column(text: &str, line: u64, header: &str) -> Result<Vec<(u64, String)>, TickersError> {
     let mut table = csv::ReaderBuilder::new().comment(Some(b'#')).flexible(true).from_reader(text.as_bytes());
     let unreadable = |error: csv::Error| TickersError::Csv {
-        line: error.position().map_or(1, csv::Position::line),
-        reason: error.to_string(),
+        line: line - 1 + error.position().map_or(1, csv::Position::line),
+        reason: excerpt(&error.to_string(), HEADER),
     };
-    let header = table.headers().map_err(unreadable)?.clone();
-    let no_column = || TickersError::NoColumn(header.iter().map(str::to_owned).collect());
-    let column = header.iter().position(is_column).ok_or_else(no_column)?;
+    let column = table.headers().map_err(unreadable)?.iter().position(is_column);
+    let no_column = || match refuse_separators(line, header) {
+        Err(separator) => separator,
+        Ok(()) => TickersError::NoColumn { line, header: excerpt(header, HEADER) },
+    };
+    let column = column.ok_or_else(no_column)?;
     let mut entries = Vec::new();
     for row in table.records() {
         let row = row.map_err(unreadable)?;
-        let line = row.position().map_or(0, csv::Position::line);
+        let line = line - 1 + row.position().map_or(1, |before| begins_at(text, before));
         let entry = row.get(column).unwrap_or_default().trim();
         if row.iter().any(|field| !field.trim().is_empty()) {
             entries.push((line, entry.to_owned()));
         }
     }
     Ok(entries)
+}
+
+/// The line in which a row begins. The reader's position is that before the blank lines and comments above it.
+fn begins_at(text: &str, before: &csv::Position) -> u64 {
+    let start = usize::try_from(before.byte()).unwrap_or(usize::MAX);
+    let above = text.get(start..).unwrap_or_default();
+    let mut rest = above.trim_start_matches(['\r', '\n']);
+    while rest.starts_with('#') {
+        rest = rest.find('\n').map_or("", |end| rest[end..].trim_start_matches(['\r', '\n']));
+    }
+    let passed = &above[..above.len() - rest.len()];
+    before.line() + passed.matches('\n').count() as u64
 }
 
 fn unique(symbols: Vec<Symbol>) -> Vec<Symbol> {
@@ -149,11 +221,38 @@ mod tests {
         assert!(error.contains("line 4: ' ' at character 2"), "{error}");
         let error = read_tickers_file(b"symbol,name\nBRK/B,Berkshire\n").unwrap_err().to_string();
         assert!(error.contains("line 2: '/'"), "{error}");
-        assert_eq!(read_tickers_file(b"AAPL\n\xff\xfe\n"), Err(TickersError::NotText { line: 2 }));
+        assert_eq!(read_tickers_file(b"AAPL\n\xff\xfe\n"), Err(TickersError::NotText { line: 2, byte: 1 }));
         assert_eq!(read_tickers_file(b"# nothing\n\n"), Err(TickersError::Empty));
-        assert!(matches!(read_tickers_file(b"name,sector\nApple,Tech\n"), Err(TickersError::NoColumn(_))));
+        assert!(matches!(
+            read_tickers_file(b"name,sector\nApple,Tech\n"),
+            Err(TickersError::NoColumn { .. })
+        ));
         let many = read_tickers_file("a/b\n".repeat(50).as_bytes()).unwrap_err().to_string();
         assert!(many.ends_with("and 40 more"), "{many}");
+    }
+
+    #[test]
+    fn a_row_is_named_with_its_own_line_whatever_is_above_it() {
+        let table = " # c\n\nname,ticker\r\n\n# no\n\nx,A/B\n\"two\nlines\",C/D\n\n\"\",E/F\r\n\r\nz,G/H";
+        let Err(TickersError::Malformed(malformed)) = read_tickers_file(table.as_bytes()) else { panic!() };
+        let lines: Vec<_> = malformed.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [7, 8, 11, 13]);
+    }
+
+    #[test]
+    fn tables_of_other_programs_are_told_what_is_wrong() {
+        let refused = |bytes: &[u8]| read_tickers_file(bytes).unwrap_err().to_string();
+        let error = refused(b"# mine\nticker;name\nAAPL;Apple\n");
+        assert_eq!(
+            error,
+            "line 2: the columns of a table are separated by commas, not by ';': save it as CSV"
+        );
+        assert!(refused(b"symbol\tname\nAAPL\tApple\n").contains("not by '\\t'"));
+        assert!(refused(b"ticker;name, full\nAAPL;Apple\n").contains("not by ';'"));
+        assert!(refused(b"\xff\xfeA\0\n\0").contains("UTF-16"));
+        assert!(refused(b"A\nBC\xc4\n").contains("line 2, byte 3"));
+        let error = refused(format!("# mine\n{}", "a,".repeat(100_000)).as_bytes());
+        assert!(error.starts_with("line 2: a table needs") && error.len() < 300, "{error}");
     }
 
     #[test]
