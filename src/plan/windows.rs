@@ -5,8 +5,14 @@ use thiserror::Error;
 
 use crate::{
     calendar,
-    model::{Month, Window},
+    model::{Month, Window, excerpt},
 };
+
+/// The most windows that one request may have: each day since the calendar begins, and room to spare.
+const MOST: usize = 10_000;
+
+/// How much of what is not a window is shown, in characters. The longest that is one has 22.
+const SHOWN: usize = 60;
 
 /// What is accepted, for every message about windows.
 const ACCEPTED: &str = "accepted are 2004-2010 (years), 2024, 2024-03 (a month), 2024-01-15 (a day), \
@@ -27,6 +33,9 @@ pub enum WindowsError {
     /// Outside of the years that the calendar knows.
     #[error("the window {0:?} is not within {first} to {last}", first = calendar::FIRST_DAY, last = calendar::LAST_DAY)]
     OutOfRange(String),
+    /// A list that no person wrote.
+    #[error("{0} windows: at most {MOST} are accepted")]
+    TooMany(usize),
 }
 
 /// Reads a list such as `2004-2010,2024-03..2024-06`. Windows stay in the order in which they are given.
@@ -35,12 +44,16 @@ pub enum WindowsError {
 /// At the first part that is not a window.
 pub fn read_windows(text: &str) -> Result<Vec<Window>, WindowsError> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let count = parts.clone().count();
+    if count > MOST {
+        return Err(WindowsError::TooMany(count));
+    }
     let windows: Vec<_> = parts.map(read_window).collect::<Result<_, _>>()?;
     if windows.is_empty() { Err(WindowsError::Empty) } else { Ok(windows) }
 }
 
 fn read_window(text: &str) -> Result<Window, WindowsError> {
-    let unreadable = || WindowsError::Unreadable(text.to_owned());
+    let unreadable = || WindowsError::Unreadable(excerpt(text, SHOWN));
     let (from, to) = if let Some((from, to)) = text.split_once("..") {
         (read_stretch(from.trim()).ok_or_else(unreadable)?, read_stretch(to.trim()).ok_or_else(unreadable)?)
     } else if let Some((from, to)) = years(text) {
@@ -49,9 +62,10 @@ fn read_window(text: &str) -> Result<Window, WindowsError> {
         let stretch = read_stretch(text).ok_or_else(unreadable)?;
         (stretch, stretch)
     };
-    let window = Window::new(from.from(), to.to()).ok_or_else(|| WindowsError::Backwards(text.to_owned()))?;
+    let window =
+        Window::new(from.from(), to.to()).ok_or_else(|| WindowsError::Backwards(excerpt(text, SHOWN)))?;
     if window.from() < calendar::FIRST_DAY || window.to() > calendar::LAST_DAY {
-        return Err(WindowsError::OutOfRange(text.to_owned()));
+        return Err(WindowsError::OutOfRange(excerpt(text, SHOWN)));
     }
     Ok(window)
 }
@@ -128,6 +142,8 @@ mod tests {
             WindowsError::Backwards("2024-03-31..2024-01-15".into())
         );
         assert_eq!(refused(" , "), WindowsError::Empty);
+        assert_eq!(refused(&"2024,".repeat(10_001)), WindowsError::TooMany(10_001));
+        assert!(refused(&"20x4".repeat(10_000)).to_string().len() < 400);
         for text in ["0000", "9999", "1992", "2024,0001-9999"] {
             assert!(matches!(refused(text), WindowsError::OutOfRange(_)), "{text}");
         }
