@@ -1,6 +1,6 @@
 //! `grab start`: records what is wanted, and fetches it.
 
-use std::{collections::HashMap, fs, path::Path, time::Duration};
+use std::{collections::HashMap, fs, io::Read, path::Path, time::Duration};
 
 use serde::Serialize;
 
@@ -24,6 +24,12 @@ use crate::{
 
 /// How many tasks a dry run lists for a person.
 const LISTED: usize = 20;
+
+/// Bytes of the largest spec that is read: tens of thousands of symbols.
+const LARGEST_SPEC: u64 = 1 << 20;
+
+/// Bytes of the largest tickers file that is read: all symbols that ever were, with a table's other columns.
+const LARGEST_TICKERS_FILE: u64 = 64 << 20;
 
 /// What is wanted.
 struct Wanted {
@@ -109,9 +115,23 @@ impl Wanted {
 }
 
 fn read_spec(path: &Path) -> Result<Spec, Failure> {
-    let text =
-        fs::read_to_string(path).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))?;
-    Spec::read(&text).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
+    let bytes = read_whole(path, LARGEST_SPEC)?;
+    Spec::read(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
+}
+
+/// Reads a file that people write. A wrong name, such as that of a device, must not fill the memory.
+fn read_whole(path: &Path, largest: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(largest + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(length) if length as u64 <= largest => Ok(bytes),
+        Ok(_) => Err(Failure::Config(format!(
+            "{}: larger than {}: is it the right file?",
+            path.display(),
+            format::bytes(largest)
+        ))),
+        Err(error) => Err(Failure::Config(format!("{}: {error}", path.display()))),
+    }
 }
 
 fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>, Failure> {
@@ -135,7 +155,7 @@ fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>
 }
 
 fn read_tickers(path: &Path) -> Result<Vec<Symbol>, Failure> {
-    let bytes = fs::read(path).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))?;
+    let bytes = read_whole(path, LARGEST_TICKERS_FILE)?;
     plan::read_tickers_file(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
 }
 

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::model::excerpt;
+
+/// How much of what the TOML reader says is shown, in characters.
+const SHOWN: usize = 300;
+
 /// A spec as it is written. `manifests/README.md` explains every key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,9 +60,26 @@ pub struct Pacing {
 /// Why a spec cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SpecError {
-    /// Not TOML, a key that is unknown or missing, a value of another type. The text names line and column.
-    #[error("{0}")]
-    Toml(String),
+    /// Not TOML, a key that is unknown or missing, a value of another type.
+    ///
+    /// The line itself is not shown, as the TOML reader would: somebody may have put a key into it.
+    #[error("line {line}, column {column}: {reason}")]
+    Toml {
+        /// Counted from 1.
+        line: usize,
+        /// Characters, counted from 1.
+        column: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Bytes that are no text.
+    #[error("line {line}, column {column}: the file is not UTF-8 text")]
+    NotText {
+        /// Counted from 1.
+        line: usize,
+        /// Characters, counted from 1.
+        column: usize,
+    },
     /// Both keys of the universe, or none.
     #[error("[universe] needs either tickers or tickers_file")]
     Universe,
@@ -68,8 +90,13 @@ impl Spec {
     ///
     /// # Errors
     /// With line and column of what is wrong.
-    pub fn read(text: &str) -> Result<Self, SpecError> {
-        let spec: Self = toml::from_str(text).map_err(|error| SpecError::Toml(error.to_string()))?;
+    pub fn read(bytes: &[u8]) -> Result<Self, SpecError> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let (line, column) = place(&String::from_utf8_lossy(&bytes[..error.valid_up_to()]));
+            SpecError::NotText { line, column }
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let spec: Self = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
         if spec.universe.tickers.is_some() == spec.universe.tickers_file.is_some() {
             return Err(SpecError::Universe);
         }
@@ -77,13 +104,41 @@ impl Spec {
     }
 }
 
+/// Line and column of what comes after `before`.
+fn place(before: &str) -> (usize, usize) {
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
+}
+
+fn unreadable(text: &str, error: &toml::de::Error) -> SpecError {
+    let start = error.span().map_or(0, |span| span.start);
+    let (line, column) = place(text.get(..start).unwrap_or(text));
+    let mut reason = excerpt(&without_value(error.message()), SHOWN);
+    if reason.starts_with("unknown field") && reason.to_lowercase().replace(['_', '-'], "").contains("key`") {
+        reason.push_str("; a spec is checked in: the key is never in it, but in MASSIVE_API_KEY");
+    }
+    SpecError::Toml { line, column, reason }
+}
+
+/// `invalid type: string "…", expected a boolean`: what the string is stays out, the place is enough.
+fn without_value(message: &str) -> String {
+    match (message.find(" \""), message.rfind("\", expected ")) {
+        (Some(from), Some(to)) if from < to => format!("{}{}", &message[..from], &message[to + 1..]),
+        _ => message.lines().collect::<Vec<_>>().join("; "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<Spec, SpecError> {
+        Spec::read(text.as_bytes())
+    }
+
     #[test]
     fn a_whole_spec() {
-        let spec = Spec::read(
+        let spec = read(
             "windows = [\"2023\", \"2024\"]\nadjusted = false\n[universe]\ntickers = [\"AAPL\"]\n[pacing]\nrate = \"5/min\"\n",
         );
         let spec = spec.unwrap();
@@ -93,15 +148,38 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_named_with_line_and_column() {
-        let error =
-            Spec::read("windows = []\nwindow = 1\n[universe]\ntickers = []\n").unwrap_err().to_string();
+        let error = read("windows = []\nwindow = 1\n[universe]\ntickers = []\n").unwrap_err().to_string();
         assert!(error.contains("line 2, column 1") && error.contains("unknown field `window`"), "{error}");
     }
 
     #[test]
+    fn no_value_is_repeated_it_may_be_a_key() {
+        for (text, place) in [
+            ("windows = []\napi_key = \"hush-hush\"\n", "line 2, column 1"),
+            ("windows = []\nkey = hush-hush\n", "line 2, column 7"),
+            ("adjusted = \"hush-hush\"\n", "line 1, column 12"),
+            ("windows = \"hush\\\", expected hush-hush\"\n", "line 1, column 11"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.starts_with(place) && !error.contains("hush"), "{error}");
+        }
+        let error = read("api_key = \"hush-hush\"\n").unwrap_err().to_string();
+        assert!(error.contains("MASSIVE_API_KEY"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_a_few_words() {
+        let long = format!("windows = [{}\n{} = 1\n", "\"2024\", ".repeat(10_000), "x".repeat(10_000));
+        let error = read(&long).unwrap_err().to_string();
+        assert!(error.len() < 500, "{error}");
+        let error = Spec::read(b"windows = []\n# \xc4\n").unwrap_err().to_string();
+        assert_eq!(error, "line 2, column 3: the file is not UTF-8 text");
+    }
+
+    #[test]
     fn one_universe() {
-        assert_eq!(Spec::read("windows = []\n[universe]\n"), Err(SpecError::Universe));
+        assert_eq!(read("windows = []\n[universe]\n"), Err(SpecError::Universe));
         let both = "windows = []\n[universe]\ntickers = []\ntickers_file = \"x\"\n";
-        assert_eq!(Spec::read(both), Err(SpecError::Universe));
+        assert_eq!(read(both), Err(SpecError::Universe));
     }
 }
