@@ -35,7 +35,8 @@ impl ApiKey {
         if key.len() < SHORTEST_SECRET {
             return;
         }
-        while let Some(at) = memmem::find(answer, key) {
+        let places: Vec<usize> = memmem::find_iter(answer, key).collect();
+        for at in places {
             answer[at..at + key.len()].fill(b'*');
         }
     }
@@ -59,6 +60,14 @@ mod tests {
         assert_eq!(answer, b"{\"error\":\"********* is no *********\"}");
         let before = answer.clone();
         ApiKey::new("error").unwrap().scrub(&mut answer);
+        assert_eq!(answer, before);
+    }
+
+    #[test]
+    fn a_key_copied_as_a_form_shows_it_is_blotted_out_once() {
+        let mut answer = b"{\"error\":\"unknown key **********\"}".to_vec();
+        let before = answer.clone();
+        ApiKey::new("********").unwrap().scrub(&mut answer);
         assert_eq!(answer, before);
     }
 
