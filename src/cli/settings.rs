@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Clock,
     model::{ApiKey, Rate, RateError},
-    plan::Spec,
+    plan::{self, Spec},
 };
 pub use values::read_time;
 use values::{
@@ -235,7 +235,7 @@ impl Layer {
 
     fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
         let table: BTreeMap<Spanned<String>, toml::Value> =
-            toml::from_str(text).map_err(|error| error.to_string())?;
+            toml::from_str(text).map_err(|error| plan::toml_error(text, &error))?;
         let mut values = BTreeMap::new();
         for (key, value) in table {
             let line = 1 + text[..key.span().start].matches('\n').count();

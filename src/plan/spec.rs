@@ -110,6 +110,12 @@ fn place(before: &str) -> (usize, usize) {
     (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
 }
 
+/// What is wrong with TOML that people wrote: place and reason, without the line and its values, as a key may be there.
+#[must_use]
+pub fn toml_error(text: &str, error: &toml::de::Error) -> String {
+    unreadable(text, error).to_string()
+}
+
 fn unreadable(text: &str, error: &toml::de::Error) -> SpecError {
     let start = error.span().map_or(0, |span| span.start);
     let (line, column) = place(text.get(..start).unwrap_or(text));
