@@ -47,6 +47,13 @@ soak *ARGS:
 disk-full:
     scripts/disk-full.sh
 
+# Fuzz one target (page, next_url, tickers, windows, spec) for some seconds; fuzz/README.md has what it needs
+fuzz TARGET SECONDS='600':
+    mkdir -p fuzz/corpus/{{TARGET}} fuzz/findings/{{TARGET}}
+    cargo fuzz run --sanitizer none {{TARGET}} fuzz/corpus/{{TARGET}} fuzz/seeds/{{TARGET}} fuzz/findings/{{TARGET}} -- \
+        -max_total_time={{SECONDS}} -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=256 -max_len=4096 \
+        -dict=fuzz/dictionaries/{{TARGET}}
+
 # Refuse what says "later" in the sources
 forbid:
     scripts/forbid.sh

@@ -19,6 +19,7 @@ mod layers;
 mod outage;
 mod recorded;
 mod repair;
+mod replay;
 mod resume;
 mod sandbox;
 mod settings;

@@ -1,0 +1,29 @@
+//! What must hold for whatever comes in, one module a parser: the fuzz targets and the replay in `tests/replay.rs` call
+//! the same functions. Each panics at the first thing that does not hold, and says which.
+
+pub mod next_url;
+pub mod page;
+pub mod spec;
+pub mod tickers;
+pub mod windows;
+
+/// The longest text that an error may have: it goes to a terminal, a log and a row of the manifest.
+const LONGEST_ERROR: usize = 2_000;
+
+/// An error is made to be read: short, and without what a terminal would take for a command.
+fn check_error(text: &str) {
+    assert!(!text.is_empty(), "an error says something");
+    assert!(text.len() <= LONGEST_ERROR, "an error of {} bytes: {text:.200}", text.len());
+    let commands = text.chars().filter(|c| c.is_control() && *c != '\n').count();
+    assert_eq!(commands, 0, "an error with control characters: {text:?}");
+}
+
+/// An error with all its causes, as users see it.
+fn check_chain(error: &dyn std::error::Error) {
+    check_error(&error.to_string());
+    let mut source = error.source();
+    while let Some(cause) = source {
+        check_error(&cause.to_string());
+        source = cause.source();
+    }
+}
