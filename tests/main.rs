@@ -15,6 +15,7 @@ mod crash;
 mod docs;
 mod faults;
 mod faulty_sandbox;
+mod hostile;
 mod layers;
 mod outage;
 mod recorded;
