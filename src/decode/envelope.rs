@@ -13,6 +13,10 @@ use crate::model::{Bar, Bars, excerpt};
 /// How much of a body that is not JSON is shown, in characters.
 const SHOWN: usize = 60;
 
+/// More bars than any page has: 50,000 is the most that can be asked for (polygon-api.md §1). A body within its bound
+/// could hold millions.
+const MOST_BARS: usize = 100_000;
+
 /// How much of what the parser says is shown: it repeats the value that it stumbled over, be it megabytes.
 const REASON: usize = 120;
 
@@ -145,6 +149,9 @@ fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bars, D::Error>
         fn visit_seq<A: SeqAccess<'de>>(self, mut results: A) -> Result<Bars, A::Error> {
             let mut bars = Bars::default();
             while let Some(bar) = results.next_element::<Object<WireBar>>()? {
+                if bars.len() == MOST_BARS {
+                    return Err(A::Error::custom(format!("more than {MOST_BARS} bars")));
+                }
                 bars.push(bar.0.into());
             }
             Ok(bars)
@@ -286,6 +293,16 @@ mod tests {
         }
         let error = Envelope::read(bodies[0].as_bytes()).unwrap_err();
         assert!(error.to_string().contains("504 Gateway"), "{error}");
+    }
+
+    #[test]
+    fn there_is_an_end_to_bars() {
+        let page = |count| {
+            let bars = vec![r#"{"t":0,"o":1,"h":1,"l":1,"c":1,"v":1}"#; count].join(",");
+            Envelope::read(format!(r#"{{"results":[{bars}]}}"#).as_bytes())
+        };
+        assert_eq!(page(MOST_BARS).unwrap().results.len(), MOST_BARS);
+        assert!(page(MOST_BARS + 1).unwrap_err().to_string().contains("more than 100000 bars at line 1"));
     }
 
     #[test]
