@@ -134,7 +134,7 @@ fn tickers_files_that_other_programs_saved() {
         (b"AAPL,MSFT\n", "line 1: a table needs a column"),
         (b"ticker,name\nAAPL,Apple\n# no\n\nA/B,\"x\"\n", "line 5: '/' at character 2"),
         (b"ticker,name\n,Apple\n", "line 2: an empty symbol"),
-        (b"name,ticker\n\"never closed,AAPL\n", "line 2: an empty symbol"),
+        (b"name,ticker\n\"never closed,AAPL\nX,MSFT\n", "line 2: a quote is opened here and never closed"),
         (b"AAPL\rMSFT\r", "line 1: '\\r' at character 5"),
         (b"AAPL MSFT\n", "line 1: ' ' at character 5"),
         (b"AAPL\n\x1b[2J\x1b]0;x\x07\n", "line 2: '\\u{1b}' at character 1"),

@@ -1,6 +1,6 @@
 //! Symbols as users give them: on the command line or in a file.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, io::Read};
 
 use thiserror::Error;
 
@@ -11,6 +11,12 @@ const NAMED: usize = 10;
 
 /// How much of a table's header is shown, in characters.
 const HEADER: usize = 120;
+
+/// A row after the last one. The CSV reader takes the end of a file for the end of a quote, and all symbols in between
+/// for a part of the text: only then this row is not seen.
+const END: &[u8] = b"\n.";
+
+const OPEN_QUOTE: &str = "a quote is opened here and never closed";
 
 /// Why there is no list of symbols.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -152,7 +158,8 @@ fn lines(text: &str) -> Vec<(u64, String)> {
 
 /// The column of a table that begins with its header, in `line` of the file.
 fn column(text: &str, line: u64, header: &str) -> Result<Vec<(u64, String)>, TickersError> {
-    let mut table = csv::ReaderBuilder::new().comment(Some(b'#')).flexible(true).from_reader(text.as_bytes());
+    let ended = text.as_bytes().chain(END);
+    let mut table = csv::ReaderBuilder::new().comment(Some(b'#')).flexible(true).from_reader(ended);
     let unreadable = |error: csv::Error| TickersError::Csv {
         line: line - 1 + error.position().map_or(1, csv::Position::line),
         reason: excerpt(&error.to_string(), HEADER),
@@ -163,15 +170,20 @@ fn column(text: &str, line: u64, header: &str) -> Result<Vec<(u64, String)>, Tic
         Ok(()) => TickersError::NoColumn { line, header: excerpt(header, HEADER) },
     };
     let column = column.ok_or_else(no_column)?;
-    let mut entries = Vec::new();
+    let (mut entries, mut last, mut is_end) = (Vec::new(), line, false);
     for row in table.records() {
         let row = row.map_err(unreadable)?;
-        let line = line - 1 + row.position().map_or(1, |before| begins_at(text, before));
+        last = line - 1 + row.position().map_or(1, |before| begins_at(text, before));
+        is_end = row.iter().eq(["."]);
         let entry = row.get(column).unwrap_or_default().trim();
         if row.iter().any(|field| !field.trim().is_empty()) {
-            entries.push((line, entry.to_owned()));
+            entries.push((last, entry.to_owned()));
         }
     }
+    if !is_end {
+        return Err(TickersError::Csv { line: last, reason: OPEN_QUOTE.to_owned() });
+    }
+    entries.pop();
     Ok(entries)
 }
 
@@ -237,6 +249,16 @@ mod tests {
         let Err(TickersError::Malformed(malformed)) = read_tickers_file(table.as_bytes()) else { panic!() };
         let lines: Vec<_> = malformed.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [7, 8, 11, 13]);
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_swallows_no_symbol() {
+        let error = read_tickers_file(b"ticker,name\nA,x\n# no\nAA,\"Alcoa\nMSFT,y\nGOOG,z\n").unwrap_err();
+        assert_eq!(error.to_string(), "line 4: a quote is opened here and never closed");
+        assert!(read_tickers_file(b"name,ticker\n\"x,A").unwrap_err().to_string().contains("never closed"));
+        assert_eq!(read(b"ticker,size\nA,5\" disk\nB,\"a \"\"b\"\"\"\n"), ["A", "B"]);
+        assert_eq!(read_tickers_file(b"ticker,name"), Err(TickersError::Empty));
+        assert!(matches!(read_tickers_file(b"ticker\nA\n."), Err(TickersError::Malformed(_))));
     }
 
     #[test]
