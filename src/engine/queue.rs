@@ -27,6 +27,8 @@ pub(super) struct Lease {
     pub(super) failures: u32,
     /// How many of them were refused as badly asked.
     pub(super) bad_requests: u32,
+    /// When the last try failed, or the first one left.
+    pub(super) tried_at: Instant,
     /// When the first of them failed.
     pub(super) failing_since: Option<Instant>,
     /// When the request left that was last refused as one too many, and what became of everybody's until then.
@@ -57,6 +59,7 @@ impl Lease {
             is_asked: false,
             failures: 0,
             bad_requests: 0,
+            tried_at: Instant::now(),
             failing_since: None,
             refused: None,
             held: None,

@@ -132,6 +132,7 @@ impl<S: Source> Run<S> {
         lease.failures += 1;
         let now = Instant::now();
         let since_first = now - *lease.failing_since.get_or_insert(now);
+        lease.tried_at = now;
         let Some(pause) = self.retry_policy.pause(lease.failures, since_first, self.jitter()) else {
             return self.give_up(lease, &reason, lease.failures).await;
         };
@@ -194,10 +195,9 @@ impl<S: Source> Run<S> {
         })
     }
 
-    /// Whether one more failure gives the task up, although pages came and nobody has had one since it began to fail.
+    /// Whether one more failure gives the task up, although pages came and nobody has had one since its last try.
     fn is_last_chance(&self, lease: &Lease) -> bool {
-        let since = lease.failing_since.unwrap_or_else(Instant::now);
-        self.is_spent(lease) && self.health.is_dry_since(since)
+        self.is_spent(lease) && self.health.is_dry_since(lease.tried_at)
     }
 
     /// Whether one more failure gives the task up.

@@ -72,10 +72,12 @@ impl<S: Source> Run<S> {
             self.stop.because(StopReason::Requests);
             return self.release(lease.task.id).await;
         }
+        let sent_at = Instant::now();
         if std::mem::replace(&mut lease.is_asked, true) {
             self.meter.retried();
+        } else {
+            lease.tried_at = sent_at;
         }
-        let sent_at = Instant::now();
         let answer = tokio::select! {
             answer = self.source.page(&question, &lease.place) => answer,
             () = self.stop.grace_is_over() => return self.release(lease.task.id).await,
