@@ -94,6 +94,14 @@ fn the_key_is_in_no_file_and_in_no_output() {
         match request.symbol() {
             // A server that says the key aloud.
             "ECHO" => Reply::json(403, format!("{{\"status\":\"NOT_AUTHORIZED\",\"message\":\"{key}\"}}")),
+            // The same in escapes, and in places where nobody looks for words.
+            "ESCAPED" => {
+                let key = key.replace("hush", "\\u0068ush");
+                Reply::json(
+                    403,
+                    format!("{{\"status\":\"{key}\",\"request_id\":\"{key}\",\"message\":\"{key}\"}}"),
+                )
+            }
             "LEAK" if !request.target.contains("cursor") => {
                 let host = request.header("host").unwrap();
                 let next = format!(
@@ -106,7 +114,8 @@ fn the_key_is_in_no_file_and_in_no_output() {
         }
     });
     let grab = Grab::with_server(server.base_url());
-    let ran = grab.run("start -vvv --windows 2024-01 --tickers A,LEAK,ECHO --max-attempts 1").exits(11);
+    let ran =
+        grab.run("start -vvv --windows 2024-01 --tickers A,LEAK,ECHO,ESCAPED --max-attempts 1").exits(11);
     let status = grab.run("status --json --tickers");
     for text in [ran.stdout, ran.stderr, status.stdout] {
         assert!(!text.contains("hush-hush-key"), "{text}");

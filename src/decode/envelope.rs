@@ -66,6 +66,12 @@ impl Envelope {
         }
     }
 
+    /// Lets `change` have every text of it.
+    pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        let Self { ticker, status, request_id, next_url, error, message, .. } = self;
+        [ticker, status, request_id, next_url, error, message].into_iter().flatten().for_each(&mut change);
+    }
+
     /// The server's id of the request.
     #[must_use]
     pub fn request_id(&self) -> Option<String> {

@@ -40,6 +40,14 @@ impl ApiKey {
             answer[at..at + key.len()].fill(b'*');
         }
     }
+
+    /// The same for a text that was written in escapes: there the key is seen only once they are read.
+    pub fn scrub_text(&self, text: &mut String) {
+        let key = self.0.expose_secret();
+        if key.len() >= SHORTEST_SECRET && text.contains(key) {
+            *text = text.replace(key, "***");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -180,8 +180,7 @@ impl Source for Polygon {
         let key = self.key.clone();
         let decoded = task::spawn_blocking(move || {
             let bytes = body.len() as u64;
-            let envelope = Envelope::read(&plain(&headers, body, &key)?)?;
-            check::page(&question, adjusted, &origin, envelope, bytes)
+            check::page(&question, adjusted, &origin, envelope(&headers, body, &key)?, bytes)
         });
         match decoded.await {
             Ok(page) => page,
@@ -194,8 +193,7 @@ impl Source for Polygon {
         url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
         let answer = match self.ask(url).await {
             // What is not JSON comes from something in between, which knows nothing of keys.
-            Ok((headers, body)) => plain(&headers, body, &self.key)
-                .and_then(|plain| Envelope::read(&plain).map_err(FetchError::from)),
+            Ok((headers, body)) => envelope(&headers, body, &self.key),
             Err(error) => Err(error),
         };
         answer.map_or_else(|error| Control::from(&error), |_| Control::Good)
@@ -252,12 +250,19 @@ fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Vec<u8>, Fe
     Ok(plain)
 }
 
+/// An answer as an envelope, without the key in any of its texts.
+fn envelope(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Envelope, FetchError> {
+    let mut envelope = Envelope::read(&plain(headers, body, key)?)?;
+    envelope.each_text(|text| key.scrub_text(text));
+    Ok(envelope)
+}
+
 /// What a refusal says in words: in the JSON's `error` or `message`, else its first line (errors may be HTML).
 fn words(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> Option<String> {
-    let plain = plain(headers, body.to_vec(), key).ok()?;
-    if let Ok(envelope) = Envelope::read(&plain) {
+    if let Ok(envelope) = envelope(headers, body.to_vec(), key) {
         return envelope.words().map(str::to_owned);
     }
+    let plain = plain(headers, body.to_vec(), key).ok()?;
     let text = String::from_utf8_lossy(&plain);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     Some(line.chars().filter(|c| !c.is_control()).take(80).collect())
@@ -265,8 +270,7 @@ fn words(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> Option<String> {
 
 /// Whether a refusal has the service's own form: JSON with a status. Unknown routes and proxies answer in text.
 fn is_own_answer(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> bool {
-    let envelope = plain(headers, body.to_vec(), key).ok().and_then(|plain| Envelope::read(&plain).ok());
-    envelope.is_some_and(|envelope| envelope.status.is_some())
+    envelope(headers, body.to_vec(), key).is_ok_and(|envelope| envelope.status.is_some())
 }
 
 /// Where a redirect leads, without what may hold a key.
