@@ -18,6 +18,7 @@ mod faulty_sandbox;
 mod hostile;
 mod layers;
 mod outage;
+mod places;
 mod recorded;
 mod repair;
 mod replay;

@@ -1,0 +1,68 @@
+//! Places where nothing can be written, or where something else is: named, and nothing lost.
+
+use std::fs;
+
+use jiff::civil::date;
+
+use crate::support::{Grab, Reply, Server, minutes, page, read_store};
+
+fn served() -> Server {
+    Server::start(|request| Reply::json(200, page(request.symbol(), &minutes(date(2024, 1, 3), 5), None)))
+}
+
+#[test]
+fn a_partition_that_is_a_folder_is_named_and_resume_goes_on_when_it_is_gone() {
+    let server = served();
+    let grab = Grab::with_server(server.base_url());
+    let place = grab.data_dir().join("bars_1m/ticker=B/year=2024/month=01/bars.parquet");
+    fs::create_dir_all(&place).unwrap();
+    let ran = grab.run("start --windows 2024-01 --tickers A,B").exits(30);
+    assert!(ran.stdout.contains("ticker=B/year=2024/month=01/bars.parquet"), "{ran:?}");
+    assert!(ran.stdout.contains("grab resume"), "{ran:?}");
+    fs::remove_dir(&place).unwrap();
+    grab.run("resume").exits(0);
+    assert_eq!(read_store(&grab.data_dir()).keys().collect::<Vec<_>>(), ["A", "B"]);
+}
+
+#[test]
+fn a_data_directory_below_a_file_or_where_nobody_may_write_is_named() {
+    let grab = Grab::with_server("http://127.0.0.1:9");
+    fs::write(grab.dir().join("file"), "").unwrap();
+    // Not even root can make a folder in /proc.
+    let nowhere = if cfg!(target_os = "linux") { "/proc/grab" } else { "file/data" };
+    for place in ["file", "file/data", nowhere] {
+        let ran = grab.run(&format!("start --windows 2024-01 --tickers A --data-dir {place}")).exits(30);
+        assert!(ran.stderr.contains(place), "{ran:?}");
+    }
+    assert_eq!(fs::read_to_string(grab.dir().join("file")).unwrap(), "");
+}
+
+#[test]
+fn a_manifest_that_is_a_folder_is_named() {
+    let grab = Grab::with_server("http://127.0.0.1:9");
+    fs::create_dir_all(grab.data_dir().join("manifest.sqlite")).unwrap();
+    for command in ["start --windows 2024-01 --tickers A", "resume", "status"] {
+        let ran = grab.run(command).exits(30);
+        assert!(ran.stderr.contains("manifest"), "{ran:?}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn the_manifest_and_its_wal_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = served();
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-01 --tickers A").exits(0);
+    let reader = grab.manifest();
+    reader.query_row("SELECT count(*) FROM tasks", [], |_| Ok(())).unwrap();
+    let mut seen = 0;
+    for entry in fs::read_dir(grab.data_dir()).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if name.starts_with("manifest.sqlite") && name != "manifest.sqlite.lock" {
+            seen += 1;
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+        }
+    }
+    assert!(seen > 1, "the WAL is there while somebody reads");
+}
