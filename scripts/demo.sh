@@ -18,9 +18,9 @@ echo '    --rate 5/s --concurrency 2 &'
 "$grab" start "${wanted[@]}" --rate 5/s --concurrency 2 --progress none >/dev/null &
 downloader=$!
 for _ in {1..300}; do
-    # Before the first moment there is no manifest to ask.
-    done_tasks=$("$grab" status --json 2>/dev/null | field done 2>/dev/null || echo 0)
-    ((done_tasks >= 3)) && break
+    # Before the first moment there is no manifest to ask: then the report is one of a failure, and nothing is done.
+    done_tasks=$("$grab" status --json 2>/dev/null | field done || true)
+    ((${done_tasks:-0} >= 3)) && break
     kill -0 "$downloader" || exit 1
     sleep 0.1
 done
