@@ -17,7 +17,7 @@ export GRAB_NOW=2026-06-30T12:00:00Z
 kinds=server-error,timeout,bad-request,html,doubled,doubled-unequal,unsorted,outside,wrong-ticker,wrong-adjusted
 kinds+=,wrong-count,empty-page,repeated-next,foreign-next,reset,reset-in-body,early-end,stall,stall-in-body,truncated
 kinds+=,wrong-length
-"$grab" sandbox --json --faults 0.3 --seed "${SEED:-7}" --fault-kinds "$kinds" --fault-stall 1s --page-cap 500 \
+"$grab" sandbox --json --faults 0.3 --seed "${SEED:-7}" --fault-kinds "$kinds" --fault-stall 1s --page-cap 120 \
     >sandbox.json 2>sandbox.log &
 sandbox=$!
 for _ in {1..100}; do
@@ -27,7 +27,7 @@ for _ in {1..100}; do
 done
 base_url=$(python3 -c 'import json; print(json.load(open("sandbox.json"))["base_url"])')
 
-# More than half an hour's work: 10,000 tasks of about forty pages. The months are shuffled, always in the same way: later
+# More than half an hour of work: 10,000 tasks of about 110 pages. The months are shuffled, always in the same way: later
 # years have more bars, and what is held grows with the bars of a month.
 windows=$(printf '%s\n' {2004..2025}-{01..12} | shuf --random-source=<(yes) | paste -sd,)
 tickers=A,AAPL,AMZN,BAC,BRK.B,C,DIA,F,GE,GOOGL,IBM,IWM,JNJ,JPM,KO,MSFT,NVDA,ON,QQQ,SPY,T,TSLA,FB,META,TQQQ,SQQQ,SOXS
