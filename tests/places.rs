@@ -11,16 +11,17 @@ fn served() -> Server {
 }
 
 #[test]
-fn a_partition_that_is_a_folder_is_named_and_resume_goes_on_when_it_is_gone() {
+fn a_partition_that_is_a_folder_is_named_and_holds_no_other() {
     let server = served();
     let grab = Grab::with_server(server.base_url());
-    let place = grab.data_dir().join("bars_1m/ticker=B/year=2024/month=01/bars.parquet");
+    let place = grab.data_dir().join("bars_1m/ticker=A/year=2024/month=01/bars.parquet");
     fs::create_dir_all(&place).unwrap();
-    let ran = grab.run("start --windows 2024-01 --tickers A,B").exits(30);
-    assert!(ran.stdout.contains("ticker=B/year=2024/month=01/bars.parquet"), "{ran:?}");
-    assert!(ran.stdout.contains("grab resume"), "{ran:?}");
+    grab.run("start --windows 2024-01 --tickers A,B --max-attempts 1").exits(11);
+    assert_eq!(grab.tasks(), ["A 2024-01-01 failed", "B 2024-01-01 done"]);
+    let report = grab.run("status --tickers").stdout;
+    assert!(report.contains("month=01/bars.parquet is a folder: move it away"), "{report}");
     fs::remove_dir(&place).unwrap();
-    grab.run("resume").exits(0);
+    grab.run("resume --retry-failed").exits(0);
     assert_eq!(read_store(&grab.data_dir()).keys().collect::<Vec<_>>(), ["A", "B"]);
 }
 

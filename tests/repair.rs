@@ -1,10 +1,19 @@
 //! A manifest that is lost or damaged: the bars know enough to make it anew, and never too much.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use grab::{model::Bar, sandbox::SandboxOptions};
 
-use crate::support::{Grab, Serving, read_store};
+use jiff::civil::date;
+
+use crate::support::{Grab, Reply, Server, Serving, litter, minutes, page, read_store};
 
 const TICKERS: &str = "AAPL,BRK.B,KIMpL";
 
@@ -133,5 +142,73 @@ fn a_manifest_that_is_whole_is_not_replaced() {
     assert!(ran.stderr.contains("the manifest is whole"), "{ran:?}");
     assert_eq!(fs::read(grab.data_dir().join("manifest.sqlite")).unwrap(), before);
     let nothing = Grab::new().run("repair --rebuild-manifest").exits(2);
-    assert!(nothing.stderr.contains("there are no bars in data"), "{nothing:?}");
+    assert!(nothing.stderr.contains("there are no bars in data to make a manifest from"), "{nothing:?}");
+}
+
+/// Nine days of ten bars, three pages. While it is not mended, the last bars of the first page are bad: none of two
+/// whole days, and some of the third.
+fn spoiling(mended: Arc<AtomicBool>) -> Server {
+    let bars: Vec<Bar> = [3, 4, 5, 8, 9, 10, 11, 12, 16].map(|day| minutes(date(2024, 1, day), 10)).concat();
+    Server::start(move |request| {
+        let number: usize = request.target.split("cursor=").nth(1).map_or(0, |n| n.parse().unwrap());
+        let next = format!(
+            "http://{}/v2/aggs/ticker/A/range/1/minute/0/0?cursor={}",
+            request.header("host").unwrap(),
+            number + 1
+        );
+        let from: i64 = request.from().parse().unwrap_or(0);
+        let asked: Vec<Bar> = bars.iter().filter(|bar| bar.timestamp >= from).copied().collect();
+        let mut page_of = asked[(number * 35).min(asked.len())..(number * 35 + 35).min(asked.len())].to_vec();
+        if number == 0 && !mended.load(Ordering::SeqCst) {
+            page_of[12..].iter_mut().for_each(|bar| bar.timestamp += 1);
+        }
+        Reply::json(200, page("A", &page_of, (number < 2).then_some(&next)))
+    })
+}
+
+#[test]
+fn days_with_bars_in_quarantine_are_not_taken_for_whole() {
+    let mended = Arc::new(AtomicBool::new(false));
+    let server = spoiling(Arc::clone(&mended));
+    let grab = Grab::with_server(server.base_url());
+    let start = "start --windows 2024-01-03..2024-01-16 --tickers A --max-attempts 1";
+    grab.run(start).exits(11);
+    assert_eq!(grab.count("SELECT count(*) FROM quarantine"), 23);
+    mended.store(true, Ordering::SeqCst);
+    lose_manifest(&grab);
+    grab.run("repair --rebuild-manifest").exits(0);
+    grab.run(start).exits(0);
+    assert_eq!(read_store(&grab.data_dir())["A"].len(), 90);
+}
+
+#[test]
+fn bars_of_another_kind_are_not_mixed_in_when_the_manifest_is_lost() {
+    let grab = Grab::new();
+    grab.run("start --sandbox --windows 2024-01 --tickers AAPL").exits(0);
+    lose_manifest(&grab);
+    let server = market();
+    let real = format!("start --base-url {} --windows 2024-01 --tickers AAPL", server.base_url());
+    let refused = grab.run(&real).exits(2);
+    assert!(refused.stderr.contains("holds bars as traded made by the sandbox"), "{refused:?}");
+    assert!(!grab.data_dir().join("manifest.sqlite").exists(), "nothing was begun");
+}
+
+#[test]
+fn what_was_set_aside_before_is_never_replaced_and_litter_is_swept() {
+    let server = market();
+    let grab = started(&server, "2024-01").env("GRAB_NOW", "2024-06-03T12:00:00Z");
+    fs::write(grab.data_dir().join("bars_1m/ticker=AAPL/year=2024/month=01/.bars-x.tmp"), "litter").unwrap();
+    for content in ["first", "second", "third"] {
+        fs::write(grab.data_dir().join("manifest.sqlite"), format!("garbage, the {content}")).unwrap();
+        grab.run("repair --rebuild-manifest").exits(0);
+    }
+    let aside = |ending: &str| {
+        let name = format!("manifest.sqlite.set-aside-20240603T12{ending}");
+        fs::read_dir(grab.data_dir())
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().file_name().into_string().unwrap().starts_with(&name))
+            .count()
+    };
+    assert_eq!(aside(""), 3);
+    assert_eq!(litter(&grab.data_dir()), Vec::<std::path::PathBuf>::new());
 }

@@ -113,7 +113,7 @@ fn pages_without_a_bar_that_never_end_are_an_error() {
     });
     let (state, error) = outcome(&server, "--max-attempts 1");
     assert_eq!((state.as_str(), server.requests().len()), ("failed", 101), "{error}");
-    assert!(error.contains("101 pages in a row have no bar"), "{error}");
+    assert!(error.contains("101 pages in a row have no new bar"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,11 +28,17 @@ use crate::{
     pace::{Learnt, Pace, Pacer, RetryPolicy},
     sandbox::{Sandbox, SandboxOptions},
     source::{Polygon, PolygonOptions},
-    store::{Store, layout},
+    store::{
+        Store,
+        survey::{self, Found},
+    },
 };
 
 /// The vendor's host since 2025-10-30 (polygon-api.md §1).
 const DEFAULT_BASE_URL: &str = "https://api.massive.com";
+
+/// The host that bars of the sandbox come from, as their files say it.
+const SANDBOX: &str = "sandbox";
 
 /// A command that fetches, ready to go.
 pub struct Job<'a> {
@@ -70,10 +76,15 @@ impl Job<'_> {
         let path = data_dir.display().to_string();
         fs::create_dir_all(&data_dir).map_err(|source| Failure::DataDir { path, source })?;
         let _lock = Lock::take(&data_dir)?;
-        if !data_dir.join(FILE_NAME).exists() && layout::bars_folder(&data_dir).exists() {
+        let orphans = if data_dir.join(FILE_NAME).exists() { None } else { kind_on_disk(&data_dir)? };
+        if let Some(held) = orphans {
             say(
                 "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first saves asking for them",
             );
+            let asked = self.kind(orphans);
+            if held != asked {
+                return Err(ManifestError::OtherKind { held, asked }.into());
+            }
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let (stop, meter) = (Stop::default(), Arc::new(Meter::default()));
@@ -82,7 +93,7 @@ impl Job<'_> {
             signals::watch(stop.clone(), self.last_word(Arc::clone(&meter), begun))?;
         }
         let mut ledger = Ledger::open(&data_dir, self.clock)?;
-        let kind = self.kind(&ledger)?;
+        let kind = self.kind(ledger.kind()?.or(orphans));
         ledger.hold(kind)?;
         let pacer = self.pacer(kind, &ledger)?;
         ledger.begin_run(self.command, &self.arguments)?;
@@ -129,12 +140,11 @@ impl Job<'_> {
     }
 
     /// What the directory holds or is to hold. Where nobody says otherwise, a directory stays what it is.
-    fn kind(&self, ledger: &Ledger) -> Result<StoreKind, Failure> {
-        let held = ledger.kind()?;
+    fn kind(&self, held: Option<StoreKind>) -> StoreKind {
         let adjusted = self.settings.adjusted.or(held.map(|held| held.adjusted)).unwrap_or(false);
         let goes_on = self.command != "start" && self.settings.base_url.is_none();
         let sandbox = self.settings.sandbox || (goes_on && held.is_some_and(|held| held.sandbox));
-        Ok(StoreKind { adjusted, sandbox })
+        StoreKind { adjusted, sandbox }
     }
 
     async fn work<P>(
@@ -204,7 +214,7 @@ impl Job<'_> {
     /// What is written into each file as its origin.
     fn source_name(&self, kind: StoreKind) -> Result<String, Failure> {
         let host = self.base_url()?.host_str().unwrap_or_default().to_owned();
-        Ok(if kind.sandbox { "sandbox".to_owned() } else { host })
+        Ok(if kind.sandbox { SANDBOX.to_owned() } else { host })
     }
 
     fn base_url(&self) -> Result<Url, Failure> {
@@ -285,6 +295,24 @@ impl Job<'_> {
     }
 }
 
+/// What kind of bars a partition says to hold.
+pub fn kind_of(found: &Found) -> StoreKind {
+    StoreKind { adjusted: found.adjusted, sandbox: found.source == SANDBOX }
+}
+
+/// What kind of bars a directory without a manifest holds, if it holds any: the first good file says it.
+fn kind_on_disk(data_dir: &Path) -> Result<Option<StoreKind>, Failure> {
+    for symbol in survey::symbols(data_dir)? {
+        for month in survey::months(data_dir, &symbol)? {
+            // One that cannot be read says nothing.
+            if let Ok(Some(found)) = survey::examine(data_dir, &symbol, month) {
+                return Ok(Some(kind_of(&found)));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// Sweeps what a dead process left of its writes, and looks up what it had finished: its tasks' months from the last
 /// recorded bar on.
 fn recover(store: &Store, crashed: &[Task]) -> Result<Vec<Partition>, Failure> {
@@ -310,7 +338,7 @@ pub fn announce_clock(clock: Clock) {
 ///
 /// # Errors
 /// If there is one that cannot be read.
-pub fn overview(data_dir: &std::path::Path) -> Result<Option<Overview>, Failure> {
+pub fn overview(data_dir: &Path) -> Result<Option<Overview>, Failure> {
     match Overview::open(data_dir) {
         Ok(overview) => Ok(Some(overview)),
         Err(ManifestError::Missing { .. }) => Ok(None),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     args::CommonArgs,
     failure::Failure,
-    fetch::announce_clock,
+    fetch::{announce_clock, kind_of},
     output::{Output, say},
     report::RunReport,
     settings::Sources,
@@ -21,9 +21,6 @@ use crate::{
         survey::{self, Found},
     },
 };
-
-/// The host that bars of the sandbox come from, as their files say it.
-const SANDBOX: &str = "sandbox";
 
 /// What was made.
 #[derive(Serialize)]
@@ -51,7 +48,11 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     let begun = Instant::now();
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
-    let nothing = || Failure::Usage(format!("there are no bars in {}", data_dir.display()));
+    let nothing = || {
+        let place = data_dir.display();
+        let advice = "move a damaged manifest.sqlite away, then `grab start` begins anew";
+        Failure::Usage(format!("there are no bars in {place} to make a manifest from: {advice}"))
+    };
     let symbols = survey::symbols(&data_dir)?;
     if symbols.is_empty() {
         return Err(nothing());
@@ -98,6 +99,8 @@ impl Rebuilding<'_> {
     fn take_up(&mut self, symbol: &Symbol, ledger: &mut Ledger) -> Result<(), Failure> {
         let mut found = Vec::new();
         for month in survey::months(self.data_dir, symbol)? {
+            // Which tasks were running is not known any more: any month may have litter.
+            survey::sweep(self.data_dir, symbol, month)?;
             match survey::examine(self.data_dir, symbol, month) {
                 Ok(None) => {}
                 Ok(Some(one)) => {
@@ -124,7 +127,7 @@ impl Rebuilding<'_> {
 
     /// A directory holds bars of one kind: the first file says of which.
     fn check_kind(&mut self, found: &Found, ledger: &mut Ledger) -> Result<(), Failure> {
-        let kind = StoreKind { adjusted: found.adjusted, sandbox: found.source == SANDBOX };
+        let kind = kind_of(found);
         if self.kind != Some(kind) {
             ledger.hold(kind)?;
             self.kind = Some(kind);

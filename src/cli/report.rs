@@ -211,7 +211,8 @@ impl RunReport {
 /// The exit code follows from what is owed; a reason to stop counts only if it left something undone.
 fn judge(tasks: TaskCounts, stopped: Option<&Failure>) -> (Outcome, ExitStatus) {
     match stopped {
-        Some(failure) if tasks.owed() > 0 => {
+        // A limit that was reached with the last task is none; an error is one, whatever is owed.
+        Some(failure) if tasks.owed() > 0 || !matches!(failure, Failure::Stopped(_)) => {
             let exit = failure.exit();
             let outcome = if exit == ExitStatus::Interrupted {
                 Outcome::Interrupted

@@ -42,7 +42,12 @@ pub fn run(
         quiet: common.quiet,
         output,
     };
+    let path = job.data_dir.join(FILE_NAME).display().to_string();
     let report = job.run(move |ledger| {
+        if ledger.counts()?.total == 0 {
+            // A start that could not record what it was asked for has left an empty one.
+            return Err(ManifestError::Missing { path });
+        }
         if retry_failed {
             ledger.reopen_unsuccessful()?;
         }

@@ -32,7 +32,7 @@ struct State {
     begun: Instant,
     /// When the last page came.
     last_page: Option<Instant>,
-    /// When the source last proved to be there, by a page or by the control question.
+    /// The latest request that proved the source to be there, by a page or as the control question: when it left.
     last_proof: Option<Instant>,
     /// The smallest page that came: a question that is known to be good.
     good: Option<(KnownGood, u64)>,
@@ -79,11 +79,11 @@ impl Health {
         Self { state: Mutex::new(state) }
     }
 
-    /// A page of so many bytes came.
-    pub(super) fn page_came(&self, question: &Question, place: &Place, bytes: u64) {
+    /// A page of so many bytes came, which was asked for at `sent_at`.
+    pub(super) fn page_came(&self, question: &Question, place: &Place, bytes: u64, sent_at: Instant) {
         let mut state = self.locked();
         state.last_page = Some(Instant::now());
-        state.last_proof = state.last_page;
+        state.last_proof = state.last_proof.max(Some(sent_at));
         state.failed.clear();
         state.tally.pages += 1;
         if state.good.as_ref().is_none_or(|(_, smallest)| bytes < *smallest) {
@@ -97,10 +97,10 @@ impl Health {
         self.locked().good.as_ref().map(|(good, _)| good.clone())
     }
 
-    /// The control question was answered: what fails fails for reasons of its own.
-    pub(super) fn vouched_for(&self) {
+    /// The control question of `asked_at` was answered: what fails fails for reasons of its own.
+    pub(super) fn vouched_for(&self, asked_at: Instant) {
         let mut state = self.locked();
-        state.last_proof = Some(Instant::now());
+        state.last_proof = state.last_proof.max(Some(asked_at));
         state.failed.clear();
     }
 
@@ -111,7 +111,8 @@ impl Health {
         state.failed.len() >= TASKS
     }
 
-    /// Whether pages came, but nothing has shown after `since` that the source is still there.
+    /// Whether pages came, but nothing that was asked after `since` has shown that the source is still there. A page
+    /// that was under way then may have left the source before it went away.
     pub(super) fn is_dry_since(&self, since: Instant) -> bool {
         let state = self.locked();
         state.last_page.is_some() && state.last_proof.is_some_and(|last| last <= since)
@@ -149,7 +150,7 @@ mod tests {
     fn page_came(health: &Health, symbol: &str, bytes: u64) {
         let window = Month::new(2024, 1).unwrap().window();
         let question = Question { symbol: symbol.parse().unwrap(), window };
-        health.page_came(&question, &Place::Start, bytes);
+        health.page_came(&question, &Place::Start, bytes, Instant::now());
     }
 
     #[test]
@@ -160,7 +161,7 @@ mod tests {
         page_came(&health, "A", 10);
         assert_eq!([3, 4, 5, 6, 7, 8, 9].map(failed), [false; 7]);
         assert!(failed(10));
-        health.vouched_for();
+        health.vouched_for(Instant::now());
         assert!(!failed(11));
     }
 

@@ -27,8 +27,10 @@ pub(super) struct Lease {
     pub(super) failures: u32,
     /// How many of them were refused as badly asked.
     pub(super) bad_requests: u32,
-    /// When the last try failed, or the first one left.
+    /// When the try before this one failed, or the first one left.
     pub(super) tried_at: Instant,
+    /// When this one failed: what is decided about it is decided as of then.
+    pub(super) failed_at: Instant,
     /// When the first of them failed.
     pub(super) failing_since: Option<Instant>,
     /// When the request left that was last refused as one too many, and what became of everybody's until then.
@@ -39,7 +41,7 @@ pub(super) struct Lease {
     pub(super) followed: HashSet<Cursor>,
     /// Whether cursors were seen to forget the question: then time leads from page to page.
     mistrusts_cursors: bool,
-    /// Pages in a row that had no bar and named another one.
+    /// Pages in a row that had no new bar and named another one.
     pub(super) barren: u32,
     /// The window's days that are behind: what progress is measured in.
     days: u32,
@@ -60,6 +62,7 @@ impl Lease {
             failures: 0,
             bad_requests: 0,
             tried_at: Instant::now(),
+            failed_at: Instant::now(),
             failing_since: None,
             refused: None,
             held: None,

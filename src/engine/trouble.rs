@@ -44,6 +44,7 @@ impl<S: Source> Run<S> {
         error: FetchError,
         sent_at: Instant,
     ) -> Result<Step, ManifestError> {
+        lease.failed_at = Instant::now();
         let reason = self.note(lease, &error);
         let disposition = error.disposition();
         if self.line.is_untried()
@@ -130,15 +131,14 @@ impl<S: Source> Run<S> {
         at_least: Duration,
     ) -> Result<Step, ManifestError> {
         lease.failures += 1;
-        let now = Instant::now();
-        let since_first = now - *lease.failing_since.get_or_insert(now);
-        lease.tried_at = now;
+        let since_first = lease.failed_at - *lease.failing_since.get_or_insert(lease.failed_at);
+        lease.tried_at = lease.failed_at;
         let Some(pause) = self.retry_policy.pause(lease.failures, since_first, self.jitter()) else {
             return self.give_up(lease, &reason, lease.failures).await;
         };
         let (id, failures) = (lease.task.id, lease.failures);
         self.recorder.call(move |ledger| ledger.retry(id, failures, &reason)).await?;
-        Ok(Step::Park(now + pause.max(at_least)))
+        Ok(Step::Park(Instant::now() + pause.max(at_least)))
     }
 
     async fn give_up(&self, lease: &mut Lease, reason: &str, asked: u32) -> Result<Step, ManifestError> {
@@ -168,11 +168,12 @@ impl<S: Source> Run<S> {
         if !self.is_in_doubt(lease) {
             return self.retry(lease, reason, Duration::ZERO).await;
         }
+        let asked_at = Instant::now();
         match self.is_source_down(symptom).await {
             None => self.release(lease.task.id).await,
             Some(true) => self.outage(lease, ticket, reason).await,
             Some(false) => {
-                self.health.vouched_for();
+                self.health.vouched_for(asked_at);
                 self.line.up();
                 self.retry(lease, reason, Duration::ZERO).await
             }
@@ -195,14 +196,14 @@ impl<S: Source> Run<S> {
         })
     }
 
-    /// Whether one more failure gives the task up, although pages came and nobody has had one since its last try.
+    /// Whether one more failure gives the task up, although pages came and nobody has asked for one since its last try and had it.
     fn is_last_chance(&self, lease: &Lease) -> bool {
         self.is_spent(lease) && self.health.is_dry_since(lease.tried_at)
     }
 
     /// Whether one more failure gives the task up.
     fn is_spent(&self, lease: &Lease) -> bool {
-        let failing = lease.failing_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let failing = lease.failing_since.map_or(Duration::ZERO, |since| lease.failed_at - since);
         self.retry_policy.pause(lease.failures + 1, failing, 0.0).is_none()
     }
 

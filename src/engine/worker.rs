@@ -12,7 +12,7 @@ use crate::{
     store::{Fetched, Held, StoreError},
 };
 
-/// A page may have no bar and still name another one (polygon-api.md §1), but not for ever.
+/// A page may have no new bar and still name another one (polygon-api.md §1), but not for ever.
 const MOST_BARREN_PAGES: u32 = 100;
 
 /// What became of a lease after one step of its traversal.
@@ -98,7 +98,7 @@ impl<S: Source> Run<S> {
     ) -> Result<Step, ManifestError> {
         self.answered(sent_at).await?;
         self.pacer.let_in();
-        self.health.page_came(&question(lease), &lease.place, page.bytes);
+        self.health.page_came(&question(lease), &lease.place, page.bytes, sent_at);
         self.meter.received(page.bytes);
         if let Some(next) = &page.next
             && lease.followed.contains(next)
@@ -106,7 +106,8 @@ impl<S: Source> Run<S> {
             let repeated = Contradiction::Repeated(next.to_string());
             return self.failure(lease, ticket, repeated.into(), sent_at).await;
         }
-        lease.barren = if page.bars.is_empty() && page.next.is_some() { lease.barren + 1 } else { 0 };
+        let is_ahead = page.bars.timestamps().last().is_some_and(|last| Some(*last) > lease.task.last_ms);
+        lease.barren = if is_ahead || page.next.is_none() { 0 } else { lease.barren + 1 };
         if lease.barren > MOST_BARREN_PAGES {
             let endless = Contradiction::Endless { pages: lease.barren };
             return self.failure(lease, ticket, endless.into(), sent_at).await;
@@ -139,7 +140,8 @@ impl<S: Source> Run<S> {
 
     /// Partitions first, onto stable storage; then one transaction for everything that the page changes.
     async fn keep(&self, lease: &mut Lease, page: Page, bad: Vec<BadBar>) -> Result<Step, KeepError> {
-        let whole = whole_days(lease, &page, &bad);
+        lease.task.has_quarantine |= !bad.is_empty();
+        let whole = whole_days(lease, &page);
         let timestamps = page.bars.timestamps();
         let evidence = Evidence {
             request_id: page.request_id,
@@ -248,13 +250,14 @@ fn chain(error: &StoreError) -> String {
 }
 
 /// The days that are whole once this page is stored: from where the page before ended to where this one ends. A page
-/// that is followed by another one may end within a day, and one with bad bars is not to be relied on.
-fn whole_days(lease: &Lease, page: &Page, bad: &[BadBar]) -> Option<Window> {
+/// that is followed by another one may end within a day. Once a bar was bad, no day is claimed any more: nobody knows
+/// which days the bad ones were to be on.
+fn whole_days(lease: &Lease, page: &Page) -> Option<Window> {
     let window = lease.task.window;
     let from = lease.task.last_ms.and_then(new_york::date_of).unwrap_or(window.from());
     let last = page.bars.timestamps().last().copied().and_then(new_york::date_of);
     let to = if page.next.is_none() { Some(window.to()) } else { last.and_then(|day| day.yesterday().ok()) };
-    to.filter(|_| bad.is_empty()).and_then(|to| Window::new(from, to))
+    to.filter(|_| !lease.task.has_quarantine).and_then(|to| Window::new(from, to))
 }
 
 /// Cuts ascending bars at the ends of `months`. Months without bars are left out.

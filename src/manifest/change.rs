@@ -123,11 +123,10 @@ impl Change<'_> {
 
     /// Forgets what tasks that meet a condition have in quarantine: they are asked again from their beginning.
     pub(super) fn leave_quarantine(&self, condition: &str) -> Result<(), ManifestError> {
-        let tasks = format!("SELECT id FROM tasks WHERE {condition} AND cursor IS NULL");
-        let again = format!(
-            "UPDATE tasks SET bars = 0 WHERE id IN ({tasks}) AND id IN (SELECT task_id FROM quarantine)"
+        let tasks = format!(
+            "SELECT id FROM tasks WHERE {condition} AND EXISTS (SELECT 1 FROM quarantine WHERE task_id = tasks.id)"
         );
-        self.execute(&again, [])?;
+        self.execute(&format!("UPDATE tasks SET bars = 0, cursor = NULL WHERE id IN ({tasks})"), [])?;
         self.execute(&format!("DELETE FROM quarantine WHERE task_id IN ({tasks})"), [])?;
         Ok(())
     }

@@ -196,8 +196,8 @@ impl Ledger {
         change.commit()
     }
 
-    /// Re-opens every task that ended without data. Their bars and cursors are kept. One that had come to its end, but
-    /// for bars in quarantine, is asked from its beginning, and the quarantine is emptied of it.
+    /// Re-opens every task that ended without data. Their bars and cursors are kept. One with bars in
+    /// quarantine is asked from its beginning, and the quarantine is emptied of it.
     ///
     /// # Errors
     /// If the manifest cannot be written.

@@ -65,7 +65,7 @@ pub enum ManifestError {
         path: String,
     },
     /// There is no manifest yet.
-    #[error("{path} does not exist: nothing was ever started here")]
+    #[error("{path} does not exist, or is empty: nothing was ever started here")]
     Missing {
         /// The file.
         path: String,

@@ -82,7 +82,13 @@ pub fn finish(ledger: Ledger, data_dir: &Path) -> Result<Option<PathBuf>, Manife
 /// Renames a manifest and its WAL, which may hold what the file does not.
 fn set_aside(data_dir: &Path, clock: Clock) -> Result<Option<PathBuf>, ManifestError> {
     let now = jiff::Timestamp::from_millisecond(clock.now_ms()).unwrap_or_default().to_zoned(TimeZone::UTC);
-    let name = format!("{FILE_NAME}.set-aside-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+    let base = format!("{FILE_NAME}.set-aside-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+    let is_taken = |name: &String| {
+        ["", "-wal", "-shm"].iter().any(|ending| data_dir.join(format!("{name}{ending}")).exists())
+    };
+    // What was set aside before is never replaced.
+    let names = std::iter::once(base.clone()).chain((1..).map(|n| format!("{base}-{n}")));
+    let name = names.into_iter().find(|name| !is_taken(name)).unwrap_or(base);
     let mut aside = None;
     for ending in ["-wal", "-shm", ""] {
         let (from, to) =

@@ -38,12 +38,15 @@ pub struct Task {
     pub bars: u64,
     /// The start of the last bar of the last page that had any, UTC ms; none if the traversal is to begin anew.
     pub last_ms: Option<i64>,
+    /// Whether bars of it are in quarantine: then nobody knows which of its days are whole.
+    pub has_quarantine: bool,
 }
 
 impl Task {
     pub(super) const COLUMNS: &'static str = "id, ticker, from_date, to_date, cursor, pages, bars,
         iif(cursor IS NULL, NULL, (SELECT last_ms FROM pages
-            WHERE task_id = tasks.id AND last_ms IS NOT NULL ORDER BY number DESC LIMIT 1))";
+            WHERE task_id = tasks.id AND last_ms IS NOT NULL ORDER BY number DESC LIMIT 1)),
+        EXISTS (SELECT 1 FROM quarantine WHERE task_id = tasks.id)";
 
     pub(super) fn read(row: &Row<'_>) -> Result<Self, ManifestError> {
         Ok(Self {
@@ -54,6 +57,7 @@ impl Task {
             pages: row.get(5)?,
             bars: row.get(6)?,
             last_ms: row.get(7)?,
+            has_quarantine: row.get(8)?,
         })
     }
 }

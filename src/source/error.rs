@@ -155,7 +155,7 @@ pub enum Contradiction {
     #[error("next_url {0} was followed before")]
     Repeated(String),
     /// Page after page without a bar, and always another one.
-    #[error("{pages} pages in a row have no bar, and each names another one")]
+    #[error("{pages} pages in a row have no new bar, and each names another one")]
     Endless {
         /// How many.
         pages: u32,

@@ -101,7 +101,9 @@ impl Store {
         match self.load(symbol, month) {
             Ok(found) => Ok(found.map(|loaded| loaded.describe(symbol))),
             // Damage is not what a crash leaves. It is not covered up here: its row stays as it was.
-            Err(StoreError::Damaged { .. } | StoreError::Misplaced { .. }) => Ok(None),
+            Err(
+                StoreError::Damaged { .. } | StoreError::Misplaced { .. } | StoreError::Impossible { .. },
+            ) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -163,6 +165,9 @@ pub(super) fn load(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Opt
     let file: Bytes = match fs::read(&path) {
         Ok(bytes) => bytes.into(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            return Err(StoreError::Impossible { path, what: "a folder" });
+        }
         Err(error) => return Err(failed("read", &path)(error)),
     };
     let damaged = |source| StoreError::Damaged { path: path.clone(), source };
@@ -172,8 +177,25 @@ pub(super) fn load(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Opt
     if let Some((what, expected, found)) = facts.into_iter().find(|(_, expected, found)| expected != *found) {
         return Err(StoreError::Misplaced { path, what, expected, found: found.clone() });
     }
+    if let Some(what) = impossible(month, &bars) {
+        return Err(StoreError::Impossible { path, what });
+    }
     let held = Held { month, bars, fetched_ms: provenance.fetched_ms, whole_days: provenance.whole_days };
     Ok(Some(Loaded { held, provenance, file }))
+}
+
+/// What bars of a month cannot be, if these are it. No merge has ever written such a file.
+fn impossible(month: Month, bars: &Bars) -> Option<&'static str> {
+    let times = bars.timestamps();
+    let (first, last) = times.first().zip(times.last()).map_or((0, 0), |(first, last)| (*first, *last));
+    let is_finite = || bars.required().iter().all(|column| column.iter().all(|number| number.is_finite()));
+    match () {
+        () if times.is_empty() => Some("without bars"),
+        () if !times.is_sorted_by(|a, b| a < b) => Some("out of order, or has a minute twice"),
+        () if first < month.start_ms() || last >= month.end_ms() => Some("with bars of another month"),
+        () if !is_finite() => Some("with prices that are no numbers"),
+        () => None,
+    }
 }
 
 fn check_month(month: Month, bars: &Bars) -> Result<(), StoreError> {
@@ -225,7 +247,7 @@ fn count_by_day(month: Month, timestamps: &[i64]) -> [u16; 31] {
     counts
 }
 
-fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
+pub(super) fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),

@@ -37,6 +37,14 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// A partition that is there is none that was ever written.
+    #[error("{} is {what}: move it away", path.display())]
+    Impossible {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// A partition that is there cannot be read.
     #[error("{} is damaged", path.display())]
     Damaged {

@@ -44,6 +44,14 @@ pub fn months(data_dir: &Path, symbol: &Symbol) -> Result<Vec<Month>, StoreError
     Ok(months)
 }
 
+/// Removes what a dead process has left beside a partition; answers the number of files.
+///
+/// # Errors
+/// If the folder cannot be listed or a file cannot be removed.
+pub fn sweep(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<u64, StoreError> {
+    merge::sweep_folder(&layout::month_folder(data_dir, symbol, month))
+}
+
 /// Reads a partition whole; nothing if the folder has none.
 ///
 /// # Errors
