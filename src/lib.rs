@@ -21,3 +21,4 @@ pub mod plan;
 pub mod sandbox;
 pub mod source;
 pub mod store;
+pub mod verify;

@@ -28,3 +28,4 @@ mod settings;
 mod source;
 mod stored;
 mod support;
+mod verify;

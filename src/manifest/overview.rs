@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{ManifestError, StoreKind, TaskCounts, TaskState, lock, rows, schema};
-use crate::model::{Symbol, Window};
+use crate::model::{Partition, Symbol, Window};
 
 /// A reader's view of a manifest, also while another process writes it.
 ///
@@ -107,6 +107,32 @@ impl Overview {
                 span_ms: first.zip(last),
             })
         })?)
+    }
+
+    /// The symbols that have a partition, in order.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn held_symbols(&self) -> Result<Vec<Symbol>, ManifestError> {
+        let mut select = self.connection.prepare_cached("SELECT DISTINCT ticker FROM partitions")?;
+        let texts = select.query_map([], |row| row.get::<_, String>(0))?;
+        texts.map(|text| rows::symbol(&text?)).collect()
+    }
+
+    /// The partitions of a symbol, by month.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn partitions(&self, symbol: &Symbol) -> Result<Vec<Partition>, ManifestError> {
+        let select = "SELECT month, bars, first_ms, last_ms, bytes, xxh3, session_mask, session_bars
+                      FROM partitions WHERE ticker = ? ORDER BY month";
+        let mut select = self.connection.prepare_cached(select)?;
+        let mut found = select.query([symbol.as_str()])?;
+        let mut partitions = Vec::new();
+        while let Some(row) = found.next()? {
+            partitions.push(rows::partition(symbol, row)?);
+        }
+        Ok(partitions)
     }
 
     /// Bars in quarantine.

@@ -7,7 +7,7 @@ use rusqlite::Row;
 use serde::Serialize;
 
 use super::{ManifestError, TaskState};
-use crate::model::{Cursor, Symbol, Window, new_york};
+use crate::model::{Cursor, Month, Partition, Symbol, Window, new_york};
 
 /// The number of a task's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +80,30 @@ pub(super) fn window(from: &str, to: &str) -> Result<Window, ManifestError> {
     let days = from.parse::<Date>().ok().zip(to.parse::<Date>().ok());
     let window = days.and_then(|(from, to)| Window::new(from, to));
     window.ok_or_else(|| ManifestError::Corrupt(format!("a window {from}..{to}")))
+}
+
+/// A row of `partitions`, from the month on.
+pub(super) fn partition(symbol: &Symbol, row: &Row<'_>) -> Result<Partition, ManifestError> {
+    let wrong = |what: &str, text: &str| ManifestError::Corrupt(format!("a partition's {what}: {text}"));
+    let (month, digest): (String, String) = (row.get(0)?, row.get(5)?);
+    let (mask, counts): (u32, String) = (row.get(6)?, row.get(7)?);
+    let mut bars_by_day = [0; 31];
+    let held = (0..31).filter(|day| mask & 1 << day != 0);
+    let counted: Vec<u16> = serde_json::from_str(&counts).map_err(|_| wrong("session_bars", &counts))?;
+    if counted.len() != mask.count_ones() as usize {
+        return Err(wrong("session_bars", &counts));
+    }
+    held.zip(counted).for_each(|(day, bars)| bars_by_day[day] = bars);
+    Ok(Partition {
+        symbol: symbol.clone(),
+        month: Month::parse(&month).ok_or_else(|| wrong("month", &month))?,
+        bars: row.get(1)?,
+        first_ms: row.get(2)?,
+        last_ms: row.get(3)?,
+        bytes: row.get(4)?,
+        xxh3: u64::from_str_radix(&digest, 16).map_err(|_| wrong("xxh3", &digest))?,
+        bars_by_day,
+    })
 }
 
 /// What the server said with a page: why the manifest may believe that it is stored, or that nothing is there.

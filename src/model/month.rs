@@ -1,5 +1,6 @@
 //! Calendar months of New York: the unit of a partition.
 
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 use jiff::{ToSpan, civil::Date};
@@ -10,6 +11,12 @@ use super::{Window, new_york};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Month {
     first: Date,
+}
+
+impl Serialize for Month {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl Month {

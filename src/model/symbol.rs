@@ -1,5 +1,6 @@
 //! Ticker symbols.
 
+use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr, sync::Arc};
 
 use thiserror::Error;
@@ -54,6 +55,12 @@ pub enum SymbolError {
 fn suggest(symbol: &str) -> String {
     let upper = symbol.to_ascii_uppercase();
     if upper.parse::<Symbol>().is_ok() { format!(", did you mean {upper:?}?") } else { String::new() }
+}
+
+impl Serialize for Symbol {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl Symbol {

@@ -8,7 +8,7 @@ use crate::model::{Month, Symbol};
 const BARS: &str = "bars_1m";
 
 /// The name of every partition file.
-const PARTITION: &str = "bars.parquet";
+pub(super) const PARTITION: &str = "bars.parquet";
 
 /// How names of unfinished files begin and end. Readers' globs (`**/*.parquet`) do not match them.
 pub(super) const UNFINISHED: (&str, &str) = (".bars-", ".tmp");

@@ -234,7 +234,8 @@ fn describe(symbol: &Symbol, held: &Held, file: &[u8]) -> Partition {
 }
 
 /// Counts ascending timestamps by the New York day of the month in which they are.
-fn count_by_day(month: Month, timestamps: &[i64]) -> [u16; 31] {
+#[must_use]
+pub fn count_by_day(month: Month, timestamps: &[i64]) -> [u16; 31] {
     let mut counts = [0; 31];
     let mut rest = timestamps;
     let days = std::iter::successors(Some(month.first_day()), |day| day.tomorrow().ok());

@@ -17,8 +17,9 @@ mod merge;
 mod parquet;
 pub mod survey;
 
+pub use merge::count_by_day;
 pub use merge::{Fetched, Held, Store};
-pub use parquet::SCHEMA_VERSION;
+pub use parquet::{Provenance, SCHEMA_VERSION, Unreadable, read_file};
 
 use std::{io, path::PathBuf};
 

@@ -128,22 +128,51 @@ fn write_optional<T: DataType>(
     write_column::<T>(rows, &values, Some(&present))
 }
 
-/// Decodes a whole file.
+/// Why a file cannot be taken for a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Its bytes are damaged.
+    Corrupt(String),
+    /// Its bytes are good, but not what a partition has.
+    Schema(String),
+}
+
+/// Decodes a whole file, its bars as they stand in it.
+///
+/// # Errors
+/// If it is damaged, or not a partition.
+pub fn read_file(file: Bytes) -> std::result::Result<(Bars, Provenance), Unreadable> {
+    let corrupt = |error: ParquetError| Unreadable::Corrupt(error.to_string());
+    let file = SerializedFileReader::new(file).map_err(corrupt)?;
+    let provenance = read_claims(&file).map_err(|error| Unreadable::Schema(error.to_string()))?;
+    Ok((read_bars(&file).map_err(corrupt)?, provenance))
+}
+
+/// The same for who makes no difference between the two.
 ///
 /// # Errors
 /// If the bytes are not a Parquet file of ours, or any column is damaged or shorter than the others.
 pub fn decode(file: Bytes) -> Result<(Bars, Provenance)> {
     let file = SerializedFileReader::new(file)?;
+    let provenance = read_claims(&file)?;
+    Ok((read_bars(&file)?, provenance))
+}
+
+/// What a file with the right columns says of itself.
+fn read_claims(file: &SerializedFileReader<Bytes>) -> Result<Provenance> {
     let metadata = file.metadata().file_metadata();
     if *metadata.schema().get_fields() != *schema()?.get_fields() {
         return Err(ParquetError::General(format!("its columns are not {}", COLUMNS.join(", "))));
     }
-    let provenance = Provenance::from_metadata(metadata.key_value_metadata().map_or(&[], Vec::as_slice))?;
+    Provenance::from_metadata(metadata.key_value_metadata().map_or(&[], Vec::as_slice))
+}
+
+fn read_bars(file: &SerializedFileReader<Bytes>) -> Result<Bars> {
     let mut bars = Bars::default();
     for group in 0..file.num_row_groups() {
         bars.extend(read_rows(file.get_row_group(group)?.as_ref())?);
     }
-    Ok((bars, provenance))
+    Ok(bars)
 }
 
 fn read_rows(rows: &dyn RowGroupReader) -> Result<impl Iterator<Item = Bar>> {

@@ -1,6 +1,9 @@
 //! What is there, by the tree alone: for when the manifest is not there to say it.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use super::{StoreError, atomic::failed, layout, merge};
 use crate::model::{Month, Partition, Symbol};
@@ -16,6 +19,66 @@ pub struct Found {
     pub adjusted: bool,
     /// The host that they came from.
     pub source: String,
+}
+
+/// What is in the folder of a symbol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Partitions, and the sizes of their files.
+    pub partitions: Vec<(Month, u64)>,
+    /// What is there besides, and should not be.
+    pub strays: Vec<PathBuf>,
+}
+
+/// Lists a symbol's folder to its last file.
+///
+/// # Errors
+/// If a folder cannot be listed.
+pub fn listing(data_dir: &Path, symbol: &Symbol) -> Result<Listing, StoreError> {
+    let mut listing = Listing::default();
+    let folder = layout::symbol_folder(data_dir, symbol);
+    for year in names(&folder)? {
+        let path = folder.join(&year);
+        let months = names(&path)?;
+        if months.is_empty() {
+            listing.strays.extend(path.is_file().then_some(path.clone()));
+        }
+        for month in months {
+            list_month(&mut listing, layout::month_of(&year, &month), path.join(month))?;
+        }
+    }
+    Ok(listing)
+}
+
+fn list_month(listing: &mut Listing, month: Option<Month>, folder: PathBuf) -> Result<(), StoreError> {
+    let files = names(&folder)?;
+    if files.is_empty() && folder.is_file() {
+        listing.strays.push(folder);
+        return Ok(());
+    }
+    for name in files {
+        let path = folder.join(&name);
+        match month.filter(|_| name == layout::PARTITION) {
+            Some(month) => {
+                let size = fs::metadata(&path).map_err(failed("look at", &path))?.len();
+                listing.partitions.push((month, size));
+            }
+            None => listing.strays.push(path),
+        }
+    }
+    Ok(())
+}
+
+/// What is among the folders of the symbols and is none.
+///
+/// # Errors
+/// If the folder cannot be listed.
+pub fn strays(data_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let folder = layout::bars_folder(data_dir);
+    let mut strays = names(&folder)?;
+    strays.retain(|name| layout::symbol_of(name).is_none());
+    strays.sort_unstable();
+    Ok(strays.into_iter().map(|name| folder.join(name)).collect())
 }
 
 /// The symbols that have a folder, in order. What has another name is not ours, and is passed over.

@@ -1,0 +1,120 @@
+//! One partition's bytes, held against what the manifest and the calendar say of them. No I/O.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Finding, Kind};
+use crate::{
+    calendar,
+    model::{Bar, Bars, Month, Partition, new_york},
+    store::{self, Unreadable},
+};
+
+/// One minute in ms.
+const MINUTE_MS: i64 = 60_000;
+
+/// Reads a file whole and names all that is wrong with it.
+pub(super) fn check(recorded: &Partition, path: &Path, file: Bytes) -> Vec<Finding> {
+    let mut found = Found { recorded, path, findings: Vec::new() };
+    let digest = xxh3_64(&file);
+    if digest != recorded.xxh3 {
+        let (bytes, expected) = (file.len(), recorded.bytes);
+        let detail = format!(
+            "XXH3 {digest:016x} of {bytes} bytes, recorded {:016x} of {expected} bytes",
+            recorded.xxh3
+        );
+        found.add(Kind::DigestMismatch, detail);
+    }
+    match store::read_file(file) {
+        Err(Unreadable::Corrupt(reason)) => found.add(Kind::CorruptFile, reason),
+        Err(Unreadable::Schema(reason)) => found.add(Kind::SchemaMismatch, reason),
+        Ok((bars, claims)) => {
+            found.check_place(&claims);
+            found.check_bars(&bars);
+        }
+    }
+    found.findings
+}
+
+struct Found<'a> {
+    recorded: &'a Partition,
+    path: &'a Path,
+    findings: Vec<Finding>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, kind: Kind, detail: String) {
+        let (symbol, month) = (&self.recorded.symbol, self.recorded.month);
+        self.findings.push(kind.in_partition(symbol, month, self.path.to_owned(), detail));
+    }
+
+    fn check_place(&mut self, claims: &store::Provenance) {
+        let facts = [
+            ("ticker", self.recorded.symbol.to_string(), &claims.ticker),
+            ("month", self.recorded.month.to_string(), &claims.month),
+        ];
+        for (what, expected, said) in facts {
+            if expected != *said {
+                self.add(Kind::SchemaMismatch, format!("its {what} is {said}, and it lies at {expected}"));
+            }
+        }
+    }
+
+    fn check_bars(&mut self, bars: &Bars) {
+        self.check_counts(bars);
+        let pairs = || bars.timestamps().windows(2);
+        self.count(Kind::DuplicateTimestamp, pairs().filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]));
+        self.count(Kind::Unsorted, pairs().filter(|pair| pair[0] > pair[1]).map(|pair| pair[1]));
+        let month = self.recorded.month;
+        let inside = month.start_ms()..month.end_ms();
+        let times = || bars.timestamps().iter().copied();
+        self.count(Kind::OutsideWindow, times().filter(|t| !inside.contains(t)));
+        self.count(Kind::OffMinute, times().filter(|t| t % MINUTE_MS != 0));
+        self.count(Kind::OutsideSession, outside_session(month, times()).into_iter());
+        self.count(Kind::BadOhlc, bars.iter().filter(is_bad_ohlc).map(|bar| bar.timestamp));
+    }
+
+    fn check_counts(&mut self, bars: &Bars) {
+        let recorded = self.recorded;
+        if bars.len() as u64 != recorded.bars {
+            self.add(Kind::RowCountMismatch, format!("{} bars, recorded {}", bars.len(), recorded.bars));
+            return;
+        }
+        let counted = store::count_by_day(recorded.month, bars.timestamps());
+        if counted != recorded.bars_by_day {
+            let days = counted.iter().zip(&recorded.bars_by_day).filter(|(a, b)| a != b).count();
+            self.add(Kind::RowCountMismatch, format!("the bars of {days} days are not as many as recorded"));
+        }
+    }
+
+    /// One finding for all bars with the same fault: how many, and the first.
+    fn count(&mut self, kind: Kind, mut bars: impl Iterator<Item = i64>) {
+        if let Some(first) = bars.next() {
+            self.add(kind, format!("{} bars, the first at {}", 1 + bars.count(), instant(first)));
+        }
+    }
+}
+
+/// The bars that no session of the month can have. One at exactly the end of its hours occurs.
+fn outside_session(month: Month, times: impl Iterator<Item = i64>) -> Vec<i64> {
+    let hours: Vec<_> = calendar::sessions(month.window())
+        .map(|session| session.extended_open_ms()..=session.extended_close_ms())
+        .collect();
+    let is_inside = |t: &i64| {
+        let next = hours.partition_point(|hours| *hours.end() < *t);
+        hours.get(next).is_some_and(|hours| hours.contains(t))
+    };
+    times.filter(|t| !is_inside(t)).collect()
+}
+
+fn is_bad_ohlc(bar: &Bar) -> bool {
+    let (low, high) = (bar.open.min(bar.close), bar.open.max(bar.close));
+    !(bar.low <= low && high <= bar.high)
+}
+
+fn instant(ms: i64) -> String {
+    let day = new_york::date_of(ms).map(|day| format!(" ({day} in New York)")).unwrap_or_default();
+    format!("{ms} ms{day}")
+}

@@ -1,0 +1,93 @@
+//! Manifest against disk, both ways, one symbol at a time.
+
+use std::{collections::BTreeMap, fs, io, path::Path};
+
+use super::{Finding, Kind, content};
+use crate::{
+    model::{Month, Partition, Symbol},
+    store::{
+        StoreError, layout,
+        survey::{self, Listing},
+    },
+};
+
+/// What was looked at, and what was found.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) findings: Vec<Finding>,
+    /// Files that were read whole.
+    pub(super) files: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+}
+
+/// Holds what is recorded of a symbol against its folder; reads those partitions whole that `is_deep` names.
+pub(super) fn check(
+    data_dir: &Path,
+    symbol: &Symbol,
+    recorded: &[Partition],
+    is_deep: impl Fn(&Partition) -> bool,
+) -> Result<Checked, StoreError> {
+    let Listing { partitions, strays } = survey::listing(data_dir, symbol)?;
+    let mut on_disk: BTreeMap<Month, u64> = partitions.into_iter().collect();
+    let mut checked = Checked::default();
+    for partition in recorded {
+        let path = layout::partition(data_dir, symbol, partition.month);
+        match on_disk.remove(&partition.month) {
+            None => {
+                let detail = format!("{} bars are recorded", partition.bars);
+                checked.findings.push(Kind::MissingFile.in_partition(symbol, partition.month, path, detail));
+            }
+            Some(_) if is_deep(partition) => read(&mut checked, partition, &path)?,
+            Some(bytes) if bytes != partition.bytes => {
+                let detail = format!("{bytes} bytes, recorded {}", partition.bytes);
+                checked.findings.push(Kind::DigestMismatch.in_partition(
+                    symbol,
+                    partition.month,
+                    path,
+                    detail,
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    for month in on_disk.into_keys() {
+        let path = layout::partition(data_dir, symbol, month);
+        let detail = "a partition that the manifest does not know".to_owned();
+        checked.findings.push(Kind::StrayFile.in_partition(symbol, month, path, detail));
+    }
+    checked.findings.extend(strays.into_iter().map(|path| stray(Some(symbol), &path)));
+    Ok(checked)
+}
+
+/// What is in the tree and belongs to no symbol.
+pub(super) fn outside_of_symbols(data_dir: &Path) -> Result<Vec<Finding>, StoreError> {
+    Ok(survey::strays(data_dir)?.iter().map(|path| stray(None, path)).collect())
+}
+
+fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {
+    let kind = Kind::StrayFile;
+    let detail = "no partition has this name".to_owned();
+    let (ticker, path) = (symbol.cloned(), Some(path.to_owned()));
+    Finding { ticker, month: None, kind, severity: kind.severity(), path, detail }
+}
+
+/// A file that is there and cannot be read is damaged, whatever the reason.
+fn read(checked: &mut Checked, partition: &Partition, path: &Path) -> Result<(), StoreError> {
+    match fs::read(path) {
+        Ok(file) => {
+            checked.files += 1;
+            checked.bytes += file.len() as u64;
+            checked.findings.extend(content::check(partition, path, file.into()));
+        }
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+            return Err(StoreError::Io { action: "read", path: path.to_owned(), source: error });
+        }
+        Err(error) => {
+            let (symbol, month) = (&partition.symbol, partition.month);
+            let finding = Kind::CorruptFile.in_partition(symbol, month, path.to_owned(), error.to_string());
+            checked.findings.push(finding);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The proof of what is there: it needs no trust in the run that put it there.
+//!
+//! Manifest and disk are held against each other, both ways; `deep` reads files whole and holds their bytes against the
+//! recorded digest and counts, the calendar and common sense. Everything that is wrong becomes a [`Finding`]; the first
+//! one never ends the search.
+
+mod content;
+mod finding;
+mod integrity;
+
+pub use finding::{Finding, Kind, Severity};
+
+use std::{
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use thiserror::Error;
+
+use crate::{
+    manifest::{ManifestError, Overview},
+    model::{Partition, Symbol},
+    store::{StoreError, survey},
+};
+
+/// Which files are read whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Deep {
+    /// None: names and sizes only.
+    None,
+    /// All.
+    All,
+    /// This share, from 0 to 1: always the same files, chosen by their digests.
+    Share(f64),
+    /// The `n`th of `of` parts, counted from 1: the parts together are all files.
+    Part {
+        /// Which.
+        n: u64,
+        /// Of how many.
+        of: u64,
+    },
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// Ordered by symbol, month and kind.
+    pub findings: Vec<Finding>,
+    /// Partitions that were held against the disk.
+    pub partitions: u64,
+    /// Files that were read whole, and their bytes.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+}
+
+/// Why a verification cannot go on. Nothing that is only wrong is among these.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// The manifest cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A folder cannot be listed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Deep {
+    /// A digest is as good as a lot, and always the same.
+    fn includes(self, partition: &Partition) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            #[expect(clippy::cast_precision_loss, reason = "a lot, not a count")]
+            Self::Share(share) => (partition.xxh3 as f64) < share * u64::MAX as f64,
+            Self::Part { n, of } => partition.xxh3 % of.max(1) == n.saturating_sub(1),
+        }
+    }
+}
+
+/// How far a verification has come, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Symbols that are to be checked; 0 until that is known.
+    pub symbols: AtomicU64,
+    /// Symbols that were checked.
+    pub done: AtomicU64,
+}
+
+/// Holds the manifest of `data_dir` against its bars, on all cores.
+///
+/// # Errors
+/// If the manifest cannot be read, or a folder cannot be listed. What is wrong with files is a finding.
+pub fn verify(data_dir: &Path, deep: Deep, progress: &Progress) -> Result<Verified, VerifyError> {
+    let symbols = symbols(data_dir)?;
+    progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
+    let strays = integrity::outside_of_symbols(data_dir)?;
+    let verified = Mutex::new(Verified { findings: strays, ..Verified::default() });
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(), VerifyError> {
+        let overview = Overview::open(data_dir)?;
+        while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let recorded = overview.partitions(symbol)?;
+            let checked = integrity::check(data_dir, symbol, &recorded, |one| deep.includes(one))?;
+            let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
+            verified.findings.extend(checked.findings);
+            verified.partitions += recorded.len() as u64;
+            verified.files += checked.files;
+            verified.bytes += checked.bytes;
+            progress.done.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(ended) => ended,
+            Err(panicked) => std::panic::resume_unwind(panicked),
+        })
+    })?;
+    let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
+    verified.findings.sort_unstable();
+    Ok(verified)
+}
+
+/// The symbols that the manifest or the disk knows.
+fn symbols(data_dir: &Path) -> Result<Vec<Symbol>, VerifyError> {
+    let mut symbols = survey::symbols(data_dir)?;
+    symbols.extend(Overview::open(data_dir)?.held_symbols()?);
+    symbols.sort_unstable();
+    symbols.dedup();
+    Ok(symbols)
+}

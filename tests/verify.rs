@@ -1,0 +1,145 @@
+//! Damage of every kind, done to a store by hand: each is found, named, and hides no other.
+
+use std::{fs, path::PathBuf};
+
+use grab::{
+    model::{Bar, Month, new_york},
+    store::{Fetched, Store},
+    verify::{Deep, Finding, Kind, Progress, verify},
+};
+use jiff::civil::date;
+
+use crate::support::{Grab, Reply, Server, minutes, page};
+
+/// Two symbols, two months each.
+fn stored() -> Grab {
+    let server = Server::start(|request| {
+        let bars = [date(2024, 1, 3), date(2024, 2, 5)].map(|day| minutes(day, 5)).concat();
+        Reply::json(200, page(request.symbol(), &bars, None))
+    });
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-01..2024-02 --tickers A,KIMpL").exits(0);
+    grab
+}
+
+fn place(grab: &Grab, month: &str) -> PathBuf {
+    grab.data_dir().join(format!("bars_1m/ticker=A/year=2024/month={month}/bars.parquet"))
+}
+
+fn found(grab: &Grab, deep: Deep) -> Vec<Finding> {
+    verify(&grab.data_dir(), deep, &Progress::default()).unwrap().findings
+}
+
+fn kinds(grab: &Grab, deep: Deep) -> Vec<Kind> {
+    found(grab, deep).into_iter().map(|finding| finding.kind).collect()
+}
+
+/// Puts bars into A's January behind the manifest's back, and makes the row fit but for `keep`.
+fn rewrite(grab: &Grab, bars: &[Bar]) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path().to_owned(), false, "127.0.0.1".into());
+    let fetched = Fetched { bars: bars.iter().copied().collect(), at_ms: 1, whole: None };
+    let (made, _) = store.merge(&"A".parse().unwrap(), Month::new(2024, 1).unwrap(), fetched, None).unwrap();
+    let file = dir.path().join("bars_1m/ticker=A/year=2024/month=01/bars.parquet");
+    fs::copy(file, place(grab, "01")).unwrap();
+    let row = "UPDATE partitions SET bytes = ?, xxh3 = ?, bars = ?, session_mask = ?, session_bars = ?
+               WHERE ticker = 'A' AND month = '2024-01'";
+    let counts: Vec<_> = made.session_bars().collect();
+    let values = rusqlite::params![
+        made.bytes,
+        format!("{:016x}", made.xxh3),
+        made.bars,
+        made.session_mask(),
+        serde_json::to_string(&counts).unwrap()
+    ];
+    grab.manifest().execute(row, values).unwrap();
+}
+
+#[test]
+fn what_a_run_has_stored_is_found_whole() {
+    let grab = stored();
+    let verified = verify(&grab.data_dir(), Deep::All, &Progress::default()).unwrap();
+    assert_eq!((verified.findings.as_slice(), verified.partitions, verified.files), (&[] as &[_], 4, 4));
+    assert_eq!(verify(&grab.data_dir(), Deep::None, &Progress::default()).unwrap().files, 0);
+}
+
+#[test]
+fn the_parts_together_are_all_files() {
+    let grab = stored();
+    let files = |deep| verify(&grab.data_dir(), deep, &Progress::default()).unwrap().files;
+    assert_eq!((1..=3).map(|n| files(Deep::Part { n, of: 3 })).sum::<u64>(), 4);
+    assert_eq!((files(Deep::Share(0.0)), files(Deep::Share(1.0))), (0, 4));
+}
+
+#[test]
+fn a_missing_file_is_missed_and_a_file_too_many_is_named() {
+    let grab = stored();
+    fs::rename(place(&grab, "01"), place(&grab, "02").with_file_name("other.parquet")).unwrap();
+    fs::write(grab.data_dir().join("bars_1m/README"), "").unwrap();
+    fs::create_dir_all(grab.data_dir().join("bars_1m/ticker=A/year=2024/month=03")).unwrap();
+    fs::copy(place(&grab, "02"), place(&grab, "03")).unwrap();
+    assert_eq!(
+        kinds(&grab, Deep::None),
+        [Kind::StrayFile, Kind::StrayFile, Kind::MissingFile, Kind::StrayFile]
+    );
+}
+
+#[test]
+fn changed_bytes_are_found_by_size_or_by_digest() {
+    let grab = stored();
+    let mut bytes = fs::read(place(&grab, "01")).unwrap();
+    bytes[100] ^= 1;
+    fs::write(place(&grab, "01"), &bytes).unwrap();
+    assert_eq!(kinds(&grab, Deep::None), [], "the size is right");
+    assert!(kinds(&grab, Deep::All).contains(&Kind::DigestMismatch));
+    fs::write(place(&grab, "01"), &bytes[..bytes.len() / 2]).unwrap();
+    assert_eq!(kinds(&grab, Deep::None), [Kind::DigestMismatch]);
+    assert_eq!(kinds(&grab, Deep::All), [Kind::CorruptFile, Kind::DigestMismatch]);
+    fs::write(place(&grab, "01"), b"").unwrap();
+    assert_eq!(kinds(&grab, Deep::All), [Kind::CorruptFile, Kind::DigestMismatch]);
+}
+
+#[test]
+fn a_file_of_another_month_is_not_one_of_this() {
+    let grab = stored();
+    fs::copy(place(&grab, "02"), place(&grab, "01")).unwrap();
+    let found = found(&grab, Deep::All);
+    let kinds: Vec<_> = found.iter().map(|finding| finding.kind).collect();
+    assert!(kinds.contains(&Kind::SchemaMismatch) && kinds.contains(&Kind::OutsideWindow), "{found:?}");
+    assert!(found.iter().any(|finding| finding.detail == "its month is 2024-02, and it lies at 2024-01"));
+}
+
+#[test]
+fn counts_that_are_not_those_recorded() {
+    let grab = stored();
+    rewrite(&grab, &minutes(date(2024, 1, 3), 5));
+    assert_eq!(kinds(&grab, Deep::All), []);
+    grab.manifest()
+        .execute("UPDATE partitions SET bars = 6 WHERE month = '2024-01' AND ticker = 'A'", [])
+        .unwrap();
+    assert_eq!(kinds(&grab, Deep::All), [Kind::RowCountMismatch]);
+    rewrite(&grab, &minutes(date(2024, 1, 3), 5));
+    let other_day = "UPDATE partitions SET session_mask = 8 WHERE month = '2024-01' AND ticker = 'A'";
+    grab.manifest().execute(other_day, []).unwrap();
+    assert_eq!(kinds(&grab, Deep::All), [Kind::RowCountMismatch]);
+}
+
+#[test]
+fn bars_at_times_and_prices_that_cannot_be() {
+    let good = minutes(date(2024, 1, 3), 1)[0];
+    let at = |day, hour, minute| new_york::at_ms(date(2024, 1, day), hour, minute);
+    let cases = [
+        (vec![Bar { timestamp: at(3, 20, 0), ..good }], None),
+        (vec![Bar { timestamp: at(3, 20, 1), ..good }], Some(Kind::OutsideSession)),
+        (vec![Bar { timestamp: at(3, 3, 59), ..good }], Some(Kind::OutsideSession)),
+        (vec![Bar { timestamp: at(6, 10, 0), ..good }], Some(Kind::OutsideSession)),
+        (vec![Bar { timestamp: at(3, 10, 0) + 1, ..good }], Some(Kind::OffMinute)),
+        (vec![Bar { high: good.close - 1.0, ..good }], Some(Kind::BadOhlc)),
+        (vec![Bar { low: good.open + 1.0, ..good }], Some(Kind::BadOhlc)),
+    ];
+    let grab = stored();
+    for (bars, kind) in cases {
+        rewrite(&grab, &bars);
+        assert_eq!(kinds(&grab, Deep::All), Vec::from_iter(kind), "{bars:?}");
+    }
+}
