@@ -17,6 +17,8 @@ pub enum ExitStatus {
     Unsuccessful,
     /// Files are damaged, missing, or not what they should be.
     Damage,
+    /// Sessions are absent, and nobody says why.
+    Gaps,
     /// The key is missing, or refused altogether.
     Key,
     /// The source cannot be reached; no task was burnt.
@@ -43,6 +45,7 @@ impl ExitStatus {
             Self::Incomplete => 10,
             Self::Unsuccessful => 11,
             Self::Damage => 12,
+            Self::Gaps => 13,
             Self::Key => 20,
             Self::Unreachable => 21,
             Self::Disk => 30,

@@ -3,7 +3,7 @@
 //! The modules follow the life of a bar. What a user types ([`cli`]) becomes tasks ([`plan`], by the days of the
 //! [`calendar`]) in the [`manifest`]. The [`engine`] leases them one by one, waits for a permit ([`pace`]), asks the
 //! [`source`], whose answers are [`decode`]d and held against the question, merges the bars into the [`store`], and
-//! only then records them. The [`sandbox`] is a service to try all this on. [`model`] has the words they share.
+//! only then records them. [`verify`] holds the two against each other. The [`sandbox`] is a service to try all this on. [`model`] has the words they share.
 //!
 //! `docs/ARCHITECTURE.md` says who may import whom; a test holds the code to it.
 

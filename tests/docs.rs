@@ -73,9 +73,14 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
         "start --windows 2024-01 --tickers A,GONE",
         "start --windows 2024-02 --tickers A --dry-run",
         "status --tickers",
+        "verify",
     ];
     assert_eq!(examples.len(), commands.len());
     for (command, example) in commands.into_iter().zip(examples) {
+        if command == "verify" {
+            let lost = "bars_1m/ticker=A/year=2024/month=01/bars.parquet";
+            fs::remove_file(grab.data_dir().join(lost)).unwrap();
+        }
         let printed = grab.run(&format!("{command} --json")).json();
         assert_eq!(fields(&serde_json::from_str(&example).unwrap()), fields(&printed), "{command}");
     }

@@ -16,12 +16,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pace", &["model"]),
     ("store", &["model", "failpoint"]),
     ("engine", &["model", "clock", "manifest", "pace", "source", "store"]),
+    ("verify", &["model", "calendar", "manifest", "store"]),
     ("sandbox", &["model", "calendar"]),
     (
         "cli",
         &[
             "model", "clock", "exit", "calendar", "plan", "manifest", "decode", "source", "pace", "store",
-            "engine", "sandbox",
+            "engine", "verify", "sandbox",
         ],
     ),
 ];

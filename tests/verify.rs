@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use grab::{
     model::{Bar, Month, new_york},
     store::{Fetched, Store},
-    verify::{Deep, Finding, Kind, Progress, verify},
+    verify::{Deep, Finding, Kind, Progress, Severity, verify},
 };
 use jiff::civil::date;
 
@@ -26,8 +26,10 @@ fn place(grab: &Grab, month: &str) -> PathBuf {
     grab.data_dir().join(format!("bars_1m/ticker=A/year=2024/month={month}/bars.parquet"))
 }
 
+/// All findings but gaps: a store of two days has one.
 fn found(grab: &Grab, deep: Deep) -> Vec<Finding> {
-    verify(&grab.data_dir(), deep, &Progress::default()).unwrap().findings
+    let findings = verify(&grab.data_dir(), deep, &Progress::default()).unwrap().findings;
+    findings.into_iter().filter(|finding| finding.severity != Severity::Gap).collect()
 }
 
 fn kinds(grab: &Grab, deep: Deep) -> Vec<Kind> {
@@ -59,7 +61,7 @@ fn rewrite(grab: &Grab, bars: &[Bar]) {
 fn what_a_run_has_stored_is_found_whole() {
     let grab = stored();
     let verified = verify(&grab.data_dir(), Deep::All, &Progress::default()).unwrap();
-    assert_eq!((verified.findings.as_slice(), verified.partitions, verified.files), (&[] as &[_], 4, 4));
+    assert_eq!((found(&grab, Deep::All), verified.partitions, verified.files), (Vec::new(), 4, 4));
     assert_eq!(verify(&grab.data_dir(), Deep::None, &Progress::default()).unwrap().files, 0);
 }
 
@@ -142,4 +144,48 @@ fn bars_at_times_and_prices_that_cannot_be() {
         rewrite(&grab, &bars);
         assert_eq!(kinds(&grab, Deep::All), Vec::from_iter(kind), "{bars:?}");
     }
+}
+
+#[test]
+fn the_command_says_it_for_people_for_machines_and_in_its_exit_code() {
+    let grab = Grab::new();
+    grab.run("start --sandbox --windows 2024-01..2024-03 --tickers AAPL,BRK.A,NOSUCH").exits(0);
+    let clean = grab.run("verify --deep --json").exits(0).json();
+    assert_eq!((&clean["damage"], &clean["gaps"], &clean["files_read"]), (&0.into(), &0.into(), &6.into()));
+    // 21 + 20 + 20 sessions, of two symbols; the third is proven to have none.
+    assert_eq!(clean["coverage"]["expected_sessions"], 122);
+    assert_eq!(clean["coverage"]["ratio"], 1.0);
+
+    fs::remove_file(grab.data_dir().join("bars_1m/ticker=AAPL/year=2024/month=02/bars.parquet")).unwrap();
+    let report = grab.run("verify").exits(12);
+    assert!(report.stdout.contains("missing_file         AAPL   2024-02"), "{report:?}");
+    let damaged = grab.run("verify --json").exits(12).json();
+    let finding = &damaged["findings"][0];
+    assert_eq!((&finding["kind"], &finding["severity"]), (&"missing_file".into(), &"damage".into()));
+    assert_eq!((&finding["ticker"], &finding["month"]), (&"AAPL".into(), &"2024-02".into()));
+    assert_eq!(damaged["coverage"]["present_sessions"], 102, "what is not there covers nothing");
+}
+
+#[test]
+fn gaps_count_when_coverage_is_below_what_is_asked_for() {
+    let grab = stored();
+    let gaps = grab.run("verify --json").exits(13).json();
+    assert_eq!((&gaps["damage"], &gaps["gaps"]), (&0.into(), &2.into()));
+    let gap = &gaps["findings"][0];
+    assert_eq!((&gap["kind"], &gap["date"]), (&"missing_session".into(), &"2024-01-04".into()));
+    grab.run("verify --min-coverage 0.05").exits(0);
+    for wrong in ["--min-coverage 2", "--sample 7", "--sample 0/3", "--sample 101%", "--deep --sample 5%"] {
+        grab.run(&format!("verify {wrong}")).exits(2);
+    }
+    grab.run("verify --sample 1/30").exits(13);
+}
+
+#[test]
+fn a_directory_that_is_damaged_held_or_empty() {
+    let grab = stored();
+    fs::write(grab.data_dir().join("manifest.sqlite"), "garbage, and more of it").unwrap();
+    let report = grab.run("verify --json").exits(12).json();
+    assert_eq!(report["findings"][0]["kind"], "manifest_corrupt");
+    let nothing = Grab::new().run("verify").exits(2);
+    assert!(nothing.stderr.contains("nothing was ever started here"), "{nothing:?}");
 }

@@ -50,6 +50,12 @@ pub enum Command {
     /// Go on with what is owed
     #[command(after_help = "Examples:\n  grab resume\n  grab resume --retry-failed --max-duration 50m")]
     Resume(ResumeArgs),
+    /// Prove what is there, and name what is not
+    #[command(
+        after_help = "Examples:\n  grab verify\n  grab verify --deep\n  grab verify --sample 1/30 --min-coverage 0.99\n\n\
+        Exit codes: 12 damage was found, 13 sessions are absent and nobody says why."
+    )]
+    Verify(VerifyArgs),
     /// Make a lost or damaged manifest anew from the bars
     #[command(after_help = "Examples:\n  grab repair --rebuild-manifest\n\n\
         Each file says which of its days are whole: these are not asked for again. What was found to be empty, or was\n\
@@ -194,6 +200,20 @@ pub struct ResumeArgs {
     /// How to fetch.
     #[command(flatten)]
     pub fetch: FetchArgs,
+}
+
+/// `grab verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Read every file whole: digest, columns, order, hours, prices
+    #[arg(long, conflicts_with = "sample")]
+    pub deep: bool,
+    /// Read some files whole: a share such as 5%, or a part such as 1/30
+    #[arg(long, value_name = "SHARE|N/T")]
+    pub sample: Option<String>,
+    /// The share of expected sessions below which gaps are an error [default: 1]
+    #[arg(long, value_name = "SHARE")]
+    pub min_coverage: Option<f64>,
 }
 
 /// `grab repair`

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::{
     engine::StopReason, exit::ExitStatus, manifest::ManifestError, sandbox::SandboxError, store::StoreError,
+    verify::VerifyError,
 };
 
 /// Why a command failed.
@@ -58,6 +59,15 @@ fn stopped(reason: &StopReason) -> String {
         StopReason::SourceLost(what) => format!("the source did not come back: {what}"),
         StopReason::NotYet(what) => format!("not served yet: {what}"),
         StopReason::Manifest => "the manifest cannot be written".to_owned(),
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Manifest(error) => Self::Manifest(error),
+            VerifyError::Store(error) => Self::Store(error),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod settings;
 mod signals;
 mod start;
 mod status;
+mod verify;
 
 use std::{env, ffi::OsString};
 
@@ -48,6 +49,7 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
             Command::Resume(args) => resume::run(args, &cli.common, &sources, output),
             Command::Repair(_) => repair::run(&cli.common, &sources, output),
             Command::Status(args) => status::run(args, &cli.common, &sources, output),
+            Command::Verify(args) => verify::run(args, &cli.common, &sources, output),
             Command::Sandbox(args) => sandbox::run(args, &sources, output),
         }
     });
@@ -80,6 +82,7 @@ impl Command {
             Self::Resume(_) => "resume",
             Self::Repair(_) => "repair",
             Self::Status(_) => "status",
+            Self::Verify(_) => "verify",
             Self::Sandbox(_) => "sandbox",
         }
     }

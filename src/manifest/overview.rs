@@ -109,12 +109,14 @@ impl Overview {
         })?)
     }
 
-    /// The symbols that have a partition, in order.
+    /// The symbols that have a partition or a task, in order.
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn held_symbols(&self) -> Result<Vec<Symbol>, ManifestError> {
-        let mut select = self.connection.prepare_cached("SELECT DISTINCT ticker FROM partitions")?;
+    pub fn symbols(&self) -> Result<Vec<Symbol>, ManifestError> {
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT ticker FROM partitions UNION SELECT ticker FROM tasks ORDER BY ticker")?;
         let texts = select.query_map([], |row| row.get::<_, String>(0))?;
         texts.map(|text| rows::symbol(&text?)).collect()
     }
@@ -149,6 +151,15 @@ impl Overview {
     /// If the manifest cannot be read.
     pub fn tasks(&self) -> Result<Vec<TaskItem>, ManifestError> {
         self.select_tasks("ORDER BY id")
+    }
+
+    /// The tasks of one symbol, in the order of work.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn tasks_of(&self, symbol: &Symbol) -> Result<Vec<TaskItem>, ManifestError> {
+        // A symbol has no character that SQL would need quoted; `SymbolError` says which it may have.
+        self.select_tasks(&format!("WHERE ticker = '{symbol}' ORDER BY id"))
     }
 
     /// The first `limit` tasks that stand in one of `states`.

@@ -111,6 +111,12 @@ impl TaskState {
         !matches!(self, Self::Pending | Self::Running)
     }
 
+    /// Whether the server's own word has ended it, with bars or without.
+    #[must_use]
+    pub fn is_covered(self) -> bool {
+        matches!(self, Self::Done | Self::Empty)
+    }
+
     /// The public name.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use jiff::civil::Date;
+use serde::{Serialize, Serializer};
 
 use crate::model::{Month, Symbol};
 
@@ -12,7 +13,11 @@ pub struct Finding {
     /// The symbol, where it is about one.
     pub ticker: Option<Symbol>,
     /// The month, where it is about a partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub month: Option<Month>,
+    /// The first day, where it is about sessions.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
+    pub date: Option<Date>,
     /// What is wrong.
     pub kind: Kind,
     /// How bad that is. It follows from the kind.
@@ -24,8 +29,7 @@ pub struct Finding {
 }
 
 /// What is wrong. The names are public.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// The manifest holds a partition that is not on disk.
     MissingFile,
@@ -51,6 +55,10 @@ pub enum Kind {
     BadOhlc,
     /// A file that the manifest does not know.
     StrayFile,
+    /// A session, or some in a row, between a symbol's first and last bar have none.
+    MissingSession,
+    /// The manifest itself is damaged.
+    ManifestCorrupt,
     /// A task has not come to its end, or has no data.
     UnfinishedTask,
 }
@@ -80,8 +88,9 @@ impl Kind {
             | Self::DuplicateTimestamp
             | Self::Unsorted
             | Self::OutsideWindow
-            | Self::OffMinute => Severity::Damage,
-            Self::UnfinishedTask => Severity::Gap,
+            | Self::OffMinute
+            | Self::ManifestCorrupt => Severity::Damage,
+            Self::MissingSession | Self::UnfinishedTask => Severity::Gap,
             Self::OutsideSession | Self::BadOhlc | Self::StrayFile => Severity::Notice,
         }
     }
@@ -92,10 +101,51 @@ impl Kind {
         Finding {
             ticker: Some(symbol.clone()),
             month: Some(month),
+            date: None,
             kind: self,
             severity: self.severity(),
             path: Some(path),
             detail,
         }
     }
+
+    /// The finding about a symbol from a day on.
+    #[must_use]
+    pub fn on(self, symbol: &Symbol, date: Date, detail: String) -> Finding {
+        let (ticker, date) = (Some(symbol.clone()), Some(date));
+        Finding { ticker, month: None, date, kind: self, severity: self.severity(), path: None, detail }
+    }
+
+    /// The name as it is printed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingFile => "missing_file",
+            Self::CorruptFile => "corrupt_file",
+            Self::DigestMismatch => "digest_mismatch",
+            Self::RowCountMismatch => "row_count_mismatch",
+            Self::SchemaMismatch => "schema_mismatch",
+            Self::DuplicateTimestamp => "duplicate_timestamp",
+            Self::Unsorted => "unsorted",
+            Self::OutsideWindow => "outside_window",
+            Self::OutsideSession => "outside_session",
+            Self::OffMinute => "off_minute",
+            Self::BadOhlc => "bad_ohlc",
+            Self::StrayFile => "stray_file",
+            Self::MissingSession => "missing_session",
+            Self::ManifestCorrupt => "manifest_corrupt",
+            Self::UnfinishedTask => "unfinished_task",
+        }
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn text<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+    date.map(|date| date.to_string()).serialize(serializer)
 }

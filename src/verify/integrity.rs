@@ -21,6 +21,17 @@ pub(super) struct Checked {
     pub(super) bytes: u64,
 }
 
+impl Checked {
+    /// Those partitions that are on disk.
+    pub(super) fn there(&self, recorded: &[Partition]) -> Vec<Partition> {
+        let missing = |one: &&Partition| {
+            let is_missing = |f: &Finding| f.kind == Kind::MissingFile && f.month == Some(one.month);
+            self.findings.iter().any(is_missing)
+        };
+        recorded.iter().filter(|one| !missing(one)).cloned().collect()
+    }
+}
+
 /// Holds what is recorded of a symbol against its folder; reads those partitions whole that `is_deep` names.
 pub(super) fn check(
     data_dir: &Path,
@@ -69,7 +80,7 @@ fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {
     let kind = Kind::StrayFile;
     let detail = "no partition has this name".to_owned();
     let (ticker, path) = (symbol.cloned(), Some(path.to_owned()));
-    Finding { ticker, month: None, kind, severity: kind.severity(), path, detail }
+    Finding { ticker, month: None, date: None, kind, severity: kind.severity(), path, detail }
 }
 
 /// A file that is there and cannot be read is damaged, whatever the reason.

@@ -5,9 +5,11 @@
 //! one never ends the search.
 
 mod content;
+mod coverage;
 mod finding;
 mod integrity;
 
+pub use coverage::Coverage;
 pub use finding::{Finding, Kind, Severity};
 
 use std::{
@@ -22,7 +24,7 @@ use std::{
 use thiserror::Error;
 
 use crate::{
-    manifest::{ManifestError, Overview},
+    manifest::{FILE_NAME, ManifestError, Overview, rebuild},
     model::{Partition, Symbol},
     store::{StoreError, survey},
 };
@@ -50,6 +52,8 @@ pub enum Deep {
 pub struct Verified {
     /// Ordered by symbol, month and kind.
     pub findings: Vec<Finding>,
+    /// How many of the expected sessions are there.
+    pub coverage: Coverage,
     /// Partitions that were held against the disk.
     pub partitions: u64,
     /// Files that were read whole, and their bytes.
@@ -96,6 +100,9 @@ pub struct Progress {
 /// # Errors
 /// If the manifest cannot be read, or a folder cannot be listed. What is wrong with files is a finding.
 pub fn verify(data_dir: &Path, deep: Deep, progress: &Progress) -> Result<Verified, VerifyError> {
+    if !rebuild::is_whole(data_dir)? {
+        return Ok(Verified { findings: vec![manifest_corrupt(data_dir)], ..Verified::default() });
+    }
     let symbols = symbols(data_dir)?;
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
     let strays = integrity::outside_of_symbols(data_dir)?;
@@ -106,8 +113,11 @@ pub fn verify(data_dir: &Path, deep: Deep, progress: &Progress) -> Result<Verifi
         while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
             let recorded = overview.partitions(symbol)?;
             let checked = integrity::check(data_dir, symbol, &recorded, |one| deep.includes(one))?;
+            let there = checked.there(&recorded);
+            let (coverage, gaps) = coverage::check(symbol, &overview.tasks_of(symbol)?, &there);
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
-            verified.findings.extend(checked.findings);
+            verified.findings.extend(checked.findings.into_iter().chain(gaps));
+            verified.coverage.add(coverage);
             verified.partitions += recorded.len() as u64;
             verified.files += checked.files;
             verified.bytes += checked.bytes;
@@ -128,10 +138,18 @@ pub fn verify(data_dir: &Path, deep: Deep, progress: &Progress) -> Result<Verifi
     Ok(verified)
 }
 
+/// What is said when the manifest is damaged: then nothing else can be said.
+fn manifest_corrupt(data_dir: &Path) -> Finding {
+    let kind = Kind::ManifestCorrupt;
+    let detail = "`grab repair --rebuild-manifest` makes it anew from the bars".to_owned();
+    let path = Some(data_dir.join(FILE_NAME));
+    Finding { ticker: None, month: None, date: None, kind, severity: kind.severity(), path, detail }
+}
+
 /// The symbols that the manifest or the disk knows.
 fn symbols(data_dir: &Path) -> Result<Vec<Symbol>, VerifyError> {
     let mut symbols = survey::symbols(data_dir)?;
-    symbols.extend(Overview::open(data_dir)?.held_symbols()?);
+    symbols.extend(Overview::open(data_dir)?.symbols()?);
     symbols.sort_unstable();
     symbols.dedup();
     Ok(symbols)

@@ -1,0 +1,210 @@
+//! `grab verify`: the proof of what is there, and what is not.
+
+use std::{
+    io::IsTerminal,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::{
+    args::{CommonArgs, VerifyArgs},
+    failure::Failure,
+    fetch::overview,
+    format,
+    output::Output,
+    settings::Sources,
+};
+use crate::{
+    exit::ExitStatus,
+    manifest::{FILE_NAME, Lock, ManifestError},
+    verify::{Coverage, Deep, Finding, Progress, Severity, Verified, verify},
+};
+
+/// How many findings a report for a person lists; the JSON has all.
+const LISTED: usize = 40;
+
+/// How often the bar is redrawn.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// The report; its JSON is in the contract.
+#[derive(Serialize)]
+struct VerifyReport {
+    command: &'static str,
+    exit_code: u8,
+    coverage: CoverageReport,
+    damage: usize,
+    gaps: usize,
+    notices: usize,
+    /// Partitions that were held against the disk, and files that were read whole.
+    partitions: u64,
+    files_read: u64,
+    bytes_read: u64,
+    findings: Vec<Finding>,
+    #[serde(skip)]
+    min_coverage: f64,
+}
+
+#[derive(Serialize)]
+struct CoverageReport {
+    #[serde(flatten)]
+    sessions: Coverage,
+    ratio: f64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If nothing was ever started here, another process holds the directory, or a folder cannot be listed.
+pub fn run(
+    args: &VerifyArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let deep = deep(args)?;
+    let min_coverage = min_coverage(args.min_coverage)?;
+    let data_dir = sources.data_dir(common)?;
+    if !data_dir.join(FILE_NAME).exists() {
+        overview(&data_dir)?;
+        return Err(ManifestError::Missing { path: data_dir.join(FILE_NAME).display().to_string() }.into());
+    }
+    // Nobody may write while it is read.
+    let _lock = Lock::take(&data_dir)?;
+    let verified = watched(&data_dir, deep, common.quiet)?;
+    let report = VerifyReport::new(verified, min_coverage);
+    output.report(&report, VerifyReport::text)?;
+    Ok(report.exit())
+}
+
+/// Which files are read whole.
+fn deep(args: &VerifyArgs) -> Result<Deep, Failure> {
+    let Some(sample) = &args.sample else {
+        return Ok(if args.deep { Deep::All } else { Deep::None });
+    };
+    let wrong = || {
+        Failure::Usage(format!("--sample: {sample:?} is neither a share such as 5% nor a part such as 1/10"))
+    };
+    if let Some(percent) = sample.strip_suffix('%') {
+        let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
+        return if (0.0..=100.0).contains(&percent) {
+            Ok(Deep::Share(percent / 100.0))
+        } else {
+            Err(wrong())
+        };
+    }
+    let parts = sample.split_once('/').and_then(|(n, of)| Some((n.parse().ok()?, of.parse().ok()?)));
+    match parts {
+        Some((n, of)) if (1..=of).contains(&n) => Ok(Deep::Part { n, of }),
+        Some(_) | None => Err(wrong()),
+    }
+}
+
+fn min_coverage(asked: Option<f64>) -> Result<f64, Failure> {
+    let share = asked.unwrap_or(1.0);
+    let wrong = || Failure::Usage(format!("--min-coverage: {share} is not a share from 0 to 1"));
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(wrong()) }
+}
+
+/// Verifies, with a bar on a terminal.
+fn watched(data_dir: &Path, deep: Deep, quiet: bool) -> Result<Verified, Failure> {
+    let progress = Arc::new(Progress::default());
+    if quiet || !std::io::stderr().is_terminal() {
+        return Ok(verify(data_dir, deep, &progress)?);
+    }
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let bar = match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} symbols") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    };
+    thread::scope(|scope| {
+        let shown = bar.clone();
+        let watch = Arc::clone(&progress);
+        scope.spawn(move || {
+            while !shown.is_finished() {
+                shown.set_length(watch.symbols.load(Ordering::Relaxed));
+                shown.set_position(watch.done.load(Ordering::Relaxed));
+                thread::sleep(REDRAW);
+            }
+        });
+        let verified = verify(data_dir, deep, &progress);
+        bar.finish_and_clear();
+        Ok(verified?)
+    })
+}
+
+impl VerifyReport {
+    fn new(verified: Verified, min_coverage: f64) -> Self {
+        let Verified { findings, coverage, partitions, files, bytes } = verified;
+        let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+        let mut report = Self {
+            command: "verify",
+            exit_code: 0,
+            coverage: CoverageReport { sessions: coverage, ratio: coverage.ratio() },
+            damage: count(Severity::Damage),
+            gaps: count(Severity::Gap),
+            notices: count(Severity::Notice),
+            partitions,
+            files_read: files,
+            bytes_read: bytes,
+            findings,
+            min_coverage,
+        };
+        report.exit_code = report.exit().code();
+        report
+    }
+
+    fn exit(&self) -> ExitStatus {
+        if self.damage > 0 {
+            ExitStatus::Damage
+        } else if self.gaps > 0 && self.coverage.ratio < self.min_coverage {
+            ExitStatus::Gaps
+        } else {
+            ExitStatus::Complete
+        }
+    }
+
+    fn text(&self) -> String {
+        let Coverage { expected_sessions, present_sessions } = self.coverage.sessions;
+        let read = match self.files_read {
+            0 => "sizes only: --deep reads the files".to_owned(),
+            files => format!("{} read, {}", format::plural(files, "file"), format::bytes(self.bytes_read)),
+        };
+        let mut lines = vec![
+            format!(
+                "{} of damage, {}, {}",
+                format::plural(self.damage as u64, "finding"),
+                format::plural(self.gaps as u64, "gap"),
+                format::plural(self.notices as u64, "notice")
+            ),
+            format!("  checked   {}, {read}", format::plural(self.partitions, "partition")),
+            format!(
+                "  coverage  {} of {} ({:.2} %)",
+                format::count(present_sessions),
+                format::plural(expected_sessions, "expected session"),
+                100.0 * self.coverage.ratio
+            ),
+        ];
+        lines.extend(self.findings.iter().take(LISTED).map(line));
+        let more = self.findings.len().saturating_sub(LISTED);
+        if more > 0 {
+            lines.push(format!("  and {} more: --json lists all", format::count(more as u64)));
+        }
+        lines.join("\n")
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    let symbol = finding.ticker.as_ref().map(ToString::to_string).unwrap_or_default();
+    let month = finding.month.map(|month| month.to_string());
+    let when = month.or_else(|| finding.date.map(|date| date.to_string())).unwrap_or_default();
+    let path = match (&finding.path, &finding.ticker) {
+        (Some(path), _) if finding.month.is_none() => path.display().to_string(),
+        _ => String::new(),
+    };
+    format!("  {:<20} {symbol:<6} {when:<10} {path}{}", finding.kind.as_str(), finding.detail)
+}
