@@ -12,7 +12,7 @@ use parquet::{
     },
 };
 
-use crate::support::{Grab, Reply, Server, minutes, page};
+use crate::support::{Grab, Reply, Server, minutes, page, read_store};
 
 /// Ten bars of a day, of which some lack what may be absent.
 fn bars() -> Vec<Bar> {
@@ -57,6 +57,8 @@ fn a_file_says_what_it_holds_and_where_and_when_it_came_from() {
             - at.parse::<Timestamp>().unwrap().as_millisecond();
         assert!((0..60_000).contains(&late), "{key} is {late} ms late");
     }
+    let digest = said.remove("grab.digest").unwrap();
+    assert!(digest.len() == 16 && u64::from_str_radix(&digest, 16).is_ok(), "{digest}");
     let expected = [
         ("grab.adjusted", "false"),
         ("grab.month", "2024-01"),
@@ -70,6 +72,33 @@ fn a_file_says_what_it_holds_and_where_and_when_it_came_from() {
     assert_eq!(said, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     let created_by = file.metadata().file_metadata().created_by().unwrap();
     assert_eq!(created_by, concat!("grab version ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_digest_is_made_as_the_document_says_which_names_every_key() {
+    let grab = fetched_twice("2024-02-01T12:00:00Z", "2024-02-01T12:00:00Z");
+    let file = open(&grab);
+    let document =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/store.md")).unwrap();
+    let mut said = Vec::new();
+    for entry in file.metadata().file_metadata().key_value_metadata().unwrap() {
+        assert!(document.contains(&format!("`{}`", entry.key)), "{}", entry.key);
+        if entry.key != "grab.digest" {
+            said.extend(format!("{}={}\n", entry.key, entry.value.as_ref().unwrap()).bytes());
+        }
+    }
+    let stored = &read_store(&grab.data_dir())["KIMpL"];
+    let mut column = |value: &dyn Fn(&Bar) -> Vec<u8>| said.extend(stored.iter().flat_map(value));
+    let optional = |value: Option<[u8; 8]>| value.map_or(vec![0; 9], |bytes| [&[1], &bytes[..]].concat());
+    column(&|bar| bar.timestamp.to_le_bytes().to_vec());
+    let prices = |bar: &Bar| [bar.open, bar.high, bar.low, bar.close, bar.volume];
+    for number in 0..5 {
+        column(&|bar| prices(bar)[number].to_le_bytes().to_vec());
+    }
+    column(&|bar| optional(bar.vwap.map(f64::to_le_bytes)));
+    column(&|bar| optional(bar.transactions.map(i64::to_le_bytes)));
+    let digest = xxhash_rust::xxh3::xxh3_64(&said);
+    assert_eq!(metadata(&file)["grab.digest"], format!("{digest:016x}"));
 }
 
 #[test]

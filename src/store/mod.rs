@@ -12,14 +12,15 @@
 //! final name a file is always whole. What a merge has returned is on stable storage.
 
 mod atomic;
+mod digest;
+mod guard;
 pub mod layout;
 mod merge;
 mod parquet;
 pub mod survey;
 
-pub use merge::count_by_day;
-pub use merge::{Fetched, Held, Store};
-pub use parquet::{Provenance, SCHEMA_VERSION, Unreadable, read_file};
+pub use merge::{Fetched, Held, Store, count_by_day};
+pub use parquet::{Content, Provenance, SCHEMA_VERSION, Unreadable, read_file};
 
 use std::{io, path::PathBuf};
 

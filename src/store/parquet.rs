@@ -17,12 +17,19 @@ use parquet::{
     schema::types::{ColumnPath, Type, TypePtr},
 };
 
+use super::{digest, guard::guarded};
 use crate::model::{Bar, Bars};
 
 /// The version of the columns and of the metadata below; it is in every file.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The columns in the order of the file: the start of the minute, UTC ms, then prices in USD and counts.
+/// The key of the digest by which a file proves itself.
+const DIGEST: &str = "grab.digest";
+
+/// No month has so many minutes, even if each stood in it many times.
+const MOST_ROWS: i64 = 1 << 20;
+
 const COLUMNS: [&str; 8] = ["timestamp", "open", "high", "low", "close", "volume", "vwap", "transactions"];
 
 /// What a file says of itself in its key-value metadata.
@@ -94,9 +101,10 @@ static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
 /// # Errors
 /// If the Parquet writer refuses.
 pub fn encode(bars: &Bars, provenance: &Provenance) -> Result<Vec<u8>> {
-    let mut metadata = provenance.to_metadata();
+    let metadata = provenance.to_metadata();
+    let digest = KeyValue::new(DIGEST.to_owned(), digest(bars, &metadata));
     let mut file = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(PROPERTIES.clone()))?;
-    metadata.drain(..).for_each(|entry| file.append_key_value_metadata(entry));
+    metadata.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
     let mut rows = file.next_row_group()?;
     write_column::<Int64Type>(&mut rows, bars.timestamps(), None)?;
     for column in bars.required() {
@@ -137,37 +145,77 @@ pub enum Unreadable {
     Schema(String),
 }
 
-/// Decodes a whole file, its bars as they stand in it.
+/// A file's bars as they stand in it, and what it says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Content {
+    /// The bars, in whatever order.
+    pub bars: Bars,
+    /// Its metadata.
+    pub provenance: Provenance,
+    /// Whether both are what was written, by the digest that was written with them.
+    pub is_intact: bool,
+}
+
+/// Decodes a whole file.
 ///
 /// # Errors
 /// If it is damaged, or not a partition.
-pub fn read_file(file: Bytes) -> std::result::Result<(Bars, Provenance), Unreadable> {
+pub fn read_file(file: Bytes) -> std::result::Result<Content, Unreadable> {
+    let panicked = || Unreadable::Corrupt("the Parquet reader cannot make sense of it".to_owned());
+    // It panics on some damaged bytes.
+    guarded(|| read_unguarded(file)).unwrap_or_else(|| Err(panicked()))
+}
+
+fn read_unguarded(file: Bytes) -> std::result::Result<Content, Unreadable> {
     let corrupt = |error: ParquetError| Unreadable::Corrupt(error.to_string());
     let file = SerializedFileReader::new(file).map_err(corrupt)?;
     let provenance = read_claims(&file).map_err(|error| Unreadable::Schema(error.to_string()))?;
-    Ok((read_bars(&file).map_err(corrupt)?, provenance))
+    let bars = read_bars(&file).map_err(corrupt)?;
+    let is_intact = is_intact(&bars, entries(&file));
+    Ok(Content { bars, provenance, is_intact })
 }
 
-/// The same for who makes no difference between the two.
+/// The same for who makes no difference between one damage and another.
 ///
 /// # Errors
-/// If the bytes are not a Parquet file of ours, or any column is damaged or shorter than the others.
+/// If the bytes are not a Parquet file of ours, or not those that were written.
 pub fn decode(file: Bytes) -> Result<(Bars, Provenance)> {
-    let file = SerializedFileReader::new(file)?;
-    let provenance = read_claims(&file)?;
-    Ok((read_bars(&file)?, provenance))
+    match read_file(file) {
+        Ok(Content { bars, provenance, is_intact: true }) => Ok((bars, provenance)),
+        Ok(_) => Err(ParquetError::General("it is not what was written: its digest differs".to_owned())),
+        Err(Unreadable::Corrupt(reason) | Unreadable::Schema(reason)) => Err(ParquetError::General(reason)),
+    }
+}
+
+fn entries(file: &SerializedFileReader<Bytes>) -> &[KeyValue] {
+    file.metadata().file_metadata().key_value_metadata().map_or(&[], Vec::as_slice)
 }
 
 /// What a file with the right columns says of itself.
 fn read_claims(file: &SerializedFileReader<Bytes>) -> Result<Provenance> {
-    let metadata = file.metadata().file_metadata();
-    if *metadata.schema().get_fields() != *schema()?.get_fields() {
+    let columns = file.metadata().file_metadata().schema();
+    if *columns.get_fields() != *schema()?.get_fields() {
         return Err(ParquetError::General(format!("its columns are not {}", COLUMNS.join(", "))));
     }
-    Provenance::from_metadata(metadata.key_value_metadata().map_or(&[], Vec::as_slice))
+    Provenance::from_metadata(entries(file))
+}
+
+fn is_intact(bars: &Bars, entries: &[KeyValue]) -> bool {
+    let said = entries.iter().find(|entry| entry.key == DIGEST).and_then(|entry| entry.value.as_deref());
+    said == Some(&digest(bars, entries))
+}
+
+/// The digest of all bars and of all entries of ours but itself.
+fn digest(bars: &Bars, entries: &[KeyValue]) -> String {
+    let ours = entries.iter().filter(|entry| entry.key.starts_with("grab.") && entry.key != DIGEST);
+    let said = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
+    format!("{:016x}", digest::of(bars, said))
 }
 
 fn read_bars(file: &SerializedFileReader<Bytes>) -> Result<Bars> {
+    if file.metadata().row_groups().iter().any(|group| !(0..=MOST_ROWS).contains(&group.num_rows())) {
+        return Err(ParquetError::General("it has more rows than a month has minutes".to_owned()));
+    }
     let mut bars = Bars::default();
     for group in 0..file.num_row_groups() {
         bars.extend(read_rows(file.get_row_group(group)?.as_ref())?);
@@ -304,23 +352,41 @@ mod tests {
         }
     }
 
+    fn many() -> Bars {
+        let bar = |minute: i64| Bar {
+            timestamp: minute * 60_000,
+            open: 1.5,
+            high: 2.0,
+            low: 1.0,
+            close: 1.25,
+            volume: 10.0,
+            vwap: (minute % 3 > 0).then_some(1.3),
+            transactions: (minute % 2 > 0).then_some(minute),
+        };
+        (0..500).map(bar).collect()
+    }
+
     #[test]
     fn a_cut_file_is_an_error() {
-        let bars: Bars = (0..500)
-            .map(|minute| Bar {
-                timestamp: minute * 60_000,
-                open: 1.5,
-                high: 2.0,
-                low: 1.0,
-                close: 1.25,
-                volume: 10.0,
-                vwap: Some(1.3),
-                transactions: None,
-            })
-            .collect();
-        let bytes = encode(&bars, &provenance()).unwrap();
+        let bytes = encode(&many(), &provenance()).unwrap();
         for keep in [0, 4, bytes.len() / 2, bytes.len() - 1] {
             assert!(decode(Bytes::copy_from_slice(&bytes[..keep])).is_err(), "{keep} bytes");
         }
+    }
+
+    #[test]
+    fn no_flipped_bit_goes_unnoticed_if_it_changes_what_is_read() {
+        let bytes = encode(&many(), &provenance()).unwrap();
+        let whole = (many(), provenance());
+        let mut unread = 0;
+        for (place, bit) in (0..bytes.len()).flat_map(|place| (0..8).map(move |bit| (place, bit))) {
+            let mut flipped = bytes.clone();
+            flipped[place] ^= 1 << bit;
+            match decode(flipped.into()) {
+                Ok(found) => assert_eq!(found, whole, "bit {bit} of byte {place}"),
+                Err(_) => unread += 1,
+            }
+        }
+        assert!(unread > bytes.len(), "{unread}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Finding, Kind};
+use super::{Finding, Kind, Severity};
 use crate::{
     calendar,
     model::{Bar, Bars, Month, Partition, new_york},
@@ -15,24 +15,26 @@ use crate::{
 /// One minute in ms.
 const MINUTE_MS: i64 = 60_000;
 
-/// Reads a file whole and names all that is wrong with it.
+/// Reads a file whole and names what is wrong with it. What follows from a fault that is named already is not said
+/// again: a minute that stands there twice also changes the count of bars and the digest.
 pub(super) fn check(recorded: &Partition, path: &Path, file: Bytes) -> Vec<Finding> {
     let mut found = Found { recorded, path, findings: Vec::new() };
     let digest = xxh3_64(&file);
-    if digest != recorded.xxh3 {
-        let (bytes, expected) = (file.len(), recorded.bytes);
-        let detail = format!(
-            "XXH3 {digest:016x} of {bytes} bytes, recorded {:016x} of {expected} bytes",
-            recorded.xxh3
-        );
-        found.add(Kind::DigestMismatch, detail);
-    }
+    let size = file.len();
     match store::read_file(file) {
         Err(Unreadable::Corrupt(reason)) => found.add(Kind::CorruptFile, reason),
         Err(Unreadable::Schema(reason)) => found.add(Kind::SchemaMismatch, reason),
-        Ok((bars, claims)) => {
-            found.check_place(&claims);
-            found.check_bars(&bars);
+        Ok(content) => {
+            found.check_place(&content.provenance);
+            if !found.is_damaged() {
+                found.check_bars(&content.bars);
+            }
+            if !found.is_damaged() {
+                found.check_counts(&content.bars);
+            }
+            if !found.is_damaged() {
+                found.check_digest(digest, size, content.is_intact);
+            }
         }
     }
     found.findings
@@ -50,6 +52,25 @@ impl Found<'_> {
         self.findings.push(kind.in_partition(symbol, month, self.path.to_owned(), detail));
     }
 
+    fn is_damaged(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Damage)
+    }
+
+    /// A file whose own digest is right was written by a run that this manifest does not know of.
+    fn check_digest(&mut self, digest: u64, size: usize, is_intact: bool) {
+        let recorded = self.recorded;
+        if digest == recorded.xxh3 && is_intact {
+            return;
+        }
+        let whose =
+            if is_intact { "another one that grab has written" } else { "changed since it was written" };
+        let detail = format!(
+            "XXH3 {digest:016x} of {size} bytes, recorded {:016x} of {} bytes: {whose}",
+            recorded.xxh3, recorded.bytes
+        );
+        self.add(Kind::DigestMismatch, detail);
+    }
+
     fn check_place(&mut self, claims: &store::Provenance) {
         let facts = [
             ("ticker", self.recorded.symbol.to_string(), &claims.ticker),
@@ -63,7 +84,6 @@ impl Found<'_> {
     }
 
     fn check_bars(&mut self, bars: &Bars) {
-        self.check_counts(bars);
         let pairs = || bars.timestamps().windows(2);
         self.count(Kind::DuplicateTimestamp, pairs().filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]));
         self.count(Kind::Unsorted, pairs().filter(|pair| pair[0] > pair[1]).map(|pair| pair[1]));

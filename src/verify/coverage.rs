@@ -9,7 +9,7 @@ use super::{Finding, Kind};
 use crate::{
     calendar,
     manifest::TaskItem,
-    model::{Partition, Symbol},
+    model::{Month, Partition, Symbol},
 };
 
 /// How many of the expected sessions are there.
@@ -40,14 +40,21 @@ impl Coverage {
 /// stretches, and tasks that have not come to their end.
 ///
 /// Before its first bar and after its last one the server has said, by the end of a traversal, that there is nothing.
-pub(super) fn check(symbol: &Symbol, tasks: &[TaskItem], held: &[Partition]) -> (Coverage, Vec<Finding>) {
-    let present: BTreeSet<Date> =
-        held.iter().flat_map(|one| one.month.days(one.session_mask()).collect::<Vec<_>>()).collect();
+/// What stood in a month that is lost covers nothing, but that is no gap of its own: the damage has a finding.
+pub(super) fn check(
+    symbol: &Symbol,
+    tasks: &[TaskItem],
+    recorded: &[Partition],
+    is_lost: impl Fn(Month) -> bool,
+) -> (Coverage, Vec<Finding>) {
+    let days = |one: &Partition| one.month.days(one.session_mask()).collect::<Vec<_>>();
+    let stored: BTreeSet<Date> = recorded.iter().flat_map(days).collect();
+    let present: BTreeSet<Date> = recorded.iter().filter(|one| !is_lost(one.month)).flat_map(days).collect();
     let ended = |task: &&TaskItem| task.state.is_covered();
     let mut findings: Vec<_> = tasks.iter().filter(|task| !ended(task)).map(unfinished).collect();
     let asked = sessions(tasks.iter());
     let proven = sessions(tasks.iter().filter(ended));
-    let life = present.first().copied().zip(present.last().copied()).map(|(first, last)| first..=last);
+    let life = stored.first().copied().zip(stored.last().copied()).map(|(first, last)| first..=last);
     let is_alive = |day: &Date| life.as_ref().is_none_or(|life| life.contains(day));
     // What an unfinished task has not come to is expected all the same.
     let expected: BTreeSet<Date> = asked
@@ -56,7 +63,7 @@ pub(super) fn check(symbol: &Symbol, tasks: &[TaskItem], held: &[Partition]) -> 
         .filter(|day| if proven.contains(day) { life.is_some() && is_alive(day) } else { true })
         .collect();
     let absent: Vec<Date> =
-        expected.difference(&present).copied().filter(|day| proven.contains(day)).collect();
+        expected.difference(&stored).copied().filter(|day| proven.contains(day)).collect();
     findings.extend(stretches(&expected, &absent).into_iter().map(|stretch| missing(symbol, &stretch)));
     let coverage = Coverage {
         expected_sessions: expected.len() as u64,
@@ -105,10 +112,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::{
-        manifest::TaskState,
-        model::{Month, Window},
-    };
+    use crate::{manifest::TaskState, model::Window};
 
     fn task(from: Date, to: Date, state: TaskState) -> TaskItem {
         TaskItem {
@@ -143,7 +147,7 @@ mod tests {
 
     /// Expected and present sessions, and what is said of gaps.
     fn checked(tasks: &[TaskItem], held: &[Partition]) -> (u64, u64, Vec<String>) {
-        let (coverage, findings) = check(&"A".parse().unwrap(), tasks, held);
+        let (coverage, findings) = check(&"A".parse().unwrap(), tasks, held, |_| false);
         let said = |finding: &Finding| {
             format!("{} {}: {}", finding.kind.as_str(), finding.date.unwrap(), finding.detail)
         };

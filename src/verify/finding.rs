@@ -8,8 +8,12 @@ use serde::{Serialize, Serializer};
 use crate::model::{Month, Symbol};
 
 /// One typed statement about something wrong or unexplained.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// What is wrong.
+    pub kind: Kind,
+    /// How bad that is. It follows from the kind.
+    pub severity: Severity,
     /// The symbol, where it is about one.
     pub ticker: Option<Symbol>,
     /// The month, where it is about a partition.
@@ -18,10 +22,6 @@ pub struct Finding {
     /// The first day, where it is about sessions.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
     pub date: Option<Date>,
-    /// What is wrong.
-    pub kind: Kind,
-    /// How bad that is. It follows from the kind.
-    pub severity: Severity,
     /// The file, where it is about one.
     pub path: Option<PathBuf>,
     /// Expected and actual, in words.
@@ -95,6 +95,12 @@ impl Kind {
         }
     }
 
+    /// Whether a partition of which this is said cannot be read, or is another one.
+    #[must_use]
+    pub fn takes_bars_away(self) -> bool {
+        matches!(self, Self::MissingFile | Self::CorruptFile | Self::SchemaMismatch)
+    }
+
     /// The finding about one partition.
     #[must_use]
     pub fn in_partition(self, symbol: &Symbol, month: Month, path: PathBuf, detail: String) -> Finding {
@@ -136,6 +142,14 @@ impl Kind {
             Self::ManifestCorrupt => "manifest_corrupt",
             Self::UnfinishedTask => "unfinished_task",
         }
+    }
+}
+
+impl Finding {
+    /// The worst first, then by symbol and time.
+    #[must_use]
+    pub fn rank(&self) -> impl Ord + '_ {
+        (self.severity, &self.ticker, self.month, self.date, self.kind, &self.path)
     }
 }
 

@@ -22,13 +22,9 @@ pub(super) struct Checked {
 }
 
 impl Checked {
-    /// Those partitions that are on disk.
-    pub(super) fn there(&self, recorded: &[Partition]) -> Vec<Partition> {
-        let missing = |one: &&Partition| {
-            let is_missing = |f: &Finding| f.kind == Kind::MissingFile && f.month == Some(one.month);
-            self.findings.iter().any(is_missing)
-        };
-        recorded.iter().filter(|one| !missing(one)).cloned().collect()
+    /// Whether the bars of a month are recorded and cannot be had.
+    pub(super) fn is_lost(&self, month: Month) -> bool {
+        self.findings.iter().any(|finding| finding.kind.takes_bars_away() && finding.month == Some(month))
     }
 }
 

@@ -50,7 +50,7 @@ pub enum Deep {
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Verified {
-    /// Ordered by symbol, month and kind.
+    /// The worst first, then by symbol and time.
     pub findings: Vec<Finding>,
     /// How many of the expected sessions are there.
     pub coverage: Coverage,
@@ -113,8 +113,8 @@ pub fn verify(data_dir: &Path, deep: Deep, progress: &Progress) -> Result<Verifi
         while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
             let recorded = overview.partitions(symbol)?;
             let checked = integrity::check(data_dir, symbol, &recorded, |one| deep.includes(one))?;
-            let there = checked.there(&recorded);
-            let (coverage, gaps) = coverage::check(symbol, &overview.tasks_of(symbol)?, &there);
+            let tasks = overview.tasks_of(symbol)?;
+            let (coverage, gaps) = coverage::check(symbol, &tasks, &recorded, |month| checked.is_lost(month));
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             verified.findings.extend(checked.findings.into_iter().chain(gaps));
             verified.coverage.add(coverage);
@@ -134,7 +134,7 @@ pub fn verify(data_dir: &Path, deep: Deep, progress: &Progress) -> Result<Verifi
         })
     })?;
     let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
-    verified.findings.sort_unstable();
+    verified.findings.sort_unstable_by(|one, other| one.rank().cmp(&other.rank()));
     Ok(verified)
 }
 

@@ -1,0 +1,31 @@
+//! A digest of what a partition says, kept in the file itself: so a file proves itself, with or without a manifest.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::model::Bars;
+
+/// The XXH3 of `entries`, then of all columns in the order of the file: numbers in little-endian, those that may be
+/// absent behind a byte that says whether they are there.
+pub(super) fn of<'a>(bars: &Bars, entries: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
+    let mut hasher = Xxh3::new();
+    for (key, value) in entries {
+        hasher.update(format!("{key}={value}\n").as_bytes());
+    }
+    hasher.update(&numbers(bars.timestamps().iter().map(|time| time.to_le_bytes())));
+    for column in bars.required() {
+        hasher.update(&numbers(column.iter().map(|number| number.to_le_bytes())));
+    }
+    hasher.update(&optional(bars.vwaps().iter().map(|vwap| vwap.map(f64::to_le_bytes))));
+    hasher.update(&optional(bars.transactions().iter().map(|count| count.map(i64::to_le_bytes))));
+    hasher.digest()
+}
+
+fn numbers(column: impl Iterator<Item = [u8; 8]>) -> Vec<u8> {
+    column.flatten().collect()
+}
+
+fn optional(column: impl Iterator<Item = Option<[u8; 8]>>) -> Vec<u8> {
+    column
+        .flat_map(|value| std::iter::once(u8::from(value.is_some())).chain(value.unwrap_or_default()))
+        .collect()
+}
