@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run it as root on Linux after a change to the order of writes: downloads into small file systems in memory that become
-# full, makes each larger, resumes, and compares with a download that had room. Needs neither a key nor a network. Takes
-# half a minute.
+# full, makes each larger, resumes, and compares with a download that had room; then one that becomes read-only. Needs
+# neither a key nor a network. Takes half a minute.
 set -euo pipefail
 # shellcheck source=scripts/prepare.sh
 source "$(dirname "$0")/prepare.sh"
@@ -42,5 +42,18 @@ for size in 8 40 64 100 128 160 200 300 400 600 800 1000 1500 2000 2500 3000 400
     umount small
     rmdir small
 done
+# A snapshot, or another machine's share: what is there is shown and proven where nothing can be written.
+mkdir small
+mount -t tmpfs -o size=64m tmpfs small
+"$grab" start "${wanted[@]}" --data-dir small/data >/dev/null 2>&1
+mount -o remount,ro small
+[[ $(facts small/data) == "$expected" ]] || { echo 'status: not the same on a read-only file system' >&2; exit 1; }
+"$grab" verify --deep --min-coverage 0.95 --data-dir small/data >/dev/null || { echo 'verify: fails on a read-only file system' >&2; exit 1; }
+code=0
+"$grab" resume --sandbox --data-dir small/data >/dev/null 2>&1 || code=$?
+((code == 30)) || { echo "resume on a read-only file system: exit $code" >&2; exit 1; }
+umount small
+rmdir small
+
 ((full > 0)) || { echo 'no disk was full' >&2; exit 1; }
 printf 'all the same after %s full disks\n' "$full"

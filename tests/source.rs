@@ -83,7 +83,7 @@ fn answers_in_gzip_and_numbers_in_every_form() {
         {"v":0,"vw":0.1,"o":0.30000000000000004,"c":5e-324,"h":1.7976931348623157e308,"l":0,"t":1704292320000,"n":2}
         ],"status":"DELAYED","request_id":"r","count":3}"#;
     let server = Server::start(move |_| {
-        Reply::body(200, "application/json", gzip(body)).header("content-encoding", "gzip")
+        Reply::body(200, "application/json", gzip(body)).header("content-encoding", "GZip")
     });
     let grab = Grab::with_server(server.base_url());
     grab.run("start --windows 2024-01 --tickers A").exits(0);

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{FILE_NAME, Lock, ManifestError},
+    manifest::{FILE_NAME, ManifestError, take_if_writable},
     verify::{Coverage, Deep, Finding, Progress, Severity, Verified, verify},
 };
 
@@ -74,7 +74,7 @@ pub fn run(
         return Err(ManifestError::Missing { path: data_dir.join(FILE_NAME).display().to_string() }.into());
     }
     // Nobody may write while it is read.
-    let _lock = Lock::take(&data_dir)?;
+    let _lock = take_if_writable(&data_dir)?;
     let verified = watched(&data_dir, deep, common.quiet)?;
     let report = VerifyReport::new(verified, min_coverage);
     output.report(&report, VerifyReport::text)?;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
+    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -48,6 +48,29 @@ impl Lock {
     }
 }
 
+/// Takes the lock of `data_dir`, unless it lies where this process may not write: there it only looks whether another
+/// one holds it.
+///
+/// # Errors
+/// As [`Lock::take`].
+pub fn take_if_writable(data_dir: &Path) -> Result<Option<Lock>, ManifestError> {
+    match Lock::take(data_dir) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(ManifestError::Io { source, .. }) if is_unwritable(&source) => {
+            if is_held(data_dir) {
+                Err(ManifestError::Locked { holder: None })
+            } else {
+                Ok(None)
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_unwritable(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+}
+
 /// Whether a live process holds the lock of `data_dir`.
 pub(super) fn is_held(data_dir: &Path) -> bool {
     File::open(path(data_dir))
@@ -59,7 +82,7 @@ fn path(data_dir: &Path) -> PathBuf {
 }
 
 /// The process id is only for the message of whoever finds the lock taken.
-fn name_holder(file: &mut File) -> std::io::Result<()> {
+fn name_holder(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{}", std::process::id())

@@ -25,7 +25,7 @@ mod schema;
 mod state;
 
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
-pub use lock::Lock;
+pub use lock::{Lock, take_if_writable};
 pub use overview::{Holdings, Overview, TaskItem};
 pub use rebuild::Stretch;
 pub use recorder::Recorder;

@@ -2,7 +2,8 @@
 
 use std::{fs::OpenOptions, io, path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
+use url::Url;
 
 use super::ManifestError;
 use crate::failpoint::{self, Step};
@@ -47,11 +48,44 @@ pub(super) fn open_to_read(data_dir: &Path) -> Result<Connection, ManifestError>
     let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
-    if check_version(&connection, &path)? == 0 {
+    let (connection, version) = match check_version(&connection, &path) {
+        Err(ManifestError::Sqlite(error)) if is_unwritable(&error) && !has_wal(&path) => {
+            let still = open_still(&path)?;
+            let version = check_version(&still, &path)?;
+            (still, version)
+        }
+        version => (connection, version?),
+    };
+    if version == 0 {
         // Its maker died before the first transaction: nothing was ever started.
         return Err(ManifestError::Missing { path: path.display().to_string() });
     }
     Ok(connection)
+}
+
+/// Whether `SQLite` could not make the files that readers share beside the manifest.
+fn is_unwritable(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+/// Whether something was written that is not folded in yet. Without it, the manifest is all in one file.
+fn has_wal(path: &Path) -> bool {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    std::fs::metadata(wal).is_ok_and(|wal| wal.len() > 0)
+}
+
+/// Opens a manifest that lies where nobody may write, such as in a snapshot: then it cannot change either.
+fn open_still(path: &Path) -> Result<Connection, ManifestError> {
+    let io = |()| ManifestError::Io {
+        path: path.display().to_string(),
+        source: io::ErrorKind::InvalidInput.into(),
+    };
+    let absolute = std::path::absolute(path).map_err(|_| io(()))?;
+    let mut uri = Url::from_file_path(absolute).map_err(io)?;
+    uri.set_query(Some("immutable=1"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Ok(Connection::open_with_flags(uri.as_str(), flags)?)
 }
 
 /// The manifest may tell what somebody trades: it is readable by its owner only. `SQLite` gives its WAL the same mode.
@@ -114,6 +148,21 @@ fn known_version() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_that_cannot_change_is_read_from_its_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let odd = dir.path().join("a #1?mode=rw 50%20");
+        std::fs::create_dir(&odd).unwrap();
+        drop(open(&odd).unwrap());
+        let path = odd.join(FILE_NAME);
+        assert!(!has_wal(&path));
+        let still = open_still(&path).unwrap();
+        assert_eq!(check_version(&still, &path).unwrap(), MIGRATIONS.len());
+        assert!(still.execute("DELETE FROM tasks", []).is_err());
+        std::fs::write(odd.join(format!("{FILE_NAME}-wal")), "x").unwrap();
+        assert!(has_wal(&path));
+    }
 
     #[test]
     fn a_new_file_is_private_durable_and_opens_again() {

@@ -161,7 +161,8 @@ impl Polygon {
             StatusCode::TOO_MANY_REQUESTS => {
                 FetchError::TooManyRequests { retry_after: retry_after(headers, self.clock), words }
             }
-            _ if status.is_redirection() => {
+            // A 304 or 300 leads nowhere: it is only no answer.
+            _ if status.is_redirection() && headers.contains_key(LOCATION) => {
                 FetchError::Redirected { status: status.as_u16(), to: location(headers) }
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
@@ -239,8 +240,10 @@ async fn read(mut response: Response) -> Result<Vec<u8>, FetchError> {
 
 /// The body without its transfer encoding, and without the key.
 fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Vec<u8>, FetchError> {
-    let mut plain = match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => body,
+    // Its names know no case (RFC 9110, section 8.4.1).
+    let encoding = headers.get(CONTENT_ENCODING).map(|name| name.as_bytes().to_ascii_lowercase());
+    let mut plain = match encoding.as_deref() {
+        None | Some(b"" | b"identity") => body,
         Some(b"gzip" | b"x-gzip") => inflate(&body, BODY_LIMIT)?,
         Some(other) => {
             return Err(Contradiction::Encoding(String::from_utf8_lossy(other).into_owned()).into());
