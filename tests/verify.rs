@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use grab::{
     model::{Bar, Month, new_york},
     store::{Fetched, Store},
-    verify::{Deep, Finding, Kind, Progress, Severity, verify},
+    verify::{Deep, Finding, Kind, Nobody, Progress, Severity, verify},
 };
 use jiff::civil::date;
 
@@ -28,7 +28,7 @@ fn place(grab: &Grab, month: &str) -> PathBuf {
 
 /// All findings but gaps: a store of two days has one.
 fn found(grab: &Grab, deep: Deep) -> Vec<Finding> {
-    let findings = verify(&grab.data_dir(), deep, &Progress::default()).unwrap().findings;
+    let findings = verify(&grab.data_dir(), deep, &Nobody, &Progress::default()).unwrap().findings;
     findings.into_iter().filter(|finding| finding.severity != Severity::Gap).collect()
 }
 
@@ -60,15 +60,15 @@ fn rewrite(grab: &Grab, bars: &[Bar]) {
 #[test]
 fn what_a_run_has_stored_is_found_whole() {
     let grab = stored();
-    let verified = verify(&grab.data_dir(), Deep::All, &Progress::default()).unwrap();
+    let verified = verify(&grab.data_dir(), Deep::All, &Nobody, &Progress::default()).unwrap();
     assert_eq!((found(&grab, Deep::All), verified.partitions, verified.files), (Vec::new(), 4, 4));
-    assert_eq!(verify(&grab.data_dir(), Deep::None, &Progress::default()).unwrap().files, 0);
+    assert_eq!(verify(&grab.data_dir(), Deep::None, &Nobody, &Progress::default()).unwrap().files, 0);
 }
 
 #[test]
 fn the_parts_together_are_all_files() {
     let grab = stored();
-    let files = |deep| verify(&grab.data_dir(), deep, &Progress::default()).unwrap().files;
+    let files = |deep| verify(&grab.data_dir(), deep, &Nobody, &Progress::default()).unwrap().files;
     assert_eq!((1..=3).map(|n| files(Deep::Part { n, of: 3 })).sum::<u64>(), 4);
     assert_eq!((files(Deep::Share(0.0)), files(Deep::Share(1.0))), (0, 4));
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     exit::ExitStatus,
     manifest::{FILE_NAME, ManifestError, take_if_writable},
-    verify::{Coverage, Deep, Finding, Progress, Severity, Verified, verify},
+    verify::{Coverage, Deep, Finding, Nobody, Progress, Severity, Verified, verify},
 };
 
 /// How many findings a report for a person lists; the JSON has all.
@@ -114,7 +114,7 @@ fn min_coverage(asked: Option<f64>) -> Result<f64, Failure> {
 fn watched(data_dir: &Path, deep: Deep, quiet: bool) -> Result<Verified, Failure> {
     let progress = Arc::new(Progress::default());
     if quiet || !std::io::stderr().is_terminal() {
-        return Ok(verify(data_dir, deep, &progress)?);
+        return Ok(verify(data_dir, deep, &Nobody, &progress)?);
     }
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     let bar = match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} symbols") {
@@ -131,7 +131,7 @@ fn watched(data_dir: &Path, deep: Deep, quiet: bool) -> Result<Verified, Failure
                 thread::sleep(REDRAW);
             }
         });
-        let verified = verify(data_dir, deep, &progress);
+        let verified = verify(data_dir, deep, &Nobody, &progress);
         bar.finish_and_clear();
         Ok(verified?)
     })
@@ -139,7 +139,7 @@ fn watched(data_dir: &Path, deep: Deep, quiet: bool) -> Result<Verified, Failure
 
 impl VerifyReport {
     fn new(verified: Verified, min_coverage: f64) -> Self {
-        let Verified { findings, coverage, partitions, files, bytes } = verified;
+        let Verified { findings, coverage, partitions, files, bytes, .. } = verified;
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
         let mut report = Self {
             command: "verify",

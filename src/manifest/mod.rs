@@ -26,7 +26,7 @@ mod state;
 
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lock::{Lock, take_if_writable};
-pub use overview::{Holdings, Overview, TaskItem};
+pub use overview::{Answer, Holdings, Overview, TaskItem};
 pub use rebuild::Stretch;
 pub use recorder::Recorder;
 pub use rows::{Evidence, RunTotals, StoreKind, Task, TaskCounts, TaskId};

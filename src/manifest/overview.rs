@@ -47,6 +47,17 @@ pub struct TaskItem {
     pub attempts: u64,
     /// The last error, if the task did not get over it.
     pub last_error: Option<String>,
+    /// The answer, if a repair has asked for it once more and it came to its end.
+    pub asked_again: Option<Answer>,
+}
+
+/// When the server answered, and its id of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// UTC ms.
+    pub at_ms: i64,
+    /// As the server sent it, if it did.
+    pub request_id: Option<String>,
 }
 
 impl Overview {
@@ -173,7 +184,10 @@ impl Overview {
 
     fn select_tasks(&self, which: &str) -> Result<Vec<TaskItem>, ManifestError> {
         let sql = format!(
-            "SELECT ticker, from_date, to_date, state, bars, pages, cursor, attempts, last_error FROM tasks {which}"
+            "SELECT ticker, from_date, to_date, state, bars, pages, cursor, attempts, last_error,
+                 iif(asked_again AND state IN ('done', 'empty'), updated_at_ms, NULL),
+                 iif(asked_again, (SELECT request_id FROM pages WHERE task_id = tasks.id ORDER BY number DESC LIMIT 1), NULL)
+             FROM tasks {which}"
         );
         let mut select = self.connection.prepare(&sql)?;
         let mut found = select.query([])?;
@@ -199,7 +213,12 @@ fn task_item(row: &rusqlite::Row<'_>) -> Result<TaskItem, ManifestError> {
         cursor: row.get(6)?,
         attempts: row.get(7)?,
         last_error: row.get(8)?,
+        asked_again: answer(row.get(9)?, row.get(10)?),
     })
+}
+
+fn answer(at_ms: Option<i64>, request_id: Option<String>) -> Option<Answer> {
+    at_ms.map(|at_ms| Answer { at_ms, request_id })
 }
 
 pub(super) fn kind(connection: &Connection) -> Result<Option<StoreKind>, ManifestError> {

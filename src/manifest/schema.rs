@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_pace.sql"),
     include_str!("migrations/0003_quarantine.sql"),
+    include_str!("migrations/0004_asked_again.sql"),
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
@@ -203,7 +204,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 3 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 4 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();

@@ -1,11 +1,12 @@
 //! One partition's bytes, held against what the manifest and the calendar say of them. No I/O.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use bytes::Bytes;
+use jiff::civil::Date;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Finding, Kind, Severity};
+use super::{Finding, Kind, Severity, integrity::Measured};
 use crate::{
     calendar,
     model::{Bar, Bars, Month, Partition, new_york},
@@ -17,8 +18,14 @@ const MINUTE_MS: i64 = 60_000;
 
 /// Reads a file whole and names what is wrong with it. What follows from a fault that is named already is not said
 /// again: a minute that stands there twice also changes the count of bars and the digest.
-pub(super) fn check(recorded: &Partition, path: &Path, file: Bytes) -> Vec<Finding> {
+/// Answers also what each day of a good file comes to.
+pub(super) fn check(
+    recorded: &Partition,
+    path: &Path,
+    file: Bytes,
+) -> (Vec<Finding>, BTreeMap<Date, Measured>) {
     let mut found = Found { recorded, path, findings: Vec::new() };
+    let mut measured = BTreeMap::new();
     let digest = xxh3_64(&file);
     let size = file.len();
     match store::read_file(file) {
@@ -34,10 +41,26 @@ pub(super) fn check(recorded: &Partition, path: &Path, file: Bytes) -> Vec<Findi
             }
             if !found.is_damaged() {
                 found.check_digest(digest, size, content.is_intact);
+                measured = measure(recorded.month, &content.bars);
             }
         }
     }
-    found.findings
+    (found.findings, measured)
+}
+
+/// What each day comes to: the bars are in order, and all of the month.
+fn measure(month: Month, bars: &Bars) -> BTreeMap<Date, Measured> {
+    let [.., volumes] = bars.required();
+    let mut measured = BTreeMap::new();
+    let mut from = 0;
+    for (date, count) in month.days(u32::MAX).zip(store::count_by_day(month, bars.timestamps())) {
+        let to = from + usize::from(count);
+        if let Some(last_ms) = bars.timestamps()[from..to].last() {
+            measured.insert(date, Measured { shares: volumes[from..to].iter().sum(), last_ms: *last_ms });
+        }
+        from = to;
+    }
+    measured
 }
 
 struct Found<'a> {

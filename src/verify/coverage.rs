@@ -1,23 +1,33 @@
-//! What should be there by the calendar, and what is. No I/O.
+//! What should be there by the calendar, what is, and why the rest is not. No I/O.
 
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{Finding, Kind};
+use super::{
+    Day, Finding, Kind, Seen, Severity, Witness,
+    integrity::{Checked, Measured},
+    sessions::Sessions,
+};
 use crate::{
     calendar,
-    manifest::TaskItem,
-    model::{Month, Partition, Symbol},
+    manifest::{Answer, TaskItem, TaskState},
+    model::{Partition, Symbol, new_york},
 };
+
+/// A session whose minutes have less than this share of the day's shares is thin.
+const THIN: f64 = 0.8;
+
+/// The same for one whose last bar comes before the close: an early end is a reason to look closer.
+const THIN_AND_CUT: f64 = 0.95;
 
 /// How many of the expected sessions are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Coverage {
-    /// Sessions of the windows that were asked for, within each symbol's life.
+    /// Sessions of the windows that were asked for in which there should be bars.
     pub expected_sessions: u64,
-    /// Those of them that have a bar.
+    /// Those of them that have bars enough.
     pub present_sessions: u64,
 }
 
@@ -30,75 +40,220 @@ impl Coverage {
         if self.expected_sessions == 0 { 1.0 } else { present / expected }
     }
 
+    /// How many of these days are expected, and how many present.
+    #[must_use]
+    pub fn of(days: &[Day]) -> Self {
+        let count = |is: fn(Day) -> bool| days.iter().filter(|day| is(**day)).count() as u64;
+        Self { expected_sessions: count(Day::is_expected), present_sessions: count(Day::is_present) }
+    }
+
     pub(super) fn add(&mut self, other: Self) {
         self.expected_sessions += other.expected_sessions;
         self.present_sessions += other.present_sessions;
     }
 }
 
-/// Holds what is held of a symbol against what was asked for: absent sessions between its first and its last bar, in
-/// stretches, and tasks that have not come to their end.
-///
-/// Before its first bar and after its last one the server has said, by the end of a traversal, that there is nothing.
-/// What stood in a month that is lost covers nothing, but that is no gap of its own: the damage has a finding.
-pub(super) fn check(
-    symbol: &Symbol,
-    tasks: &[TaskItem],
-    recorded: &[Partition],
-    is_lost: impl Fn(Month) -> bool,
-) -> (Coverage, Vec<Finding>) {
-    let days = |one: &Partition| one.month.days(one.session_mask()).collect::<Vec<_>>();
-    let stored: BTreeSet<Date> = recorded.iter().flat_map(days).collect();
-    let present: BTreeSet<Date> = recorded.iter().filter(|one| !is_lost(one.month)).flat_map(days).collect();
-    let ended = |task: &&TaskItem| task.state.is_covered();
-    let mut findings: Vec<_> = tasks.iter().filter(|task| !ended(task)).map(unfinished).collect();
-    let asked = sessions(tasks.iter());
-    let proven = sessions(tasks.iter().filter(ended));
-    let life = stored.first().copied().zip(stored.last().copied()).map(|(first, last)| first..=last);
-    let is_alive = |day: &Date| life.as_ref().is_none_or(|life| life.contains(day));
-    // What an unfinished task has not come to is expected all the same.
-    let expected: BTreeSet<Date> = asked
-        .iter()
-        .copied()
-        .filter(|day| if proven.contains(day) { life.is_some() && is_alive(day) } else { true })
-        .collect();
-    let absent: Vec<Date> =
-        expected.difference(&stored).copied().filter(|day| proven.contains(day)).collect();
-    findings.extend(stretches(&expected, &absent).into_iter().map(|stretch| missing(symbol, &stretch)));
-    let coverage = Coverage {
-        expected_sessions: expected.len() as u64,
-        present_sessions: expected.intersection(&present).count() as u64,
-    };
-    (coverage, findings)
+/// All that is known of one symbol.
+pub(super) struct Facts<'a> {
+    pub(super) symbol: &'a Symbol,
+    pub(super) tasks: &'a [TaskItem],
+    pub(super) recorded: &'a [Partition],
+    pub(super) checked: &'a Checked,
+    pub(super) sessions: &'a Sessions,
+    pub(super) witness: &'a dyn Witness,
 }
 
-fn sessions<'a>(tasks: impl Iterator<Item = &'a TaskItem>) -> BTreeSet<Date> {
-    tasks.flat_map(|task| calendar::sessions(task.window).map(calendar::Session::date)).collect()
-}
+impl Facts<'_> {
+    /// One explanation for each of the sessions.
+    pub(super) fn explain(&self) -> Vec<Day> {
+        let mut days = vec![Day::NotAsked; self.sessions.dates().len()];
+        for task in self.tasks {
+            let said = said(task);
+            days[self.sessions.within(task.window)].iter_mut().for_each(|day| *day = said.max(*day));
+        }
+        self.mark_stored(&mut days);
+        self.explain_absent(&mut days);
+        self.mark_thin(&mut days);
+        days
+    }
 
-/// Absent sessions that follow each other: the first, the last and their number.
-fn stretches(expected: &BTreeSet<Date>, absent: &[Date]) -> Vec<(RangeInclusive<Date>, u64)> {
-    let mut stretches: Vec<(RangeInclusive<Date>, u64)> = Vec::new();
-    for day in absent {
-        let before = expected.range(..*day).next_back();
-        match stretches.last_mut().filter(|(days, _)| Some(days.end()) == before) {
-            Some((days, count)) => {
-                *days = *days.start()..=*day;
-                *count += 1;
+    fn mark_stored(&self, days: &mut [Day]) {
+        for partition in self.recorded {
+            let what = if self.checked.is_lost(partition.month) { Day::Lost } else { Day::Present };
+            for date in partition.month.days(partition.session_mask()) {
+                if let Some(day) = self.sessions.place(date).map(|place| &mut days[place])
+                    && *day != Day::NotAsked
+                {
+                    *day = what;
+                }
             }
-            None => stretches.push((*day..=*day, 1)),
         }
     }
-    stretches
+
+    /// Where the server's traversal came to its end and there is no bar: was there any to be expected? Without a
+    /// witness, it is between the first bar and the last one.
+    fn explain_absent(&self, days: &mut [Day]) {
+        let is_stored = |day: &Day| matches!(day, Day::Present | Day::Lost);
+        let (first, last) = (days.iter().position(is_stored), days.iter().rposition(is_stored));
+        let life = first.zip(last).map(|(first, last)| first..=last);
+        for (place, day) in days.iter_mut().enumerate() {
+            if !matches!(day, Day::Empty | Day::AskedAgain) {
+                continue;
+            }
+            let is_alive = life.as_ref().is_some_and(|life| life.contains(&place));
+            *day = match self.witness.saw(self.symbol, self.sessions.dates()[place]) {
+                Some(Seen::NoTrade) => Day::NoTrade,
+                None if !is_alive => Day::Empty,
+                Some(Seen::Traded(_)) | None if *day == Day::AskedAgain => Day::AskedAgain,
+                Some(Seen::Traded(_)) | None => Day::Missing,
+            };
+        }
+    }
+
+    fn mark_thin(&self, days: &mut [Day]) {
+        for (date, measured) in &self.checked.measured {
+            if let Some(day) = self.sessions.place(*date).map(|place| &mut days[place])
+                && *day == Day::Present
+                && self.is_thin(*date, *measured)
+            {
+                *day = Day::Thin;
+            }
+        }
+    }
+
+    fn is_thin(&self, date: Date, measured: Measured) -> bool {
+        let Some(Seen::Traded(shares)) = self.witness.saw(self.symbol, date) else { return false };
+        let is_cut =
+            calendar::session_on(date).is_some_and(|session| measured.last_ms + 60_000 < session.close_ms());
+        measured.shares < shares * if is_cut { THIN_AND_CUT } else { THIN }
+    }
+
+    /// What is said of days that are not as they should be, and of tasks that have not come to their end.
+    pub(super) fn findings(&self, days: &[Day]) -> Vec<Finding> {
+        let unfinished = self.tasks.iter().filter(|task| !task.state.is_covered()).map(unfinished);
+        let mut findings: Vec<_> = unfinished.collect();
+        let missing = self.stretches(days, Day::Missing);
+        if self.recorded.is_empty() && !missing.is_empty() {
+            findings.push(self.no_bar_at_all(&missing));
+        } else {
+            findings.extend(missing.iter().map(|stretch| self.missing(stretch)));
+        }
+        let asked_again = self.stretches(days, Day::AskedAgain);
+        findings.extend(asked_again.iter().map(|stretch| self.missing_at_the_server(stretch)));
+        let thin = days.iter().zip(self.sessions.dates()).filter(|(day, _)| **day == Day::Thin);
+        findings.extend(thin.filter_map(|(_, date)| self.thin(*date)));
+        findings
+    }
+
+    /// The length of the longest stretch of missing sessions.
+    pub(super) fn longest_gap(&self, days: &[Day]) -> u64 {
+        self.stretches(days, Day::Missing).iter().map(|(_, count)| *count).max().unwrap_or_default()
+    }
+
+    /// Days of one kind that follow each other, but for days on which nothing is expected: the first, the last and
+    /// their number.
+    fn stretches(&self, days: &[Day], kind: Day) -> Vec<Stretch> {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        let mut goes_on = false;
+        for (day, date) in days.iter().zip(self.sessions.dates()) {
+            if *day == kind {
+                match stretches.last_mut().filter(|_| goes_on) {
+                    Some((days, count)) => {
+                        *days = *days.start()..=*date;
+                        *count += 1;
+                    }
+                    None => stretches.push((*date..=*date, 1)),
+                }
+                goes_on = true;
+            } else if day.is_expected() || *day == Day::AskedAgain {
+                goes_on = false;
+            }
+        }
+        stretches
+    }
+
+    /// The shares that the witness saw on days of which nothing is held; none if it was not there.
+    fn witnessed(&self, days: &RangeInclusive<Date>) -> Option<f64> {
+        let dates = self.sessions.dates().iter().filter(|date| days.contains(date));
+        let seen: Vec<f64> = dates
+            .filter_map(|date| match self.witness.saw(self.symbol, *date) {
+                Some(Seen::Traded(shares)) => Some(shares),
+                Some(Seen::NoTrade) | None => None,
+            })
+            .collect();
+        if seen.is_empty() { None } else { Some(seen.iter().sum()) }
+    }
+
+    fn why(&self, days: &RangeInclusive<Date>) -> String {
+        let traded = |shares: f64| format!("the witness counts {shares:.0} shares");
+        self.witnessed(days).map_or_else(|| "nobody says why".to_owned(), traded)
+    }
+
+    fn missing(&self, (days, count): &Stretch) -> Finding {
+        let detail = format!("{}, and {}", no_bar(days, *count), self.why(days));
+        Kind::MissingSession.on(self.symbol, *days.start(), detail)
+    }
+
+    fn no_bar_at_all(&self, stretches: &[Stretch]) -> Finding {
+        let count = stretches.iter().map(|(_, count)| *count).sum();
+        let (first, last) = (stretches[0].0.start(), stretches[stretches.len() - 1].0.end());
+        let days = *first..=*last;
+        let detail = format!("{}, and {}", no_bar(&days, count), self.why(&days));
+        Kind::MissingSymbol.on(self.symbol, *first, detail)
+    }
+
+    fn missing_at_the_server(&self, (days, count): &Stretch) -> Finding {
+        let detail = format!("{}: {}", no_bar(days, *count), self.answered(*days.start()));
+        let finding = Kind::MissingSession.on(self.symbol, *days.start(), detail);
+        Finding { severity: Severity::Notice, ..finding }
+    }
+
+    fn thin(&self, date: Date) -> Option<Finding> {
+        let measured = self.checked.measured.get(&date)?;
+        let shares = self.witnessed(&(date..=date))?;
+        let detail = format!(
+            "{:.0} of the {shares:.0} shares that the witness counts; the last bar is at {}",
+            measured.shares,
+            new_york::clock_of(measured.last_ms)
+        );
+        let finding = Kind::ThinSession.on(self.symbol, date, detail);
+        if self.answer(date).is_none() {
+            return Some(finding);
+        }
+        let detail = format!("{}: {}", finding.detail, self.answered(date));
+        Some(Finding { severity: Severity::Notice, detail, ..finding })
+    }
+
+    fn answer(&self, date: Date) -> Option<&Answer> {
+        let asked = self.tasks.iter().filter(|task| task.window.from() <= date && date <= task.window.to());
+        asked.filter_map(|task| task.asked_again.as_ref()).max_by_key(|answer| answer.at_ms)
+    }
+
+    fn answered(&self, date: Date) -> String {
+        let Some(answer) = self.answer(date) else { return "the server has no more".to_owned() };
+        let request = answer.request_id.as_deref().map(|id| format!(" (request {id})")).unwrap_or_default();
+        let day = new_york::date_of(answer.at_ms).map(|day| day.to_string()).unwrap_or_default();
+        format!("the server was asked again on {day}{request} and has no more")
+    }
 }
 
-fn missing(symbol: &Symbol, (days, count): &(RangeInclusive<Date>, u64)) -> Finding {
-    let detail = if *count == 1 {
-        "no bar, and nobody says why".to_owned()
-    } else {
-        format!("{count} sessions to {} have no bar, and nobody says why", days.end())
-    };
-    Kind::MissingSession.on(symbol, *days.start(), detail)
+/// The first day, the last day, and the number of sessions.
+type Stretch = (RangeInclusive<Date>, u64);
+
+/// What a task says of the days of its window that have no bar.
+fn said(task: &TaskItem) -> Day {
+    match task.state {
+        TaskState::Pending | TaskState::Running => Day::Owed,
+        TaskState::Done | TaskState::Empty if task.asked_again.is_some() => Day::AskedAgain,
+        TaskState::Done | TaskState::Empty => Day::Empty,
+        TaskState::NotEntitled => Day::NotEntitled,
+        TaskState::NotFound => Day::NotFound,
+        TaskState::Failed => Day::Failed,
+    }
+}
+
+fn no_bar(days: &RangeInclusive<Date>, count: u64) -> String {
+    if count == 1 { "no bar".to_owned() } else { format!("{count} sessions to {} have no bar", days.end()) }
 }
 
 fn unfinished(task: &TaskItem) -> Finding {
@@ -111,8 +266,8 @@ fn unfinished(task: &TaskItem) -> Finding {
 mod tests {
     use jiff::civil::date;
 
-    use super::*;
-    use crate::{manifest::TaskState, model::Window};
+    use super::{super::Nobody, *};
+    use crate::model::{Month, Window};
 
     fn task(from: Date, to: Date, state: TaskState) -> TaskItem {
         TaskItem {
@@ -124,6 +279,7 @@ mod tests {
             cursor: None,
             attempts: 0,
             last_error: (state == TaskState::Failed).then(|| "HTTP 500".to_owned()),
+            asked_again: None,
         }
     }
 
@@ -145,13 +301,111 @@ mod tests {
         }]
     }
 
+    /// Says of a day what is written here.
+    struct Told(Vec<(i8, Seen)>);
+
+    impl Witness for Told {
+        fn saw(&self, _: &Symbol, day: Date) -> Option<Seen> {
+            self.0.iter().find(|(number, _)| *number == day.day()).map(|(_, seen)| *seen)
+        }
+    }
+
     /// Expected and present sessions, and what is said of gaps.
-    fn checked(tasks: &[TaskItem], held: &[Partition]) -> (u64, u64, Vec<String>) {
-        let (coverage, findings) = check(&"A".parse().unwrap(), tasks, held, |_| false);
+    fn told(
+        tasks: &[TaskItem],
+        recorded: &[Partition],
+        witness: &dyn Witness,
+        checked: &Checked,
+    ) -> (u64, u64, Vec<String>) {
+        let sessions = Sessions::spanned(tasks.iter().map(|task| task.window));
+        let symbol = &"A".parse().unwrap();
+        let facts = Facts { symbol, tasks, recorded, checked, sessions: &sessions, witness };
+        let days = facts.explain();
+        let Coverage { expected_sessions, present_sessions } = Coverage::of(&days);
         let said = |finding: &Finding| {
-            format!("{} {}: {}", finding.kind.as_str(), finding.date.unwrap(), finding.detail)
+            let (kind, date) = (finding.kind.as_str(), finding.date.unwrap());
+            let notice = if finding.severity == Severity::Notice { "notice: " } else { "" };
+            format!("{notice}{kind} {date}: {}", finding.detail)
         };
-        (coverage.expected_sessions, coverage.present_sessions, findings.iter().map(said).collect())
+        (expected_sessions, present_sessions, facts.findings(&days).iter().map(said).collect())
+    }
+
+    fn checked(tasks: &[TaskItem], recorded: &[Partition]) -> (u64, u64, Vec<String>) {
+        told(tasks, recorded, &Nobody, &Checked::default())
+    }
+
+    fn january(state: TaskState) -> TaskItem {
+        task(date(2024, 1, 1), date(2024, 1, 31), state)
+    }
+
+    #[test]
+    fn a_witness_tells_a_gap_from_a_day_without_trade() {
+        let witness = Told(vec![(3, Seen::NoTrade), (4, Seen::Traded(1_200.0)), (23, Seen::Traded(7.0))]);
+        let gaps = vec![
+            "missing_session 2024-01-04: no bar, and the witness counts 1200 shares".to_owned(),
+            "missing_session 2024-01-08: no bar, and nobody says why".to_owned(),
+            "missing_session 2024-01-23: no bar, and the witness counts 7 shares".to_owned(),
+        ];
+        let days = [2, 5, 9, 10, 11, 12, 16, 17, 18, 19, 22];
+        let found = told(&[january(TaskState::Done)], &held(&days), &witness, &Checked::default());
+        assert_eq!(found, (14, 11, gaps), "the 3rd is explained, the 23rd is a gap after the last bar");
+    }
+
+    #[test]
+    fn a_symbol_that_traded_and_has_nothing_is_missing_as_a_whole() {
+        let witness = Told(vec![(3, Seen::Traded(5.0)), (4, Seen::NoTrade), (5, Seen::Traded(6.0))]);
+        let found = told(&[january(TaskState::Empty)], &[], &witness, &Checked::default());
+        let said = "missing_symbol 2024-01-03: 2 sessions to 2024-01-05 have no bar, and the witness counts 11 shares";
+        assert_eq!(found, (2, 0, vec![said.to_owned()]));
+    }
+
+    #[test]
+    fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
+        let mut again = task(date(2024, 1, 3), date(2024, 1, 3), TaskState::Empty);
+        let at_ms = new_york::at_ms(date(2024, 2, 7), 12, 0);
+        again.asked_again = Some(Answer { at_ms, request_id: Some("abc".to_owned()) });
+        let said = "notice: missing_session 2024-01-03: no bar: the server was asked again on 2024-02-07 (request abc) and has no more";
+        assert_eq!(
+            checked(&[january(TaskState::Done), again], &held(&[2, 4])),
+            (2, 2, vec![said.to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_session_with_far_fewer_shares_than_were_counted_is_thin() {
+        let at = |hour, minute| new_york::at_ms(date(2024, 1, 3), hour, minute);
+        let witness = Told(vec![(2, Seen::Traded(100.0)), (3, Seen::Traded(100.0))]);
+        let thin = |shares, last_ms| {
+            let measured = [(date(2024, 1, 3), Measured { shares, last_ms })].into();
+            let looked_at = Checked { measured, ..Checked::default() };
+            told(
+                &[task(date(2024, 1, 2), date(2024, 1, 3), TaskState::Done)],
+                &held(&[2, 3]),
+                &witness,
+                &looked_at,
+            )
+        };
+        assert_eq!(thin(81.0, at(15, 59)), (2, 2, vec![]));
+        assert_eq!(thin(96.0, at(12, 0)), (2, 2, vec![]));
+        let said = |shares: u32, time: &str| {
+            vec![format!(
+                "thin_session 2024-01-03: {shares} of the 100 shares that the witness counts; the last bar is at {time}"
+            )]
+        };
+        assert_eq!(thin(79.0, at(15, 59)), (2, 1, said(79, "15:59")));
+        assert_eq!(thin(94.0, at(15, 58)), (2, 1, said(94, "15:58")));
+    }
+
+    #[test]
+    fn what_is_lost_is_expected_and_no_gap_of_its_own() {
+        let finding = Kind::CorruptFile.in_partition(
+            &"A".parse().unwrap(),
+            Month::new(2024, 1).unwrap(),
+            "x".into(),
+            String::new(),
+        );
+        let lost = Checked { findings: vec![finding], ..Checked::default() };
+        assert_eq!(told(&[january(TaskState::Done)], &held(&[2, 3, 4]), &Nobody, &lost), (3, 0, vec![]));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::model::{Month, Symbol};
 pub struct Finding {
     /// What is wrong.
     pub kind: Kind,
-    /// How bad that is. It follows from the kind.
+    /// How bad that is: as the kind says, or less if the server has said so.
     pub severity: Severity,
     /// The symbol, where it is about one.
     pub ticker: Option<Symbol>,
@@ -57,6 +57,10 @@ pub enum Kind {
     StrayFile,
     /// A session, or some in a row, between a symbol's first and last bar have none.
     MissingSession,
+    /// A symbol, or too many of a session's symbols, have no bar at all.
+    MissingSymbol,
+    /// A session has far fewer shares than the witness counted.
+    ThinSession,
     /// The manifest itself is damaged.
     ManifestCorrupt,
     /// A task has not come to its end, or has no data.
@@ -90,7 +94,9 @@ impl Kind {
             | Self::OutsideWindow
             | Self::OffMinute
             | Self::ManifestCorrupt => Severity::Damage,
-            Self::MissingSession | Self::UnfinishedTask => Severity::Gap,
+            Self::MissingSession | Self::MissingSymbol | Self::ThinSession | Self::UnfinishedTask => {
+                Severity::Gap
+            }
             Self::OutsideSession | Self::BadOhlc | Self::StrayFile => Severity::Notice,
         }
     }
@@ -139,6 +145,8 @@ impl Kind {
             Self::BadOhlc => "bad_ohlc",
             Self::StrayFile => "stray_file",
             Self::MissingSession => "missing_session",
+            Self::MissingSymbol => "missing_symbol",
+            Self::ThinSession => "thin_session",
             Self::ManifestCorrupt => "manifest_corrupt",
             Self::UnfinishedTask => "unfinished_task",
         }

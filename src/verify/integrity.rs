@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
+use jiff::civil::Date;
+
 use super::{Finding, Kind, content};
 use crate::{
     model::{Month, Partition, Symbol},
@@ -19,6 +21,17 @@ pub(super) struct Checked {
     pub(super) files: u64,
     /// Their bytes.
     pub(super) bytes: u64,
+    /// What their sessions have.
+    pub(super) measured: BTreeMap<Date, Measured>,
+}
+
+/// What the bars of one session come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Measured {
+    /// The sum of their volumes.
+    pub(super) shares: f64,
+    /// The start of the last one, UTC ms.
+    pub(super) last_ms: i64,
 }
 
 impl Checked {
@@ -85,7 +98,9 @@ fn read(checked: &mut Checked, partition: &Partition, path: &Path) -> Result<(),
         Ok(file) => {
             checked.files += 1;
             checked.bytes += file.len() as u64;
-            checked.findings.extend(content::check(partition, path, file.into()));
+            let (findings, measured) = content::check(partition, path, file.into());
+            checked.findings.extend(findings);
+            checked.measured.extend(measured);
         }
         Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
             return Err(StoreError::Io { action: "read", path: path.to_owned(), source: error });

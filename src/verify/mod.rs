@@ -6,11 +6,17 @@
 
 mod content;
 mod coverage;
+mod day;
 mod finding;
 mod integrity;
+mod sessions;
+mod witness;
 
 pub use coverage::Coverage;
+pub use day::Day;
 pub use finding::{Finding, Kind, Severity};
+pub use sessions::Sessions;
+pub use witness::{Nobody, Seen, Witness};
 
 use std::{
     path::Path,
@@ -21,6 +27,7 @@ use std::{
     thread,
 };
 
+use coverage::Facts;
 use thiserror::Error;
 
 use crate::{
@@ -54,6 +61,12 @@ pub struct Verified {
     pub findings: Vec<Finding>,
     /// How many of the expected sessions are there.
     pub coverage: Coverage,
+    /// The sessions that anybody asked for.
+    pub sessions: Sessions,
+    /// Each symbol with one explanation for each session, in the order of the symbols.
+    pub days: Vec<(Symbol, Vec<Day>)>,
+    /// Sessions in the longest stretch that is missing.
+    pub longest_gap: u64,
     /// Partitions that were held against the disk.
     pub partitions: u64,
     /// Files that were read whole, and their bytes.
@@ -95,15 +108,21 @@ pub struct Progress {
     pub done: AtomicU64,
 }
 
-/// Holds the manifest of `data_dir` against its bars, on all cores.
+/// Holds the manifest of `data_dir` against its bars and against a witness, on all cores.
 ///
 /// # Errors
 /// If the manifest cannot be read, or a folder cannot be listed. What is wrong with files is a finding.
-pub fn verify(data_dir: &Path, deep: Deep, progress: &Progress) -> Result<Verified, VerifyError> {
+pub fn verify(
+    data_dir: &Path,
+    deep: Deep,
+    witness: &dyn Witness,
+    progress: &Progress,
+) -> Result<Verified, VerifyError> {
     if !rebuild::is_whole(data_dir)? {
         return Ok(Verified { findings: vec![manifest_corrupt(data_dir)], ..Verified::default() });
     }
     let symbols = symbols(data_dir)?;
+    let sessions = Sessions::spanned(Overview::open(data_dir)?.windows()?.into_values().flatten());
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
     let strays = integrity::outside_of_symbols(data_dir)?;
     let verified = Mutex::new(Verified { findings: strays, ..Verified::default() });
@@ -114,10 +133,15 @@ pub fn verify(data_dir: &Path, deep: Deep, progress: &Progress) -> Result<Verifi
             let recorded = overview.partitions(symbol)?;
             let checked = integrity::check(data_dir, symbol, &recorded, |one| deep.includes(one))?;
             let tasks = overview.tasks_of(symbol)?;
-            let (coverage, gaps) = coverage::check(symbol, &tasks, &recorded, |month| checked.is_lost(month));
+            let (tasks, recorded) = (&tasks, &recorded);
+            let facts = Facts { symbol, tasks, recorded, checked: &checked, sessions: &sessions, witness };
+            let days = facts.explain();
+            let (gaps, longest_gap) = (facts.findings(&days), facts.longest_gap(&days));
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             verified.findings.extend(checked.findings.into_iter().chain(gaps));
-            verified.coverage.add(coverage);
+            verified.coverage.add(Coverage::of(&days));
+            verified.longest_gap = verified.longest_gap.max(longest_gap);
+            verified.days.push((symbol.clone(), days));
             verified.partitions += recorded.len() as u64;
             verified.files += checked.files;
             verified.bytes += checked.bytes;
@@ -134,6 +158,8 @@ pub fn verify(data_dir: &Path, deep: Deep, progress: &Progress) -> Result<Verifi
         })
     })?;
     let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
+    verified.sessions = sessions;
+    verified.days.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     verified.findings.sort_unstable_by(|one, other| one.rank().cmp(&other.rank()));
     Ok(verified)
 }

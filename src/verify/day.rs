@@ -1,0 +1,101 @@
+//! What there is of one session of one symbol, and why.
+
+/// The explanation of a session. The order is that of precedence where tasks overlap: the later one is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Day {
+    /// In no window that was asked for.
+    #[default]
+    NotAsked,
+    /// The server does not know the symbol.
+    NotFound,
+    /// The plan does not include it.
+    NotEntitled,
+    /// Its task was given up.
+    Failed,
+    /// Its task has not come to its end.
+    Owed,
+    /// No bar, and none was to be expected: before the first bar or after the last one, by the server's own word.
+    Empty,
+    /// No bar, and the witness saw no trade.
+    NoTrade,
+    /// No bar, also when the server was asked again: it has none itself.
+    AskedAgain,
+    /// No bar, and nobody says why; or the witness saw trades.
+    Missing,
+    /// Bars are recorded, and their file is missing or damaged.
+    Lost,
+    /// Bars, but far fewer shares than the witness counted.
+    Thin,
+    /// Bars.
+    Present,
+}
+
+impl Day {
+    /// All of them, each at the place of its number.
+    pub const ALL: [Self; 12] = [
+        Self::NotAsked,
+        Self::NotFound,
+        Self::NotEntitled,
+        Self::Failed,
+        Self::Owed,
+        Self::Empty,
+        Self::NoTrade,
+        Self::AskedAgain,
+        Self::Missing,
+        Self::Lost,
+        Self::Thin,
+        Self::Present,
+    ];
+
+    /// Whether bars should be there, as far as anybody knows.
+    #[must_use]
+    pub fn is_expected(self) -> bool {
+        match self {
+            Self::NotAsked | Self::Empty | Self::NoTrade | Self::AskedAgain => false,
+            Self::NotFound
+            | Self::NotEntitled
+            | Self::Failed
+            | Self::Owed
+            | Self::Missing
+            | Self::Lost
+            | Self::Thin
+            | Self::Present => true,
+        }
+    }
+
+    /// Whether they are.
+    #[must_use]
+    pub fn is_present(self) -> bool {
+        self == Self::Present
+    }
+
+    /// In a few words, for reports.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NotAsked => "not asked for",
+            Self::NotFound => "symbol not found",
+            Self::NotEntitled => "not in the plan",
+            Self::Failed => "failed",
+            Self::Owed => "still owed",
+            Self::Empty => "empty by the server's word",
+            Self::NoTrade => "no trade",
+            Self::AskedAgain => "asked again: the server has none",
+            Self::Missing => "missing",
+            Self::Lost => "file lost or damaged",
+            Self::Thin => "thin",
+            Self::Present => "present",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stands_at_its_number() {
+        assert!(Day::ALL.iter().enumerate().all(|(number, day)| *day as usize == number));
+    }
+}
