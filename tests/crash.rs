@@ -87,10 +87,16 @@ impl Trial {
     fn ends_well(&self) {
         let Self { server, grab, story, in_flight } = self;
         let data_dir = grab.data_dir();
+        if self.next_command() != START {
+            // What a crash leaves is no damage.
+            let verified = grab.run("verify --deep --json").json();
+            assert_eq!(verified["damage"], 0, "{story}{verified}");
+        }
         let report = grab.run(self.next_command());
         assert_eq!(report.code, 11, "one ticker is unknown: {story}{report:?}");
         assert_eq!(read_store(&data_dir), expected(), "{story}");
         assert_recorded(&data_dir);
+        assert_eq!(grab.run("verify --deep --json").json()["damage"], 0, "{story}");
         assert_eq!(litter(&data_dir), Vec::<PathBuf>::new(), "{story}");
         let states = ["A done", "E empty", "KIMpL done", "N not_found"];
         let tasks: Vec<_> = grab.tasks().iter().map(|task| task.replace(" 2024-01-01", "")).collect();

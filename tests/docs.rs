@@ -74,6 +74,7 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
         "start --windows 2024-02 --tickers A --dry-run",
         "status --tickers",
         "verify",
+        "repair",
     ];
     assert_eq!(examples.len(), commands.len());
     for (command, example) in commands.into_iter().zip(examples) {

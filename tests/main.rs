@@ -8,6 +8,7 @@
 )]
 
 mod audit;
+mod broken;
 mod cli;
 // Failpoints are in builds with debug assertions only.
 #[cfg(debug_assertions)]

@@ -27,12 +27,12 @@ fn place(grab: &Grab, month: &str) -> PathBuf {
 }
 
 /// All findings but gaps: a store of two days has one.
-fn found(grab: &Grab, deep: Deep) -> Vec<Finding> {
+fn found(grab: &Grab, deep: &Deep) -> Vec<Finding> {
     let findings = verify(&grab.data_dir(), deep, &Nobody, &Progress::default()).unwrap().findings;
     findings.into_iter().filter(|finding| finding.severity != Severity::Gap).collect()
 }
 
-fn kinds(grab: &Grab, deep: Deep) -> Vec<Kind> {
+fn kinds(grab: &Grab, deep: &Deep) -> Vec<Kind> {
     found(grab, deep).into_iter().map(|finding| finding.kind).collect()
 }
 
@@ -60,15 +60,15 @@ fn rewrite(grab: &Grab, bars: &[Bar]) {
 #[test]
 fn what_a_run_has_stored_is_found_whole() {
     let grab = stored();
-    let verified = verify(&grab.data_dir(), Deep::All, &Nobody, &Progress::default()).unwrap();
-    assert_eq!((found(&grab, Deep::All), verified.partitions, verified.files), (Vec::new(), 4, 4));
-    assert_eq!(verify(&grab.data_dir(), Deep::None, &Nobody, &Progress::default()).unwrap().files, 0);
+    let verified = verify(&grab.data_dir(), &Deep::All, &Nobody, &Progress::default()).unwrap();
+    assert_eq!((found(&grab, &Deep::All), verified.partitions, verified.files), (Vec::new(), 4, 4));
+    assert_eq!(verify(&grab.data_dir(), &Deep::None, &Nobody, &Progress::default()).unwrap().files, 0);
 }
 
 #[test]
 fn the_parts_together_are_all_files() {
     let grab = stored();
-    let files = |deep| verify(&grab.data_dir(), deep, &Nobody, &Progress::default()).unwrap().files;
+    let files = |deep| verify(&grab.data_dir(), &deep, &Nobody, &Progress::default()).unwrap().files;
     assert_eq!((1..=3).map(|n| files(Deep::Part { n, of: 3 })).sum::<u64>(), 4);
     assert_eq!((files(Deep::Share(0.0)), files(Deep::Share(1.0))), (0, 4));
 }
@@ -81,7 +81,7 @@ fn a_missing_file_is_missed_and_a_file_too_many_is_named() {
     fs::create_dir_all(grab.data_dir().join("bars_1m/ticker=A/year=2024/month=03")).unwrap();
     fs::copy(place(&grab, "02"), place(&grab, "03")).unwrap();
     assert_eq!(
-        kinds(&grab, Deep::None),
+        kinds(&grab, &Deep::None),
         [Kind::MissingFile, Kind::StrayFile, Kind::StrayFile, Kind::StrayFile]
     );
 }
@@ -92,20 +92,20 @@ fn changed_bytes_are_found_by_size_or_by_digest() {
     let mut bytes = fs::read(place(&grab, "01")).unwrap();
     bytes[100] ^= 1;
     fs::write(place(&grab, "01"), &bytes).unwrap();
-    assert_eq!(kinds(&grab, Deep::None), [], "the size is right");
-    assert_eq!(kinds(&grab, Deep::All).len(), 1);
+    assert_eq!(kinds(&grab, &Deep::None), [], "the size is right");
+    assert_eq!(kinds(&grab, &Deep::All).len(), 1);
     fs::write(place(&grab, "01"), &bytes[..bytes.len() / 2]).unwrap();
-    assert_eq!(kinds(&grab, Deep::None), [Kind::DigestMismatch]);
-    assert_eq!(kinds(&grab, Deep::All), [Kind::CorruptFile]);
+    assert_eq!(kinds(&grab, &Deep::None), [Kind::DigestMismatch]);
+    assert_eq!(kinds(&grab, &Deep::All), [Kind::CorruptFile]);
     fs::write(place(&grab, "01"), b"").unwrap();
-    assert_eq!(kinds(&grab, Deep::All), [Kind::CorruptFile]);
+    assert_eq!(kinds(&grab, &Deep::All), [Kind::CorruptFile]);
 }
 
 #[test]
 fn a_file_of_another_month_is_not_one_of_this() {
     let grab = stored();
     fs::copy(place(&grab, "02"), place(&grab, "01")).unwrap();
-    let found = found(&grab, Deep::All);
+    let found = found(&grab, &Deep::All);
     assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::SchemaMismatch]);
     assert_eq!(found[0].detail, "its month is 2024-02, and it lies at 2024-01");
 }
@@ -114,15 +114,15 @@ fn a_file_of_another_month_is_not_one_of_this() {
 fn counts_that_are_not_those_recorded() {
     let grab = stored();
     rewrite(&grab, &minutes(date(2024, 1, 3), 5));
-    assert_eq!(kinds(&grab, Deep::All), []);
+    assert_eq!(kinds(&grab, &Deep::All), []);
     grab.manifest()
         .execute("UPDATE partitions SET bars = 6 WHERE month = '2024-01' AND ticker = 'A'", [])
         .unwrap();
-    assert_eq!(kinds(&grab, Deep::All), [Kind::RowCountMismatch]);
+    assert_eq!(kinds(&grab, &Deep::All), [Kind::RowCountMismatch]);
     rewrite(&grab, &minutes(date(2024, 1, 3), 5));
     let other_day = "UPDATE partitions SET session_mask = 8 WHERE month = '2024-01' AND ticker = 'A'";
     grab.manifest().execute(other_day, []).unwrap();
-    assert_eq!(kinds(&grab, Deep::All), [Kind::RowCountMismatch]);
+    assert_eq!(kinds(&grab, &Deep::All), [Kind::RowCountMismatch]);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn bars_at_times_and_prices_that_cannot_be() {
     let grab = stored();
     for (bars, kind) in cases {
         rewrite(&grab, &bars);
-        assert_eq!(kinds(&grab, Deep::All), Vec::from_iter(kind), "{bars:?}");
+        assert_eq!(kinds(&grab, &Deep::All), Vec::from_iter(kind), "{bars:?}");
     }
 }
 

@@ -56,9 +56,12 @@ pub enum Command {
         Exit codes: 12 damage was found, 13 sessions are absent and nobody says why."
     )]
     Verify(VerifyArgs),
-    /// Make a lost or damaged manifest anew from the bars
-    #[command(after_help = "Examples:\n  grab repair --rebuild-manifest\n\n\
-        Each file says which of its days are whole: these are not asked for again. What was found to be empty, or was\n\
+    /// Fetch again what verify finds wrong
+    #[command(after_help = "Examples:\n  grab repair --dry-run\n  grab repair\n  \
+        grab verify --deep --json > findings.json; grab repair --from findings.json\n  grab repair --rebuild-manifest\n\n\
+        Damaged files are moved to set_aside/ in the data directory, and removed once their replacement is in place. Days\n\
+        without bars are asked for once more: what the server does not have then is not asked for again.\n\n\
+        --rebuild-manifest: each file says which of its days are whole: these are not asked for again. What was found to be empty, or was\n\
         refused, is asked for again by the next grab start. The old manifest is set aside, not deleted.")]
     Repair(RepairArgs),
     /// Show what is owed, what is held, and why
@@ -219,9 +222,18 @@ pub struct VerifyArgs {
 /// `grab repair`
 #[derive(Debug, Args)]
 pub struct RepairArgs {
-    /// Read all partitions, and make the manifest anew from what they say of themselves
-    #[arg(long, required = true)]
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Mend what a saved report of grab verify --json names, and nothing else; without it, all files are read first
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Make a lost or damaged manifest anew from what the partitions say of themselves
+    #[arg(long, conflicts_with_all = ["dry_run", "from"])]
     pub rebuild_manifest: bool,
+    /// How to fetch.
+    #[command(flatten)]
+    pub fetch: FetchArgs,
 }
 
 /// `grab status`

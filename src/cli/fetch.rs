@@ -60,6 +60,8 @@ pub struct Job<'a> {
     pub quiet: bool,
     /// Where the report goes if there is no time for the caller to print it.
     pub output: Output,
+    /// The right to write, if the command has it already.
+    pub lock: Option<Lock>,
 }
 
 impl Job<'_> {
@@ -67,7 +69,7 @@ impl Job<'_> {
     ///
     /// # Errors
     /// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
-    pub fn run<P>(self, prepare: P) -> Result<RunReport, Failure>
+    pub fn run<P>(mut self, prepare: P) -> Result<RunReport, Failure>
     where
         P: FnOnce(&mut Ledger) -> Result<(), ManifestError> + Send + 'static,
     {
@@ -75,7 +77,7 @@ impl Job<'_> {
         let data_dir = self.data_dir.clone();
         let path = data_dir.display().to_string();
         fs::create_dir_all(&data_dir).map_err(|source| Failure::DataDir { path, source })?;
-        let _lock = Lock::take(&data_dir)?;
+        let _lock = self.lock.take().map_or_else(|| Lock::take(&data_dir), Ok)?;
         let orphans = if data_dir.join(FILE_NAME).exists() { None } else { kind_on_disk(&data_dir)? };
         if let Some(held) = orphans {
             say(

@@ -9,6 +9,7 @@ mod format;
 mod logging;
 mod output;
 mod progress;
+mod rebuild;
 mod repair;
 mod report;
 mod resume;
@@ -47,7 +48,8 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
         match &cli.command {
             Command::Start(args) => start::run(args, &cli.common, sources, output),
             Command::Resume(args) => resume::run(args, &cli.common, &sources, output),
-            Command::Repair(_) => repair::run(&cli.common, &sources, output),
+            Command::Repair(args) if args.rebuild_manifest => rebuild::run(&cli.common, &sources, output),
+            Command::Repair(args) => repair::run(args, &cli.common, &sources, output),
             Command::Status(args) => status::run(args, &cli.common, &sources, output),
             Command::Verify(args) => verify::run(args, &cli.common, &sources, output),
             Command::Sandbox(args) => sandbox::run(args, &sources, output),

@@ -41,6 +41,7 @@ pub fn run(
         plan_only: false,
         quiet: common.quiet,
         output,
+        lock: None,
     };
     let path = job.data_dir.join(FILE_NAME).display().to_string();
     let report = job.run(move |ledger| {

@@ -93,6 +93,7 @@ pub fn run(
         plan_only: args.plan_only,
         quiet: common.quiet,
         output,
+        lock: None,
     };
     let report = job.run(move |ledger| {
         let tasks = plan::missing(&wanted.symbols, &wanted.windows, &ledger.windows()?);

@@ -75,7 +75,7 @@ pub fn run(
     }
     // Nobody may write while it is read.
     let _lock = take_if_writable(&data_dir)?;
-    let verified = watched(&data_dir, deep, common.quiet)?;
+    let verified = watched(&data_dir, &deep, common.quiet)?;
     let report = VerifyReport::new(verified, min_coverage);
     output.report(&report, VerifyReport::text)?;
     Ok(report.exit())
@@ -111,7 +111,10 @@ fn min_coverage(asked: Option<f64>) -> Result<f64, Failure> {
 }
 
 /// Verifies, with a bar on a terminal.
-fn watched(data_dir: &Path, deep: Deep, quiet: bool) -> Result<Verified, Failure> {
+///
+/// # Errors
+/// If the manifest cannot be read, or a folder cannot be listed.
+pub fn watched(data_dir: &Path, deep: &Deep, quiet: bool) -> Result<Verified, Failure> {
     let progress = Arc::new(Progress::default());
     if quiet || !std::io::stderr().is_terminal() {
         return Ok(verify(data_dir, deep, &Nobody, &progress)?);

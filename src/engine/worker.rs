@@ -1,13 +1,13 @@
 //! One worker: leases a task, brings it page by page to its end, and takes the next one.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::{task, time::Instant};
 
 use super::{Run, StopReason, line::Ticket, queue::Lease};
 use crate::{
     manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId},
-    model::{BadBar, Bars, Month, Partition, Window, new_york},
+    model::{BadBar, Bars, Month, Partition, Symbol, Window, new_york},
     source::{Contradiction, Page, Question, Source},
     store::{Fetched, Held, StoreError},
 };
@@ -179,13 +179,19 @@ impl<S: Source> Run<S> {
         whole: Option<Window>,
     ) -> Result<(Vec<Partition>, Option<Held>), KeepError> {
         let (store, symbol, at_ms) = (self.store.clone(), lease.task.symbol.clone(), self.clock.now_ms());
-        let (window, held) = (lease.task.window, lease.held.take());
+        let mut held = lease.held.take();
+        let by_month = by_month(lease.task.window.months(), &bars);
+        let recorded = self.recorded(&symbol, by_month.iter().map(|(month, _)| *month)).await?;
         let merged = task::spawn_blocking(move || {
             let mut partitions = Vec::new();
-            let mut held = held;
-            for (month, bars) in by_month(window.months(), &bars) {
+            for (month, bars) in by_month {
                 let fetched = Fetched { bars, at_ms, whole };
-                match store.merge(&symbol, month, fetched, held.take()) {
+                let known = held.take().filter(|held| held.month == month);
+                let check = match recorded.get(&month) {
+                    Some(digest) if known.is_none() => store.check_recorded(&symbol, month, *digest),
+                    Some(_) | None => Ok(()),
+                };
+                match check.and_then(|()| store.merge(&symbol, month, fetched, known)) {
                     Ok((partition, merged)) => {
                         partitions.push(partition);
                         held = Some(merged);
@@ -199,6 +205,16 @@ impl<S: Source> Run<S> {
             Ok(merged) => merged,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
+    }
+
+    /// The digests of those months' partitions that are recorded.
+    async fn recorded(
+        &self,
+        symbol: &Symbol,
+        months: impl Iterator<Item = Month>,
+    ) -> Result<HashMap<Month, u64>, ManifestError> {
+        let (symbol, months): (_, Vec<_>) = (symbol.clone(), months.collect());
+        self.recorder.call(move |ledger| ledger.digests(&symbol, &months)).await
     }
 
     pub(super) async fn end(

@@ -2,15 +2,15 @@
 
 use std::{collections::HashMap, path::Path};
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
     Evidence, ManifestError, StoreKind, Task, TaskCounts, TaskEvent, TaskId, TaskState, change::Change,
-    overview, schema,
+    overview, rows, schema,
 };
 use crate::{
     clock::Clock,
-    model::{BadBar, Cursor, Partition, Symbol, Window},
+    model::{BadBar, Cursor, Month, Partition, Symbol, Window},
 };
 
 /// Written into every store and run that this program makes.
@@ -194,6 +194,23 @@ impl Ledger {
             change.replace(partition)?;
         }
         change.commit()
+    }
+
+    /// The XXH3 of those months' partitions that are recorded.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn digests(&self, symbol: &Symbol, months: &[Month]) -> Result<HashMap<Month, u64>, ManifestError> {
+        let select = "SELECT xxh3 FROM partitions WHERE ticker = ? AND month = ?";
+        let mut select = self.connection.prepare_cached(select)?;
+        let mut digests = HashMap::new();
+        for month in months {
+            let key = params![symbol.as_str(), month.to_string()];
+            if let Some(text) = select.query_row(key, |row| row.get::<_, String>(0)).optional()? {
+                digests.insert(*month, rows::digest(&text)?);
+            }
+        }
+        Ok(digests)
     }
 
     /// Re-opens every task that ended without data. Their bars and cursors are kept. One with bars in

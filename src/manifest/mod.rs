@@ -16,6 +16,7 @@
 mod change;
 mod ledger;
 mod lock;
+mod mend;
 mod overview;
 pub mod rebuild;
 mod recorder;
@@ -26,6 +27,7 @@ mod state;
 
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lock::{Lock, take_if_writable};
+pub use mend::Mend;
 pub use overview::{Answer, Holdings, Overview, TaskItem};
 pub use rebuild::Stretch;
 pub use recorder::Recorder;

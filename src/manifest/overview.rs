@@ -164,13 +164,13 @@ impl Overview {
         self.select_tasks("ORDER BY id")
     }
 
-    /// The tasks of one symbol, in the order of work.
+    /// The tasks of one symbol, in the order of work, as they are recorded: one that a dead process had is running.
     ///
     /// # Errors
     /// If the manifest cannot be read.
     pub fn tasks_of(&self, symbol: &Symbol) -> Result<Vec<TaskItem>, ManifestError> {
         // A symbol has no character that SQL would need quoted; `SymbolError` says which it may have.
-        self.select_tasks(&format!("WHERE ticker = '{symbol}' ORDER BY id"))
+        self.recorded_tasks(&format!("WHERE ticker = '{symbol}' ORDER BY id"))
     }
 
     /// The first `limit` tasks that stand in one of `states`.
@@ -183,6 +183,15 @@ impl Overview {
     }
 
     fn select_tasks(&self, which: &str) -> Result<Vec<TaskItem>, ManifestError> {
+        let mut items = self.recorded_tasks(which)?;
+        if !self.is_live {
+            let left = items.iter_mut().filter(|item| item.state == TaskState::Running);
+            left.for_each(|item| item.state = TaskState::Pending);
+        }
+        Ok(items)
+    }
+
+    fn recorded_tasks(&self, which: &str) -> Result<Vec<TaskItem>, ManifestError> {
         let sql = format!(
             "SELECT ticker, from_date, to_date, state, bars, pages, cursor, attempts, last_error,
                  iif(asked_again AND state IN ('done', 'empty'), updated_at_ms, NULL),
@@ -193,11 +202,7 @@ impl Overview {
         let mut found = select.query([])?;
         let mut items = Vec::new();
         while let Some(row) = found.next()? {
-            let mut item = task_item(row)?;
-            if item.state == TaskState::Running && !self.is_live {
-                item.state = TaskState::Pending;
-            }
-            items.push(item);
+            items.push(task_item(row)?);
         }
         Ok(items)
     }

@@ -82,6 +82,11 @@ pub(super) fn window(from: &str, to: &str) -> Result<Window, ManifestError> {
     window.ok_or_else(|| ManifestError::Corrupt(format!("a window {from}..{to}")))
 }
 
+/// A digest as it is recorded.
+pub(super) fn digest(text: &str) -> Result<u64, ManifestError> {
+    u64::from_str_radix(text, 16).map_err(|_| ManifestError::Corrupt(format!("a partition's xxh3: {text}")))
+}
+
 /// A row of `partitions`, from the month on.
 pub(super) fn partition(symbol: &Symbol, row: &Row<'_>) -> Result<Partition, ManifestError> {
     let wrong = |what: &str, text: &str| ManifestError::Corrupt(format!("a partition's {what}: {text}"));
@@ -101,7 +106,7 @@ pub(super) fn partition(symbol: &Symbol, row: &Row<'_>) -> Result<Partition, Man
         first_ms: row.get(2)?,
         last_ms: row.get(3)?,
         bytes: row.get(4)?,
-        xxh3: u64::from_str_radix(&digest, 16).map_err(|_| wrong("xxh3", &digest))?,
+        xxh3: self::digest(&digest)?,
         bars_by_day,
     })
 }

@@ -42,7 +42,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 static CREATING: Mutex<()> = Mutex::new(());
 
 /// Creates a folder and its parents, each durable in the one above it.
-fn create_folders(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn create_folders(folder: &Path) -> Result<(), StoreError> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -76,7 +76,7 @@ pub(super) fn secure_names(folders: &[PathBuf], root: &Path) -> Result<(), Store
 }
 
 /// Makes the names in a folder durable. Windows has no such call and needs none.
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     if cfg!(unix) {
         File::open(folder).and_then(|open| open.sync_all()).map_err(failed("sync", folder))?;
     }

@@ -85,6 +85,22 @@ impl Store {
         Ok((describe(symbol, &merged, &bytes), merged))
     }
 
+    /// Holds a partition against its recorded XXH3, before anything is merged into it.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] if it is another file, or none; else if the system refuses.
+    pub fn check_recorded(&self, symbol: &Symbol, month: Month, recorded: u64) -> Result<(), StoreError> {
+        let path = layout::partition(&self.data_dir, symbol, month);
+        match fs::read(&path) {
+            Ok(file) if xxh3_64(&file) == recorded => Ok(()),
+            Ok(_) => Err(StoreError::Changed { path, is_there: true }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::Changed { path, is_there: false })
+            }
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
     /// A partition's content, if there is one.
     ///
     /// # Errors

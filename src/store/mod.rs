@@ -11,6 +11,7 @@
 //! A file is written beside its place, fsynced, renamed over it, and its directory is fsynced (`atomic`): under its
 //! final name a file is always whole. What a merge has returned is on stable storage.
 
+pub mod aside;
 mod atomic;
 mod digest;
 mod guard;
@@ -54,6 +55,14 @@ pub enum StoreError {
         path: PathBuf,
         /// What the Parquet reader said.
         source: ::parquet::errors::ParquetError,
+    },
+    /// A partition is not the one that was recorded, or not there any more. To merge into what is there would hide it.
+    #[error("{} is {}: `grab repair` fetches it anew", path.display(), if *is_there { "not the file that was recorded" } else { "gone, though it is recorded" })]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Whether another one is there.
+        is_there: bool,
     },
     /// A partition holds something else than its place says.
     #[error("{}: {what} is {found:?} where {expected:?} belongs", path.display())]

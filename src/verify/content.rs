@@ -13,6 +13,10 @@ use crate::{
     store::{self, Unreadable},
 };
 
+/// What is said of a file that is whole, and newer than what is recorded of it.
+pub(super) const UNRECORDED: &str =
+    "written by a process that died before it could record it: `grab resume` does";
+
 /// One minute in ms.
 const MINUTE_MS: i64 = 60_000;
 
@@ -23,6 +27,7 @@ pub(super) fn check(
     recorded: &Partition,
     path: &Path,
     file: Bytes,
+    is_in_flight: bool,
 ) -> (Vec<Finding>, BTreeMap<Date, Measured>) {
     let mut found = Found { recorded, path, findings: Vec::new() };
     let mut measured = BTreeMap::new();
@@ -36,14 +41,23 @@ pub(super) fn check(
             if !found.is_damaged() {
                 found.check_bars(&content.bars);
             }
-            if !found.is_damaged() {
+            let is_good = !found.is_damaged();
+            if is_good && is_in_flight && content.is_intact && digest != recorded.xxh3 {
+                found.note_unrecorded();
+            } else if is_good {
                 found.check_counts(&content.bars);
+                if !found.is_damaged() {
+                    found.check_digest(digest, size, content.is_intact);
+                }
             }
             if !found.is_damaged() {
-                found.check_digest(digest, size, content.is_intact);
                 measured = measure(recorded.month, &content.bars);
             }
         }
+    }
+    if found.is_damaged() {
+        // What its bars say is of no interest then.
+        found.findings.retain(|finding| finding.severity == Severity::Damage);
     }
     (found.findings, measured)
 }
@@ -77,6 +91,12 @@ impl Found<'_> {
 
     fn is_damaged(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Damage)
+    }
+
+    /// A process may die between the file and its row: that is no damage.
+    fn note_unrecorded(&mut self) {
+        self.add(Kind::DigestMismatch, UNRECORDED.to_owned());
+        self.findings.iter_mut().for_each(|finding| finding.severity = Severity::Notice);
     }
 
     /// A file whose own digest is right was written by a run that this manifest does not know of.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     calendar,
     manifest::{Answer, TaskItem, TaskState},
-    model::{Partition, Symbol, new_york},
+    model::{Month, Partition, Symbol, new_york},
 };
 
 /// A session whose minutes have less than this share of the day's shares is thin.
@@ -101,7 +101,10 @@ impl Facts<'_> {
                 continue;
             }
             let is_alive = life.as_ref().is_some_and(|life| life.contains(&place));
-            *day = match self.witness.saw(self.symbol, self.sessions.dates()[place]) {
+            let date = self.sessions.dates()[place];
+            *day = match self.witness.saw(self.symbol, date) {
+                // Its bars may lie in a file that nobody recorded, which has a finding of its own.
+                _ if self.checked.unknown.contains(&Month::of(date)) => Day::Lost,
                 Some(Seen::NoTrade) => Day::NoTrade,
                 None if !is_alive => Day::Empty,
                 Some(Seen::Traded(_)) | None if *day == Day::AskedAgain => Day::AskedAgain,
@@ -191,7 +194,7 @@ impl Facts<'_> {
 
     fn missing(&self, (days, count): &Stretch) -> Finding {
         let detail = format!("{}, and {}", no_bar(days, *count), self.why(days));
-        Kind::MissingSession.on(self.symbol, *days.start(), detail)
+        Kind::MissingSession.on(self.symbol, days, detail)
     }
 
     fn no_bar_at_all(&self, stretches: &[Stretch]) -> Finding {
@@ -199,12 +202,12 @@ impl Facts<'_> {
         let (first, last) = (stretches[0].0.start(), stretches[stretches.len() - 1].0.end());
         let days = *first..=*last;
         let detail = format!("{}, and {}", no_bar(&days, count), self.why(&days));
-        Kind::MissingSymbol.on(self.symbol, *first, detail)
+        Kind::MissingSymbol.on(self.symbol, &days, detail)
     }
 
     fn missing_at_the_server(&self, (days, count): &Stretch) -> Finding {
         let detail = format!("{}: {}", no_bar(days, *count), self.answered(*days.start()));
-        let finding = Kind::MissingSession.on(self.symbol, *days.start(), detail);
+        let finding = Kind::MissingSession.on(self.symbol, days, detail);
         Finding { severity: Severity::Notice, ..finding }
     }
 
@@ -216,7 +219,7 @@ impl Facts<'_> {
             measured.shares,
             new_york::clock_of(measured.last_ms)
         );
-        let finding = Kind::ThinSession.on(self.symbol, date, detail);
+        let finding = Kind::ThinSession.on(self.symbol, &(date..=date), detail);
         if self.answer(date).is_none() {
             return Some(finding);
         }
@@ -258,8 +261,9 @@ fn no_bar(days: &RangeInclusive<Date>, count: u64) -> String {
 
 fn unfinished(task: &TaskItem) -> Finding {
     let reason = task.last_error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
-    let detail = format!("{} is {}{reason}", task.window, task.state);
-    Kind::UnfinishedTask.on(&task.symbol, task.window.from(), detail)
+    let died = if task.state == TaskState::Running { " in a process that died" } else { "" };
+    let detail = format!("{} is {}{died}{reason}", task.window, task.state);
+    Kind::UnfinishedTask.on(&task.symbol, &(task.window.from()..=task.window.to()), detail)
 }
 
 #[cfg(test)]
@@ -267,7 +271,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::{super::Nobody, *};
-    use crate::model::{Month, Window};
+    use crate::model::Window;
 
     fn task(from: Date, to: Date, state: TaskState) -> TaskItem {
         TaskItem {

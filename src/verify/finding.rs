@@ -1,6 +1,6 @@
 //! What can be wrong or unexplained, as data.
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf};
 
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
@@ -22,6 +22,9 @@ pub struct Finding {
     /// The first day, where it is about sessions.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
     pub date: Option<Date>,
+    /// The last day, where there is more than one.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
+    pub to: Option<Date>,
     /// The file, where it is about one.
     pub path: Option<PathBuf>,
     /// Expected and actual, in words.
@@ -114,6 +117,7 @@ impl Kind {
             ticker: Some(symbol.clone()),
             month: Some(month),
             date: None,
+            to: None,
             kind: self,
             severity: self.severity(),
             path: Some(path),
@@ -121,11 +125,12 @@ impl Kind {
         }
     }
 
-    /// The finding about a symbol from a day on.
+    /// The finding about a symbol on some days.
     #[must_use]
-    pub fn on(self, symbol: &Symbol, date: Date, detail: String) -> Finding {
-        let (ticker, date) = (Some(symbol.clone()), Some(date));
-        Finding { ticker, month: None, date, kind: self, severity: self.severity(), path: None, detail }
+    pub fn on(self, symbol: &Symbol, days: &RangeInclusive<Date>, detail: String) -> Finding {
+        let to = Some(*days.end()).filter(|to| to != days.start());
+        let (ticker, date) = (Some(symbol.clone()), Some(*days.start()));
+        Finding { ticker, month: None, date, to, kind: self, severity: self.severity(), path: None, detail }
     }
 
     /// The name as it is printed.

@@ -21,6 +21,8 @@ pub(super) struct Checked {
     pub(super) files: u64,
     /// Their bytes.
     pub(super) bytes: u64,
+    /// Months of files that are there and not recorded.
+    pub(super) unknown: Vec<Month>,
     /// What their sessions have.
     pub(super) measured: BTreeMap<Date, Measured>,
 }
@@ -41,12 +43,14 @@ impl Checked {
     }
 }
 
-/// Holds what is recorded of a symbol against its folder; reads those partitions whole that `is_deep` names.
+/// Holds what is recorded of a symbol against its folder; reads those partitions whole that `is_deep` names, and those
+/// that a process which died may have been writing.
 pub(super) fn check(
     data_dir: &Path,
     symbol: &Symbol,
     recorded: &[Partition],
     is_deep: impl Fn(&Partition) -> bool,
+    is_in_flight: impl Fn(Month) -> bool,
 ) -> Result<Checked, StoreError> {
     let Listing { partitions, strays } = survey::listing(data_dir, symbol)?;
     let mut on_disk: BTreeMap<Month, u64> = partitions.into_iter().collect();
@@ -58,7 +62,9 @@ pub(super) fn check(
                 let detail = format!("{} bars are recorded", partition.bars);
                 checked.findings.push(Kind::MissingFile.in_partition(symbol, partition.month, path, detail));
             }
-            Some(_) if is_deep(partition) => read(&mut checked, partition, &path)?,
+            Some(_) if is_deep(partition) || is_in_flight(partition.month) => {
+                read(&mut checked, partition, &path, is_in_flight(partition.month))?;
+            }
             Some(bytes) if bytes != partition.bytes => {
                 let detail = format!("{bytes} bytes, recorded {}", partition.bytes);
                 checked.findings.push(Kind::DigestMismatch.in_partition(
@@ -72,8 +78,10 @@ pub(super) fn check(
         }
     }
     for month in on_disk.into_keys() {
+        checked.unknown.push(month);
         let path = layout::partition(data_dir, symbol, month);
-        let detail = "a partition that the manifest does not know".to_owned();
+        let unknown = "a partition that the manifest does not know";
+        let detail = if is_in_flight(month) { content::UNRECORDED } else { unknown }.to_owned();
         checked.findings.push(Kind::StrayFile.in_partition(symbol, month, path, detail));
     }
     checked.findings.extend(strays.into_iter().map(|path| stray(Some(symbol), &path)));
@@ -89,16 +97,21 @@ fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {
     let kind = Kind::StrayFile;
     let detail = "no partition has this name".to_owned();
     let (ticker, path) = (symbol.cloned(), Some(path.to_owned()));
-    Finding { ticker, month: None, date: None, kind, severity: kind.severity(), path, detail }
+    Finding { ticker, month: None, date: None, to: None, kind, severity: kind.severity(), path, detail }
 }
 
 /// A file that is there and cannot be read is damaged, whatever the reason.
-fn read(checked: &mut Checked, partition: &Partition, path: &Path) -> Result<(), StoreError> {
+fn read(
+    checked: &mut Checked,
+    partition: &Partition,
+    path: &Path,
+    is_in_flight: bool,
+) -> Result<(), StoreError> {
     match fs::read(path) {
         Ok(file) => {
             checked.files += 1;
             checked.bytes += file.len() as u64;
-            let (findings, measured) = content::check(partition, path, file.into());
+            let (findings, measured) = content::check(partition, path, file.into(), is_in_flight);
             checked.findings.extend(findings);
             checked.measured.extend(measured);
         }

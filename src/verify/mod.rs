@@ -9,16 +9,19 @@ mod coverage;
 mod day;
 mod finding;
 mod integrity;
+mod mending;
 mod sessions;
 mod witness;
 
 pub use coverage::Coverage;
 pub use day::Day;
 pub use finding::{Finding, Kind, Severity};
+pub use mending::Mending;
 pub use sessions::Sessions;
 pub use witness::{Nobody, Seen, Witness};
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -31,18 +34,20 @@ use coverage::Facts;
 use thiserror::Error;
 
 use crate::{
-    manifest::{FILE_NAME, ManifestError, Overview, rebuild},
-    model::{Partition, Symbol},
+    manifest::{FILE_NAME, ManifestError, Overview, TaskItem, TaskState, rebuild},
+    model::{Month, Partition, Symbol},
     store::{StoreError, survey},
 };
 
 /// Which files are read whole.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Deep {
     /// None: names and sizes only.
     None,
     /// All.
     All,
+    /// These.
+    Only(BTreeSet<(Symbol, Month)>),
     /// This share, from 0 to 1: always the same files, chosen by their digests.
     Share(f64),
     /// The `n`th of `of` parts, counted from 1: the parts together are all files.
@@ -88,13 +93,14 @@ pub enum VerifyError {
 
 impl Deep {
     /// A digest is as good as a lot, and always the same.
-    fn includes(self, partition: &Partition) -> bool {
+    fn includes(&self, partition: &Partition) -> bool {
         match self {
             Self::None => false,
             Self::All => true,
+            Self::Only(these) => these.contains(&(partition.symbol.clone(), partition.month)),
             #[expect(clippy::cast_precision_loss, reason = "a lot, not a count")]
-            Self::Share(share) => (partition.xxh3 as f64) < share * u64::MAX as f64,
-            Self::Part { n, of } => partition.xxh3 % of.max(1) == n.saturating_sub(1),
+            Self::Share(share) => (partition.xxh3 as f64) < *share * u64::MAX as f64,
+            Self::Part { n, of } => partition.xxh3 % (*of).max(1) == n.saturating_sub(1),
         }
     }
 }
@@ -114,7 +120,7 @@ pub struct Progress {
 /// If the manifest cannot be read, or a folder cannot be listed. What is wrong with files is a finding.
 pub fn verify(
     data_dir: &Path,
-    deep: Deep,
+    deep: &Deep,
     witness: &dyn Witness,
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
@@ -131,8 +137,10 @@ pub fn verify(
         let overview = Overview::open(data_dir)?;
         while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
             let recorded = overview.partitions(symbol)?;
-            let checked = integrity::check(data_dir, symbol, &recorded, |one| deep.includes(one))?;
             let tasks = overview.tasks_of(symbol)?;
+            let is_in_flight = |month: Month| in_flight(&tasks, month);
+            let checked =
+                integrity::check(data_dir, symbol, &recorded, |one| deep.includes(one), is_in_flight)?;
             let (tasks, recorded) = (&tasks, &recorded);
             let facts = Facts { symbol, tasks, recorded, checked: &checked, sessions: &sessions, witness };
             let days = facts.explain();
@@ -164,12 +172,17 @@ pub fn verify(
     Ok(verified)
 }
 
+/// Whether a process that died may have been writing to a month: nobody else is alive while this one holds the lock.
+fn in_flight(tasks: &[TaskItem], month: Month) -> bool {
+    tasks.iter().any(|task| task.state == TaskState::Running && month.mask(task.window) != 0)
+}
+
 /// What is said when the manifest is damaged: then nothing else can be said.
 fn manifest_corrupt(data_dir: &Path) -> Finding {
     let kind = Kind::ManifestCorrupt;
     let detail = "`grab repair --rebuild-manifest` makes it anew from the bars".to_owned();
     let path = Some(data_dir.join(FILE_NAME));
-    Finding { ticker: None, month: None, date: None, kind, severity: kind.severity(), path, detail }
+    Finding { ticker: None, month: None, date: None, to: None, kind, severity: kind.severity(), path, detail }
 }
 
 /// The symbols that the manifest or the disk knows.

@@ -2,6 +2,7 @@
 
 mod grab;
 mod page;
+mod partition;
 mod proxy;
 mod sandbox;
 mod server;
@@ -11,6 +12,7 @@ mod tls;
 
 pub use grab::{Grab, Ran, wait_until};
 pub use page::{bars_of, minutes, page, page_with};
+pub use partition::tamper;
 pub use proxy::Proxy;
 pub use sandbox::Serving;
 pub use server::{Reply, Request, Server};

@@ -1,0 +1,172 @@
+//! `grab repair --rebuild-manifest`: a lost or damaged manifest is made anew from the bars.
+
+use std::{path::Path, time::Instant};
+
+use serde::Serialize;
+
+use super::{
+    args::CommonArgs,
+    failure::Failure,
+    fetch::{announce_clock, kind_of},
+    output::{Output, say},
+    report::RunReport,
+    settings::Sources,
+};
+use crate::{
+    exit::ExitStatus,
+    manifest::{Ledger, Lock, RunTotals, StoreKind, Stretch, rebuild},
+    model::{Symbol, Window},
+    store::{
+        StoreError,
+        survey::{self, Found},
+    },
+};
+
+/// What was made.
+#[derive(Serialize)]
+struct RebuildReport {
+    #[serde(flatten)]
+    run: RunReport,
+    /// Where the old manifest is now.
+    set_aside: Option<String>,
+    /// Files that could not be taken up. They are where they were.
+    damaged: Vec<Damaged>,
+}
+
+#[derive(Serialize)]
+struct Damaged {
+    ticker: String,
+    month: String,
+    detail: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the manifest is whole, or there are no bars, or the directory cannot be written.
+pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result<ExitStatus, Failure> {
+    let begun = Instant::now();
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    announce_clock(clock);
+    let nothing = || {
+        let place = data_dir.display();
+        let advice = "move a damaged manifest.sqlite away, then `grab start` begins anew";
+        Failure::Usage(format!("there are no bars in {place} to make a manifest from: {advice}"))
+    };
+    let symbols = survey::symbols(&data_dir)?;
+    if symbols.is_empty() {
+        return Err(nothing());
+    }
+    let _lock = Lock::take(&data_dir)?;
+    if rebuild::is_whole(&data_dir)? {
+        let whole = "the manifest is whole, and knows more than the bars do; to make it anew all the same, move it away";
+        return Err(Failure::Usage(whole.to_owned()));
+    }
+    let mut ledger = rebuild::begin(&data_dir, clock)?;
+    ledger.begin_run("repair", "--rebuild-manifest")?;
+    let mut rebuilding =
+        Rebuilding { data_dir: &data_dir, kind: None, totals: RunTotals::default(), damaged: Vec::new() };
+    for symbol in &symbols {
+        rebuilding.take_up(symbol, &mut ledger)?;
+    }
+    let Rebuilding { totals, damaged, .. } = rebuilding;
+    let counts = ledger.counts()?;
+    let mut report = RunReport::new("repair", counts, None, totals, begun.elapsed());
+    if !damaged.is_empty() {
+        report = report.damaged();
+    }
+    let (outcome, exit_code) = report.verdict();
+    ledger.end_run(outcome, exit_code, &totals)?;
+    let set_aside = rebuild::finish(ledger, &data_dir)?;
+    let report = RebuildReport {
+        run: report.with_details(&data_dir)?,
+        set_aside: set_aside.map(|path| path.display().to_string()),
+        damaged,
+    };
+    output.report(&report, RebuildReport::text)?;
+    Ok(report.run.exit())
+}
+
+/// What is found on the way through the tree.
+struct Rebuilding<'a> {
+    data_dir: &'a Path,
+    kind: Option<StoreKind>,
+    totals: RunTotals,
+    damaged: Vec<Damaged>,
+}
+
+impl Rebuilding<'_> {
+    fn take_up(&mut self, symbol: &Symbol, ledger: &mut Ledger) -> Result<(), Failure> {
+        let mut found = Vec::new();
+        for month in survey::months(self.data_dir, symbol)? {
+            // Which tasks were running is not known any more: any month may have litter.
+            survey::sweep(self.data_dir, symbol, month)?;
+            match survey::examine(self.data_dir, symbol, month) {
+                Ok(None) => {}
+                Ok(Some(one)) => {
+                    self.check_kind(&one, ledger)?;
+                    found.push(one);
+                }
+                Err(error @ StoreError::Io { .. }) => return Err(error.into()),
+                Err(error) => {
+                    let detail = Failure::from(error).chain();
+                    say(&detail);
+                    self.damaged.push(Damaged {
+                        ticker: symbol.to_string(),
+                        month: month.to_string(),
+                        detail,
+                    });
+                }
+            }
+        }
+        let partitions: Vec<_> = found.iter().map(|found| found.partition.clone()).collect();
+        self.totals.partitions += partitions.len() as u64;
+        self.totals.bars += partitions.iter().map(|partition| partition.bars).sum::<u64>();
+        Ok(ledger.adopt(symbol, &partitions, &stretches(&found))?)
+    }
+
+    /// A directory holds bars of one kind: the first file says of which.
+    fn check_kind(&mut self, found: &Found, ledger: &mut Ledger) -> Result<(), Failure> {
+        let kind = kind_of(found);
+        if self.kind != Some(kind) {
+            ledger.hold(kind)?;
+            self.kind = Some(kind);
+        }
+        Ok(())
+    }
+}
+
+/// The days that partitions of one symbol, in the order of their months, say are whole: joined where they touch.
+fn stretches(found: &[Found]) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for Found { partition, whole_days, .. } in found {
+        for day in partition.month.days(*whole_days) {
+            let bars = u64::from(partition.bars_by_day[usize::try_from(day.day() - 1).unwrap_or_default()]);
+            let before =
+                stretches.last_mut().filter(|stretch| stretch.window.to() == day.yesterday().unwrap_or(day));
+            match (before, Window::new(day, day)) {
+                (Some(stretch), _) => {
+                    stretch.window = Window::new(stretch.window.from(), day).unwrap_or(stretch.window);
+                    stretch.bars += bars;
+                }
+                (None, Some(window)) => stretches.push(Stretch { window, bars }),
+                (None, None) => {}
+            }
+        }
+    }
+    stretches
+}
+
+impl RebuildReport {
+    fn text(&self) -> String {
+        let mut lines = vec![self.run.text()];
+        lines.extend(self.set_aside.iter().map(|path| format!("  aside     the old manifest is {path}")));
+        let damaged = self
+            .damaged
+            .iter()
+            .map(|file| format!("  damaged   {} {}: {}", file.ticker, file.month, file.detail));
+        lines.extend(damaged);
+        lines.push("  note      what was found empty or refused is not known any more: `grab start` asks for it again".to_owned());
+        lines.join("\n")
+    }
+}

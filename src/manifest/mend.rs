@@ -1,0 +1,74 @@
+//! What a repair changes: partitions that are lost, partitions that are found, windows that are asked for again.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Ledger, ManifestError, TaskEvent, TaskId, TaskState, change::Change};
+use crate::model::{Month, Partition, Symbol, Window};
+
+/// What is to change, in one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mend {
+    /// Partitions that are recorded and cannot be had any more.
+    pub lost: Vec<(Symbol, Month)>,
+    /// Good partitions that are not recorded.
+    pub found: Vec<Partition>,
+    /// What to ask for once more, or for the first time.
+    pub again: Vec<(Symbol, Window)>,
+}
+
+impl Ledger {
+    /// Forgets what is lost, records what is found, and puts what is to be asked again among what is owed.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn mend(&mut self, mend: &Mend) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        for (symbol, month) in &mend.lost {
+            let delete = "DELETE FROM partitions WHERE ticker = ? AND month = ?";
+            change.execute(delete, params![symbol.as_str(), month.to_string()])?;
+            change.event(None, "lost", None, &format!("{symbol} {month}: its file is missing or damaged"))?;
+        }
+        for partition in &mend.found {
+            change.replace(partition)?;
+            let Partition { symbol, month, bars, .. } = partition;
+            change.event(
+                None,
+                "found",
+                None,
+                &format!("{symbol} {month}: {bars} bars that were not recorded"),
+            )?;
+        }
+        for (symbol, window) in &mend.again {
+            ask_again(&change, symbol, *window)?;
+        }
+        change.commit()
+    }
+}
+
+/// A task of its own; or, if there is one of just this window, that one from its beginning. One that had come to its
+/// end by the server's word is marked: what it does not find now, the server does not have.
+fn ask_again(change: &Change<'_>, symbol: &Symbol, window: Window) -> Result<(), ManifestError> {
+    let (from, to) = (window.from().to_string(), window.to().to_string());
+    let select = "SELECT id, state FROM tasks WHERE ticker = ? AND from_date = ? AND to_date = ?";
+    let key = params![symbol.as_str(), from, to];
+    let known: Option<(i64, String)> = change
+        .transaction
+        .prepare_cached(select)?
+        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((id, state)) = known else {
+        let insert = "INSERT INTO tasks (ticker, from_date, to_date, asked_again, updated_at_ms) VALUES (?, ?, ?, 1, ?)";
+        change.execute(insert, params![symbol.as_str(), from, to, change.now_ms])?;
+        let reason = format!("{symbol} {window} is asked for again");
+        return change.event(None, "planned", None, &reason);
+    };
+    let state: TaskState = state.parse()?;
+    if !state.is_ended() {
+        return Ok(());
+    }
+    change.leave_quarantine(&format!("id = {id}"))?;
+    change.step(TaskId(id), TaskEvent::Reopened, "a repair asks for it again")?;
+    let update = "UPDATE tasks SET bars = 0, cursor = NULL, last_error = NULL, asked_again = ? WHERE id = ?";
+    change.execute(update, params![state.is_covered(), id])?;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What is to be done about findings. No I/O.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::BuildHasher,
+    path::PathBuf,
+};
+
+use jiff::civil::Date;
+
+use super::{Finding, Kind, Severity};
+use crate::model::{Month, Symbol, Window};
+
+/// What a repair does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mending {
+    /// Partitions that cannot be used: their files, if they are there, are set aside.
+    pub lost: BTreeSet<(Symbol, Month)>,
+    /// Partitions that nobody recorded: taken up if they are good, else set aside.
+    pub unknown: BTreeSet<(Symbol, Month)>,
+    /// What is in the tree and is no partition: set aside.
+    pub strays: Vec<PathBuf>,
+    /// What is asked for again: the days of lost partitions, missing and thin sessions, tasks that have no data.
+    pub again: BTreeSet<(Symbol, Window)>,
+}
+
+impl Mending {
+    /// What to do about `findings`, where `asked` are the windows that were asked for of each symbol. Nothing that lies
+    /// after `last_day` is asked for. What is only worth knowing is left as it is.
+    #[must_use]
+    pub fn of<H: BuildHasher>(
+        findings: &[Finding],
+        asked: &HashMap<Symbol, Vec<Window>, H>,
+        last_day: Date,
+    ) -> Self {
+        let mut mending = Self::default();
+        for finding in findings {
+            let windows = finding.ticker.as_ref().and_then(|symbol| asked.get(symbol));
+            mending.add(finding, windows.map_or(&[][..], Vec::as_slice), last_day);
+        }
+        mending
+    }
+
+    fn add(&mut self, finding: &Finding, asked: &[Window], last_day: Date) {
+        let Finding { kind, ticker, month, date, to, path, .. } = finding;
+        match (kind, ticker, month, date) {
+            (Kind::StrayFile, Some(symbol), Some(month), _) => {
+                self.unknown.insert((symbol.clone(), *month));
+            }
+            (Kind::StrayFile, ..) => self.strays.extend(path.clone()),
+            _ if finding.severity == Severity::Notice => {}
+            (_, Some(symbol), Some(month), _) => {
+                self.lost.insert((symbol.clone(), *month));
+                let days = days_of(*month, asked, last_day);
+                self.again.extend(days.into_iter().map(|window| (symbol.clone(), window)));
+            }
+            (_, Some(symbol), None, Some(from)) => {
+                let window = Window::new(*from, to.unwrap_or(*from));
+                self.again.extend(window.map(|window| (symbol.clone(), window)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The days of a month that were asked for, in stretches; all of it, if nobody knows of any.
+fn days_of(month: Month, asked: &[Window], last_day: Date) -> Vec<Window> {
+    let mask = asked.iter().fold(0, |mask, window| mask | month.mask(*window));
+    let mut stretches: Vec<Window> = Vec::new();
+    let days = month.days(if mask == 0 { u32::MAX } else { mask });
+    for day in days.take_while(|day| *day <= last_day) {
+        let before =
+            stretches.last_mut().filter(|stretch| stretch.to().tomorrow().is_ok_and(|next| next == day));
+        match before {
+            Some(stretch) => *stretch = Window::new(stretch.from(), day).unwrap_or(*stretch),
+            None => stretches.extend(Window::new(day, day)),
+        }
+    }
+    stretches
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn symbol() -> Symbol {
+        "A".parse().unwrap()
+    }
+
+    fn mending(findings: &[Finding], asked: &[Window]) -> Mending {
+        Mending::of(findings, &HashMap::from([(symbol(), asked.to_vec())]), date(2024, 3, 20))
+    }
+
+    fn window(from: Date, to: Date) -> Window {
+        Window::new(from, to).unwrap()
+    }
+
+    fn damage(month: i8) -> Finding {
+        let month = Month::new(2024, month).unwrap();
+        Kind::CorruptFile.in_partition(&symbol(), month, "x".into(), String::new())
+    }
+
+    fn again(mending: &Mending) -> Vec<String> {
+        mending.again.iter().map(|(_, window)| window.to_string()).collect()
+    }
+
+    #[test]
+    fn of_a_lost_month_the_days_are_asked_for_that_were_asked_for_before() {
+        let asked =
+            [window(date(2023, 12, 5), date(2024, 1, 10)), window(date(2024, 1, 11), date(2024, 2, 2))];
+        assert_eq!(again(&mending(&[damage(1), damage(1)], &asked)), ["2024-01-01..2024-01-31"]);
+        assert_eq!(again(&mending(&[damage(2)], &asked)), ["2024-02-01..2024-02-02"]);
+        let apart = [window(date(2024, 2, 1), date(2024, 2, 3)), window(date(2024, 2, 7), date(2024, 2, 9))];
+        assert_eq!(
+            again(&mending(&[damage(2)], &apart)),
+            ["2024-02-01..2024-02-03", "2024-02-07..2024-02-09"]
+        );
+        assert_eq!(again(&mending(&[damage(3)], &[])), ["2024-03-01..2024-03-20"], "no task knows of it");
+        assert_eq!(mending(&[damage(2)], &apart).lost.len(), 1);
+    }
+
+    #[test]
+    fn gaps_are_asked_for_as_they_are_and_notices_are_left() {
+        let days = date(2024, 1, 3)..=date(2024, 1, 8);
+        let gap = Kind::MissingSession.on(&symbol(), &days, String::new());
+        let known = Finding { severity: Severity::Notice, ..gap.clone() };
+        let odd =
+            Kind::BadOhlc.in_partition(&symbol(), Month::new(2024, 1).unwrap(), "x".into(), String::new());
+        assert_eq!(again(&mending(&[gap], &[])), ["2024-01-03..2024-01-08"]);
+        assert!(mending(&[known, odd], &[]).is_empty());
+    }
+}
