@@ -188,3 +188,55 @@ fn a_directory_that_is_damaged_held_or_empty() {
     let nothing = Grab::new().run("verify").exits(2);
     assert!(nothing.stderr.contains("nothing was ever started here"), "{nothing:?}");
 }
+
+#[test]
+fn a_spec_says_what_should_be_there_and_how_much_of_it_is_enough() {
+    let grab = Grab::new();
+    let spec = |verify: &str| {
+        let universe = "windows = [\"2024-01-02..2024-01-05\"]\n[universe]\ntickers = [\"AAPL\",\"MSFT\",\"NVDA\",\"IBM\"]\n";
+        fs::write(grab.dir().join("spec.toml"), format!("{universe}[verify]\n{verify}\n")).unwrap();
+        "verify --spec spec.toml --json"
+    };
+    grab.run("start --sandbox --windows 2024-01-02..2024-01-05 --tickers AAPL").exits(0);
+    grab.run("verify").exits(0);
+    let few = grab.run(spec("min_coverage = 0.9")).exits(13).json();
+    assert_eq!(
+        (&few["coverage"]["expected_sessions"], &few["coverage"]["present_sessions"]),
+        (&16.into(), &4.into())
+    );
+    assert_eq!(few["missed"], serde_json::json!(["coverage 0.2500 is below 0.9"]));
+    let named: Vec<_> = few["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| (f["kind"].clone(), f["ticker"].clone()))
+        .collect();
+    let expected = ["IBM", "MSFT", "NVDA"].map(|symbol| ("missing_symbol".into(), symbol.into()));
+    assert_eq!(named, expected);
+    grab.run(spec("min_coverage = 0.25")).exits(0);
+    grab.run("verify --spec spec.toml --min-coverage 0.26").exits(13);
+    grab.run(spec("min_coverage = 7")).exits(3);
+    grab.run(spec("min_cover = 0.7")).exits(3);
+    grab.run("start --sandbox --spec spec.toml").exits(3);
+}
+
+#[test]
+fn a_session_with_too_few_symbols_and_a_gap_that_is_too_long_are_named() {
+    let server = Server::start(|request| {
+        let days = if request.symbol() == "A" { &[2, 3, 4, 5, 8][..] } else { &[2, 8] };
+        let bars: Vec<_> = days.iter().flat_map(|day| minutes(date(2024, 1, *day), 5)).collect();
+        Reply::json(200, page(request.symbol(), &bars, None))
+    });
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-01-02..2024-01-08 --tickers A,B").exits(0);
+    let few = grab.run("verify --min-coverage 0.5 --min-symbols-per-session 2 --json").exits(13).json();
+    assert_eq!(few["missed"], serde_json::json!(["3 sessions with fewer than 2 symbols"]));
+    let market = &few["findings"][0];
+    assert_eq!((&market["kind"], &market["ticker"]), (&"missing_symbol".into(), &serde_json::Value::Null));
+    assert_eq!((&market["date"], &market["to"]), (&"2024-01-03".into(), &"2024-01-05".into()));
+    assert_eq!(market["detail"], "1 of at least 2 symbols have bars, in 3 sessions to 2024-01-05");
+    grab.run("verify --min-coverage 0.5 --min-symbols-per-session 1").exits(0);
+    let long = grab.run("verify --min-coverage 0.5 --max-gap-sessions 2").exits(13);
+    assert!(long.stdout.contains("the longest gap has 3 sessions, more than 2"), "{long:?}");
+    grab.run("verify --min-coverage 0.5 --max-gap-sessions 3").exits(0);
+}

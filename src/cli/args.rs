@@ -169,7 +169,7 @@ pub struct FetchArgs {
 }
 
 /// `grab start`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct StartArgs {
     /// What time to cover: 2004-2010, 2024, 2024-03, 2024-01-15..2024-03-31, and lists of these by commas
     #[arg(long, value_name = "WINDOWS", required_unless_present = "spec")]
@@ -214,9 +214,18 @@ pub struct VerifyArgs {
     /// Read some files whole: a share such as 5%, or a part such as 1/30
     #[arg(long, value_name = "SHARE|N/T")]
     pub sample: Option<String>,
-    /// The share of expected sessions below which gaps are an error [default: 1]
+    /// The share of expected sessions below which gaps are an error [default: any gap is one]
     #[arg(long, value_name = "SHARE")]
     pub min_coverage: Option<f64>,
+    /// The fewest symbols that may have bars in a session
+    #[arg(long, value_name = "N")]
+    pub min_symbols_per_session: Option<u64>,
+    /// The most sessions in a row that may be missing of a symbol
+    #[arg(long, value_name = "N")]
+    pub max_gap_sessions: Option<u64>,
+    /// What should be there, and how much of it is enough: what the spec wants and nobody asked for is missing
+    #[arg(long, value_name = "FILE")]
+    pub spec: Option<PathBuf>,
 }
 
 /// `grab repair`

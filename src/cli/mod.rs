@@ -18,6 +18,7 @@ mod settings;
 mod signals;
 mod start;
 mod status;
+mod thresholds;
 mod verify;
 
 use std::{env, ffi::OsString};

@@ -32,9 +32,11 @@ const LARGEST_SPEC: u64 = 1 << 20;
 const LARGEST_TICKERS_FILE: u64 = 64 << 20;
 
 /// What is wanted.
-struct Wanted {
-    symbols: Vec<Symbol>,
-    windows: Vec<Window>,
+pub struct Wanted {
+    /// Which symbols.
+    pub symbols: Vec<Symbol>,
+    /// Which days, up to the last finished session.
+    pub windows: Vec<Window>,
 }
 
 /// What `--dry-run` reports.
@@ -108,6 +110,15 @@ pub fn run(
 }
 
 impl Wanted {
+    /// What a spec wants.
+    ///
+    /// # Errors
+    /// If its symbols or windows cannot be understood.
+    pub fn by_spec(path: &Path, spec: &Spec, clock: Clock) -> Result<Self, Failure> {
+        let (args, spec) = (StartArgs::default(), Some((path, spec)));
+        Ok(Self { symbols: symbols(&args, spec)?, windows: windows(&args, spec, clock)? })
+    }
+
     /// For the run's row in the manifest.
     fn describe(&self) -> String {
         let windows: Vec<_> = self.windows.iter().map(ToString::to_string).collect();
@@ -115,7 +126,11 @@ impl Wanted {
     }
 }
 
-fn read_spec(path: &Path) -> Result<Spec, Failure> {
+/// Reads a spec.
+///
+/// # Errors
+/// If the file cannot be read, or is none.
+pub fn read_spec(path: &Path) -> Result<Spec, Failure> {
     let bytes = read_whole(path, LARGEST_SPEC)?;
     Spec::read(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
 }

@@ -14,14 +14,17 @@ use serde::Serialize;
 use super::{
     args::{CommonArgs, VerifyArgs},
     failure::Failure,
-    fetch::overview,
+    fetch::{announce_clock, overview},
     format,
     output::Output,
     settings::Sources,
+    start::{Wanted, read_spec},
+    thresholds::Thresholds,
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{FILE_NAME, ManifestError, take_if_writable},
+    manifest::{FILE_NAME, ManifestError, Overview, take_if_writable},
+    plan,
     verify::{Coverage, Deep, Finding, Nobody, Progress, Severity, Verified, verify},
 };
 
@@ -45,8 +48,8 @@ struct VerifyReport {
     files_read: u64,
     bytes_read: u64,
     findings: Vec<Finding>,
-    #[serde(skip)]
-    min_coverage: f64,
+    /// The thresholds that do not hold, in words.
+    missed: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -67,16 +70,26 @@ pub fn run(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let deep = deep(args)?;
-    let min_coverage = min_coverage(args.min_coverage)?;
-    let data_dir = sources.data_dir(common)?;
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    announce_clock(clock);
+    let spec = args.spec.as_deref().map(|path| read_spec(path).map(|spec| (path, spec))).transpose()?;
+    let spec = spec.as_ref().map(|(path, spec)| (*path, spec));
+    let thresholds = Thresholds::resolve(args, spec)?;
+    let wanted = spec.map(|(path, spec)| Wanted::by_spec(path, spec, clock)).transpose()?;
     if !data_dir.join(FILE_NAME).exists() {
         overview(&data_dir)?;
         return Err(ManifestError::Missing { path: data_dir.join(FILE_NAME).display().to_string() }.into());
     }
     // Nobody may write while it is read.
     let _lock = take_if_writable(&data_dir)?;
-    let verified = watched(&data_dir, &deep, common.quiet)?;
-    let report = VerifyReport::new(verified, min_coverage);
+    let mut verified = watched(&data_dir, &deep, common.quiet)?;
+    if let Some(Wanted { symbols, windows }) = wanted {
+        verified.want(&plan::missing(&symbols, &windows, &Overview::open(&data_dir)?.windows()?));
+    }
+    if let Some(least) = thresholds.min_symbols_per_session() {
+        verified.demand_symbols(least);
+    }
+    let report = VerifyReport::new(verified, &thresholds);
     output.report(&report, VerifyReport::text)?;
     Ok(report.exit())
 }
@@ -102,12 +115,6 @@ fn deep(args: &VerifyArgs) -> Result<Deep, Failure> {
         Some((n, of)) if (1..=of).contains(&n) => Ok(Deep::Part { n, of }),
         Some(_) | None => Err(wrong()),
     }
-}
-
-fn min_coverage(asked: Option<f64>) -> Result<f64, Failure> {
-    let share = asked.unwrap_or(1.0);
-    let wrong = || Failure::Usage(format!("--min-coverage: {share} is not a share from 0 to 1"));
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(wrong()) }
 }
 
 /// Verifies, with a bar on a terminal.
@@ -141,7 +148,8 @@ pub fn watched(data_dir: &Path, deep: &Deep, quiet: bool) -> Result<Verified, Fa
 }
 
 impl VerifyReport {
-    fn new(verified: Verified, min_coverage: f64) -> Self {
+    fn new(verified: Verified, thresholds: &Thresholds) -> Self {
+        let missed = thresholds.missed(&verified);
         let Verified { findings, coverage, partitions, files, bytes, .. } = verified;
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
         let mut report = Self {
@@ -155,7 +163,7 @@ impl VerifyReport {
             files_read: files,
             bytes_read: bytes,
             findings,
-            min_coverage,
+            missed,
         };
         report.exit_code = report.exit().code();
         report
@@ -164,7 +172,7 @@ impl VerifyReport {
     fn exit(&self) -> ExitStatus {
         if self.damage > 0 {
             ExitStatus::Damage
-        } else if self.gaps > 0 && self.coverage.ratio < self.min_coverage {
+        } else if !self.missed.is_empty() {
             ExitStatus::Gaps
         } else {
             ExitStatus::Complete
@@ -192,6 +200,7 @@ impl VerifyReport {
                 100.0 * self.coverage.ratio
             ),
         ];
+        lines.extend(self.missed.iter().map(|missed| format!("  missed    {missed}")));
         lines.extend(self.findings.iter().take(LISTED).map(line));
         let more = self.findings.len().saturating_sub(LISTED);
         if more > 0 {

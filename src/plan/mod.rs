@@ -8,6 +8,6 @@ mod windows;
 
 pub use estimate::{Estimate, Range};
 pub use expand::missing;
-pub use spec::{Spec, SpecError, toml_error};
+pub use spec::{Spec, SpecError, Verify, toml_error};
 pub use tickers::{TickersError, read_tickers_file, read_tickers_list};
 pub use windows::{WindowsError, clip, read_windows};

@@ -11,7 +11,7 @@ use crate::model::excerpt;
 const SHOWN: usize = 300;
 
 /// A spec as it is written. `manifests/README.md` explains every key.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// What kind of bars. There is one kind.
@@ -26,6 +26,9 @@ pub struct Spec {
     /// How fast.
     #[serde(default)]
     pub pacing: Pacing,
+    /// What `grab verify` takes for good enough.
+    #[serde(default)]
+    pub verify: Verify,
 }
 
 /// What kind of bars: the folder that they are in.
@@ -55,6 +58,18 @@ pub struct Pacing {
     pub rate: Option<String>,
     /// As `--concurrency`.
     pub concurrency: Option<usize>,
+}
+
+/// What `grab verify` takes for good enough. A flag overrides it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// As `--min-coverage`.
+    pub min_coverage: Option<f64>,
+    /// As `--min-symbols-per-session`.
+    pub min_symbols_per_session: Option<u64>,
+    /// As `--max-gap-sessions`.
+    pub max_gap_sessions: Option<u64>,
 }
 
 /// Why a spec cannot be used.

@@ -133,6 +133,23 @@ impl Kind {
         Finding { ticker, month: None, date, to, kind: self, severity: self.severity(), path: None, detail }
     }
 
+    /// The finding about some days of the market as a whole.
+    #[must_use]
+    pub fn of_nobody(self, days: &RangeInclusive<Date>, detail: String) -> Finding {
+        let to = Some(*days.end()).filter(|to| to != days.start());
+        let severity = self.severity();
+        Finding {
+            ticker: None,
+            month: None,
+            date: Some(*days.start()),
+            to,
+            kind: self,
+            severity,
+            path: None,
+            detail,
+        }
+    }
+
     /// The name as it is printed.
     #[must_use]
     pub fn as_str(self) -> &'static str {

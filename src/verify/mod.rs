@@ -7,6 +7,7 @@
 mod content;
 mod coverage;
 mod day;
+mod demands;
 mod finding;
 mod integrity;
 mod mending;
@@ -168,7 +169,7 @@ pub fn verify(
     let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
     verified.sessions = sessions;
     verified.days.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-    verified.findings.sort_unstable_by(|one, other| one.rank().cmp(&other.rank()));
+    verified.sort();
     Ok(verified)
 }
 

@@ -1,0 +1,92 @@
+//! What a user demands beyond what was asked for: symbols and windows of a spec, and enough symbols in each session.
+
+use std::collections::BTreeMap;
+
+use super::{Coverage, Day, Finding, Kind, Severity, Verified};
+use crate::{
+    calendar,
+    model::{Symbol, Window},
+};
+
+impl Verified {
+    /// Adds what a spec wants and nobody has asked for. Its sessions are expected, and not there.
+    pub fn want(&mut self, unasked: &[(Symbol, Window)]) {
+        let mut by_symbol: BTreeMap<&Symbol, Vec<Window>> = BTreeMap::new();
+        for (symbol, window) in unasked {
+            by_symbol.entry(symbol).or_default().push(*window);
+        }
+        for (symbol, windows) in by_symbol {
+            let sessions = windows.iter().map(|window| calendar::sessions(*window).count() as u64).sum();
+            self.coverage.add(Coverage { expected_sessions: sessions, present_sessions: 0 });
+            self.findings.extend(windows.iter().map(|window| unasked_window(symbol, *window)));
+        }
+        self.sort();
+    }
+
+    /// How many findings are as bad as this.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// How many sessions have bars of fewer than `least` symbols.
+    #[must_use]
+    pub fn sessions_below(&self, least: u64) -> u64 {
+        self.symbols_by_session()
+            .filter(|(_, symbols)| symbols.is_some_and(|symbols| symbols < least))
+            .count() as u64
+    }
+
+    /// Adds a finding for each stretch of sessions that have bars of fewer than `least` symbols.
+    pub fn demand_symbols(&mut self, least: u64) {
+        let mut stretches = Vec::new();
+        let mut goes_on = false;
+        for (date, symbols) in self.symbols_by_session() {
+            let Some(fewest) = symbols.filter(|symbols| *symbols < least) else {
+                goes_on = false;
+                continue;
+            };
+            match stretches.last_mut().filter(|_| goes_on) {
+                Some((days, count, before)) => {
+                    *days = *std::ops::RangeInclusive::start(days)..=date;
+                    *count += 1;
+                    *before = fewest.min(*before);
+                }
+                None => stretches.push((date..=date, 1_u64, fewest)),
+            }
+            goes_on = true;
+        }
+        self.findings.extend(stretches.into_iter().map(|(days, count, fewest)| {
+            let detail = format!(
+                "{fewest} of at least {least} symbols have bars, in {count} sessions to {}",
+                days.end()
+            );
+            Kind::MissingSymbol.of_nobody(&days, detail)
+        }));
+        self.sort();
+    }
+
+    /// The number of symbols that have bars, for each session that was asked for of any symbol.
+    fn symbols_by_session(&self) -> impl Iterator<Item = (jiff::civil::Date, Option<u64>)> {
+        let mut present = vec![None; self.sessions.dates().len()];
+        for (_, days) in &self.days {
+            for (count, day) in present.iter_mut().zip(days) {
+                if *day != Day::NotAsked {
+                    let has_bars = matches!(day, Day::Present | Day::Thin);
+                    *count = Some(count.unwrap_or(0) + u64::from(has_bars));
+                }
+            }
+        }
+        self.sessions.dates().iter().copied().zip(present)
+    }
+
+    /// The worst first, then by symbol and time.
+    pub(super) fn sort(&mut self) {
+        self.findings.sort_unstable_by(|one, other| one.rank().cmp(&other.rank()));
+    }
+}
+
+fn unasked_window(symbol: &Symbol, window: Window) -> Finding {
+    let detail = format!("{window} is in the spec and was never asked for: `grab start --spec` does");
+    Kind::MissingSymbol.on(symbol, &(window.from()..=window.to()), detail)
+}
