@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -59,6 +62,30 @@ fn a_server_that_stays_sick_ends_the_run_and_no_task() {
     assert!(ran.stdout.contains("the source did not come back: HTTP 503"), "{ran:?}");
     let count = |state: &str| grab.count(&format!("SELECT count(*) FROM tasks WHERE state = '{state}'"));
     assert_eq!((count("done"), count("pending")), (2, 7));
+}
+
+#[test]
+fn a_source_that_is_sick_from_the_beginning_ends_the_run_and_no_task() {
+    let number = AtomicUsize::new(0);
+    // As from a balancer whose servers die in different ways.
+    let mixed = Server::start(move |_| match number.fetch_add(1, Ordering::Relaxed) % 3 {
+        0 => sick(),
+        1 => Reply::body(200, "text/html", b"<html>".to_vec()),
+        _ => Reply::reset(),
+    });
+    let refusing = Server::start(|_| Reply::json(429, r#"{"status":"ERROR"}"#));
+    let sick = Server::start(|_| sick());
+    for (server, tickers, attempts) in
+        [(&sick, 3, 1), (&sick, 2, 3), (&mixed, 3, 2), (&mixed, 12, 2), (&mixed, 12, 1), (&refusing, 3, 1)]
+    {
+        let grab = Grab::with_server(server.base_url());
+        let tickers = symbols(tickers);
+        let start = format!(
+            "start --windows 2024-01 --tickers {tickers} --max-attempts {attempts} --max-retry-time 2s"
+        );
+        grab.run(&start).exits(10);
+        assert!(grab.tasks().iter().all(|task| task.ends_with("pending")), "{attempts}: {:?}", grab.tasks());
+    }
 }
 
 #[test]

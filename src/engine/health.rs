@@ -1,9 +1,9 @@
 //! Is a failure the task's own fault, or everybody's?
 //!
 //! One failed page cannot tell. While pages of other tasks come, a failure is its task's own. When several tasks fail
-//! in a row and no page comes in between, or pages came and a task would be given up although nobody has had one since,
-//! the source itself is in doubt. Then a page that came in this run is asked for once more: if that fails too, it is
-//! the source, and everyone waits.
+//! in a row and no page comes in between, or a task would be given up, the source itself is in doubt. Then a page that
+//! came in this run is asked for once more, or else the control question: if that fails too, it is the source, and
+//! everyone waits.
 
 use std::{
     collections::HashSet,
@@ -29,9 +29,8 @@ pub(super) struct Health {
 
 #[derive(Debug)]
 struct State {
-    begun: Instant,
-    /// When the last page came.
-    last_page: Option<Instant>,
+    /// When the first request failed after the last proof that the source is there.
+    failing_since: Option<Instant>,
     /// The latest request that proved the source to be there, by a page or as the control question: when it left.
     last_proof: Option<Instant>,
     /// The smallest page that came: a question that is known to be good.
@@ -68,8 +67,7 @@ impl Health {
     /// Good health, until something else is known.
     pub(super) fn new() -> Self {
         let state = State {
-            begun: Instant::now(),
-            last_page: None,
+            failing_since: None,
             last_proof: None,
             good: None,
             failed: HashSet::new(),
@@ -82,7 +80,7 @@ impl Health {
     /// A page of so many bytes came, which was asked for at `sent_at`.
     pub(super) fn page_came(&self, question: &Question, place: &Place, bytes: u64, sent_at: Instant) {
         let mut state = self.locked();
-        state.last_page = Some(Instant::now());
+        state.failing_since = None;
         state.last_proof = state.last_proof.max(Some(sent_at));
         state.failed.clear();
         state.tally.pages += 1;
@@ -100,6 +98,7 @@ impl Health {
     /// The control question of `asked_at` was answered: what fails fails for reasons of its own.
     pub(super) fn vouched_for(&self, asked_at: Instant) {
         let mut state = self.locked();
+        state.failing_since = None;
         state.last_proof = state.last_proof.max(Some(asked_at));
         state.failed.clear();
     }
@@ -107,27 +106,27 @@ impl Health {
     /// A request of `task` failed. True if too many tasks have failed in a row for that to be their own fault.
     pub(super) fn failed(&self, task: TaskId) -> bool {
         let mut state = self.locked();
+        state.failing_since.get_or_insert_with(Instant::now);
         state.failed.insert(task);
         state.failed.len() >= TASKS
     }
 
-    /// Whether pages came, but nothing that was asked after `since` has shown that the source is still there. A page
-    /// that was under way then may have left the source before it went away.
+    /// Whether nothing that was asked after `since` has shown that the source is there. A page that was under way then
+    /// may have left the source before it went away.
     pub(super) fn is_dry_since(&self, since: Instant) -> bool {
-        let state = self.locked();
-        state.last_page.is_some() && state.last_proof.is_some_and(|last| last <= since)
+        self.locked().last_proof.is_none_or(|last| last <= since)
     }
 
-    /// For how long no page came.
-    pub(super) fn drought(&self) -> Duration {
-        let state = self.locked();
-        state.last_page.unwrap_or(state.begun).elapsed()
+    /// For how long requests have failed, and none has shown that the source is there.
+    pub(super) fn failing_for(&self) -> Duration {
+        self.locked().failing_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// A request of `task` was refused as one too many. Answers how many were let in and refused so far, this one
     /// included, and whether no other task was refused since `since`.
     pub(super) fn refused(&self, task: TaskId, since: Instant) -> (Tally, bool) {
         let mut state = self.locked();
+        state.failing_since.get_or_insert_with(Instant::now);
         state.tally.refusals += 1;
         if state.refused[0].is_none_or(|(latest, _)| latest != task) {
             state.refused[1] = state.refused[0];

@@ -27,9 +27,7 @@ pub(super) struct Lease {
     pub(super) failures: u32,
     /// How many of them were refused as badly asked.
     pub(super) bad_requests: u32,
-    /// When the try before this one failed, or the first one left.
-    pub(super) tried_at: Instant,
-    /// When this one failed: what is decided about it is decided as of then.
+    /// When the last try failed: what is decided about it is decided as of then.
     pub(super) failed_at: Instant,
     /// When the first of them failed.
     pub(super) failing_since: Option<Instant>,
@@ -61,7 +59,6 @@ impl Lease {
             is_asked: false,
             failures: 0,
             bad_requests: 0,
-            tried_at: Instant::now(),
             failed_at: Instant::now(),
             failing_since: None,
             refused: None,
@@ -144,18 +141,20 @@ enum Next {
 }
 
 impl Queue {
-    /// The next task to work on; none when nothing is owed any more, or the run is to stop.
+    /// The next task to work on; none when nothing is owed any more, or the run is to stop. One whose retry is due comes
+    /// first, unless `anything_came` is false: then one that was not asked for yet tells more.
     pub(super) async fn next(
         &self,
         recorder: &Recorder,
         stop: &Stop,
+        anything_came: impl Fn() -> bool,
     ) -> Result<Option<Box<Lease>>, ManifestError> {
         loop {
             let changed = self.changed.notified();
             if stop.is_requested() {
                 return Ok(None);
             }
-            let due = match self.look(recorder, stop).await? {
+            let due = match self.look(recorder, stop, anything_came()).await? {
                 Next::Work(lease) => return Ok(Some(lease)),
                 Next::Wait(due) => due,
                 Next::Drained => {
@@ -171,23 +170,28 @@ impl Queue {
         }
     }
 
-    async fn look(&self, recorder: &Recorder, stop: &Stop) -> Result<Next, ManifestError> {
+    async fn look(
+        &self,
+        recorder: &Recorder,
+        stop: &Stop,
+        anything_came: bool,
+    ) -> Result<Next, ManifestError> {
         let mut state = self.state.lock().await;
         if stop.is_requested() {
             // Waiting for the lock, it was missed: nothing is leased to be given back at once.
             return Ok(Next::Drained);
         }
         let earliest = state.parked.iter().map(|(id, (due, _))| (*due, *id)).min();
-        if let Some((due, id)) = earliest.filter(|(due, _)| *due <= Instant::now())
-            && let Some((_, lease)) = state.parked.remove(&id)
-        {
-            debug_assert!(due <= Instant::now());
+        let due = earliest.filter(|(due, _)| *due <= Instant::now()).map(|(_, id)| id);
+        let retry = due.filter(|_| anything_came).and_then(|id| state.parked.remove(&id));
+        let mut lease = retry.map(|(_, lease)| lease);
+        if lease.is_none() {
+            lease = recorder.call(Ledger::lease).await?.map(Lease::new);
+        }
+        let lease = lease.or_else(|| Some(state.parked.remove(&due?)?.1));
+        if let Some(lease) = lease {
             state.out += 1;
             return Ok(Next::Work(Box::new(lease)));
-        }
-        if let Some(task) = recorder.call(Ledger::lease).await? {
-            state.out += 1;
-            return Ok(Next::Work(Box::new(Lease::new(task))));
         }
         let idle = state.out == 0 && state.parked.is_empty();
         Ok(if idle { Next::Drained } else { Next::Wait(earliest.map(|(due, _)| due)) })

@@ -29,6 +29,10 @@ impl<S: Source> Run<S> {
         reason: String,
     ) -> Result<Step, ManifestError> {
         match self.line.down(ticket) {
+            // Refusals in between keep the line up, but bring nothing either.
+            Verdict::Wait if self.health.failing_for() > 2 * self.retry_policy.max_time => {
+                self.stop.because(StopReason::SourceLost(reason));
+            }
             Verdict::Wait => return Ok(Step::Onward),
             Verdict::Unreachable => self.stop.because(StopReason::Unreachable(reason)),
             Verdict::Lost => self.stop.because(StopReason::SourceLost(reason)),
@@ -74,7 +78,7 @@ impl<S: Source> Run<S> {
             Disposition::Retry | Disposition::CursorForgets => {
                 self.retry(lease, reason, Duration::ZERO).await
             }
-            Disposition::Unwell(symptom) => self.unwell(lease, ticket, symptom, reason).await,
+            Disposition::Unwell(_) => self.unwell(lease, ticket, reason).await,
             Disposition::SlowDown { retry_after } => {
                 self.slow_down(lease, ticket, reason, retry_after, sent_at).await
             }
@@ -132,7 +136,6 @@ impl<S: Source> Run<S> {
     ) -> Result<Step, ManifestError> {
         lease.failures += 1;
         let since_first = lease.failed_at - *lease.failing_since.get_or_insert(lease.failed_at);
-        lease.tried_at = lease.failed_at;
         let Some(pause) = self.retry_policy.pause(lease.failures, since_first, self.jitter()) else {
             return self.give_up(lease, &reason, lease.failures).await;
         };
@@ -150,14 +153,13 @@ impl<S: Source> Run<S> {
         &self,
         lease: &mut Lease,
         ticket: &Ticket<'_>,
-        symptom: Symptom,
         reason: String,
     ) -> Result<Step, ManifestError> {
         if self.line.is_untried() {
             // Whoever answers is reached.
             self.line.up();
         }
-        if !self.is_in_doubt(lease) {
+        if !self.is_in_doubt(lease) || self.is_the_only_one().await? {
             return self.retry(lease, reason, Duration::ZERO).await;
         }
         let _asking = self.asking.lock().await;
@@ -169,8 +171,13 @@ impl<S: Source> Run<S> {
             return self.retry(lease, reason, Duration::ZERO).await;
         }
         let asked_at = Instant::now();
-        match self.is_source_down(symptom).await {
+        match self.is_source_down().await {
             None => self.release(lease.task.id).await,
+            Some(true) if self.health.known_good().is_none() && self.is_spent(lease) => {
+                // Nothing ever came, and this is as long as one page may take.
+                self.stop.because(StopReason::SourceLost(reason));
+                self.release(lease.task.id).await
+            }
             Some(true) => self.outage(lease, ticket, reason).await,
             Some(false) => {
                 self.health.vouched_for(asked_at);
@@ -180,25 +187,28 @@ impl<S: Source> Run<S> {
         }
     }
 
+    /// Whether nothing ever came and nobody else is owed anything: then there is no "everybody" to compare with.
+    async fn is_the_only_one(&self) -> Result<bool, ManifestError> {
+        let nothing_came = self.health.known_good().is_none();
+        Ok(nothing_came && self.recorder.call(|ledger| ledger.counts()).await?.owed() <= 1)
+    }
+
     /// Whether a failure of this task may be everybody's.
     fn is_in_doubt(&self, lease: &Lease) -> bool {
         self.health.failed(lease.task.id) || self.line.is_down() || self.is_last_chance(lease)
     }
 
-    /// Asks for something that should be answered. What is known to be good fails only with its source; else the
-    /// control question has to fail in the same way. None if the run is to stop.
-    async fn is_source_down(&self, symptom: Symptom) -> Option<bool> {
-        let is_known_good = self.health.known_good().is_some();
-        let control = self.control().await?;
-        Some(match control {
-            Control::Unwell(found) => is_known_good || found == symptom,
+    /// Asks for something that should be answered, and fails only with its source. None if the run is to stop.
+    async fn is_source_down(&self) -> Option<bool> {
+        Some(match self.control().await? {
+            Control::Unwell(_) => true,
             Control::Good | Control::KeyRefused | Control::Evasive => false,
         })
     }
 
-    /// Whether one more failure gives the task up, although pages came and nobody has asked for one since its last try and had it.
+    /// Whether this failure gives the task up, and nothing that was asked after it has shown that the source is there.
     fn is_last_chance(&self, lease: &Lease) -> bool {
-        self.is_spent(lease) && self.health.is_dry_since(lease.tried_at)
+        self.is_spent(lease) && self.health.is_dry_since(lease.failed_at)
     }
 
     /// Whether one more failure gives the task up.
@@ -228,12 +238,14 @@ impl<S: Source> Run<S> {
         let pause = self.pacer.slow_down(retry_after);
         self.keep_pace().await?;
         if is_alone && self.is_last_chance(lease) {
-            return self.unwell(lease, ticket, Symptom::TooMany, reason).await;
+            return self.unwell(lease, ticket, reason).await;
         }
         if is_alone || self.is_let_in().await {
             return self.retry(lease, reason, pause).await;
         }
-        if self.health.drought() > self.retry_policy.max_time {
+        let waited = self.health.failing_for();
+        let is_in_vain = self.pacer.pauses_in_a_row() > 1 && waited + pause > self.retry_policy.max_time;
+        if is_in_vain || waited > self.retry_policy.max_time {
             self.stop.because(StopReason::SourceLost(reason.clone()));
         }
         if self.stop.is_requested() {

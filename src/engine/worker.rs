@@ -29,7 +29,8 @@ pub(super) enum Step {
 
 /// Works until the queue has nothing more.
 pub(super) async fn work<S: Source>(run: &Arc<Run<S>>) -> Result<(), ManifestError> {
-    while let Some(lease) = run.queue.next(&run.recorder, &run.stop).await? {
+    let anything_came = || run.health.known_good().is_some();
+    while let Some(lease) = run.queue.next(&run.recorder, &run.stop, anything_came).await? {
         run.traverse(lease).await?;
     }
     Ok(())
@@ -75,8 +76,6 @@ impl<S: Source> Run<S> {
         let sent_at = Instant::now();
         if std::mem::replace(&mut lease.is_asked, true) {
             self.meter.retried();
-        } else {
-            lease.tried_at = sent_at;
         }
         let answer = tokio::select! {
             answer = self.source.page(&question, &lease.place) => answer,
