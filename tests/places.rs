@@ -67,3 +67,33 @@ fn the_manifest_and_its_wal_are_for_their_owner_only() {
     }
     assert!(seen > 1, "the WAL is there while somebody reads");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_report_that_cannot_be_written_is_told_by_the_exit_code() {
+    let grab = Grab::new();
+    grab.run("start --sandbox --plan-only --windows 2024-01 --tickers AAPL").exits(0);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = grab.command("status").stdout(full).status().unwrap();
+    assert_eq!(status.code(), Some(30));
+}
+
+#[test]
+fn a_manifest_that_another_program_holds_or_has_changed_is_neither_replaced_nor_believed() {
+    let grab = Grab::new();
+    grab.run("start --sandbox --windows 2024-01-03 --tickers AAPL").exits(0);
+    let manifest = grab.manifest();
+    manifest.execute_batch("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE").unwrap();
+    for command in ["repair --rebuild-manifest", "verify"] {
+        let busy = grab.run(command).exits(31);
+        assert!(busy.stderr.contains("another program has it open"), "{busy:?}");
+    }
+    manifest.execute_batch("ROLLBACK; CREATE TABLE mine (x); DROP TABLE quarantine").unwrap();
+    for command in ["status", "resume"] {
+        let changed = grab.run(command).exits(30);
+        assert!(changed.stderr.contains("quarantine is not as grab made it"), "{changed:?}");
+    }
+    assert_eq!(grab.run("verify --json").exits(12).json()["findings"][0]["kind"], "manifest_corrupt");
+    grab.run("repair --rebuild-manifest").exits(0);
+    grab.run("verify --deep").exits(0);
+}

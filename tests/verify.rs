@@ -82,7 +82,7 @@ fn a_missing_file_is_missed_and_a_file_too_many_is_named() {
     fs::copy(place(&grab, "02"), place(&grab, "03")).unwrap();
     assert_eq!(
         kinds(&grab, &Deep::None),
-        [Kind::MissingFile, Kind::StrayFile, Kind::StrayFile, Kind::StrayFile]
+        [Kind::StrayFile, Kind::MissingFile, Kind::StrayFile, Kind::StrayFile]
     );
 }
 

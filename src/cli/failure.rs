@@ -45,6 +45,9 @@ pub enum Failure {
     /// The HTTP client cannot be set up: there is no certificate to trust.
     #[error("the HTTP client cannot be set up")]
     Client(#[source] reqwest::Error),
+    /// What was done cannot be told: stdout is full.
+    #[error("the report cannot be written to stdout")]
+    Report(#[source] io::Error),
     /// The system gives no threads or signals.
     #[error("the system refuses")]
     System(#[from] io::Error),
@@ -89,7 +92,8 @@ impl Failure {
             Self::Stopped(StopReason::Unreachable(_)) | Self::Client(_) => ExitStatus::Unreachable,
             Self::Stopped(StopReason::Disk(_) | StopReason::Manifest)
             | Self::Store(_)
-            | Self::DataDir { .. } => ExitStatus::Disk,
+            | Self::DataDir { .. }
+            | Self::Report(_) => ExitStatus::Disk,
             Self::Manifest(error) => manifest_exit(error),
             Self::System(_) => ExitStatus::Bug,
         }
@@ -125,7 +129,10 @@ impl Failure {
                 "begin with `grab start`, or name the right directory with --data-dir; if there are bars without a \
                      manifest, `grab repair --rebuild-manifest`",
             ),
-            Self::Manifest(error) if is_damage(error) => Some(
+            Self::Manifest(error) if is_busy(error) => {
+                Some("another program has it open and is writing: close it, then repeat the command")
+            }
+            Self::Manifest(error) if error.is_damage() => Some(
                 "the bars are not touched: `grab repair --rebuild-manifest` sets the damaged manifest aside and makes it \
                  anew from them",
             ),
@@ -141,6 +148,7 @@ impl Failure {
             | Self::Stopped(_)
             | Self::Manifest(_)
             | Self::Sandbox(_)
+            | Self::Report(_)
             | Self::System(_) => None,
         }
     }
@@ -158,11 +166,9 @@ impl Failure {
     }
 }
 
-/// Whether the manifest itself is damaged.
-fn is_damage(error: &ManifestError) -> bool {
-    let damage =
-        Some(ErrorCode::NotADatabase) == code(error) || Some(ErrorCode::DatabaseCorrupt) == code(error);
-    damage || matches!(error, ManifestError::Corrupt(_))
+/// Whether some other program writes it and does not let go.
+fn is_busy(error: &ManifestError) -> bool {
+    matches!(code(error), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// Whether the manifest is good, and its disk is not.
@@ -205,6 +211,7 @@ fn manifest_exit(error: &ManifestError) -> ExitStatus {
         }
         ManifestError::Io { .. } | ManifestError::Corrupt(_) => ExitStatus::Disk,
         ManifestError::Sqlite(_) if is_disk_trouble(error) => ExitStatus::Disk,
+        ManifestError::Sqlite(_) if is_busy(error) => ExitStatus::Locked,
         ManifestError::Sqlite(error) => match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => ExitStatus::Disk,
             _ => ExitStatus::Bug,

@@ -44,7 +44,7 @@ impl Output {
             return Ok(());
         }
         match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Report(error)),
             Ok(()) | Err(_) => Ok(()),
         }
     }

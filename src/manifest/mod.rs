@@ -36,6 +36,7 @@ pub use runs::KeptPace;
 pub use schema::FILE_NAME;
 pub use state::{IllegalTransition, TaskEvent, TaskState};
 
+use rusqlite::ErrorCode;
 use thiserror::Error;
 
 /// Why the manifest could not be read or written.
@@ -89,10 +90,32 @@ pub enum ManifestError {
     /// A step that the state machine forbids.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
-    /// A row that this program cannot have written.
-    #[error("the manifest has a row that cannot be: {0}")]
+    /// A table or row that this program cannot have written.
+    #[error("the manifest is damaged: {0}")]
     Corrupt(String),
     /// The recorder's thread has ended.
     #[error("the recorder has stopped")]
     Stopped,
+}
+
+impl ManifestError {
+    /// Whether it says that the manifest is damaged, rather than that it cannot be had at the moment.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => {
+                let code = error.sqlite_error_code();
+                matches!(code, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+            }
+            Self::Corrupt(_) => true,
+            Self::Io { .. }
+            | Self::Missing { .. }
+            | Self::TooNew { .. }
+            | Self::Foreign { .. }
+            | Self::OtherKind { .. }
+            | Self::Locked { .. }
+            | Self::Illegal(_)
+            | Self::Stopped => false,
+        }
+    }
 }

@@ -43,9 +43,9 @@ pub fn is_whole(data_dir: &Path) -> Result<bool, ManifestError> {
         Ok(verdict == "ok")
     };
     match check() {
-        Err(error @ (ManifestError::Foreign { .. } | ManifestError::TooNew { .. })) => Err(error),
-        Err(_) => Ok(false),
-        Ok(is_whole) => Ok(is_whole),
+        Err(error) if error.is_damage() || matches!(error, ManifestError::Missing { .. }) => Ok(false),
+        // One that cannot be opened now may be as good as ever.
+        checked => checked,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The file: how it is opened, and its migrations.
 
-use std::{fs::OpenOptions, io, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs::OpenOptions, io, path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
 use url::Url;
@@ -32,6 +32,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
     let mut connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     migrate(&mut connection, &path)?;
+    check_tables(&connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -61,7 +62,27 @@ pub(super) fn open_to_read(data_dir: &Path) -> Result<Connection, ManifestError>
         // Its maker died before the first transaction: nothing was ever started.
         return Err(ManifestError::Missing { path: path.display().to_string() });
     }
+    if version == MIGRATIONS.len() {
+        check_tables(&connection)?;
+    }
     Ok(connection)
+}
+
+/// Each table, index and trigger with the statement that made it.
+fn tables(connection: &Connection) -> Result<BTreeMap<String, String>, rusqlite::Error> {
+    let mut select = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
+    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// Checks that all that belongs to this version is there. What people have added does not matter.
+fn check_tables(connection: &Connection) -> Result<(), ManifestError> {
+    let fresh = Connection::open_in_memory()?;
+    MIGRATIONS.iter().try_for_each(|migration| fresh.execute_batch(migration))?;
+    let found = tables(connection)?;
+    match tables(&fresh)?.into_iter().find(|(name, sql)| found.get(name) != Some(sql)) {
+        Some((name, _)) => Err(ManifestError::Corrupt(format!("{name} is not as grab made it"))),
+        None => Ok(()),
+    }
 }
 
 /// Whether `SQLite` could not make the files that readers share beside the manifest.

@@ -60,8 +60,12 @@ fn list_month(listing: &mut Listing, month: Option<Month>, folder: PathBuf) -> R
         let path = folder.join(&name);
         match month.filter(|_| name == layout::PARTITION) {
             Some(month) => {
-                let size = fs::metadata(&path).map_err(failed("look at", &path))?.len();
-                listing.partitions.push((month, size));
+                match fs::metadata(&path) {
+                    Ok(metadata) => listing.partitions.push((month, metadata.len())),
+                    // A link to nowhere.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => listing.strays.push(path),
+                    Err(error) => return Err(failed("look at", &path)(error)),
+                }
             }
             None => listing.strays.push(path),
         }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 
 use jiff::civil::Date;
 
-use super::{Finding, Kind, content};
+use super::{Finding, Kind, Severity, content};
 use crate::{
     model::{Month, Partition, Symbol},
     store::{
@@ -81,8 +81,14 @@ pub(super) fn check(
         checked.unknown.push(month);
         let path = layout::partition(data_dir, symbol, month);
         let unknown = "a partition that the manifest does not know";
-        let detail = if is_in_flight(month) { content::UNRECORDED } else { unknown }.to_owned();
-        checked.findings.push(Kind::StrayFile.in_partition(symbol, month, path, detail));
+        // Readers take it for bars like all others.
+        let (detail, severity) = if is_in_flight(month) {
+            (content::UNRECORDED, Severity::Notice)
+        } else {
+            (unknown, Severity::Damage)
+        };
+        let finding = Kind::StrayFile.in_partition(symbol, month, path, detail.to_owned());
+        checked.findings.push(Finding { severity, ..finding });
     }
     checked.findings.extend(strays.into_iter().map(|path| stray(Some(symbol), &path)));
     Ok(checked)
@@ -96,8 +102,11 @@ pub(super) fn outside_of_symbols(data_dir: &Path) -> Result<Vec<Finding>, StoreE
 fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {
     let kind = Kind::StrayFile;
     let detail = "no partition has this name".to_owned();
+    // Readers of `**/*.parquet` take such a file for bars.
+    let is_read = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
+    let severity = if is_read { Severity::Damage } else { kind.severity() };
     let (ticker, path) = (symbol.cloned(), Some(path.to_owned()));
-    Finding { ticker, month: None, date: None, to: None, kind, severity: kind.severity(), path, detail }
+    Finding { ticker, month: None, date: None, to: None, kind, severity, path, detail }
 }
 
 /// A file that is there and cannot be read is damaged, whatever the reason.
