@@ -8,6 +8,7 @@ mod fetch;
 mod format;
 mod logging;
 mod output;
+mod overview;
 mod progress;
 mod rebuild;
 mod repair;

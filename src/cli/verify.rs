@@ -1,6 +1,7 @@
 //! `grab verify`: the proof of what is there, and what is not.
 
 use std::{
+    collections::BTreeMap,
     io::IsTerminal,
     path::Path,
     sync::{Arc, atomic::Ordering},
@@ -14,9 +15,10 @@ use serde::Serialize;
 use super::{
     args::{CommonArgs, VerifyArgs},
     failure::Failure,
-    fetch::{announce_clock, overview},
+    fetch::{self, announce_clock},
     format,
     output::Output,
+    overview,
     settings::Sources,
     start::{Wanted, read_spec},
     thresholds::Thresholds,
@@ -50,6 +52,9 @@ struct VerifyReport {
     findings: Vec<Finding>,
     /// The thresholds that do not hold, in words.
     missed: Vec<String>,
+    /// For people.
+    #[serde(skip)]
+    tables: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -77,7 +82,7 @@ pub fn run(
     let thresholds = Thresholds::resolve(args, spec)?;
     let wanted = spec.map(|(path, spec)| Wanted::by_spec(path, spec, clock)).transpose()?;
     if !data_dir.join(FILE_NAME).exists() {
-        overview(&data_dir)?;
+        fetch::overview(&data_dir)?;
         return Err(ManifestError::Missing { path: data_dir.join(FILE_NAME).display().to_string() }.into());
     }
     // Nobody may write while it is read.
@@ -89,7 +94,13 @@ pub fn run(
     if let Some(least) = thresholds.min_symbols_per_session() {
         verified.demand_symbols(least);
     }
-    let report = VerifyReport::new(verified, &thresholds);
+    let counts = match Overview::open(&data_dir) {
+        Ok(overview) => overview.counts_by_window()?,
+        // What is wrong with it is among the findings.
+        Err(_) => BTreeMap::new(),
+    };
+    let tables = overview::tables(&counts, &verified);
+    let report = VerifyReport { tables, ..VerifyReport::new(verified, &thresholds) };
     output.report(&report, VerifyReport::text)?;
     Ok(report.exit())
 }
@@ -164,6 +175,7 @@ impl VerifyReport {
             bytes_read: bytes,
             findings,
             missed,
+            tables: Vec::new(),
         };
         report.exit_code = report.exit().code();
         report
@@ -201,6 +213,10 @@ impl VerifyReport {
             ),
         ];
         lines.extend(self.missed.iter().map(|missed| format!("  missed    {missed}")));
+        lines.extend(self.tables.iter().cloned());
+        if !self.findings.is_empty() {
+            lines.push("findings".to_owned());
+        }
         lines.extend(self.findings.iter().take(LISTED).map(line));
         let more = self.findings.len().saturating_sub(LISTED);
         if more > 0 {

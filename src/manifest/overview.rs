@@ -1,6 +1,9 @@
 //! Every statement that only reads.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -118,6 +121,24 @@ impl Overview {
                 span_ms: first.zip(last),
             })
         })?)
+    }
+
+    /// How many tasks there are of each window in each state, as they are recorded.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn counts_by_window(&self) -> Result<BTreeMap<Window, BTreeMap<TaskState, u64>>, ManifestError> {
+        let select =
+            "SELECT from_date, to_date, state, count(*) FROM tasks GROUP BY from_date, to_date, state";
+        let mut select = self.connection.prepare(select)?;
+        let mut found = select.query([])?;
+        let mut counts: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        while let Some(row) = found.next()? {
+            let window = rows::window(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?)?;
+            let state = row.get::<_, String>(2)?.parse()?;
+            counts.entry(window).or_default().insert(state, row.get(3)?);
+        }
+        Ok(counts)
     }
 
     /// The symbols that have a partition or a task, in order.

@@ -12,6 +12,7 @@ mod finding;
 mod integrity;
 mod mending;
 mod sessions;
+mod summary;
 mod witness;
 
 pub use coverage::Coverage;
