@@ -52,6 +52,21 @@ impl Bars {
         }
     }
 
+    /// Bars of columns in the order of the file; nothing if these are not of one length.
+    #[must_use]
+    pub fn from_columns(
+        timestamp: Vec<i64>,
+        required: [Vec<f64>; 5],
+        vwap: Vec<Option<f64>>,
+        transactions: Vec<Option<i64>>,
+    ) -> Option<Self> {
+        let rows = timestamp.len();
+        let is_even = required.iter().all(|column| column.len() == rows);
+        let [open, high, low, close, volume] = required;
+        let is_even = is_even && vwap.len() == rows && transactions.len() == rows;
+        is_even.then_some(Self { timestamp, open, high, low, close, volume, vwap, transactions })
+    }
+
     /// Appends one bar.
     pub fn push(&mut self, bar: Bar) {
         self.timestamp.push(bar.timestamp);
@@ -175,7 +190,9 @@ impl Bars {
         union
     }
 
-    fn append(mut self, mut other: Self) -> Self {
+    /// These rows, then those of `other`.
+    #[must_use]
+    pub fn append(mut self, mut other: Self) -> Self {
         self.timestamp.append(&mut other.timestamp);
         self.open.append(&mut other.open);
         self.high.append(&mut other.high);

@@ -18,7 +18,7 @@ use parquet::{
 };
 
 use super::{digest, guard::guarded};
-use crate::model::{Bar, Bars};
+use crate::model::Bars;
 
 /// The version of the columns and of the metadata below; it is in every file.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -218,54 +218,51 @@ fn read_bars(file: &SerializedFileReader<Bytes>) -> Result<Bars> {
     }
     let mut bars = Bars::default();
     for group in 0..file.num_row_groups() {
-        bars.extend(read_rows(file.get_row_group(group)?.as_ref())?);
+        bars = bars.append(read_rows(file.get_row_group(group)?.as_ref())?);
     }
     Ok(bars)
 }
 
-fn read_rows(rows: &dyn RowGroupReader) -> Result<impl Iterator<Item = Bar>> {
-    let timestamp = read_column::<Int64Type>(rows, 0)?;
-    let [open, high, low, close, volume] =
-        [1, 2, 3, 4, 5].map(|column| read_column::<DoubleType>(rows, column));
-    let (open, high, low, close, volume) = (open?, high?, low?, close?, volume?);
-    let vwap = read_column::<DoubleType>(rows, 6)?;
-    let transactions = read_column::<Int64Type>(rows, 7)?;
-    let count = timestamp.len();
-    let missing = || ParquetError::General("a required value is missing".to_owned());
-    let rows = (0..count).map(move |row| {
-        Some(Bar {
-            timestamp: timestamp[row]?,
-            open: open[row]?,
-            high: high[row]?,
-            low: low[row]?,
-            close: close[row]?,
-            volume: volume[row]?,
-            vwap: vwap[row],
-            transactions: transactions[row],
-        })
-    });
-    let rows: Vec<Bar> = rows.collect::<Option<_>>().ok_or_else(missing)?;
-    Ok(rows.into_iter())
+fn read_rows(rows: &dyn RowGroupReader) -> Result<Bars> {
+    let timestamps = read_required::<Int64Type>(rows, 0)?;
+    let mut required = Vec::with_capacity(5);
+    for column in 1..=5 {
+        required.push(read_required::<DoubleType>(rows, column)?);
+    }
+    let (vwaps, transactions) = (read_optional::<DoubleType>(rows, 6)?, read_optional::<Int64Type>(rows, 7)?);
+    let columns = required.try_into().ok();
+    columns
+        .and_then(|required| Bars::from_columns(timestamps, required, vwaps, transactions))
+        .ok_or_else(|| ParquetError::General("its columns are not of one length".to_owned()))
 }
 
-/// All values of a column, as many as the row group has rows.
-fn read_column<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<Option<T::T>>> {
+fn read_required<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<T::T>> {
+    let (values, _) = read_column::<T>(rows, column, false)?;
+    Ok(values)
+}
+
+fn read_optional<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<Option<T::T>>> {
+    let (values, present) = read_column::<T>(rows, column, true)?;
+    let mut values = values.into_iter();
+    Ok(present.into_iter().map(|level| if level > 0 { values.next() } else { None }).collect())
+}
+
+/// All values of a column, as many as the row group has rows; where some may be absent, also which ones are there.
+fn read_column<T: DataType>(
+    rows: &dyn RowGroupReader,
+    column: usize,
+    is_optional: bool,
+) -> Result<(Vec<T::T>, Vec<i16>)> {
     let expected = usize::try_from(rows.metadata().num_rows()).unwrap_or_default();
     let mut reader = parquet::column::reader::get_typed_column_reader::<T>(rows.get_column_reader(column)?);
-    let (mut values, mut present) = (Vec::with_capacity(expected), Vec::with_capacity(expected));
-    let optional = rows.metadata().column(column).column_descr().max_def_level() > 0;
-    let (read, ..) = reader.read_records(expected, optional.then_some(&mut present), None, &mut values)?;
-    if read != expected {
-        return Err(ParquetError::General(format!(
-            "column {} has {read} of {expected} rows",
-            COLUMNS[column]
-        )));
+    let (mut values, mut present) = (Vec::with_capacity(expected), Vec::new());
+    let levels = is_optional.then_some(&mut present);
+    let (read, ..) = reader.read_records(expected, levels, None, &mut values)?;
+    let there = if is_optional { present.len() } else { values.len() };
+    if read == expected && there == expected {
+        return Ok((values, present));
     }
-    let mut values = values.into_iter();
-    if !optional {
-        return Ok(values.map(Some).collect());
-    }
-    Ok(present.into_iter().map(|level| if level > 0 { values.next() } else { None }).collect())
+    Err(ParquetError::General(format!("column {} has {read} of {expected} rows", COLUMNS[column])))
 }
 
 impl Provenance {
@@ -314,6 +311,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::Bar;
 
     fn provenance() -> Provenance {
         Provenance {
@@ -363,7 +361,7 @@ mod tests {
             vwap: (minute % 3 > 0).then_some(1.3),
             transactions: (minute % 2 > 0).then_some(minute),
         };
-        (0..500).map(bar).collect()
+        (0..150).map(bar).collect()
     }
 
     #[test]
