@@ -1,13 +1,13 @@
-//! The JSON of one page of custom bars (polygon-api.md §1).
+//! The JSON around bars: of one page of custom bars (polygon-api.md §1), or of the whole market's day (§2).
 
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
 };
 
-use super::{DecodeError, object::Object};
+use super::{DecodeError, market::DayBars, number::Integer, object::Object};
 use crate::model::{Bar, Bars, excerpt};
 
 /// How much of a body that is not JSON is shown, in characters.
@@ -23,10 +23,16 @@ const REASON: usize = 120;
 /// How much is kept of what the server says in words: it goes to terminals, logs and the manifest.
 const WORDS: usize = 200;
 
+/// One page of a ticker's bars.
+pub type Envelope = Body<Bars>;
+
+/// One day of the whole market.
+pub type MarketEnvelope = Body<DayBars>;
+
 /// An answer as it was sent, before anybody compared it with the question. Its texts are excerpts.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Envelope {
+#[serde(rename_all = "camelCase", bound = "R: Rows")]
+pub struct Body<R> {
     /// The symbol that it says to be about.
     #[serde(default, deserialize_with = "words")]
     pub ticker: Option<String>,
@@ -42,9 +48,9 @@ pub struct Envelope {
     /// How many bars it says to have in this page.
     #[serde(default)]
     pub results_count: Option<u64>,
-    /// The bars in the order in which they came; absent, null and `[]` alike are none.
-    #[serde(default, deserialize_with = "columns")]
-    pub results: Bars,
+    /// The bars; absent, null and `[]` alike are none.
+    #[serde(default, deserialize_with = "rows")]
+    pub results: R,
     /// Where the next page is.
     #[serde(default, rename = "next_url")]
     pub next_url: Option<String>,
@@ -54,14 +60,29 @@ pub struct Envelope {
     message: Option<String>,
 }
 
-impl Envelope {
-    /// Reads a page.
+/// What an answer's list of `results` becomes.
+pub trait Rows: Default {
+    /// More elements than any answer has: a body within its bound could hold millions.
+    const MOST: usize;
+
+    /// Elements that were read.
+    fn count(&self) -> usize;
+
+    /// Reads one more element, if there is one. Answers whether there was.
+    ///
+    /// # Errors
+    /// If it is not of the documented shape, or cannot be.
+    fn read_next<'de, A: SeqAccess<'de>>(&mut self, results: &mut A) -> Result<bool, A::Error>;
+}
+
+impl<R: Rows> Body<R> {
+    /// Reads an answer.
     ///
     /// # Errors
     /// If the body is not JSON or not of the documented shape.
     pub fn read(json: &[u8]) -> Result<Self, DecodeError> {
         match serde_json::from_slice(json) {
-            Ok(Object(envelope)) => Ok(envelope),
+            Ok(Object(body)) => Ok(body),
             Err(error) => Err(DecodeError::Json { begins: beginning(json), reason: reason(&error) }),
         }
     }
@@ -141,70 +162,47 @@ impl From<WireBar> for Bar {
     }
 }
 
-/// Pushes each bar into the columns as it is read: a page is never held as a list of bars.
-fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bars, D::Error> {
-    struct Columns;
+/// In the order in which they came.
+impl Rows for Bars {
+    const MOST: usize = MOST_BARS;
 
-    impl<'de> Visitor<'de> for Columns {
-        type Value = Bars;
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    /// Into the columns at once: a page is never held as a list of bars.
+    fn read_next<'de, A: SeqAccess<'de>>(&mut self, results: &mut A) -> Result<bool, A::Error> {
+        let bar = results.next_element::<Object<WireBar>>()?;
+        Ok(bar.map(|bar| self.push(bar.0.into())).is_some())
+    }
+}
+
+fn rows<'de, D: Deserializer<'de>, R: Rows>(deserializer: D) -> Result<R, D::Error> {
+    struct List<R>(PhantomData<R>);
+
+    impl<'de, R: Rows> Visitor<'de> for List<R> {
+        type Value = R;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a list of bars or null")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut results: A) -> Result<Bars, A::Error> {
-            let mut bars = Bars::default();
-            while let Some(bar) = results.next_element::<Object<WireBar>>()? {
-                if bars.len() == MOST_BARS {
-                    return Err(A::Error::custom(format!("more than {MOST_BARS} bars")));
+        fn visit_seq<A: SeqAccess<'de>>(self, mut results: A) -> Result<R, A::Error> {
+            let mut rows = R::default();
+            while rows.read_next(&mut results)? {
+                if rows.count() > R::MOST {
+                    return Err(A::Error::custom(format!("more than {} bars", R::MOST)));
                 }
-                bars.push(bar.0.into());
             }
-            Ok(bars)
+            Ok(rows)
         }
 
-        fn visit_unit<E: Error>(self) -> Result<Bars, E> {
-            Ok(Bars::default())
+        fn visit_unit<E: Error>(self) -> Result<R, E> {
+            Ok(R::default())
         }
     }
 
-    deserializer.deserialize_any(Columns)
-}
-
-/// A whole number that may be written as `1672722000000` or `1.672722e+12`.
-struct Integer(i64);
-
-impl<'de> Deserialize<'de> for Integer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Whole;
-
-        impl Visitor<'_> for Whole {
-            type Value = Integer;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number")
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Integer, E> {
-                Ok(Integer(number))
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Integer, E> {
-                i64::try_from(number).map(Integer).map_err(|_| E::custom(format!("{number} is too large")))
-            }
-
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Integer, E> {
-                // Above 2^53 a float64 no longer tells neighbouring whole numbers apart.
-                if number.fract() != 0.0 || number.abs() > 9_007_199_254_740_992.0 {
-                    return Err(E::custom(format!("{number} is not a whole number")));
-                }
-                #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53, checked above")]
-                Ok(Integer(number as i64))
-            }
-        }
-
-        deserializer.deserialize_any(Whole)
-    }
+    deserializer.deserialize_any(List(PhantomData))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::civil::Date;
 use thiserror::Error;
 
 use super::Page;
@@ -123,6 +124,14 @@ pub enum Contradiction {
         asked: Symbol,
         /// The answer.
         answered: Option<String>,
+    },
+    /// It is about another day.
+    #[error("asked for {asked}, answered with bars of {}", answered.map_or("no day at all".to_owned(), |day| day.to_string()))]
+    Day {
+        /// The question.
+        asked: Date,
+        /// The answer.
+        answered: Option<Date>,
     },
     /// Its prices are of the other kind, or it does not say of which.
     #[error("asked for adjusted={asked}, answered {}", answered.map_or("nothing of it".to_owned(), |yes| yes.to_string()))]

@@ -10,7 +10,9 @@ mod polygon;
 pub use error::{Contradiction, Disposition, FetchError, Mixed, Symptom};
 pub use polygon::{Polygon, PolygonOptions};
 
-use crate::model::{Bars, Cursor, Symbol, Window};
+use jiff::civil::Date;
+
+use crate::model::{Bars, Cursor, DayBar, Symbol, Window};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,19 @@ pub struct Page {
     pub request_id: Option<String>,
     /// `OK` or `DELAYED`.
     pub status: String,
+    /// Bytes of the body on the wire.
+    pub bytes: u64,
+}
+
+/// What the whole market did on one day, by an answer that fits its question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarketDay {
+    /// One bar for each symbol that traded, by symbol; none if the answer says that nobody traded.
+    pub bars: Vec<DayBar>,
+    /// Rows whose ticker is no symbol of a stock.
+    pub skipped: u64,
+    /// The server's id of the request.
+    pub request_id: Option<String>,
     /// Bytes of the body on the wire.
     pub bytes: u64,
 }
@@ -89,4 +104,16 @@ pub trait Source: Send + Sync + 'static {
     /// # Cancellation
     /// As for [`Source::page`].
     fn control(&self) -> impl Future<Output = Control> + Send;
+}
+
+/// A source that knows the whole market of a day as well.
+pub trait Market: Source {
+    /// Asks once for the day bars of all symbols, as traded, whatever the bars of pages are.
+    ///
+    /// # Errors
+    /// As for [`Source::page`].
+    ///
+    /// # Cancellation
+    /// As for [`Source::page`].
+    fn market_day(&self, day: Date) -> impl Future<Output = Result<MarketDay, FetchError>> + Send;
 }

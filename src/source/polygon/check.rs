@@ -1,11 +1,12 @@
 //! Holds an answer against its question.
 
+use jiff::civil::Date;
 use url::Origin;
 
-use super::super::{Contradiction, FetchError, Mixed, Page, Question};
+use super::super::{Contradiction, FetchError, MarketDay, Mixed, Page, Question};
 use crate::{
-    decode::Envelope,
-    model::{BadBar, Bar, BarFault, Bars, Cursor, Window},
+    decode::{Body, Envelope, MarketEnvelope, Rows},
+    model::{BadBar, Bar, BarFault, Bars, Cursor, Window, new_york},
 };
 
 /// Makes a page of an answer that came with HTTP 200.
@@ -20,7 +21,8 @@ pub(super) fn page(
     bytes: u64,
 ) -> Result<Page, FetchError> {
     let status = check_status(&envelope)?;
-    check_envelope(question, adjusted, &envelope)?;
+    check_ticker(question, &envelope)?;
+    check_results(adjusted, &envelope)?;
     let next = envelope.next_url.as_deref().map(|url| Cursor::from_next_url(url, origin)).transpose();
     let next = next.map_err(Contradiction::from)?;
     let request_id = envelope.request_id();
@@ -29,8 +31,27 @@ pub(super) fn page(
     if bad.is_empty() { Ok(page) } else { Err(FetchError::BadBars(Box::new(Mixed { good: page, bad }))) }
 }
 
+/// Makes a day of the whole market of an answer that came with HTTP 200. Whether it was a session is not known here.
+///
+/// # Errors
+/// At the first thing that does not fit.
+pub(super) fn market_day(day: Date, envelope: MarketEnvelope, bytes: u64) -> Result<MarketDay, FetchError> {
+    check_status(&envelope)?;
+    check_results(false, &envelope)?;
+    let (first, last) = envelope.results.span_ms().unzip();
+    for stamp in [first, last].into_iter().flatten() {
+        let answered = new_york::date_of(stamp);
+        if answered != Some(day) {
+            return Err(Contradiction::Day { asked: day, answered }.into());
+        }
+    }
+    let request_id = envelope.request_id();
+    let skipped = envelope.results.skipped() as u64;
+    Ok(MarketDay { bars: envelope.results.into_rows(), skipped, request_id, bytes })
+}
+
 /// A refusal was seen inside of an HTTP 200: the body's own status decides.
-fn check_status(envelope: &Envelope) -> Result<String, FetchError> {
+fn check_status<R: Rows>(envelope: &Body<R>) -> Result<String, FetchError> {
     let words = || envelope.words().map(str::to_owned);
     match envelope.status.as_deref() {
         Some(status @ ("OK" | "DELAYED")) => Ok(status.to_owned()),
@@ -39,15 +60,19 @@ fn check_status(envelope: &Envelope) -> Result<String, FetchError> {
     }
 }
 
-fn check_envelope(question: &Question, adjusted: bool, envelope: &Envelope) -> Result<(), Contradiction> {
+fn check_ticker(question: &Question, envelope: &Envelope) -> Result<(), Contradiction> {
     if envelope.ticker.as_deref() != Some(question.symbol.as_str()) {
         let answered = envelope.ticker.clone();
         return Err(Contradiction::Ticker { asked: question.symbol.clone(), answered });
     }
+    Ok(())
+}
+
+fn check_results<R: Rows>(adjusted: bool, envelope: &Body<R>) -> Result<(), Contradiction> {
     if envelope.adjusted != Some(adjusted) {
         return Err(Contradiction::Adjusted { asked: adjusted, answered: envelope.adjusted });
     }
-    let found = envelope.results.len() as u64;
+    let found = envelope.results.count() as u64;
     match envelope.results_count {
         Some(said) if said != found => Err(Contradiction::Count { said, found }),
         Some(_) | None => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::fmt::rfc2822;
+use jiff::{civil::Date, fmt::rfc2822};
 use reqwest::{
     Certificate, Client, Response, StatusCode,
     header::{
@@ -15,12 +15,12 @@ use tokio::task;
 use url::{Host, Origin, Url};
 
 use super::{
-    super::{Contradiction, Control, FetchError, Page, Place, Question, Source},
+    super::{Contradiction, Control, FetchError, Market, MarketDay, Page, Place, Question, Source},
     check,
 };
 use crate::{
     clock::Clock,
-    decode::{DecodeError, Envelope, inflate},
+    decode::{Body, DecodeError, Envelope, Rows, inflate},
     model::ApiKey,
 };
 
@@ -29,6 +29,9 @@ const PAGE_LIMIT: u32 = 50_000;
 
 /// Whether the market is open now: in every plan (polygon-api.md §2), and cheap.
 const CONTROL_QUESTION: &str = "/v1/marketstatus/now";
+
+/// The whole market of a day, in one answer (polygon-api.md §2).
+const MARKET_DAY: &str = "/v2/aggs/grouped/locale/us/market/stocks";
 
 /// What a plan with end-of-day data says in the evening about a day that it will serve later.
 const TOO_EARLY: &str = "before end of day";
@@ -125,6 +128,13 @@ impl Polygon {
         url
     }
 
+    fn market_url(&self, day: Date) -> Url {
+        let mut url = self.base_url.clone();
+        url.set_path(&format!("{}{MARKET_DAY}/{day}", url.path().trim_end_matches('/')));
+        url.set_query(Some("adjusted=false"));
+        url
+    }
+
     async fn ask(&self, url: Url) -> Result<(HeaderMap, Vec<u8>), FetchError> {
         let sent = self.http.get(url).send().await;
         let response = sent.map_err(|error| self.not_sent(error))?;
@@ -183,10 +193,7 @@ impl Source for Polygon {
             let bytes = body.len() as u64;
             check::page(&question, adjusted, &origin, envelope(&headers, body, &key)?, bytes)
         });
-        match decoded.await {
-            Ok(page) => page,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-        }
+        finished(decoded).await
     }
 
     async fn control(&self) -> Control {
@@ -194,10 +201,37 @@ impl Source for Polygon {
         url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
         let answer = match self.ask(url).await {
             // What is not JSON comes from something in between, which knows nothing of keys.
-            Ok((headers, body)) => envelope(&headers, body, &self.key),
+            Ok((headers, body)) => refusal(&headers, body, &self.key),
             Err(error) => Err(error),
         };
         answer.map_or_else(|error| Control::from(&error), |_| Control::Good)
+    }
+}
+
+impl Market for Polygon {
+    async fn market_day(&self, day: Date) -> Result<MarketDay, FetchError> {
+        let (headers, body) = self.ask(self.market_url(day)).await?;
+        let key = self.key.clone();
+        let decoded = task::spawn_blocking(move || {
+            let bytes = body.len() as u64;
+            let mut market = check::market_day(day, envelope(&headers, body, &key)?, bytes)?;
+            let is_clean = |text: &str| {
+                let mut scrubbed = text.to_owned();
+                key.scrub_text(&mut scrubbed);
+                scrubbed == text
+            };
+            market.bars.retain(|bar| is_clean(bar.symbol.as_str()));
+            Ok(market)
+        });
+        finished(decoded).await
+    }
+}
+
+/// What a blocking thread has made.
+async fn finished<T>(work: task::JoinHandle<T>) -> T {
+    match work.await {
+        Ok(done) => done,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }
 
@@ -254,15 +288,20 @@ fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Vec<u8>, Fe
 }
 
 /// An answer as an envelope, without the key in any of its texts.
-fn envelope(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Envelope, FetchError> {
-    let mut envelope = Envelope::read(&plain(headers, body, key)?)?;
+fn envelope<R: Rows>(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Body<R>, FetchError> {
+    let mut envelope = Body::read(&plain(headers, body, key)?)?;
     envelope.each_text(|text| key.scrub_text(text));
     Ok(envelope)
 }
 
+/// The same for an answer without bars.
+fn refusal(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Envelope, FetchError> {
+    envelope(headers, body, key)
+}
+
 /// What a refusal says in words: in the JSON's `error` or `message`, else its first line (errors may be HTML).
 fn words(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> Option<String> {
-    if let Ok(envelope) = envelope(headers, body.to_vec(), key) {
+    if let Ok(envelope) = refusal(headers, body.to_vec(), key) {
         return envelope.words().map(str::to_owned);
     }
     let plain = plain(headers, body.to_vec(), key).ok()?;
@@ -273,7 +312,7 @@ fn words(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> Option<String> {
 
 /// Whether a refusal has the service's own form: JSON with a status. Unknown routes and proxies answer in text.
 fn is_own_answer(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> bool {
-    envelope(headers, body.to_vec(), key).is_ok_and(|envelope| envelope.status.is_some())
+    refusal(headers, body.to_vec(), key).is_ok_and(|envelope| envelope.status.is_some())
 }
 
 /// Where a redirect leads, without what may hold a key.
