@@ -2,10 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::civil::Date;
+
 use crate::model::{Month, Symbol};
 
 /// The folder of the one-minute bars.
 const BARS: &str = "bars_1m";
+
+/// The folder of what is known besides bars, and within it that of the whole market's days.
+const REFERENCE: &str = "reference";
+const GROUPED_DAILY: &str = "grouped_daily";
+
+/// The name of every file of a day of the market.
+pub(super) const MARKET: &str = "market.parquet";
 
 /// The name of every partition file.
 pub(super) const PARTITION: &str = "bars.parquet";
@@ -36,6 +45,31 @@ pub fn symbol_folder(data_dir: &Path, symbol: &Symbol) -> PathBuf {
 #[must_use]
 pub fn bars_folder(data_dir: &Path) -> PathBuf {
     data_dir.join(BARS)
+}
+
+/// `reference/grouped_daily/date=2024-01-03/market.parquet`, below `data_dir`.
+#[must_use]
+pub fn market_day(data_dir: &Path, day: Date) -> PathBuf {
+    market_folder(data_dir).join(format!("date={day}")).join(MARKET)
+}
+
+/// The folder of all days of the market.
+#[must_use]
+pub fn market_folder(data_dir: &Path) -> PathBuf {
+    reference_folder(data_dir).join(GROUPED_DAILY)
+}
+
+/// The folder of what is known besides bars.
+#[must_use]
+pub fn reference_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join(REFERENCE)
+}
+
+/// The day whose folder has this name, if it is the name of one.
+#[must_use]
+pub fn day_of(name: &str) -> Option<Date> {
+    let text = name.strip_prefix("date=")?;
+    text.parse::<Date>().ok().filter(|day| day.to_string() == text)
 }
 
 /// The symbol whose folder has this name, if it is the name of one.
@@ -95,6 +129,15 @@ mod tests {
         assert_eq!(month_of("year=2004", "month=01"), Month::new(2004, 1));
         for (year, month) in [("2004", "01"), ("year=2004", "month=1"), ("year=2004", "month=13")] {
             assert_eq!(month_of(year, month), None, "{year} {month}");
+        }
+        let day = jiff::civil::date(2024, 1, 3);
+        let market = market_day(Path::new("data"), day).display().to_string();
+        assert_eq!(market, "data/reference/grouped_daily/date=2024-01-03/market.parquet");
+        assert_eq!(day_of("date=2024-01-03"), Some(day));
+        for odd in
+            ["2024-01-03", "date=2024-1-3", "date=20240103", "date=2024-01-03T00:00", "date=2024-02-30"]
+        {
+            assert_eq!(day_of(odd), None, "{odd}");
         }
         assert_eq!(path("BRK.B"), "data/bars_1m/ticker=BRK.B/year=2004/month=01/bars.parquet");
     }

@@ -2,6 +2,7 @@
 //!
 //! # On disk
 //! `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`, Hive partitions. [`layout`] has the whole path grammar.
+//! Beside them, in `reference`, lie the days of the whole market ([`market`]).
 //!
 //! # Writing
 //! One primitive writes data: [`Store::merge`]. It is a union in which the newer bar wins, so first download, resume,
@@ -16,6 +17,7 @@ mod atomic;
 mod digest;
 mod guard;
 pub mod layout;
+pub mod market;
 mod merge;
 mod parquet;
 pub mod survey;

@@ -23,13 +23,13 @@ use crate::model::Bars;
 /// The version of the columns and of the metadata below; it is in every file.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// The columns in the order of the file: the start of the minute, UTC ms, then prices in USD and counts.
 /// The key of the digest by which a file proves itself.
-const DIGEST: &str = "grab.digest";
+pub(super) const DIGEST: &str = "grab.digest";
 
 /// No month has so many minutes, even if each stood in it many times.
 const MOST_ROWS: i64 = 1 << 20;
 
+/// The columns in the order of the file: the start of the minute, UTC ms, then prices in USD and counts.
 const COLUMNS: [&str; 8] = ["timestamp", "open", "high", "low", "close", "volume", "vwap", "transactions"];
 
 /// What a file says of itself in its key-value metadata.
@@ -116,7 +116,7 @@ pub fn encode(bars: &Bars, provenance: &Provenance) -> Result<Vec<u8>> {
     file.into_inner()
 }
 
-fn write_column<T: DataType>(
+pub(super) fn write_column<T: DataType>(
     rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     values: &[T::T],
     present: Option<&[i16]>,
@@ -127,7 +127,7 @@ fn write_column<T: DataType>(
     column.close()
 }
 
-fn write_optional<T: DataType>(
+pub(super) fn write_optional<T: DataType>(
     rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     values: &[Option<T::T>],
 ) -> Result<()> {
@@ -187,7 +187,7 @@ pub fn decode(file: Bytes) -> Result<(Bars, Provenance)> {
     }
 }
 
-fn entries(file: &SerializedFileReader<Bytes>) -> &[KeyValue] {
+pub(super) fn entries(file: &SerializedFileReader<Bytes>) -> &[KeyValue] {
     file.metadata().file_metadata().key_value_metadata().map_or(&[], Vec::as_slice)
 }
 
@@ -236,12 +236,14 @@ fn read_rows(rows: &dyn RowGroupReader) -> Result<Bars> {
         .ok_or_else(|| ParquetError::General("its columns are not of one length".to_owned()))
 }
 
-fn read_required<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<T::T>> {
+/// A column in which no value is absent.
+pub(super) fn read_required<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<T::T>> {
     let (values, _) = read_column::<T>(rows, column, false)?;
     Ok(values)
 }
 
-fn read_optional<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<Option<T::T>>> {
+/// A column in which values may be absent.
+pub(super) fn read_optional<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<Option<T::T>>> {
     let (values, present) = read_column::<T>(rows, column, true)?;
     let mut values = values.into_iter();
     Ok(present.into_iter().map(|level| if level > 0 { values.next() } else { None }).collect())
@@ -262,7 +264,8 @@ fn read_column<T: DataType>(
     if read == expected && there == expected {
         return Ok((values, present));
     }
-    Err(ParquetError::General(format!("column {} has {read} of {expected} rows", COLUMNS[column])))
+    let name = rows.metadata().column(column).column_path();
+    Err(ParquetError::General(format!("column {name} has {read} of {expected} rows")))
 }
 
 impl Provenance {
