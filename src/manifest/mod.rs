@@ -24,6 +24,7 @@ mod rows;
 mod runs;
 mod schema;
 mod state;
+mod witnesses;
 
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lock::{Lock, take_if_writable};
@@ -35,6 +36,7 @@ pub use rows::{Evidence, RunTotals, StoreKind, Task, TaskCounts, TaskId};
 pub use runs::KeptPace;
 pub use schema::FILE_NAME;
 pub use state::{IllegalTransition, TaskEvent, TaskState};
+pub use witnesses::WitnessFile;
 
 use rusqlite::ErrorCode;
 use thiserror::Error;

@@ -76,6 +76,10 @@ impl Overview {
         Ok(Self { connection, is_live })
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// What the directory holds, once a `start` has decided it.
     ///
     /// # Errors

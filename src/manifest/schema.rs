@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_pace.sql"),
     include_str!("migrations/0003_quarantine.sql"),
     include_str!("migrations/0004_asked_again.sql"),
+    include_str!("migrations/0005_witnesses.sql"),
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
@@ -222,7 +223,8 @@ mod tests {
             drop(old);
             let new = open(dir.path()).unwrap();
             assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
-            new.query_row("SELECT count(asked_again) FROM tasks, quarantine, pace", [], |_| Ok(())).unwrap();
+            let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses";
+            new.query_row(select, [], |_| Ok(())).unwrap();
         }
     }
 
@@ -232,7 +234,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 4 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 5 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();
