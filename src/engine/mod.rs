@@ -11,6 +11,9 @@
 //! tasks fail one after the other (`health`) or the key is refused (`doubt`), a control question tells whose fault it is;
 //! an outage and a bad key spend no attempt and burn no task. What follows from each error is in `trouble`.
 //!
+//! # The market's days
+//! `market` fetches days of the whole market, as a witness: the same line, pacer and stopping, but no task.
+//!
 //! # Stopping
 //! [`Stop`] says once why. Workers then finish the page that they have, give their task back with its cursor, and end.
 //! A task whose bars cannot be written is not given back: the next run clears up after it as after a crash.
@@ -18,12 +21,14 @@
 mod doubt;
 mod health;
 mod line;
+mod market;
 mod meter;
 mod queue;
 mod stop;
 mod trouble;
 mod worker;
 
+pub use market::{Outcome, Tally, fetch_market};
 pub use meter::{Meter, Snapshot};
 pub use stop::{Stop, StopReason};
 
@@ -96,6 +101,20 @@ impl<S> Run<S> {
     fn jitter(&self) -> f64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
     }
+}
+
+/// Waits for the permit of one request and takes it out of the budget. False if the run is to stop, which a spent
+/// budget asks for: it is noticed before a permit is waited for, and a request is counted only when it leaves.
+async fn may_leave(pacer: &Pacer, meter: &Meter, stop: &Stop, max_requests: Option<u64>) -> bool {
+    let is_permitted = !meter.is_spent(max_requests) && stop.unless_requested(pacer.permit()).await.is_some();
+    if stop.is_requested() {
+        return false;
+    }
+    let may_leave = is_permitted && meter.take_request(max_requests);
+    if !may_leave {
+        stop.because(StopReason::Requests);
+    }
+    may_leave
 }
 
 /// Works until nothing is owed or the run is stopped. Answers why it was stopped, if it was.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A well-formed request that is refused is asked again this often.
-const RETRIES_OF_A_BAD_REQUEST: u32 = 2;
+pub(super) const RETRIES_OF_A_BAD_REQUEST: u32 = 2;
 
 impl<S: Source> Run<S> {
     /// No connection: no attempt is spent, the task keeps its lease and waits with everyone else.
@@ -356,7 +356,7 @@ impl<S: Source> Run<S> {
 }
 
 /// What a first answer that is none of the service throws a doubt on.
-fn elsewhere(disposition: Disposition) -> Option<Suspicion> {
+pub(super) fn elsewhere(disposition: Disposition) -> Option<Suspicion> {
     match disposition {
         Disposition::UnknownRoute => Some(Suspicion::Route),
         Disposition::Unwell(Symptom::Redirect) => Some(Suspicion::Redirect),

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::{task, time::Instant};
 
-use super::{Run, StopReason, line::Ticket, queue::Lease};
+use super::{Run, StopReason, line::Ticket, may_leave, queue::Lease};
 use crate::{
     manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId},
     model::{BadBar, Bars, Month, Partition, Symbol, Window, new_york},
@@ -63,14 +63,7 @@ impl<S: Source> Run<S> {
         let Some(ticket) = self.stop.unless_requested(self.line.enter(self.jitter())).await else {
             return self.release(lease.task.id).await;
         };
-        // A spent budget is noticed before a permit is waited for; a request is counted only when it leaves.
-        let permitted = !self.meter.is_spent(self.max_requests)
-            && self.stop.unless_requested(self.pacer.permit()).await.is_some();
-        if self.stop.is_requested() {
-            return self.release(lease.task.id).await;
-        }
-        if !permitted || !self.meter.take_request(self.max_requests) {
-            self.stop.because(StopReason::Requests);
+        if !may_leave(&self.pacer, &self.meter, &self.stop, self.max_requests).await {
             return self.release(lease.task.id).await;
         }
         let sent_at = Instant::now();
@@ -257,7 +250,7 @@ impl From<ManifestError> for KeepError {
     }
 }
 
-fn chain(error: &StoreError) -> String {
+pub(super) fn chain(error: &StoreError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),

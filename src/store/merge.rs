@@ -6,17 +6,18 @@ use std::{
 };
 
 use bytes::Bytes;
+use jiff::civil::Date;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     StoreError,
     atomic::{self, failed},
-    layout,
+    layout, market,
     parquet::{self, Provenance},
 };
 use crate::{
     failpoint::{Step, reached},
-    model::{Bars, Month, Partition, Symbol, Window, new_york},
+    model::{Bars, DayBar, Month, Partition, Symbol, Window, new_york},
 };
 
 /// The Parquet files of one data directory.
@@ -99,6 +100,25 @@ impl Store {
             }
             Err(error) => Err(failed("read", &path)(error)),
         }
+    }
+
+    /// The host that what is stored comes from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Keeps a day of the whole market. When this returns, its file is on stable storage.
+    ///
+    /// # Errors
+    /// If the system refuses; what was there before is then untouched.
+    pub fn keep_market_day(
+        &self,
+        date: Date,
+        bars: &[DayBar],
+        fetched_ms: i64,
+    ) -> Result<market::Written, StoreError> {
+        market::write(&self.data_dir, &market::Day { date, bars, source: &self.source, fetched_ms })
     }
 
     /// A partition's content, if there is one.

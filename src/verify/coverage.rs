@@ -96,6 +96,7 @@ impl Facts<'_> {
         let is_stored = |day: &Day| matches!(day, Day::Present | Day::Lost);
         let (first, last) = (days.iter().position(is_stored), days.iter().rposition(is_stored));
         let life = first.zip(last).map(|(first, last)| first..=last);
+        let is_known = self.is_known_to_the_witness(days);
         for (place, day) in days.iter_mut().enumerate() {
             if !matches!(day, Day::Empty | Day::AskedAgain) {
                 continue;
@@ -105,12 +106,20 @@ impl Facts<'_> {
             *day = match self.witness.saw(self.symbol, date) {
                 // Its bars may lie in a file that nobody recorded, which has a finding of its own.
                 _ if self.checked.unknown.contains(&Month::of(date)) => Day::Lost,
-                Some(Seen::NoTrade) => Day::NoTrade,
-                None if !is_alive => Day::Empty,
-                Some(Seen::Traded(_)) | None if *day == Day::AskedAgain => Day::AskedAgain,
-                Some(Seen::Traded(_)) | None => Day::Missing,
+                Some(Seen::NoTrade) if is_known => Day::NoTrade,
+                Some(Seen::NoTrade) | None if !is_alive => Day::Empty,
+                Some(_) | None if *day == Day::AskedAgain => Day::AskedAgain,
+                Some(_) | None => Day::Missing,
             };
         }
+    }
+
+    /// Whether the witness saw the symbol on any of the days of which there are bars. If it was there on some of them
+    /// and saw it on none, then it does not know the symbol, as one that is traded over the counter.
+    fn is_known_to_the_witness(&self, days: &[Day]) -> bool {
+        let present = days.iter().zip(self.sessions.dates()).filter(|(day, _)| **day == Day::Present);
+        let mut seen = present.filter_map(|(_, date)| self.witness.saw(self.symbol, *date)).peekable();
+        seen.peek().is_none() || seen.any(|seen| seen != Seen::NoTrade)
     }
 
     fn mark_thin(&self, days: &mut [Day]) {

@@ -125,6 +125,13 @@ impl Kind {
         }
     }
 
+    /// The finding about a file of reference data, of a day where it is one's.
+    #[must_use]
+    pub fn in_reference(self, date: Option<Date>, path: PathBuf, detail: String) -> Finding {
+        let (severity, path) = (self.severity(), Some(path));
+        Finding { ticker: None, month: None, date, to: None, kind: self, severity, path, detail }
+    }
+
     /// The finding about a symbol on some days.
     #[must_use]
     pub fn on(self, symbol: &Symbol, days: &RangeInclusive<Date>, detail: String) -> Finding {

@@ -9,17 +9,23 @@ mod coverage;
 mod day;
 mod demands;
 mod finding;
+mod grouped_daily;
 mod integrity;
+mod kept;
 mod mending;
 mod sessions;
 mod summary;
+mod wanted;
 mod witness;
 
 pub use coverage::Coverage;
 pub use day::Day;
 pub use finding::{Finding, Kind, Severity};
+pub use grouped_daily::GroupedDaily;
+pub use kept::{Kept, Witnessed, verify_with_kept, witnessed};
 pub use mending::Mending;
 pub use sessions::Sessions;
+pub use wanted::wanted;
 pub use witness::{Nobody, Seen, Witness};
 
 use std::{
@@ -80,6 +86,8 @@ pub struct Verified {
     pub files: u64,
     /// Bytes of these files.
     pub bytes: u64,
+    /// On how many of the sessions that anybody asked for there was a witness.
+    pub witnessed: Witnessed,
 }
 
 /// Why a verification cannot go on. Nothing that is only wrong is among these.
@@ -127,9 +135,20 @@ pub fn verify(
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
     if !rebuild::is_whole(data_dir)? {
-        return Ok(Verified { findings: vec![manifest_corrupt(data_dir)], ..Verified::default() });
+        return Ok(manifest_corrupt(data_dir));
     }
+    verify_whole(data_dir, deep, witness, progress)
+}
+
+/// The same for a manifest that is whole.
+fn verify_whole(
+    data_dir: &Path,
+    deep: &Deep,
+    witness: &dyn Witness,
+    progress: &Progress,
+) -> Result<Verified, VerifyError> {
     let symbols = symbols(data_dir)?;
+    let is_adjusted = Overview::open(data_dir)?.kind()?.is_some_and(|kind| kind.adjusted);
     let sessions = Sessions::spanned(Overview::open(data_dir)?.windows()?.into_values().flatten());
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
     let strays = integrity::outside_of_symbols(data_dir)?;
@@ -141,8 +160,12 @@ pub fn verify(
             let recorded = overview.partitions(symbol)?;
             let tasks = overview.tasks_of(symbol)?;
             let is_in_flight = |month: Month| in_flight(&tasks, month);
-            let checked =
+            let mut checked =
                 integrity::check(data_dir, symbol, &recorded, |one| deep.includes(one), is_in_flight)?;
+            if is_adjusted {
+                // A witness counts shares as traded: these are others.
+                checked.measured.clear();
+            }
             let (tasks, recorded) = (&tasks, &recorded);
             let facts = Facts { symbol, tasks, recorded, checked: &checked, sessions: &sessions, witness };
             let days = facts.explain();
@@ -180,11 +203,21 @@ fn in_flight(tasks: &[TaskItem], month: Month) -> bool {
 }
 
 /// What is said when the manifest is damaged: then nothing else can be said.
-fn manifest_corrupt(data_dir: &Path) -> Finding {
+fn manifest_corrupt(data_dir: &Path) -> Verified {
     let kind = Kind::ManifestCorrupt;
     let detail = "`grab repair --rebuild-manifest` makes it anew from the bars".to_owned();
     let path = Some(data_dir.join(FILE_NAME));
-    Finding { ticker: None, month: None, date: None, to: None, kind, severity: kind.severity(), path, detail }
+    let finding = Finding {
+        ticker: None,
+        month: None,
+        date: None,
+        to: None,
+        kind,
+        severity: kind.severity(),
+        path,
+        detail,
+    };
+    Verified { findings: vec![finding], ..Verified::default() }
 }
 
 /// The symbols that the manifest or the disk knows.

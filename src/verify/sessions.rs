@@ -37,3 +37,13 @@ impl Sessions {
         self.0.binary_search(&day).ok()
     }
 }
+
+/// The sessions that are in any of the windows, in order.
+pub(super) fn asked(windows: &[Window]) -> Vec<Date> {
+    let sessions = Sessions::spanned(windows.iter().copied());
+    let mut is_asked = vec![false; sessions.dates().len()];
+    for window in windows {
+        is_asked[sessions.within(*window)].fill(true);
+    }
+    sessions.dates().iter().zip(is_asked).filter_map(|(date, is_asked)| is_asked.then_some(*date)).collect()
+}

@@ -1,0 +1,87 @@
+//! A verification by the witness that is kept in the data directory.
+
+use std::{collections::BTreeSet, path::Path};
+
+use jiff::civil::Date;
+
+use super::{
+    Deep, Finding, Kind, Progress, Verified, VerifyError, grouped_daily, manifest_corrupt, sessions, symbols,
+    verify_whole,
+};
+use crate::{
+    manifest::{Overview, rebuild},
+    store::{layout, market},
+};
+
+/// What is made of the witness that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Its files are read, and it is asked.
+    Used,
+    /// Only that its files are there is checked.
+    Ignored,
+}
+
+/// On how many of the sessions that anybody asked for there was a witness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Witnessed {
+    /// Sessions with a witness that can be relied on.
+    pub sessions: u64,
+    /// All sessions that anybody asked for.
+    pub of: u64,
+}
+
+/// As [`super::verify`], by the witness that is kept: its files are held against the manifest too, and one that is not
+/// what was written is named and not relied on.
+///
+/// # Errors
+/// As [`super::verify`].
+pub fn verify_with_kept(
+    data_dir: &Path,
+    deep: &Deep,
+    kept: Kept,
+    progress: &Progress,
+) -> Result<Verified, VerifyError> {
+    if !rebuild::is_whole(data_dir)? {
+        return Ok(manifest_corrupt(data_dir));
+    }
+    let overview = Overview::open(data_dir)?;
+    let windows: Vec<_> = overview.windows()?.into_values().flatten().collect();
+    let files = overview.witnesses()?;
+    drop(overview);
+    let known = if kept == Kept::Used { symbols(data_dir)? } else { Vec::new() };
+    let (witness, mut findings) = grouped_daily::load(data_dir, &files, &known, kept);
+    findings.extend(strays(data_dir, &files.iter().map(|file| file.date).collect())?);
+    let mut verified = verify_whole(data_dir, deep, &witness, progress)?;
+    verified.findings.extend(findings);
+    verified.findings.sort_unstable_by(|one, other| one.rank().cmp(&other.rank()));
+    let asked = sessions::asked(&windows);
+    let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
+    verified.witnessed = Witnessed { sessions, of: asked.len() as u64 };
+    Ok(verified)
+}
+
+/// The days of which a file is kept that can be relied on, and what is wrong with the others.
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub fn witnessed(data_dir: &Path) -> Result<(BTreeSet<Date>, Vec<Finding>), VerifyError> {
+    let files = Overview::open(data_dir)?.witnesses()?;
+    let (witness, findings) = grouped_daily::load(data_dir, &files, &[], Kept::Used);
+    Ok((witness.dates().collect(), findings))
+}
+
+/// What lies among the reference data and was never recorded.
+fn strays(data_dir: &Path, recorded: &BTreeSet<Date>) -> Result<Vec<Finding>, VerifyError> {
+    let listing = market::listing(data_dir)?;
+    let unknown = listing.days.into_iter().filter(|(date, _)| !recorded.contains(date)).map(|(date, _)| {
+        let path = layout::market_day(data_dir, date);
+        let detail = "a day of the market that the manifest does not know: it is not relied on".to_owned();
+        Kind::StrayFile.in_reference(Some(date), path, detail)
+    });
+    let others = listing
+        .strays
+        .into_iter()
+        .map(|path| Kind::StrayFile.in_reference(None, path, "no reference data has this name".to_owned()));
+    Ok(unknown.chain(others).collect())
+}

@@ -1,0 +1,66 @@
+//! Of which sessions a witness is wanted, and of which most.
+
+use std::path::Path;
+
+use jiff::civil::Date;
+
+use super::{Day, Nobody, VerifyError, coverage::Facts, integrity::Checked, sessions::Sessions};
+use crate::manifest::Overview;
+
+/// The sessions of all windows that are over by `until`. Those come first on which some symbol has no bar between others,
+/// then those on which one has none at all; among equals the latest is first. By the manifest alone: no file is looked at.
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub fn wanted(data_dir: &Path, until: Date) -> Result<Vec<Date>, VerifyError> {
+    let overview = Overview::open(data_dir)?;
+    let windows: Vec<_> = overview.windows()?.into_values().flatten().collect();
+    let sessions = Sessions::spanned(windows.iter().copied());
+    let mut ranks: Vec<(Rank, Date)> =
+        sessions.dates().iter().map(|date| (Rank::NothingAbsent, *date)).collect();
+    let checked = Checked::default();
+    for symbol in overview.symbols()? {
+        let (tasks, recorded) = (overview.tasks_of(&symbol)?, overview.partitions(&symbol)?);
+        let facts = Facts {
+            symbol: &symbol,
+            tasks: &tasks,
+            recorded: &recorded,
+            checked: &checked,
+            sessions: &sessions,
+            witness: &Nobody,
+        };
+        for ((rank, _), day) in ranks.iter_mut().zip(facts.explain()) {
+            *rank = (*rank).min(Rank::of(day));
+        }
+    }
+    let asked = super::sessions::asked(&windows);
+    ranks.retain(|(_, date)| *date <= until && asked.binary_search(date).is_ok());
+    ranks.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(&one.1)));
+    Ok(ranks.into_iter().map(|(_, date)| date).collect())
+}
+
+/// How much a witness of a session would explain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Missing,
+    Empty,
+    NothingAbsent,
+}
+
+impl Rank {
+    fn of(day: Day) -> Self {
+        match day {
+            Day::Missing => Self::Missing,
+            Day::Empty | Day::AskedAgain => Self::Empty,
+            Day::NotAsked
+            | Day::NotFound
+            | Day::NotEntitled
+            | Day::Failed
+            | Day::Owed
+            | Day::NoTrade
+            | Day::Lost
+            | Day::Thin
+            | Day::Present => Self::NothingAbsent,
+        }
+    }
+}
