@@ -52,8 +52,10 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Prove what is there, and name what is not
     #[command(
-        after_help = "Examples:\n  grab verify\n  grab verify --deep\n  grab verify --sample 1/30 --min-coverage 0.99\n\n\
-        Exit codes: 12 damage was found, 13 sessions are absent and nobody says why."
+        after_help = "Examples:\n  grab verify\n  grab verify --deep\n  grab verify --sample 1/30 --min-coverage 0.99\n  \
+        grab verify --witness grouped-daily --rate 100/s\n\n\
+        Exit codes: 12 damage was found, 13 sessions are absent and nobody says why; if the witness could not be asked for\n\
+        all sessions: 10 a limit was reached or the source was lost, 20 key, 21 unreachable."
     )]
     Verify(VerifyArgs),
     /// Fetch again what verify finds wrong
@@ -226,6 +228,21 @@ pub struct VerifyArgs {
     /// What should be there, and how much of it is enough: what the spec wants and nobody asked for is missing
     #[arg(long, value_name = "FILE")]
     pub spec: Option<PathBuf>,
+    /// Who is asked why a session has no bars; without it, what was asked before is used and nothing is fetched
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub witness: Option<WitnessArg>,
+    /// How the witness is fetched.
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+}
+
+/// Who says whether a symbol traded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WitnessArg {
+    /// The market's grouped daily bars, one request a session, each fetched once; implies --deep, or --sample
+    GroupedDaily,
+    /// Nobody, not even what is kept
+    None,
 }
 
 /// `grab repair`

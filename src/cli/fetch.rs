@@ -4,41 +4,28 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use fastrand::Rng;
-use url::Url;
-
 use super::{
-    args::ProgressMode,
+    access::{Access, Running, SANDBOX},
     failure::Failure,
     output::{Output, say},
-    progress,
     report::RunReport,
     settings::{FetchSettings, Sources},
     signals,
 };
 use crate::{
     clock::Clock,
-    engine::{self, Meter, Parts, Stop, StopReason},
+    engine::{self, Meter, Stop, StopReason},
     exit::ExitStatus,
-    manifest::{FILE_NAME, KeptPace, Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
-    model::{ApiKey, Month, Partition, new_york},
-    pace::{Learnt, Pace, Pacer, RetryPolicy},
-    sandbox::{Sandbox, SandboxOptions},
-    source::{Polygon, PolygonOptions},
+    manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
+    model::{Month, Partition, new_york},
     store::{
         Store,
         survey::{self, Found},
     },
 };
-
-/// The vendor's host since 2025-10-30 (polygon-api.md §1).
-const DEFAULT_BASE_URL: &str = "https://api.massive.com";
-
-/// The host that bars of the sandbox come from, as their files say it.
-const SANDBOX: &str = "sandbox";
 
 /// A command that fetches, ready to go.
 pub struct Job<'a> {
@@ -83,7 +70,7 @@ impl Job<'_> {
             say(
                 "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first saves asking for them",
             );
-            let asked = self.kind(orphans);
+            let asked = self.access().kind(orphans);
             if held != asked {
                 return Err(ManifestError::OtherKind { held, asked }.into());
             }
@@ -95,14 +82,16 @@ impl Job<'_> {
             signals::watch(stop.clone(), self.last_word(Arc::clone(&meter), begun))?;
         }
         let mut ledger = Ledger::open(&data_dir, self.clock)?;
-        let kind = self.kind(ledger.kind()?.or(orphans));
+        let kind = self.access().kind(ledger.kind()?.or(orphans));
         ledger.hold(kind)?;
-        let pacer = self.pacer(kind, &ledger)?;
+        let pacer = self.access().pacer(kind, &ledger)?;
         ledger.begin_run(self.command, &self.arguments)?;
         let (command, plan_only) = (self.command, self.plan_only);
         let (recorder, writer) = Recorder::start(ledger);
+        let running = Running { recorder, meter, pacer, stop };
         let report = runtime.block_on(async move {
-            let stopped = self.work(kind, &recorder, &meter, &pacer, stop, prepare).await.err();
+            let stopped = self.work(kind, &running, prepare).await.err();
+            let Running { recorder, meter, .. } = running;
             let totals = meter.snapshot().totals;
             let counts = match recorder.call(|ledger| ledger.counts()).await {
                 // What could not be given back is given back at the next start.
@@ -127,41 +116,12 @@ impl Job<'_> {
         report.with_details(&data_dir)
     }
 
-    /// A pacer that goes on where the last run was.
-    fn pacer(&self, kind: StoreKind, ledger: &Ledger) -> Result<Arc<Pacer>, Failure> {
-        let rate = self.settings.rate(kind.sandbox);
-        let ago =
-            |ms: i64| Duration::from_millis(u64::try_from(self.clock.now_ms() - ms).unwrap_or_default());
-        let kept = ledger.pace(&rate.to_string())?;
-        let pace = |kept: KeptPace| Pace { per_second: kept.per_second, refused: kept.refused };
-        let learnt = Learnt {
-            pace: kept.map(|kept| (pace(kept), ago(kept.at_ms))),
-            last_request: ledger.last_run_ms()?.map(ago),
-        };
-        Ok(Arc::new(Pacer::new(rate, learnt)))
-    }
-
-    /// What the directory holds or is to hold. Where nobody says otherwise, a directory stays what it is.
-    fn kind(&self, held: Option<StoreKind>) -> StoreKind {
-        let adjusted = self.settings.adjusted.or(held.map(|held| held.adjusted)).unwrap_or(false);
-        let goes_on = self.command != "start" && self.settings.base_url.is_none();
-        let sandbox = self.settings.sandbox || (goes_on && held.is_some_and(|held| held.sandbox));
-        StoreKind { adjusted, sandbox }
-    }
-
-    async fn work<P>(
-        self,
-        kind: StoreKind,
-        recorder: &Recorder,
-        meter: &Arc<Meter>,
-        pacer: &Arc<Pacer>,
-        stop: Stop,
-        prepare: P,
-    ) -> Result<(), Failure>
+    async fn work<P>(self, kind: StoreKind, running: &Running, prepare: P) -> Result<(), Failure>
     where
         P: FnOnce(&mut Ledger) -> Result<(), ManifestError> + Send + 'static,
     {
-        let store = Store::new(self.data_dir.clone(), kind.adjusted, self.source_name(kind)?);
+        let (access, Running { recorder, stop, .. }) = (self.access(), running);
+        let store = access.store(self.data_dir.clone(), kind)?;
         let crashed = recorder.call(|ledger| ledger.crashed()).await?;
         let found = recover(&store, &crashed)?;
         recorder.call(move |ledger| ledger.reclaim(&found)).await?;
@@ -172,23 +132,19 @@ impl Job<'_> {
         if self.plan_only || recorder.call(|ledger| ledger.counts()).await?.owed() == 0 {
             return Ok(());
         }
-        let (sandbox, base_url, key) = self.open_source(kind).await?;
-        let source = self.client(base_url, key, kind)?;
+        let (sandbox, source) = access.open(kind).await?;
         let owed = recorder.call(|ledger| ledger.owed()).await?;
-        let shown = progress::show(
-            self.progress(),
-            self.settings.rate(kind.sandbox),
-            Arc::clone(pacer),
-            owed,
-            Arc::clone(meter),
-            stop.clone(),
-        );
-        self.stop_in_time(&stop);
-        let parts = self.parts(kind, store, recorder.clone(), Arc::clone(meter), Arc::clone(pacer), stop);
-        let stopped = engine::run(source, parts).await;
+        let shown = access.show(kind, "task", owed, running);
+        access.stop_in_time(stop);
+        let stopped = engine::run(source, access.parts(kind, store, running)).await;
         shown.end().await;
         drop(sandbox);
         stopped?.map_or(Ok(()), |reason| Err(Failure::Stopped(reason)))
+    }
+
+    fn access(&self) -> Access<'_> {
+        let Self { command, settings, sources, clock, quiet, .. } = self;
+        Access { command, settings, sources, clock: *clock, quiet: *quiet }
     }
 
     /// The report of a run that is ended at once, by what the manifest says at that moment.
@@ -210,89 +166,6 @@ impl Job<'_> {
                     .map_or(ExitStatus::Interrupted, |()| report.exit()),
                 Err(_) => output.failure(command, &interrupted),
             }
-        }
-    }
-
-    /// What is written into each file as its origin.
-    fn source_name(&self, kind: StoreKind) -> Result<String, Failure> {
-        let host = self.base_url()?.host_str().unwrap_or_default().to_owned();
-        Ok(if kind.sandbox { SANDBOX.to_owned() } else { host })
-    }
-
-    fn base_url(&self) -> Result<Url, Failure> {
-        let default = || Url::parse(DEFAULT_BASE_URL).map_err(|error| Failure::Usage(error.to_string()));
-        self.settings.base_url.clone().map_or_else(default, Ok)
-    }
-
-    /// The address and the key to use; with the sandbox, that of a server that lives as long as the answer.
-    async fn open_source(&self, kind: StoreKind) -> Result<(Option<Sandbox>, Url, ApiKey), Failure> {
-        if kind.sandbox {
-            let clock = self.clock;
-            let options =
-                SandboxOptions { now: Arc::new(move || clock.now_ms()), ..SandboxOptions::default() };
-            let sandbox = Sandbox::start(options).await?;
-            let url = Url::parse(&sandbox.base_url()).map_err(|error| Failure::Usage(error.to_string()))?;
-            let key =
-                ApiKey::new("sandbox").ok_or_else(|| Failure::Key("the sandbox has no key".to_owned()))?;
-            return Ok((Some(sandbox), url, key));
-        }
-        let missing = || Failure::Key("there is no API key".to_owned());
-        Ok((None, self.base_url()?, self.sources.key()?.ok_or_else(missing)?))
-    }
-
-    fn client(&self, base_url: Url, key: ApiKey, kind: StoreKind) -> Result<Polygon, Failure> {
-        let options = PolygonOptions {
-            base_url,
-            key,
-            adjusted: kind.adjusted,
-            connect_timeout: self.settings.connect_timeout,
-            read_timeout: self.settings.read_timeout,
-            total_timeout: self.settings.max_retry_time.max(self.settings.read_timeout),
-            connections: self.settings.concurrency(kind.sandbox),
-            ca_bundle: self.settings.ca_bundle.clone(),
-            clock: self.clock,
-        };
-        Polygon::new(options).map_err(Failure::Client)
-    }
-
-    fn parts(
-        &self,
-        kind: StoreKind,
-        store: Store,
-        recorder: Recorder,
-        meter: Arc<Meter>,
-        pacer: Arc<Pacer>,
-        stop: Stop,
-    ) -> Parts {
-        Parts {
-            store,
-            recorder,
-            pacer,
-            rate: self.settings.rate(kind.sandbox),
-            retry_policy: RetryPolicy {
-                max_attempts: self.settings.max_attempts,
-                max_time: self.settings.max_retry_time,
-            },
-            workers: self.settings.concurrency(kind.sandbox),
-            max_requests: self.settings.max_requests,
-            clock: self.clock,
-            random: Rng::new(),
-            meter,
-            stop,
-        }
-    }
-
-    fn progress(&self) -> ProgressMode {
-        if self.quiet { ProgressMode::None } else { self.settings.progress }
-    }
-
-    fn stop_in_time(&self, stop: &Stop) {
-        if let Some(time) = self.settings.max_duration {
-            let stop = stop.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(time).await;
-                stop.because(StopReason::Duration);
-            });
         }
     }
 }

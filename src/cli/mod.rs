@@ -2,6 +2,7 @@
 //!
 //! stdout is the report, stderr is talk. With `--json` stdout gets exactly one JSON object, also on failure.
 
+mod access;
 mod args;
 mod failure;
 mod fetch;
@@ -21,6 +22,7 @@ mod start;
 mod status;
 mod thresholds;
 mod verify;
+mod witness;
 
 use std::{env, ffi::OsString};
 

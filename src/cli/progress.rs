@@ -49,9 +49,10 @@ impl Shown {
     }
 }
 
-/// Shows what `meter` counts until it is ended.
+/// Shows what `meter` counts until it is ended; `what` is one of what is owed, such as a task.
 pub fn show(
     mode: ProgressMode,
+    what: &'static str,
     rate: Rate,
     pacer: Arc<Pacer>,
     owed: Owed,
@@ -65,7 +66,7 @@ pub fn show(
             chosen
         }
     };
-    let watch = Watch::new(owed, rate, pacer, meter);
+    let watch = Watch::new(what, owed, rate, pacer, meter);
     let (end, ended) = oneshot::channel();
     let ended = tokio::spawn(async move {
         match mode {
@@ -152,6 +153,7 @@ impl Moment {
 
 /// Turns counters into what people want to know.
 struct Watch {
+    what: &'static str,
     owed: Owed,
     rate: Rate,
     pacer: Arc<Pacer>,
@@ -167,6 +169,8 @@ struct Status {
     tasks_ended: u64,
     tasks_total: u64,
     #[serde(skip)]
+    what: &'static str,
+    #[serde(skip)]
     days: u64,
     bars: u64,
     requests: u64,
@@ -179,9 +183,9 @@ struct Status {
 }
 
 impl Watch {
-    fn new(owed: Owed, rate: Rate, pacer: Arc<Pacer>, meter: Arc<Meter>) -> Self {
+    fn new(what: &'static str, owed: Owed, rate: Rate, pacer: Arc<Pacer>, meter: Arc<Meter>) -> Self {
         let now = Instant::now();
-        Self { owed, rate, pacer, meter, begun: now, samples: VecDeque::from([(now, 0)]) }
+        Self { what, owed, rate, pacer, meter, begun: now, samples: VecDeque::from([(now, 0)]) }
     }
 
     fn look(&mut self) -> Status {
@@ -195,6 +199,7 @@ impl Watch {
             message_type: "status",
             tasks_ended: tasks,
             tasks_total: self.owed.tasks,
+            what: self.what,
             days,
             bars: totals.bars,
             requests: totals.requests,
@@ -228,7 +233,7 @@ impl Status {
     /// What stands beside the bar.
     fn done_and_left(&self) -> String {
         let done =
-            format!("{} of {}", format::count(self.tasks_ended), format::plural(self.tasks_total, "task"));
+            format!("{} of {}", format::count(self.tasks_ended), format::plural(self.tasks_total, self.what));
         match self.seconds_left {
             Some(left) => format!("{done}, {} left", format::duration(Duration::from_secs(left))),
             None => done,
@@ -261,7 +266,7 @@ impl Status {
         let mut text = format!(
             "{} of {}, {}, {}, {}/min ({})",
             format::count(self.tasks_ended),
-            format::plural(self.tasks_total, "task"),
+            format::plural(self.tasks_total, self.what),
             format::plural(self.bars, "new bar"),
             format::plural(self.requests, "request"),
             self.requests_per_minute,

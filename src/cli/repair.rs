@@ -25,7 +25,7 @@ use crate::{
     manifest::{FILE_NAME, Lock, ManifestError, Mend, Overview},
     model::{Month, Symbol, Window},
     store::{StoreError, aside, layout, survey},
-    verify::{Deep, Finding, Kind, Mending, Verified},
+    verify::{Deep, Finding, Kept, Kind, Mending, Verified},
 };
 
 /// How much of a plan is listed for a person.
@@ -89,7 +89,7 @@ pub fn run(
     }
     let lock = Lock::take(&data_dir)?;
     let deep = saved.as_ref().map_or(Deep::All, |saved| Deep::Only(partitions(saved)));
-    let mut verified = watched(&data_dir, &deep, common.quiet)?;
+    let mut verified = watched(&data_dir, &deep, Kept::Used, common.quiet)?;
     if verified.findings.iter().any(|finding| finding.kind == Kind::ManifestCorrupt) {
         let damaged = "its pages do not fit together".to_owned();
         return Err(ManifestError::Corrupt(damaged).into());

@@ -13,21 +13,23 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::{
-    args::{CommonArgs, VerifyArgs},
+    access::Access,
+    args::{CommonArgs, VerifyArgs, WitnessArg},
     failure::Failure,
     fetch::{self, announce_clock},
     format,
     output::Output,
     overview,
-    settings::Sources,
+    settings::{FetchSettings, Sources},
     start::{Wanted, read_spec},
     thresholds::Thresholds,
+    witness::{self, WitnessReport},
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{FILE_NAME, ManifestError, Overview, take_if_writable},
+    manifest::{FILE_NAME, Lock, ManifestError, Overview, take_if_writable},
     plan,
-    verify::{Coverage, Deep, Finding, Nobody, Progress, Severity, Verified, verify},
+    verify::{Coverage, Deep, Finding, Kept, Progress, Severity, Verified, verify_with_kept},
 };
 
 /// How many findings a report for a person lists; the JSON has all.
@@ -49,6 +51,7 @@ struct VerifyReport {
     partitions: u64,
     files_read: u64,
     bytes_read: u64,
+    witness: WitnessReport,
     findings: Vec<Finding>,
     /// The thresholds that do not hold, in words.
     missed: Vec<String>,
@@ -86,8 +89,9 @@ pub fn run(
         return Err(ManifestError::Missing { path: data_dir.join(FILE_NAME).display().to_string() }.into());
     }
     // Nobody may write while it is read.
-    let _lock = take_if_writable(&data_dir)?;
-    let mut verified = watched(&data_dir, &deep, common.quiet)?;
+    let lock = take_if_writable(&data_dir)?;
+    let (mut verified, witness) =
+        witnessed(args, deep, common.quiet, sources, &data_dir, lock.as_ref(), output)?;
     if let Some(Wanted { symbols, windows }) = wanted {
         verified.want(&plan::missing(&symbols, &windows, &Overview::open(&data_dir)?.windows()?));
     }
@@ -100,7 +104,7 @@ pub fn run(
         Err(_) => BTreeMap::new(),
     };
     let tables = overview::tables(&counts, &verified);
-    let report = VerifyReport { tables, ..VerifyReport::new(verified, &thresholds) };
+    let report = VerifyReport { tables, ..VerifyReport::new(verified, witness, &thresholds) };
     output.report(&report, VerifyReport::text)?;
     Ok(report.exit())
 }
@@ -108,7 +112,9 @@ pub fn run(
 /// Which files are read whole.
 fn deep(args: &VerifyArgs) -> Result<Deep, Failure> {
     let Some(sample) = &args.sample else {
-        return Ok(if args.deep { Deep::All } else { Deep::None });
+        // Shares are compared, and they are in the files.
+        let is_deep = args.deep || args.witness == Some(WitnessArg::GroupedDaily);
+        return Ok(if is_deep { Deep::All } else { Deep::None });
     };
     let wrong = || {
         Failure::Usage(format!("--sample: {sample:?} is neither a share such as 5% nor a part such as 1/10"))
@@ -128,14 +134,41 @@ fn deep(args: &VerifyArgs) -> Result<Deep, Failure> {
     }
 }
 
+/// Verifies by the witness that was asked for.
+fn witnessed(
+    args: &VerifyArgs,
+    deep: Deep,
+    quiet: bool,
+    sources: &Sources<'_>,
+    data_dir: &Path,
+    lock: Option<&Lock>,
+    output: Output,
+) -> Result<(Verified, WitnessReport), Failure> {
+    let kept = match args.witness {
+        Some(WitnessArg::GroupedDaily) => {
+            lock.ok_or_else(|| witness::not_writable(data_dir))?;
+            let (settings, clock) = (FetchSettings::resolve(&args.fetch, sources)?, sources.clock()?);
+            let access = Access { command: "verify", settings: &settings, sources, clock, quiet };
+            let place = data_dir.to_owned();
+            let verify = move || watched(&place, &deep, Kept::Used, quiet);
+            return witness::fetch_then(&access, data_dir, output, verify);
+        }
+        Some(WitnessArg::None) => Kept::Ignored,
+        None => Kept::Used,
+    };
+    let verified = watched(data_dir, &deep, kept, quiet)?;
+    let report = WitnessReport::kept(kept == Kept::Used, &verified);
+    Ok((verified, report))
+}
+
 /// Verifies, with a bar on a terminal.
 ///
 /// # Errors
 /// If the manifest cannot be read, or a folder cannot be listed.
-pub fn watched(data_dir: &Path, deep: &Deep, quiet: bool) -> Result<Verified, Failure> {
+pub fn watched(data_dir: &Path, deep: &Deep, kept: Kept, quiet: bool) -> Result<Verified, Failure> {
     let progress = Arc::new(Progress::default());
     if quiet || !std::io::stderr().is_terminal() {
-        return Ok(verify(data_dir, deep, &Nobody, &progress)?);
+        return Ok(verify_with_kept(data_dir, deep, kept, &progress)?);
     }
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     let bar = match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} symbols") {
@@ -152,14 +185,14 @@ pub fn watched(data_dir: &Path, deep: &Deep, quiet: bool) -> Result<Verified, Fa
                 thread::sleep(REDRAW);
             }
         });
-        let verified = verify(data_dir, deep, &Nobody, &progress);
+        let verified = verify_with_kept(data_dir, deep, kept, &progress);
         bar.finish_and_clear();
         Ok(verified?)
     })
 }
 
 impl VerifyReport {
-    fn new(verified: Verified, thresholds: &Thresholds) -> Self {
+    fn new(verified: Verified, witness: WitnessReport, thresholds: &Thresholds) -> Self {
         let missed = thresholds.missed(&verified);
         let Verified { findings, coverage, partitions, files, bytes, .. } = verified;
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
@@ -173,6 +206,7 @@ impl VerifyReport {
             partitions,
             files_read: files,
             bytes_read: bytes,
+            witness,
             findings,
             missed,
             tables: Vec::new(),
@@ -184,6 +218,8 @@ impl VerifyReport {
     fn exit(&self) -> ExitStatus {
         if self.damage > 0 {
             ExitStatus::Damage
+        } else if let Some(exit) = self.witness.exit() {
+            exit
         } else if !self.missed.is_empty() {
             ExitStatus::Gaps
         } else {
@@ -211,6 +247,7 @@ impl VerifyReport {
                 format::plural(expected_sessions, "expected session"),
                 100.0 * self.coverage.ratio
             ),
+            format!("  witness   {}", self.witness.text()),
         ];
         lines.extend(self.missed.iter().map(|missed| format!("  missed    {missed}")));
         lines.extend(self.tables.iter().cloned());

@@ -282,6 +282,59 @@ mod tests {
         assert_eq!((sizes.len(), nowhere.saw(&symbol("A"), days[4])), (2, None), "missing, and cut");
     }
 
+    /// `cargo test --release --lib -- --ignored --nocapture five_thousand`
+    #[test]
+    #[ignore = "makes 2 GB of files, for the figures"]
+    #[expect(clippy::print_stdout, reason = "it is a measurement")]
+    fn five_thousand_sessions_of_eleven_thousand_symbols() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut random = fastrand::Rng::with_seed(1);
+        let symbols: Vec<_> = (0..11_000_u32)
+            .map(|mut number| {
+                let letters = (0..4).map(|_| (b'A' + u8::try_from(number % 26).unwrap(), number /= 26).0);
+                let text: String = letters.map(char::from).collect();
+                symbol(&text)
+            })
+            .collect();
+        let mut sorted = symbols.clone();
+        sorted.sort_unstable();
+        let dates = std::iter::successors(Some(date(2004, 1, 1)), |day| day.tomorrow().ok());
+        let files: Vec<_> = dates
+            .take(5_000)
+            .map(|date| {
+                let bars = sorted.iter().map(|symbol| DayBar {
+                    symbol: symbol.clone(),
+                    open: f64::from(random.u32(100..90_000)) / 100.0,
+                    high: f64::from(random.u32(100..90_000)) / 100.0,
+                    low: f64::from(random.u32(100..90_000)) / 100.0,
+                    close: f64::from(random.u32(100..90_000)) / 100.0,
+                    volume: f64::from(random.u32(100..90_000_000)),
+                    vwap: Some(random.f64()),
+                    transactions: Some(random.i64(1..100_000)),
+                });
+                kept(dir.path(), date, &bars.collect::<Vec<_>>())
+            })
+            .collect();
+        let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+        println!("{} files, {bytes} bytes", files.len());
+        let memory = |what: &str| {
+            let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let kept = |line: &&str| line.starts_with("VmRSS") || line.starts_with("VmHWM");
+            println!("{what}: {:?}", status.lines().filter(kept).collect::<Vec<_>>());
+        };
+        memory("before");
+        let begun = std::time::Instant::now();
+        let (witness, findings) = load(dir.path(), &files, &symbols, Kept::Used);
+        println!("read in {:?}", begun.elapsed());
+        memory("after");
+        assert!(findings.is_empty());
+        let begun = std::time::Instant::now();
+        let asked = symbols.iter().flat_map(|symbol| files.iter().map(move |file| (symbol, file.date)));
+        let traded = asked.filter(|(symbol, date)| witness.saw(symbol, *date) != Some(Seen::NoTrade)).count();
+        println!("asked {traded} times in {:?}", begun.elapsed());
+        assert_eq!(traded, 55_000_000);
+    }
+
     #[test]
     fn shares_are_zero_only_if_they_are() {
         assert!(compact(1e-300) > 0.0 && compact(1e300).is_finite());

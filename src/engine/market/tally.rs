@@ -44,6 +44,13 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Days that nobody will ask for again in this run.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        let without = self.not_entitled + self.not_yet + self.not_found + self.nobody + self.failed;
+        self.kept.len() as u64 + without
+    }
+
     /// Counts a day. Answers why nothing else is worth a request, if that is so.
     pub(super) fn add(&mut self, day: Date, outcome: Outcome) -> Option<String> {
         let in_a_row = std::mem::take(&mut self.given_up_in_a_row);
