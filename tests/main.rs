@@ -30,3 +30,4 @@ mod source;
 mod stored;
 mod support;
 mod verify;
+mod witness;

@@ -365,6 +365,19 @@ mod tests {
     }
 
     #[test]
+    fn a_witness_that_saw_none_of_the_days_with_bars_does_not_know_the_symbol() {
+        let days = [2, 4];
+        let told_by = |seen| {
+            let witness = Told(vec![(2, seen), (3, Seen::NoTrade), (5, Seen::NoTrade)]);
+            let tasks = [task(date(2024, 1, 2), date(2024, 1, 5), TaskState::Done)];
+            told(&tasks, &held(&days), &witness, &Checked::default())
+        };
+        let gap = "missing_session 2024-01-03: no bar, and nobody says why".to_owned();
+        assert_eq!(told_by(Seen::NoTrade), (3, 2, vec![gap]));
+        assert_eq!(told_by(Seen::Traded(1.0)), (2, 2, vec![]));
+    }
+
+    #[test]
     fn a_symbol_that_traded_and_has_nothing_is_missing_as_a_whole() {
         let witness = Told(vec![(3, Seen::Traded(5.0)), (4, Seen::NoTrade), (5, Seen::Traded(6.0))]);
         let found = told(&[january(TaskState::Empty)], &[], &witness, &Checked::default());

@@ -285,7 +285,6 @@ mod tests {
     /// `cargo test --release --lib -- --ignored --nocapture five_thousand`
     #[test]
     #[ignore = "makes 2 GB of files, for the figures"]
-    #[expect(clippy::print_stdout, reason = "it is a measurement")]
     fn five_thousand_sessions_of_eleven_thousand_symbols() {
         let dir = tempfile::tempdir().unwrap();
         let mut random = fastrand::Rng::with_seed(1);

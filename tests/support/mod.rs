@@ -11,7 +11,7 @@ mod terminal;
 mod tls;
 
 pub use grab::{Grab, Ran, wait_until};
-pub use page::{bars_of, minutes, page, page_with};
+pub use page::{bars_of, market_page, minutes, page, page_with};
 pub use partition::tamper;
 pub use proxy::Proxy;
 pub use sandbox::Serving;

@@ -61,3 +61,18 @@ fn bar_json(bar: &Bar) -> String {
 pub fn bars_of(days: &[Date]) -> Vec<Bar> {
     days.iter().flat_map(|day| minutes(*day, 30)).collect()
 }
+
+/// A day of the whole market: who traded, and how many shares.
+pub fn market_page(day: Date, traded: &[(&str, f64)]) -> String {
+    let stamp = new_york::at_ms(day, 16, 0);
+    let row = |(ticker, shares): &(&str, f64)| {
+        format!(
+            "{{\"T\":\"{ticker}\",\"v\":{shares:e},\"vw\":1.5,\"o\":1,\"c\":2,\"h\":2,\"l\":1,\"t\":{stamp},\"n\":3}}"
+        )
+    };
+    let (count, rows) = (traded.len(), traded.iter().map(row).collect::<Vec<_>>().join(","));
+    let results = if count > 0 { format!("\"results\":[{rows}],") } else { String::new() };
+    format!(
+        "{{\"queryCount\":{count},\"resultsCount\":{count},\"adjusted\":false,{results}\"status\":\"OK\",\"request_id\":\"{day}\"}}"
+    )
+}

@@ -33,6 +33,12 @@ impl Request {
         self.target.split('/').nth(4).unwrap_or_default()
     }
 
+    /// The day, if the whole market's is asked for.
+    pub fn market_day(&self) -> Option<jiff::civil::Date> {
+        let rest = self.target.strip_prefix("/v2/aggs/grouped/locale/us/market/stocks/")?;
+        rest.strip_suffix("?adjusted=false")?.parse().ok()
+    }
+
     /// Whether it is the question that tells whose fault a failure is.
     pub fn is_control(&self) -> bool {
         self.target == "/v1/marketstatus/now"

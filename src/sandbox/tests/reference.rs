@@ -156,6 +156,29 @@ async fn a_day_of_the_whole_market_is_made_of_minutes() {
 }
 
 #[tokio::test]
+async fn who_did_not_trade_is_not_in_the_market_and_early_and_late_minutes_count() {
+    let trial = Trial::generated().await;
+    // A full day and a half day; on both, companies are listed that were not yet, or are no more.
+    for day in [date(2008, 9, 18), date(2022, 11, 25)] {
+        let rows =
+            trial.results(&format!("/v2/aggs/grouped/locale/us/market/stocks/{day}?adjusted=false")).await;
+        let traded = texts(&rows, "T");
+        let open = new_york::at_ms(day, 9, 30);
+        let (mut early, mut absent) = (0, 0);
+        for ticker in ["AAPL", "MSFT", "LEH", "META", "FB", "BRK.A", "KIMpL", "NOBODY"] {
+            let minutes = trial.minutes(ticker, day, day).await;
+            assert_eq!(traded.contains(&ticker), !minutes.is_empty(), "{ticker} on {day}");
+            absent += usize::from(minutes.is_empty());
+            early += minutes.iter().filter(|bar| start(bar) < open).count();
+            let row = rows.iter().find(|row| row["T"] == ticker);
+            let volume: f64 = minutes.iter().map(|bar| number(bar, "v")).sum();
+            assert!((row.map_or(0.0, |row| number(row, "v")) - volume).abs() < 1e-6, "{ticker} on {day}");
+        }
+        assert!(early > 0 && absent > 1, "{day}: {early} early bars, {absent} absent");
+    }
+}
+
+#[tokio::test]
 async fn on_a_closed_day_the_market_has_no_results() {
     let trial = Trial::generated().await;
     for day in ["2024-01-01", "2024-01-06", "2026-11-23"] {
