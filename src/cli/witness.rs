@@ -202,7 +202,8 @@ fn fetch(
     ledger.begin_run(access.command, "--witness grouped-daily")?;
     let (recorder, writer) = Recorder::start(ledger);
     let running = Running { recorder, meter: Arc::new(Meter::default()), pacer, stop: Stop::default() };
-    let fetched = runtime.block_on(run(access, kind, data_dir.to_owned(), days, running, signalled));
+    let asked = Asked { data_dir: data_dir.to_owned(), days, served: kept.last().copied() };
+    let fetched = runtime.block_on(run(access, kind, asked, running, signalled));
     // The last handle is gone: the manifest is closed, its WAL folded in.
     if let Err(panicked) = writer.join() {
         std::panic::resume_unwind(panicked);
@@ -210,11 +211,19 @@ fn fetch(
     fetched.map(|fetched| fetched.with_damage(damage))
 }
 
+/// What is to be asked for.
+struct Asked {
+    data_dir: PathBuf,
+    /// In the order of their worth.
+    days: Vec<Date>,
+    /// The latest day that is kept already.
+    served: Option<Date>,
+}
+
 async fn run(
     access: &Access<'_>,
     kind: StoreKind,
-    data_dir: PathBuf,
-    days: Vec<Date>,
+    asked: Asked,
     running: Running,
     signalled: &Stop,
 ) -> Result<Fetched, Failure> {
@@ -223,11 +232,11 @@ async fn run(
         signalled.requested().await;
         stop.because(StopReason::Interrupted);
     });
-    let wanted = days.len();
-    let asked = ask(access, kind, data_dir, days, &running).await;
+    let wanted = asked.days.len();
+    let answered = ask(access, kind, asked, &running).await;
     forwarding.abort();
     let totals = running.meter.snapshot().totals;
-    let (tally, failure) = match asked {
+    let (tally, failure) = match answered {
         Ok(tally) => (tally, running.stop.reason().map(Failure::Stopped)),
         Err(failure) => (Tally::default(), Some(failure)),
     };
@@ -246,16 +255,16 @@ async fn run(
 async fn ask(
     access: &Access<'_>,
     kind: StoreKind,
-    data_dir: PathBuf,
-    days: Vec<Date>,
+    asked: Asked,
     running: &Running,
 ) -> Result<Tally, Failure> {
+    let Asked { data_dir, days, served } = asked;
     let store = access.store(data_dir, kind)?;
     let (sandbox, source) = access.open(kind).await?;
     let owed = Owed { tasks: days.len() as u64, days: days.len() as u64 };
     let shown = access.show(kind, "market day", owed, running);
     access.stop_in_time(&running.stop);
-    let tally = fetch_market(source, days, access.parts(kind, store, running)).await;
+    let tally = fetch_market(source, days, served, access.parts(kind, store, running)).await;
     shown.end().await;
     drop(sandbox);
     Ok(tally?)

@@ -47,6 +47,21 @@ fn before_the_plans_history_one_refusal_is_enough() {
 }
 
 #[test]
+fn a_plan_without_the_market_is_asked_three_times_and_a_late_day_is_no_beginning() {
+    let refusal = || Reply::json(403, r#"{"status":"NOT_AUTHORIZED","message":"upgrade your plan"}"#);
+    let server = serving(move |_| refusal());
+    let (report, code) = verified(&server, "");
+    // Three refusals and no answer: what lies before the latest of them is not asked for.
+    assert_eq!(
+        (code, asked(&server), &report["witness"]["without"]["not_entitled"]),
+        (13, vec![4, 9, 8], &6.into())
+    );
+    let server = serving(move |day| if day == january(9) { refusal() } else { good(day) });
+    let (report, _) = verified(&server, "");
+    assert_eq!((witness(&report), &report["witness"]["without"]["not_entitled"]), ([5, 5, 6], &1.into()));
+}
+
+#[test]
 fn days_that_are_not_served_or_not_believed_have_no_witness() {
     let server = serving(|day| match day.day() {
         9 => Reply::json(403, r#"{"status":"NOT_AUTHORIZED","message":"not before end of day"}"#),

@@ -67,12 +67,14 @@ enum Next {
 }
 
 /// Fetches days until none is left or the run is stopped. Each is on stable storage, and recorded, before it is counted.
+/// `served` is the latest day that is kept already: what the plan refuses before it lies before the plan's history.
 ///
 /// # Errors
 /// If the manifest can no longer be written.
 pub async fn fetch_market<S: Market>(
     source: S,
     days: Vec<Date>,
+    served: Option<Date>,
     parts: Parts,
 ) -> Result<Tally, ManifestError> {
     let fetching = Arc::new(Fetching {
@@ -80,7 +82,7 @@ pub async fn fetch_market<S: Market>(
         random: Mutex::new(parts.random.clone()),
         line: Line::new(parts.retry_policy.max_time),
         days: Mutex::new(days.into()),
-        tally: Mutex::default(),
+        tally: Mutex::new(Tally::new(served)),
         answers: Answers::new(),
         parts,
     });

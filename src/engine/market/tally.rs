@@ -1,6 +1,11 @@
 //! What became of the days.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
+
+/// So many days refused, and none answered, say that the plan has none of them.
+const REFUSED_AT_ONCE: usize = 3;
 
 /// So many days given up, and none answered in between, are the source's fault and not theirs.
 const GIVEN_UP_IN_A_ROW: u32 = 5;
@@ -10,8 +15,6 @@ const GIVEN_UP_IN_A_ROW: u32 = 5;
 pub enum Outcome {
     /// It is kept.
     Kept,
-    /// The plan does not include it, nor, as a plan's history has one beginning, any day before it.
-    BeforeHistory,
     /// The plan does not include it.
     NotEntitled,
     /// It is not served yet.
@@ -39,11 +42,17 @@ pub struct Tally {
     pub nobody: u64,
     /// Days that were given up.
     pub failed: u64,
-    history_from: Option<Date>,
+    refused: BTreeSet<Date>,
+    latest_served: Option<Date>,
     given_up_in_a_row: u32,
 }
 
 impl Tally {
+    /// Before any day, but for one that was served to an earlier run.
+    pub(super) fn new(latest_served: Option<Date>) -> Self {
+        Self { latest_served, ..Self::default() }
+    }
+
     /// Days that nobody will ask for again in this run.
     #[must_use]
     pub fn settled(&self) -> u64 {
@@ -55,12 +64,14 @@ impl Tally {
     pub(super) fn add(&mut self, day: Date, outcome: Outcome) -> Option<String> {
         let in_a_row = std::mem::take(&mut self.given_up_in_a_row);
         match outcome {
-            Outcome::Kept => self.kept.push(day),
-            Outcome::BeforeHistory => {
-                self.not_entitled += 1;
-                self.history_from = self.history_from.max(day.tomorrow().ok());
+            Outcome::Kept => {
+                self.kept.push(day);
+                self.latest_served = self.latest_served.max(Some(day));
             }
-            Outcome::NotEntitled => self.not_entitled += 1,
+            Outcome::NotEntitled => {
+                self.not_entitled += 1;
+                self.refused.insert(day);
+            }
             Outcome::NotYet => self.not_yet += 1,
             Outcome::NotFound => self.not_found += 1,
             Outcome::Nobody => self.nobody += 1,
@@ -73,11 +84,19 @@ impl Tally {
         None
     }
 
-    /// Whether a day lies before the plan's history. Then it is counted, and needs no request.
+    /// Whether a day lies before the plan's history, which has one beginning. Then it is counted, and needs no request.
     pub(super) fn is_before_history(&mut self, day: Date) -> bool {
-        let is_before = self.history_from.is_some_and(|from| day < from);
+        let is_before = self.last_before_history().is_some_and(|last| day < last);
         self.not_entitled += u64::from(is_before);
         is_before
+    }
+
+    /// The last refused day before one that was served. The latest of all may be refused because it is too early for it.
+    fn last_before_history(&self) -> Option<Date> {
+        match self.latest_served {
+            Some(served) => self.refused.range(..served).next_back().copied(),
+            None => self.refused.last().copied().filter(|_| self.refused.len() >= REFUSED_AT_ONCE),
+        }
     }
 }
 
@@ -90,17 +109,27 @@ mod tests {
     #[test]
     fn a_history_has_one_beginning() {
         let mut tally = Tally::default();
-        assert!(!tally.is_before_history(date(2024, 1, 3)));
-        tally.add(date(2024, 1, 3), Outcome::BeforeHistory);
-        tally.add(date(2023, 1, 3), Outcome::BeforeHistory);
+        tally.add(date(2024, 6, 5), Outcome::NotEntitled);
+        assert!(!tally.is_before_history(date(2024, 6, 4)), "it may just be too early for it");
+        tally.add(date(2024, 1, 3), Outcome::NotEntitled);
+        tally.add(date(2024, 6, 4), Outcome::Kept);
         assert!(tally.is_before_history(date(2024, 1, 2)));
         assert!(!tally.is_before_history(date(2024, 1, 4)));
-        tally.add(date(2024, 6, 3), Outcome::NotEntitled);
-        assert!(
-            !tally.is_before_history(date(2024, 1, 4)),
-            "one refusal of another kind says nothing of others"
-        );
-        assert_eq!(tally.not_entitled, 4);
+        assert_eq!(tally.not_entitled, 3);
+        let mut later = Tally::new(Some(date(2024, 6, 4)));
+        later.add(date(2024, 1, 3), Outcome::NotEntitled);
+        assert!(later.is_before_history(date(2024, 1, 2)), "an earlier run was served");
+    }
+
+    #[test]
+    fn a_plan_without_any_day_is_not_asked_for_all() {
+        let mut tally = Tally::default();
+        for day in [9, 8] {
+            tally.add(date(2024, 1, day), Outcome::NotEntitled);
+            assert!(!tally.is_before_history(date(2024, 1, 2)));
+        }
+        tally.add(date(2024, 1, 5), Outcome::NotEntitled);
+        assert!(tally.is_before_history(date(2024, 1, 2)));
     }
 
     #[test]

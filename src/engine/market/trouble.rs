@@ -53,7 +53,7 @@ impl<S: Market> Fetching<S> {
                 self.retry(&reason, Duration::ZERO, tries)
             }
             Disposition::RetryTwice => Next::Settled(Outcome::Failed(reason)),
-            Disposition::NotEntitled => self.answered(Outcome::BeforeHistory),
+            Disposition::NotEntitled => self.answered(Outcome::NotEntitled),
             Disposition::NotYet => self.answered(Outcome::NotYet),
             Disposition::NotFound | Disposition::UnknownRoute => self.answered(Outcome::NotFound),
         }
