@@ -1,6 +1,7 @@
 //! What must hold for whatever comes in, one module a parser: the fuzz targets and the replay in `tests/replay.rs` call
 //! the same functions. Each panics at the first thing that does not hold, and says which.
 
+pub mod market;
 pub mod next_url;
 pub mod page;
 pub mod spec;

@@ -6,7 +6,7 @@ use grab::{
 };
 use serde_json::Value;
 
-use super::check_chain;
+use super::{check_chain, market};
 
 /// The bound of an inflated body here: the program's own is larger, and no less a bound.
 const LIMIT: usize = 1 << 20;
@@ -32,6 +32,7 @@ pub fn check(body: &[u8]) {
 }
 
 fn check_json(json: &[u8]) {
+    market::check(json);
     match Envelope::read(json) {
         Ok(page) => {
             check_columns(&page);
