@@ -59,11 +59,7 @@ impl Overview {
     /// # Errors
     /// If the manifest cannot be read, or has a row that cannot be.
     pub fn witnesses(&self) -> Result<Vec<WitnessFile>, ManifestError> {
-        let connection = self.connection();
-        // Where nobody may write, an older manifest stays as it is: it has no witness.
-        let select = "SELECT count(*) FROM sqlite_schema WHERE name = 'witnesses'";
-        let tables: i64 = connection.query_row(select, [], |row| row.get(0))?;
-        if tables == 0 { Ok(Vec::new()) } else { all(connection) }
+        all(self.connection())
     }
 }
 

@@ -155,7 +155,10 @@ fn measure(file: &WitnessFile, path: &Path) -> Result<(), (Kind, String)> {
 
 fn unread(file: &WitnessFile, error: &io::Error) -> (Kind, String) {
     if error.kind() == io::ErrorKind::NotFound {
-        (Kind::MissingFile, format!("the market's {} rows are recorded: it is not relied on", file.rows))
+        (
+            Kind::MissingFile,
+            format!("the market's {} rows are recorded: fetch them with --witness grouped-daily", file.rows),
+        )
     } else {
         (Kind::CorruptFile, error.to_string())
     }
