@@ -174,7 +174,7 @@ pub struct FetchArgs {
 #[derive(Debug, Default, Args)]
 pub struct StartArgs {
     /// What time to cover: 2004-2010, 2024, 2024-03, 2024-01-15..2024-03-31, and lists of these by commas
-    #[arg(long, value_name = "WINDOWS", required_unless_present = "spec")]
+    #[arg(long, value_name = "WINDOWS", required_unless_present_any = ["spec", "tasks_file"])]
     pub windows: Option<String>,
     /// Which symbols, by commas; upper and lower case differ
     #[arg(long, value_name = "LIST", group = "symbols")]
@@ -185,6 +185,9 @@ pub struct StartArgs {
     /// A spec: a TOML file that names windows, symbols and pacing
     #[arg(long, value_name = "FILE")]
     pub spec: Option<PathBuf>,
+    /// A CSV of ticker,from,to, such as grab verify --missing writes: these tasks and no others
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "tickers", "tickers_file", "spec"])]
+    pub tasks_file: Option<PathBuf>,
     /// Record the tasks and stop: grab resume runs them
     #[arg(long, conflicts_with = "dry_run")]
     pub plan_only: bool,

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fs, io::Read, path::Path, time::Duration};
 
+use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
@@ -31,12 +32,23 @@ const LARGEST_SPEC: u64 = 1 << 20;
 /// Bytes of the largest tickers file that is read: all symbols that ever were, with a table's other columns.
 const LARGEST_TICKERS_FILE: u64 = 64 << 20;
 
-/// What is wanted.
+/// Bytes of the largest tasks file that is read: millions of rows.
+const LARGEST_TASKS_FILE: u64 = 256 << 20;
+
+/// What is wanted: each window of each symbol.
 pub struct Wanted {
     /// Which symbols.
     pub symbols: Vec<Symbol>,
     /// Which days, up to the last finished session.
     pub windows: Vec<Window>,
+}
+
+/// What a command line asks for.
+enum Asked {
+    /// Each window of each symbol.
+    Windows(Wanted),
+    /// These, one by one.
+    Tasks(Vec<(Symbol, Window)>),
 }
 
 /// What `--dry-run` reports.
@@ -81,7 +93,12 @@ pub fn run(
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
     let spec = spec.as_ref().map(|(path, spec)| (*path, spec));
-    let wanted = Wanted { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? };
+    let wanted = match &args.tasks_file {
+        Some(path) => Asked::Tasks(tasks(path, clock)?),
+        None => {
+            Asked::Windows(Wanted { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? })
+        }
+    };
     if args.dry_run {
         return dry_run(&wanted, &data_dir, settings.rate(settings.sandbox), output);
     }
@@ -98,7 +115,7 @@ pub fn run(
         lock: None,
     };
     let report = job.run(move |ledger| {
-        let tasks = plan::missing(&wanted.symbols, &wanted.windows, &ledger.windows()?);
+        let tasks = wanted.missing(&ledger.windows()?);
         let planned = ledger.add_tasks(&tasks)?;
         if planned.added == 0 {
             say("everything asked for is recorded already");
@@ -118,11 +135,26 @@ impl Wanted {
         let (args, spec) = (StartArgs::default(), Some((path, spec)));
         Ok(Self { symbols: symbols(&args, spec)?, windows: windows(&args, spec, clock)? })
     }
+}
 
+impl Asked {
     /// For the run's row in the manifest.
     fn describe(&self) -> String {
-        let windows: Vec<_> = self.windows.iter().map(ToString::to_string).collect();
-        format!("{} in {}", format::plural(self.symbols.len() as u64, "symbol"), windows.join(","))
+        match self {
+            Self::Windows(Wanted { symbols, windows }) => {
+                let windows: Vec<_> = windows.iter().map(ToString::to_string).collect();
+                format!("{} in {}", format::plural(symbols.len() as u64, "symbol"), windows.join(","))
+            }
+            Self::Tasks(tasks) => format!("{} of a file", format::plural(tasks.len() as u64, "task")),
+        }
+    }
+
+    /// The tasks that it needs beyond those that are recorded.
+    fn missing(&self, recorded: &HashMap<Symbol, Vec<Window>>) -> Vec<(Symbol, Window)> {
+        match self {
+            Self::Windows(Wanted { symbols, windows }) => plan::missing(symbols, windows, recorded),
+            Self::Tasks(tasks) => plan::missing_tasks(tasks, recorded),
+        }
     }
 }
 
@@ -157,7 +189,8 @@ fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>
     if let Some(path) = &args.tickers_file {
         return read_tickers(path);
     }
-    let missing = || Failure::Usage("which symbols? Give --tickers, --tickers-file or --spec".to_owned());
+    let missing =
+        || Failure::Usage("which symbols? Give --tickers, --tickers-file, --spec or --tasks-file".to_owned());
     let (spec_path, spec) = spec.ok_or_else(missing)?;
     match (&spec.universe.tickers, &spec.universe.tickers_file) {
         (_, Some(path)) => read_tickers(&spec_path.parent().unwrap_or(Path::new("")).join(path)),
@@ -175,6 +208,29 @@ fn read_tickers(path: &Path) -> Result<Vec<Symbol>, Failure> {
     plan::read_tickers_file(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
 }
 
+/// The tasks of a file up to the last finished session. What is wholly in the future is left out, and said.
+fn tasks(path: &Path, clock: Clock) -> Result<Vec<(Symbol, Window)>, Failure> {
+    let wrong = |reason: String| Failure::Config(format!("{}: {reason}", path.display()));
+    let bytes = read_whole(path, LARGEST_TASKS_FILE)?;
+    let asked = plan::read_tasks_file(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let (count, last_day) = (asked.len(), last_day(clock));
+    let clipped = |(symbol, window)| Some((symbol, plan::clip(window, last_day)?));
+    let past: Vec<_> = asked.into_iter().filter_map(clipped).collect();
+    let future = format::plural((count - past.len()) as u64, "task");
+    if past.len() == count {
+        return Ok(past);
+    }
+    if past.is_empty() {
+        return Err(wrong(format!("all {future} of it begin after the last finished session, {last_day}")));
+    }
+    say(&format!("left out, because they begin after the last finished session, {last_day}: {future}"));
+    Ok(past)
+}
+
+fn last_day(clock: Clock) -> Date {
+    calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date)
+}
+
 /// The windows up to the last finished session. What is wholly in the future is left out, and said.
 fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<Vec<Window>, Failure> {
     let asked = match (&args.windows, spec) {
@@ -183,9 +239,11 @@ fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Resu
         }
         (None, Some((path, spec))) => plan::read_windows(&spec.windows.join(","))
             .map_err(|error| Failure::Config(format!("{}: windows: {error}", path.display())))?,
-        (None, None) => return Err(Failure::Usage("which windows? Give --windows or --spec".to_owned())),
+        (None, None) => {
+            return Err(Failure::Usage("which windows? Give --windows, --spec or --tasks-file".to_owned()));
+        }
     };
-    let last_day = calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date);
+    let last_day = last_day(clock);
     let (mut past, mut future) = (Vec::new(), Vec::new());
     for window in asked {
         plan::clip(window, last_day)
@@ -205,12 +263,12 @@ fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Resu
     Ok(past)
 }
 
-fn dry_run(wanted: &Wanted, data_dir: &Path, rate: Rate, output: Output) -> Result<ExitStatus, Failure> {
+fn dry_run(wanted: &Asked, data_dir: &Path, rate: Rate, output: Output) -> Result<ExitStatus, Failure> {
     let (recorded, tasks, known) = match overview(data_dir)? {
         Some(overview) => (overview.windows()?, overview.counts()?, overview.tasks()?),
         None => (HashMap::new(), TaskCounts::default(), Vec::new()),
     };
-    let plan = plan::missing(&wanted.symbols, &wanted.windows, &recorded);
+    let plan = wanted.missing(&recorded);
     let owed = known.into_iter().filter(|task| !task.state.is_ended()).map(|task| (task.symbol, task.window));
     let to_run: Vec<_> = plan.iter().cloned().chain(owed).collect();
     let report = DryRunReport {

@@ -31,6 +31,19 @@ pub fn missing<H: BuildHasher>(
     tasks
 }
 
+/// The same for tasks that are given one by one, in their order.
+#[must_use]
+pub fn missing_tasks<H: BuildHasher>(
+    asked: &[(Symbol, Window)],
+    recorded: &HashMap<Symbol, Vec<Window>, H>,
+) -> Vec<(Symbol, Window)> {
+    let held = |symbol| recorded.get(symbol).map_or(&[][..], Vec::as_slice);
+    let left = asked.iter().flat_map(|(symbol, window)| {
+        left(*window, held(symbol)).into_iter().map(|window| (symbol.clone(), window))
+    });
+    left.collect()
+}
+
 /// The stretches of `window` that no window of `held` has. What is left over is worth a request only if it has a session.
 fn left(window: Window, held: &[Window]) -> Vec<Window> {
     let cut =
@@ -80,6 +93,16 @@ mod tests {
     #[test]
     fn windows_of_one_request_may_overlap() {
         assert_eq!(plan("2024-01..2024-03,2024-02..2024-05", "").len(), 2);
+    }
+
+    #[test]
+    fn tasks_one_by_one_need_what_no_window_of_their_own_symbol_has() {
+        let task = |symbol: &str, window| (symbol.parse().unwrap(), read_windows(window).unwrap()[0]);
+        let recorded = HashMap::from([("A".parse().unwrap(), read_windows("2024-01").unwrap())]);
+        let asked = [task("B", "2024-01"), task("A", "2024-01-09"), task("A", "2024-01-30..2024-02-02")];
+        let shown: Vec<_> =
+            missing_tasks(&asked, &recorded).iter().map(|(s, w)| format!("{s} {w}")).collect();
+        assert_eq!(shown, ["B 2024-01-01..2024-01-31", "A 2024-02-01..2024-02-02"]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub fn read_windows(text: &str) -> Result<Vec<Window>, WindowsError> {
     if windows.is_empty() { Err(WindowsError::Empty) } else { Ok(windows) }
 }
 
-fn read_window(text: &str) -> Result<Window, WindowsError> {
+pub(super) fn read_window(text: &str) -> Result<Window, WindowsError> {
     let unreadable = || WindowsError::Unreadable(excerpt(text, SHOWN));
     let (from, to) = if let Some((from, to)) = text.split_once("..") {
         (read_stretch(from.trim()).ok_or_else(unreadable)?, read_stretch(to.trim()).ok_or_else(unreadable)?)
