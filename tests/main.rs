@@ -23,6 +23,7 @@ mod places;
 mod recorded;
 mod repair;
 mod replay;
+mod reports;
 mod resume;
 mod sandbox;
 mod settings;

@@ -53,6 +53,7 @@ pub enum Command {
     /// Prove what is there, and name what is not
     #[command(
         after_help = "Examples:\n  grab verify\n  grab verify --deep\n  grab verify --sample 1/30 --min-coverage 0.99\n  \
+        grab verify --report coverage.html --csv findings.csv --missing missing.csv\n  \
         grab verify --witness grouped-daily --rate 100/s\n\n\
         Exit codes: 12 damage was found, 13 sessions are absent and nobody says why; if the witness could not be asked for\n\
         all sessions: 10 a limit was reached or the source was lost, 20 key, 21 unreachable."
@@ -231,6 +232,15 @@ pub struct VerifyArgs {
     /// What should be there, and how much of it is enough: what the spec wants and nobody asked for is missing
     #[arg(long, value_name = "FILE")]
     pub spec: Option<PathBuf>,
+    /// Write a page for a browser: one file, which needs no network
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Write all findings as a table
+    #[arg(long, value_name = "FILE.csv")]
+    pub csv: Option<PathBuf>,
+    /// Write what should be there and is not, as a table that grab start --tasks-file takes
+    #[arg(long, value_name = "FILE.csv")]
+    pub missing: Option<PathBuf>,
     /// Who is asked why a session has no bars; without it, what was asked before is used and nothing is fetched
     #[arg(long, value_enum, value_name = "WHO")]
     pub witness: Option<WitnessArg>,

@@ -6,6 +6,7 @@ mod access;
 mod args;
 mod failure;
 mod fetch;
+mod files;
 mod format;
 mod logging;
 mod output;

@@ -17,6 +17,7 @@ use super::{
     args::{CommonArgs, VerifyArgs, WitnessArg},
     failure::Failure,
     fetch::{self, announce_clock},
+    files::Files,
     format,
     output::Output,
     overview,
@@ -88,6 +89,7 @@ pub fn run(
         fetch::overview(&data_dir)?;
         return Err(ManifestError::Missing { path: data_dir.join(FILE_NAME).display().to_string() }.into());
     }
+    let files = Files::of(args, &data_dir)?;
     // Nobody may write while it is read.
     let lock = take_if_writable(&data_dir)?;
     let (mut verified, witness) =
@@ -98,6 +100,7 @@ pub fn run(
     if let Some(least) = thresholds.min_symbols_per_session() {
         verified.demand_symbols(least);
     }
+    files.write(&verified, &data_dir, sources.clock()?, common.quiet)?;
     let counts = match Overview::open(&data_dir) {
         Ok(overview) => overview.counts_by_window()?,
         // What is wrong with it is among the findings.

@@ -22,6 +22,7 @@ mod merge;
 mod parquet;
 pub mod survey;
 
+pub use atomic::write as write_whole;
 pub use merge::{Fetched, Held, Store, count_by_day};
 pub use parquet::{Content, Provenance, SCHEMA_VERSION, Unreadable, read_file};
 

@@ -20,6 +20,7 @@ impl Verified {
             self.coverage.add(Coverage { expected_sessions: sessions, present_sessions: 0 });
             self.findings.extend(windows.iter().map(|window| unasked_window(symbol, *window)));
         }
+        self.unasked = unasked.to_vec();
         self.sort();
     }
 

@@ -182,6 +182,18 @@ impl Kind {
     }
 }
 
+impl Severity {
+    /// The name as it is printed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Damage => "damage",
+            Self::Gap => "gap",
+            Self::Notice => "notice",
+        }
+    }
+}
+
 impl Finding {
     /// The worst first, then by symbol and time.
     #[must_use]

@@ -13,6 +13,7 @@ mod grouped_daily;
 mod integrity;
 mod kept;
 mod mending;
+pub mod report;
 mod sessions;
 mod summary;
 mod wanted;
@@ -43,7 +44,7 @@ use thiserror::Error;
 
 use crate::{
     manifest::{FILE_NAME, ManifestError, Overview, TaskItem, TaskState, rebuild},
-    model::{Month, Partition, Symbol},
+    model::{Month, Partition, Symbol, Window},
     store::{StoreError, survey},
 };
 
@@ -78,6 +79,8 @@ pub struct Verified {
     pub sessions: Sessions,
     /// Each symbol with one explanation for each session, in the order of the symbols.
     pub days: Vec<(Symbol, Vec<Day>)>,
+    /// What a spec wants and nobody has asked for: none of its sessions is among the days.
+    pub unasked: Vec<(Symbol, Window)>,
     /// Sessions in the longest stretch that is missing.
     pub longest_gap: u64,
     /// Partitions that were held against the disk.

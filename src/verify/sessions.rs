@@ -12,7 +12,8 @@ pub struct Sessions(Vec<Date>);
 
 impl Sessions {
     /// The sessions that the windows span together.
-    pub(super) fn spanned(windows: impl Iterator<Item = Window>) -> Self {
+    #[must_use]
+    pub fn spanned(windows: impl Iterator<Item = Window>) -> Self {
         let span =
             windows.map(|window| (window.from(), window.to())).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         let window = span.and_then(|(from, to)| Window::new(from, to));
