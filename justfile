@@ -39,6 +39,10 @@ soak-faults MINUTES='30':
 conformance:
     scripts/conformance.sh
 
+# Open the page of `verify --report` in a real browser
+browser:
+    scripts/browser.sh
+
 # Kill downloads at random moments, resume, compare; arguments: how many kills
 soak *ARGS:
     scripts/soak.sh {{ARGS}}

@@ -50,6 +50,19 @@ fn what_is_missing_here_are_tasks_there() {
 }
 
 #[test]
+fn what_a_spec_wants_and_nobody_asked_for_is_missing_too() {
+    let server = serve();
+    let grab = stored(&server);
+    let spec = "windows = [\"2024-01..2024-02\"]\n[universe]\ntickers = [\"A\", \"NEW\"]\n";
+    fs::write(grab.dir().join("spec.toml"), spec).unwrap();
+    grab.run("verify --spec spec.toml --missing missing.csv").exits(13);
+    let rows = "A,2024-01-08,2024-01-19\nA,2024-02-01,2024-02-29\nKIMpL,2024-01-08,2024-01-19\nNEW,2024-01-02,2024-02-29\n";
+    assert_eq!(read(&grab, "missing.csv"), format!("ticker,from,to\n{rows}"));
+    grab.run("start --tasks-file missing.csv --plan-only").exits(0);
+    assert_eq!(grab.tasks().len(), 4, "these were not recorded here");
+}
+
+#[test]
 fn a_tasks_file_is_read_with_care() {
     let grab = Grab::new();
     let start = |rows: &str, flags: &str| {

@@ -186,7 +186,7 @@ pub struct StartArgs {
     /// A spec: a TOML file that names windows, symbols and pacing
     #[arg(long, value_name = "FILE")]
     pub spec: Option<PathBuf>,
-    /// A CSV of ticker,from,to, such as grab verify --missing writes: these tasks and no others
+    /// A CSV of ticker,from,to, such as grab verify --missing writes in another directory: these tasks and no others
     #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "tickers", "tickers_file", "spec"])]
     pub tasks_file: Option<PathBuf>,
     /// Record the tasks and stop: grab resume runs them

@@ -111,7 +111,7 @@ fn about(data_dir: &Path, clock: Clock) -> About {
     // A manifest that cannot be read says nothing of its kind; that it cannot is a finding.
     let kind = Overview::open(data_dir).and_then(|overview| overview.kind()).ok().flatten();
     About {
-        made: format::instant(clock.now_ms()),
+        made: format::instant(clock.now_ms() / 1000 * 1000),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         holds: kind.map(holds).unwrap_or_default(),
     }

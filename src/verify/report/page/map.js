@@ -9,6 +9,7 @@ function newMap(model, onMove, onOpen) {
     focus: { row: 0, month: 0 }, colours: {}, gutter: 0, cell: NARROWEST, printing: false, due: false, onMove, onOpen,
   };
   readColours(map);
+  map.gutter = widest(map);
   const redraw = () => drawSoon(map);
   map.box.addEventListener("scroll", redraw, { passive: true });
   map.box.addEventListener("focus", () => { drawSoon(map); tellFocus(map); });
@@ -44,11 +45,15 @@ function showRows(map, rows, from, to) {
   layOut(map);
 }
 
-function layOut(map) {
+// Room for the widest symbol.
+function widest(map) {
   const context = map.canvas.getContext("2d");
   context.font = font(12);
-  const longest = map.model.symbols.reduce((longest, symbol) => symbol.length > longest.length ? symbol : longest, "all rows");
-  map.gutter = Math.ceil(Math.max(context.measureText(longest).width, context.measureText("all rows").width)) + 14;
+  const width = map.model.symbols.reduce((width, symbol) => Math.max(width, context.measureText(symbol).width), context.measureText("all rows").width);
+  return Math.ceil(width) + 14;
+}
+
+function layOut(map) {
   const months = Math.max(1, map.to - map.from);
   const width = map.printing ? PRINTED_WIDTH : map.box.clientWidth;
   const fits = (width - map.gutter) / months;
@@ -180,8 +185,8 @@ function label(context, colour, font, align, text, x, y) {
   context.fillText(text, x, y);
 }
 
-// One cell. What is told by a colour is also told by a sign: a cross, a stroke, a ring, a bar.
-function paint(context, colours, { colour, corner, damaged }, x, y, width, height) {
+// One cell. What is told by a colour is also told by a sign: a cross, a stroke, a ring, a dash, a bar as long as the share.
+function paint(context, colours, { colour, corner, damaged, share }, x, y, width, height) {
   const gap = width > 6 ? 1 : 0;
   const w = width - gap, h = height - 1;
   context.fillStyle = colours[colour];
@@ -190,6 +195,10 @@ function paint(context, colours, { colour, corner, damaged }, x, y, width, heigh
   if (colour === "none") {
     context.fillStyle = colours.dot;
     context.fillRect(middle.x - 1, middle.y - 1, 2, 2);
+  }
+  if (w >= 8 && share < 1) {
+    context.fillStyle = "#000000";
+    context.fillRect(x, y + h - 3, Math.round(w * share), 2);
   }
   if (w >= 8) sign(context, colours, colour, middle, x, y, w, h);
   if (corner) triangle(context, colours[corner], colours.paper, x + w, y + h, -Math.min(8, w), -Math.min(8, h));
@@ -237,8 +246,8 @@ function triangle(context, colour, edge, x, y, dx, dy) {
 function paintLegend(map) {
   const list = document.getElementById("legend");
   const entries = [
-    ...LOOKS.map(([colour, words]) => [words, { colour, corner: null, damaged: false }]),
-    ["corner: some of it owed, refused or lost", { colour: "half", corner: "lost", damaged: false }],
+    ...LOOKS.map(([colour, words]) => [words, { colour, corner: null, damaged: false, share: { most: 0.95, half: 0.5, few: 0.2 }[colour] }]),
+    ["corner: some of it owed, refused or lost", { colour: "half", corner: "lost", damaged: false, share: 0.5 }],
     ["upper corner: damage found", { colour: "full", corner: null, damaged: true }],
   ];
   list.replaceChildren(...entries.map(([words, look]) => {

@@ -105,7 +105,8 @@ function reasonOf(seen) {
   return seen & OWED ? "owed" : null;
 }
 
-// How a cell looks: its colour; in its corner the worst reason, where some is there; a mark where damage was found.
+// How a cell looks: its colour; the share, where some is there, and then in its corner the worst reason for the rest; a
+// mark where damage was found.
 function lookOf(expected, present, seen) {
   const damaged = (seen & DAMAGED) !== 0;
   if (expected === 0) return { colour: (seen & ~(NOT_ASKED | DAMAGED)) === 0 ? "none" : "empty", corner: null, damaged };
@@ -113,7 +114,7 @@ function lookOf(expected, present, seen) {
   if (present === 0) return { colour: reason ?? "zero", corner: null, damaged: damaged && reason !== "lost" };
   const share = present / expected;
   const colour = present === expected ? "full" : share >= 0.95 ? "most" : share >= 0.5 ? "half" : "few";
-  return { colour, corner: reason, damaged };
+  return { colour, corner: reason, damaged, share };
 }
 
 function wordsOf(model, symbol, month) {
