@@ -116,6 +116,8 @@ def forget(manifest: sqlite3.Connection, ticker: str, month: str, days: range) -
     kept = {day: count for day, count in counts.items() if day not in days}
     if not kept:
         manifest.execute("DELETE FROM partitions WHERE ticker = ? AND month = ?", where)
+        year, number = month.split("-")
+        Path(f"data/bars_1m/ticker={ticker}/year={year}/month={number}/bars.parquet").unlink()
         return
     mask = sum(1 << (day - 1) for day in kept)
     values = (mask, json.dumps(list(kept.values())), sum(kept.values()), *where)
