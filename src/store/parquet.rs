@@ -243,7 +243,10 @@ pub(super) fn read_required<T: DataType>(rows: &dyn RowGroupReader, column: usiz
 }
 
 /// A column in which values may be absent.
-pub(super) fn read_optional<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<Option<T::T>>> {
+pub(super) fn read_optional<T: DataType>(
+    rows: &dyn RowGroupReader,
+    column: usize,
+) -> Result<Vec<Option<T::T>>> {
     let (values, present) = read_column::<T>(rows, column, true)?;
     let mut values = values.into_iter();
     Ok(present.into_iter().map(|level| if level > 0 { values.next() } else { None }).collect())

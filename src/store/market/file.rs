@@ -127,7 +127,8 @@ pub fn each_volume(file: Bytes, mut each: impl FnMut(&str, f64)) -> std::result:
         let mut read = Vec::new();
         for group in 0..file.num_row_groups() {
             let rows = file.get_row_group(group).map_err(|error| corrupt(&error))?;
-            let tickers = read_required::<ByteArrayType>(rows.as_ref(), 0).map_err(|error| corrupt(&error))?;
+            let tickers =
+                read_required::<ByteArrayType>(rows.as_ref(), 0).map_err(|error| corrupt(&error))?;
             let volumes =
                 read_required::<DoubleType>(rows.as_ref(), VOLUME).map_err(|error| corrupt(&error))?;
             read.push((tickers, volumes));
