@@ -1,0 +1,189 @@
+//! What is expected, present and said, for a made-up January.
+
+use jiff::civil::date;
+
+use super::{super::Nobody, *};
+use crate::model::Window;
+
+fn task(from: Date, to: Date, state: TaskState) -> TaskItem {
+    TaskItem {
+        symbol: "A".parse().unwrap(),
+        window: Window::new(from, to).unwrap(),
+        state,
+        bars: 0,
+        pages: 1,
+        cursor: None,
+        attempts: 0,
+        last_error: (state == TaskState::Failed).then(|| "HTTP 500".to_owned()),
+        asked_again: None,
+    }
+}
+
+/// A January with bars on these days.
+fn held(days: &[usize]) -> Vec<Partition> {
+    let mut bars_by_day = [0; 31];
+    for day in days {
+        bars_by_day[day - 1] = 390;
+    }
+    vec![Partition {
+        symbol: "A".parse().unwrap(),
+        month: Month::new(2024, 1).unwrap(),
+        bars: 1,
+        first_ms: 0,
+        last_ms: 0,
+        bytes: 1,
+        xxh3: 0,
+        bars_by_day,
+    }]
+}
+
+/// Says of a day what is written here.
+struct Told(Vec<(i8, Seen)>);
+
+impl Witness for Told {
+    fn saw(&self, _: &Symbol, day: Date) -> Option<Seen> {
+        self.0.iter().find(|(number, _)| *number == day.day()).map(|(_, seen)| *seen)
+    }
+}
+
+/// Expected and present sessions, and what is said of gaps.
+fn told(
+    tasks: &[TaskItem],
+    recorded: &[Partition],
+    witness: &dyn Witness,
+    checked: &Checked,
+) -> (u64, u64, Vec<String>) {
+    let sessions = Sessions::spanned(tasks.iter().map(|task| task.window));
+    let symbol = &"A".parse().unwrap();
+    let facts = Facts { symbol, tasks, recorded, checked, sessions: &sessions, witness };
+    let days = facts.explain();
+    let Coverage { expected_sessions, present_sessions } = Coverage::of(&days);
+    let said = |finding: &Finding| {
+        let (kind, date) = (finding.kind.as_str(), finding.date.unwrap());
+        let notice = if finding.severity == Severity::Notice { "notice: " } else { "" };
+        format!("{notice}{kind} {date}: {}", finding.detail)
+    };
+    (expected_sessions, present_sessions, facts.findings(&days).iter().map(said).collect())
+}
+
+fn checked(tasks: &[TaskItem], recorded: &[Partition]) -> (u64, u64, Vec<String>) {
+    told(tasks, recorded, &Nobody, &Checked::default())
+}
+
+fn january(state: TaskState) -> TaskItem {
+    task(date(2024, 1, 1), date(2024, 1, 31), state)
+}
+
+#[test]
+fn a_witness_tells_a_gap_from_a_day_without_trade() {
+    let witness = Told(vec![(3, Seen::NoTrade), (4, Seen::Traded(1_200.0)), (23, Seen::Traded(7.0))]);
+    let gaps = vec![
+        "missing_session 2024-01-04: no bar, and the witness counts 1200 shares".to_owned(),
+        "missing_session 2024-01-08: no bar, and nobody says why".to_owned(),
+        "missing_session 2024-01-23: no bar, and the witness counts 7 shares".to_owned(),
+    ];
+    let days = [2, 5, 9, 10, 11, 12, 16, 17, 18, 19, 22];
+    let found = told(&[january(TaskState::Done)], &held(&days), &witness, &Checked::default());
+    assert_eq!(found, (14, 11, gaps), "the 3rd is explained, the 23rd is a gap after the last bar");
+}
+
+#[test]
+fn a_witness_that_saw_none_of_the_days_with_bars_does_not_know_the_symbol() {
+    let days = [2, 4];
+    let told_by = |seen| {
+        let witness = Told(vec![(2, seen), (3, Seen::NoTrade), (5, Seen::NoTrade)]);
+        let tasks = [task(date(2024, 1, 2), date(2024, 1, 5), TaskState::Done)];
+        told(&tasks, &held(&days), &witness, &Checked::default())
+    };
+    let gap = "missing_session 2024-01-03: no bar, and nobody says why".to_owned();
+    assert_eq!(told_by(Seen::NoTrade), (3, 2, vec![gap]));
+    assert_eq!(told_by(Seen::Traded(1.0)), (2, 2, vec![]));
+}
+
+#[test]
+fn a_symbol_that_traded_and_has_nothing_is_missing_as_a_whole() {
+    let witness = Told(vec![(3, Seen::Traded(5.0)), (4, Seen::NoTrade), (5, Seen::Traded(6.0))]);
+    let found = told(&[january(TaskState::Empty)], &[], &witness, &Checked::default());
+    let said =
+        "missing_symbol 2024-01-03: 2 sessions to 2024-01-05 have no bar, and the witness counts 11 shares";
+    assert_eq!(found, (2, 0, vec![said.to_owned()]));
+}
+
+#[test]
+fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
+    let mut again = task(date(2024, 1, 3), date(2024, 1, 3), TaskState::Empty);
+    let at_ms = new_york::at_ms(date(2024, 2, 7), 12, 0);
+    again.asked_again = Some(Answer { at_ms, request_id: Some("abc".to_owned()) });
+    let said = "notice: missing_session 2024-01-03: no bar: the server was asked again on 2024-02-07 (request abc) and has no more";
+    assert_eq!(checked(&[january(TaskState::Done), again], &held(&[2, 4])), (2, 2, vec![said.to_owned()]));
+}
+
+#[test]
+fn a_session_with_far_fewer_shares_than_were_counted_is_thin() {
+    let at = |hour, minute| new_york::at_ms(date(2024, 1, 3), hour, minute);
+    let witness = Told(vec![(2, Seen::Traded(100.0)), (3, Seen::Traded(100.0))]);
+    let thin = |shares, last_ms| {
+        let measured = [(date(2024, 1, 3), Measured { shares, last_ms })].into();
+        let looked_at = Checked { measured, ..Checked::default() };
+        told(
+            &[task(date(2024, 1, 2), date(2024, 1, 3), TaskState::Done)],
+            &held(&[2, 3]),
+            &witness,
+            &looked_at,
+        )
+    };
+    assert_eq!(thin(81.0, at(15, 59)), (2, 2, vec![]));
+    assert_eq!(thin(96.0, at(12, 0)), (2, 2, vec![]));
+    let said = |shares: u32, time: &str| {
+        vec![format!(
+            "thin_session 2024-01-03: {shares} of the 100 shares that the witness counts; the last bar is at {time}"
+        )]
+    };
+    assert_eq!(thin(79.0, at(15, 59)), (2, 1, said(79, "15:59")));
+    assert_eq!(thin(94.0, at(15, 58)), (2, 1, said(94, "15:58")));
+}
+
+#[test]
+fn what_is_lost_is_expected_and_no_gap_of_its_own() {
+    let finding = Kind::CorruptFile.in_partition(
+        &"A".parse().unwrap(),
+        Month::new(2024, 1).unwrap(),
+        "x".into(),
+        String::new(),
+    );
+    let lost = Checked { findings: vec![finding], ..Checked::default() };
+    assert_eq!(told(&[january(TaskState::Done)], &held(&[2, 3, 4]), &Nobody, &lost), (3, 0, vec![]));
+}
+
+#[test]
+fn weekends_and_holidays_are_no_gaps() {
+    // The 15th was Martin Luther King's day.
+    let month = [task(date(2024, 1, 1), date(2024, 1, 31), TaskState::Done)];
+    assert_eq!(checked(&month, &held(&[11, 12, 16, 17, 18, 19, 22])), (7, 7, vec![]));
+}
+
+#[test]
+fn sessions_without_a_bar_between_others_are_named_in_stretches() {
+    let month = [task(date(2024, 1, 1), date(2024, 1, 31), TaskState::Done)];
+    let gaps = vec![
+        "missing_session 2024-01-03: no bar, and nobody says why".to_owned(),
+        "missing_session 2024-01-05: 3 sessions to 2024-01-09 have no bar, and nobody says why".to_owned(),
+    ];
+    assert_eq!(checked(&month, &held(&[2, 4, 10])), (7, 3, gaps));
+}
+
+#[test]
+fn what_is_proven_to_be_empty_is_not_expected() {
+    let month = [task(date(2024, 1, 1), date(2024, 1, 31), TaskState::Empty)];
+    assert_eq!(checked(&month, &[]), (0, 0, vec![]));
+}
+
+#[test]
+fn what_an_unfinished_task_owes_is_expected_and_its_reason_is_said() {
+    let tasks = [
+        task(date(2024, 1, 1), date(2024, 1, 12), TaskState::Done),
+        task(date(2024, 1, 13), date(2024, 1, 31), TaskState::Failed),
+    ];
+    let owed = "unfinished_task 2024-01-13: 2024-01-13..2024-01-31 is failed: HTTP 500".to_owned();
+    assert_eq!(checked(&tasks, &held(&[2, 3, 4, 5, 8, 9, 10, 11, 12])), (21, 9, vec![owed]));
+}
