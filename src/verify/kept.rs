@@ -54,7 +54,7 @@ pub fn verify_with_kept(
     findings.extend(strays(data_dir, &files.iter().map(|file| file.date).collect())?);
     let mut verified = verify_whole(data_dir, deep, &witness, progress)?;
     verified.findings.extend(findings);
-    verified.findings.sort_unstable_by(|one, other| one.rank().cmp(&other.rank()));
+    verified.sort();
     let asked = sessions::asked(&windows);
     let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
     verified.witnessed = Witnessed { sessions, of: asked.len() as u64 };
