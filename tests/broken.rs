@@ -117,6 +117,12 @@ const DAMAGES: &[Damage] = &[
     ("stray_file AAPL", |grab| {
         fs::write(place(grab, DAMAGED, "01").with_file_name(".bars-a1b2c3.tmp"), "x").unwrap();
     }),
+    // Only the record of what was sent still knows of it.
+    ("missing_session AAPL", |grab| {
+        let delete = "DELETE FROM partitions WHERE ticker = 'AAPL' AND month = '2024-01'";
+        grab.manifest().execute(delete, []).unwrap();
+        fs::remove_file(place(grab, DAMAGED, "01")).unwrap();
+    }),
     ("stray_file", |grab| fs::write(grab.data_dir().join("bars_1m/notes.txt"), "x").unwrap()),
 ];
 

@@ -7,7 +7,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{ManifestError, StoreKind, TaskCounts, TaskState, lock, rows, schema};
+use super::{ManifestError, StoreKind, TaskCounts, TaskState, lock, rebuild::REBUILT, rows, schema};
 use crate::model::{Partition, Symbol, Window};
 
 /// A reader's view of a manifest, also while another process writes it.
@@ -52,6 +52,8 @@ pub struct TaskItem {
     pub last_error: Option<String>,
     /// The answer, if a repair has asked for it once more and it came to its end.
     pub asked_again: Option<Answer>,
+    /// The first and the last bar that the server is on record to have sent for it, UTC ms.
+    pub sent_ms: Option<(i64, i64)>,
 }
 
 /// When the server answered, and its id of the request.
@@ -220,7 +222,9 @@ impl Overview {
         let sql = format!(
             "SELECT ticker, from_date, to_date, state, bars, pages, cursor, attempts, last_error,
                  iif(asked_again AND state IN ('done', 'empty'), updated_at_ms, NULL),
-                 iif(asked_again, (SELECT request_id FROM pages WHERE task_id = tasks.id ORDER BY number DESC LIMIT 1), NULL)
+                 iif(asked_again, (SELECT request_id FROM pages WHERE task_id = tasks.id ORDER BY number DESC LIMIT 1), NULL),
+                 (SELECT min(first_ms) FROM pages WHERE task_id = tasks.id AND status <> '{REBUILT}'),
+                 (SELECT max(last_ms) FROM pages WHERE task_id = tasks.id AND status <> '{REBUILT}')
              FROM tasks {which}"
         );
         let mut select = self.connection.prepare(&sql)?;
@@ -244,6 +248,7 @@ fn task_item(row: &rusqlite::Row<'_>) -> Result<TaskItem, ManifestError> {
         attempts: row.get(7)?,
         last_error: row.get(8)?,
         asked_again: answer(row.get(9)?, row.get(10)?),
+        sent_ms: row.get::<_, Option<i64>>(11)?.zip(row.get(12)?),
     })
 }
 

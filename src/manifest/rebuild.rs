@@ -21,7 +21,7 @@ use crate::{
 const FOLDER: &str = ".rebuild";
 
 /// What stands for the server's word in the evidence of a task that was made anew.
-const REBUILT: &str = "REBUILT";
+pub(super) const REBUILT: &str = "REBUILT";
 
 /// Days that a symbol's partitions say are whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,17 +91,21 @@ impl Facts<'_> {
     }
 
     /// Where the server's traversal came to its end and there is no bar: was there any to be expected? Without a
-    /// witness, it is between the first bar and the last one.
+    /// witness, it is between the first bar and the last one that are stored, or are on record to have been sent.
     fn explain_absent(&self, days: &mut [Day]) {
         let is_stored = |day: &Day| matches!(day, Day::Present | Day::Lost);
-        let (first, last) = (days.iter().position(is_stored), days.iter().rposition(is_stored));
-        let life = first.zip(last).map(|(first, last)| first..=last);
+        let stored = days.iter().position(is_stored).into_iter().chain(days.iter().rposition(is_stored));
+        let sent = self.tasks.iter().filter_map(|task| task.sent_ms).flat_map(|(first, last)| [first, last]);
+        let sent = sent.filter_map(|ms| self.sessions.place(new_york::date_of(ms)?));
+        let life = stored.chain(sent).fold(None, |life: Option<(usize, usize)>, place| {
+            Some(life.map_or((place, place), |(first, last)| (first.min(place), last.max(place))))
+        });
         let is_known = self.is_known_to_the_witness(days);
         for (place, day) in days.iter_mut().enumerate() {
             if !matches!(day, Day::Empty | Day::AskedAgain) {
                 continue;
             }
-            let is_alive = life.as_ref().is_some_and(|life| life.contains(&place));
+            let is_alive = life.is_some_and(|(first, last)| (first..=last).contains(&place));
             let date = self.sessions.dates()[place];
             *day = match self.witness.saw(self.symbol, date) {
                 // Its bars may lie in a file that nobody recorded, which has a finding of its own.

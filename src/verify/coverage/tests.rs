@@ -16,6 +16,7 @@ fn task(from: Date, to: Date, state: TaskState) -> TaskItem {
         attempts: 0,
         last_error: (state == TaskState::Failed).then(|| "HTTP 500".to_owned()),
         asked_again: None,
+        sent_ms: None,
     }
 }
 
@@ -186,4 +187,16 @@ fn what_an_unfinished_task_owes_is_expected_and_its_reason_is_said() {
     ];
     let owed = "unfinished_task 2024-01-13: 2024-01-13..2024-01-31 is failed: HTTP 500".to_owned();
     assert_eq!(checked(&tasks, &held(&[2, 3, 4, 5, 8, 9, 10, 11, 12])), (21, 9, vec![owed]));
+}
+
+#[test]
+fn what_was_sent_once_and_is_neither_stored_nor_recorded_is_a_gap() {
+    let at = |day| new_york::at_ms(date(2024, 1, day), 10, 0);
+    let sent = TaskItem { sent_ms: Some((at(3), at(5))), ..january(TaskState::Done) };
+    let gap =
+        "missing_session 2024-01-04: 2 sessions to 2024-01-05 have no bar, and nobody says why".to_owned();
+    assert_eq!(checked(std::slice::from_ref(&sent), &held(&[3])), (3, 1, vec![gap]));
+    let nothing =
+        "missing_symbol 2024-01-03: 3 sessions to 2024-01-05 have no bar, and nobody says why".to_owned();
+    assert_eq!(checked(&[sent], &[]), (3, 0, vec![nothing]));
 }
