@@ -13,7 +13,7 @@ use super::{
 use crate::{
     calendar,
     manifest::{Answer, TaskItem, TaskState},
-    model::{Month, Partition, Symbol, new_york},
+    model::{Month, Partition, Symbol, Window, new_york},
 };
 
 /// A session whose minutes have less than this share of the day's shares is thin.
@@ -68,13 +68,38 @@ impl Facts<'_> {
     pub(super) fn explain(&self) -> Vec<Day> {
         let mut days = vec![Day::NotAsked; self.sessions.dates().len()];
         for task in self.tasks {
-            let said = said(task);
+            let said = self.said(task);
             days[self.sessions.within(task.window)].iter_mut().for_each(|day| *day = said.max(*day));
         }
         self.mark_stored(&mut days);
         self.explain_absent(&mut days);
         self.mark_thin(&mut days);
         days
+    }
+
+    /// What a task says of the days of its window that have no bar. That the server had no more is believed only if all
+    /// that it sent then is still recorded.
+    fn said(&self, task: &TaskItem) -> Day {
+        match task.state {
+            TaskState::Pending | TaskState::Running => Day::Owed,
+            TaskState::Done | TaskState::Empty => {
+                let is_kept = || self.recorded_in(task.window) >= task.bars;
+                if task.asked_again.is_some() && is_kept() { Day::AskedAgain } else { Day::Empty }
+            }
+            TaskState::NotEntitled => Day::NotEntitled,
+            TaskState::NotFound => Day::NotFound,
+            TaskState::Failed => Day::Failed,
+        }
+    }
+
+    /// Bars that are recorded of a window's days.
+    fn recorded_in(&self, window: Window) -> u64 {
+        let in_month = |partition: &Partition| {
+            let mask = partition.month.mask(window);
+            let days = partition.bars_by_day.iter().enumerate().filter(|(day, _)| mask & 1 << day != 0);
+            days.map(|(_, bars)| u64::from(*bars)).sum::<u64>()
+        };
+        self.recorded.iter().map(in_month).sum()
     }
 
     fn mark_stored(&self, days: &mut [Day]) {
@@ -255,18 +280,6 @@ impl Facts<'_> {
 
 /// The first day, the last day, and the number of sessions.
 type Stretch = (RangeInclusive<Date>, u64);
-
-/// What a task says of the days of its window that have no bar.
-fn said(task: &TaskItem) -> Day {
-    match task.state {
-        TaskState::Pending | TaskState::Running => Day::Owed,
-        TaskState::Done | TaskState::Empty if task.asked_again.is_some() => Day::AskedAgain,
-        TaskState::Done | TaskState::Empty => Day::Empty,
-        TaskState::NotEntitled => Day::NotEntitled,
-        TaskState::NotFound => Day::NotFound,
-        TaskState::Failed => Day::Failed,
-    }
-}
 
 fn no_bar(days: &RangeInclusive<Date>, count: u64) -> String {
     if count == 1 { "no bar".to_owned() } else { format!("{count} sessions to {} have no bar", days.end()) }

@@ -3,7 +3,6 @@
 use jiff::civil::date;
 
 use super::{super::Nobody, *};
-use crate::model::Window;
 
 fn task(from: Date, to: Date, state: TaskState) -> TaskItem {
     TaskItem {
@@ -116,7 +115,15 @@ fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
     let at_ms = new_york::at_ms(date(2024, 2, 7), 12, 0);
     again.asked_again = Some(Answer { at_ms, request_id: Some("abc".to_owned()) });
     let said = "notice: missing_session 2024-01-03: no bar: the server was asked again on 2024-02-07 (request abc) and has no more";
-    assert_eq!(checked(&[january(TaskState::Done), again], &held(&[2, 4])), (2, 2, vec![said.to_owned()]));
+    assert_eq!(
+        checked(&[january(TaskState::Done), again.clone()], &held(&[2, 4])),
+        (2, 2, vec![said.to_owned()])
+    );
+    // It had bars then, and they are gone.
+    again.bars = 1;
+    again.state = TaskState::Done;
+    let gap = "missing_session 2024-01-03: no bar, and nobody says why".to_owned();
+    assert_eq!(checked(&[january(TaskState::Done), again], &held(&[2, 4])), (3, 2, vec![gap]));
 }
 
 #[test]
