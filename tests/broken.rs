@@ -10,10 +10,14 @@ use std::{
     },
 };
 
-use grab::model::{Bar, new_york};
+use grab::{
+    model::{Bar, Month, new_york},
+    sandbox::SandboxOptions,
+    store::{Fetched, Store},
+};
 use jiff::civil::date;
 
-use crate::support::{Grab, Reply, Server, bars_of, litter, page, read_store, tamper};
+use crate::support::{Grab, Reply, Server, Serving, bars_of, litter, page, read_store, tamper};
 
 const DAMAGED: &str = "AAPL";
 
@@ -200,11 +204,11 @@ fn a_damaged_partition_is_not_merged_into() {
 /// A server that has what `has` says of each day, and counts the requests.
 fn lacking(has: impl Fn(i8) -> bool + Send + Sync + 'static) -> Server {
     Server::start(move |request| {
-        let asked: jiff::civil::Date = request.from().parse().unwrap();
-        let days = [3, 4, 5, 8, 9].into_iter().filter(|day| *day >= asked.day() && has(*day));
-        let is_one_day = request.target.contains(&format!("/{asked}/{asked}?"));
-        let days: Vec<_> = days.filter(|day| !is_one_day || *day == asked.day()).collect();
-        let bars = bars_of(&days.into_iter().map(|day| date(2024, 1, day)).collect::<Vec<_>>());
+        let day_of = |text: &str| text.parse::<jiff::civil::Date>().unwrap().day();
+        let to = request.target.split(['/', '?']).nth(9).unwrap();
+        let asked = day_of(request.from())..=day_of(to);
+        let days = [3, 4, 5, 8, 9].into_iter().filter(|day| asked.contains(day) && has(*day));
+        let bars = bars_of(&days.map(|day| date(2024, 1, day)).collect::<Vec<_>>());
         Reply::json(200, page(request.symbol(), &bars, None))
     })
 }
@@ -284,5 +288,167 @@ fn a_repair_that_is_cut_short_keeps_the_old_file_and_resume_goes_on() {
     is_gone.store(false, Ordering::Relaxed);
     grab.run("resume --retry-failed").exits(0);
     assert!(read_store(&grab.data_dir()) == whole);
+    assert_eq!(found(&grab, "--deep"), [""; 0]);
+}
+
+#[test]
+fn a_task_that_was_under_way_is_begun_anew_if_what_it_had_stored_is_lost() {
+    let market = Serving::start(SandboxOptions { page_cap: 400, ..SandboxOptions::default() });
+    let grab = Grab::with_server(market.base_url());
+    grab.run("start --windows 2024-01-09..2024-01-11 --tickers AAPL --max-requests 3").exits(10);
+    fs::remove_file(place(&grab, DAMAGED, "01")).unwrap();
+    grab.run("repair").exits(0);
+    let undisturbed = Grab::with_server(market.base_url());
+    undisturbed.run("start --windows 2024-01-09..2024-01-11 --tickers AAPL").exits(0);
+    assert!(read_store(&grab.data_dir()) == read_store(&undisturbed.data_dir()));
+}
+
+#[test]
+fn a_file_stays_aside_until_what_replaces_it_is_no_smaller() {
+    let is_less = Arc::new(AtomicBool::new(false));
+    let less = Arc::clone(&is_less);
+    let server = Server::start(move |request| {
+        let days: &[i8] = if less.load(Ordering::Relaxed) { &[4] } else { &[3, 4] };
+        let days: Vec<_> = days.iter().map(|day| date(2024, 1, *day)).collect();
+        Reply::json(200, page(request.symbol(), &bars_of(&days), None))
+    });
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-01 --tickers A").exits(0);
+    flip(&place(&grab, "A", "01"), 100);
+    is_less.store(true, Ordering::Relaxed);
+    let less = grab.run("repair --json").exits(0).json();
+    let kept = grab.dir().join(less["set_aside"][0].as_str().unwrap());
+    assert!(kept.ends_with("month=01/bars-60.parquet") && kept.exists(), "{less}");
+    // The server has all of it again.
+    is_less.store(false, Ordering::Relaxed);
+    flip(&place(&grab, "A", "01"), 100);
+    let more = grab.run("repair --json").exits(0).json();
+    assert_eq!(more["set_aside"], serde_json::json!([]));
+    assert!(!grab.data_dir().join("set_aside").exists());
+}
+
+#[test]
+#[cfg(unix)]
+fn what_lies_behind_a_link_is_named_and_not_touched() {
+    let grab = stored();
+    let bars = grab.data_dir().join("bars_1m");
+    let whole = read_store(&grab.data_dir());
+    std::os::unix::fs::symlink("ticker=AAPL", bars.join("ticker=ZZZ")).unwrap();
+    assert_eq!(found(&grab, ""), ["stray_file ZZZ 2024-01", "stray_file ZZZ 2024-02"]);
+    let left = grab.run("repair").exits(0);
+    assert!(left.stderr.contains("lies behind a link: not touched"), "{left:?}");
+    fs::remove_file(bars.join("ticker=ZZZ")).unwrap();
+    assert!(read_store(&grab.data_dir()) == whole);
+    assert_eq!(found(&grab, "--deep"), [""; 0]);
+}
+
+#[test]
+fn a_repair_that_cannot_begin_moves_nothing() {
+    let server = lacking(|_| true);
+    let grab = Grab::with_server(server.base_url());
+    grab.run(WEEK).exits(0);
+    flip(&place(&grab, "A", "01"), 100);
+    for (how, code) in [("--adjusted", 2), ("--sandbox", 2)] {
+        grab.run(&format!("repair {how}")).exits(code);
+    }
+    let keyless = grab.command("repair").env_remove("MASSIVE_API_KEY").output().unwrap();
+    assert_eq!(keyless.status.code(), Some(20));
+    assert!(place(&grab, "A", "01").exists() && !grab.data_dir().join("set_aside").exists());
+}
+
+#[test]
+fn a_gap_over_days_that_nobody_asked_for_is_two() {
+    let server = lacking(|day| day != 5 && day != 8);
+    let grab = Grab::with_server(server.base_url());
+    for window in ["2024-01-03..2024-01-05", "2024-01-08..2024-01-09"] {
+        grab.run(&format!("start --windows {window} --tickers A")).exits(0);
+    }
+    let asked = grab.run("repair --dry-run --json").exits(0).json();
+    let windows: Vec<_> =
+        asked["asked_again"].as_array().unwrap().iter().map(|again| &again["window"]["from"]).collect();
+    assert_eq!(windows, ["2024-01-05", "2024-01-08"]);
+}
+
+#[test]
+fn things_that_are_no_files_are_named_and_hold_nobody() {
+    let grab = stored();
+    let whole = read_store(&grab.data_dir());
+    let bars = grab.data_dir().join("bars_1m");
+    fs::write(bars.join("ticker=ABC"), "x").unwrap();
+    fs::create_dir_all(bars.join("backup/month=01")).unwrap();
+    fs::copy(place(&grab, DAMAGED, "02"), bars.join("backup/month=01/bars.parquet")).unwrap();
+    fs::create_dir(place(&grab, "MSFT", "01").with_file_name(".bars-x.tmp")).unwrap();
+    let pipe = place(&grab, DAMAGED, "01");
+    fs::remove_file(&pipe).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let kinds = ["corrupt_file AAPL 2024-01", "stray_file", "stray_file ABC", "stray_file MSFT"];
+    let mut found_kinds = found(&grab, "--deep");
+    found_kinds.sort();
+    assert_eq!(found_kinds, kinds);
+    assert_eq!(grab.run("verify --json").exits(12).json()["damage"], 2, "a copy that readers read is one");
+    grab.run("repair").exits(0);
+    assert_eq!(found(&grab, "--deep"), [""; 0]);
+    assert!(read_store(&grab.data_dir()) == whole);
+}
+
+#[test]
+fn a_lost_witness_is_forgotten_and_can_be_asked_again() {
+    let grab = stored();
+    grab.run("verify --witness grouped-daily").exits(0);
+    let day = |day: &str| grab.data_dir().join(format!("reference/grouped_daily/date={day}/market.parquet"));
+    fs::remove_file(day("2024-01-09")).unwrap();
+    flip(&day("2024-01-10"), 100);
+    assert_eq!(grab.run("verify --json").exits(12).json()["damage"], 2);
+    assert_eq!(grab.run("repair --json").exits(0).json()["mended"], 2);
+    let left = grab.run("verify --deep --json").exits(0).json();
+    assert_eq!((&left["damage"], &left["witness"]["sessions"]), (&0.into(), &2.into()));
+    let again = grab.run("verify --witness grouped-daily --json").exits(0).json();
+    assert_eq!(again["witness"]["requests"], 2);
+}
+
+#[test]
+fn a_thin_session_of_a_saved_report_is_asked_for_again_and_then_the_servers_own() {
+    let grab = Grab::new();
+    grab.run("start --sandbox --windows 2024-01-09..2024-01-11 --tickers AAPL").exits(0);
+    grab.run("verify --witness grouped-daily").exits(0);
+    // The store is made to hold half a session, as if the server had sent no more.
+    let noon = new_york::at_ms(date(2024, 1, 10), 12, 0)..new_york::at_ms(date(2024, 1, 11), 0, 0);
+    let mut bars = read_store(&grab.data_dir()).remove(DAMAGED).unwrap();
+    bars.retain(|bar| !noon.contains(&bar.timestamp));
+    store_again(&grab, &bars);
+    let saved = grab.run("verify --deep --json").exits(13).stdout;
+    assert_eq!(found(&grab, "--deep"), ["thin_session AAPL"]);
+    fs::write(grab.dir().join("findings.json"), saved).unwrap();
+    assert_eq!(grab.run("repair --from findings.json --json").exits(0).json()["mended"], 1);
+    assert_eq!(found(&grab, "--deep"), [""; 0]);
+    // Asked again, it is taken for what there is.
+    store_again(&grab, &bars);
+    let known = grab.run("verify --deep --json --min-coverage 1").exits(0).json();
+    assert_eq!(known["findings"][0]["severity"], "notice");
+}
+
+/// Makes file and row of January as a run would that had got just these bars.
+fn store_again(grab: &Grab, bars: &[Bar]) {
+    let dir = tempfile::tempdir().unwrap();
+    let (symbol, month) = (DAMAGED.parse().unwrap(), Month::new(2024, 1).unwrap());
+    let store = Store::new(dir.path().to_owned(), false, "sandbox".into());
+    let fetched = Fetched { bars: bars.iter().copied().collect(), at_ms: 1, whole: None };
+    let (made, _) = store.merge(&symbol, month, fetched, None).unwrap();
+    let made_at = dir.path().join("bars_1m/ticker=AAPL/year=2024/month=01/bars.parquet");
+    fs::copy(made_at, place(grab, DAMAGED, "01")).unwrap();
+    let counts = serde_json::to_string(&made.session_bars().collect::<Vec<_>>()).unwrap();
+    let row = rusqlite::params![made.bytes, format!("{:016x}", made.xxh3), made.bars, counts];
+    grab.manifest()
+        .execute("UPDATE partitions SET bytes = ?, xxh3 = ?, bars = ?, session_bars = ?", row)
+        .unwrap();
+}
+
+#[test]
+fn rows_that_cannot_be_are_a_damaged_manifest_which_can_be_made_anew() {
+    let grab = stored();
+    grab.manifest().execute("UPDATE partitions SET session_bars = '[1]' WHERE ticker = 'AAPL'", []).unwrap();
+    assert_eq!(found(&grab, ""), ["manifest_corrupt"]);
+    grab.run("repair").exits(30);
+    grab.run("repair --rebuild-manifest").exits(0);
     assert_eq!(found(&grab, "--deep"), [""; 0]);
 }

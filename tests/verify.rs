@@ -239,4 +239,13 @@ fn a_session_with_too_few_symbols_and_a_gap_that_is_too_long_are_named() {
     let long = grab.run("verify --min-coverage 0.5 --max-gap-sessions 2").exits(13);
     assert!(long.stdout.contains("the longest gap has 3 sessions, more than 2"), "{long:?}");
     grab.run("verify --min-coverage 0.5 --max-gap-sessions 3").exits(0);
+
+    // What a spec wants and nobody asked for is a gap, and its sessions have no symbol.
+    let spec = "windows = [\"2024-01-02..2024-01-12\"]\n[universe]\ntickers = [\"A\"]\n";
+    fs::write(grab.dir().join("spec.toml"), spec).unwrap();
+    let wanted = "verify --min-coverage 0 --spec spec.toml";
+    grab.run(&format!("{wanted} --max-gap-sessions 4")).exits(0);
+    grab.run(&format!("{wanted} --max-gap-sessions 3")).exits(13);
+    let none = grab.run(&format!("{wanted} --min-symbols-per-session 1")).exits(13);
+    assert!(none.stdout.contains("4 sessions with fewer than 1 symbol"), "{none:?}");
 }

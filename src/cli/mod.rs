@@ -4,6 +4,7 @@
 
 mod access;
 mod args;
+mod clear;
 mod failure;
 mod fetch;
 mod files;

@@ -60,7 +60,7 @@ fn glyph(coverage: &Coverage) -> char {
     if coverage.present_sessions == coverage.expected_sessions {
         return FULL;
     }
-    let Coverage { expected_sessions, present_sessions } = *coverage;
+    let Coverage { expected_sessions, present_sessions, .. } = *coverage;
     let level = present_sessions * LEVELS.len() as u64 / expected_sessions.max(1);
     LEVELS.get(usize::try_from(level).unwrap_or_default()).copied().unwrap_or(FULL)
 }
@@ -68,7 +68,7 @@ fn glyph(coverage: &Coverage) -> char {
 /// The symbols of which the smallest shares are there.
 fn worst(verified: &Verified) -> Vec<String> {
     let line = |(symbol, coverage): (&Symbol, Coverage)| {
-        let Coverage { expected_sessions, present_sessions } = coverage;
+        let Coverage { expected_sessions, present_sessions, .. } = coverage;
         let share = 100.0 * coverage.ratio();
         format!(
             "  {symbol:<8} {share:6.2} %  {} of {}",
@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn a_month_is_full_only_if_all_is_there() {
-        let of = |present_sessions| glyph(&Coverage { expected_sessions: 21, present_sessions });
+        let of = |present_sessions| {
+            glyph(&Coverage { expected_sessions: 21, present_sessions, ..Coverage::default() })
+        };
         assert_eq!([0, 3, 11, 20, 21].map(of), ['▁', '▂', '▄', '▇', '█']);
     }
 }

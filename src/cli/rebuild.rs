@@ -58,7 +58,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
         return Err(nothing());
     }
     let _lock = Lock::take(&data_dir)?;
-    if rebuild::is_whole(&data_dir)? {
+    if rebuild::is_readable(&data_dir)? {
         let whole = "the manifest is whole, and knows more than the bars do; to make it anew all the same, move it away";
         return Err(Failure::Usage(whole.to_owned()));
     }

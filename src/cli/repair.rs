@@ -3,13 +3,15 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    access::Access,
     args::{CommonArgs, RepairArgs},
+    clear::{clear, discard_replaced},
     failure::Failure,
     fetch::{Job, announce_clock, overview},
     format,
@@ -22,11 +24,14 @@ use crate::{
     calendar::{self, Session},
     clock::Clock,
     exit::ExitStatus,
-    manifest::{FILE_NAME, Lock, ManifestError, Mend, Overview},
+    manifest::{FILE_NAME, Lock, ManifestError, Overview, StoreKind},
     model::{Month, Symbol, Window},
-    store::{StoreError, aside, layout, survey},
+    store::layout,
     verify::{Deep, Finding, Kept, Kind, Mending, Verified},
 };
+
+/// The folders of a data directory that findings are about.
+const TOP_FOLDERS: [&str; 2] = ["bars_1m", "reference"];
 
 /// How much of a plan is listed for a person.
 const LISTED: usize = 20;
@@ -106,7 +111,9 @@ pub fn run(
     if mending.is_empty() {
         say("there is nothing to repair");
     }
-    let (mend, set_aside) = clear(&data_dir, &mending)?;
+    let kind = ready(&settings, sources, &data_dir, clock, common.quiet)?;
+    let (mend, mut set_aside) = clear(&data_dir, kind, &mending)?;
+    let again = mend.again.clone();
     let job = Job {
         command: "repair",
         arguments: mending.describe(),
@@ -120,10 +127,27 @@ pub fn run(
         lock: Some(lock),
     };
     let run = job.run(move |ledger| ledger.mend(&mend))?;
-    let set_aside = discard_replaced(&data_dir, set_aside)?;
-    let report = RepairReport::done(run, &mending, set_aside);
+    set_aside.extend(discard_replaced(&data_dir)?);
+    let report = RepairReport::done(run, &mending, &again, set_aside);
     output.report(&report, RepairReport::text)?;
     Ok(report.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit))
+}
+
+/// Finds out whether the run will be able to begin, before any file is moved: the kind of bars, and the key.
+fn ready(
+    settings: &FetchSettings,
+    sources: &Sources<'_>,
+    data_dir: &Path,
+    clock: Clock,
+    quiet: bool,
+) -> Result<StoreKind, Failure> {
+    let held = Overview::open(data_dir)?.kind()?;
+    let asked = Access { command: "repair", settings, sources, clock, quiet }.kind(held);
+    match held.filter(|held| *held != asked) {
+        Some(held) => Err(ManifestError::OtherKind { held, asked }.into()),
+        None if asked.sandbox || sources.key()?.is_some() => Ok(asked),
+        None => Err(Failure::Key("there is no API key".to_owned())),
+    }
 }
 
 fn read_report(path: &Path) -> Result<Vec<Named>, Failure> {
@@ -134,22 +158,36 @@ fn read_report(path: &Path) -> Result<Vec<Named>, Failure> {
     Ok(saved.findings)
 }
 
-/// The partitions that a saved report names: they are read again, as they may have been mended since.
+/// The partitions that a saved report names: they are read again, as they may have been mended since. Whether a session is
+/// thin is seen in its partition too.
 fn partitions(saved: &[Named]) -> BTreeSet<(Symbol, Month)> {
     let partition = |named: &Named| {
-        Some((named.ticker.as_deref()?.parse().ok()?, Month::parse(named.month.as_deref()?)?))
+        let month = match (&named.month, &named.date) {
+            (Some(month), _) => Month::parse(month)?,
+            (None, date) => Month::of(date.as_deref()?.parse().ok()?),
+        };
+        Some((named.ticker.as_deref()?.parse().ok()?, month))
     };
     saved.iter().filter_map(partition).collect()
+}
+
+/// A path without the way to the data directory, which may be written in more than one way.
+fn below_data_dir(path: &Path) -> PathBuf {
+    let is_top = |part: &Component<'_>| TOP_FOLDERS.iter().any(|top| part.as_os_str() == *top);
+    let parts: Vec<_> = path.components().collect();
+    let top = parts.iter().rposition(is_top).unwrap_or_default();
+    parts.into_iter().skip(top).collect()
 }
 
 impl Named {
     /// Whether it is about the same place.
     fn is(&self, finding: &Finding) -> bool {
-        let text = |value: Option<String>| value;
-        self.ticker == text(finding.ticker.as_ref().map(ToString::to_string))
-            && self.month == text(finding.month.map(|month| month.to_string()))
-            && self.date == text(finding.date.map(|date| date.to_string()))
-            && (self.ticker.is_some() || self.path == finding.path)
+        let path = |path: &Option<PathBuf>| path.as_deref().map(below_data_dir);
+        let has_place = self.month.is_some() || self.date.is_some();
+        self.ticker == finding.ticker.as_ref().map(ToString::to_string)
+            && self.month == finding.month.map(|month| month.to_string())
+            && self.date == finding.date.map(|date| date.to_string())
+            && (has_place || path(&self.path) == path(&finding.path))
     }
 }
 
@@ -157,66 +195,6 @@ fn mending(data_dir: &Path, verified: &Verified, clock: Clock) -> Result<Mending
     let asked: HashMap<_, _> = Overview::open(data_dir)?.windows()?;
     let last_day = calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date);
     Ok(Mending::of(&verified.findings, &asked, last_day))
-}
-
-/// A file that was moved away, and the partition that it was.
-struct Aside {
-    path: PathBuf,
-    partition: Option<(Symbol, Month)>,
-}
-
-/// Moves out of the way what cannot be used. This comes first: whoever dies after it leaves partitions that are missing,
-/// which the next repair finds.
-fn clear(data_dir: &Path, mending: &Mending) -> Result<(Mend, Vec<Aside>), Failure> {
-    let mut mend = Mend { again: mending.again.iter().cloned().collect(), ..Mend::default() };
-    let mut set_aside = Vec::new();
-    for (symbol, month) in &mending.unknown {
-        match survey::examine(data_dir, symbol, *month) {
-            Ok(found) => mend.found.extend(found.map(|found| found.partition)),
-            Err(error @ StoreError::Io { .. }) => return Err(error.into()),
-            Err(_) => set_aside.extend(move_partition(data_dir, symbol, *month)?),
-        }
-    }
-    for (symbol, month) in &mending.lost {
-        set_aside.extend(move_partition(data_dir, symbol, *month)?);
-        mend.lost.push((symbol.clone(), *month));
-    }
-    for stray in &mending.strays {
-        let path = aside::set_aside(data_dir, stray)?;
-        set_aside.extend(path.map(|path| Aside { path, partition: None }));
-    }
-    Ok((mend, set_aside))
-}
-
-fn move_partition(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<Aside>, StoreError> {
-    let path = aside::set_partition_aside(data_dir, symbol, month)?;
-    Ok(path.map(|path| Aside { path, partition: Some((symbol.clone(), month)) }))
-}
-
-/// Removes those files that were set aside and have a replacement now. Answers the others.
-fn discard_replaced(data_dir: &Path, set_aside: Vec<Aside>) -> Result<Vec<PathBuf>, Failure> {
-    let overview = Overview::open(data_dir)?;
-    let mut kept = Vec::new();
-    for Aside { path, partition } in set_aside {
-        let is_replaced = match partition {
-            Some((symbol, month)) => is_whole(&overview, &symbol, month)?,
-            None => false,
-        };
-        if is_replaced {
-            aside::discard(data_dir, &path)?;
-        } else {
-            kept.push(path);
-        }
-    }
-    Ok(kept)
-}
-
-/// Whether a month is held again, and nothing that was asked for in it is owed or has failed.
-fn is_whole(overview: &Overview, symbol: &Symbol, month: Month) -> Result<bool, ManifestError> {
-    let is_held = overview.partitions(symbol)?.iter().any(|partition| partition.month == month);
-    let tasks = overview.tasks_of(symbol)?;
-    let mut in_month = tasks.iter().filter(|task| month.mask(task.window) != 0);
-    Ok(is_held && in_month.all(|task| task.state.is_covered()))
 }
 
 impl Mending {
@@ -230,15 +208,14 @@ impl Mending {
         )
     }
 
-    fn asked_again(&self) -> Vec<AskedAgain> {
-        let pair =
-            |(symbol, window): &(Symbol, Window)| AskedAgain { ticker: symbol.clone(), window: *window };
-        self.again.iter().map(pair).collect()
-    }
-
     fn count(&self) -> usize {
-        self.unknown.len() + self.strays.len() + self.again.len()
+        self.unknown.len() + self.strays.len() + self.again.len() + self.unwitnessed.len()
     }
+}
+
+fn asked_again<'a>(again: impl IntoIterator<Item = &'a (Symbol, Window)>) -> Vec<AskedAgain> {
+    let pair = |(symbol, window): &(Symbol, Window)| AskedAgain { ticker: symbol.clone(), window: *window };
+    again.into_iter().map(pair).collect()
 }
 
 impl RepairReport {
@@ -251,19 +228,22 @@ impl RepairReport {
             exit_code: Some(ExitStatus::Complete.code()),
             dry_run: true,
             mended: mending.count(),
-            asked_again: mending.asked_again(),
-            set_aside: files.chain(mending.strays.iter().cloned()).collect(),
+            asked_again: asked_again(&mending.again),
+            set_aside: files
+                .chain(mending.strays.iter().cloned())
+                .chain(mending.unwitnessed.values().flatten().cloned())
+                .collect(),
         }
     }
 
-    fn done(run: RunReport, mending: &Mending, set_aside: Vec<PathBuf>) -> Self {
+    fn done(run: RunReport, mending: &Mending, again: &[(Symbol, Window)], set_aside: Vec<PathBuf>) -> Self {
         Self {
             run: Some(run),
             command: None,
             exit_code: None,
             dry_run: false,
             mended: mending.count(),
-            asked_again: mending.asked_again(),
+            asked_again: asked_again(again),
             set_aside,
         }
     }

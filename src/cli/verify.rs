@@ -29,12 +29,16 @@ use super::{
 use crate::{
     exit::ExitStatus,
     manifest::{FILE_NAME, Lock, ManifestError, Overview, take_if_writable},
+    model::excerpt,
     plan,
     verify::{Coverage, Deep, Finding, Kept, Progress, Severity, Verified, verify_with_kept},
 };
 
 /// How many findings a report for a person lists; the JSON has all.
 const LISTED: usize = 40;
+
+/// How much of a finding is shown, in characters.
+const SHOWN: usize = 400;
 
 /// How often the bar is redrawn.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -102,7 +106,7 @@ pub fn run(
     }
     files.write(&verified, &data_dir, sources.clock()?, common.quiet)?;
     let counts = match Overview::open(&data_dir) {
-        Ok(overview) => overview.counts_by_window()?,
+        Ok(overview) => overview.counts_by_window().unwrap_or_default(),
         // What is wrong with it is among the findings.
         Err(_) => BTreeMap::new(),
     };
@@ -231,7 +235,7 @@ impl VerifyReport {
     }
 
     fn text(&self) -> String {
-        let Coverage { expected_sessions, present_sessions } = self.coverage.sessions;
+        let Coverage { expected_sessions, present_sessions, unexplained_sessions } = self.coverage.sessions;
         let read = match self.files_read {
             0 => "sizes only: --deep reads the files".to_owned(),
             files => format!("{} read, {}", format::plural(files, "file"), format::bytes(self.bytes_read)),
@@ -252,6 +256,12 @@ impl VerifyReport {
             ),
             format!("  witness   {}", self.witness.text()),
         ];
+        if unexplained_sessions > 0 {
+            let sessions = format::plural(unexplained_sessions, "session");
+            lines.push(format!(
+                "  unexplained  {sessions} more: empty by the server's word alone, with no witness"
+            ));
+        }
         lines.extend(self.missed.iter().map(|missed| format!("  missed    {missed}")));
         lines.extend(self.tables.iter().cloned());
         if !self.findings.is_empty() {
@@ -271,8 +281,10 @@ fn line(finding: &Finding) -> String {
     let month = finding.month.map(|month| month.to_string());
     let when = month.or_else(|| finding.date.map(|date| date.to_string())).unwrap_or_default();
     let path = match (&finding.path, &finding.ticker) {
-        (Some(path), _) if finding.month.is_none() => path.display().to_string(),
+        (Some(path), _) if finding.month.is_none() => format!("{}: ", path.display()),
         _ => String::new(),
     };
-    format!("  {:<20} {symbol:<6} {when:<10} {path}{}", finding.kind.as_str(), finding.detail)
+    // A file may have any name: none of it is to reach the terminal as a command.
+    let said = excerpt(&format!("{path}{}", finding.detail), SHOWN);
+    format!("  {:<20} {symbol:<6} {when:<10} {said}", finding.kind.as_str())
 }

@@ -1,5 +1,6 @@
 //! What a repair changes: partitions that are lost, partitions that are found, windows that are asked for again.
 
+use jiff::civil::Date;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Ledger, ManifestError, TaskEvent, TaskId, TaskState, change::Change};
@@ -14,6 +15,8 @@ pub struct Mend {
     pub found: Vec<Partition>,
     /// What to ask for once more, or for the first time.
     pub again: Vec<(Symbol, Window)>,
+    /// Days of which the witness that was kept cannot be relied on.
+    pub unwitnessed: Vec<Date>,
 }
 
 impl Ledger {
@@ -36,6 +39,15 @@ impl Ledger {
                 "found",
                 None,
                 &format!("{symbol} {month}: {bars} bars that were not recorded"),
+            )?;
+        }
+        for date in &mend.unwitnessed {
+            change.execute("DELETE FROM witnesses WHERE date = ?", [date.to_string()])?;
+            change.event(
+                None,
+                "lost",
+                None,
+                &format!("the witness of {date}: its file is missing or damaged"),
             )?;
         }
         for (symbol, window) in &mend.again {
@@ -64,7 +76,9 @@ fn ask_again(change: &Change<'_>, symbol: &Symbol, window: Window) -> Result<(),
     };
     let state: TaskState = state.parse()?;
     if !state.is_ended() {
-        return Ok(());
+        // What it had stored before its cursor may be what was lost.
+        let update = "UPDATE tasks SET bars = 0, cursor = NULL WHERE id = ?";
+        return change.execute(update, [id]).map(|_| ());
     }
     change.leave_quarantine(&format!("id = {id}"))?;
     change.step(TaskId(id), TaskEvent::Reopened, "a repair asks for it again")?;

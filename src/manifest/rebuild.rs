@@ -11,7 +11,7 @@ use std::{
 use jiff::tz::TimeZone;
 use rusqlite::params;
 
-use super::{FILE_NAME, Ledger, ManifestError, TaskState, schema};
+use super::{FILE_NAME, Ledger, ManifestError, Overview, TaskState, schema};
 use crate::{
     clock::Clock,
     model::{Partition, Symbol, Window},
@@ -46,6 +46,24 @@ pub fn is_whole(data_dir: &Path) -> Result<bool, ManifestError> {
         Err(error) if error.is_damage() || matches!(error, ManifestError::Missing { .. }) => Ok(false),
         // One that cannot be opened now may be as good as ever.
         checked => checked,
+    }
+}
+
+/// Whether, besides, each row of it can be read.
+///
+/// # Errors
+/// As for [`is_whole`].
+pub fn is_readable(data_dir: &Path) -> Result<bool, ManifestError> {
+    let read = || -> Result<(), ManifestError> {
+        let overview = Overview::open(data_dir)?;
+        overview.tasks()?;
+        overview.witnesses()?;
+        overview.symbols()?.iter().try_for_each(|symbol| overview.partitions(symbol).map(|_| ()))
+    };
+    match read() {
+        _ if !is_whole(data_dir)? => Ok(false),
+        Err(error) if error.is_damage() => Ok(false),
+        read => read.map(|()| true),
     }
 }
 

@@ -92,7 +92,7 @@ impl Store {
     /// [`StoreError::Changed`] if it is another file, or none; else if the system refuses.
     pub fn check_recorded(&self, symbol: &Symbol, month: Month, recorded: u64) -> Result<(), StoreError> {
         let path = layout::partition(&self.data_dir, symbol, month);
-        match fs::read(&path) {
+        match read_regular(&path) {
             Ok(file) if xxh3_64(&file) == recorded => Ok(()),
             Ok(_) => Err(StoreError::Changed { path, is_there: true }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -198,11 +198,14 @@ impl Loaded {
 /// Reads a partition, if there is one, and holds what it says of itself against its place.
 pub(super) fn load(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
     let path = layout::partition(data_dir, symbol, month);
-    let file: Bytes = match fs::read(&path) {
+    let file: Bytes = match read_regular(&path) {
         Ok(bytes) => bytes.into(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
             return Err(StoreError::Impossible { path, what: "a folder" });
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(StoreError::Impossible { path, what: "no file, but a device or a pipe" });
         }
         Err(error) => return Err(failed("read", &path)(error)),
     };
@@ -218,6 +221,16 @@ pub(super) fn load(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Opt
     }
     let held = Held { month, bars, fetched_ms: provenance.fetched_ms, whole_days: provenance.whole_days };
     Ok(Some(Loaded { held, provenance, file }))
+}
+
+/// Reads a file; a pipe would be waited for without end.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_file() || metadata.is_dir() {
+        fs::read(path)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
 }
 
 /// What bars of a month cannot be, if these are it. No merge has ever written such a file.

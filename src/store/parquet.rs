@@ -170,7 +170,15 @@ fn read_unguarded(file: Bytes) -> std::result::Result<Content, Unreadable> {
     let corrupt = |error: ParquetError| Unreadable::Corrupt(error.to_string());
     let file = SerializedFileReader::new(file).map_err(corrupt)?;
     let provenance = read_claims(&file).map_err(|error| Unreadable::Schema(error.to_string()))?;
-    let bars = read_bars(&file).map_err(corrupt)?;
+    let bars = read_bars(&file).map_err(|error| {
+        let reason = error.to_string();
+        // Another program's compression, which nothing is wrong with, but which grab never writes.
+        if reason.contains("Disabled feature") {
+            Unreadable::Schema(reason)
+        } else {
+            Unreadable::Corrupt(reason)
+        }
+    })?;
     let is_intact = is_intact(&bars, entries(&file));
     Ok(Content { bars, provenance, is_intact })
 }

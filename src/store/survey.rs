@@ -24,53 +24,83 @@ pub struct Found {
 /// What is in the folder of a symbol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Partitions, and the sizes of their files.
-    pub partitions: Vec<(Month, u64)>,
+    /// Partitions, and the sizes of their files, or why these are none.
+    pub partitions: Vec<(Month, Result<u64, String>)>,
     /// What is there besides, and should not be.
     pub strays: Vec<PathBuf>,
+    /// Folders that cannot be listed, and why.
+    pub unlisted: Vec<(PathBuf, String)>,
 }
 
-/// Lists a symbol's folder to its last file.
-///
-/// # Errors
-/// If a folder cannot be listed.
-pub fn listing(data_dir: &Path, symbol: &Symbol) -> Result<Listing, StoreError> {
+/// Lists a symbol's folder to its last file. What cannot be looked at is part of the answer.
+#[must_use]
+pub fn listing(data_dir: &Path, symbol: &Symbol) -> Listing {
     let mut listing = Listing::default();
-    let folder = layout::symbol_folder(data_dir, symbol);
-    for year in names(&folder)? {
-        let path = folder.join(&year);
-        let months = names(&path)?;
-        if months.is_empty() {
-            listing.strays.extend(path.is_file().then_some(path.clone()));
-        }
-        for month in months {
-            list_month(&mut listing, layout::month_of(&year, &month), path.join(month))?;
+    for year in listing.folders_in(layout::symbol_folder(data_dir, symbol)) {
+        for month in listing.folders_in(year.clone()) {
+            listing.add_month(&year, month);
         }
     }
-    Ok(listing)
+    listing
 }
 
-fn list_month(listing: &mut Listing, month: Option<Month>, folder: PathBuf) -> Result<(), StoreError> {
-    let files = names(&folder)?;
-    if files.is_empty() && folder.is_file() {
-        listing.strays.push(folder);
-        return Ok(());
+impl Listing {
+    /// The entries of a folder that are folders; what else is there, the path itself included, is a stray.
+    fn folders_in(&mut self, folder: PathBuf) -> Vec<PathBuf> {
+        let entries = self.entries(folder);
+        let (folders, others) = entries.into_iter().partition(|entry| entry.is_dir());
+        self.strays.extend::<Vec<_>>(others);
+        folders
     }
-    for name in files {
-        let path = folder.join(&name);
-        match month.filter(|_| name == layout::PARTITION) {
-            Some(month) => {
-                match fs::metadata(&path) {
-                    Ok(metadata) => listing.partitions.push((month, metadata.len())),
-                    // A link to nowhere.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => listing.strays.push(path),
-                    Err(error) => return Err(failed("look at", &path)(error)),
-                }
+
+    /// All entries of a folder, in order.
+    fn entries(&mut self, folder: PathBuf) -> Vec<PathBuf> {
+        let listed = fs::read_dir(&folder)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>());
+        match listed {
+            Ok(mut entries) => {
+                entries.sort_unstable();
+                return entries;
             }
-            None => listing.strays.push(path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => self.strays.push(folder),
+            Err(error) => self.unlisted.push((folder, error.to_string())),
+        }
+        Vec::new()
+    }
+
+    fn add_month(&mut self, year: &Path, month: PathBuf) {
+        let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let is_month = name(year).zip(name(&month)).and_then(|(year, month)| layout::month_of(&year, &month));
+        for path in self.entries(month) {
+            match is_month.filter(|_| name(&path).as_deref() == Some(layout::PARTITION)) {
+                Some(month) => self.partitions.push((month, size_of(&path))),
+                None => self.strays.push(path),
+            }
         }
     }
-    Ok(())
+}
+
+/// The size of a file that readers can read.
+fn size_of(path: &Path) -> Result<u64, String> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
+        Ok(metadata) if metadata.is_dir() => Err("a folder".to_owned()),
+        Ok(_) => Err("no file, but a device or a pipe".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err("a link to nowhere".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether readers of `**/*.parquet` find something below a path. Links are not followed.
+#[must_use]
+pub fn is_read_as_bars(path: &Path) -> bool {
+    let is_parquet = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
+    if is_parquet || path.is_symlink() {
+        return is_parquet;
+    }
+    let below = fs::read_dir(path).into_iter().flatten().flatten();
+    below.map(|entry| entry.path()).any(|path| is_read_as_bars(&path))
 }
 
 /// What is among the folders of the symbols and is none.
@@ -79,10 +109,21 @@ fn list_month(listing: &mut Listing, month: Option<Month>, folder: PathBuf) -> R
 /// If the folder cannot be listed.
 pub fn strays(data_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let folder = layout::bars_folder(data_dir);
-    let mut strays = names(&folder)?;
-    strays.retain(|name| layout::symbol_of(name).is_none());
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list", &folder)(error)),
+    };
+    let mut strays = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed("list", &folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.and_then(layout::symbol_of).is_none() {
+            strays.push(path);
+        }
+    }
     strays.sort_unstable();
-    Ok(strays.into_iter().map(|name| folder.join(name)).collect())
+    Ok(strays)
 }
 
 /// The symbols that have a folder, in order. What has another name is not ours, and is passed over.
@@ -134,7 +175,7 @@ pub fn examine(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<
 }
 
 /// The names in a folder; none if it is not there, or is no folder.
-fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
+pub(super) fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

@@ -29,6 +29,8 @@ pub struct Coverage {
     pub expected_sessions: u64,
     /// Those of them that have bars enough.
     pub present_sessions: u64,
+    /// Others that were asked for and have no bar by the server's own word alone: no witness was there.
+    pub unexplained_sessions: u64,
 }
 
 impl Coverage {
@@ -44,12 +46,17 @@ impl Coverage {
     #[must_use]
     pub fn of(days: &[Day]) -> Self {
         let count = |is: fn(Day) -> bool| days.iter().filter(|day| is(**day)).count() as u64;
-        Self { expected_sessions: count(Day::is_expected), present_sessions: count(Day::is_present) }
+        Self {
+            expected_sessions: count(Day::is_expected),
+            present_sessions: count(Day::is_present),
+            unexplained_sessions: count(|day| day == Day::Empty),
+        }
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.expected_sessions += other.expected_sessions;
         self.present_sessions += other.present_sessions;
+        self.unexplained_sessions += other.unexplained_sessions;
     }
 }
 
@@ -157,7 +164,8 @@ impl Facts<'_> {
                 && *day == Day::Present
                 && self.is_thin(*date, *measured)
             {
-                *day = Day::Thin;
+                // The server has no more than that.
+                *day = if self.answer(*date).is_some() { Day::Present } else { Day::Thin };
             }
         }
     }
@@ -173,31 +181,39 @@ impl Facts<'_> {
     pub(super) fn findings(&self, days: &[Day]) -> Vec<Finding> {
         let unfinished = self.tasks.iter().filter(|task| !task.state.is_covered()).map(unfinished);
         let mut findings: Vec<_> = unfinished.collect();
-        let missing = self.stretches(days, Day::Missing);
+        let missing = self.stretches(days, |day| day == Day::Missing);
         if self.recorded.is_empty() && !missing.is_empty() {
             findings.push(self.no_bar_at_all(&missing));
         } else {
             findings.extend(missing.iter().map(|stretch| self.missing(stretch)));
         }
-        let asked_again = self.stretches(days, Day::AskedAgain);
+        let asked_again = self.stretches(days, |day| day == Day::AskedAgain);
         findings.extend(asked_again.iter().map(|stretch| self.missing_at_the_server(stretch)));
-        let thin = days.iter().zip(self.sessions.dates()).filter(|(day, _)| **day == Day::Thin);
-        findings.extend(thin.filter_map(|(_, date)| self.thin(*date)));
+        let is_held = |date: Date| {
+            self.sessions.place(date).is_some_and(|place| matches!(days[place], Day::Present | Day::Thin))
+        };
+        let thin = self
+            .checked
+            .measured
+            .iter()
+            .filter(|(date, measured)| is_held(**date) && self.is_thin(**date, **measured));
+        findings.extend(thin.filter_map(|(date, _)| self.thin(*date)));
         findings
     }
 
-    /// The length of the longest stretch of missing sessions.
+    /// The length of the longest stretch of expected sessions without bars, whatever the reason.
     pub(super) fn longest_gap(&self, days: &[Day]) -> u64 {
-        self.stretches(days, Day::Missing).iter().map(|(_, count)| *count).max().unwrap_or_default()
+        let is_gap = |day: Day| day.is_expected() && !matches!(day, Day::Present | Day::Thin);
+        self.stretches(days, is_gap).iter().map(|(_, count)| *count).max().unwrap_or_default()
     }
 
     /// Days of one kind that follow each other, but for days on which nothing is expected: the first, the last and
     /// their number.
-    fn stretches(&self, days: &[Day], kind: Day) -> Vec<Stretch> {
+    fn stretches(&self, days: &[Day], is_meant: impl Fn(Day) -> bool) -> Vec<Stretch> {
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut goes_on = false;
         for (day, date) in days.iter().zip(self.sessions.dates()) {
-            if *day == kind {
+            if is_meant(*day) {
                 match stretches.last_mut().filter(|_| goes_on) {
                     Some((days, count)) => {
                         *days = *days.start()..=*date;
@@ -206,7 +222,7 @@ impl Facts<'_> {
                     None => stretches.push((*date..=*date, 1)),
                 }
                 goes_on = true;
-            } else if day.is_expected() || *day == Day::AskedAgain {
+            } else if day.is_expected() || matches!(day, Day::AskedAgain | Day::NotAsked) {
                 goes_on = false;
             }
         }

@@ -1,6 +1,8 @@
 //! What a user demands beyond what was asked for: symbols and windows of a spec, and enough symbols in each session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
 
 use super::{Coverage, Day, Finding, Kind, Severity, Verified};
 use crate::{
@@ -16,8 +18,10 @@ impl Verified {
             by_symbol.entry(symbol).or_default().push(*window);
         }
         for (symbol, windows) in by_symbol {
-            let sessions = windows.iter().map(|window| calendar::sessions(*window).count() as u64).sum();
-            self.coverage.add(Coverage { expected_sessions: sessions, present_sessions: 0 });
+            let lengths = windows.iter().map(|window| calendar::sessions(*window).count() as u64);
+            let sessions = lengths.clone().sum();
+            self.longest_gap = lengths.fold(self.longest_gap, u64::max);
+            self.coverage.add(Coverage { expected_sessions: sessions, ..Coverage::default() });
             self.findings.extend(windows.iter().map(|window| unasked_window(symbol, *window)));
         }
         self.unasked = unasked.to_vec();
@@ -34,6 +38,7 @@ impl Verified {
     #[must_use]
     pub fn sessions_below(&self, least: u64) -> u64 {
         self.symbols_by_session()
+            .into_iter()
             .filter(|(_, symbols)| symbols.is_some_and(|symbols| symbols < least))
             .count() as u64
     }
@@ -67,18 +72,29 @@ impl Verified {
         self.sort();
     }
 
-    /// The number of symbols that have bars, for each session that was asked for of any symbol.
-    fn symbols_by_session(&self) -> impl Iterator<Item = (jiff::civil::Date, Option<u64>)> {
-        let mut present = vec![None; self.sessions.dates().len()];
+    /// The number of symbols that have bars, for each session that was asked for, or is wanted, of any symbol.
+    fn symbols_by_session(&self) -> BTreeMap<Date, Option<u64>> {
+        let mut present: BTreeMap<_, _> = self.sessions.dates().iter().map(|date| (*date, None)).collect();
+        let wanted: BTreeSet<Window> = self.unasked.iter().map(|(_, window)| *window).collect();
+        for window in wanted {
+            for session in calendar::sessions(window) {
+                present.entry(session.date()).or_default().get_or_insert(0);
+            }
+        }
+        let mut counts = vec![None; self.sessions.dates().len()];
         for (_, days) in &self.days {
-            for (count, day) in present.iter_mut().zip(days) {
+            for (count, day) in counts.iter_mut().zip(days) {
                 if *day != Day::NotAsked {
                     let has_bars = matches!(day, Day::Present | Day::Thin);
                     *count = Some(count.unwrap_or(0) + u64::from(has_bars));
                 }
             }
         }
-        self.sessions.dates().iter().copied().zip(present)
+        for (date, count) in self.sessions.dates().iter().zip(counts) {
+            let known = present.entry(*date).or_default();
+            *known = count.or(*known);
+        }
+        present
     }
 
     /// The worst first, then by symbol and time.

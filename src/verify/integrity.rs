@@ -52,8 +52,8 @@ pub(super) fn check(
     is_deep: impl Fn(&Partition) -> bool,
     is_in_flight: impl Fn(Month) -> bool,
 ) -> Result<Checked, StoreError> {
-    let Listing { partitions, strays } = survey::listing(data_dir, symbol)?;
-    let mut on_disk: BTreeMap<Month, u64> = partitions.into_iter().collect();
+    let Listing { partitions, strays, unlisted } = survey::listing(data_dir, symbol);
+    let mut on_disk: BTreeMap<Month, Result<u64, String>> = partitions.into_iter().collect();
     let mut checked = Checked::default();
     for partition in recorded {
         let path = layout::partition(data_dir, symbol, partition.month);
@@ -62,10 +62,13 @@ pub(super) fn check(
                 let detail = format!("{} bars are recorded", partition.bars);
                 checked.findings.push(Kind::MissingFile.in_partition(symbol, partition.month, path, detail));
             }
+            Some(Err(what)) => {
+                checked.findings.push(Kind::CorruptFile.in_partition(symbol, partition.month, path, what));
+            }
             Some(_) if is_deep(partition) || is_in_flight(partition.month) => {
                 read(&mut checked, partition, &path, is_in_flight(partition.month))?;
             }
-            Some(bytes) if bytes != partition.bytes => {
+            Some(Ok(bytes)) if bytes != partition.bytes => {
                 let detail = format!("{bytes} bytes, recorded {}", partition.bytes);
                 checked.findings.push(Kind::DigestMismatch.in_partition(
                     symbol,
@@ -74,7 +77,7 @@ pub(super) fn check(
                     detail,
                 ));
             }
-            Some(_) => {}
+            Some(Ok(_)) => {}
         }
     }
     for month in on_disk.into_keys() {
@@ -91,6 +94,11 @@ pub(super) fn check(
         checked.findings.push(Finding { severity, ..finding });
     }
     checked.findings.extend(strays.into_iter().map(|path| stray(Some(symbol), &path)));
+    checked.findings.extend(unlisted.into_iter().map(|(path, why)| {
+        let kind = Kind::CorruptFile;
+        let (ticker, path, severity) = (Some(symbol.clone()), Some(path), kind.severity());
+        Finding { ticker, month: None, date: None, to: None, kind, severity, path, detail: why }
+    }));
     Ok(checked)
 }
 
@@ -102,8 +110,8 @@ pub(super) fn outside_of_symbols(data_dir: &Path) -> Result<Vec<Finding>, StoreE
 fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {
     let kind = Kind::StrayFile;
     let detail = "no partition has this name".to_owned();
-    // Readers of `**/*.parquet` take such a file for bars.
-    let is_read = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
+    // Readers take it for bars.
+    let is_read = survey::is_read_as_bars(path);
     let severity = if is_read { Severity::Damage } else { kind.severity() };
     let (ticker, path) = (symbol.cloned(), Some(path.to_owned()));
     Finding { ticker, month: None, date: None, to: None, kind, severity, path, detail }

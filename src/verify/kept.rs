@@ -45,6 +45,19 @@ pub fn verify_with_kept(
     if !rebuild::is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
+    match verify_sound(data_dir, deep, kept, progress) {
+        // What `SQLite` calls whole may have rows that cannot be.
+        Err(VerifyError::Manifest(error)) if error.is_damage() => Ok(manifest_corrupt(data_dir)),
+        verified => verified,
+    }
+}
+
+fn verify_sound(
+    data_dir: &Path,
+    deep: &Deep,
+    kept: Kept,
+    progress: &Progress,
+) -> Result<Verified, VerifyError> {
     let overview = Overview::open(data_dir)?;
     let windows: Vec<_> = overview.windows()?.into_values().flatten().collect();
     let files = overview.witnesses()?;

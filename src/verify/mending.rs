@@ -1,7 +1,7 @@
 //! What is to be done about findings. No I/O.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::BuildHasher,
     path::PathBuf,
 };
@@ -16,10 +16,13 @@ use crate::model::{Month, Symbol, Window};
 pub struct Mending {
     /// Partitions that cannot be used: their files, if they are there, are set aside.
     pub lost: BTreeSet<(Symbol, Month)>,
-    /// Partitions that nobody recorded: taken up if they are good, else set aside.
-    pub unknown: BTreeSet<(Symbol, Month)>,
+    /// Partitions that nobody recorded: taken up if they are good, else set aside. What was asked for of their months is
+    /// asked for again as far as they do not have it.
+    pub unknown: BTreeMap<(Symbol, Month), Vec<Window>>,
     /// What is in the tree and is no partition: set aside.
     pub strays: Vec<PathBuf>,
+    /// Days of the market that are lost, and their files.
+    pub unwitnessed: BTreeMap<Date, Option<PathBuf>>,
     /// What is asked for again: the days of lost partitions, missing and thin sessions, tasks that have no data.
     pub again: BTreeSet<(Symbol, Window)>,
 }
@@ -45,18 +48,25 @@ impl Mending {
         let Finding { kind, ticker, month, date, to, path, .. } = finding;
         match (kind, ticker, month, date) {
             (Kind::StrayFile, Some(symbol), Some(month), _) => {
-                self.unknown.insert((symbol.clone(), *month));
+                let mask = asked_days(*month, asked);
+                self.unknown.insert((symbol.clone(), *month), stretches(*month, mask, last_day));
             }
             (Kind::StrayFile, ..) => self.strays.extend(path.clone()),
             _ if finding.severity == Severity::Notice => {}
             (_, Some(symbol), Some(month), _) => {
                 self.lost.insert((symbol.clone(), *month));
-                let days = days_of(*month, asked, last_day);
+                let mask = asked_days(*month, asked);
+                // If no task knows of it, it was taken up whole.
+                let days = stretches(*month, if mask == 0 { u32::MAX } else { mask }, last_day);
                 self.again.extend(days.into_iter().map(|window| (symbol.clone(), window)));
             }
             (_, Some(symbol), None, Some(from)) => {
                 let window = Window::new(*from, to.unwrap_or(*from));
-                self.again.extend(window.map(|window| (symbol.clone(), window)));
+                let parts = window.into_iter().flat_map(|window| within(window, asked));
+                self.again.extend(parts.map(|window| (symbol.clone(), window)));
+            }
+            (_, None, None, Some(date)) if finding.severity == Severity::Damage => {
+                self.unwitnessed.insert(*date, path.clone());
             }
             _ => {}
         }
@@ -69,11 +79,30 @@ impl Mending {
     }
 }
 
-/// The days of a month that were asked for, in stretches; all of it, if nobody knows of any.
-fn days_of(month: Month, asked: &[Window], last_day: Date) -> Vec<Window> {
-    let mask = asked.iter().fold(0, |mask, window| mask | month.mask(*window));
+/// What of a window was asked for: a stretch of missing sessions goes over days that nobody asked for.
+fn within(window: Window, asked: &[Window]) -> Vec<Window> {
+    let part = |asked: &Window| Window::new(window.from().max(asked.from()), window.to().min(asked.to()));
+    let mut parts: Vec<_> = asked.iter().filter_map(part).collect();
+    parts.sort_unstable();
+    let mut joined: Vec<Window> = Vec::new();
+    for part in parts {
+        match joined.last_mut().filter(|last| last.to() >= part.from()) {
+            Some(last) => *last = Window::new(last.from(), last.to().max(part.to())).unwrap_or(*last),
+            None => joined.push(part),
+        }
+    }
+    joined
+}
+
+/// The days of a month that were asked for, as bits.
+fn asked_days(month: Month, asked: &[Window]) -> u32 {
+    asked.iter().fold(0, |mask, window| mask | month.mask(*window))
+}
+
+/// Days of a month that are over, in stretches.
+fn stretches(month: Month, mask: u32, last_day: Date) -> Vec<Window> {
     let mut stretches: Vec<Window> = Vec::new();
-    let days = month.days(if mask == 0 { u32::MAX } else { mask });
+    let days = month.days(mask);
     for day in days.take_while(|day| *day <= last_day) {
         let before =
             stretches.last_mut().filter(|stretch| stretch.to().tomorrow().is_ok_and(|next| next == day));
@@ -134,7 +163,12 @@ mod tests {
         let known = Finding { severity: Severity::Notice, ..gap.clone() };
         let odd =
             Kind::BadOhlc.in_partition(&symbol(), Month::new(2024, 1).unwrap(), "x".into(), String::new());
-        assert_eq!(again(&mending(&[gap], &[])), ["2024-01-03..2024-01-08"]);
+        let asked = [
+            window(date(2023, 12, 1), date(2024, 1, 4)),
+            window(date(2024, 1, 4), date(2024, 1, 5)),
+            window(date(2024, 1, 8), date(2024, 2, 1)),
+        ];
+        assert_eq!(again(&mending(&[gap], &asked)), ["2024-01-03..2024-01-05", "2024-01-08..2024-01-08"]);
         assert!(mending(&[known, odd], &[]).is_empty());
     }
 }

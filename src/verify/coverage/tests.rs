@@ -57,7 +57,7 @@ fn told(
     let symbol = &"A".parse().unwrap();
     let facts = Facts { symbol, tasks, recorded, checked, sessions: &sessions, witness };
     let days = facts.explain();
-    let Coverage { expected_sessions, present_sessions } = Coverage::of(&days);
+    let Coverage { expected_sessions, present_sessions, .. } = Coverage::of(&days);
     let said = |finding: &Finding| {
         let (kind, date) = (finding.kind.as_str(), finding.date.unwrap());
         let notice = if finding.severity == Severity::Notice { "notice: " } else { "" };
