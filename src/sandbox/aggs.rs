@@ -87,10 +87,23 @@ pub(super) fn whole_market(call: &Call, date: &str) -> Result<Vec<u8>, Refusal> 
 fn day_bar(call: &Call, ticker: &str, day: Date, is_adjusted: bool) -> Option<Bar> {
     let span = BarSize::Day.span_of(new_york::day_start_ms(day));
     let served = span.start..=call.market_end().min(span.end - 1);
-    let minutes = call.market.minutes(ticker, served, Order::Ascending);
-    let bar = Page::read(minutes, BarSize::Day, Order::Ascending, 1).bars.into_iter().next()?;
+    let minutes = later_of_equals(call.market.minutes(ticker, served, Order::Ascending));
+    let bar = Page::read(Box::new(minutes), BarSize::Day, Order::Ascending, 1).bars.into_iter().next()?;
     let bar = adjustment(call, ticker, is_adjusted).apply(bar);
     Some(Bar { timestamp: new_york::at_ms(day, 16, 0), ..bar })
+}
+
+/// Of bars for one minute the last one, as clients are to take it: nobody traded twice what was recorded twice.
+fn later_of_equals(bars: impl Iterator<Item = Bar>) -> impl Iterator<Item = Bar> {
+    let mut bars = bars.peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let bar = bars.next()?;
+            if bars.peek().is_none_or(|next| next.timestamp != bar.timestamp) {
+                return Some(bar);
+            }
+        }
+    })
 }
 
 /// A body without a ticker that ends its traversal.

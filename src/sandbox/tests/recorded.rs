@@ -61,6 +61,8 @@ async fn duplicates_are_served_in_their_order_and_never_split() {
             trial.results(&path).await.iter().map(|bar| bar["v"].as_u64().unwrap()).collect();
         assert_eq!(volumes, [0, 1, 2, 7, 3, 4, 5, 6, 8], "stably sorted, with pages of {limit}");
     }
+    let day = &trial.results("/v2/aggs/grouped/locale/us/market/stocks/2024-01-02").await[0];
+    assert_eq!(day["v"].as_u64(), Some(7 + 5 + 6 + 8), "a day has each minute once, the later one");
 }
 
 #[tokio::test]
