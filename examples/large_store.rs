@@ -55,7 +55,7 @@ fn make_symbol(
     for month in months {
         let fetched =
             Fetched { bars: bars_of(month.window(), bars_a_day), at_ms: 0, whole: Some(month.window()) };
-        let (partition, _) = store.merge(symbol, *month, fetched, None)?;
+        let partition = store.merge(symbol, *month, fetched, None)?.partition;
         bars += partition.bars;
         partitions.push(partition);
     }

@@ -433,7 +433,7 @@ fn store_again(grab: &Grab, bars: &[Bar]) {
     let (symbol, month) = (DAMAGED.parse().unwrap(), Month::new(2024, 1).unwrap());
     let store = Store::new(dir.path().to_owned(), false, "sandbox".into());
     let fetched = Fetched { bars: bars.iter().copied().collect(), at_ms: 1, whole: None };
-    let (made, _) = store.merge(&symbol, month, fetched, None).unwrap();
+    let made = store.merge(&symbol, month, fetched, None).unwrap().partition;
     let made_at = dir.path().join("bars_1m/ticker=AAPL/year=2024/month=01/bars.parquet");
     fs::copy(made_at, place(grab, DAMAGED, "01")).unwrap();
     let counts = serde_json::to_string(&made.session_bars().collect::<Vec<_>>()).unwrap();

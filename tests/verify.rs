@@ -41,7 +41,8 @@ fn rewrite(grab: &Grab, bars: &[Bar]) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::new(dir.path().to_owned(), false, "127.0.0.1".into());
     let fetched = Fetched { bars: bars.iter().copied().collect(), at_ms: 1, whole: None };
-    let (made, _) = store.merge(&"A".parse().unwrap(), Month::new(2024, 1).unwrap(), fetched, None).unwrap();
+    let made =
+        store.merge(&"A".parse().unwrap(), Month::new(2024, 1).unwrap(), fetched, None).unwrap().partition;
     let file = dir.path().join("bars_1m/ticker=A/year=2024/month=01/bars.parquet");
     fs::copy(file, place(grab, "01")).unwrap();
     let row = "UPDATE partitions SET bytes = ?, xxh3 = ?, bars = ?, session_mask = ?, session_bars = ?

@@ -13,6 +13,7 @@ pub struct Meter {
     requests: AtomicU64,
     retries: AtomicU64,
     bars: AtomicU64,
+    revised: AtomicU64,
     partitions: AtomicU64,
     bytes: AtomicU64,
     tasks: AtomicU64,
@@ -58,6 +59,10 @@ impl Meter {
         self.partitions.fetch_add(partitions, Ordering::Relaxed);
     }
 
+    pub(super) fn revised(&self, bars: u64) {
+        self.revised.fetch_add(bars, Ordering::Relaxed);
+    }
+
     pub(super) fn covered(&self, days: u32) {
         self.days.fetch_add(u64::from(days), Ordering::Relaxed);
     }
@@ -79,6 +84,7 @@ impl Meter {
                 requests: read(&self.requests),
                 retries: read(&self.retries),
                 bars: read(&self.bars),
+                revised: read(&self.revised),
                 partitions: read(&self.partitions),
                 bytes_received: read(&self.bytes),
             },

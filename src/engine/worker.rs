@@ -7,9 +7,9 @@ use tokio::{task, time::Instant};
 use super::{Run, StopReason, line::Ticket, may_leave, queue::Lease};
 use crate::{
     manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId},
-    model::{BadBar, Bars, Month, Partition, Symbol, Window, new_york},
+    model::{BadBar, Bars, Month, Partition, Revision, Symbol, Window, new_york},
     source::{Contradiction, Page, Question, Source},
-    store::{Fetched, Held, StoreError},
+    store::{Fetched, Held, Merged, StoreError},
 };
 
 /// A page may have no new bar and still name another one (polygon-api.md §1), but not for ever.
@@ -142,11 +142,13 @@ impl<S: Source> Run<S> {
             span_ms: timestamps.first().copied().zip(timestamps.last().copied()),
             bytes: page.bytes,
         };
-        let (partitions, held) = self.merge(lease, page.bars, whole).await?;
+        let Months { partitions, revisions, held } = self.merge(lease, page.bars, whole).await?;
+        let revised = revisions.iter().map(|(_, revision)| revision.bars()).sum();
         let (id, next, last_ms) = (lease.task.id, page.next.clone(), evidence.span_ms.map(|(_, last)| last));
-        let commit = PageCommit { evidence, partitions, bad, next: page.next };
+        let commit = PageCommit { evidence, partitions, revisions, bad, next: page.next };
         let stored = self.recorder.call(move |ledger| ledger.store_page(id, &commit)).await?;
         self.meter.stored(stored.new_bars, stored.new_partitions);
+        self.meter.revised(revised);
         self.meter.covered(lease.advance(last_ms, next.is_none()));
         lease.held = held.or(lease.held.take());
         lease.is_asked = false;
@@ -163,19 +165,14 @@ impl<S: Source> Run<S> {
         Ok(Step::Onward)
     }
 
-    /// Merges a page's bars into their months. Answers the partitions and the last month's content.
-    async fn merge(
-        &self,
-        lease: &mut Lease,
-        bars: Bars,
-        whole: Option<Window>,
-    ) -> Result<(Vec<Partition>, Option<Held>), KeepError> {
+    /// Merges a page's bars into their months.
+    async fn merge(&self, lease: &mut Lease, bars: Bars, whole: Option<Window>) -> Result<Months, KeepError> {
         let (store, symbol, at_ms) = (self.store.clone(), lease.task.symbol.clone(), self.clock.now_ms());
         let mut held = lease.held.take();
         let by_month = by_month(lease.task.window.months(), &bars);
         let recorded = self.recorded(&symbol, by_month.iter().map(|(month, _)| *month)).await?;
         let merged = task::spawn_blocking(move || {
-            let mut partitions = Vec::new();
+            let mut months = Months::default();
             for (month, bars) in by_month {
                 let fetched = Fetched { bars, at_ms, whole };
                 let known = held.take().filter(|held| held.month == month);
@@ -184,14 +181,11 @@ impl<S: Source> Run<S> {
                     Some(_) | None => Ok(()),
                 };
                 match check.and_then(|()| store.merge(&symbol, month, fetched, known)) {
-                    Ok((partition, merged)) => {
-                        partitions.push(partition);
-                        held = Some(merged);
-                    }
-                    Err(error) => return Err(KeepError::Store { error, written: partitions }),
+                    Ok(merged) => held = Some(months.add(merged, recorded.contains_key(&month))),
+                    Err(error) => return Err(KeepError::Store { error, written: months.partitions }),
                 }
             }
-            Ok((partitions, held))
+            Ok(Months { held, ..months })
         });
         match merged.await {
             Ok(merged) => merged,
@@ -232,6 +226,31 @@ impl<S: Source> Run<S> {
 /// What a task asks for.
 fn question(lease: &Lease) -> Question {
     Question { symbol: lease.task.symbol.clone(), window: lease.task.window }
+}
+
+/// What became of a page's bars.
+#[derive(Default)]
+struct Months {
+    /// Those that are new on disk, or not recorded yet.
+    partitions: Vec<Partition>,
+    /// What has changed in months that were there before.
+    revisions: Vec<(Month, Revision)>,
+    /// The content of the last one.
+    held: Option<Held>,
+}
+
+impl Months {
+    /// Counts a month in; hands back its content.
+    fn add(&mut self, merged: Merged, is_recorded: bool) -> Held {
+        let Merged { partition, held, revision, is_written } = merged;
+        if !revision.is_empty() {
+            self.revisions.push((partition.month, revision));
+        }
+        if is_written || !is_recorded {
+            self.partitions.push(partition);
+        }
+        held
+    }
 }
 
 /// Why a page could not be kept.

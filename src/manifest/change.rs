@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Params, Transaction, named_params, params};
 use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState, schema::reached};
 use crate::{
     failpoint::Step,
-    model::{Bar, Cursor, Partition},
+    model::{Bar, Cursor, Month, Partition, Revision},
 };
 
 /// A transaction that has begun. Dropped without a [`Change::commit`], it never happened.
@@ -106,6 +106,14 @@ impl Change<'_> {
         if let Some(first) = page.bad.first() {
             let reason = format!("{} in quarantine; the first: {first}", page.bad.len());
             self.event(Some(id), "quarantined", None, &reason)?;
+        }
+        Ok(())
+    }
+
+    /// Says which bars of a task were revised, and by how much.
+    pub(super) fn revised(&self, id: TaskId, revisions: &[(Month, Revision)]) -> Result<(), ManifestError> {
+        for (month, revision) in revisions {
+            self.event(Some(id), "revised", None, &format!("{month}: {revision}"))?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    model::{BadBar, Cursor, Month, Partition, Symbol, Window},
+    model::{BadBar, Cursor, Month, Partition, Revision, Symbol, Window},
 };
 
 /// Written into every store and run that this program makes.
@@ -50,6 +50,8 @@ pub struct PageCommit {
     pub evidence: Evidence,
     /// The partitions that the page's bars went to, as they are now on stable storage.
     pub partitions: Vec<Partition>,
+    /// What the page has changed in months that were there before.
+    pub revisions: Vec<(Month, Revision)>,
     /// Bars that cannot be: they are kept apart.
     pub bad: Vec<BadBar>,
     /// The page to ask for next; none if the server named none, which ends the task.
@@ -272,6 +274,7 @@ impl Ledger {
         }
         let bars = change.advance(id, page)?;
         change.quarantine(id, page)?;
+        change.revised(id, &page.revisions)?;
         let state = match (&page.next, change.quarantined(id)?) {
             (Some(_), _) => change.step(id, TaskEvent::PageStored, "the server named a further page")?,
             (None, Some(bad)) => change.end(id, TaskEvent::GivenUp, &bad)?,

@@ -24,6 +24,7 @@ mod rows;
 mod runs;
 mod schema;
 mod state;
+mod tails;
 mod witnesses;
 
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};

@@ -54,6 +54,10 @@ pub struct TaskItem {
     pub asked_again: Option<Answer>,
     /// The first and the last bar that the server is on record to have sent for it, UTC ms.
     pub sent_ms: Option<(i64, i64)>,
+    /// When it came to its end, UTC ms; none if it has not.
+    pub ended_ms: Option<i64>,
+    /// Whether an update moves it on from evening to evening.
+    pub is_tail: bool,
 }
 
 /// When the server answered, and its id of the request.
@@ -224,7 +228,8 @@ impl Overview {
                  iif(asked_again AND state IN ('done', 'empty'), updated_at_ms, NULL),
                  iif(asked_again, (SELECT request_id FROM pages WHERE task_id = tasks.id ORDER BY number DESC LIMIT 1), NULL),
                  (SELECT min(first_ms) FROM pages WHERE task_id = tasks.id AND status <> '{REBUILT}'),
-                 (SELECT max(last_ms) FROM pages WHERE task_id = tasks.id AND status <> '{REBUILT}')
+                 (SELECT max(last_ms) FROM pages WHERE task_id = tasks.id AND status <> '{REBUILT}'),
+                 iif(state IN ('pending', 'running'), NULL, updated_at_ms), is_tail
              FROM tasks {which}"
         );
         let mut select = self.connection.prepare(&sql)?;
@@ -249,6 +254,8 @@ fn task_item(row: &rusqlite::Row<'_>) -> Result<TaskItem, ManifestError> {
         last_error: row.get(8)?,
         asked_again: answer(row.get(9)?, row.get(10)?),
         sent_ms: row.get::<_, Option<i64>>(11)?.zip(row.get(12)?),
+        ended_ms: row.get(13)?,
+        is_tail: row.get(14)?,
     })
 }
 

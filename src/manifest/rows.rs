@@ -208,6 +208,8 @@ pub struct RunTotals {
     pub retries: u64,
     /// Bars that the store did not have before.
     pub bars: u64,
+    /// Bars that were there before, or lie between such bars, and are not what they were.
+    pub revised: u64,
     /// Partitions written, each counted once.
     pub partitions: u64,
     /// Bytes of answers on the wire.

@@ -39,7 +39,7 @@ impl Ledger {
         let change = self.begin()?;
         change.execute(
             "UPDATE runs SET ended_at_ms = ?, outcome = ?, exit_code = ?, requests = ?, retries = ?, bars = ?,
-                 partitions = ?, bytes_received = ? WHERE id = ?",
+                 partitions = ?, bytes_received = ?, revised = ? WHERE id = ?",
             params![
                 change.now_ms,
                 outcome,
@@ -49,6 +49,7 @@ impl Ledger {
                 totals.bars,
                 totals.partitions,
                 totals.bytes_received,
+                totals.revised,
                 change.run
             ],
         )?;

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_quarantine.sql"),
     include_str!("migrations/0004_asked_again.sql"),
     include_str!("migrations/0005_witnesses.sql"),
+    include_str!("migrations/0006_tails.sql"),
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
@@ -234,7 +235,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 5 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 6 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ mod month;
 pub mod new_york;
 mod partition;
 mod rate;
+mod revision;
 mod symbol;
 mod window;
 
@@ -24,5 +25,6 @@ pub use excerpt::excerpt;
 pub use month::Month;
 pub use partition::Partition;
 pub use rate::{Rate, RateError};
+pub use revision::Revision;
 pub use symbol::{Symbol, SymbolError};
 pub use window::Window;

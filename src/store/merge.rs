@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     failpoint::{Step, reached},
-    model::{Bars, DayBar, Month, Partition, Symbol, Window, new_york},
+    model::{Bars, DayBar, Month, Partition, Revision, Symbol, Window, new_york},
 };
 
 /// The Parquet files of one data directory.
@@ -52,6 +52,19 @@ pub struct Fetched {
     pub whole: Option<Window>,
 }
 
+/// What a merge has done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merged {
+    /// The partition as it is now on stable storage.
+    pub partition: Partition,
+    /// Its content.
+    pub held: Held,
+    /// What the new bars have changed among those that were there.
+    pub revision: Revision,
+    /// Whether its file is a new one: bars that change nothing leave it as it is.
+    pub is_written: bool,
+}
+
 impl Store {
     /// The store in `data_dir`, which holds bars of one kind, fetched from the host `source`.
     #[must_use]
@@ -73,17 +86,26 @@ impl Store {
         month: Month,
         newer: Fetched,
         held: Option<Held>,
-    ) -> Result<(Partition, Held), StoreError> {
+    ) -> Result<Merged, StoreError> {
         check_month(month, &newer.bars)?;
-        let older = match held.filter(|held| held.month == month) {
-            Some(held) => Some(held),
-            None => self.read(symbol, month)?,
+        let (older, file) = match held.filter(|held| held.month == month) {
+            Some(held) => (Some(held), None),
+            None => self.load(symbol, month)?.map(|loaded| (loaded.held, loaded.file)).unzip(),
         };
-        let merged = union(older, month, newer);
+        let newer = Fetched { bars: newer.bars.into_unique(), ..newer };
+        if let Some((older, file)) = older.as_ref().zip(file)
+            && adds_nothing(older, &newer)
+        {
+            let partition = describe(symbol, older, &file);
+            let held = older.clone();
+            return Ok(Merged { partition, held, revision: Revision::default(), is_written: false });
+        }
+        let revision = older.as_ref().map(|older| Revision::of(&older.bars, &newer.bars)).unwrap_or_default();
+        let held = union(older, month, newer);
         let bytes =
-            parquet::encode(&merged.bars, &self.provenance(symbol, &merged)).map_err(StoreError::Encode)?;
+            parquet::encode(&held.bars, &self.provenance(symbol, &held)).map_err(StoreError::Encode)?;
         atomic::write(&layout::partition(&self.data_dir, symbol, month), &bytes)?;
-        Ok((describe(symbol, &merged, &bytes), merged))
+        Ok(Merged { partition: describe(symbol, &held, &bytes), held, revision, is_written: true })
     }
 
     /// Holds a partition against its recorded XXH3, before anything is merged into it.
@@ -251,6 +273,19 @@ fn check_month(month: Month, bars: &Bars) -> Result<(), StoreError> {
     let (start, end) = (month.start_ms(), month.end_ms());
     let stray = bars.timestamps().iter().find(|t| !(start..end).contains(*t));
     stray.map_or(Ok(()), |timestamp| Err(StoreError::OutsideMonth { timestamp: *timestamp, month }))
+}
+
+/// Whether a file has all that an answer says already: the same bars, and days that are known to be whole.
+fn adds_nothing(older: &Held, newer: &Fetched) -> bool {
+    let whole_days = newer.whole.map_or(0, |window| older.month.mask(window));
+    if older.whole_days | whole_days != older.whole_days {
+        return false;
+    }
+    let (held, times) = (&older.bars, older.bars.timestamps());
+    newer
+        .bars
+        .iter()
+        .all(|bar| times.binary_search(&bar.timestamp).is_ok_and(|row| held.get(row) == Some(bar)))
 }
 
 fn union(older: Option<Held>, month: Month, newer: Fetched) -> Held {

@@ -52,6 +52,7 @@ fn page(text: &str, bars: u64, next: Option<&str>) -> PageCommit {
             bytes: 100,
         },
         partitions: (bars > 0).then(|| partition(text, bars)).into_iter().collect(),
+        revisions: Vec::new(),
         bad: Vec::new(),
         next: next.map(|path| Cursor::from_stored(path.to_owned())),
     }

@@ -292,6 +292,7 @@ fn page(task: usize, bars: u64, next: Option<String>) -> PageCommit {
     PageCommit {
         evidence: Evidence { request_id: None, status: "OK".into(), bars, span_ms, bytes: 100 },
         partitions: if bars > 0 { vec![partition] } else { Vec::new() },
+        revisions: Vec::new(),
         bad: Vec::new(),
         next: next.map(Cursor::from_stored),
     }

@@ -34,8 +34,10 @@ fn merging_is_idempotent_and_the_newest_fetch_wins() {
     let first: Bars = [bar(minute(2, 9, 30), 1.0), bar(minute(3, 9, 30), 1.0)].into_iter().collect();
     let late: Bars = [bar(minute(3, 9, 30), 1.75), bar(minute(31, 19, 59), 1.5)].into_iter().collect();
     store.merge(&symbol, january(), fetched(first, 100), None).unwrap();
-    let (once, _) = store.merge(&symbol, january(), fetched(late.clone(), 200), None).unwrap();
-    let (twice, held) = store.merge(&symbol, january(), fetched(late, 200), None).unwrap();
+    let once = store.merge(&symbol, january(), fetched(late.clone(), 200), None).unwrap().partition;
+    let Merged { partition: twice, held, is_written, .. } =
+        store.merge(&symbol, january(), fetched(late, 200), None).unwrap();
+    assert!(!is_written, "nothing has changed");
     assert_eq!(once, twice);
     assert_eq!(held.fetched_ms, (100, 200));
     assert_eq!(held.bars.iter().map(|b| b.close).collect::<Vec<_>>(), [1.0, 1.75, 1.5]);
@@ -50,9 +52,9 @@ fn what_the_caller_holds_saves_the_read_and_gives_the_same() {
     let symbol = "A".parse().unwrap();
     let early: Bars = [bar(minute(2, 9, 30), 1.0)].into_iter().collect();
     let late: Bars = [bar(minute(2, 9, 31), 1.0)].into_iter().collect();
-    let (_, held) = store.merge(&symbol, january(), fetched(early, 1), None).unwrap();
-    let (with, _) = store.merge(&symbol, january(), fetched(late.clone(), 2), Some(held)).unwrap();
-    let (without, _) = store.merge(&symbol, january(), fetched(late, 2), None).unwrap();
+    let held = store.merge(&symbol, january(), fetched(early, 1), None).unwrap().held;
+    let with = store.merge(&symbol, january(), fetched(late.clone(), 2), Some(held)).unwrap().partition;
+    let without = store.merge(&symbol, january(), fetched(late, 2), None).unwrap().partition;
     assert_eq!(with, without);
 }
 
@@ -61,7 +63,7 @@ fn the_digest_is_that_of_the_file() {
     let (dir, store) = store();
     let symbol = "A".parse().unwrap();
     let bars: Bars = [bar(minute(2, 9, 30), 1.0)].into_iter().collect();
-    let (partition, _) = store.merge(&symbol, january(), fetched(bars, 1), None).unwrap();
+    let partition = store.merge(&symbol, january(), fetched(bars, 1), None).unwrap().partition;
     let file = fs::read(layout::partition(dir.path(), &symbol, january())).unwrap();
     assert_eq!((partition.xxh3, partition.bytes), (xxh3_64(&file), file.len() as u64));
 }

@@ -16,6 +16,8 @@ fn task(from: Date, to: Date, state: TaskState) -> TaskItem {
         last_error: (state == TaskState::Failed).then(|| "HTTP 500".to_owned()),
         asked_again: None,
         sent_ms: None,
+        ended_ms: None,
+        is_tail: false,
     }
 }
 
