@@ -76,7 +76,8 @@ pub enum Command {
     #[command(after_help = "Examples:\n  grab sandbox --listen 127.0.0.1:8080\n  \
         grab sandbox --recorded bars/ --page-cap 5000\n  \
         grab sandbox --plan-rate 5 --history-from 2022-01-03\n  \
-        grab sandbox --faults 0.3 --seed 7\n\n\
+        grab sandbox --faults 0.3 --seed 7\n  \
+        grab sandbox --reference-defects\n\n\
         Any key is accepted, or only the one in GRAB_SANDBOX_KEY.\n\
         Then: MASSIVE_API_KEY=any grab start --base-url http://127.0.0.1:8080 --rate none …")]
     Sandbox(SandboxArgs),
@@ -336,6 +337,9 @@ pub struct SandboxFaultArgs {
     /// How long answers stall
     #[arg(long, value_name = "TIME", default_value = "3s", requires = "faults")]
     pub fault_stall: String,
+    /// List tickers and splits with the defects that were reported: rows twice, rows and numbers missing, by --seed
+    #[arg(long)]
+    pub reference_defects: bool,
 }
 
 /// The rate limit of `grab sandbox`

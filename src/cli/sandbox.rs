@@ -17,7 +17,7 @@ use crate::{
     engine::Stop,
     exit::ExitStatus,
     model::ApiKey,
-    sandbox::{FaultOptions, RateLimit, Sandbox, SandboxOptions},
+    sandbox::{FaultOptions, RateLimit, Reference, Sandbox, SandboxOptions},
 };
 
 /// Where the only key that is accepted comes from. Not from a flag: keys are never on a command line, so that nobody
@@ -71,6 +71,7 @@ fn options(args: &SandboxArgs, clock: Clock) -> Result<SandboxOptions, Failure> 
         forget_adjusted: args.forget_adjusted,
         delayed: args.delayed,
         faults: faults(&args.faults)?,
+        reference: if args.faults.reference_defects { Reference::Defective } else { Reference::Sound },
         now: Arc::new(move || clock.now_ms()),
     })
 }
@@ -88,11 +89,15 @@ fn rate_limit(args: &SandboxRateArgs) -> Option<RateLimit> {
     args.plan_rate.map(|per_minute| RateLimit { per_minute, window, body, retry_after })
 }
 
+/// Reads a share, such as 0.3.
+fn share(flag: &str, text: &str) -> Result<f64, Failure> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| Failure::Usage(format!("{flag}: a share is a number from 0 to 1")))
+}
+
 fn faults(args: &SandboxFaultArgs) -> Result<Option<FaultOptions>, Failure> {
     let Some(text) = &args.faults else { return Ok(None) };
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    let share =
-        share.ok_or_else(|| Failure::Usage("--faults: a share is a number from 0 to 1".to_owned()))?;
+    let share = share("--faults", text)?;
     let mut options = FaultOptions::of(share);
     options.stall =
         read_time(&args.fault_stall).map_err(|why| Failure::Usage(format!("--fault-stall: {why}")))?;

@@ -4,6 +4,7 @@ use hyper::Method;
 use jiff::civil::Date;
 
 use super::{
+    defects::Defects,
     fault::{Dealt, InBars},
     market::Market,
     params::Params,
@@ -41,6 +42,8 @@ pub(super) struct Call<'a> {
     /// The parameters of the query, or of the cursor in it.
     pub params: Params,
     pub request_id: &'a str,
+    /// What is wrong with reference data.
+    pub defects: Option<&'a Defects>,
     /// How the bars of the answer are to be spoilt.
     pub fault: Option<Dealt<InBars>>,
 }

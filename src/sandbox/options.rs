@@ -51,6 +51,8 @@ pub struct SandboxOptions {
     pub delayed: bool,
     /// Which answers are broken on purpose, and how; by `seed`.
     pub faults: Option<FaultOptions>,
+    /// Whether reference data are as they should be.
+    pub reference: Reference,
     /// The clock: bars end with the last session that is finished by it.
     pub now: Now,
 }
@@ -72,9 +74,19 @@ impl Default for SandboxOptions {
             forget_adjusted: false,
             delayed: false,
             faults: None,
+            reference: Reference::Sound,
             now: Arc::new(|| Timestamp::now().as_millisecond()),
         }
     }
+}
+
+/// The state of tickers and splits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// Nothing is wrong, but that some companies have no CIK or no FIGI.
+    Sound,
+    /// What was reported is wrong, by the seed: rows twice, rows and numbers missing, splits in odd numbers.
+    Defective,
 }
 
 /// How many requests a plan has in a minute, and how one too many is turned away.
