@@ -77,7 +77,7 @@ pub enum Command {
         grab sandbox --recorded bars/ --page-cap 5000\n  \
         grab sandbox --plan-rate 5 --history-from 2022-01-03\n  \
         grab sandbox --faults 0.3 --seed 7\n  \
-        grab sandbox --reference-defects\n\n\
+        grab sandbox --settling 2 --lag 45m --holes 0.02 --reference-defects\n\n\
         Any key is accepted, or only the one in GRAB_SANDBOX_KEY.\n\
         Then: MASSIVE_API_KEY=any grab start --base-url http://127.0.0.1:8080 --rate none …")]
     Sandbox(SandboxArgs),
@@ -323,6 +323,9 @@ pub struct SandboxArgs {
     /// What is broken on purpose.
     #[command(flatten)]
     pub faults: SandboxFaultArgs,
+    /// How the newest sessions differ.
+    #[command(flatten)]
+    pub evolution: super::sandbox::EvolutionArgs,
 }
 
 /// The faults of `grab sandbox`

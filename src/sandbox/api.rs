@@ -16,6 +16,7 @@ use super::{
     content::Content,
     defects::Defects,
     events,
+    evolution::{Evolution, Newest},
     family::Family,
     fault::{Dealer, Dealt, InBars, OnWire},
     generated::Generated,
@@ -38,6 +39,8 @@ pub(super) struct Api {
     forgets_adjusted: bool,
     faults: Option<Dealer>,
     defects: Option<Defects>,
+    evolution: Evolution,
+    seed: u64,
     /// Where request ids come from.
     ids: Seed,
     requests: AtomicU64,
@@ -68,6 +71,8 @@ impl Api {
             forgets_adjusted: options.forget_adjusted,
             faults: options.faults.as_ref().map(|faults| Dealer::new(options.seed, faults)),
             defects: (options.reference == Reference::Defective).then(|| Defects::new(options.seed)),
+            evolution: options.evolution,
+            seed: options.seed,
             ids: Seed::root(options.seed).named("request ids"),
             requests: AtomicU64::new(0),
         })
@@ -98,11 +103,13 @@ impl Api {
         let key = request.bearer.as_deref().or_else(|| params.get(KEY_PARAMETER));
         self.plan.admit(key, Instant::now())?;
         let params = params.without(KEY_PARAMETER).behind_cursor()?;
+        let now_ms = (self.now)();
         route(&Call {
             market: &*self.market,
             plan: &self.plan,
-            now_ms: (self.now)(),
+            now_ms,
             defects: self.defects.as_ref(),
+            newest: Newest::at(self.evolution, self.seed, now_ms),
             forgets_adjusted: self.forgets_adjusted,
             request,
             params,

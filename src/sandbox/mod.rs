@@ -19,6 +19,7 @@
 //!
 //! # Time
 //! The clock is an argument, and nothing of the future is served: bars end with the last session that is finished.
+//! `evolution` makes the newest sessions settle, lag and have holes, if that is asked for.
 
 mod aggs;
 mod api;
@@ -29,6 +30,7 @@ mod company;
 mod content;
 mod defects;
 mod events;
+mod evolution;
 mod family;
 mod fault;
 mod generated;
@@ -53,6 +55,7 @@ mod tickers;
 mod universe;
 mod wire;
 
+pub use evolution::Evolution;
 pub use family::Family;
 pub use fault::{Fault, FaultOptions, InBars, Instead, OnWire};
 pub use options::{Now, RateLimit, RateWindow, Reference, SandboxError, SandboxOptions, TooManyBody};

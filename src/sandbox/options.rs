@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use jiff::{Timestamp, civil::Date};
 use thiserror::Error;
 
-use super::{family::Family, fault::FaultOptions};
+use super::{evolution::Evolution, family::Family, fault::FaultOptions};
 
 /// A clock: the current time in UTC ms since the epoch.
 pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -53,6 +53,8 @@ pub struct SandboxOptions {
     pub faults: Option<FaultOptions>,
     /// Whether reference data are as they should be.
     pub reference: Reference,
+    /// How the newest sessions differ from what they will be for ever; by `seed`.
+    pub evolution: Evolution,
     /// The clock: bars end with the last session that is finished by it.
     pub now: Now,
 }
@@ -75,6 +77,7 @@ impl Default for SandboxOptions {
             delayed: false,
             faults: None,
             reference: Reference::Sound,
+            evolution: Evolution::default(),
             now: Arc::new(|| Timestamp::now().as_millisecond()),
         }
     }

@@ -74,7 +74,13 @@ async fn rows_are_missing_on_some_days_of_the_past_and_never_today() {
         poor += u32::from(share < 100);
     }
     assert!((1..14).contains(&poor), "{poor}");
-    assert_eq!(share("2026-11-20").await, 100);
+    let that_day = Trial::start(SandboxOptions {
+        reference: Reference::Defective,
+        ..options_at(date(2009, 10, 29), 21, 0)
+    });
+    let today = that_day.await.results(LIST).await;
+    let right = sound.results(&format!("{LIST}&date=2009-10-29")).await;
+    assert_eq!(by_ticker(&today).len(), right.len(), "on the day itself");
 }
 
 #[tokio::test]

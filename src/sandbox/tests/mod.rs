@@ -3,6 +3,7 @@
 mod bars;
 mod companies;
 mod defects;
+mod evolution;
 mod faults;
 mod generated;
 mod http;
