@@ -18,6 +18,7 @@ mod faults;
 mod faulty_sandbox;
 mod hostile;
 mod layers;
+mod lost;
 mod outage;
 mod places;
 mod recorded;

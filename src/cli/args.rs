@@ -63,7 +63,8 @@ pub enum Command {
     #[command(after_help = "Examples:\n  grab repair --dry-run\n  grab repair\n  \
         grab verify --deep --json > findings.json; grab repair --from findings.json\n  grab repair --rebuild-manifest\n\n\
         Damaged files are moved to set_aside/ in the data directory, and removed once their replacement is in place. Days\n\
-        without bars are asked for once more: what the server does not have then is not asked for again.\n\n\
+        without bars are asked for once more: what the server does not have then is not asked for again, unless --from names it.\n\
+        Bars that were on record and do not come back stay a gap (exit 13), until they do or --accept-loss.\n\n\
         --rebuild-manifest: each file says which of its days are whole: these are not asked for again. What was found to be empty, or was\n\
         refused, is asked for again by the next grab start. The old manifest is set aside, not deleted.")]
     Repair(RepairArgs),
@@ -268,6 +269,9 @@ pub struct RepairArgs {
     /// Mend what a saved report of grab verify --json names, and nothing else; without it, all files are read first
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+    /// Take what the server has now for all there is, where bars that were on record have not come back
+    #[arg(long, conflicts_with = "dry_run")]
+    pub accept_loss: bool,
     /// Make a lost or damaged manifest anew from what the partitions say of themselves
     #[arg(long, conflicts_with_all = ["dry_run", "from"])]
     pub rebuild_manifest: bool,

@@ -16,6 +16,7 @@
 mod change;
 mod ledger;
 mod lock;
+mod lost;
 mod mend;
 mod overview;
 pub mod rebuild;
@@ -29,6 +30,7 @@ mod witnesses;
 
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lock::{Lock, take_if_writable};
+pub use lost::{SetAside, has_all};
 pub use mend::Mend;
 pub use overview::{Answer, Holdings, Overview, TaskItem};
 pub use rebuild::Stretch;

@@ -165,13 +165,24 @@ pub fn sweep(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<u64, Stor
 /// # Errors
 /// If the file is damaged, belongs elsewhere, or cannot be opened.
 pub fn examine(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<Found>, StoreError> {
-    let loaded = merge::load(data_dir, symbol, month)?;
-    Ok(loaded.map(|loaded| Found {
+    Ok(merge::load(data_dir, symbol, month)?.map(|loaded| found(symbol, loaded)))
+}
+
+/// The same for a partition that lies elsewhere.
+///
+/// # Errors
+/// As for [`examine`].
+pub fn examine_file(path: &Path, symbol: &Symbol, month: Month) -> Result<Option<Found>, StoreError> {
+    Ok(merge::load_file(path.to_owned(), symbol, month)?.map(|loaded| found(symbol, loaded)))
+}
+
+fn found(symbol: &Symbol, loaded: merge::Loaded) -> Found {
+    Found {
         partition: loaded.describe(symbol),
         whole_days: loaded.held.whole_days,
         adjusted: loaded.provenance.adjusted,
         source: loaded.provenance.source,
-    }))
+    }
 }
 
 /// The names in a folder; none if it is not there, or is no folder.

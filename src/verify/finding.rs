@@ -104,6 +104,12 @@ impl Kind {
         }
     }
 
+    /// Whether it is about sessions that have too little.
+    #[must_use]
+    pub fn is_of_sessions(self) -> bool {
+        matches!(self, Self::MissingSession | Self::MissingSymbol | Self::ThinSession)
+    }
+
     /// Whether a partition of which this is said cannot be read, or is another one.
     #[must_use]
     pub fn takes_bars_away(self) -> bool {
