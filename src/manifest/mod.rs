@@ -14,6 +14,8 @@
 //! before they call [`Ledger::store_page`], so the manifest is never ahead of the disk.
 
 mod change;
+mod glance;
+mod history;
 mod ledger;
 mod lock;
 mod lost;
@@ -28,6 +30,8 @@ mod state;
 mod tails;
 mod witnesses;
 
+pub use glance::{Glance, RunningTask, Step, Trouble, Watcher};
+pub use history::RunItem;
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lock::{Lock, take_if_writable};
 pub use lost::{SetAside, has_all};

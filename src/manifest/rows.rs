@@ -66,10 +66,15 @@ impl Task {
     /// Days of the window up to the last stored bar: what progress is measured in.
     #[must_use]
     pub fn days_behind(&self) -> u32 {
-        let reached = self.last_ms.and_then(new_york::date_of);
-        let behind = reached.and_then(|to| Window::new(self.window.from(), to.min(self.window.to())));
-        behind.map_or(0, Window::days)
+        days_behind(self.window, self.last_ms)
     }
+}
+
+/// Days of a window up to the bar at `last_ms`.
+pub(super) fn days_behind(window: Window, last_ms: Option<i64>) -> u32 {
+    let reached = last_ms.and_then(new_york::date_of);
+    let behind = reached.and_then(|to| Window::new(window.from(), to.min(window.to())));
+    behind.map_or(0, Window::days)
 }
 
 pub(super) fn symbol(text: &str) -> Result<Symbol, ManifestError> {
