@@ -31,5 +31,6 @@ mod settings;
 mod source;
 mod stored;
 mod support;
+mod tools;
 mod verify;
 mod witness;
