@@ -33,4 +33,5 @@ mod stored;
 mod support;
 mod tools;
 mod verify;
+mod watch;
 mod witness;

@@ -50,7 +50,7 @@ impl View<'_> {
         lines.push(line(Style::Plain, format!("left     {}", self.left())));
         // A small terminal has more room for tasks than for what went wrong.
         let errors = self.troubles.len().min(height.map_or(ERRORS, |height| ERRORS.min(height / 6)));
-        let room = height.map(|height| height.saturating_sub(OTHER_LINES + errors).max(1));
+        let room = height.map(|height| height.saturating_sub(OTHER_LINES + errors).max(2));
         lines.extend(self.running(width, room));
         lines.extend(self.next(width).map(|text| line(Style::Plain, text)));
         if errors > 0 {
@@ -136,6 +136,7 @@ impl View<'_> {
         let days = format::plural(self.glance.owed_days, "day");
         let is_live = self.glance.run.as_ref().is_some_and(|run| run.is_live);
         match self.pace.left(self.now_ms, self.glance.owed_days) {
+            Left::Nothing if self.glance.counts.total == 0 => "no task is recorded yet".to_owned(),
             Left::Nothing => "nothing is owed".to_owned(),
             _ if !is_live => format!("{days} to cover; grab resume goes on"),
             Left::About { left, over } => {
@@ -177,7 +178,7 @@ impl View<'_> {
     }
 
     fn task(&self, task: &RunningTask, ticker: usize, width: usize) -> Line {
-        let share = f64::from(task.days_behind) / f64::from(task.window.days().max(1));
+        let share = f64::from(task.days_behind) / f64::from(task.window.days().max(2));
         let reached = task.reached.map_or_else(|| "-".to_owned(), |day| day.to_string());
         let since = task.since_ms.map(|since| format::milliseconds((self.now_ms - since) / 1000 * 1000));
         let mut text = format!(
