@@ -69,10 +69,24 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
     });
     let grab = Grab::with_server(server.base_url()).env("GRAB_RATE", "5/s");
     let examples = blocks(&document("docs/json.md"), "json");
+    for (name, text) in [
+        (
+            "demo.toml",
+            "windows = [\"2023\", \"2050\"]\n[universe]\ntickers = [\"A\"]\n[pacing]\nrate = \"5/min\"\n",
+        ),
+        (
+            "stocks.toml",
+            "windows = [\"2016\"]\n[universe]\nlist = \"us-stocks\"\ntypes = [\"CS\"]\nexchanges = [\"XNAS\"]\nas_of = 2016-12-31\n",
+        ),
+        ("bad.toml", "windows = [\"20x4\"]\n[universe]\ntickers = [\"A\"]\n"),
+    ] {
+        fs::write(grab.dir().join(name), text).unwrap();
+    }
     let commands = [
         "start --windows 2024-01 --tickers A,GONE",
         "start --windows 2024-02 --tickers A --dry-run",
-        "status --tickers",
+        "status --tickers --runs",
+        "spec check demo.toml stocks.toml bad.toml",
         "verify",
         "repair",
     ];

@@ -90,7 +90,8 @@ impl View<'_> {
         match &self.glance.run {
             Some(run) if run.is_live => {
                 let time = since(run.started_at_ms);
-                format!("grab {}, process {}, for {time}: {}", run.command, run.pid, run.arguments)
+                let what = if run.arguments.is_empty() { "" } else { ": " };
+                format!("grab {}, process {}, for {time}{what}{}", run.command, run.pid, run.arguments)
             }
             Some(run) => format!("{}; the last: grab {} {}", self.nobody(), run.command, ended(run, before)),
             None => self.nobody().to_owned(),
