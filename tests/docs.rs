@@ -172,3 +172,10 @@ fn the_sandboxes_document_says_of_every_fault_what_the_help_says() {
         assert!(text.contains(&row), "{row}");
     }
 }
+
+#[test]
+fn the_image_is_built_with_the_toolchain_that_the_sources_name() {
+    let toolchain = document("rust-toolchain.toml");
+    let version = toolchain.split("channel = \"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(document("Dockerfile").contains(&format!("FROM rust:{version}-")));
+}

@@ -177,6 +177,8 @@ impl Watcher {
         // Fewer events than before: it is another manifest.
         let before = self.seen.take().filter(|seen| seen.last_event <= last_event);
         let events = events(connection, before.as_ref().map_or(0, |seen| seen.last_event))?;
+        // More than were read: what happened in between is not known, so it is as at first.
+        let before = before.filter(|_| events.len() < MOST_EVENTS);
         let counts = overview.counts()?;
         let running = if overview.is_live() { running(connection)? } else { Vec::new() };
         let known_from_ms = before.is_none().then(|| known_from(&events, now_ms));
@@ -215,7 +217,7 @@ impl Seen {
     fn still_counts(&self, events: &[Event], total: u64, now_ms: i64) -> bool {
         let is_replanned = events.iter().any(|event| REPLANNED.contains(&event.kind.as_str()));
         let is_fresh = (0..RECOUNT_MS).contains(&(now_ms - self.counted_at_ms));
-        !is_replanned && is_fresh && total == self.total_tasks && events.len() < MOST_EVENTS
+        !is_replanned && is_fresh && total == self.total_tasks
     }
 }
 

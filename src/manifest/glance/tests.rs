@@ -145,6 +145,24 @@ fn what_happened_long_ago_is_no_part_of_the_pace() {
     assert_eq!((glance.steps.len(), glance.known_from_ms), (0, Some(later - FIRST_SPAN_MS)));
 }
 
+#[test]
+fn who_looks_away_for_too_long_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = ledger(&dir, &["A"]);
+    let mut watcher = Watcher::new(dir.path());
+    watcher.look(now()).unwrap();
+    let begun = now() - 10_000;
+    let many = format!(
+        "INSERT INTO events (at_ms, kind, reason) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
+         WHERE i <= {MOST_EVENTS}) SELECT {begun} + i, 'leased', '' FROM n"
+    );
+    ledger.connection.execute(&many, []).unwrap();
+    let glance = watcher.look(now()).unwrap();
+    // The oldest of the events that were read is the second.
+    assert_eq!(glance.known_from_ms, Some(begun + 2));
+    assert_eq!(watcher.look(now()).unwrap().known_from_ms, None);
+}
+
 /// Over hundreds of thousands of tasks and millions of pages and partitions, a scan each second would be felt.
 #[test]
 fn no_glance_scans_a_table() {
