@@ -29,6 +29,7 @@ pub struct Run {
     bars: u64,
     partitions: u64,
     bytes_received: u64,
+    revised: u64,
 }
 
 impl From<RunItem> for Run {
@@ -51,6 +52,7 @@ impl From<RunItem> for Run {
             bars: run.totals.bars,
             partitions: run.totals.partitions,
             bytes_received: run.totals.bytes_received,
+            revised: run.totals.revised,
         }
     }
 }

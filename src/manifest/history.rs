@@ -38,7 +38,7 @@ impl Overview {
     /// If the manifest cannot be read.
     pub fn runs(&self, limit: usize) -> Result<Vec<RunItem>, ManifestError> {
         let select = "SELECT id, command, arguments, grab_version, pid, started_at_ms, ended_at_ms, outcome, exit_code,
-                          requests, retries, bars, partitions, bytes_received
+                          requests, retries, bars, partitions, bytes_received, revised
                       FROM runs ORDER BY id DESC LIMIT ?";
         let mut select = self.connection().prepare_cached(select)?;
         let mut runs: Vec<_> = select.query_map([limit], run)?.collect::<Result<_, _>>()?;
@@ -67,6 +67,7 @@ fn run(row: &Row<'_>) -> rusqlite::Result<RunItem> {
             bars: row.get(11)?,
             partitions: row.get(12)?,
             bytes_received: row.get(13)?,
+            revised: row.get(14)?,
         },
         is_live: false,
     })
