@@ -7,6 +7,7 @@
 //!
 //! `docs/ARCHITECTURE.md` says who may import whom; a test holds the code to it.
 
+pub mod adjust;
 pub mod calendar;
 pub mod cli;
 pub mod clock;

@@ -250,7 +250,7 @@ pub(super) fn load_file(path: PathBuf, symbol: &Symbol, month: Month) -> Result<
 }
 
 /// Reads a file; a pipe would be waited for without end.
-fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if metadata.is_file() || metadata.is_dir() {
         fs::read(path)

@@ -1,6 +1,9 @@
 //! Bars as Parquet bytes and back.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    io::Write,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
 use parquet::{
@@ -103,21 +106,32 @@ static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
 pub fn encode(bars: &Bars, provenance: &Provenance) -> Result<Vec<u8>> {
     let metadata = provenance.to_metadata();
     let digest = KeyValue::new(DIGEST.to_owned(), digest(bars, &metadata));
-    let mut file = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(PROPERTIES.clone()))?;
+    let mut file = begin(Vec::new())?;
     metadata.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
-    let mut rows = file.next_row_group()?;
-    write_column::<Int64Type>(&mut rows, bars.timestamps(), None)?;
-    for column in bars.required() {
-        write_column::<DoubleType>(&mut rows, column, None)?;
-    }
-    write_optional::<DoubleType>(&mut rows, bars.vwaps())?;
-    write_optional::<Int64Type>(&mut rows, bars.transactions())?;
-    rows.close()?;
+    write_rows(&mut file, bars)?;
     file.into_inner()
 }
 
-pub(super) fn write_column<T: DataType>(
-    rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+/// A file of bars that is begun, without what it says of itself.
+pub(super) fn begin<W: Write + Send>(file: W) -> Result<SerializedFileWriter<W>> {
+    SerializedFileWriter::new(file, schema()?, Arc::new(PROPERTIES.clone()))
+}
+
+/// Appends bars as one row group with statistics.
+pub(super) fn write_rows<W: Write + Send>(file: &mut SerializedFileWriter<W>, bars: &Bars) -> Result<()> {
+    let mut rows = file.next_row_group()?;
+    write_column::<Int64Type, W>(&mut rows, bars.timestamps(), None)?;
+    for column in bars.required() {
+        write_column::<DoubleType, W>(&mut rows, column, None)?;
+    }
+    write_optional::<DoubleType, W>(&mut rows, bars.vwaps())?;
+    write_optional::<Int64Type, W>(&mut rows, bars.transactions())?;
+    rows.close()?;
+    Ok(())
+}
+
+pub(super) fn write_column<T: DataType, W: Write + Send>(
+    rows: &mut SerializedRowGroupWriter<'_, W>,
     values: &[T::T],
     present: Option<&[i16]>,
 ) -> Result<()> {
@@ -127,13 +141,13 @@ pub(super) fn write_column<T: DataType>(
     column.close()
 }
 
-pub(super) fn write_optional<T: DataType>(
-    rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+pub(super) fn write_optional<T: DataType, W: Write + Send>(
+    rows: &mut SerializedRowGroupWriter<'_, W>,
     values: &[Option<T::T>],
 ) -> Result<()> {
     let present: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
     let values: Vec<T::T> = values.iter().flatten().cloned().collect();
-    write_column::<T>(rows, &values, Some(&present))
+    write_column::<T, W>(rows, &values, Some(&present))
 }
 
 /// Why a file cannot be taken for a partition.
@@ -143,6 +157,16 @@ pub enum Unreadable {
     Corrupt(String),
     /// Its bytes are good, but not what a partition has.
     Schema(String),
+}
+
+impl Unreadable {
+    /// What the reader said.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Corrupt(reason) | Self::Schema(reason) => reason,
+        }
+    }
 }
 
 /// A file's bars as they stand in it, and what it says of itself.
