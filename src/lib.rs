@@ -14,6 +14,7 @@ pub mod clock;
 pub mod decode;
 pub mod engine;
 pub mod exit;
+pub mod export;
 pub mod failpoint;
 pub mod manifest;
 pub mod model;

@@ -14,6 +14,7 @@ mod cli;
 #[cfg(debug_assertions)]
 mod crash;
 mod docs;
+mod export;
 mod faults;
 mod faulty_sandbox;
 mod hostile;

@@ -7,6 +7,10 @@
     reason = "the texts are shown by --help, as they are"
 )]
 
+mod export;
+
+pub use export::{AdjustedArg, ExportArgs, FormatArg};
+
 use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
@@ -55,6 +59,8 @@ pub enum Command {
     /// Show what is owed, what is held, and why
     #[command(after_help = help::STATUS)]
     Status(StatusArgs),
+    /// Derive files for other programs: windows, split-adjusted bars, a company's history under all its symbols
+    Export(ExportArgs),
     /// Serve a Polygon-compatible market on loopback, without a key
     #[command(after_help = help::SANDBOX)]
     Sandbox(SandboxArgs),

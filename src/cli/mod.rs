@@ -6,6 +6,7 @@ mod access;
 mod args;
 mod clear;
 mod completions;
+mod export;
 mod failure;
 mod fetch;
 mod files;
@@ -66,6 +67,7 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
             Command::Repair(args) => repair::run(args, &cli.common, &sources, output),
             Command::Status(args) => status::run(args, &cli.common, &sources, output),
             Command::Verify(args) => verify::run(args, &cli.common, &sources, output),
+            Command::Export(args) => export::run(args, &cli.common, &sources, output),
             Command::Sandbox(args) => sandbox::run(args, &sources, output),
             Command::Spec(args) => spec::run(args, &sources, output),
             Command::Completions(args) => completions::run(args, output),
@@ -102,6 +104,7 @@ impl Command {
             Self::Repair(_) => "repair",
             Self::Status(_) => "status",
             Self::Verify(_) => "verify",
+            Self::Export(_) => "export",
             Self::Sandbox(_) => "sandbox",
             Self::Spec(_) => "spec check",
             Self::Completions(_) => "completions",

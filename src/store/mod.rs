@@ -15,6 +15,8 @@
 
 pub mod aside;
 mod atomic;
+mod column;
+pub mod derived;
 mod digest;
 mod guard;
 pub mod layout;

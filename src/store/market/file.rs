@@ -20,9 +20,11 @@ use parquet::{
 
 use super::{
     super::{
-        Unreadable, digest,
+        Unreadable,
+        column::{read_optional, read_required, write_column, write_optional},
+        digest,
         guard::guarded,
-        parquet::{DIGEST, entries, read_optional, read_required, write_column, write_optional},
+        parquet::{DIGEST, entries},
     },
     Day,
 };
