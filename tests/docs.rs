@@ -89,6 +89,7 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
         "spec check demo.toml stocks.toml bad.toml",
         "verify",
         "repair",
+        "export --tickers A --format csv --out out",
     ];
     assert_eq!(examples.len(), commands.len());
     for (command, example) in commands.into_iter().zip(examples) {

@@ -288,7 +288,15 @@ fn tables_are_no_strays_and_their_damage_is_found() {
     let ran = grab.run("export --out out --adjusted splits --json").exits(12);
     assert!(ran.json()["error"].as_str().unwrap().contains("splits.parquet cannot be relied on"), "{ran:?}");
     grab.run("export --out out").exits(0);
+    let aside = grab.run("repair --max-attempts 1 --json").json()["set_aside"].take();
+    assert!(aside.to_string().contains("set_aside/reference/splits.parquet"), "{aside}");
+    let ran = grab.run("export --out out --adjusted splits").exits(2);
+    assert!(ran.stderr.contains("no splits are known here yet"), "{ran:?}");
     fs::write(grab.data_dir().join("reference/other.parquet"), "").unwrap();
-    let findings = grab.run("verify --json").exits(12).json()["findings"].take();
-    assert!(findings.as_array().unwrap().iter().any(|one| one["kind"] == "stray_file"), "{findings}");
+    let report = grab.run("verify --json").exits(13).json();
+    let findings = report["findings"].as_array().unwrap();
+    assert_eq!(
+        (&report["damage"], findings.last().map(|one| &one["kind"])),
+        (&0.into(), Some(&"stray_file".into()))
+    );
 }

@@ -6,13 +6,13 @@ use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
 use super::{
-    ExportError, Exported, Options, file_name,
+    ExportError, Exported, Options, file_name, notes,
     stretch::{self, Stretch},
 };
 use crate::{
     adjust::{Adjustment, Step},
-    manifest::{Overview, TaskItem, TaskState},
-    model::{Bars, Partition, Split, Symbol, Window, new_york},
+    manifest::Overview,
+    model::{Bars, Partition, Split, Symbol, new_york},
     store::{derived::Derived, reference::Table, survey},
 };
 
@@ -98,23 +98,23 @@ impl History {
         history.adjustment = Adjustment::new(&steps, options.as_of);
         for stretch in stretches {
             let partitions = overview.partitions(&stretch.ticker)?;
-            history.note_owed(&overview.tasks_of(&stretch.ticker)?, &stretch, options.windows.as_deref());
-            history.note_others(&stretch, &partitions);
+            let (tasks, windows) = (overview.tasks_of(&stretch.ticker)?, options.windows.as_deref());
+            history.notes.extend(notes::owed(&tasks, &stretch, windows));
+            let days = notes::days_held(&partitions, windows);
+            if options.follow_renames {
+                history.notes.extend(notes::left_out(&stretch, &days));
+            } else {
+                history.notes.extend(notes::of_others(symbol, &days, &renames));
+            }
             history.stretches.push((stretch, partitions));
         }
         if options.follow_renames {
-            history.notes.extend(stretch::successor(symbol, &renames).map(|now| {
-                format!("{symbol} became {} on {}: export that one to have both", now.ticker, now.date)
-            }));
-        } else {
-            let first = history.stretches.iter().filter_map(|(_, partitions)| first_day(partitions)).min();
-            history.notes.extend(stretch::reused_since(symbol, first, &renames).map(|since| {
-                format!(
-                    "bars of {symbol} before {since} are another company's; --follow-renames leaves them out"
-                )
-            }));
+            history.notes.extend(notes::former_symbol(symbol, &renames));
         }
-        history.note_contradictions(options.splits.as_ref());
+        let contradicted =
+            history.splits.iter().filter_map(|split| notes::contradicted(split, options.splits.as_ref()));
+        let contradicted: Vec<_> = contradicted.collect();
+        history.notes.extend(contradicted);
         Ok(history)
     }
 
@@ -135,7 +135,7 @@ impl History {
             }
             parts.push(part(stretch, &tally));
         }
-        self.note_later_splits(options, &all);
+        self.notes.extend(notes::later_split(&self.splits, options.as_of, all.days()));
         let mut exported = self.describe(options, &all, parts);
         let written = file.finish(&said(&exported))?;
         exported.bytes = written.bytes;
@@ -180,55 +180,6 @@ impl History {
             divide: factor.to,
         }
     }
-
-    /// Tasks that have not come to their end: what they owe is not in the file.
-    fn note_owed(&mut self, tasks: &[TaskItem], stretch: &Stretch, windows: Option<&[Window]>) {
-        let spans = stretch.spans(windows);
-        let is_asked = |task: &&TaskItem| {
-            let (from, until) = (task.window.start_ms(), task.window.end_ms());
-            spans.iter().any(|(first, end)| from < *end && *first < until)
-        };
-        let has_ended = |state| matches!(state, TaskState::Done | TaskState::Empty);
-        let owed = tasks.iter().filter(is_asked).filter(|task| !has_ended(task.state)).count();
-        if owed > 0 {
-            let tasks = if owed == 1 { "1 task is" } else { &format!("{owed} tasks are") };
-            self.notes.push(format!(
-                "{tasks} not done for {}: what is owed is not in the file; `grab status --tickers` says why",
-                stretch.ticker
-            ));
-        }
-    }
-
-    /// Bars that have a symbol of the history and are not in it.
-    fn note_others(&mut self, stretch: &Stretch, partitions: &[Partition]) {
-        if let Some(from) = stretch.from.filter(|from| first_day(partitions).is_some_and(|day| day < *from)) {
-            let ticker = &stretch.ticker;
-            self.notes.push(format!("bars of {ticker} before {from} are another company's, and left out"));
-        }
-    }
-
-    fn note_contradictions(&mut self, splits: Option<&Table<Split>>) {
-        for split in &self.splits {
-            let mut doubts = splits.into_iter().flat_map(|table| table.contradicted(&split.ticker));
-            if doubts.any(|day| day == split.execution_date) {
-                let Split { ticker, execution_date, split_from, split_to, .. } = split;
-                self.notes.push(format!(
-                    "splits of {ticker} on {execution_date} contradict each other: {split_from}:{split_to} is taken"
-                ));
-            }
-        }
-    }
-
-    /// A split after `as_of` from which on the bars of the file are in other shares.
-    fn note_later_splits(&mut self, options: &Options, all: &Tally) {
-        let is_within = |split: &&Split| {
-            all.days().is_some_and(|(first, last)| (first..=last).contains(&split.execution_date))
-        };
-        let later = self.splits.iter().filter(|split| split.execution_date > options.as_of);
-        self.notes.extend(later.filter(is_within).map(|split| split.execution_date).min().map(|day| {
-            format!("bars from {day} on are in shares of a split after --as-of {}", options.as_of)
-        }));
-    }
 }
 
 /// The splits of each symbol at the time when the history is under it, by day.
@@ -243,11 +194,6 @@ fn splits_of(stretches: &[Stretch], table: Option<&Table<Split>>) -> Vec<Split> 
 
 fn step(split: &Split) -> Step {
     Step { date: split.execution_date, from: split.split_from, to: split.split_to }
-}
-
-fn first_day(partitions: &[Partition]) -> Option<Date> {
-    let held = partitions.iter().find(|partition| partition.bars > 0);
-    held.and_then(|partition| new_york::date_of(partition.first_ms))
 }
 
 /// Whether a partition has bars in a span of instants.

@@ -28,6 +28,9 @@ pub struct Made {
     files: BTreeMap<String, Option<Record>>,
     #[serde(skip)]
     folder: PathBuf,
+    /// What was known of the files that are being made.
+    #[serde(skip)]
+    before: BTreeMap<String, Option<Record>>,
 }
 
 /// One file.
@@ -51,8 +54,8 @@ impl Made {
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let files = BTreeMap::new();
-                return Ok(Self { format_version: FORMAT_VERSION, files, folder: folder.to_owned() });
+                let (files, before) = (BTreeMap::new(), BTreeMap::new());
+                return Ok(Self { format_version: FORMAT_VERSION, files, folder: folder.to_owned(), before });
             }
             Err(source) => return Err(ExportError::Out { path, source }),
         };
@@ -91,7 +94,11 @@ impl Made {
     /// # Errors
     /// If the system refuses.
     pub fn begin(&mut self, names: impl Iterator<Item = String>) -> Result<(), ExportError> {
-        self.files.extend(names.map(|name| (name, None)));
+        for name in names {
+            if let Some(before) = self.files.insert(name.clone(), None) {
+                self.before.insert(name, before);
+            }
+        }
         self.write()
     }
 
@@ -100,11 +107,23 @@ impl Made {
         self.files.insert(name, Some(record));
     }
 
-    /// Says on stable storage what was made.
+    /// Says on stable storage what was made. Of a file that was to be made and was not, what was known before holds on.
     ///
     /// # Errors
     /// If the system refuses.
-    pub fn write(&self) -> Result<(), ExportError> {
+    pub fn finish(mut self) -> Result<(), ExportError> {
+        let unmade: Vec<_> =
+            self.files.iter().filter(|(_, made)| made.is_none()).map(|(name, _)| name.clone()).collect();
+        for name in unmade {
+            match self.before.remove(&name) {
+                Some(before) => self.files.insert(name, before),
+                None => self.files.remove(&name),
+            };
+        }
+        self.write()
+    }
+
+    fn write(&self) -> Result<(), ExportError> {
         let text = serde_json::to_vec_pretty(self).map_err(io::Error::from);
         let path = self.folder.join(FILE_NAME);
         let text = text.map_err(|source| ExportError::Out { path: path.clone(), source })?;

@@ -5,6 +5,7 @@
 
 mod history;
 mod made;
+mod notes;
 pub mod stretch;
 
 pub use history::{Applied, Part};
@@ -145,7 +146,7 @@ pub fn run(options: &Options, mut each: impl FnMut(Exported)) -> Result<(), Expo
         Ok(())
     });
     // Also after an error: what is made is made.
-    done.and(made.write())
+    done.and(made.finish())
 }
 
 fn one(

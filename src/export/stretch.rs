@@ -67,18 +67,27 @@ pub fn successor<'a>(ticker: &Symbol, renames: &[&'a Rename]) -> Option<&'a Rena
     events(ticker, renames).pop().filter(|last| last.ticker != *ticker)
 }
 
-/// The first day of a symbol's present company, if another one had the symbol before: by the events of either.
+/// The first day of a symbol's present company, if that is known.
 #[must_use]
-pub fn reused_since(ticker: &Symbol, first_held: Option<Date>, renames: &[&Rename]) -> Option<Date> {
-    let since = history(ticker, renames).iter().find(|stretch| stretch.ticker == *ticker)?.from?;
-    let own = identities(renames.iter().filter(|rename| rename.asked_as == *ticker));
-    let others = renames.iter().filter(|rename| rename.ticker == *ticker && rename.asked_as != *ticker);
-    let is_known = identities(others.filter(|rename| rename.date < since)).difference(&own).next().is_some();
-    (is_known || first_held.is_some_and(|first| first < since)).then_some(since)
+pub fn own_since(ticker: &Symbol, renames: &[&Rename]) -> Option<Date> {
+    history(ticker, renames).iter().find(|stretch| stretch.ticker == *ticker)?.from
 }
 
-fn identities<'a>(renames: impl Iterator<Item = &'a &'a Rename>) -> BTreeSet<Option<&'a str>> {
-    renames.map(|rename| rename.composite_figi.as_deref().or(rename.cik.as_deref())).collect()
+/// When other companies had a symbol, each with the symbol to which that company answers.
+#[must_use]
+pub fn of_others(ticker: &Symbol, renames: &[&Rename]) -> Vec<(Symbol, Stretch)> {
+    let own = identities(ticker, renames);
+    let others: BTreeSet<_> = renames.iter().map(|rename| &rename.asked_as).collect();
+    let others = others.into_iter().filter(|other| identities(other, renames).is_disjoint(&own));
+    let had =
+        others.flat_map(|other| history(other, renames).into_iter().map(move |one| (other.clone(), one)));
+    had.filter(|(_, stretch)| stretch.ticker == *ticker && stretch.until.is_some()).collect()
+}
+
+/// Who it is that answers to a symbol, by the numbers that do not change.
+fn identities<'a>(asked_as: &Symbol, renames: &[&'a Rename]) -> BTreeSet<Option<&'a str>> {
+    let events = renames.iter().filter(|rename| rename.asked_as == *asked_as);
+    events.map(|rename| rename.composite_figi.as_deref().or(rename.cik.as_deref())).collect()
 }
 
 /// The events of the company that answers to a symbol, by day.
@@ -163,12 +172,14 @@ mod tests {
     fn a_symbol_that_two_companies_had_is_known_by_the_events_of_either() {
         let all = renames();
         let all: Vec<_> = all.iter().collect();
-        assert_eq!(reused_since(&symbol("META"), None, &all), Some(RENAMED));
-        let own: Vec<_> = all.iter().copied().filter(|event| event.asked_as.as_str() == "META").collect();
-        assert_eq!(reused_since(&symbol("META"), None, &own), None);
-        assert_eq!(reused_since(&symbol("META"), Some(date(2021, 7, 1)), &own), Some(RENAMED));
-        assert_eq!(reused_since(&symbol("META"), Some(RENAMED), &own), None);
-        assert_eq!(reused_since(&symbol("FB"), Some(LISTED), &all), None);
+        assert_eq!(own_since(&symbol("META"), &all), Some(RENAMED));
+        assert_eq!(own_since(&symbol("FB"), &all), None, "it has another symbol now");
+        let fund =
+            Stretch { ticker: symbol("META"), from: Some(date(2021, 6, 30)), until: Some(date(2022, 1, 31)) };
+        assert_eq!(of_others(&symbol("META"), &all), [(symbol("METV"), fund)]);
+        assert_eq!(of_others(&symbol("FB"), &all), [], "META is the same company");
+        let unasked: Vec<_> = all.iter().copied().filter(|event| event.asked_as.as_str() != "FB").collect();
+        assert_eq!(of_others(&symbol("FB"), &unasked)[0].0, symbol("META"));
     }
 
     #[test]

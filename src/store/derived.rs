@@ -220,6 +220,16 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_told_from_bars_that_cannot_be_encoded() {
+        let full = ParquetError::from(io::Error::from(io::ErrorKind::StorageFull));
+        let error = refused(full, Path::new("x"));
+        let StoreError::Io { source, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+        let other = refused(ParquetError::General("no".to_owned()), Path::new("x"));
+        assert!(matches!(other, StoreError::Encode(_)), "{other:?}");
+    }
+
+    #[test]
     fn a_file_that_is_not_finished_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("A.parquet");

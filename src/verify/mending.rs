@@ -18,7 +18,8 @@ pub struct Mending {
     pub broken: BTreeMap<(Symbol, Month), Broken>,
     /// Partitions that nobody recorded.
     pub unknown: BTreeMap<(Symbol, Month), Unknown>,
-    /// What is in the tree and is no partition: set aside.
+    /// What is in the tree and is no partition, and tables of reference data that are damaged: set aside. `repair` asks for
+    /// no table: a sync does, once the damaged one is out of its way.
     pub strays: Vec<PathBuf>,
     /// Days of the market that are lost, and their files.
     pub unwitnessed: BTreeMap<Date, Option<PathBuf>>,
@@ -92,6 +93,7 @@ impl Mending {
             (_, None, None, Some(date)) if finding.severity == Severity::Damage => {
                 self.unwitnessed.insert(*date, path.clone());
             }
+            (Kind::CorruptFile | Kind::SchemaMismatch, None, None, None) => self.strays.extend(path.clone()),
             _ if finding.severity == Severity::Damage => self.left.push(finding.clone()),
             _ => {}
         }

@@ -56,7 +56,10 @@ fn a_companys_history_has_its_own_bars_and_its_own_splits() {
     ];
     assert_eq!(parts, expected);
     assert_eq!(file["splits"].as_array().unwrap().len(), 2, "{file}");
-    assert_eq!(file["notes"][0], "bars of META before 2022-06-09 are another company's, and left out");
+    assert_eq!(
+        file["notes"][0],
+        "bars of META before 2022-06-09 are another company's by the events that are known, and left out"
+    );
     let text = grab.run("export --follow-renames --tickers META --out out").exits(0).stdout;
     assert!(
         text.contains("META is made of FB 2022-01-27..2022-06-08, META 2022-06-09..2022-06-10"),
@@ -74,6 +77,19 @@ fn nothing_is_joined_unless_it_is_asked_for_and_it_is_said() {
     let held = read_store(&grab.data_dir());
     assert_equal(&csv(&grab, "out/META.csv"), &held["META"]);
     assert_equal(&csv(&grab, "out/FB.csv"), &held["FB"]);
+}
+
+#[test]
+fn another_companys_events_tell_of_it_too() {
+    let grab = stored();
+    let fund = vec![rename("METV", "META", date(2021, 6, 30)), rename("METV", "METV", date(2022, 1, 31))];
+    reference::write_renames(&grab.data_dir(), &table(fund)).unwrap();
+    let ran = grab.run("export --out out").exits(0);
+    let note =
+        "note: META: bars of META from 2021-06-30 to 2022-01-30 are those of the company that is METV now";
+    assert!(ran.stderr.contains(note), "{ran:?}");
+    let ran = grab.run("export --out out --windows 2022-06").exits(0);
+    assert!(!ran.stderr.contains("note:"), "{ran:?}");
 }
 
 #[test]
@@ -100,4 +116,21 @@ fn a_window_may_lie_across_a_rename() {
         csv(&grab, "out/META.csv").iter().map(|b| new_york::date_of(b.timestamp).unwrap()).collect();
     assert_eq!((days.len(), days[0], days[59]), (60, FB[2], META[0]));
     assert!(days.is_sorted());
+}
+
+#[test]
+fn a_day_that_neither_symbol_covers_by_the_events_is_said() {
+    let grab = stored();
+    // The event says a day too early: FB still traded on the 8th.
+    let mut renames = reference::read_renames(&grab.data_dir()).unwrap().unwrap();
+    let late = renames.rows.iter_mut().filter(|kept| kept.row.asked_as.as_str() == "META");
+    late.filter(|kept| kept.row.date == META[0]).for_each(|kept| kept.row.date = FB[2]);
+    reference::write_renames(&grab.data_dir(), &renames).unwrap();
+    let ran = grab.run("export --follow-renames --tickers META --format csv --out out").exits(0);
+    assert!(
+        ran.stderr.contains("note: META: bars of FB from 2022-06-08 on are another company's by the events that are known, and left out"),
+        "{ran:?}"
+    );
+    let ran = grab.run("export --follow-renames --tickers META --windows 2022-06-09 --out out").exits(0);
+    assert!(!ran.stderr.contains("note:"), "{ran:?}");
 }

@@ -92,6 +92,11 @@ fn damage_is_named_and_no_file_is_half_written() {
             .collect();
         names.sort();
         assert_eq!(names, ["A.parquet", "KIM%70L.parquet", "grab-export.json"], "{damage}");
+        let said = fs::read_to_string(grab.dir().join("out/grab-export.json")).unwrap();
+        assert!(
+            !said.contains("null,\n    \"") && !said.contains(": null\n  }\n}"),
+            "nothing is left open: {said}"
+        );
         grab.run("export --out out --windows 2024-01").exits(0);
     }
 }
@@ -115,6 +120,20 @@ fn another_process_is_waited_for_by_nobody() {
     let grab = stored();
     let _lock = grab::manifest::Lock::take(&grab.data_dir()).unwrap();
     refused(&grab, "--out out", 31, "holds this data directory");
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_disk_that_is_full_leaves_what_was_there() {
+    let grab = stored();
+    grab.run("export --out out --tickers A").exits(0);
+    let read = || fs::read(grab.dir().join("out/A.parquet")).unwrap();
+    let before = read();
+    // The first file to be synced is grab-export.json.
+    let mut command = grab.command("export --out out --windows 2024-02");
+    let ran = command.env("GRAB_FAILPOINT", "store.after_sync=enospc@2").output().unwrap();
+    assert_eq!((ran.status.code(), read()), (Some(30), before));
+    grab.run("export --out out --windows 2024-02").exits(0);
 }
 
 /// Dying at any step leaves what was there or all of a file, and the next export ends as one that was not disturbed.
