@@ -3,7 +3,7 @@
 //! # On disk
 //! `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`, Hive partitions. [`layout`] has the whole path grammar.
 //! Beside them, in `reference`, lie the days of the whole market ([`market`]) and tables of splits and renames
-//! ([`reference`]).
+//! ([`mod@reference`]).
 //!
 //! # Writing
 //! One primitive writes data: [`Store::merge`]. It is a union in which the newer bar wins, so first download, resume,
