@@ -220,6 +220,13 @@ fn two_splits_one_on_the_first_day_and_as_of_between_them() {
     assert_eq!(factors, ["3.0", "7.0", "3.0", "1.0"]);
     assert_eq!((&report["as_of"], &report["notes"]), (&"2026-07-20".into(), &Value::Array(vec![])));
 
+    grab.run("export --out out --tickers A --adjusted splits").exits(0);
+    let (bars, said) = parquet(&grab.dir().join("out/A.parquet"));
+    assert_equal(&bars, &all);
+    assert_eq!([&said["grab.adjusted"], &said["grab.as_of"]], ["splits", "2026-07-20"]);
+    let splits: Value = serde_json::from_str(&said["grab.splits"]).unwrap();
+    assert_eq!(&splits, applied);
+
     let (report, between) = export("--as-of 2024-02-28");
     let first = |bar: &Bar| changed(bar, |p| p / 7.0, |v| v * 7.0);
     let expected: Vec<_> = held[..30].iter().map(first).chain(held[30..].to_vec()).collect();

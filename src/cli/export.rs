@@ -40,7 +40,7 @@ struct ExportReport {
     command: &'static str,
     outcome: &'static str,
     exit_code: u8,
-    out: PathBuf,
+    out: String,
     format: &'static str,
     adjusted: &'static str,
     as_of: Option<String>,
@@ -235,7 +235,7 @@ impl ExportReport {
             command: "export",
             outcome: "complete",
             exit_code: ExitStatus::Complete.code(),
-            out: options.out.clone(),
+            out: options.out.display().to_string(),
             format: options.format.extension(),
             adjusted,
             as_of: options.splits.as_ref().map(|_| options.as_of.to_string()),
@@ -271,7 +271,7 @@ impl ExportReport {
         let mut lines = vec![format!(
             "{} in {}, {}, {}",
             count(self.files.len()),
-            self.out.display(),
+            self.out,
             format::plural(self.bars, "bar"),
             format::bytes(self.bytes)
         )];

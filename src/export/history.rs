@@ -102,6 +102,7 @@ impl History {
             history.notes.extend(notes::owed(&tasks, &stretch, windows));
             let days = notes::days_held(&partitions, windows);
             if options.follow_renames {
+                history.notes.extend(notes::never_asked(&tasks, &stretch, windows));
                 history.notes.extend(notes::left_out(&stretch, &days));
             } else {
                 history.notes.extend(notes::of_others(symbol, &days, &renames));

@@ -20,11 +20,7 @@ pub(super) fn days_held(partitions: &[Partition], windows: Option<&[Window]>) ->
 
 /// Tasks that have not come to their end: what they owe is not in the file.
 pub(super) fn owed(tasks: &[TaskItem], stretch: &Stretch, windows: Option<&[Window]>) -> Option<String> {
-    let spans = stretch.spans(windows);
-    let is_asked = |task: &&TaskItem| {
-        let (from, until) = (task.window.start_ms(), task.window.end_ms());
-        spans.iter().any(|(first, end)| from < *end && *first < until)
-    };
+    let is_asked = |task: &&TaskItem| overlaps(task, stretch, windows);
     let has_ended = |state| matches!(state, TaskState::Done | TaskState::Empty);
     let owed = tasks.iter().filter(is_asked).filter(|task| !has_ended(task.state)).count();
     let tasks = if owed == 1 { "1 task is" } else { &format!("{owed} tasks are") };
@@ -34,6 +30,26 @@ pub(super) fn owed(tasks: &[TaskItem], stretch: &Stretch, windows: Option<&[Wind
             "{tasks} not done for {ticker}: what is owed is not in the file; `grab status --tickers` says why"
         )
     })
+}
+
+/// That nobody has ever asked for a stretch: that it has no bars says nothing.
+pub(super) fn never_asked(
+    tasks: &[TaskItem],
+    stretch: &Stretch,
+    windows: Option<&[Window]>,
+) -> Option<String> {
+    let is_wanted = !stretch.spans(windows).is_empty();
+    let was_asked = tasks.iter().any(|task| overlaps(task, stretch, windows));
+    let (ticker, until) = (&stretch.ticker, stretch.until);
+    let until = until.map(|until| format!(" before {until}")).unwrap_or_default();
+    (is_wanted && !was_asked)
+        .then(|| format!("{ticker} was never asked for{until}: `grab start --tickers {ticker}` fetches it"))
+}
+
+/// Whether days of a stretch that are in the windows were asked for by a task.
+fn overlaps(task: &TaskItem, stretch: &Stretch, windows: Option<&[Window]>) -> bool {
+    let (from, until) = (task.window.start_ms(), task.window.end_ms());
+    stretch.spans(windows).iter().any(|(first, end)| from < *end && *first < until)
 }
 
 /// Days that have bars under a symbol of the history, and are not in it.

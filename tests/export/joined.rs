@@ -80,6 +80,20 @@ fn nothing_is_joined_unless_it_is_asked_for_and_it_is_said() {
 }
 
 #[test]
+fn a_former_symbol_that_nobody_asked_for_is_said() {
+    let grab = stored();
+    let renames = vec![rename("FB", "TFB", date(2012, 5, 18)), rename("FB", "FB", FB[1])];
+    reference::write_renames(&grab.data_dir(), &table(renames)).unwrap();
+    let ran = grab.run("export --follow-renames --tickers FB --format csv --out out").exits(0);
+    let note = "note: FB: TFB was never asked for before 2022-06-07: `grab start --tickers TFB` fetches it";
+    assert!(ran.stderr.contains(note), "{ran:?}");
+    assert_equal(&csv(&grab, "out/FB.csv"), &read_store(&grab.data_dir())["FB"][30..]);
+    let ran =
+        grab.run("export --follow-renames --tickers FB --windows 2022-06-07..2022-06-30 --out out").exits(0);
+    assert!(!ran.stderr.contains("note:"), "{ran:?}");
+}
+
+#[test]
 fn another_companys_events_tell_of_it_too() {
     let grab = stored();
     let fund = vec![rename("METV", "META", date(2021, 6, 30)), rename("METV", "METV", date(2022, 1, 31))];
