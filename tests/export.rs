@@ -296,7 +296,7 @@ fn tables_are_no_strays_and_their_damage_is_found() {
     assert!(ran.json()["error"].as_str().unwrap().contains("splits.parquet cannot be relied on"), "{ran:?}");
     grab.run("export --out out").exits(0);
     let aside = grab.run("repair --max-attempts 1 --json").json()["set_aside"].take();
-    assert!(aside.to_string().contains("set_aside/reference/splits.parquet"), "{aside}");
+    assert!(aside.to_string().contains("set_aside/strays/reference/splits.parquet"), "{aside}");
     let ran = grab.run("export --out out --adjusted splits").exits(2);
     assert!(ran.stderr.contains("no splits are known here yet"), "{ran:?}");
     fs::write(grab.data_dir().join("reference/other.parquet"), "").unwrap();

@@ -7,12 +7,13 @@ use grab::exit::ExitStatus;
 use crate::support::Grab;
 
 /// Every command, with those below it.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "start",
     "resume",
     "verify",
     "repair",
     "status",
+    "export",
     "sandbox",
     "spec",
     "spec check",

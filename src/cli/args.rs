@@ -7,18 +7,16 @@
     reason = "the texts are shown by --help, as they are"
 )]
 
-mod export;
-
-pub use export::{AdjustedArg, ExportArgs, FormatArg};
-
 use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
 
+pub use export::{AdjustedArg, ExportArgs, FormatArg};
 pub use tools::{CompletionsArgs, ManArgs, SpecArgs, SpecCommand};
 
 use crate::sandbox::{Family, Fault, RateWindow, TooManyBody};
 
+mod export;
 mod help;
 mod tools;
 
@@ -59,7 +57,8 @@ pub enum Command {
     /// Show what is owed, what is held, and why
     #[command(after_help = help::STATUS)]
     Status(StatusArgs),
-    /// Derive files for other programs: windows, split-adjusted bars, a company's history under all its symbols
+    /// Derive files for other programs: split-adjusted, by window, across renames
+    #[command(after_help = help::EXPORT)]
     Export(ExportArgs),
     /// Serve a Polygon-compatible market on loopback, without a key
     #[command(after_help = help::SANDBOX)]

@@ -7,15 +7,6 @@ use jiff::civil::Date;
 
 /// `grab export`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  grab export --out files\n  \
-    grab export --tickers AAPL,MSFT --adjusted splits --out adjusted\n  \
-    grab export --tickers NVDA --adjusted splits --as-of 2024-06-07 --windows 2024 --format csv --out before\n  \
-    grab export --tickers META --follow-renames --adjusted splits --out joined\n\n\
-    One file for each ticker (AAPL.parquet, KIM%70L.csv) with the columns of the store, and grab-export.json, which says what is\n\
-    in them. Files that grab export has made are replaced, others never. Splits and renames come from grab universe sync.\n\n\
-    --adjusted splits: prices before a split are multiplied with its old shares and divided by its new ones, volumes the other\n\
-    way round; the split's own day has new shares already. Nothing is adjusted for dividends.\n\n\
-    Exit codes: 12 a file of the store is not what was stored, 30 disk, 31 another grab is at work.")]
 pub struct ExportArgs {
     /// Which symbols, by commas; without this and --tickers-file, all that are held
     #[arg(long, value_name = "LIST", group = "exported")]

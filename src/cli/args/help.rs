@@ -77,6 +77,24 @@ Examples:
 
 It only reads, also while a run is live in another terminal.";
 
+/// After `grab export --help`.
+pub const EXPORT: &str = "\
+Examples:
+  grab export --out files
+  grab export --tickers AAPL,MSFT --adjusted splits --out adjusted
+  grab export --tickers NVDA --adjusted splits --as-of 2024-06-07 --out old
+  grab export --windows 2024 --format csv --out year
+  grab export --tickers META --follow-renames --out joined
+
+One file for each ticker (AAPL.parquet, KIM%70L.csv) with the columns of the
+store, and grab-export.json, which says what is in them. Files that grab export
+has made are replaced, others never. Splits and renames come from grab universe
+sync.
+
+--adjusted splits: prices before a split are multiplied with its old shares and
+divided by its new ones, volumes the other way round; the split's own day has
+new shares already. Nothing is adjusted for dividends.";
+
 /// After `grab sandbox --help`.
 pub const SANDBOX: &str = "\
 Examples:

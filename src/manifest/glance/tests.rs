@@ -39,6 +39,7 @@ fn page(bars: u64, last_ms: i64, is_last: bool) -> PageCommit {
             bytes: 9,
         },
         partitions: Vec::new(),
+        revisions: Vec::new(),
         bad: Vec::new(),
         next: (!is_last).then(|| Cursor::from_stored("/x".into())),
     }
