@@ -18,13 +18,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["model", "failpoint"]),
     ("engine", &["model", "clock", "manifest", "pace", "source", "store"]),
     ("verify", &["model", "calendar", "manifest", "store"]),
+    ("update", &["model", "calendar", "manifest", "verify"]),
     ("export", &["model", "adjust", "manifest", "store"]),
     ("sandbox", &["model", "calendar"]),
     (
         "cli",
         &[
             "model", "clock", "exit", "calendar", "plan", "manifest", "decode", "source", "pace", "store",
-            "engine", "verify", "sandbox", "adjust", "export",
+            "engine", "verify", "sandbox", "adjust", "export", "update",
         ],
     ),
 ];

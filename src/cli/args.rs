@@ -13,12 +13,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
 
 pub use export::{AdjustedArg, ExportArgs, FormatArg};
 pub use tools::{CompletionsArgs, ManArgs, SpecArgs, SpecCommand};
+pub use update::UpdateArgs;
 
 use crate::sandbox::{Family, Fault, RateWindow, TooManyBody};
 
 mod export;
 mod help;
 mod tools;
+mod update;
 
 /// Downloads years of US minute bars from Polygon.io / Massive, and can prove what it holds.
 #[derive(Debug, Parser)]
@@ -48,6 +50,9 @@ pub enum Command {
     /// Go on with what is owed
     #[command(after_help = help::RESUME)]
     Resume(ResumeArgs),
+    /// Bring every known symbol up to the last finished session: the command for cron
+    #[command(after_help = help::UPDATE)]
+    Update(UpdateArgs),
     /// Prove what is there, and name what is not
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),

@@ -134,36 +134,39 @@ pub fn run(
         output,
         lock: Some(lock),
     };
-    let run = job.run(move |ledger| ledger.mend(&mend))?;
-    let report = settle(args, &data_dir, clock, run)?.with(&mending, &again, &strays, &untouched);
+    let left = left(&mending, &untouched);
+    let run = job.run_and_judge(
+        move |ledger| ledger.mend(&mend),
+        |run| {
+            let lost = if args.accept_loss { 0 } else { Overview::open(&data_dir)?.lost_months()? };
+            let run = if lost > 0 { run.with_gaps(not_back(lost)) } else { run };
+            Ok(if left.is_empty() { run } else { run.damaged() })
+        },
+    )?;
+    let mended = mending.count().saturating_sub(untouched.len());
+    let report = RepairReport { run: Some(run), mended, left, ..RepairReport::default() };
+    let report = report.with(&again, &strays, &settle(args, &data_dir, clock)?);
     output.report(&report, RepairReport::text)?;
     Ok(report.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit))
 }
 
-/// Removes what has its replacement, and says what has not come back.
-fn settle(args: &RepairArgs, data_dir: &Path, clock: Clock, run: RunReport) -> Result<RepairReport, Failure> {
+/// What is to be done about months that have not come back as they were.
+fn not_back(months: u64) -> String {
+    let months = format::plural(months, "month");
+    format!(
+        "{months} with fewer bars than were on record: `grab repair` asks again, `--accept-loss` takes that for all there is"
+    )
+}
+
+/// Removes what has its replacement. Answers what is still set aside.
+fn settle(args: &RepairArgs, data_dir: &Path, clock: Clock) -> Result<Vec<PathBuf>, Failure> {
     let _lock = Lock::take(data_dir)?;
     let mut ledger = Ledger::open(data_dir, clock)?;
     if args.accept_loss {
         let months = format::plural(ledger.accept_loss()? as u64, "month");
         say(&format!("{months} with fewer bars than there were: taken for all there is"));
     }
-    let kept = discard_replaced(data_dir, &mut ledger)?;
-    let lost = Overview::open(data_dir)?.lost_months()?;
-    let run = if lost > 0 {
-        let months = format::plural(lost, "month");
-        let hint = format!(
-            "{months} with fewer bars than were on record: `grab repair` asks again, `--accept-loss` takes that for all there is"
-        );
-        run.with_gaps(hint)
-    } else {
-        run
-    };
-    Ok(RepairReport {
-        run: Some(run),
-        set_aside: kept.iter().map(|path| shown(path)).collect(),
-        ..RepairReport::default()
-    })
+    discard_replaced(data_dir, &mut ledger)
 }
 
 /// A path as text, whatever bytes and control characters it has.
@@ -274,21 +277,10 @@ impl RepairReport {
         }
     }
 
-    /// Adds what was done before the run. What only a person can mend is damage still.
-    fn with(
-        mut self,
-        mending: &Mending,
-        again: &[(Symbol, Window)],
-        strays: &[PathBuf],
-        untouched: &[PathBuf],
-    ) -> Self {
-        self.mended = mending.count().saturating_sub(untouched.len());
+    /// Adds what was done before the run, and after it.
+    fn with(mut self, again: &[(Symbol, Window)], strays: &[PathBuf], kept: &[PathBuf]) -> Self {
         self.asked_again = asked_again(again);
-        self.set_aside.extend(strays.iter().map(|path| shown(path)));
-        self.left = left(mending, untouched);
-        if !self.left.is_empty() {
-            self.run = self.run.map(RunReport::damaged);
-        }
+        self.set_aside = kept.iter().chain(strays).map(|path| shown(path)).collect();
         self
     }
 

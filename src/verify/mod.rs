@@ -4,6 +4,7 @@
 //! recorded digest and counts, the calendar and common sense. Everything that is wrong becomes a [`Finding`]; the first
 //! one never ends the search.
 
+mod by_manifest;
 mod content;
 mod coverage;
 mod day;
@@ -19,6 +20,7 @@ mod summary;
 mod wanted;
 mod witness;
 
+pub use by_manifest::{Explained, by_manifest};
 pub use coverage::Coverage;
 pub use day::Day;
 pub use finding::{Finding, Kind, Severity};

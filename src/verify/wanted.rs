@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::civil::Date;
 
-use super::{Day, Nobody, VerifyError, coverage::Facts, integrity::Checked, sessions::Sessions};
+use super::{Day, VerifyError, by_manifest, sessions::Sessions};
 use crate::manifest::Overview;
 
 /// The sessions of all windows that are over by `until`. Those come first on which some symbol has no bar between others,
@@ -18,20 +18,9 @@ pub fn wanted(data_dir: &Path, until: Date) -> Result<Vec<Date>, VerifyError> {
     let sessions = Sessions::spanned(windows.iter().copied());
     let mut ranks: Vec<(Rank, Date)> =
         sessions.dates().iter().map(|date| (Rank::NothingAbsent, *date)).collect();
-    let checked = Checked::default();
     for symbol in overview.symbols()? {
-        let (tasks, recorded) = (overview.tasks_of(&symbol)?, overview.partitions(&symbol)?);
-        let lost = overview.lost(&symbol)?;
-        let facts = Facts {
-            symbol: &symbol,
-            tasks: &tasks,
-            recorded: &recorded,
-            lost: &lost,
-            checked: &checked,
-            sessions: &sessions,
-            witness: &Nobody,
-        };
-        for ((rank, _), day) in ranks.iter_mut().zip(facts.explain()) {
+        let explained = by_manifest(&overview, &symbol, &sessions)?;
+        for ((rank, _), day) in ranks.iter_mut().zip(explained.days) {
             *rank = (*rank).min(Rank::of(day));
         }
     }
