@@ -214,6 +214,21 @@ fn a_hole_of_the_servers_own_is_asked_for_once_more_and_again_when_it_is_old() {
 }
 
 #[test]
+fn a_hole_that_is_filled_late_is_noticed_on_that_evening_and_costs_no_request() {
+    let world = World::new(&FORTNIGHT);
+    let bars = world.remove("A", day(6));
+    world.at(day(14), 21, 0, "start --windows 2024-11 --tickers A,B").exits(0);
+    for at in [15, 18, 19, 20] {
+        world.trade(day(at));
+        world.update(at, 0);
+    }
+    world.change("A", day(6), |day| *day = bars);
+    world.trade(day(21));
+    assert_eq!(world.update(21, 0)["requests"], 2);
+    assert!(world.is_true());
+}
+
+#[test]
 fn a_source_that_lags_is_no_success_and_is_asked_again_in_the_same_night() {
     let world = begun();
     let report = world.update(15, 10);

@@ -4,13 +4,13 @@ use jiff::civil::Date;
 
 use super::Evening;
 use crate::{
-    calendar,
+    calendar::{self, Session},
     model::{Partition, Window},
     verify::{Day, Explained, Sessions},
 };
 
 /// A session that the service fills late is filled within some weeks (ISS#309 in polygon-api.md: four). One that is older
-/// is asked for once more, and then known to be the server's own gap.
+/// is asked for a last time, and then known to be the server's own gap.
 const FILLED_WITHIN_MS: i64 = 35 * 86_400_000;
 
 /// Bars that one request may bring without a second page: 50,000, and some room for those that are new.
@@ -39,9 +39,23 @@ pub(super) fn due(explained: &Explained, sessions: &Sessions, evening: &Evening,
     days.filter(|(day, date)| is_due(**day, **date)).map(|(_, date)| *date).collect()
 }
 
+/// The first of the sessions that have no bars although they were asked for twice, and are young: the service may fill them
+/// yet. From there on to the last session is less than a page.
+pub(super) fn oldest_young(explained: &Explained, sessions: &Sessions, evening: &Evening) -> Option<Date> {
+    let mut days = explained.days.iter().zip(sessions.dates());
+    let is_young =
+        |date: Date| calendar::session_on(date).is_some_and(|session| evening.now_ms < old_from(session));
+    days.find(|(day, date)| **day == Day::AskedAgain && is_young(**date)).map(|(_, date)| *date)
+}
+
+/// Since when a session is old, UTC ms.
+fn old_from(session: Session) -> i64 {
+    session.extended_close_ms() + FILLED_WITHIN_MS
+}
+
 /// Whether a session that was young when it was asked for is old now.
 fn is_old_by_now(asked_ms: Option<i64>, date: Date, now_ms: i64) -> bool {
-    let old_ms = calendar::session_on(date).map(|session| session.extended_close_ms() + FILLED_WITHIN_MS);
+    let old_ms = calendar::session_on(date).map(old_from);
     asked_ms.zip(old_ms).is_some_and(|(asked_ms, old_ms)| asked_ms < old_ms && old_ms <= now_ms)
 }
 

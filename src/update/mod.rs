@@ -5,8 +5,9 @@
 //! held, in one request. Sessions that are not finished, or were finished a moment ago, are not asked for.
 //!
 //! # Holes
-//! A session without bars between others is asked for once more, and again when it is old: the service fills some of its
-//! own after weeks (polygon-api.md §4). Many holes go into one request, as far as its page reaches.
+//! A session without bars between others is asked for once more, then each evening together with the tail, and a last time
+//! when it is old: the service fills some of its own after weeks (polygon-api.md §4). Many holes go into one request, as far
+//! as its page reaches.
 //!
 //! Nothing here writes or asks: the plan is a value, made from the manifest alone.
 
@@ -98,7 +99,9 @@ impl Plan {
             plan.newest = plan.newest.max(known.covered_to());
             let until = match known.tail(&sessions, evening) {
                 Tail::Ask(window) => {
-                    plan.tails.push((symbol.clone(), window));
+                    let from = holes::oldest_young(&facts, &sessions, evening)
+                        .map_or(window.from(), |hole| hole.min(window.from()));
+                    plan.tails.extend(Window::new(from, window.to()).map(|window| (symbol.clone(), window)));
                     window.from()
                 }
                 Tail::Lacking(window) => {
