@@ -39,13 +39,14 @@ pub(super) fn due(explained: &Explained, sessions: &Sessions, evening: &Evening,
     days.filter(|(day, date)| is_due(**day, **date)).map(|(_, date)| *date).collect()
 }
 
-/// The first of the sessions that have no bars although they were asked for twice, and are young: the service may fill them
-/// yet. From there on to the last session is less than a page.
+/// The first of the young sessions that have no bars, although they were asked for twice, or come before a symbol's first
+/// bar: the service may fill them yet. From there on to the last session is less than a page.
 pub(super) fn oldest_young(explained: &Explained, sessions: &Sessions, evening: &Evening) -> Option<Date> {
     let mut days = explained.days.iter().zip(sessions.dates());
     let is_young =
         |date: Date| calendar::session_on(date).is_some_and(|session| evening.now_ms < old_from(session));
-    days.find(|(day, date)| **day == Day::AskedAgain && is_young(**date)).map(|(_, date)| *date)
+    let may_be_filled = |day: Day| matches!(day, Day::AskedAgain | Day::Empty);
+    days.find(|(day, date)| may_be_filled(**day) && is_young(**date)).map(|(_, date)| *date)
 }
 
 /// Since when a session is old, UTC ms.
