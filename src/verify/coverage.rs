@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    Day, Finding, Kind, Seen, Severity, Witness,
+    Day, Finding, Kind, Seen, Severity, Witness, gaps,
     integrity::{Checked, Measured},
     sessions::Sessions,
 };
@@ -29,17 +29,24 @@ pub struct Coverage {
     pub expected_sessions: u64,
     /// Those of them that have bars enough.
     pub present_sessions: u64,
-    /// Others that were asked for and have no bar by the server's own word alone: no witness was there.
+    /// Others that were asked for and have no bar by the server's own word alone: no witness explains it.
     pub unexplained_sessions: u64,
 }
 
 impl Coverage {
-    /// The share that is present; all of nothing is all.
+    /// The sessions of which nobody but the server says that they need no bars: what is expected, and what is unexplained.
+    #[must_use]
+    pub fn all_sessions(self) -> u64 {
+        self.expected_sessions + self.unexplained_sessions
+    }
+
+    /// The share of [`Self::all_sessions`] that is present; all of nothing is all. The server's word that there was nothing
+    /// does not count as presence: a server that has lost a market says so too.
     #[must_use]
     pub fn ratio(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]
-        let (present, expected) = (self.present_sessions as f64, self.expected_sessions as f64);
-        if self.expected_sessions == 0 { 1.0 } else { present / expected }
+        let (present, all) = (self.present_sessions as f64, self.all_sessions() as f64);
+        if self.all_sessions() == 0 { 1.0 } else { present / all }
     }
 
     /// How many of these days are expected, and how many present.
@@ -143,6 +150,7 @@ impl Facts<'_> {
                 // Its bars may lie in a file that nobody recorded, which has a finding of its own.
                 _ if self.checked.unknown.contains(&Month::of(date)) => Day::Lost,
                 Some(Seen::NoTrade) if is_known => Day::NoTrade,
+                Some(Seen::Traded(_)) if *day == Day::AskedAgain => Day::Withheld,
                 Some(Seen::NoTrade) | None if !is_alive => Day::Empty,
                 Some(_) | None if *day == Day::AskedAgain => Day::AskedAgain,
                 Some(_) | None => Day::Missing,
@@ -164,8 +172,7 @@ impl Facts<'_> {
                 && *day == Day::Present
                 && self.is_thin(*date, *measured)
             {
-                // The server has no more than that.
-                *day = if self.answer(*date).is_some() { Day::Present } else { Day::Thin };
+                *day = Day::Thin;
             }
         }
     }
@@ -187,7 +194,10 @@ impl Facts<'_> {
         } else {
             findings.extend(missing.iter().map(|stretch| self.missing(stretch)));
         }
-        let asked_again = self.stretches(days, |day| day == Day::AskedAgain);
+        if missing.is_empty() {
+            findings.extend(self.no_bar_by_its_word(days));
+        }
+        let asked_again = self.stretches(days, |day| matches!(day, Day::AskedAgain | Day::Withheld));
         findings.extend(asked_again.iter().map(|stretch| self.missing_at_the_server(stretch)));
         let is_held = |date: Date| {
             self.sessions.place(date).is_some_and(|place| matches!(days[place], Day::Present | Day::Thin))
@@ -199,12 +209,6 @@ impl Facts<'_> {
             .filter(|(date, measured)| is_held(**date) && self.is_thin(**date, **measured));
         findings.extend(thin.filter_map(|(date, _)| self.thin(*date)));
         findings
-    }
-
-    /// The length of the longest stretch of expected sessions without bars, whatever the reason.
-    pub(super) fn longest_gap(&self, days: &[Day]) -> u64 {
-        let is_gap = |day: Day| day.is_expected() && !matches!(day, Day::Present | Day::Thin);
-        self.stretches(days, is_gap).iter().map(|(_, count)| *count).max().unwrap_or_default()
     }
 
     /// Days of one kind that follow each other, but for days on which nothing is expected: the first, the last and
@@ -259,8 +263,29 @@ impl Facts<'_> {
         Kind::MissingSymbol.on(self.symbol, &days, detail)
     }
 
+    /// A symbol without any bar, where nobody but the server was asked: that one is not a gap, but too many are.
+    fn no_bar_by_its_word(&self, days: &[Day]) -> Option<Finding> {
+        let unexplained = self.stretches(days, |day| day == Day::Empty);
+        let (first, last) = unexplained.first().zip(unexplained.last()).filter(|_| gaps::has_no_bar(days))?;
+        let (from, to) = (*first.0.start(), *last.0.end());
+        let sessions: u64 = unexplained.iter().map(|(_, count)| *count).sum();
+        let plural = if sessions == 1 { "" } else { "s" };
+        let detail = format!(
+            "no bar at all in {sessions} session{plural} to {to}, by the server's word alone: nobody else says so"
+        );
+        let finding = Kind::MissingSymbol.on(self.symbol, &(from..=to), detail);
+        Some(Finding { severity: Severity::Notice, ..finding })
+    }
+
     fn missing_at_the_server(&self, (days, count): &Stretch) -> Finding {
-        let detail = format!("{}: {}", no_bar(days, *count), self.answered(*days.start()));
+        let traded =
+            self.witnessed(days).map(|shares| format!(", but the witness counts {shares:.0} shares"));
+        let detail = format!(
+            "{}: {}{}",
+            no_bar(days, *count),
+            self.answered(*days.start()),
+            traded.unwrap_or_default()
+        );
         let finding = Kind::MissingSession.on(self.symbol, days, detail);
         Finding { severity: Severity::Notice, ..finding }
     }

@@ -199,6 +199,16 @@ impl GroupedDaily {
         self.days.iter().filter(|(_, is_good)| *is_good).map(|(date, _)| *date)
     }
 
+    /// Takes days away that are not to be relied on.
+    pub(super) fn disbelieve(&mut self, days: impl Iterator<Item = Date>) {
+        for day in days {
+            let place = self.days.binary_search_by_key(&day, |(date, _)| *date);
+            if let Some((_, is_good)) = place.ok().and_then(|place| self.days.get_mut(place)) {
+                *is_good = false;
+            }
+        }
+    }
+
     fn place_of(&self, day: Date) -> Option<usize> {
         let place = self.days.binary_search_by_key(&day, |(date, _)| *date).ok()?;
         self.days.get(place).filter(|(_, is_good)| *is_good).map(|_| place)

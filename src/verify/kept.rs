@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use jiff::civil::Date;
 
 use super::{
-    Deep, Finding, Kind, Progress, Verified, VerifyError, grouped_daily, manifest_corrupt, sessions, symbols,
-    verify_whole,
+    Day, Deep, Finding, Kind, Progress, Verified, VerifyError, doubt, grouped_daily, manifest_corrupt,
+    sessions, symbols, verify_whole,
 };
 use crate::{
     manifest::{Overview, rebuild},
@@ -63,7 +63,8 @@ fn verify_sound(
     let files = overview.witnesses()?;
     drop(overview);
     let known = if kept == Kept::Used { symbols(data_dir)? } else { Vec::new() };
-    let (witness, mut findings) = grouped_daily::load(data_dir, &files, &known, kept);
+    let (mut witness, mut findings) = grouped_daily::load(data_dir, &files, &known, kept);
+    findings.extend(doubt::settle(data_dir, &files, &known, &mut witness)?);
     findings.extend(strays(data_dir, &files.iter().map(|file| file.date).collect())?);
     let mut verified = verify_whole(data_dir, deep, &witness, progress)?;
     verified.findings.extend(findings);
@@ -71,16 +72,42 @@ fn verify_sound(
     let asked = sessions::asked(&windows);
     let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
     verified.witnessed = Witnessed { sessions, of: asked.len() as u64 };
+    verified.unwitnessed = verified.unexplained().filter(|date| !witness.was_there(*date)).collect();
     Ok(verified)
 }
 
-/// The days of which a file is kept that can be relied on, and what is wrong with the others.
+impl Verified {
+    /// The sessions on which the absence of some symbol has no explanation.
+    fn unexplained(&self) -> impl Iterator<Item = Date> + '_ {
+        let is_unexplained = |day: &Day| matches!(day, Day::Empty | Day::Missing);
+        let mut unexplained = vec![false; self.sessions.dates().len()];
+        for (_, days) in &self.days {
+            unexplained.iter_mut().zip(days).for_each(|(place, day)| *place |= is_unexplained(day));
+        }
+        self.sessions.dates().iter().zip(unexplained).filter_map(|(date, is)| is.then_some(*date))
+    }
+
+    /// The days of the witness that are there and not to be believed.
+    #[must_use]
+    pub fn doubted(&self) -> BTreeSet<Date> {
+        self.findings
+            .iter()
+            .filter(|finding| doubt::is_doubt(finding))
+            .filter_map(|found| found.date)
+            .collect()
+    }
+}
+
+/// The days of which a file is kept that can be relied on, and what is damaged of the others.
 ///
 /// # Errors
 /// If the manifest cannot be read.
 pub fn witnessed(data_dir: &Path) -> Result<(BTreeSet<Date>, Vec<Finding>), VerifyError> {
     let files = Overview::open(data_dir)?.witnesses()?;
-    let (witness, findings) = grouped_daily::load(data_dir, &files, &[], Kept::Used);
+    let known = symbols(data_dir)?;
+    let (mut witness, findings) = grouped_daily::load(data_dir, &files, &known, Kept::Used);
+    // These are no damage: they are asked for again, and named by the verification if they stay as they are.
+    doubt::settle(data_dir, &files, &known, &mut witness)?;
     Ok((witness.dates().collect(), findings))
 }
 

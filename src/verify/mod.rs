@@ -8,7 +8,9 @@ mod content;
 mod coverage;
 mod day;
 mod demands;
+mod doubt;
 mod finding;
+mod gaps;
 mod grouped_daily;
 mod integrity;
 mod kept;
@@ -22,6 +24,7 @@ mod witness;
 pub use coverage::Coverage;
 pub use day::Day;
 pub use finding::{Finding, Kind, Severity};
+pub use gaps::SymbolCounts;
 pub use grouped_daily::GroupedDaily;
 pub use kept::{Kept, Witnessed, verify_with_kept, witnessed};
 pub use mending::Mending;
@@ -40,6 +43,7 @@ use std::{
 };
 
 use coverage::Facts;
+use jiff::civil::Date;
 use thiserror::Error;
 
 use crate::{
@@ -91,6 +95,8 @@ pub struct Verified {
     pub bytes: u64,
     /// On how many of the sessions that anybody asked for there was a witness.
     pub witnessed: Witnessed,
+    /// The sessions without one on which the absence of some symbol has no explanation.
+    pub unwitnessed: Vec<Date>,
 }
 
 /// Why a verification cannot go on. Nothing that is only wrong is among these.
@@ -172,7 +178,7 @@ fn verify_whole(
             let (tasks, recorded) = (&tasks, &recorded);
             let facts = Facts { symbol, tasks, recorded, checked: &checked, sessions: &sessions, witness };
             let days = facts.explain();
-            let (gaps, longest_gap) = (facts.findings(&days), facts.longest_gap(&days));
+            let (gaps, longest_gap) = (facts.findings(&days), gaps::longest(&days));
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             verified.findings.extend(checked.findings.into_iter().chain(gaps));
             verified.coverage.add(Coverage::of(&days));
