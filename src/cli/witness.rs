@@ -23,7 +23,7 @@ use crate::{
     exit::ExitStatus,
     manifest::{Ledger, Owed, Recorder, StoreKind, rebuild},
     store::market,
-    verify::{Finding, Verified, wanted, witnessed},
+    verify::{Finding, Unwitnessed, Verified, wanted, witnessed},
 };
 
 /// What the command line calls it.
@@ -164,10 +164,9 @@ fn reason(outcome: &Outcome) -> &'static str {
 /// The sessions on which an absence has no explanation because a witness that was asked for is not to be had. Their
 /// emptiness is then the server's word alone, which is what the witness was to prove.
 fn missed(verified: &Verified, tally: &Tally) -> Option<String> {
-    let doubted = verified.doubted();
-    let why = |day: &Date| match tally.lacking.get(day) {
+    let why = |day: &Unwitnessed| match tally.lacking.get(&day.date) {
         Some(outcome) => reason(outcome),
-        None if doubted.contains(day) => "not to be relied on",
+        None if day.is_doubted => "not to be relied on",
         None => "not asked for",
     };
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();

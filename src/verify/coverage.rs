@@ -1,6 +1,6 @@
 //! What should be there by the calendar, what is, and why the rest is not. No I/O.
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -132,14 +132,9 @@ impl Facts<'_> {
     /// Where the server's traversal came to its end and there is no bar: was there any to be expected? Without a
     /// witness, it is between the first bar and the last one that are stored, or are on record to have been sent.
     fn explain_absent(&self, days: &mut [Day]) {
-        let is_stored = |day: &Day| matches!(day, Day::Present | Day::Lost);
-        let stored = days.iter().position(is_stored).into_iter().chain(days.iter().rposition(is_stored));
-        let sent = self.tasks.iter().filter_map(|task| task.sent_ms).flat_map(|(first, last)| [first, last]);
-        let sent = sent.filter_map(|ms| self.sessions.place(new_york::date_of(ms)?));
-        let life = stored.chain(sent).fold(None, |life: Option<(usize, usize)>, place| {
-            Some(life.map_or((place, place), |(first, last)| (first.min(place), last.max(place))))
-        });
-        let is_known = self.is_known_to_the_witness(days);
+        let traded = self.traded(days);
+        let life = traded.first().copied().zip(traded.last().copied());
+        let is_known = self.is_known_to_the_witness(&traded);
         for (place, day) in days.iter_mut().enumerate() {
             if !matches!(day, Day::Empty | Day::AskedAgain) {
                 continue;
@@ -158,11 +153,18 @@ impl Facts<'_> {
         }
     }
 
-    /// Whether the witness saw the symbol on any of the days of which there are bars. If it was there on some of them
-    /// and saw it on none, then it does not know the symbol, as one that is traded over the counter.
-    fn is_known_to_the_witness(&self, days: &[Day]) -> bool {
-        let present = days.iter().zip(self.sessions.dates()).filter(|(day, _)| **day == Day::Present);
-        let mut seen = present.filter_map(|(_, date)| self.witness.saw(self.symbol, *date)).peekable();
+    /// The places of the days of which there are bars, or were: stored, or on record to have been sent.
+    fn traded(&self, days: &[Day]) -> BTreeSet<usize> {
+        let stored = days.iter().enumerate().filter_map(|(place, day)| day.has_bars().then_some(place));
+        let sent = self.tasks.iter().filter_map(|task| task.sent_ms).flat_map(|(first, last)| [first, last]);
+        stored.chain(sent.filter_map(|ms| self.sessions.place(new_york::date_of(ms)?))).collect()
+    }
+
+    /// Whether the witness saw the symbol on any of the days of which there are bars, or were. If it was there on some of
+    /// them and saw it on none, then it does not know the symbol, as one that is traded over the counter.
+    fn is_known_to_the_witness(&self, traded: &BTreeSet<usize>) -> bool {
+        let dates = traded.iter().filter_map(|place| self.sessions.dates().get(*place));
+        let mut seen = dates.filter_map(|date| self.witness.saw(self.symbol, *date)).peekable();
         seen.peek().is_none() || seen.any(|seen| seen != Seen::NoTrade)
     }
 

@@ -44,7 +44,7 @@ pub(super) fn settle(
         files.iter().filter(|file| witness.was_there(file.date)).map(|file| (file.date, file.rows)).collect();
     let mut doubts = few_rows(&rows);
     witness.disbelieve(doubts.iter().map(|(date, _)| *date));
-    let lacking = few_symbols(data_dir, symbols, witness)?;
+    let (lacking, strangers) = few_symbols(data_dir, symbols, witness)?;
     witness.disbelieve(lacking.iter().map(|(date, _)| *date));
     doubts.extend(lacking);
     let finding = |(date, why)| {
@@ -52,7 +52,21 @@ pub(super) fn settle(
         let detail = format!("the witness {why}: it is not relied on");
         Finding { severity: Severity::Notice, ..Kind::ThinSession.in_reference(Some(date), path, detail) }
     };
-    Ok(doubts.into_iter().map(finding).collect())
+    let mut findings: Vec<_> = doubts.into_iter().map(finding).collect();
+    if is_most(strangers) {
+        witness.admit_ignorance();
+        findings.push(ignorance(data_dir, strangers));
+    }
+    Ok(findings)
+}
+
+fn ignorance(data_dir: &Path, Held { known, lacking }: Held) -> Finding {
+    let detail = format!(
+        "the witness has never seen {lacking} of the {known} symbols that are held: that it has not seen others explains \
+         nothing"
+    );
+    let path = layout::market_folder(data_dir);
+    Finding { severity: Severity::Notice, ..Kind::ThinSession.in_reference(None, path, detail) }
 }
 
 /// Whether a finding is one of these.
@@ -90,26 +104,35 @@ fn doubled_median(mut rows: Vec<u64>) -> Option<u128> {
 }
 
 /// On one session: symbols with bars that the witness knows from other sessions, and those of them that it did not see.
-#[derive(Clone, Copy, Default)]
+/// Or of all sessions: those with bars, and those that it never saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Held {
     known: u32,
     lacking: u32,
 }
 
-/// The days that lack most of the symbols of which bars are recorded.
+/// Whether most are lacking.
+fn is_most(Held { known, lacking }: Held) -> bool {
+    lacking >= LEAST_LACKING && 2 * lacking > known
+}
+
+/// The days that lack most of the symbols of which bars are recorded, and what was never seen of these symbols.
 fn few_symbols(
     data_dir: &Path,
     symbols: &[Symbol],
     witness: &GroupedDaily,
-) -> Result<Vec<(Date, String)>, VerifyError> {
+) -> Result<(Vec<(Date, String)>, Held), VerifyError> {
     let dates: Vec<Date> = witness.dates().collect();
-    let held = Mutex::new(vec![Held::default(); dates.len()]);
+    let held = Mutex::new((vec![Held::default(); dates.len()], Held::default()));
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), VerifyError> {
         let overview = Overview::open(data_dir)?;
         while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
             let seen = seen_of(symbol, &overview, witness, &dates)?;
-            add(&mut held.lock().unwrap_or_else(PoisonError::into_inner), &seen);
+            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            add(&mut held.0, &seen);
+            held.1.known += u32::from(!seen.is_empty());
+            held.1.lacking += u32::from(!seen.is_empty() && seen.values().all(|is_seen| !is_seen));
         }
         Ok(())
     };
@@ -121,9 +144,9 @@ fn few_symbols(
             Err(panicked) => std::panic::resume_unwind(panicked),
         })
     })?;
-    let held = held.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let doubt = |(date, Held { known, lacking }): (&Date, &Held)| {
-        let is_thin = *lacking >= LEAST_LACKING && 2 * lacking > *known;
+    let (held, strangers) = held.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let doubt = |(date, held): (&Date, &Held)| {
+        let (Held { known, lacking }, is_thin) = (held, is_most(*held));
         is_thin.then(|| {
             (
                 *date,
@@ -133,7 +156,7 @@ fn few_symbols(
             )
         })
     };
-    Ok(dates.iter().zip(&held).filter_map(doubt).collect())
+    Ok((dates.iter().zip(&held).filter_map(doubt).collect(), strangers))
 }
 
 /// The places of the days of which bars of a symbol are recorded and there is a witness, and whether it saw the symbol.

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use jiff::civil::Date;
 
 use super::{
-    Day, Deep, Finding, Kind, Progress, Verified, VerifyError, doubt, grouped_daily, manifest_corrupt,
-    sessions, symbols, verify_whole,
+    Day, Deep, Finding, GroupedDaily, Kind, Progress, Verified, VerifyError, Witness, doubt, grouped_daily,
+    manifest_corrupt, sessions, symbols, verify_whole,
 };
 use crate::{
     manifest::{Overview, rebuild},
@@ -29,6 +29,15 @@ pub struct Witnessed {
     pub sessions: u64,
     /// All sessions that anybody asked for.
     pub of: u64,
+}
+
+/// A session on which an absence has no explanation, and no witness says anything of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwitnessed {
+    /// Which.
+    pub date: Date,
+    /// Whether there is a witness, and it is not to be relied on.
+    pub is_doubted: bool,
 }
 
 /// As [`super::verify`], by the witness that is kept: its files are held against the manifest too, and one that is not
@@ -72,30 +81,24 @@ fn verify_sound(
     let asked = sessions::asked(&windows);
     let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
     verified.witnessed = Witnessed { sessions, of: asked.len() as u64 };
-    verified.unwitnessed = verified.unexplained().filter(|date| !witness.was_there(*date)).collect();
+    verified.unwitnessed = unwitnessed(&verified, &witness);
     Ok(verified)
 }
 
-impl Verified {
-    /// The sessions on which the absence of some symbol has no explanation.
-    fn unexplained(&self) -> impl Iterator<Item = Date> + '_ {
-        let is_unexplained = |day: &Day| matches!(day, Day::Empty | Day::Missing);
-        let mut unexplained = vec![false; self.sessions.dates().len()];
-        for (_, days) in &self.days {
-            unexplained.iter_mut().zip(days).for_each(|(place, day)| *place |= is_unexplained(day));
+/// The sessions on which the absence of some symbol has no explanation and the witness says nothing of it.
+fn unwitnessed(verified: &Verified, witness: &GroupedDaily) -> Vec<Unwitnessed> {
+    let doubts = verified.findings.iter().filter(|finding| doubt::is_doubt(finding));
+    let doubted: BTreeSet<Date> = doubts.filter_map(|finding| finding.date).collect();
+    let mut open = vec![false; verified.sessions.dates().len()];
+    for (symbol, days) in &verified.days {
+        for ((open, date), day) in open.iter_mut().zip(verified.sessions.dates()).zip(days) {
+            let is_unexplained = matches!(day, Day::Empty | Day::Missing);
+            *open |= is_unexplained && witness.saw(symbol, *date).is_none();
         }
-        self.sessions.dates().iter().zip(unexplained).filter_map(|(date, is)| is.then_some(*date))
     }
-
-    /// The days of the witness that are there and not to be believed.
-    #[must_use]
-    pub fn doubted(&self) -> BTreeSet<Date> {
-        self.findings
-            .iter()
-            .filter(|finding| doubt::is_doubt(finding))
-            .filter_map(|found| found.date)
-            .collect()
-    }
+    let open = verified.sessions.dates().iter().zip(open).filter_map(|(date, is)| is.then_some(*date));
+    let is_doubted = |date| witness.was_there(date) || doubted.contains(&date);
+    open.map(|date| Unwitnessed { date, is_doubted: is_doubted(date) }).collect()
 }
 
 /// The days of which a file is kept that can be relied on, and what is damaged of the others.

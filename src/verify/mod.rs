@@ -26,7 +26,7 @@ pub use day::Day;
 pub use finding::{Finding, Kind, Severity};
 pub use gaps::SymbolCounts;
 pub use grouped_daily::GroupedDaily;
-pub use kept::{Kept, Witnessed, verify_with_kept, witnessed};
+pub use kept::{Kept, Unwitnessed, Witnessed, verify_with_kept, witnessed};
 pub use mending::Mending;
 pub use sessions::Sessions;
 pub use wanted::wanted;
@@ -43,7 +43,6 @@ use std::{
 };
 
 use coverage::Facts;
-use jiff::civil::Date;
 use thiserror::Error;
 
 use crate::{
@@ -95,8 +94,8 @@ pub struct Verified {
     pub bytes: u64,
     /// On how many of the sessions that anybody asked for there was a witness.
     pub witnessed: Witnessed,
-    /// The sessions without one on which the absence of some symbol has no explanation.
-    pub unwitnessed: Vec<Date>,
+    /// The sessions of which none says why some symbol has no bar.
+    pub unwitnessed: Vec<Unwitnessed>,
 }
 
 /// Why a verification cannot go on. Nothing that is only wrong is among these.

@@ -252,5 +252,8 @@ fn what_was_sent_once_and_is_neither_stored_nor_recorded_is_a_gap() {
     assert_eq!(checked(std::slice::from_ref(&sent), &held(&[3])), (3, 1, vec![gap]));
     let nothing =
         "missing_symbol 2024-01-03: 3 sessions to 2024-01-05 have no bar, and nobody says why".to_owned();
-    assert_eq!(checked(&[sent], &[]), (3, 0, vec![nothing]));
+    assert_eq!(checked(std::slice::from_ref(&sent), &[]), (3, 0, vec![nothing.clone()]));
+    // A witness that saw no trade on days of which bars were sent does not know the symbol.
+    let blind = Told((2..=31).map(|day| (day, Seen::NoTrade)).collect());
+    assert_eq!(told(&[sent], &[], &blind, &Checked::default()), (3, 0, vec![nothing]));
 }
