@@ -56,7 +56,7 @@ impl Coverage {
         Self {
             expected_sessions: count(Day::is_expected),
             present_sessions: count(Day::is_present),
-            unexplained_sessions: count(|day| day == Day::Empty),
+            unexplained_sessions: count(Day::is_unexplained),
         }
     }
 

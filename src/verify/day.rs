@@ -68,6 +68,12 @@ impl Day {
         }
     }
 
+    /// Whether there is none by the server's word alone: once or, asked again, twice.
+    #[must_use]
+    pub fn is_unexplained(self) -> bool {
+        matches!(self, Self::Empty | Self::AskedAgain)
+    }
+
     /// Whether they are.
     #[must_use]
     pub fn is_present(self) -> bool {

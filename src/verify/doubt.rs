@@ -2,7 +2,6 @@
 //! one, and every absence in it would explain a gap away.
 
 use std::{
-    collections::BTreeMap,
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -132,7 +131,7 @@ fn few_symbols(
             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
             add(&mut held.0, &seen);
             held.1.known += u32::from(!seen.is_empty());
-            held.1.lacking += u32::from(!seen.is_empty() && seen.values().all(|is_seen| !is_seen));
+            held.1.lacking += u32::from(!seen.is_empty() && seen.iter().all(|(_, is_seen)| !is_seen));
         }
         Ok(())
     };
@@ -165,12 +164,12 @@ fn seen_of(
     overview: &Overview,
     witness: &GroupedDaily,
     dates: &[Date],
-) -> Result<BTreeMap<usize, bool>, VerifyError> {
-    let mut seen = BTreeMap::new();
+) -> Result<Vec<(usize, bool)>, VerifyError> {
+    let mut seen = Vec::new();
     for partition in overview.partitions(symbol)? {
         for date in partition.month.days(partition.session_mask()) {
             if let (Ok(place), Some(what)) = (dates.binary_search(&date), witness.saw(symbol, date)) {
-                seen.insert(place, what != Seen::NoTrade);
+                seen.push((place, what != Seen::NoTrade));
             }
         }
     }
@@ -178,8 +177,8 @@ fn seen_of(
 }
 
 /// Counts a symbol. A day on which it was seen does not say that it is known from others.
-fn add(held: &mut [Held], seen: &BTreeMap<usize, bool>) {
-    let often = seen.values().filter(|is_seen| **is_seen).count();
+fn add(held: &mut [Held], seen: &[(usize, bool)]) {
+    let often = seen.iter().filter(|(_, is_seen)| *is_seen).count();
     for (place, is_seen) in seen {
         if let Some(held) = held.get_mut(*place).filter(|_| often > usize::from(*is_seen)) {
             held.known += 1;
@@ -214,7 +213,7 @@ mod tests {
     fn a_symbol_counts_where_it_is_known_from_another_day() {
         let counted = |seen: &[(usize, bool)]| {
             let mut held = vec![Held::default(); 3];
-            add(&mut held, &seen.iter().copied().collect());
+            add(&mut held, seen);
             held.iter().map(|held| (held.known, held.lacking)).collect::<Vec<_>>()
         };
         assert_eq!(counted(&[(0, true), (1, true), (2, false)]), [(1, 0), (1, 0), (1, 1)]);

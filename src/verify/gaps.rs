@@ -27,7 +27,7 @@ pub(super) fn longest(days: &[Day]) -> u64 {
     for day in days {
         match day {
             Day::Present | Day::Thin | Day::NotAsked => length = 0,
-            Day::Empty if is_bare => length += 1,
+            Day::Empty | Day::AskedAgain if is_bare => length += 1,
             Day::Empty | Day::NoTrade | Day::AskedAgain => {}
             Day::NotFound
             | Day::NotEntitled
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(longest(&[Present, Missing, NoTrade, Lost, AskedAgain, Withheld, Thin, Owed]), 3);
         assert_eq!(longest(&[Owed, Owed, NotAsked, Owed]), 2, "nobody knows of that day");
         assert_eq!(longest(&[Empty, Empty, Present, Empty]), 0, "before the first bar and after the last");
-        assert_eq!(longest(&[Empty, NoTrade, Empty, Empty]), 3, "not one bar");
+        assert_eq!(longest(&[Empty, NoTrade, AskedAgain, Empty]), 3, "not one bar");
     }
 
     #[test]

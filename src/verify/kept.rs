@@ -92,7 +92,7 @@ fn unwitnessed(verified: &Verified, witness: &GroupedDaily) -> Vec<Unwitnessed> 
     let mut open = vec![false; verified.sessions.dates().len()];
     for (symbol, days) in &verified.days {
         for ((open, date), day) in open.iter_mut().zip(verified.sessions.dates()).zip(days) {
-            let is_unexplained = matches!(day, Day::Empty | Day::Missing);
+            let is_unexplained = day.is_unexplained() || *day == Day::Missing;
             *open |= is_unexplained && witness.saw(symbol, *date).is_none();
         }
     }

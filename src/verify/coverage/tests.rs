@@ -229,6 +229,7 @@ fn what_the_server_alone_says_is_not_there_is_no_coverage() {
     let near = |ratio: f64, expected: f64| assert!((ratio - expected).abs() < 1e-12, "{ratio}");
     near(of(&[Day::Present, Day::Empty, Day::Empty, Day::Missing]), 0.25);
     near(of(&[Day::Empty]), 0.0);
+    near(of(&[Day::Present, Day::AskedAgain]), 0.5);
     near(of(&[Day::NoTrade, Day::Present, Day::NotAsked]), 1.0);
     near(of(&[]), 1.0);
 }

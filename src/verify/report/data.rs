@@ -82,7 +82,7 @@ fn head<'a>(verified: &'a Verified, about: &'a About) -> Head<'a> {
         words: day.words(),
         expected: day.is_expected(),
         present: day.is_present(),
-        unexplained: day == Day::Empty,
+        unexplained: day.is_unexplained(),
     };
     let dates = verified.sessions.dates();
     Head {
