@@ -58,6 +58,10 @@ fuzz TARGET SECONDS='600':
         -max_total_time={{SECONDS}} -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=256 -max_len=4096 \
         -dict=fuzz/dictionaries/{{TARGET}}
 
+# A static binary for Linux: needs `rustup target add x86_64-unknown-linux-musl` and musl-gcc (Debian: musl-tools)
+static:
+    cargo build --profile dist --locked --target x86_64-unknown-linux-musl
+
 # Refuse what says "later" in the sources
 forbid:
     scripts/forbid.sh

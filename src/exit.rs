@@ -34,6 +34,47 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// All of them, by their codes.
+    pub const ALL: [Self; 14] = [
+        Self::Complete,
+        Self::Bug,
+        Self::Usage,
+        Self::Config,
+        Self::Incomplete,
+        Self::Unsuccessful,
+        Self::Damage,
+        Self::Gaps,
+        Self::Key,
+        Self::Unreachable,
+        Self::Disk,
+        Self::Locked,
+        Self::TooNew,
+        Self::Interrupted,
+    ];
+
+    /// What it means, for people.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Complete => "complete: every task asked for is done or empty",
+            Self::Bug => "a bug: something that should not happen",
+            Self::Usage => "the command line cannot be understood, or asks for what cannot be",
+            Self::Config => "a spec, a config file or a tickers file is wrong",
+            Self::Incomplete => {
+                "incomplete: a limit was reached, or the source was away; grab resume goes on"
+            }
+            Self::Unsuccessful => "finished, but some tasks are failed, not_found or not_entitled",
+            Self::Damage => "grab verify found damage",
+            Self::Gaps => "grab verify found gaps that nobody explains, and no damage",
+            Self::Key => "the key is missing, or refused altogether",
+            Self::Unreachable => "the source cannot be reached; no task was burnt",
+            Self::Disk => "disk full or another I/O error; nothing is lost",
+            Self::Locked => "another grab holds the data directory",
+            Self::TooNew => "the manifest is from a newer grab",
+            Self::Interrupted => "interrupted by Ctrl-C or SIGTERM, drained cleanly",
+        }
+    }
+
     /// The process's exit code.
     #[must_use]
     pub fn code(self) -> u8 {
@@ -53,5 +94,17 @@ impl ExitStatus {
             Self::TooNew => 32,
             Self::Interrupted => 130,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_listed_once_in_order() {
+        let codes = ExitStatus::ALL.map(ExitStatus::code);
+        assert!(codes.is_sorted_by(|one, next| one < next), "{codes:?}");
+        assert_eq!(codes.len(), 14);
     }
 }

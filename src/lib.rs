@@ -7,12 +7,14 @@
 //!
 //! `docs/ARCHITECTURE.md` says who may import whom; a test holds the code to it.
 
+pub mod adjust;
 pub mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod decode;
 pub mod engine;
 pub mod exit;
+pub mod export;
 pub mod failpoint;
 pub mod manifest;
 pub mod model;

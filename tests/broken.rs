@@ -316,7 +316,7 @@ fn a_file_stays_aside_until_what_replaces_it_is_no_smaller() {
     grab.run("start --windows 2024-01 --tickers A").exits(0);
     flip(&place(&grab, "A", "01"), 100);
     is_less.store(true, Ordering::Relaxed);
-    let less = grab.run("repair --json").exits(0).json();
+    let less = grab.run("repair --json").exits(13).json();
     let kept = grab.dir().join(less["set_aside"][0].as_str().unwrap());
     assert!(kept.ends_with("month=01/bars-60.parquet") && kept.exists(), "{less}");
     // The server has all of it again.
@@ -335,7 +335,8 @@ fn what_lies_behind_a_link_is_named_and_not_touched() {
     let whole = read_store(&grab.data_dir());
     std::os::unix::fs::symlink("ticker=AAPL", bars.join("ticker=ZZZ")).unwrap();
     assert_eq!(found(&grab, ""), ["stray_file ZZZ 2024-01", "stray_file ZZZ 2024-02"]);
-    let left = grab.run("repair").exits(0);
+    let left = grab.run("repair").exits(12);
+    assert!(left.stdout.contains("left      "), "{left:?}");
     assert!(left.stderr.contains("lies behind a link: not touched"), "{left:?}");
     fs::remove_file(bars.join("ticker=ZZZ")).unwrap();
     assert!(read_store(&grab.data_dir()) == whole);

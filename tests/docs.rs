@@ -69,12 +69,27 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
     });
     let grab = Grab::with_server(server.base_url()).env("GRAB_RATE", "5/s");
     let examples = blocks(&document("docs/json.md"), "json");
+    for (name, text) in [
+        (
+            "demo.toml",
+            "windows = [\"2023\", \"2050\"]\n[universe]\ntickers = [\"A\"]\n[pacing]\nrate = \"5/min\"\n",
+        ),
+        (
+            "stocks.toml",
+            "windows = [\"2016\"]\n[universe]\nlist = \"us-stocks\"\ntypes = [\"CS\"]\nexchanges = [\"XNAS\"]\nas_of = 2016-12-31\n",
+        ),
+        ("bad.toml", "windows = [\"20x4\"]\n[universe]\ntickers = [\"A\"]\n"),
+    ] {
+        fs::write(grab.dir().join(name), text).unwrap();
+    }
     let commands = [
         "start --windows 2024-01 --tickers A,GONE",
         "start --windows 2024-02 --tickers A --dry-run",
-        "status --tickers",
+        "status --tickers --runs",
+        "spec check demo.toml stocks.toml bad.toml",
         "verify",
         "repair",
+        "export --tickers A --format csv --out out",
     ];
     assert_eq!(examples.len(), commands.len());
     for (command, example) in commands.into_iter().zip(examples) {
@@ -157,4 +172,11 @@ fn the_sandboxes_document_says_of_every_fault_what_the_help_says() {
         let row = format!("| `{}` | {} |", kind.get_name(), kind.get_help().unwrap());
         assert!(text.contains(&row), "{row}");
     }
+}
+
+#[test]
+fn the_image_is_built_with_the_toolchain_that_the_sources_name() {
+    let toolchain = document("rust-toolchain.toml");
+    let version = toolchain.split("channel = \"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(document("Dockerfile").contains(&format!("FROM rust:{version}-")));
 }

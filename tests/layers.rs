@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 /// Each module of the library with the others that it may name.
 const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("adjust", &["model"]),
     ("clock", &[]),
     ("exit", &[]),
     ("failpoint", &[]),
@@ -17,12 +18,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["model", "failpoint"]),
     ("engine", &["model", "clock", "manifest", "pace", "source", "store"]),
     ("verify", &["model", "calendar", "manifest", "store"]),
+    ("export", &["model", "adjust", "manifest", "store"]),
     ("sandbox", &["model", "calendar"]),
     (
         "cli",
         &[
             "model", "clock", "exit", "calendar", "plan", "manifest", "decode", "source", "pace", "store",
-            "engine", "verify", "sandbox",
+            "engine", "verify", "sandbox", "adjust", "export",
         ],
     ),
 ];

@@ -11,7 +11,14 @@ use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
 
+pub use export::{AdjustedArg, ExportArgs, FormatArg};
+pub use tools::{CompletionsArgs, ManArgs, SpecArgs, SpecCommand};
+
 use crate::sandbox::{Family, Fault, RateWindow, TooManyBody};
+
+mod export;
+mod help;
+mod tools;
 
 /// Downloads years of US minute bars from Polygon.io / Massive, and can prove what it holds.
 #[derive(Debug, Parser)]
@@ -21,11 +28,7 @@ use crate::sandbox::{Family, Fault, RateWindow, TooManyBody};
     styles = Styles::styled(),
     disable_help_subcommand = true,
     args_override_self = true,
-    after_help = "Try it without a key:\n  grab start --sandbox --windows 2023,2024 --tickers AAPL,MSFT,BRK.B,NVDA\n\n\
-        The key comes from MASSIVE_API_KEY, POLYGON_API_KEY or the file that GRAB_API_KEY_FILE names.\n\
-        Settings: flag > environment > grab.toml > $XDG_CONFIG_HOME/grab/config.toml > default.\n\
-        Exit codes: 0 complete, 10 incomplete (grab resume goes on), 11 some tasks have no data, 2 usage, 3 config,\n\
-        20 key, 21 unreachable, 30 disk, 31 locked, 32 newer manifest, 130 interrupted."
+    after_help = help::GRAB
 )]
 pub struct Cli {
     /// What to do.
@@ -40,46 +43,35 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Record what is wanted and fetch it
-    #[command(
-        after_help = "Examples:\n  grab start --windows 2004-2010,2011-2016 --tickers AAPL,MSFT --rate 100/s\n  \
-        grab start --windows 2024-03..2024-06 --tickers-file sp500.csv --dry-run\n  \
-        grab start --spec manifests/demo.toml\n\n\
-        Asked twice for the same, the second does nothing; asked for more, it adds what is missing."
-    )]
+    #[command(after_help = help::START)]
     Start(StartArgs),
     /// Go on with what is owed
-    #[command(after_help = "Examples:\n  grab resume\n  grab resume --retry-failed --max-duration 50m")]
+    #[command(after_help = help::RESUME)]
     Resume(ResumeArgs),
     /// Prove what is there, and name what is not
-    #[command(
-        after_help = "Examples:\n  grab verify\n  grab verify --deep\n  grab verify --sample 1/30 --min-coverage 0.99\n  \
-        grab verify --report coverage.html --csv findings.csv --missing missing.csv\n  \
-        grab verify --witness grouped-daily --rate 100/s\n\n\
-        Exit codes: 12 damage was found, 13 sessions are absent and nobody says why; if the witness could not be asked for\n\
-        all sessions: 10 a limit was reached or the source was lost, 20 key, 21 unreachable."
-    )]
+    #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
     /// Fetch again what verify finds wrong
-    #[command(after_help = "Examples:\n  grab repair --dry-run\n  grab repair\n  \
-        grab verify --deep --json > findings.json; grab repair --from findings.json\n  grab repair --rebuild-manifest\n\n\
-        Damaged files are moved to set_aside/ in the data directory, and removed once their replacement is in place. Days\n\
-        without bars are asked for once more: what the server does not have then is not asked for again.\n\n\
-        --rebuild-manifest: each file says which of its days are whole: these are not asked for again. What was found to be empty, or was\n\
-        refused, is asked for again by the next grab start. The old manifest is set aside, not deleted.")]
+    #[command(after_help = help::REPAIR)]
     Repair(RepairArgs),
     /// Show what is owed, what is held, and why
-    #[command(
-        after_help = "Examples:\n  grab status\n  grab status --tickers\n  grab status --json --tickers"
-    )]
+    #[command(after_help = help::STATUS)]
     Status(StatusArgs),
+    /// Derive files for other programs: split-adjusted, by window, across renames
+    #[command(after_help = help::EXPORT)]
+    Export(ExportArgs),
     /// Serve a Polygon-compatible market on loopback, without a key
-    #[command(after_help = "Examples:\n  grab sandbox --listen 127.0.0.1:8080\n  \
-        grab sandbox --recorded bars/ --page-cap 5000\n  \
-        grab sandbox --plan-rate 5 --history-from 2022-01-03\n  \
-        grab sandbox --faults 0.3 --seed 7\n\n\
-        Any key is accepted, or only the one in GRAB_SANDBOX_KEY.\n\
-        Then: MASSIVE_API_KEY=any grab start --base-url http://127.0.0.1:8080 --rate none …")]
+    #[command(after_help = help::SANDBOX)]
     Sandbox(SandboxArgs),
+    /// Check specs before they are used
+    #[command(after_help = help::SPEC, disable_help_subcommand = true)]
+    Spec(SpecArgs),
+    /// Print what completes a command line in a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Print the manual
+    #[command(after_help = help::MAN)]
+    Man(ManArgs),
 }
 
 /// Settings that every command has.
@@ -91,8 +83,15 @@ pub struct CommonArgs {
     /// Print one JSON object on stdout instead of a report for people
     #[arg(long, global = true, help_heading = "Common options")]
     pub json: bool,
-    /// How logs on stderr look [env: GRAB_LOG_FORMAT] [default: text]
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", help_heading = "Common options")]
+    /// How logs on stderr look: text or json [env: GRAB_LOG_FORMAT] [default: text]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        help_heading = "Common options"
+    )]
     pub log_format: Option<LogFormat>,
     /// Log more: -v info, -vv debug, -vvv trace [env: GRAB_LOG]
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Common options")]
@@ -158,7 +157,7 @@ pub struct FetchArgs {
     #[arg(long, value_name = "TIME")]
     pub read_timeout: Option<String>,
     /// Trust these certificates (PEM) too: of authorities, or a server's own if it is not CA:TRUE [env: SSL_CERT_FILE] [default: the platform's]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub ca_bundle: Option<String>,
     /// How progress is shown on stderr [env: GRAB_PROGRESS] [default: auto]
     #[arg(long, value_enum, value_name = "MODE")]
@@ -267,6 +266,9 @@ pub struct RepairArgs {
     /// Mend what a saved report of grab verify --json names, and nothing else; without it, all files are read first
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+    /// Take what the server has now for all there is, where bars that were on record have not come back
+    #[arg(long, conflicts_with = "dry_run")]
+    pub accept_loss: bool,
     /// Make a lost or damaged manifest anew from what the partitions say of themselves
     #[arg(long, conflicts_with_all = ["dry_run", "from"])]
     pub rebuild_manifest: bool,
@@ -281,6 +283,15 @@ pub struct StatusArgs {
     /// List every task
     #[arg(long)]
     pub tickers: bool,
+    /// List the last 20 runs
+    #[arg(long)]
+    pub runs: bool,
+    /// Look again and again, also at a run in another terminal; q ends it
+    #[arg(long, conflicts_with_all = ["tickers", "runs"])]
+    pub watch: bool,
+    /// How often --watch looks, such as 500ms or 10s
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "watch")]
+    pub interval: String,
 }
 
 /// `grab sandbox`
@@ -322,6 +333,9 @@ pub struct SandboxArgs {
     /// What is broken on purpose.
     #[command(flatten)]
     pub faults: SandboxFaultArgs,
+    /// How the newest sessions differ.
+    #[command(flatten)]
+    pub evolution: super::sandbox::EvolutionArgs,
 }
 
 /// The faults of `grab sandbox`
@@ -336,6 +350,9 @@ pub struct SandboxFaultArgs {
     /// How long answers stall
     #[arg(long, value_name = "TIME", default_value = "3s", requires = "faults")]
     pub fault_stall: String,
+    /// List tickers and splits with the defects that were reported: rows twice, rows and numbers missing, by --seed
+    #[arg(long)]
+    pub reference_defects: bool,
 }
 
 /// The rate limit of `grab sandbox`

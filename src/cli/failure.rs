@@ -6,8 +6,8 @@ use rusqlite::ErrorCode;
 use thiserror::Error;
 
 use crate::{
-    engine::StopReason, exit::ExitStatus, manifest::ManifestError, sandbox::SandboxError, store::StoreError,
-    verify::VerifyError,
+    engine::StopReason, exit::ExitStatus, export::ExportError, manifest::ManifestError,
+    sandbox::SandboxError, store::StoreError, verify::VerifyError,
 };
 
 /// Why a command failed.
@@ -31,6 +31,9 @@ pub enum Failure {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A file of the data directory is not what was stored.
+    #[error(transparent)]
+    Damaged(StoreError),
     /// The data directory cannot be made.
     #[error("cannot create {path}")]
     DataDir {
@@ -74,6 +77,19 @@ impl From<VerifyError> for Failure {
     }
 }
 
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        let is_damage = error.is_damage();
+        match error {
+            ExportError::Manifest(error) => Self::Manifest(error),
+            ExportError::Store(error) if is_damage => Self::Damaged(error),
+            ExportError::Store(error) => Self::Store(error),
+            ExportError::Foreign { .. } => Self::Usage(error.to_string()),
+            ExportError::Out { path, source } => Self::Store(StoreError::Io { action: "use", path, source }),
+        }
+    }
+}
+
 impl Failure {
     /// The exit code that belongs to it.
     #[must_use]
@@ -81,6 +97,7 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Sandbox(_) => ExitStatus::Usage,
             Self::Config(_) => ExitStatus::Config,
+            Self::Damaged(_) => ExitStatus::Damage,
             Self::Key(_) | Self::Stopped(StopReason::KeyRefused(_)) => ExitStatus::Key,
             Self::Stopped(StopReason::Interrupted) => ExitStatus::Interrupted,
             Self::Stopped(
@@ -112,6 +129,10 @@ impl Failure {
             }
             Self::Stopped(StopReason::Unreachable(_)) => Some(
                 "no task was burnt: check --base-url, network, proxy and --ca-bundle, then `grab resume` goes on",
+            ),
+            Self::Damaged(_) => Some(
+                "no file is half written, and those that were exported before it are whole; `grab verify --deep` names all \
+                 that is damaged",
             ),
             Self::Client(_) => Some(
                 "no task was burnt: install the platform's certificates (often a package named ca-certificates) or give \

@@ -53,6 +53,26 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// A time that was measured by clocks, which may have been set meanwhile.
+#[must_use]
+pub fn milliseconds(ms: i64) -> String {
+    duration(Duration::from_millis(u64::try_from(ms).unwrap_or_default()))
+}
+
+/// The second of an instant in UTC, such as `2024-01-02 14:30:00`.
+#[must_use]
+pub fn second(ms: i64) -> String {
+    let at = Timestamp::from_millisecond(ms).unwrap_or_default();
+    at.strftime("%F %T").to_string()
+}
+
+/// The clock at an instant in UTC, such as `14:30:00`.
+#[must_use]
+pub fn clock(ms: i64) -> String {
+    let at = Timestamp::from_millisecond(ms).unwrap_or_default();
+    at.strftime("%T").to_string()
+}
+
 /// An instant as RFC 3339 in UTC.
 #[must_use]
 pub fn instant(ms: i64) -> String {
@@ -71,5 +91,8 @@ mod tests {
         let times = [400, 12_000, 200_000, 18_120_000, 273_600_000].map(Duration::from_millis);
         assert_eq!(times.map(duration), ["0.4s", "12s", "3m20s", "5h02m", "3d04h"]);
         assert_eq!(instant(1_704_205_800_000), "2024-01-02T14:30:00Z");
+        assert_eq!(second(1_704_205_800_999), "2024-01-02 14:30:00");
+        assert_eq!(clock(1_704_205_800_999), "14:30:00");
+        assert_eq!([-5, 1_500].map(milliseconds), ["0s", "1.5s"]);
     }
 }

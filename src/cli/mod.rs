@@ -5,11 +5,14 @@
 mod access;
 mod args;
 mod clear;
+mod completions;
+mod export;
 mod failure;
 mod fetch;
 mod files;
 mod format;
 mod logging;
+mod man;
 mod output;
 mod overview;
 mod progress;
@@ -17,13 +20,16 @@ mod rebuild;
 mod repair;
 mod report;
 mod resume;
+mod runs;
 mod sandbox;
 mod settings;
 mod signals;
+mod spec;
 mod start;
 mod status;
 mod thresholds;
 mod verify;
+mod watch;
 mod witness;
 
 use std::{env, ffi::OsString};
@@ -49,7 +55,10 @@ pub fn main(arguments: &[OsString]) -> ExitStatus {
 
 fn run(cli: &Cli, output: Output) -> ExitStatus {
     let env = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let done = Sources::read(&env).and_then(|sources| {
+    // What concerns no data directory works whatever the config files say.
+    let is_tool = matches!(cli.command, Command::Spec(_) | Command::Completions(_) | Command::Man(_));
+    let sources = if is_tool { Ok(Sources::without_files(&env)) } else { Sources::read(&env) };
+    let done = sources.and_then(|sources| {
         logging::start(&cli.common, &sources)?;
         match &cli.command {
             Command::Start(args) => start::run(args, &cli.common, sources, output),
@@ -58,7 +67,11 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
             Command::Repair(args) => repair::run(args, &cli.common, &sources, output),
             Command::Status(args) => status::run(args, &cli.common, &sources, output),
             Command::Verify(args) => verify::run(args, &cli.common, &sources, output),
+            Command::Export(args) => export::run(args, &cli.common, &sources, output),
             Command::Sandbox(args) => sandbox::run(args, &sources, output),
+            Command::Spec(args) => spec::run(args, &sources, output),
+            Command::Completions(args) => completions::run(args, output),
+            Command::Man(args) => man::run(args, output),
         }
     });
     done.unwrap_or_else(|failure| output.failure(cli.command.name(), &failure))
@@ -91,7 +104,11 @@ impl Command {
             Self::Repair(_) => "repair",
             Self::Status(_) => "status",
             Self::Verify(_) => "verify",
+            Self::Export(_) => "export",
             Self::Sandbox(_) => "sandbox",
+            Self::Spec(_) => "spec check",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
         }
     }
 }

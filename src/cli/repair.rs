@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     access::Access,
     args::{CommonArgs, RepairArgs},
-    clear::{clear, discard_replaced},
+    clear::{Cleared, clear, discard_replaced},
     failure::Failure,
     fetch::{Job, announce_clock, overview},
     format,
@@ -24,10 +24,10 @@ use crate::{
     calendar::{self, Session},
     clock::Clock,
     exit::ExitStatus,
-    manifest::{FILE_NAME, Lock, ManifestError, Overview, StoreKind},
+    manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind},
     model::{Month, Symbol, Window},
     store::layout,
-    verify::{Deep, Finding, Kept, Kind, Mending, Verified},
+    verify::{Deep, Finding, Kept, Kind, Mending, Severity, Verified},
 };
 
 /// The folders of a data directory that findings are about.
@@ -37,7 +37,7 @@ const TOP_FOLDERS: [&str; 2] = ["bars_1m", "reference"];
 const LISTED: usize = 20;
 
 /// What was done, or would be.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct RepairReport {
     #[serde(flatten)]
     run: Option<RunReport>,
@@ -51,7 +51,9 @@ struct RepairReport {
     /// What is asked for again.
     asked_again: Vec<AskedAgain>,
     /// Files that are out of the way: where they are now, or in a dry run, where they are.
-    set_aside: Vec<PathBuf>,
+    set_aside: Vec<String>,
+    /// Damage that is still there: only a person can do something about it.
+    left: Vec<String>,
 }
 
 #[derive(Clone, Serialize)]
@@ -101,6 +103,9 @@ pub fn run(
     }
     if let Some(saved) = &saved {
         verified.findings.retain(|finding| saved.iter().any(|named| named.is(finding)));
+        // Who names them means them, whatever the server has said.
+        let absent = verified.findings.iter_mut().filter(|finding| finding.kind.is_of_sessions());
+        absent.for_each(|finding| finding.severity = Severity::Gap);
     }
     let mending = mending(&data_dir, &verified, clock)?;
     if args.dry_run {
@@ -112,8 +117,11 @@ pub fn run(
         say("there is nothing to repair");
     }
     let kind = ready(&settings, sources, &data_dir, clock, common.quiet)?;
-    let (mend, mut set_aside) = clear(&data_dir, kind, &mending)?;
-    let again = mend.again.clone();
+    let Cleared { mend, strays, untouched } = {
+        let mut ledger = Ledger::open(&data_dir, clock)?;
+        clear(&data_dir, kind, &mending, &mut ledger)?
+    };
+    let again: Vec<_> = mend.replaced.iter().chain(&mend.again).cloned().collect();
     let job = Job {
         command: "repair",
         arguments: mending.describe(),
@@ -127,10 +135,40 @@ pub fn run(
         lock: Some(lock),
     };
     let run = job.run(move |ledger| ledger.mend(&mend))?;
-    set_aside.extend(discard_replaced(&data_dir)?);
-    let report = RepairReport::done(run, &mending, &again, set_aside);
+    let report = settle(args, &data_dir, clock, run)?.with(&mending, &again, &strays, &untouched);
     output.report(&report, RepairReport::text)?;
     Ok(report.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit))
+}
+
+/// Removes what has its replacement, and says what has not come back.
+fn settle(args: &RepairArgs, data_dir: &Path, clock: Clock, run: RunReport) -> Result<RepairReport, Failure> {
+    let _lock = Lock::take(data_dir)?;
+    let mut ledger = Ledger::open(data_dir, clock)?;
+    if args.accept_loss {
+        let months = format::plural(ledger.accept_loss()? as u64, "month");
+        say(&format!("{months} with fewer bars than there were: taken for all there is"));
+    }
+    let kept = discard_replaced(data_dir, &mut ledger)?;
+    let lost = Overview::open(data_dir)?.lost_months()?;
+    let run = if lost > 0 {
+        let months = format::plural(lost, "month");
+        let hint = format!(
+            "{months} with fewer bars than were on record: `grab repair` asks again, `--accept-loss` takes that for all there is"
+        );
+        run.with_gaps(hint)
+    } else {
+        run
+    };
+    Ok(RepairReport {
+        run: Some(run),
+        set_aside: kept.iter().map(|path| shown(path)).collect(),
+        ..RepairReport::default()
+    })
+}
+
+/// A path as text, whatever bytes and control characters it has.
+fn shown(path: &Path) -> String {
+    path.display().to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Finds out whether the run will be able to begin, before any file is moved: the kind of bars, and the key.
@@ -200,7 +238,7 @@ fn mending(data_dir: &Path, verified: &Verified, clock: Clock) -> Result<Mending
 impl Mending {
     /// For the run's row in the manifest.
     fn describe(&self) -> String {
-        let (lost, again) = (self.lost.len() as u64, self.again.len() as u64);
+        let (lost, again) = (self.broken.len() as u64, self.asked().len() as u64);
         format!(
             "{} lost, {} asked for again",
             format::plural(lost, "partition"),
@@ -209,7 +247,7 @@ impl Mending {
     }
 
     fn count(&self) -> usize {
-        self.unknown.len() + self.strays.len() + self.again.len() + self.unwitnessed.len()
+        self.broken.len() + self.unknown.len() + self.strays.len() + self.again.len() + self.unwitnessed.len()
     }
 }
 
@@ -221,31 +259,37 @@ fn asked_again<'a>(again: impl IntoIterator<Item = &'a (Symbol, Window)>) -> Vec
 impl RepairReport {
     fn planned(data_dir: &Path, mending: &Mending) -> Self {
         let partition = |(symbol, month): &(Symbol, Month)| layout::partition(data_dir, symbol, *month);
-        let files = mending.lost.iter().map(partition).filter(|path| path.exists());
+        let broken = mending.broken.keys().chain(mending.unknown.keys()).map(partition);
+        let files = broken.filter(|path| path.exists());
+        let others = mending.strays.iter().chain(mending.unwitnessed.values().flatten()).cloned();
         Self {
-            run: None,
             command: Some("repair"),
             exit_code: Some(ExitStatus::Complete.code()),
             dry_run: true,
             mended: mending.count(),
-            asked_again: asked_again(&mending.again),
-            set_aside: files
-                .chain(mending.strays.iter().cloned())
-                .chain(mending.unwitnessed.values().flatten().cloned())
-                .collect(),
+            asked_again: asked_again(&mending.asked()),
+            set_aside: files.chain(others).map(|path| shown(&path)).collect(),
+            left: left(mending, &[]),
+            ..Self::default()
         }
     }
 
-    fn done(run: RunReport, mending: &Mending, again: &[(Symbol, Window)], set_aside: Vec<PathBuf>) -> Self {
-        Self {
-            run: Some(run),
-            command: None,
-            exit_code: None,
-            dry_run: false,
-            mended: mending.count(),
-            asked_again: asked_again(again),
-            set_aside,
+    /// Adds what was done before the run. What only a person can mend is damage still.
+    fn with(
+        mut self,
+        mending: &Mending,
+        again: &[(Symbol, Window)],
+        strays: &[PathBuf],
+        untouched: &[PathBuf],
+    ) -> Self {
+        self.mended = mending.count().saturating_sub(untouched.len());
+        self.asked_again = asked_again(again);
+        self.set_aside.extend(strays.iter().map(|path| shown(path)));
+        self.left = left(mending, untouched);
+        if !self.left.is_empty() {
+            self.run = self.run.map(RunReport::damaged);
         }
+        self
     }
 
     fn text(&self) -> String {
@@ -260,7 +304,18 @@ impl RepairReport {
         lines.extend(again.map(|again| format!("  {} {}", again.ticker, again.window)));
         let more = self.asked_again.len().saturating_sub(LISTED);
         lines.extend((more > 0).then(|| format!("  and {} more", format::count(more as u64))));
-        lines.extend(self.set_aside.iter().map(|path| format!("  aside     {}", path.display())));
+        lines.extend(self.set_aside.iter().map(|path| format!("  aside     {path}")));
+        lines.extend(self.left.iter().map(|what| format!("  left      {what}")));
         lines.join("\n")
     }
+}
+
+/// What is damaged still, and why nothing was done about it.
+fn left(mending: &Mending, untouched: &[PathBuf]) -> Vec<String> {
+    let found = mending.left.iter().map(|finding| {
+        let place = finding.path.as_deref().map(shown).unwrap_or_default();
+        format!("{place}: {}", finding.detail)
+    });
+    let linked = untouched.iter().map(|path| format!("{}: it lies behind a link", shown(path)));
+    found.chain(linked).collect()
 }

@@ -135,6 +135,16 @@ impl RunReport {
         }
     }
 
+    /// The same for a command after which bars are missing that were there once.
+    #[must_use]
+    pub fn with_gaps(self, hint: String) -> Self {
+        if self.exit != ExitStatus::Complete {
+            return self;
+        }
+        let (outcome, exit) = (Outcome::Incomplete, ExitStatus::Gaps);
+        Self { outcome, exit, exit_code: exit.code(), hint: Some(hint), ..self }
+    }
+
     /// Adds what the manifest says of tasks without data.
     ///
     /// # Errors

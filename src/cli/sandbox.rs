@@ -2,6 +2,7 @@
 
 use std::{env, sync::Arc};
 
+use clap::Args;
 use serde::Serialize;
 
 use super::{
@@ -17,12 +18,26 @@ use crate::{
     engine::Stop,
     exit::ExitStatus,
     model::ApiKey,
-    sandbox::{FaultOptions, RateLimit, Sandbox, SandboxOptions},
+    sandbox::{Evolution, FaultOptions, RateLimit, Reference, Sandbox, SandboxOptions},
 };
 
 /// Where the only key that is accepted comes from. Not from a flag: keys are never on a command line, so that nobody
 /// gets used to it.
 const KEY_VARIABLE: &str = "GRAB_SANDBOX_KEY";
+
+/// The newest sessions of `grab sandbox`
+#[derive(Debug, Args)]
+pub struct EvolutionArgs {
+    /// Revise a session for so many sessions after it: until then some bars have less volume, and some are missing
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub settling: u8,
+    /// Serve a session only so long after its end; before that, nothing of it or not all
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub lag: String,
+    /// Leave out this share of sessions, 0 to 1, until 2 to 8 sessions later; grouped daily bars have them
+    #[arg(long, value_name = "SHARE")]
+    pub holes: Option<String>,
+}
 
 /// Printed once the server listens.
 #[derive(Serialize)]
@@ -71,6 +86,8 @@ fn options(args: &SandboxArgs, clock: Clock) -> Result<SandboxOptions, Failure> 
         forget_adjusted: args.forget_adjusted,
         delayed: args.delayed,
         faults: faults(&args.faults)?,
+        reference: if args.faults.reference_defects { Reference::Defective } else { Reference::Sound },
+        evolution: evolution(&args.evolution)?,
         now: Arc::new(move || clock.now_ms()),
     })
 }
@@ -88,11 +105,23 @@ fn rate_limit(args: &SandboxRateArgs) -> Option<RateLimit> {
     args.plan_rate.map(|per_minute| RateLimit { per_minute, window, body, retry_after })
 }
 
+/// Reads a share, such as 0.3.
+fn share(flag: &str, text: &str) -> Result<f64, Failure> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| Failure::Usage(format!("{flag}: a share is a number from 0 to 1")))
+}
+
+fn evolution(args: &EvolutionArgs) -> Result<Evolution, Failure> {
+    Ok(Evolution {
+        settling: args.settling,
+        lag: read_time(&args.lag).map_err(|why| Failure::Usage(format!("--lag: {why}")))?,
+        holes: args.holes.as_deref().map_or(Ok(0.0), |text| share("--holes", text))?,
+    })
+}
+
 fn faults(args: &SandboxFaultArgs) -> Result<Option<FaultOptions>, Failure> {
     let Some(text) = &args.faults else { return Ok(None) };
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    let share =
-        share.ok_or_else(|| Failure::Usage("--faults: a share is a number from 0 to 1".to_owned()))?;
+    let share = share("--faults", text)?;
     let mut options = FaultOptions::of(share);
     options.stall =
         read_time(&args.fault_stall).map_err(|why| Failure::Usage(format!("--fault-stall: {why}")))?;
@@ -104,7 +133,7 @@ fn faults(args: &SandboxFaultArgs) -> Result<Option<FaultOptions>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
+    use std::{num::NonZeroU32, time::Duration};
 
     use clap::Parser;
 
@@ -113,6 +142,21 @@ mod tests {
         cli::args::Command,
         sandbox::{RateWindow, TooManyBody},
     };
+
+    #[test]
+    fn the_flags_of_an_evolution_are_its_fields() {
+        let evolution = |flags: &str| {
+            let words = ["grab", "sandbox"].into_iter().chain(flags.split_whitespace());
+            let Command::Sandbox(args) = Cli::parse_from(words).command else { panic!("{flags}") };
+            evolution(&args.evolution).ok()
+        };
+        assert_eq!(evolution(""), Some(Evolution::default()));
+        let all = Evolution { settling: 2, lag: Duration::from_mins(45), holes: 0.05 };
+        assert_eq!(evolution("--settling 2 --lag 45m --holes 0.05"), Some(all));
+        for wrong in ["--holes 1.5", "--holes NaN", "--lag soon"] {
+            assert_eq!(evolution(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn the_flags_of_a_limit_are_its_fields() {

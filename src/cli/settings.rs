@@ -134,6 +134,11 @@ impl<'a> Sources<'a> {
         Ok(Self { env, files })
     }
 
+    /// The environment alone.
+    pub fn without_files(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { env, files: Vec::new() }
+    }
+
     /// The same with a spec above the config files.
     #[must_use]
     pub fn with_spec(mut self, path: &Path, spec: &Spec) -> Self {

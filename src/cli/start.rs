@@ -1,6 +1,12 @@
 //! `grab start`: records what is wanted, and fetches it.
 
-use std::{collections::HashMap, fs, io::Read, path::Path, time::Duration};
+use std::{
+    collections::HashMap,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -20,7 +26,7 @@ use crate::{
     exit::ExitStatus,
     manifest::TaskCounts,
     model::{Rate, Symbol, Window},
-    plan::{self, Estimate, Spec},
+    plan::{self, Estimate, Spec, Universe},
 };
 
 /// How many tasks a dry run lists for a person.
@@ -163,8 +169,16 @@ impl Asked {
 /// # Errors
 /// If the file cannot be read, or is none.
 pub fn read_spec(path: &Path) -> Result<Spec, Failure> {
-    let bytes = read_whole(path, LARGEST_SPEC)?;
+    let bytes = read_spec_bytes(path)?;
     Spec::read(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
+}
+
+/// Reads the bytes of a spec.
+///
+/// # Errors
+/// If they cannot be read, or are too many for a spec.
+pub fn read_spec_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    read_whole(path, LARGEST_SPEC)
 }
 
 /// Reads a file that people write. A wrong name, such as that of a device, must not fill the memory.
@@ -192,8 +206,11 @@ fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>
     let missing =
         || Failure::Usage("which symbols? Give --tickers, --tickers-file, --spec or --tasks-file".to_owned());
     let (spec_path, spec) = spec.ok_or_else(missing)?;
+    if spec.universe.list.is_some() {
+        return listed(spec_path, &spec.universe);
+    }
     match (&spec.universe.tickers, &spec.universe.tickers_file) {
-        (_, Some(path)) => read_tickers(&spec_path.parent().unwrap_or(Path::new("")).join(path)),
+        (_, Some(path)) => read_tickers(&beside(spec_path, path)),
         (tickers, None) => {
             let list = tickers.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(",");
             let wrong =
@@ -203,7 +220,25 @@ fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>
     }
 }
 
-fn read_tickers(path: &Path) -> Result<Vec<Symbol>, Failure> {
+/// The symbols of a list: of which it is not known yet where they come from.
+fn listed(spec_path: &Path, universe: &Universe) -> Result<Vec<Symbol>, Failure> {
+    let list = universe.list.map(plan::List::as_str).unwrap_or_default();
+    Err(Failure::Usage(format!(
+        "{}: universe.list: {list} cannot be fetched yet: give --tickers or --tickers-file instead",
+        spec_path.display()
+    )))
+}
+
+/// Where a file is that a spec names.
+pub fn beside(spec: &Path, file: &Path) -> PathBuf {
+    spec.parent().unwrap_or(Path::new("")).join(file)
+}
+
+/// Reads a file of symbols.
+///
+/// # Errors
+/// If it cannot be read, or holds what is no symbol.
+pub fn read_tickers(path: &Path) -> Result<Vec<Symbol>, Failure> {
     let bytes = read_whole(path, LARGEST_TICKERS_FILE)?;
     plan::read_tickers_file(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
 }
@@ -227,7 +262,8 @@ fn tasks(path: &Path, clock: Clock) -> Result<Vec<(Symbol, Window)>, Failure> {
     Ok(past)
 }
 
-fn last_day(clock: Clock) -> Date {
+/// The last finished session.
+pub fn last_day(clock: Clock) -> Date {
     calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date)
 }
 

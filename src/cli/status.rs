@@ -8,7 +8,9 @@ use super::{
     format,
     output::Output,
     report,
+    runs::{self, Run},
     settings::Sources,
+    watch,
 };
 use crate::{
     exit::ExitStatus,
@@ -34,6 +36,9 @@ struct StatusReport {
     sandbox: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Vec<Item>>,
+    /// The newest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Vec<Run>>,
     #[serde(skip)]
     data_dir: String,
 }
@@ -61,9 +66,13 @@ pub fn run(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let data_dir = sources.data_dir(common)?;
+    if args.watch {
+        return watch::run(&data_dir, &args.interval, sources.clock()?, output);
+    }
     let overview = Overview::open(&data_dir)?;
     let (holdings, kind) = (overview.holdings()?, overview.kind()?);
     let items = args.tickers.then(|| overview.tasks()).transpose()?;
+    let runs = args.runs.then(|| overview.runs(runs::LISTED)).transpose()?;
     let report = StatusReport {
         tasks: overview.counts()?,
         bars: holdings.bars,
@@ -75,6 +84,7 @@ pub fn run(
         adjusted: kind.map(|kind| kind.adjusted),
         sandbox: kind.map(|kind| kind.sandbox),
         items: items.map(|items| items.into_iter().map(Item::from).collect()),
+        runs: runs.map(|runs| runs.into_iter().map(Run::from).collect()),
         data_dir: data_dir.display().to_string(),
     };
     output.report(&report, StatusReport::text)?;
@@ -123,6 +133,10 @@ impl StatusReport {
                 "ticker", "window", "state", "bars", "pages"
             ));
             lines.extend(items.iter().map(|item| item.line(width)));
+        }
+        if let Some(runs) = &self.runs {
+            lines.push(String::new());
+            lines.extend(runs::table(runs));
         }
         lines.join("\n")
     }

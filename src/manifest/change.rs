@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Params, Transaction, named_params, params};
 
-use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState, schema::reached};
+use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState, rows, schema::reached};
 use crate::{
     failpoint::Step,
     model::{Bar, Cursor, Month, Partition, Revision},
@@ -152,6 +152,7 @@ impl Change<'_> {
         let replace = "INSERT OR REPLACE INTO partitions (ticker, month, bars, first_ms, last_ms, bytes, xxh3,
                            session_mask, session_bars, stored_at_ms, run_id)
                        VALUES (:ticker, :month, :bars, :first, :last, :bytes, :xxh3, :mask, :session_bars, :now, :run)";
+        let (mask, session_bars) = rows::sessions(&partition.bars_by_day);
         let values = named_params! {
             ":ticker": partition.symbol.as_str(),
             ":month": partition.month.to_string(),
@@ -160,13 +161,13 @@ impl Change<'_> {
             ":last": partition.last_ms,
             ":bytes": partition.bytes,
             ":xxh3": format!("{:016x}", partition.xxh3),
-            ":mask": partition.session_mask(),
-            ":session_bars": json_array(partition.session_bars()),
+            ":mask": mask,
+            ":session_bars": session_bars,
             ":now": self.now_ms,
             ":run": self.run,
         };
         self.execute(replace, values)?;
-        Ok(())
+        self.regain(partition)
     }
 
     /// Moves a task's cursor and counters on and keeps the evidence. Answers the task's bars so far.
@@ -199,11 +200,6 @@ impl Change<'_> {
         self.execute(insert, values)?;
         Ok(bars)
     }
-}
-
-fn json_array(counts: impl Iterator<Item = u16>) -> String {
-    let counts: Vec<_> = counts.map(|bars| bars.to_string()).collect();
-    format!("[{}]", counts.join(","))
 }
 
 /// A bar under the names that the server gives its columns.

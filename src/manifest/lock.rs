@@ -77,6 +77,11 @@ pub(super) fn is_held(data_dir: &Path) -> bool {
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+/// The process that holds the lock of `data_dir`, if it has written down its id.
+pub(super) fn holder_of(data_dir: &Path) -> Option<u32> {
+    holder(&mut File::open(path(data_dir)).ok()?)
+}
+
 fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(format!("{FILE_NAME}.lock"))
 }
@@ -104,6 +109,7 @@ mod tests {
         assert!(!is_held(dir.path()));
         let first = Lock::take(dir.path()).unwrap();
         assert!(is_held(dir.path()));
+        assert_eq!(holder_of(dir.path()), Some(std::process::id()));
         let holder = match Lock::take(dir.path()) {
             Err(ManifestError::Locked { holder }) => holder,
             other => panic!("{other:?}"),

@@ -13,7 +13,9 @@ pub struct Mend {
     pub lost: Vec<(Symbol, Month)>,
     /// Good partitions that are not recorded.
     pub found: Vec<Partition>,
-    /// What to ask for once more, or for the first time.
+    /// What takes the place of something that is lost.
+    pub replaced: Vec<(Symbol, Window)>,
+    /// Days without bars to ask for once more: what is not found then, the server does not have.
     pub again: Vec<(Symbol, Window)>,
     /// Days of which the witness that was kept cannot be relied on.
     pub unwitnessed: Vec<Date>,
@@ -27,8 +29,7 @@ impl Ledger {
     pub fn mend(&mut self, mend: &Mend) -> Result<(), ManifestError> {
         let change = self.begin()?;
         for (symbol, month) in &mend.lost {
-            let delete = "DELETE FROM partitions WHERE ticker = ? AND month = ?";
-            change.execute(delete, params![symbol.as_str(), month.to_string()])?;
+            change.lose(symbol, *month)?;
             change.event(None, "lost", None, &format!("{symbol} {month}: its file is missing or damaged"))?;
         }
         for partition in &mend.found {
@@ -50,16 +51,19 @@ impl Ledger {
                 &format!("the witness of {date}: its file is missing or damaged"),
             )?;
         }
+        for (symbol, window) in &mend.replaced {
+            ask(&change, symbol, *window, false)?;
+        }
         for (symbol, window) in &mend.again {
-            ask_again(&change, symbol, *window)?;
+            ask(&change, symbol, *window, true)?;
         }
         change.commit()
     }
 }
 
-/// A task of its own; or, if there is one of just this window, that one from its beginning. One that had come to its
-/// end by the server's word is marked: what it does not find now, the server does not have.
-fn ask_again(change: &Change<'_>, symbol: &Symbol, window: Window) -> Result<(), ManifestError> {
+/// A task of its own; or, if there is one of just this window, that one from its beginning. Where `is_again`, one that
+/// had come to its end by the server's word is marked: what it does not find now, the server does not have.
+fn ask(change: &Change<'_>, symbol: &Symbol, window: Window, is_again: bool) -> Result<(), ManifestError> {
     let (from, to) = (window.from().to_string(), window.to().to_string());
     let select = "SELECT id, state FROM tasks WHERE ticker = ? AND from_date = ? AND to_date = ?";
     let key = params![symbol.as_str(), from, to];
@@ -69,20 +73,20 @@ fn ask_again(change: &Change<'_>, symbol: &Symbol, window: Window) -> Result<(),
         .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((id, state)) = known else {
-        let insert = "INSERT INTO tasks (ticker, from_date, to_date, asked_again, updated_at_ms) VALUES (?, ?, ?, 1, ?)";
-        change.execute(insert, params![symbol.as_str(), from, to, change.now_ms])?;
+        let insert = "INSERT INTO tasks (ticker, from_date, to_date, asked_again, updated_at_ms) VALUES (?, ?, ?, ?, ?)";
+        change.execute(insert, params![symbol.as_str(), from, to, is_again, change.now_ms])?;
         let reason = format!("{symbol} {window} is asked for again");
         return change.event(None, "planned", None, &reason);
     };
     let state: TaskState = state.parse()?;
     if !state.is_ended() {
-        // What it had stored before its cursor may be what was lost.
+        // What it had stored before its cursor is what was lost. Otherwise it goes on where it is.
         let update = "UPDATE tasks SET bars = 0, cursor = NULL WHERE id = ?";
-        return change.execute(update, [id]).map(|_| ());
+        return if is_again { Ok(()) } else { change.execute(update, [id]).map(|_| ()) };
     }
     change.leave_quarantine(&format!("id = {id}"))?;
     change.step(TaskId(id), TaskEvent::Reopened, "a repair asks for it again")?;
     let update = "UPDATE tasks SET bars = 0, cursor = NULL, last_error = NULL, asked_again = ? WHERE id = ?";
-    change.execute(update, params![state.is_covered(), id])?;
+    change.execute(update, params![is_again && state.is_covered(), id])?;
     Ok(())
 }

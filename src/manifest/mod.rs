@@ -14,8 +14,11 @@
 //! before they call [`Ledger::store_page`], so the manifest is never ahead of the disk.
 
 mod change;
+mod glance;
+mod history;
 mod ledger;
 mod lock;
+mod lost;
 mod mend;
 mod overview;
 pub mod rebuild;
@@ -27,8 +30,11 @@ mod state;
 mod tails;
 mod witnesses;
 
+pub use glance::{Glance, RunningTask, Step, Trouble, Watcher};
+pub use history::RunItem;
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lock::{Lock, take_if_writable};
+pub use lost::{SetAside, has_all};
 pub use mend::Mend;
 pub use overview::{Answer, Holdings, Overview, TaskItem};
 pub use rebuild::Stretch;

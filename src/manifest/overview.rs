@@ -16,6 +16,7 @@ use crate::model::{Partition, Symbol, Window};
 pub struct Overview {
     connection: Connection,
     is_live: bool,
+    holder: Option<u32>,
 }
 
 /// All that is held.
@@ -76,10 +77,22 @@ impl Overview {
     /// [`ManifestError::Missing`] if nothing was ever started there; else if it cannot be read.
     pub fn open(data_dir: &Path) -> Result<Self, ManifestError> {
         let is_live = lock::is_held(data_dir);
+        let holder = lock::holder_of(data_dir).filter(|_| is_live);
         let connection = schema::open_to_read(data_dir)?;
         // All that is read belongs together: one snapshot, taken with the first question.
         connection.execute_batch("BEGIN")?;
-        Ok(Self { connection, is_live })
+        Ok(Self { connection, is_live, holder })
+    }
+
+    /// Whether a process holds the directory.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.is_live
+    }
+
+    /// The id of that process, as far as it is known.
+    pub(super) fn holder(&self) -> Option<u32> {
+        self.holder
     }
 
     pub(super) fn connection(&self) -> &Connection {

@@ -66,10 +66,15 @@ impl Task {
     /// Days of the window up to the last stored bar: what progress is measured in.
     #[must_use]
     pub fn days_behind(&self) -> u32 {
-        let reached = self.last_ms.and_then(new_york::date_of);
-        let behind = reached.and_then(|to| Window::new(self.window.from(), to.min(self.window.to())));
-        behind.map_or(0, Window::days)
+        days_behind(self.window, self.last_ms)
     }
+}
+
+/// Days of a window up to the bar at `last_ms`.
+pub(super) fn days_behind(window: Window, last_ms: Option<i64>) -> u32 {
+    let reached = last_ms.and_then(new_york::date_of);
+    let behind = reached.and_then(|to| Window::new(window.from(), to.min(window.to())));
+    behind.map_or(0, Window::days)
 }
 
 pub(super) fn symbol(text: &str) -> Result<Symbol, ManifestError> {
@@ -91,14 +96,7 @@ pub(super) fn digest(text: &str) -> Result<u64, ManifestError> {
 pub(super) fn partition(symbol: &Symbol, row: &Row<'_>) -> Result<Partition, ManifestError> {
     let wrong = |what: &str, text: &str| ManifestError::Corrupt(format!("a partition's {what}: {text}"));
     let (month, digest): (String, String) = (row.get(0)?, row.get(5)?);
-    let (mask, counts): (u32, String) = (row.get(6)?, row.get(7)?);
-    let mut bars_by_day = [0; 31];
-    let held = (0..31).filter(|day| mask & 1 << day != 0);
-    let counted: Vec<u16> = serde_json::from_str(&counts).map_err(|_| wrong("session_bars", &counts))?;
-    if counted.len() != mask.count_ones() as usize {
-        return Err(wrong("session_bars", &counts));
-    }
-    held.zip(counted).for_each(|(day, bars)| bars_by_day[day] = bars);
+    let bars_by_day = bars_by_day(row.get(6)?, &row.get::<_, String>(7)?)?;
     Ok(Partition {
         symbol: symbol.clone(),
         month: Month::parse(&month).ok_or_else(|| wrong("month", &month))?,
@@ -109,6 +107,27 @@ pub(super) fn partition(symbol: &Symbol, row: &Row<'_>) -> Result<Partition, Man
         xxh3: self::digest(&digest)?,
         bars_by_day,
     })
+}
+
+/// Bars by day of the month, from a mask of days and one count for each of them.
+pub(super) fn bars_by_day(mask: u32, counts: &str) -> Result<[u16; 31], ManifestError> {
+    let wrong = || ManifestError::Corrupt(format!("a partition's session_bars: {counts}"));
+    let counted: Vec<u16> = serde_json::from_str(counts).map_err(|_| wrong())?;
+    if counted.len() != mask.count_ones() as usize {
+        return Err(wrong());
+    }
+    let mut bars_by_day = [0; 31];
+    let held = bars_by_day.iter_mut().enumerate().filter(|(day, _)| mask & 1 << day != 0);
+    held.zip(counted).for_each(|((_, day), bars)| *day = bars);
+    Ok(bars_by_day)
+}
+
+/// The reverse.
+pub(super) fn sessions(bars_by_day: &[u16; 31]) -> (u32, String) {
+    let held = bars_by_day.iter().enumerate().filter(|(_, bars)| **bars > 0);
+    let mask = held.clone().fold(0, |mask, (day, _)| mask | 1 << day);
+    let counts: Vec<_> = held.map(|(_, bars)| bars.to_string()).collect();
+    (mask, format!("[{}]", counts.join(",")))
 }
 
 /// What the server said with a page: why the manifest may believe that it is stored, or that nothing is there.

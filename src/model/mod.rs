@@ -5,6 +5,7 @@
 mod api_key;
 mod bad_bar;
 mod bars;
+mod corporate_action;
 mod cursor;
 mod day_bar;
 mod excerpt;
@@ -20,6 +21,7 @@ mod window;
 pub use api_key::ApiKey;
 pub use bad_bar::{BadBar, BarFault};
 pub use bars::{Bar, Bars};
+pub use corporate_action::{Rename, Split};
 pub use cursor::{Cursor, CursorError};
 pub use day_bar::DayBar;
 pub use excerpt::excerpt;

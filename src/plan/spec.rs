@@ -1,10 +1,9 @@
 //! Specs: what to download, checked in as a TOML file.
 
-use std::path::PathBuf;
-
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::{place::line_of, universe::Universe};
 use crate::model::excerpt;
 
 /// How much of what the TOML reader says is shown, in characters.
@@ -38,16 +37,6 @@ pub enum Dataset {
     #[default]
     #[serde(rename = "bars_1m")]
     Minutes,
-}
-
-/// Which symbols: exactly one of the keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Universe {
-    /// The symbols themselves.
-    pub tickers: Option<Vec<String>>,
-    /// A file of symbols; a relative path begins at the spec's folder.
-    pub tickers_file: Option<PathBuf>,
 }
 
 /// How fast. A flag or the environment overrides it.
@@ -95,9 +84,16 @@ pub enum SpecError {
         /// Characters, counted from 1.
         column: usize,
     },
-    /// Both keys of the universe, or none.
-    #[error("[universe] needs either tickers or tickers_file")]
-    Universe,
+    /// A value that makes no sense, or keys that do not go together.
+    #[error("{}{key}: {reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    Value {
+        /// Where the key is, counted from 1, if it is there.
+        line: Option<usize>,
+        /// The key with its table, such as `universe.types`.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl Spec {
@@ -112,9 +108,8 @@ impl Spec {
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let spec: Self = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
-        if spec.universe.tickers.is_some() == spec.universe.tickers_file.is_some() {
-            return Err(SpecError::Universe);
-        }
+        let wrong = |(key, reason)| SpecError::Value { line: line_of(text, key), key, reason };
+        spec.universe.check().map_err(wrong)?;
         Ok(spec)
     }
 }
@@ -152,6 +147,7 @@ fn without_value(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::List;
 
     fn read(text: &str) -> Result<Spec, SpecError> {
         Spec::read(text.as_bytes())
@@ -199,8 +195,37 @@ mod tests {
 
     #[test]
     fn one_universe() {
-        assert_eq!(read("windows = []\n[universe]\n"), Err(SpecError::Universe));
-        let both = "windows = []\n[universe]\ntickers = []\ntickers_file = \"x\"\n";
-        assert_eq!(read(both), Err(SpecError::Universe));
+        for keys in ["", "tickers = []\ntickers_file = \"x\"\n", "tickers = []\nlist = \"us-stocks\"\n"] {
+            let error = read(&format!("windows = []\n[universe]\n{keys}")).unwrap_err().to_string();
+            assert_eq!(error, "line 2: universe: exactly one of tickers, tickers_file and list is needed");
+        }
+    }
+
+    #[test]
+    fn a_list_is_narrowed_by_keys_of_its_own() {
+        let universe =
+            |keys: &str| read(&format!("windows = []\n[universe]\n{keys}\n")).map(|spec| spec.universe);
+        let all = universe("list = \"us-stocks\"").unwrap();
+        assert_eq!((all.list, all.types, all.as_of), (Some(List::UsStocks), None, None));
+        let some = "list = \"us-stocks\"\ntypes = [\"CS\", \"ADRC\"]\nexchanges = [\"XNAS\"]\nas_of = ";
+        for day in ["2016-12-31", "\"2016-12-31\""] {
+            let found = universe(&format!("{some}{day}")).unwrap();
+            assert_eq!(found.types.unwrap(), ["CS", "ADRC"]);
+            assert_eq!(found.as_of.unwrap(), jiff::civil::date(2016, 12, 31), "{day}");
+        }
+        for (keys, wrong) in [
+            ("list = \"us-stocks\"\ntypes = []", "line 4: universe.types: it is empty"),
+            ("list = \"us-stocks\"\ntypes = [\"cs\"]", "line 4: universe.types: a type is"),
+            ("list = \"us-stocks\"\nexchanges = [\"NASDAQ\"]", "line 4: universe.exchanges: an exchange is"),
+            ("list = \"us-stocks\"\nas_of = \"1066-10-14\"", "line 4: universe.as_of: it is not between"),
+            ("list = \"us-stocks\"\nas_of = \"yesterday\"", "line 4, column 9: a day is needed"),
+            ("list = \"us-stocks\"\nas_of = 2016-12-31T10:00:00", "line 4, column 9: a day is needed"),
+            ("list = \"all\"", "line 3, column 8: unknown variant"),
+            ("tickers = [\"A\"]\ntypes = [\"CS\"]", "line 4: universe.types: it goes with list"),
+            ("tickers = [\"A\"]\nas_of = 2016-12-31", "line 4: universe.as_of: it goes with list"),
+        ] {
+            let error = universe(keys).unwrap_err().to_string();
+            assert!(error.starts_with(wrong), "{keys}: {error}");
+        }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn in_range(
     let is_shown_adjusted = is_adjusted != is_mistaken;
 
     let served = call.plan.first_served(*range.start())?..=call.market_end().min(*range.end());
-    let page = Page::read(call.market.minutes(ticker, served, order), size, order, limit);
+    let page = Page::read(call.minutes(ticker, served, order), size, order, limit);
     let adjustment = adjustment(call, ticker, is_shown_adjusted);
     let rows = page.bars.into_iter().map(|bar| BarRow::new(None, adjustment.apply(bar))).collect();
     let moved = if order == Order::Ascending { FROM_SEGMENT } else { TO_SEGMENT };
@@ -60,7 +60,7 @@ pub(super) fn in_range(
 /// `/v2/aggs/ticker/{ticker}/prev`
 pub(super) fn previous_day(call: &Call, ticker: &str) -> Result<Vec<u8>, Refusal> {
     let is_adjusted = is_adjusted(&call.params)?;
-    let last = call.market.minutes(ticker, 0..=call.market_end(), Order::Descending).next();
+    let last = call.minutes(ticker, 0..=call.market_end(), Order::Descending).next();
     let day = last.and_then(|bar| new_york::date_of(bar.timestamp));
     let bar = day.and_then(|day| day_bar(call, ticker, day, is_adjusted));
     let rows = bar.into_iter().map(|bar| BarRow::new(Some(ticker), bar)).collect();
@@ -87,7 +87,7 @@ pub(super) fn whole_market(call: &Call, date: &str) -> Result<Vec<u8>, Refusal> 
 fn day_bar(call: &Call, ticker: &str, day: Date, is_adjusted: bool) -> Option<Bar> {
     let span = BarSize::Day.span_of(new_york::day_start_ms(day));
     let served = span.start..=call.market_end().min(span.end - 1);
-    let minutes = later_of_equals(call.market.minutes(ticker, served, Order::Ascending));
+    let minutes = later_of_equals(call.minutes_without_holes(ticker, served));
     let bar = Page::read(Box::new(minutes), BarSize::Day, Order::Ascending, 1).bars.into_iter().next()?;
     let bar = adjustment(call, ticker, is_adjusted).apply(bar);
     Some(Bar { timestamp: new_york::at_ms(day, 16, 0), ..bar })

@@ -14,11 +14,14 @@ use super::{
     aggs,
     call::{Call, KEY_PARAMETER, Request},
     content::Content,
+    defects::Defects,
+    events,
+    evolution::{Evolution, Newest},
     family::Family,
     fault::{Dealer, Dealt, InBars, OnWire},
     generated::Generated,
     market::Market,
-    options::{Now, SandboxError, SandboxOptions},
+    options::{Now, Reference, SandboxError, SandboxOptions},
     params::Params,
     plan::Plan,
     recorded::Recorded,
@@ -35,6 +38,9 @@ pub(super) struct Api {
     now: Now,
     forgets_adjusted: bool,
     faults: Option<Dealer>,
+    defects: Option<Defects>,
+    evolution: Evolution,
+    seed: u64,
     /// Where request ids come from.
     ids: Seed,
     requests: AtomicU64,
@@ -64,6 +70,9 @@ impl Api {
             now: Arc::clone(&options.now),
             forgets_adjusted: options.forget_adjusted,
             faults: options.faults.as_ref().map(|faults| Dealer::new(options.seed, faults)),
+            defects: (options.reference == Reference::Defective).then(|| Defects::new(options.seed)),
+            evolution: options.evolution,
+            seed: options.seed,
             ids: Seed::root(options.seed).named("request ids"),
             requests: AtomicU64::new(0),
         })
@@ -94,10 +103,13 @@ impl Api {
         let key = request.bearer.as_deref().or_else(|| params.get(KEY_PARAMETER));
         self.plan.admit(key, Instant::now())?;
         let params = params.without(KEY_PARAMETER).behind_cursor()?;
+        let now_ms = (self.now)();
         route(&Call {
             market: &*self.market,
             plan: &self.plan,
-            now_ms: (self.now)(),
+            now_ms,
+            defects: self.defects.as_ref(),
+            newest: Newest::at(self.evolution, self.seed, now_ms),
             forgets_adjusted: self.forgets_adjusted,
             request,
             params,
@@ -124,6 +136,7 @@ fn route(call: &Call) -> Result<Vec<u8>, Refusal> {
         ["v2", "aggs", "grouped", "locale", "us", "market", "stocks", date] => aggs::whole_market(call, date),
         ["v3", "reference", "tickers"] => tickers::list(call),
         ["v3", "reference", "tickers", ticker] => tickers::details(call, ticker),
+        ["vX", "reference", "tickers", id, "events"] => events::of(call, id),
         ["v3", "reference", "splits"] => splits::list(call),
         ["stocks", "v1", "splits"] => splits::list_with_factors(call),
         ["v1", "marketstatus", "now"] => Ok(status::now(call)),

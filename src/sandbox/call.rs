@@ -1,12 +1,16 @@
 //! A request, and what an endpoint needs to answer it.
 
+use std::ops::RangeInclusive;
+
 use hyper::Method;
 use jiff::civil::Date;
 
 use super::{
+    defects::Defects,
+    evolution::Newest,
     fault::{Dealt, InBars},
-    market::Market,
-    params::Params,
+    market::{Market, Minutes},
+    params::{Order, Params},
     plan::Plan,
 };
 use crate::{
@@ -41,6 +45,10 @@ pub(super) struct Call<'a> {
     /// The parameters of the query, or of the cursor in it.
     pub params: Params,
     pub request_id: &'a str,
+    /// What is wrong with reference data.
+    pub defects: Option<&'a Defects>,
+    /// What is not as it will be for ever.
+    pub newest: Option<Newest>,
     /// How the bars of the answer are to be spoilt.
     pub fault: Option<Dealt<InBars>>,
 }
@@ -62,6 +70,24 @@ impl Call<'_> {
     /// The last instant (UTC ms) at which a bar that is served may begin. There are none of unfinished sessions.
     pub fn market_end(&self) -> i64 {
         calendar::last_finished(self.now_ms).map_or(i64::MIN, Session::extended_close_ms)
+    }
+
+    /// The bars of a ticker, as traded, that begin within `range` (UTC ms), as far as the service has them by now.
+    pub fn minutes(&self, ticker: &str, range: RangeInclusive<i64>, order: Order) -> Minutes<'_> {
+        let minutes = self.market.minutes(ticker, range, order);
+        match &self.newest {
+            Some(newest) => newest.seen(ticker, minutes),
+            None => minutes,
+        }
+    }
+
+    /// The same without holes: what grouped daily bars are made of.
+    pub fn minutes_without_holes(&self, ticker: &str, range: RangeInclusive<i64>) -> Minutes<'_> {
+        let minutes = self.market.minutes(ticker, range, Order::Ascending);
+        match &self.newest {
+            Some(newest) => newest.seen_without_holes(ticker, minutes),
+            None => minutes,
+        }
     }
 
     /// Where the next page is, on the host that the client called. The key is not in it.

@@ -9,7 +9,7 @@ pub enum Family {
     Aggs,
     /// The day bars of the whole market.
     Grouped,
-    /// Tickers, as a list and one by one.
+    /// Tickers, as a list and one by one, and how they changed.
     Tickers,
     /// Splits, from the old endpoint and from its successor.
     Splits,
@@ -24,7 +24,7 @@ impl Family {
         match segments {
             ["v2", "aggs", "ticker", ..] => Some(Self::Aggs),
             ["v2", "aggs", "grouped", ..] => Some(Self::Grouped),
-            ["v3", "reference", "tickers", ..] => Some(Self::Tickers),
+            ["v3" | "vX", "reference", "tickers", ..] => Some(Self::Tickers),
             ["v3", "reference", "splits"] | ["stocks", "v1", "splits"] => Some(Self::Splits),
             ["v1", "marketstatus", ..] => Some(Self::MarketStatus),
             _ => None,

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 
-use super::params::Order;
+use super::{identity::Identity, params::Order};
 use crate::model::{Bar, new_york};
 
 /// Bars of a ticker, read one after the other for as long as they are wanted.
@@ -23,7 +23,9 @@ pub(super) trait Market: Send + Sync {
 #[derive(Clone, Debug)]
 pub(super) struct Listing {
     pub ticker: String,
+    /// The company's: the same under all tickers that it has in its life, and nobody else's.
     pub name: String,
+    pub identity: Identity,
     /// The vendor's type code: `CS`, `ETF`, `ADRC`, `PFD`, `FUND`.
     pub kind: &'static str,
     /// The primary exchange's MIC, where it is known.

@@ -3,9 +3,9 @@
 //! # Flow
 //! `server` reads a request, `plan` with its `limiter` lets it in or turns it away, and `api` leads it to an endpoint
 //! as a `call`, if the plan has the endpoint's `family`.
-//! The endpoints are `aggs` (bars of a range, of a day, of the whole market), `tickers`, `splits` and `status`. They
-//! ask a `market` for bars and listings, and answer with `wire`'s JSON, or with a `refusal`. `server` packs and sends
-//! what comes of it. A `fault` breaks some answers on purpose.
+//! The endpoints are `aggs` (bars of a range, of a day, of the whole market), `tickers`, `events`, `splits` and `status`.
+//! They ask a `market` for bars and listings, and answer with `wire`'s JSON, or with a `refusal`. `server` packs and sends
+//! what comes of it. A `fault` breaks some answers on purpose; `defects` are what is always wrong with reference data.
 //!
 //! # Markets
 //! `generated` makes bars out of a seed: any minute of any company of the `universe`, at once and the same for ever,
@@ -19,6 +19,7 @@
 //!
 //! # Time
 //! The clock is an argument, and nothing of the future is served: bars end with the last session that is finished.
+//! `evolution` makes the newest sessions settle, lag and have holes, if that is asked for.
 
 mod aggs;
 mod api;
@@ -27,9 +28,13 @@ mod body;
 mod call;
 mod company;
 mod content;
+mod defects;
+mod events;
+mod evolution;
 mod family;
 mod fault;
 mod generated;
+mod identity;
 mod limiter;
 mod list;
 mod market;
@@ -50,7 +55,8 @@ mod tickers;
 mod universe;
 mod wire;
 
+pub use evolution::Evolution;
 pub use family::Family;
 pub use fault::{Fault, FaultOptions, InBars, Instead, OnWire};
-pub use options::{Now, RateLimit, RateWindow, SandboxError, SandboxOptions, TooManyBody};
+pub use options::{Now, RateLimit, RateWindow, Reference, SandboxError, SandboxOptions, TooManyBody};
 pub use server::Sandbox;

@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use jiff::{Timestamp, civil::Date};
 use thiserror::Error;
 
-use super::{family::Family, fault::FaultOptions};
+use super::{evolution::Evolution, family::Family, fault::FaultOptions};
 
 /// A clock: the current time in UTC ms since the epoch.
 pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -51,6 +51,10 @@ pub struct SandboxOptions {
     pub delayed: bool,
     /// Which answers are broken on purpose, and how; by `seed`.
     pub faults: Option<FaultOptions>,
+    /// Whether reference data are as they should be.
+    pub reference: Reference,
+    /// How the newest sessions differ from what they will be for ever; by `seed`.
+    pub evolution: Evolution,
     /// The clock: bars end with the last session that is finished by it.
     pub now: Now,
 }
@@ -72,9 +76,20 @@ impl Default for SandboxOptions {
             forget_adjusted: false,
             delayed: false,
             faults: None,
+            reference: Reference::Sound,
+            evolution: Evolution::default(),
             now: Arc::new(|| Timestamp::now().as_millisecond()),
         }
     }
+}
+
+/// The state of tickers and splits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// Nothing is wrong, but that some companies have no CIK or no FIGI.
+    Sound,
+    /// What was reported is wrong, by the seed: rows twice, rows and numbers missing, splits in odd numbers.
+    Defective,
 }
 
 /// How many requests a plan has in a minute, and how one too many is turned away.

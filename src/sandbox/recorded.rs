@@ -13,6 +13,7 @@ use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 
 use super::{
+    identity::Identity,
     market::{Listing, Market, Minutes},
     options::SandboxError,
     params::Order,
@@ -165,6 +166,7 @@ fn listing(ticker: &str, first: &Bar) -> Option<Listing> {
     Some(Listing {
         ticker: ticker.to_owned(),
         name: ticker.to_owned(),
+        identity: Identity::default(),
         kind: "CS",
         exchange: None,
         listed: new_york::date_of(first.timestamp)?,

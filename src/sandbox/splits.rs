@@ -39,6 +39,8 @@ struct Event<'a> {
     ticker: &'a str,
     split: Split,
     cumulative_factor: f64,
+    /// Whether it is there once more, under this other id.
+    is_again: bool,
 }
 
 /// `/v3/reference/splits`
@@ -54,7 +56,7 @@ pub(super) fn list(call: &Call) -> Result<Vec<u8>, Refusal> {
     let params = call.params.clone().with("as", "").with("limit", &limit);
     let params = params.with("order", order.as_str()).with("sort", column);
     let (events, next) = page(&events, limit, params)?;
-    let rows: Vec<_> = events.iter().map(row).collect();
+    let rows: Vec<_> = events.iter().map(|event| row(call, event)).collect();
     Ok(list::body(call, rows, None, next.as_ref()))
 }
 
@@ -71,7 +73,7 @@ pub(super) fn list_with_factors(call: &Call) -> Result<Vec<u8>, Refusal> {
     let rows = events.iter().map(|event| SplitRow {
         adjustment_type: Some(event.split.kind()),
         historical_adjustment_factor: Some((event.cumulative_factor * 1e6).round() / 1e6),
-        ..row(event)
+        ..row(call, event)
     });
     Ok(list::body(call, rows.collect::<Vec<_>>(), None, next.as_ref()))
 }
@@ -81,7 +83,14 @@ fn known<'a>(call: &'a Call) -> Vec<Event<'a>> {
     let last_known = call.today().saturating_add(ANNOUNCED_DAYS.days());
     let listings = call.market.listings().into_iter();
     let events = listings.flat_map(|listing| events(listing, last_known));
-    events.filter(|event| admits(&call.params, event)).collect()
+    let events = events.filter(|event| admits(&call.params, event));
+    events.flat_map(|event| [Some(event), again(call, event)]).flatten().collect()
+}
+
+/// The same split once more, where reference data are defective.
+fn again<'a>(call: &Call, event: Event<'a>) -> Option<Event<'a>> {
+    let is_twice = call.defects?.is_split_twice(event.ticker, &event.split);
+    is_twice.then_some(Event { is_again: true, ..event })
 }
 
 /// The splits of a listing up to a day, the last one first.
@@ -89,7 +98,12 @@ fn events(listing: &Listing, last_known: Date) -> impl Iterator<Item = Event<'_>
     let splits = listing.splits.iter().rev().filter(move |split| split.date <= last_known);
     splits.scan(1.0, |cumulative_factor, split| {
         *cumulative_factor *= split.factor();
-        Some(Event { ticker: &listing.ticker, split: *split, cumulative_factor: *cumulative_factor })
+        Some(Event {
+            ticker: &listing.ticker,
+            split: *split,
+            cumulative_factor: *cumulative_factor,
+            is_again: false,
+        })
     })
 }
 
@@ -125,15 +139,20 @@ fn page<'a>(
     List { params, limit, marker: "ap" }.page(events, |up_to, _| up_to.to_string())
 }
 
-fn row<'a>(event: &Event<'a>) -> SplitRow<'a> {
+fn row<'a>(call: &Call, event: &Event<'a>) -> SplitRow<'a> {
     let date = event.split.date.to_string();
+    let seed = Seed::root(0).named(event.ticker).named(&date);
+    let seed = if event.is_again { seed.named("again") } else { seed };
+    let as_they_are = (event.split.from, event.split.to);
+    let numbers = call.defects.map(|defects| defects.numbers(event.ticker, &event.split));
+    let (split_from, split_to) = numbers.unwrap_or(as_they_are);
     SplitRow {
         adjustment_type: None,
         historical_adjustment_factor: None,
-        id: format!("E{}", Seed::root(0).named(event.ticker).named(&date).hex(4)),
+        id: format!("E{}", seed.hex(4)),
         execution_date: date,
-        split_from: event.split.from,
-        split_to: event.split.to,
+        split_from,
+        split_to,
         ticker: event.ticker,
     }
 }

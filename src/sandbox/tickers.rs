@@ -1,10 +1,11 @@
 //! Tickers: who is listed, who was, and since when.
 
-use jiff::civil::Date;
+use jiff::{ToSpan, civil::Date};
 use serde::Serialize;
 
 use super::{
     call::Call,
+    defects::{Defects, Twin},
     list::{self, List},
     market::Listing,
     params::{Order, Params},
@@ -26,15 +27,28 @@ struct TickerRow<'a> {
     kind: &'static str,
     active: bool,
     currency_name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cik: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    composite_figi: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share_class_figi: Option<&'a str>,
     /// In lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_updated_utc: Option<String>,
     /// In lists, of those who left.
     #[serde(skip_serializing_if = "Option::is_none")]
     delisted_utc: Option<String>,
-    /// In details.
+    /// In details: the company's first day, whatever its ticker was.
     #[serde(skip_serializing_if = "Option::is_none")]
     list_date: Option<String>,
+}
+
+/// A row of a list: of a listing, or the older one of a listing that is there twice.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    listing: &'a Listing,
+    twin: Option<Twin>,
 }
 
 /// `/v3/reference/tickers`: who was active on a day, or with `active=false`, who was no more. The cursor holds the day,
@@ -48,18 +62,13 @@ pub(super) fn list(call: &Call) -> Result<Vec<u8>, Refusal> {
     let params = call.params.clone().with("active", &is_active).with("date", &date).with("limit", &limit);
     let params = params.with("order", order.as_str()).with("sort", sort);
 
-    let is_wanted = |listing: &&Listing| {
-        let has_left = listing.delisted.is_some_and(|delisted| delisted <= date);
-        let is_in_state = if is_active { listing.is_active_on(date) } else { has_left };
-        is_in_state && admits(&params, listing)
-    };
-    let mut listings: Vec<&Listing> = call.market.listings().into_iter().filter(is_wanted).collect();
+    let mut found = found(call, &params, is_active, date);
     if order == Order::Descending {
-        listings.reverse();
+        found.reverse();
     }
     let list = List { params, limit, marker: "page_marker" };
-    let (listings, next) = list.page(&listings, |_, listing| marker(listing))?;
-    let rows: Vec<_> = listings.into_iter().map(|listing| row(listing, date)).collect();
+    let (found, next) = list.page(&found, |_, found| marker(found))?;
+    let rows: Vec<_> = found.into_iter().map(|found| listed_row(call, found, date)).collect();
     let count = rows.len();
     Ok(list::body(call, rows, Some(count), next.as_ref()))
 }
@@ -67,17 +76,40 @@ pub(super) fn list(call: &Call) -> Result<Vec<u8>, Refusal> {
 /// `/v3/reference/tickers/{ticker}`: who has a ticker on a day.
 pub(super) fn details(call: &Call, ticker: &str) -> Result<Vec<u8>, Refusal> {
     let date = date(call)?;
-    let mut listings = call.market.listings().into_iter();
-    let listing = listings.find(|listing| listing.ticker == ticker && listing.is_active_on(date));
+    let listings = call.market.listings();
+    let listing = listings.iter().find(|listing| listing.ticker == ticker && listing.is_active_on(date));
     let listing = listing.ok_or(Refusal::TickerNotFound)?;
-    let list_date = Some(listing.listed.to_string());
-    Ok(list::body(call, TickerRow { last_updated_utc: None, list_date, ..row(listing, date) }, None, None))
+    let lives = listings.iter().filter(|other| other.name == listing.name);
+    let list_date = lives.map(|life| life.listed).min().map(|listed| listed.to_string());
+    let row = TickerRow { last_updated_utc: None, list_date, ..row(call, listing, date) };
+    Ok(list::body(call, row, None, None))
 }
 
-/// The day that is asked about: today, unless another is named.
+/// All rows of a list, in the order of tickers.
+fn found<'a>(call: &'a Call, params: &Params, is_active: bool, date: Date) -> Vec<Found<'a>> {
+    let is_wanted = |listing: &&Listing| {
+        let has_left = listing.delisted.is_some_and(|delisted| delisted <= date);
+        let is_in_state = if is_active { listing.is_active_on(date) } else { has_left };
+        let is_lacking = |defects: &Defects| date < call.today() && defects.lacks_row(listing, date);
+        is_in_state && admits(params, listing) && !call.defects.is_some_and(is_lacking)
+    };
+    let rows = |listing| {
+        let twin = call.defects.and_then(|defects| defects.twin(listing));
+        let (right, older) = (Some(Found { listing, twin: None }), Some(Found { listing, twin }));
+        match twin {
+            None => [right, None],
+            Some(twin) if twin.is_first => [older, right],
+            Some(_) => [right, older],
+        }
+    };
+    call.market.listings().into_iter().filter(is_wanted).flat_map(rows).flatten().collect()
+}
+
+/// The day that is asked about: today, unless an earlier one is named. Nothing is told of the future.
 fn date(call: &Call) -> Result<Date, Refusal> {
-    let named = call.params.get("date");
-    named.map_or(Ok(call.today()), |text| range::parse_day(text).ok_or(Refusal::UnreadableTime("date")))
+    let today = call.today();
+    let Some(text) = call.params.get("date") else { return Ok(today) };
+    range::parse_day(text).map(|day| day.min(today)).ok_or(Refusal::UnreadableTime("date"))
 }
 
 fn admits(params: &Params, listing: &Listing) -> bool {
@@ -87,14 +119,17 @@ fn admits(params: &Params, listing: &Listing) -> bool {
     });
     found
         && params.admit("ticker", &listing.ticker)
+        && params.admit("cik", listing.identity.cik.as_deref().unwrap_or_default())
         && params.admit("market", "stocks")
         && params.admit("type", listing.kind)
         && params.admit("exchange", listing.exchange.unwrap_or_default())
 }
 
-fn row(listing: &Listing, date: Date) -> TickerRow<'_> {
+fn row<'a>(call: &Call, listing: &'a Listing, date: Date) -> TickerRow<'a> {
     let left = listing.delisted.filter(|delisted| *delisted <= date);
-    let midnight = |date: Date| format!("{date}T00:00:00Z");
+    let identity = &listing.identity;
+    let lacks_figi = call.defects.is_some_and(|defects| defects.lacks_figi(listing, left.is_some()));
+    let figi = |figi: &'a Option<String>| figi.as_deref().filter(|_| !lacks_figi);
     TickerRow {
         ticker: &listing.ticker,
         name: &listing.name,
@@ -104,13 +139,34 @@ fn row(listing: &Listing, date: Date) -> TickerRow<'_> {
         kind: listing.kind,
         active: left.is_none(),
         currency_name: "usd",
+        cik: identity.cik.clone(),
+        composite_figi: figi(&identity.composite_figi),
+        share_class_figi: figi(&identity.share_class_figi),
         last_updated_utc: Some(midnight(left.unwrap_or(date))),
         delisted_utc: left.map(midnight),
         list_date: None,
     }
 }
 
-/// `AA|` and 64 hexadecimal digits, as recorded. A ticker alone would not do: some had two companies.
-fn marker(listing: &Listing) -> String {
-    format!("{}|{}", listing.ticker, Seed::root(0).named(&listing.name).hex(4))
+/// A row of a list. The older one of two may say another CIK.
+fn listed_row<'a>(call: &Call, found: Found<'a>, date: Date) -> TickerRow<'a> {
+    let right = row(call, found.listing, date);
+    let Some(twin) = found.twin else { return right };
+    let updated = found.listing.delisted.map_or(date, |left| left.min(date));
+    TickerRow {
+        cik: twin.other_cik().or(right.cik),
+        last_updated_utc: Some(midnight(updated.saturating_sub(twin.older_by.days()))),
+        ..right
+    }
+}
+
+fn midnight(day: Date) -> String {
+    format!("{day}T00:00:00Z")
+}
+
+/// `AA|` and 64 hexadecimal digits, as recorded. A ticker alone would not do: some had two companies, some have two rows.
+fn marker(found: &Found) -> String {
+    let seed = Seed::root(0).named(&found.listing.name);
+    let seed = if found.twin.is_some() { seed.named("twin") } else { seed };
+    format!("{}|{}", found.listing.ticker, seed.hex(4))
 }

@@ -8,28 +8,18 @@ use std::{
 use super::{
     StoreError,
     atomic::{self, failed},
-    layout, survey,
+    layout,
 };
 use crate::model::{Month, Symbol};
 
 /// The folder of what was set aside, beside the bars, in the same order.
 const FOLDER: &str = "set_aside";
 
-/// A partition that was set aside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aside {
-    /// Where it is now.
-    pub path: PathBuf,
-    /// What it was.
-    pub symbol: Symbol,
-    /// Of which month.
-    pub month: Month,
-    /// The bars that were recorded of it; 0 where it was not recorded. They are in its name, for whoever comes later.
-    pub bars: u64,
-}
+/// The folder in it of what is no partition.
+const STRAYS: &str = "set_aside/strays";
 
-/// Moves a file or folder of the tree to the same place below `set_aside/`. Answers where it is now; nothing if it is not
-/// there. What was set aside before is never replaced. An unfinished file of a dead process is removed instead.
+/// Moves a file or folder of the tree to the same place below `set_aside/strays/`. Answers where it is now; nothing if it
+/// is not there. What was set aside before is never replaced. An unfinished file of a dead process is removed instead.
 ///
 /// # Errors
 /// If the system refuses.
@@ -39,46 +29,73 @@ pub fn set_aside(data_dir: &Path, path: &Path) -> Result<Option<PathBuf>, StoreE
         fs::remove_file(path).map_err(failed("remove", path))?;
         return Ok(None);
     }
-    move_to(data_dir, path, &name)
+    if !is_there(path) {
+        return Ok(None);
+    }
+    let aside = free_place(data_dir, STRAYS, path, &name);
+    move_to(path, &aside)?;
+    Ok(Some(aside))
 }
 
-/// Moves a partition's file away, if there is one. `bars` is what was recorded of it.
+/// Where a partition's file would be moved to, if there is one: the number of its bars is in the name.
+#[must_use]
+pub fn place_of_partition(data_dir: &Path, symbol: &Symbol, month: Month, bars: u64) -> Option<PathBuf> {
+    let path = layout::partition(data_dir, symbol, month);
+    is_there(&path).then(|| free_place(data_dir, FOLDER, &path, &format!("bars-{bars}.parquet")))
+}
+
+/// Moves a partition's file to such a place.
 ///
 /// # Errors
 /// If the system refuses.
-pub fn set_partition_aside(
+pub fn move_partition(
     data_dir: &Path,
     symbol: &Symbol,
     month: Month,
-    bars: u64,
-) -> Result<Option<PathBuf>, StoreError> {
-    move_to(data_dir, &layout::partition(data_dir, symbol, month), &format!("bars-{bars}.parquet"))
+    aside: &Path,
+) -> Result<(), StoreError> {
+    move_to(&layout::partition(data_dir, symbol, month), aside)
 }
 
-/// Whether a path leads through a link below the folder of the bars: what lies there may be somebody else's, or a
-/// partition under a second name.
+/// Whether a path leads through a link below the data directory: what lies there may be somebody else's, or a partition
+/// under a second name.
 #[must_use]
 pub fn is_behind_link(data_dir: &Path, path: &Path) -> bool {
-    let bars = layout::bars_folder(data_dir);
-    let above = path.ancestors().skip(1).take_while(|folder| *folder != bars && folder.starts_with(&bars));
-    above.into_iter().any(Path::is_symlink)
+    let mut above =
+        path.ancestors().skip(1).take_while(|folder| *folder != data_dir && folder.starts_with(data_dir));
+    above.any(Path::is_symlink)
 }
 
-fn move_to(data_dir: &Path, path: &Path, name: &str) -> Result<Option<PathBuf>, StoreError> {
-    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-        return Ok(None);
-    }
+fn is_there(path: &Path) -> bool {
+    !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn free_place(data_dir: &Path, root: &str, path: &Path, name: &str) -> PathBuf {
     let place = path.strip_prefix(data_dir).unwrap_or(path);
-    let folder = data_dir.join(FOLDER).join(place.parent().unwrap_or(Path::new("")));
-    atomic::create_folders(&folder)?;
+    let folder = data_dir.join(root).join(place.parent().unwrap_or(Path::new("")));
     let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}.{number}")));
-    let free =
-        names.into_iter().map(|name| folder.join(name)).find(|place| fs::symlink_metadata(place).is_err());
-    let aside = free.unwrap_or_else(|| folder.join(name));
-    rename(path, &aside)?;
-    atomic::sync_folder(&folder)?;
-    atomic::sync_folder(path.parent().unwrap_or(data_dir))?;
-    Ok(Some(aside))
+    let free = names.into_iter().map(|name| folder.join(name)).find(|place| !is_there(place));
+    free.unwrap_or_else(|| folder.join(name))
+}
+
+fn move_to(path: &Path, aside: &Path) -> Result<(), StoreError> {
+    let folder = aside.parent().unwrap_or(aside);
+    atomic::create_folders(folder)?;
+    if let Err(error) = rename(path, aside) {
+        // A folder that was made for nothing is no place to look at.
+        remove_empty_folders(aside);
+        return Err(error);
+    }
+    atomic::sync_folder(folder)?;
+    atomic::sync_folder(path.parent().unwrap_or(path))
+}
+
+/// Removes the folders above a place that are empty, up to the one of what was set aside.
+fn remove_empty_folders(place: &Path) {
+    let is_aside = |folder: &&Path| folder.components().any(|part| part.as_os_str() == FOLDER);
+    let folders = place.ancestors().skip(1).take_while(is_aside);
+    // The first that is not empty ends it.
+    let _ = folders.map(fs::remove_dir).find(Result::is_err);
 }
 
 /// Renames, or copies where the folders are on different file systems: the copy is whole before the file goes.
@@ -93,37 +110,13 @@ fn rename(path: &Path, aside: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// All partitions that were set aside, by this process or one before.
-///
-/// # Errors
-/// If a folder cannot be listed.
-pub fn partitions(data_dir: &Path) -> Result<Vec<Aside>, StoreError> {
-    let root = data_dir.join(FOLDER);
-    let mut found = Vec::new();
-    for symbol in survey::symbols(&root)? {
-        for month in survey::months(&root, &symbol)? {
-            let folder = layout::month_folder(&root, &symbol, month);
-            for name in survey::names(&folder)? {
-                let count = name.strip_prefix("bars-").and_then(|rest| rest.split('.').next());
-                if let Some(bars) = count.and_then(|count| count.parse().ok()) {
-                    found.push(Aside { path: folder.join(&name), symbol: symbol.clone(), month, bars });
-                }
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// Removes a file that was set aside, once its replacement is in place, and the folders that it leaves empty.
 ///
 /// # Errors
 /// If the system refuses.
-pub fn discard(data_dir: &Path, aside: &Path) -> Result<(), StoreError> {
-    let removed = if aside.is_dir() { fs::remove_dir(aside) } else { fs::remove_file(aside) };
-    removed.map_err(failed("remove", aside))?;
-    let folders = aside.ancestors().skip(1).take_while(|folder| *folder != data_dir);
-    // The first that is not empty ends it.
-    let _ = folders.map(fs::remove_dir).find(Result::is_err);
+pub fn discard(aside: &Path) -> Result<(), StoreError> {
+    fs::remove_file(aside).map_err(failed("remove", aside))?;
+    remove_empty_folders(aside);
     Ok(())
 }
 
@@ -141,32 +134,29 @@ mod tests {
             fs::write(&place, text).unwrap();
             aside.push(set_aside(dir.path(), &place).unwrap().unwrap());
         }
-        let below = |name: &str| dir.path().join("set_aside/bars_1m/ticker=A").join(name);
+        let below = |name: &str| dir.path().join("set_aside/strays/bars_1m/ticker=A").join(name);
         assert_eq!(aside, [below("x"), below("x.2")]);
         assert_eq!(fs::read_to_string(below("x")).unwrap(), "one");
         assert_eq!(set_aside(dir.path(), &place).unwrap(), None, "nothing is there");
-        discard(dir.path(), &below("x")).unwrap();
+        discard(&below("x")).unwrap();
         assert!(below("x.2").exists());
-        discard(dir.path(), &below("x.2")).unwrap();
+        discard(&below("x.2")).unwrap();
         assert!(!dir.path().join("set_aside").exists());
     }
 
     #[test]
-    fn a_partition_is_found_again_with_its_bars() {
+    fn a_partition_has_a_place_of_its_own_each_time() {
         let dir = tempfile::tempdir().unwrap();
         let (symbol, month): (Symbol, _) = ("KIMpL".parse().unwrap(), Month::new(2024, 1).unwrap());
         let place = layout::partition(dir.path(), &symbol, month);
-        let mut expected = Vec::new();
-        for bars in [7, 7, 0] {
+        assert_eq!(place_of_partition(dir.path(), &symbol, month, 7), None);
+        for name in ["bars-7.parquet", "bars-7.parquet.2"] {
             fs::create_dir_all(place.parent().unwrap()).unwrap();
             fs::write(&place, "x").unwrap();
-            let path = set_partition_aside(dir.path(), &symbol, month, bars).unwrap().unwrap();
-            expected.push(Aside { path, symbol: symbol.clone(), month, bars });
+            let aside = place_of_partition(dir.path(), &symbol, month, 7).unwrap();
+            move_partition(dir.path(), &symbol, month, &aside).unwrap();
+            assert!(aside.ends_with(name) && aside.exists() && !place.exists());
         }
-        let mut found = partitions(dir.path()).unwrap();
-        found.sort_by(|one, other| one.path.cmp(&other.path));
-        expected.sort_by(|one, other| one.path.cmp(&other.path));
-        assert_eq!(found, expected);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use tempfile::NamedTempFile;
+
 use super::{StoreError, layout::UNFINISHED};
 use crate::failpoint::{Step, reached};
 
@@ -18,24 +20,59 @@ use crate::failpoint::{Step, reached};
 /// # Errors
 /// If any step fails; what was there before is then untouched and nothing is left beside it.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    create_folders(folder)?;
-    let mut options = tempfile::Builder::new();
-    options.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
-    // The default is 0600; bars are for every reader that the user's umask admits.
-    #[cfg(unix)]
-    options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut unfinished = options.tempfile_in(folder).map_err(failed("write in", folder))?;
+    let mut unfinished = Unfinished::begin(path)?;
     reached(Step::BeforeWrite)
         .and_then(|()| unfinished.write_all(bytes))
         .and_then(|()| reached(Step::AfterWrite))
         .map_err(failed("write", path))?;
-    let sync = unfinished.as_file().sync_all();
-    sync.and_then(|()| reached(Step::AfterSync)).map_err(failed("sync", path))?;
-    unfinished.persist(path).map_err(|error| failed("rename a file to", path)(error.error))?;
-    reached(Step::AfterRename).map_err(failed("sync", path))?;
-    sync_folder(folder)?;
-    reached(Step::AfterFolderSync).map_err(failed("sync", folder))
+    unfinished.finish()
+}
+
+/// A file on its way to its place, beside it. If it is dropped before [`Unfinished::finish`], nothing is left of it.
+pub(super) struct Unfinished {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    /// Begins a file that is to be at `path`; the folder is made if it is not there.
+    pub(super) fn begin(path: &Path) -> Result<Self, StoreError> {
+        let folder = folder_of(path);
+        create_folders(folder)?;
+        let mut options = tempfile::Builder::new();
+        options.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
+        // The default is 0600; bars are for every reader that the user's umask admits.
+        #[cfg(unix)]
+        options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = options.tempfile_in(folder).map_err(failed("write in", folder))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Puts it at its place. When this returns, the file and its name are on stable storage.
+    pub(super) fn finish(self) -> Result<(), StoreError> {
+        let Self { file, path } = self;
+        let sync = file.as_file().sync_all();
+        sync.and_then(|()| reached(Step::AfterSync)).map_err(failed("sync", &path))?;
+        file.persist(&path).map_err(|error| failed("rename a file to", &path)(error.error))?;
+        reached(Step::AfterRename).map_err(failed("sync", &path))?;
+        let folder = folder_of(&path);
+        sync_folder(folder)?;
+        reached(Step::AfterFolderSync).map_err(failed("sync", folder))
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Held while folders are created: who finds one that another worker has just made may rely on its name.

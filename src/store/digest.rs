@@ -31,7 +31,8 @@ pub(super) fn of_market<'a>(bars: &[DayBar], entries: impl Iterator<Item = (&'a 
     hasher.digest()
 }
 
-fn begun<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Xxh3 {
+/// A digest that has taken in what a file says of itself.
+pub(super) fn begun<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Xxh3 {
     let mut hasher = Xxh3::new();
     for (key, value) in entries {
         hasher.update(format!("{key}={value}\n").as_bytes());
@@ -39,7 +40,8 @@ fn begun<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Xxh3 {
     hasher
 }
 
-fn numbers(column: impl Iterator<Item = [u8; 8]>) -> Vec<u8> {
+/// Numbers of eight bytes each, one after the other.
+pub(super) fn numbers(column: impl Iterator<Item = [u8; 8]>) -> Vec<u8> {
     column.flatten().collect()
 }
 

@@ -59,6 +59,12 @@ pub fn market_folder(data_dir: &Path) -> PathBuf {
     reference_folder(data_dir).join(GROUPED_DAILY)
 }
 
+/// `reference/splits.parquet`, below `data_dir`: a table that is kept whole.
+#[must_use]
+pub fn reference_table(data_dir: &Path, table: &str) -> PathBuf {
+    reference_folder(data_dir).join(format!("{table}.parquet"))
+}
+
 /// The folder of what is known besides bars.
 #[must_use]
 pub fn reference_folder(data_dir: &Path) -> PathBuf {
@@ -100,7 +106,8 @@ pub fn is_unfinished(name: &str) -> bool {
 
 /// Lower-case letters are percent-encoded, so that `KIMpL` and `KIMPL` differ on file systems that ignore case.
 /// Engines decode it when they read the `ticker` column.
-fn encode(symbol: &Symbol) -> String {
+#[must_use]
+pub fn encode(symbol: &Symbol) -> String {
     let encode =
         |c: char| if c.is_ascii_lowercase() { format!("%{:02X}", u32::from(c)) } else { c.to_string() };
     symbol.as_str().chars().map(encode).collect()
@@ -133,6 +140,8 @@ mod tests {
         let day = jiff::civil::date(2024, 1, 3);
         let market = market_day(Path::new("data"), day).display().to_string();
         assert_eq!(market, "data/reference/grouped_daily/date=2024-01-03/market.parquet");
+        let splits = reference_table(Path::new("data"), "splits").display().to_string();
+        assert_eq!(splits, "data/reference/splits.parquet");
         assert_eq!(day_of("date=2024-01-03"), Some(day));
         for odd in
             ["2024-01-03", "date=2024-1-3", "date=20240103", "date=2024-01-03T00:00", "date=2024-02-30"]

@@ -219,7 +219,11 @@ impl Loaded {
 
 /// Reads a partition, if there is one, and holds what it says of itself against its place.
 pub(super) fn load(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
-    let path = layout::partition(data_dir, symbol, month);
+    load_file(layout::partition(data_dir, symbol, month), symbol, month)
+}
+
+/// The same for a file that lies elsewhere.
+pub(super) fn load_file(path: PathBuf, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
     let file: Bytes = match read_regular(&path) {
         Ok(bytes) => bytes.into(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -246,7 +250,7 @@ pub(super) fn load(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Opt
 }
 
 /// Reads a file; a pipe would be waited for without end.
-fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if metadata.is_file() || metadata.is_dir() {
         fs::read(path)

@@ -2,7 +2,8 @@
 //!
 //! # On disk
 //! `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`, Hive partitions. [`layout`] has the whole path grammar.
-//! Beside them, in `reference`, lie the days of the whole market ([`market`]).
+//! Beside them, in `reference`, lie the days of the whole market ([`market`]) and tables of splits and renames
+//! ([`mod@reference`]).
 //!
 //! # Writing
 //! One primitive writes data: [`Store::merge`]. It is a union in which the newer bar wins, so first download, resume,
@@ -14,12 +15,15 @@
 
 pub mod aside;
 mod atomic;
+mod column;
+pub mod derived;
 mod digest;
 mod guard;
 pub mod layout;
 pub mod market;
 mod merge;
 mod parquet;
+pub mod reference;
 pub mod survey;
 
 pub use atomic::write as write_whole;
@@ -78,6 +82,14 @@ pub enum StoreError {
         expected: String,
         /// What the file says.
         found: String,
+    },
+    /// A table of reference data is not what was written.
+    #[error("{} cannot be relied on, {}: `grab universe sync` fetches it anew", path.display(), why.reason())]
+    Reference {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Unreadable,
     },
     /// Bars could not be encoded.
     #[error("bars cannot be encoded as Parquet")]

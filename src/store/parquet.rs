@@ -1,23 +1,30 @@
 //! Bars as Parquet bytes and back.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    io::Write,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
 use parquet::{
     basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as PhysicalType, ZstdLevel},
-    data_type::{DataType, DoubleType, Int64Type},
+    data_type::{DoubleType, Int64Type},
     errors::{ParquetError, Result},
     file::{
         metadata::{KeyValue, SortingColumn},
         properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
         reader::{FileReader, RowGroupReader},
         serialized_reader::SerializedFileReader,
-        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+        writer::SerializedFileWriter,
     },
     schema::types::{ColumnPath, Type, TypePtr},
 };
 
-use super::{digest, guard::guarded};
+use super::{
+    column::{read_optional, read_required, write_column, write_optional},
+    digest,
+    guard::guarded,
+};
 use crate::model::Bars;
 
 /// The version of the columns and of the metadata below; it is in every file.
@@ -103,37 +110,28 @@ static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
 pub fn encode(bars: &Bars, provenance: &Provenance) -> Result<Vec<u8>> {
     let metadata = provenance.to_metadata();
     let digest = KeyValue::new(DIGEST.to_owned(), digest(bars, &metadata));
-    let mut file = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(PROPERTIES.clone()))?;
+    let mut file = begin(Vec::new())?;
     metadata.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
-    let mut rows = file.next_row_group()?;
-    write_column::<Int64Type>(&mut rows, bars.timestamps(), None)?;
-    for column in bars.required() {
-        write_column::<DoubleType>(&mut rows, column, None)?;
-    }
-    write_optional::<DoubleType>(&mut rows, bars.vwaps())?;
-    write_optional::<Int64Type>(&mut rows, bars.transactions())?;
-    rows.close()?;
+    write_rows(&mut file, bars)?;
     file.into_inner()
 }
 
-pub(super) fn write_column<T: DataType>(
-    rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
-    values: &[T::T],
-    present: Option<&[i16]>,
-) -> Result<()> {
-    let missing = || ParquetError::General("a column is missing in the schema".to_owned());
-    let mut column = rows.next_column()?.ok_or_else(missing)?;
-    column.typed::<T>().write_batch(values, present, None)?;
-    column.close()
+/// A file of bars that is begun, without what it says of itself.
+pub(super) fn begin<W: Write + Send>(file: W) -> Result<SerializedFileWriter<W>> {
+    SerializedFileWriter::new(file, schema()?, Arc::new(PROPERTIES.clone()))
 }
 
-pub(super) fn write_optional<T: DataType>(
-    rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
-    values: &[Option<T::T>],
-) -> Result<()> {
-    let present: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
-    let values: Vec<T::T> = values.iter().flatten().cloned().collect();
-    write_column::<T>(rows, &values, Some(&present))
+/// Appends bars as one row group with statistics.
+pub(super) fn write_rows<W: Write + Send>(file: &mut SerializedFileWriter<W>, bars: &Bars) -> Result<()> {
+    let mut rows = file.next_row_group()?;
+    write_column::<Int64Type, W>(&mut rows, bars.timestamps(), None)?;
+    for column in bars.required() {
+        write_column::<DoubleType, W>(&mut rows, column, None)?;
+    }
+    write_optional::<DoubleType, W>(&mut rows, bars.vwaps())?;
+    write_optional::<Int64Type, W>(&mut rows, bars.transactions())?;
+    rows.close()?;
+    Ok(())
 }
 
 /// Why a file cannot be taken for a partition.
@@ -143,6 +141,16 @@ pub enum Unreadable {
     Corrupt(String),
     /// Its bytes are good, but not what a partition has.
     Schema(String),
+}
+
+impl Unreadable {
+    /// What the reader said.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Corrupt(reason) | Self::Schema(reason) => reason,
+        }
+    }
 }
 
 /// A file's bars as they stand in it, and what it says of itself.
@@ -242,41 +250,6 @@ fn read_rows(rows: &dyn RowGroupReader) -> Result<Bars> {
     columns
         .and_then(|required| Bars::from_columns(timestamps, required, vwaps, transactions))
         .ok_or_else(|| ParquetError::General("its columns are not of one length".to_owned()))
-}
-
-/// A column in which no value is absent.
-pub(super) fn read_required<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<T::T>> {
-    let (values, _) = read_column::<T>(rows, column, false)?;
-    Ok(values)
-}
-
-/// A column in which values may be absent.
-pub(super) fn read_optional<T: DataType>(
-    rows: &dyn RowGroupReader,
-    column: usize,
-) -> Result<Vec<Option<T::T>>> {
-    let (values, present) = read_column::<T>(rows, column, true)?;
-    let mut values = values.into_iter();
-    Ok(present.into_iter().map(|level| if level > 0 { values.next() } else { None }).collect())
-}
-
-/// All values of a column, as many as the row group has rows; where some may be absent, also which ones are there.
-fn read_column<T: DataType>(
-    rows: &dyn RowGroupReader,
-    column: usize,
-    is_optional: bool,
-) -> Result<(Vec<T::T>, Vec<i16>)> {
-    let expected = usize::try_from(rows.metadata().num_rows()).unwrap_or_default();
-    let mut reader = parquet::column::reader::get_typed_column_reader::<T>(rows.get_column_reader(column)?);
-    let (mut values, mut present) = (Vec::with_capacity(expected), Vec::new());
-    let levels = is_optional.then_some(&mut present);
-    let (read, ..) = reader.read_records(expected, levels, None, &mut values)?;
-    let there = if is_optional { present.len() } else { values.len() };
-    if read == expected && there == expected {
-        return Ok((values, present));
-    }
-    let name = rows.metadata().column(column).column_path();
-    Err(ParquetError::General(format!("column {name} has {read} of {expected} rows")))
 }
 
 impl Provenance {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{StoreError, atomic::failed, layout, merge};
-use crate::model::{Month, Partition, Symbol};
+use crate::model::{Bars, Month, Partition, Symbol};
 
 /// What one partition says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,13 +169,52 @@ pub fn sweep(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<u64, Stor
 /// # Errors
 /// If the file is damaged, belongs elsewhere, or cannot be opened.
 pub fn examine(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<Found>, StoreError> {
-    let loaded = merge::load(data_dir, symbol, month)?;
-    Ok(loaded.map(|loaded| Found {
+    Ok(merge::load(data_dir, symbol, month)?.map(|loaded| found(symbol, loaded)))
+}
+
+/// The same for a partition that lies elsewhere.
+///
+/// # Errors
+/// As for [`examine`].
+pub fn examine_file(path: &Path, symbol: &Symbol, month: Month) -> Result<Option<Found>, StoreError> {
+    Ok(merge::load_file(path.to_owned(), symbol, month)?.map(|loaded| found(symbol, loaded)))
+}
+
+fn found(symbol: &Symbol, loaded: merge::Loaded) -> Found {
+    Found {
         partition: loaded.describe(symbol),
         whole_days: loaded.held.whole_days,
         adjusted: loaded.provenance.adjusted,
         source: loaded.provenance.source,
-    }))
+    }
+}
+
+/// The bars of a partition that is the one that was recorded.
+///
+/// # Errors
+/// If it is another file or none, if it is damaged or belongs elsewhere, or if it cannot be opened.
+pub fn read_recorded(data_dir: &Path, recorded: &Partition, adjusted: bool) -> Result<Bars, StoreError> {
+    let (symbol, month) = (&recorded.symbol, recorded.month);
+    let path = || layout::partition(data_dir, symbol, month);
+    let Some(loaded) = merge::load(data_dir, symbol, month)? else {
+        return Err(StoreError::Changed { path: path(), is_there: false });
+    };
+    if loaded.describe(symbol) != *recorded {
+        return Err(StoreError::Changed { path: path(), is_there: true });
+    }
+    if loaded.provenance.adjusted != adjusted {
+        let (expected, found) = (adjusted.to_string(), loaded.provenance.adjusted.to_string());
+        return Err(StoreError::Misplaced { path: path(), what: "adjusted", expected, found });
+    }
+    Ok(loaded.held.bars)
+}
+
+/// Removes what a dead process has left of its writes to a folder; answers the number of files.
+///
+/// # Errors
+/// If the folder cannot be listed or a file cannot be removed.
+pub fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
+    merge::sweep_folder(folder)
 }
 
 /// The names in a folder; none if it is not there, or is no folder.

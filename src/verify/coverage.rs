@@ -1,6 +1,9 @@
 //! What should be there by the calendar, what is, and why the rest is not. No I/O.
 
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::RangeInclusive,
+};
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -72,6 +75,8 @@ pub(super) struct Facts<'a> {
     pub(super) symbol: &'a Symbol,
     pub(super) tasks: &'a [TaskItem],
     pub(super) recorded: &'a [Partition],
+    /// What was recorded once and has not come back.
+    pub(super) lost: &'a HashMap<Month, [u16; 31]>,
     pub(super) checked: &'a Checked,
     pub(super) sessions: &'a Sessions,
     pub(super) witness: &'a dyn Witness,
@@ -88,7 +93,29 @@ impl Facts<'_> {
         self.mark_stored(&mut days);
         self.explain_absent(&mut days);
         self.mark_thin(&mut days);
+        for (date, ..) in self.not_back() {
+            if let Some(place) = self.sessions.place(date).filter(|place| days[*place] != Day::Owed) {
+                days[place] = Day::Lost;
+            }
+        }
         days
+    }
+
+    /// The days of which fewer bars are held than were once, in order: how many there were, and how many there are.
+    fn not_back(&self) -> Vec<(Date, u16, u16)> {
+        let mut not_back = Vec::new();
+        for (month, were) in self.lost {
+            let held = self.recorded.iter().find(|partition| partition.month == *month);
+            for date in month.days(u32::MAX) {
+                let day = usize::try_from(date.day() - 1).unwrap_or_default();
+                let are = held.map_or(0, |held| held.bars_by_day[day]);
+                if are < were[day] {
+                    not_back.push((date, were[day], are));
+                }
+            }
+        }
+        not_back.sort_unstable();
+        not_back
     }
 
     /// What a task says of the days of its window that have no bar. That the server had no more is believed only if all
@@ -190,6 +217,7 @@ impl Facts<'_> {
     pub(super) fn findings(&self, days: &[Day]) -> Vec<Finding> {
         let unfinished = self.tasks.iter().filter(|task| !task.state.is_covered()).map(unfinished);
         let mut findings: Vec<_> = unfinished.collect();
+        findings.extend(self.lost_bars(days));
         let missing = self.stretches(days, |day| day == Day::Missing);
         if self.recorded.is_empty() && !missing.is_empty() {
             findings.push(self.no_bar_at_all(&missing));
@@ -211,6 +239,30 @@ impl Facts<'_> {
             .filter(|(date, measured)| is_held(**date) && self.is_thin(**date, **measured));
         findings.extend(thin.filter_map(|(date, _)| self.thin(*date)));
         findings
+    }
+
+    /// Bars that were there once and did not come back, month by month.
+    fn lost_bars(&self, days: &[Day]) -> Vec<Finding> {
+        let is_owed = |date: Date| self.sessions.place(date).is_some_and(|place| days[place] == Day::Owed);
+        let mut findings: BTreeMap<Month, (RangeInclusive<Date>, u32, u32)> = BTreeMap::new();
+        let is_said = |date: Date| {
+            let mut damaged = self.checked.findings.iter().filter(|one| one.severity == Severity::Damage);
+            is_owed(date) || damaged.any(|one| one.month == Some(Month::of(date)))
+        };
+        for (date, were, are) in self.not_back().into_iter().filter(|(date, ..)| !is_said(*date)) {
+            let (days, most, held) = findings.entry(Month::of(date)).or_insert_with(|| (date..=date, 0, 0));
+            *days = *days.start()..=date;
+            *most += u32::from(were);
+            *held += u32::from(are);
+        }
+        let findings = findings.into_values().map(|(days, most, held)| {
+            let kind = if held == 0 { Kind::MissingSession } else { Kind::ThinSession };
+            let detail = format!(
+                "{held} of the {most} bars that were on record; the others were lost and did not come back"
+            );
+            kind.on(self.symbol, &days, detail)
+        });
+        findings.collect()
     }
 
     /// Days of one kind that follow each other, but for days on which nothing is expected: the first, the last and

@@ -105,6 +105,12 @@ impl Kind {
         }
     }
 
+    /// Whether it is about sessions that have too little.
+    #[must_use]
+    pub fn is_of_sessions(self) -> bool {
+        matches!(self, Self::MissingSession | Self::MissingSymbol | Self::ThinSession)
+    }
+
     /// The finding about one partition.
     #[must_use]
     pub fn in_partition(self, symbol: &Symbol, month: Month, path: PathBuf, detail: String) -> Finding {

@@ -1,6 +1,9 @@
 //! A verification by the witness that is kept in the data directory.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use jiff::civil::Date;
 
@@ -10,7 +13,7 @@ use super::{
 };
 use crate::{
     manifest::{Overview, rebuild},
-    store::{layout, market},
+    store::{Unreadable, layout, market, reference},
 };
 
 /// What is made of the witness that is kept.
@@ -75,6 +78,7 @@ fn verify_sound(
     let (mut witness, mut findings) = grouped_daily::load(data_dir, &files, &known, kept);
     findings.extend(doubt::settle(data_dir, &files, &known, &mut witness)?);
     findings.extend(strays(data_dir, &files.iter().map(|file| file.date).collect())?);
+    findings.extend(reference::inspect(data_dir).into_iter().map(damaged_table));
     let mut verified = verify_whole(data_dir, deep, &witness, progress)?;
     verified.findings.extend(findings);
     verified.sort();
@@ -127,4 +131,14 @@ fn strays(data_dir: &Path, recorded: &BTreeSet<Date>) -> Result<Vec<Finding>, Ve
         .into_iter()
         .map(|path| Kind::StrayFile.in_reference(None, path, "no reference data has this name".to_owned()));
     Ok(unknown.chain(others).collect())
+}
+
+/// A table that is not what was written.
+fn damaged_table((path, why): (PathBuf, Unreadable)) -> Finding {
+    let kind = match why {
+        Unreadable::Corrupt(_) => Kind::CorruptFile,
+        Unreadable::Schema(_) => Kind::SchemaMismatch,
+    };
+    let advice = "it is not relied on, and `grab universe sync` fetches it anew";
+    kind.in_reference(None, path, format!("{}: {advice}", why.reason()))
 }

@@ -14,17 +14,37 @@ use crate::model::{Month, Symbol, Window};
 /// What a repair does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mending {
-    /// Partitions that cannot be used: their files, if they are there, are set aside.
-    pub lost: BTreeSet<(Symbol, Month)>,
-    /// Partitions that nobody recorded: taken up if they are good, else set aside. What was asked for of their months is
-    /// asked for again as far as they do not have it.
-    pub unknown: BTreeMap<(Symbol, Month), Vec<Window>>,
-    /// What is in the tree and is no partition: set aside.
+    /// Partitions that cannot be used as they are.
+    pub broken: BTreeMap<(Symbol, Month), Broken>,
+    /// Partitions that nobody recorded.
+    pub unknown: BTreeMap<(Symbol, Month), Unknown>,
+    /// What is in the tree and is no partition, and tables of reference data that are damaged: set aside. `repair` asks for
+    /// no table: a sync does, once the damaged one is out of its way.
     pub strays: Vec<PathBuf>,
     /// Days of the market that are lost, and their files.
     pub unwitnessed: BTreeMap<Date, Option<PathBuf>>,
-    /// What is asked for again: the days of lost partitions, missing and thin sessions, tasks that have no data.
+    /// What is asked for again: missing and thin sessions, tasks that have no data.
     pub again: BTreeSet<(Symbol, Window)>,
+    /// Damage about which only a person can do something.
+    pub left: Vec<Finding>,
+}
+
+/// A recorded partition that is not the one that was recorded. Its file, if it is there, is set aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Broken {
+    /// Whether it may be another good file: one with no bar less is taken up as it is.
+    pub may_be_good: bool,
+    /// Its days: they are asked for again.
+    pub days: Vec<Window>,
+}
+
+/// A partition that nobody recorded: it is taken up if it is good, else set aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// What was asked for of its month: asked for again as far as it does not have it.
+    pub asked: Vec<Window>,
+    /// The month, up to now: asked for if the file is no good and no task knows of it.
+    pub month: Vec<Window>,
 }
 
 impl Mending {
@@ -48,17 +68,22 @@ impl Mending {
         let Finding { kind, ticker, month, date, to, path, .. } = finding;
         match (kind, ticker, month, date) {
             (Kind::StrayFile, Some(symbol), Some(month), _) => {
-                let mask = asked_days(*month, asked);
-                self.unknown.insert((symbol.clone(), *month), stretches(*month, mask, last_day));
+                let asked = stretches(*month, asked_days(*month, asked), last_day);
+                let month_itself = stretches(*month, u32::MAX, last_day);
+                let unknown = Unknown { asked, month: month_itself };
+                self.unknown.insert((symbol.clone(), *month), unknown);
             }
             (Kind::StrayFile, ..) => self.strays.extend(path.clone()),
             _ if finding.severity == Severity::Notice => {}
             (_, Some(symbol), Some(month), _) => {
-                self.lost.insert((symbol.clone(), *month));
                 let mask = asked_days(*month, asked);
                 // If no task knows of it, it was taken up whole.
                 let days = stretches(*month, if mask == 0 { u32::MAX } else { mask }, last_day);
-                self.again.extend(days.into_iter().map(|window| (symbol.clone(), window)));
+                let is_other = matches!(kind, Kind::DigestMismatch | Kind::RowCountMismatch);
+                let known =
+                    self.broken.insert((symbol.clone(), *month), Broken { may_be_good: is_other, days });
+                let broken = self.broken.entry((symbol.clone(), *month)).or_default();
+                broken.may_be_good &= known.is_none_or(|known| known.may_be_good);
             }
             (_, Some(symbol), None, Some(from)) => {
                 let window = Window::new(*from, to.unwrap_or(*from));
@@ -68,6 +93,8 @@ impl Mending {
             (_, None, None, Some(date)) if finding.severity == Severity::Damage => {
                 self.unwitnessed.insert(*date, path.clone());
             }
+            (Kind::CorruptFile | Kind::SchemaMismatch, None, None, None) => self.strays.extend(path.clone()),
+            _ if finding.severity == Severity::Damage => self.left.push(finding.clone()),
             _ => {}
         }
     }
@@ -75,8 +102,23 @@ impl Mending {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        Self { left: Vec::new(), ..self.clone() } == Self::default()
     }
+
+    /// All that would be asked for, if no file turned out to be good.
+    #[must_use]
+    pub fn asked(&self) -> BTreeSet<(Symbol, Window)> {
+        let days = self.broken.iter().flat_map(|((symbol, _), broken)| pairs(symbol, &broken.days));
+        days.chain(self.again.iter().cloned()).collect()
+    }
+}
+
+/// Windows of a symbol.
+pub(crate) fn pairs<'a>(
+    symbol: &'a Symbol,
+    windows: &'a [Window],
+) -> impl Iterator<Item = (Symbol, Window)> + 'a {
+    windows.iter().map(|window| (symbol.clone(), *window))
 }
 
 /// What of a window was asked for: a stretch of missing sessions goes over days that nobody asked for.
@@ -138,7 +180,7 @@ mod tests {
     }
 
     fn again(mending: &Mending) -> Vec<String> {
-        mending.again.iter().map(|(_, window)| window.to_string()).collect()
+        mending.asked().iter().map(|(_, window)| window.to_string()).collect()
     }
 
     #[test]
@@ -153,7 +195,7 @@ mod tests {
             ["2024-02-01..2024-02-03", "2024-02-07..2024-02-09"]
         );
         assert_eq!(again(&mending(&[damage(3)], &[])), ["2024-03-01..2024-03-20"], "no task knows of it");
-        assert_eq!(mending(&[damage(2)], &apart).lost.len(), 1);
+        assert_eq!(mending(&[damage(2)], &apart).broken.len(), 1);
     }
 
     #[test]

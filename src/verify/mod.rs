@@ -27,7 +27,7 @@ pub use finding::{Finding, Kind, Severity};
 pub use gaps::SymbolCounts;
 pub use grouped_daily::GroupedDaily;
 pub use kept::{Kept, Unwitnessed, Witnessed, verify_with_kept, witnessed};
-pub use mending::Mending;
+pub use mending::{Mending, Unknown};
 pub use sessions::Sessions;
 pub use wanted::wanted;
 pub use witness::{Nobody, Seen, Witness};
@@ -174,8 +174,9 @@ fn verify_whole(
                 // A witness counts shares as traded: these are others.
                 checked.measured.clear();
             }
-            let (tasks, recorded) = (&tasks, &recorded);
-            let facts = Facts { symbol, tasks, recorded, checked: &checked, sessions: &sessions, witness };
+            let (tasks, recorded, lost) = (&tasks, &recorded, &overview.lost(symbol)?);
+            let (checked_now, sessions) = (&checked, &sessions);
+            let facts = Facts { symbol, tasks, recorded, lost, checked: checked_now, sessions, witness };
             let days = facts.explain();
             let (gaps, longest_gap) = (facts.findings(&days), gaps::longest(&days));
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);

@@ -21,10 +21,12 @@ pub fn wanted(data_dir: &Path, until: Date) -> Result<Vec<Date>, VerifyError> {
     let checked = Checked::default();
     for symbol in overview.symbols()? {
         let (tasks, recorded) = (overview.tasks_of(&symbol)?, overview.partitions(&symbol)?);
+        let lost = overview.lost(&symbol)?;
         let facts = Facts {
             symbol: &symbol,
             tasks: &tasks,
             recorded: &recorded,
+            lost: &lost,
             checked: &checked,
             sessions: &sessions,
             witness: &Nobody,

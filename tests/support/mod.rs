@@ -17,7 +17,7 @@ pub use proxy::Proxy;
 pub use sandbox::Serving;
 pub use server::{Reply, Request, Server};
 pub use store::{assert_recorded, litter, read_store};
-pub use terminal::on_terminal;
+pub use terminal::{Terminal, on_terminal};
 pub use tls::{Authority, self_signed};
 
 use std::path::PathBuf;

@@ -1,6 +1,9 @@
 //! The sandbox as a client sees it: over HTTP.
 
 mod bars;
+mod companies;
+mod defects;
+mod evolution;
 mod faults;
 mod generated;
 mod http;
@@ -23,6 +26,12 @@ const TODAY: Date = date(2026, 11, 20);
 fn options() -> SandboxOptions {
     let now = new_york::at_ms(TODAY, 21, 0);
     SandboxOptions { now: Arc::new(move || now), ..SandboxOptions::default() }
+}
+
+/// The same at another hour (New York).
+fn options_at(day: Date, hour: i8, minute: i8) -> SandboxOptions {
+    let now = new_york::at_ms(day, hour, minute);
+    SandboxOptions { now: Arc::new(move || now), ..options() }
 }
 
 /// A sandbox and a client that has a key.
@@ -105,6 +114,11 @@ impl Reply {
         assert_eq!(id.len(), 32);
         self.text().replace(id, "ID")
     }
+}
+
+/// A field of rows as texts.
+fn texts<'a>(rows: &'a [Value], field: &str) -> Vec<&'a str> {
+    rows.iter().map(|row| row[field].as_str().unwrap()).collect()
 }
 
 /// A field of a row as a number.

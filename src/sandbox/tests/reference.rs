@@ -2,21 +2,17 @@
 
 use super::*;
 
-fn texts<'a>(rows: &'a [Value], field: &str) -> Vec<&'a str> {
-    rows.iter().map(|row| row[field].as_str().unwrap()).collect()
-}
-
 #[tokio::test]
 async fn a_ticker_to_the_letter() {
     let trial = Trial::generated().await;
     let reply = trial.get("/v3/reference/tickers?ticker=FB&active=false").await;
-    let row = r#"{"ticker":"FB","name":"Meta Platforms, Inc. Class A Common Stock","market":"stocks","locale":"us","primary_exchange":"XNAS","type":"CS","active":false,"currency_name":"usd","last_updated_utc":"2022-06-09T00:00:00Z","delisted_utc":"2022-06-09T00:00:00Z"}"#;
+    let row = r#"{"ticker":"FB","name":"Meta Platforms, Inc. Class A Common Stock","market":"stocks","locale":"us","primary_exchange":"XNAS","type":"CS","active":false,"currency_name":"usd","cik":"0006332449","composite_figi":"BBG00KFXG3Z4","share_class_figi":"BBG001LGGJB7","last_updated_utc":"2022-06-09T00:00:00Z","delisted_utc":"2022-06-09T00:00:00Z"}"#;
     assert_eq!(
         reply.text_without_id(),
         format!(r#"{{"results":[{row}],"status":"OK","request_id":"ID","count":1}}"#)
     );
     let reply = trial.get("/v3/reference/tickers/KIMpL").await;
-    let row = r#"{"ticker":"KIMpL","name":"Kimco Realty Corporation Class L Depositary Shares","market":"stocks","locale":"us","primary_exchange":"XNYS","type":"PFD","active":true,"currency_name":"usd","list_date":"2017-08-16"}"#;
+    let row = r#"{"ticker":"KIMpL","name":"Kimco Realty Corporation Class L Depositary Shares","market":"stocks","locale":"us","primary_exchange":"XNYS","type":"PFD","active":true,"currency_name":"usd","cik":"0006475926","composite_figi":"BBG00QN0W395","share_class_figi":"BBG00113S8V7","list_date":"2017-08-16"}"#;
     assert_eq!(reply.text_without_id(), format!(r#"{{"results":{row},"status":"OK","request_id":"ID"}}"#));
 }
 

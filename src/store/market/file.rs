@@ -20,9 +20,11 @@ use parquet::{
 
 use super::{
     super::{
-        Unreadable, digest,
+        Unreadable,
+        column::{read_optional, read_required, write_column, write_optional},
+        digest,
         guard::guarded,
-        parquet::{DIGEST, entries, read_optional, read_required, write_column, write_optional},
+        parquet::{DIGEST, entries},
     },
     Day,
 };
@@ -85,15 +87,15 @@ pub(super) fn encode(day: &Day<'_>) -> Result<Vec<u8>> {
     metadata.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
     let mut rows = file.next_row_group()?;
     let tickers: Vec<_> = day.bars.iter().map(|bar| ByteArray::from(bar.symbol.as_str())).collect();
-    write_column::<ByteArrayType>(&mut rows, &tickers, None)?;
+    write_column::<ByteArrayType, _>(&mut rows, &tickers, None)?;
     for column in 0..5 {
         let values: Vec<_> = day.bars.iter().map(|bar| bar.required()[column]).collect();
-        write_column::<DoubleType>(&mut rows, &values, None)?;
+        write_column::<DoubleType, _>(&mut rows, &values, None)?;
     }
     let (vwaps, transactions): (Vec<_>, Vec<_>) =
         day.bars.iter().map(|bar| (bar.vwap, bar.transactions)).unzip();
-    write_optional::<DoubleType>(&mut rows, &vwaps)?;
-    write_optional::<Int64Type>(&mut rows, &transactions)?;
+    write_optional::<DoubleType, _>(&mut rows, &vwaps)?;
+    write_optional::<Int64Type, _>(&mut rows, &transactions)?;
     rows.close()?;
     file.into_inner()
 }

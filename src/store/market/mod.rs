@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     StoreError,
     atomic::{self, failed},
-    layout, merge,
+    layout, merge, reference,
 };
 use crate::model::DayBar;
 
@@ -65,7 +65,7 @@ pub fn write(data_dir: &Path, day: &Day<'_>) -> Result<Written, StoreError> {
     Ok(Written { bytes: bytes.len() as u64, xxh3: xxh3_64(&bytes) })
 }
 
-/// Lists the tree of reference data, days in order.
+/// Lists the tree of reference data, days in order. The tables in it are for [`reference::inspect`].
 ///
 /// # Errors
 /// If a folder cannot be listed.
@@ -73,7 +73,8 @@ pub fn listing(data_dir: &Path) -> Result<Listing, StoreError> {
     let mut listing = Listing::default();
     let market = layout::market_folder(data_dir);
     for path in below(&layout::reference_folder(data_dir))? {
-        if path != market || !path.is_dir() {
+        let is_known = path == market && path.is_dir() || reference::is_table(data_dir, &path);
+        if !is_known {
             listing.strays.push(path);
         }
     }

@@ -57,7 +57,8 @@ fn told(
 ) -> (u64, u64, Vec<String>) {
     let sessions = Sessions::spanned(tasks.iter().map(|task| task.window));
     let symbol = &"A".parse().unwrap();
-    let facts = Facts { symbol, tasks, recorded, checked, sessions: &sessions, witness };
+    let facts =
+        Facts { symbol, tasks, recorded, lost: &HashMap::new(), checked, sessions: &sessions, witness };
     let days = facts.explain();
     let Coverage { expected_sessions, present_sessions, .. } = Coverage::of(&days);
     let said = |finding: &Finding| {

@@ -1,0 +1,233 @@
+//! One symbol's history on its way from the store to a file.
+
+use std::path::Path;
+
+use jiff::{Timestamp, civil::Date};
+use serde::Serialize;
+
+use super::{
+    ExportError, Exported, Options, file_name, notes,
+    stretch::{self, Stretch},
+};
+use crate::{
+    adjust::{Adjustment, Step},
+    manifest::Overview,
+    model::{Bars, Partition, Split, Symbol, new_york},
+    store::{derived::Derived, reference::Table, survey},
+};
+
+/// A split that is applied, and what its day and the later ones make of the bars before it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Applied {
+    /// The symbol under which it is listed.
+    pub ticker: Symbol,
+    /// Its first day.
+    pub execution_date: String,
+    /// Old shares.
+    pub split_from: f64,
+    /// New shares for them.
+    pub split_to: f64,
+    /// What prices before this day, and after the split before, are multiplied with, and volumes divided by.
+    pub multiply: f64,
+    /// What these prices are divided by then, and volumes multiplied with.
+    pub divide: f64,
+}
+
+/// A part of the file in which all bars have one symbol.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Part {
+    /// The symbol as traded.
+    pub ticker: Symbol,
+    /// The New York day of its first bar; none if it has no bar.
+    pub from: Option<String>,
+    /// The New York day of its last bar.
+    pub to: Option<String>,
+    /// Bars.
+    pub bars: u64,
+}
+
+/// What a file is made of.
+pub(super) struct History {
+    symbol: Symbol,
+    /// Each with the partitions that are recorded of its symbol, by month.
+    stretches: Vec<(Stretch, Vec<Partition>)>,
+    /// All splits of the stretches, also those that are not applied.
+    splits: Vec<Split>,
+    adjustment: Adjustment,
+    notes: Vec<String>,
+}
+
+/// Counts what goes through.
+#[derive(Default)]
+struct Tally {
+    bars: u64,
+    span_ms: Option<(i64, i64)>,
+}
+
+impl Tally {
+    fn add(&mut self, bars: &Bars) {
+        let times = bars.timestamps();
+        if let Some((first, last)) = times.first().zip(times.last()) {
+            self.bars += times.len() as u64;
+            self.span_ms = Some((self.span_ms.map_or(*first, |(first, _)| first), *last));
+        }
+    }
+
+    fn days(&self) -> Option<(Date, Date)> {
+        self.span_ms.and_then(|(first, last)| new_york::date_of(first).zip(new_york::date_of(last)))
+    }
+}
+
+impl History {
+    /// What is recorded and known of a symbol.
+    pub(super) fn of(options: &Options, overview: &Overview, symbol: &Symbol) -> Result<Self, ExportError> {
+        let renames: Vec<_> = options.renames.iter().flat_map(Table::current).collect();
+        let stretches = if options.follow_renames {
+            stretch::history(symbol, &renames)
+        } else {
+            vec![Stretch::all_of(symbol)]
+        };
+        let mut history = Self {
+            symbol: symbol.clone(),
+            stretches: Vec::new(),
+            splits: splits_of(&stretches, options.splits.as_ref()),
+            adjustment: Adjustment::default(),
+            notes: Vec::new(),
+        };
+        let steps: Vec<_> = history.splits.iter().map(step).collect();
+        history.adjustment = Adjustment::new(&steps, options.as_of);
+        for stretch in stretches {
+            let partitions = overview.partitions(&stretch.ticker)?;
+            let (tasks, windows) = (overview.tasks_of(&stretch.ticker)?, options.windows.as_deref());
+            history.notes.extend(notes::owed(&tasks, &stretch, windows));
+            let days = notes::days_held(&partitions, windows);
+            if options.follow_renames {
+                history.notes.extend(notes::never_asked(&tasks, &stretch, windows));
+                history.notes.extend(notes::left_out(&stretch, &days));
+            } else {
+                history.notes.extend(notes::of_others(symbol, &days, &renames));
+            }
+            history.stretches.push((stretch, partitions));
+        }
+        if options.follow_renames {
+            history.notes.extend(notes::former_symbol(symbol, &renames));
+        }
+        let contradicted =
+            history.splits.iter().filter_map(|split| notes::contradicted(split, options.splits.as_ref()));
+        let contradicted: Vec<_> = contradicted.collect();
+        history.notes.extend(contradicted);
+        Ok(history)
+    }
+
+    /// Writes it, month by month. Answers what was made, and its XXH3.
+    pub(super) fn write(mut self, options: &Options, path: &Path) -> Result<(Exported, String), ExportError> {
+        let mut file = Derived::begin(path, options.format)?;
+        let (mut all, mut parts) = (Tally::default(), Vec::new());
+        for (stretch, partitions) in &self.stretches {
+            let spans = stretch.spans(options.windows.as_deref());
+            let mut tally = Tally::default();
+            for partition in partitions.iter().filter(|one| spans.iter().any(|span| touches(one, *span))) {
+                let bars = survey::read_recorded(&options.data_dir, partition, options.is_adjusted)?;
+                for bars in spans.iter().map(|span| cut(&bars, *span)).filter(|bars| !bars.is_empty()) {
+                    all.add(&bars);
+                    tally.add(&bars);
+                    file.append(&self.adjustment.apply(bars))?;
+                }
+            }
+            parts.push(part(stretch, &tally));
+        }
+        self.notes.extend(notes::later_split(&self.splits, options.as_of, all.days()));
+        let mut exported = self.describe(options, &all, parts);
+        let written = file.finish(&said(&exported))?;
+        exported.bytes = written.bytes;
+        Ok((exported, format!("{:016x}", written.xxh3)))
+    }
+
+    fn describe(self, options: &Options, all: &Tally, parts: Vec<Part>) -> Exported {
+        let instant = |ms| Timestamp::from_millisecond(ms).map(|at| at.to_string()).ok();
+        let applies = |split: &&Split| {
+            let is_later = all.days().is_some_and(|(first, _)| first < split.execution_date);
+            is_later && split.execution_date <= options.as_of
+        };
+        let splits = self.splits.iter().filter(applies).map(|split| self.applied(split)).collect();
+        let adjusted = match (options.is_adjusted, &options.splits) {
+            (true, _) => "server",
+            (false, Some(_)) => "splits",
+            (false, None) => "none",
+        };
+        Exported {
+            file: file_name(&self.symbol, options.format),
+            bars: all.bars,
+            first: all.span_ms.and_then(|(first, _)| instant(first)),
+            last: all.span_ms.and_then(|(_, last)| instant(last)),
+            bytes: 0,
+            adjusted,
+            as_of: (adjusted == "splits").then(|| options.as_of.to_string()),
+            splits,
+            parts,
+            notes: self.notes,
+            ticker: self.symbol,
+        }
+    }
+
+    fn applied(&self, split: &Split) -> Applied {
+        let factor = self.adjustment.at(new_york::day_start_ms(split.execution_date) - 1);
+        Applied {
+            ticker: split.ticker.clone(),
+            execution_date: split.execution_date.to_string(),
+            split_from: split.split_from,
+            split_to: split.split_to,
+            multiply: factor.from,
+            divide: factor.to,
+        }
+    }
+}
+
+/// The splits of each symbol at the time when the history is under it, by day.
+fn splits_of(stretches: &[Stretch], table: Option<&Table<Split>>) -> Vec<Split> {
+    let is_own = |split: &&Split| {
+        stretches.iter().any(|one| one.ticker == split.ticker && one.has(split.execution_date))
+    };
+    let mut splits: Vec<_> = table.into_iter().flat_map(Table::current).filter(is_own).cloned().collect();
+    splits.sort_by_key(|split| split.execution_date);
+    splits
+}
+
+fn step(split: &Split) -> Step {
+    Step { date: split.execution_date, from: split.split_from, to: split.split_to }
+}
+
+/// Whether a partition has bars in a span of instants.
+fn touches(partition: &Partition, (from, until): (i64, i64)) -> bool {
+    partition.bars > 0 && partition.first_ms < until && from <= partition.last_ms
+}
+
+/// The bars that begin within a span of instants.
+fn cut(bars: &Bars, (from, until): (i64, i64)) -> Bars {
+    let before = |instant: i64| bars.timestamps().partition_point(|time| *time < instant);
+    bars.slice(before(from)..before(until))
+}
+
+fn part(stretch: &Stretch, tally: &Tally) -> Part {
+    let days = tally.days();
+    Part {
+        ticker: stretch.ticker.clone(),
+        from: days.map(|(first, _)| first.to_string()),
+        to: days.map(|(_, last)| last.to_string()),
+        bars: tally.bars,
+    }
+}
+
+/// What a Parquet file says of itself.
+fn said(exported: &Exported) -> [(&'static str, String); 7] {
+    let list = |list: serde_json::Result<String>| list.unwrap_or_default();
+    [
+        ("grab.export", "1".to_owned()),
+        ("grab.ticker", exported.ticker.to_string()),
+        ("grab.adjusted", exported.adjusted.to_owned()),
+        ("grab.as_of", exported.as_of.clone().unwrap_or_default()),
+        ("grab.splits", list(serde_json::to_string(&exported.splits))),
+        ("grab.parts", list(serde_json::to_string(&exported.parts))),
+        ("grab.version", env!("CARGO_PKG_VERSION").to_owned()),
+    ]
+}

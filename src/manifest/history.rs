@@ -1,0 +1,74 @@
+//! What is known of the runs of a directory, for those who read.
+
+use rusqlite::Row;
+
+use super::{ManifestError, Overview, RunTotals};
+
+/// One row of `runs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunItem {
+    /// The number of the row: a later run has a greater one.
+    pub id: i64,
+    /// The command, such as `start`.
+    pub command: String,
+    /// What it was asked for, in words.
+    pub arguments: String,
+    /// The version of the program.
+    pub grab_version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it began, UTC ms.
+    pub started_at_ms: i64,
+    /// When it ended, UTC ms; none if it is live, or was killed.
+    pub ended_at_ms: Option<i64>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// With which exit code.
+    pub exit_code: Option<u8>,
+    /// What it did. Nobody knows before its end: then all of them are zero.
+    pub totals: RunTotals,
+    /// Whether its process is at work now.
+    pub is_live: bool,
+}
+
+impl Overview {
+    /// The last `limit` runs, the newest first.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn runs(&self, limit: usize) -> Result<Vec<RunItem>, ManifestError> {
+        let select = "SELECT id, command, arguments, grab_version, pid, started_at_ms, ended_at_ms, outcome, exit_code,
+                          requests, retries, bars, partitions, bytes_received, revised
+                      FROM runs ORDER BY id DESC LIMIT ?";
+        let mut select = self.connection().prepare_cached(select)?;
+        let mut runs: Vec<_> = select.query_map([limit], run)?.collect::<Result<_, _>>()?;
+        // Only the newest can be live, if the process that holds the directory is the one that began it.
+        if let Some(newest) = runs.first_mut().filter(|run| run.ended_at_ms.is_none()) {
+            newest.is_live = self.is_live() && self.holder().is_none_or(|pid| pid == newest.pid);
+        }
+        Ok(runs)
+    }
+}
+
+fn run(row: &Row<'_>) -> rusqlite::Result<RunItem> {
+    Ok(RunItem {
+        id: row.get(0)?,
+        command: row.get(1)?,
+        arguments: row.get(2)?,
+        grab_version: row.get(3)?,
+        pid: row.get(4)?,
+        started_at_ms: row.get(5)?,
+        ended_at_ms: row.get(6)?,
+        outcome: row.get(7)?,
+        exit_code: row.get(8)?,
+        totals: RunTotals {
+            requests: row.get(9)?,
+            retries: row.get(10)?,
+            bars: row.get(11)?,
+            partitions: row.get(12)?,
+            bytes_received: row.get(13)?,
+            revised: row.get(14)?,
+        },
+        is_live: false,
+    })
+}

@@ -1,0 +1,76 @@
+//! The tickers that a company had, one after the other.
+
+use serde::Serialize;
+
+use super::{call::Call, list, market::Listing, refusal::Refusal};
+
+/// The one type of events that there is.
+const TICKER_CHANGE: &str = "ticker_change";
+
+/// A company and its events, the keys in the documented order.
+#[derive(Serialize)]
+struct History<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    composite_figi: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cik: Option<&'a str>,
+    /// The newest first, as recorded. The last is the listing.
+    events: Vec<Event<'a>>,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    ticker_change: TickerChange<'a>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    date: String,
+}
+
+/// What the ticker is from the day of the event on.
+#[derive(Serialize)]
+struct TickerChange<'a> {
+    ticker: &'a str,
+}
+
+/// `/vX/reference/tickers/{id}/events`, where the id is a ticker, a CIK or a composite FIGI.
+pub(super) fn of(call: &Call, id: &str) -> Result<Vec<u8>, Refusal> {
+    let listings = call.market.listings();
+    let known: Vec<&Listing> =
+        listings.into_iter().filter(|listing| listing.listed <= call.today()).collect();
+    let company = company(call, &known, id).ok_or(Refusal::TickerNotFound)?;
+    let identity = &company.identity;
+    let history = History {
+        name: &company.name,
+        composite_figi: identity.composite_figi.as_deref(),
+        cik: identity.cik.as_deref(),
+        events: if is_wanted(call) { events(&known, company) } else { Vec::new() },
+    };
+    Ok(list::body(call, history, None, None))
+}
+
+/// Whom an id stands for. A ticker is that of the company which has it today, and of no earlier one; the other ids
+/// stand for their company for ever. Two classes of shares have one CIK: what is listed today goes first.
+fn company<'a>(call: &Call, known: &[&'a Listing], id: &str) -> Option<&'a Listing> {
+    let today = call.today();
+    let holder = known.iter().find(|listing| listing.ticker == id && listing.is_active_on(today));
+    let mut namesakes = known.iter().filter(|listing| listing.identity.is(id));
+    let active = || namesakes.clone().find(|listing| listing.is_active_on(today));
+    holder.or_else(active).or_else(|| namesakes.next()).copied()
+}
+
+/// `types` is a list by commas. What comes where it names none of the known types is assumed.
+fn is_wanted(call: &Call) -> bool {
+    call.params.get("types").is_none_or(|types| types.split(',').any(|kind| kind == TICKER_CHANGE))
+}
+
+fn events<'a>(known: &[&'a Listing], company: &Listing) -> Vec<Event<'a>> {
+    let mut lives: Vec<_> = known.iter().filter(|listing| listing.name == company.name).collect();
+    lives.sort_by_key(|listing| std::cmp::Reverse(listing.listed));
+    let event = |listing: &&&'a Listing| Event {
+        ticker_change: TickerChange { ticker: &listing.ticker },
+        kind: TICKER_CHANGE,
+        date: listing.listed.to_string(),
+    };
+    lives.iter().map(event).collect()
+}

@@ -1,0 +1,313 @@
+//! A table as Parquet bytes and back, column by column. Which columns it has is for the table to say.
+
+use std::{
+    iter,
+    sync::{Arc, LazyLock},
+};
+
+use bytes::Bytes;
+use jiff::{
+    ToSpan,
+    civil::{Date, date},
+};
+use parquet::{
+    basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as PhysicalType, ZstdLevel},
+    data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type},
+    errors::{ParquetError, Result},
+    file::{
+        metadata::KeyValue,
+        properties::{EnabledStatistics, WriterProperties},
+        reader::{FileReader, RowGroupReader},
+        serialized_reader::SerializedFileReader,
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    },
+    schema::types::{Type, TypePtr},
+};
+
+use super::super::{
+    Unreadable,
+    column::{read_optional, read_required, write_column, write_optional},
+    digest,
+    guard::guarded,
+    parquet::{DIGEST, entries},
+};
+
+/// The day 0.
+const EPOCH: Date = date(1970, 1, 1);
+
+/// More rows than any table of reference data will have.
+const MOST_ROWS: i64 = 1 << 24;
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text that is always there.
+    Text,
+    /// Text that may be absent.
+    OptionalText,
+    /// A day, as days since 1970-01-01.
+    Day,
+    /// A float64.
+    Number,
+    /// An instant, UTC ms.
+    Instant,
+}
+
+/// The values of a column, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Text.
+    Text(Vec<String>),
+    /// Text, where it is there.
+    OptionalText(Vec<Option<String>>),
+    /// Days since 1970-01-01.
+    Days(Vec<i32>),
+    /// Numbers.
+    Numbers(Vec<f64>),
+    /// UTC ms.
+    Instants(Vec<i64>),
+}
+
+/// A table: its columns in the order of the file, by name.
+pub type Columns = &'static [(&'static str, Kind)];
+
+/// What a file says of itself, and its columns.
+pub struct Read {
+    /// The entries of its footer.
+    pub entries: Vec<KeyValue>,
+    /// As many as were asked for, of the kinds that were asked for, all of one length.
+    pub values: Vec<Values>,
+    /// Whether both are what was written, by the digest that was written with them.
+    pub is_intact: bool,
+}
+
+static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
+    let zstd = ZstdLevel::try_new(1).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
+    WriterProperties::builder()
+        .set_created_by(concat!("grab version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(zstd)
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::PLAIN)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_max_row_group_row_count(None)
+        .build()
+});
+
+fn schema(columns: Columns) -> Result<TypePtr> {
+    let fields = columns.iter().map(|(name, kind)| field(name, *kind)).collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(Type::group_type_builder("table").with_fields(fields).build()?))
+}
+
+fn field(name: &str, kind: Kind) -> Result<TypePtr> {
+    let (physical, logical) = match kind {
+        Kind::Text | Kind::OptionalText => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
+        Kind::Day => (PhysicalType::INT32, Some(LogicalType::Date)),
+        Kind::Number => (PhysicalType::DOUBLE, None),
+        Kind::Instant => (PhysicalType::INT64, Some(LogicalType::timestamp(true, TimeUnit::MILLIS))),
+    };
+    let is_optional = kind == Kind::OptionalText;
+    let repetition = if is_optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
+    let field = Type::primitive_type_builder(name, physical).with_repetition(repetition);
+    Ok(Arc::new(field.with_logical_type(logical).build()?))
+}
+
+/// Encodes a table with what it says of itself, and with the digest of both.
+pub fn encode(columns: Columns, values: &[Values], said: Vec<KeyValue>) -> Result<Vec<u8>> {
+    let digest = KeyValue::new(DIGEST.to_owned(), digest(values, &said));
+    let mut file = SerializedFileWriter::new(Vec::new(), schema(columns)?, Arc::new(PROPERTIES.clone()))?;
+    said.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
+    let mut rows = file.next_row_group()?;
+    values.iter().try_for_each(|values| write(&mut rows, values))?;
+    rows.close()?;
+    file.into_inner()
+}
+
+fn write(rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>, values: &Values) -> Result<()> {
+    let bytes = |text: &String| ByteArray::from(text.as_str());
+    match values {
+        Values::Text(texts) => {
+            write_column::<ByteArrayType, _>(rows, &texts.iter().map(bytes).collect::<Vec<_>>(), None)
+        }
+        Values::OptionalText(texts) => {
+            let texts: Vec<_> = texts.iter().map(|text| text.as_ref().map(bytes)).collect();
+            write_optional::<ByteArrayType, _>(rows, &texts)
+        }
+        Values::Days(days) => write_column::<Int32Type, _>(rows, days, None),
+        Values::Numbers(numbers) => write_column::<DoubleType, _>(rows, numbers, None),
+        Values::Instants(instants) => write_column::<Int64Type, _>(rows, instants, None),
+    }
+}
+
+/// The digest of all columns and of all entries of ours but itself, as of the other files: text goes in with a line feed.
+fn digest(values: &[Values], entries: &[KeyValue]) -> String {
+    let ours = entries.iter().filter(|entry| entry.key.starts_with("grab.") && entry.key != DIGEST);
+    let said = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
+    let mut hasher = digest::begun(said);
+    for values in values {
+        match values {
+            Values::Text(texts) => texts.iter().for_each(|text| hasher.update(line(text).as_bytes())),
+            Values::OptionalText(texts) => texts.iter().for_each(|text| {
+                hasher.update(&[u8::from(text.is_some())]);
+                hasher.update(line(text.as_deref().unwrap_or_default()).as_bytes());
+            }),
+            Values::Days(days) => {
+                hasher.update(&days.iter().flat_map(|day| day.to_le_bytes()).collect::<Vec<_>>());
+            }
+            Values::Numbers(numbers) => {
+                hasher.update(&digest::numbers(numbers.iter().map(|number| number.to_le_bytes())));
+            }
+            Values::Instants(instants) => {
+                hasher.update(&digest::numbers(instants.iter().map(|instant| instant.to_le_bytes())));
+            }
+        }
+    }
+    format!("{:016x}", hasher.digest())
+}
+
+fn line(text: &str) -> String {
+    format!("{text}\n")
+}
+
+/// Decodes a file that should have these columns.
+pub fn decode(columns: Columns, file: Bytes) -> std::result::Result<Read, Unreadable> {
+    let panicked = || Unreadable::Corrupt("the Parquet reader cannot make sense of it".to_owned());
+    guarded(|| decode_unguarded(columns, file)).unwrap_or_else(|| Err(panicked()))
+}
+
+fn decode_unguarded(columns: Columns, file: Bytes) -> std::result::Result<Read, Unreadable> {
+    let corrupt = |error: ParquetError| Unreadable::Corrupt(error.to_string());
+    let file = SerializedFileReader::new(file).map_err(corrupt)?;
+    let fields = file.metadata().file_metadata().schema();
+    if *fields.get_fields() != *schema(columns).map_err(corrupt)?.get_fields() {
+        let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
+        return Err(Unreadable::Schema(format!("its columns are not {}", names.join(", "))));
+    }
+    if file.metadata().row_groups().iter().any(|group| !(0..=MOST_ROWS).contains(&group.num_rows())) {
+        return Err(Unreadable::Schema("it has more rows than can be".to_owned()));
+    }
+    let mut values: Vec<_> = columns.iter().map(|(_, kind)| Values::none(*kind)).collect();
+    for group in 0..file.num_row_groups() {
+        let rows = file.get_row_group(group).map_err(corrupt)?;
+        for (column, (values, (_, kind))) in iter::zip(&mut values, columns).enumerate() {
+            values.append(read(rows.as_ref(), column, *kind).map_err(corrupt)?);
+        }
+    }
+    let entries = entries(&file).to_vec();
+    let said = entries.iter().find(|entry| entry.key == DIGEST).and_then(|entry| entry.value.as_deref());
+    let is_intact = said == Some(&digest(&values, &entries));
+    Ok(Read { entries, values, is_intact })
+}
+
+fn read(rows: &dyn RowGroupReader, column: usize, kind: Kind) -> Result<Values> {
+    let text = |bytes: ByteArray| bytes.as_utf8().map(str::to_owned);
+    Ok(match kind {
+        Kind::Text => {
+            let texts = read_required::<ByteArrayType>(rows, column)?;
+            Values::Text(texts.into_iter().map(text).collect::<Result<_>>()?)
+        }
+        Kind::OptionalText => {
+            let texts = read_optional::<ByteArrayType>(rows, column)?;
+            let texts = texts.into_iter().map(|bytes| bytes.map(text).transpose());
+            Values::OptionalText(texts.collect::<Result<_>>()?)
+        }
+        Kind::Day => Values::Days(read_required::<Int32Type>(rows, column)?),
+        Kind::Number => Values::Numbers(read_required::<DoubleType>(rows, column)?),
+        Kind::Instant => Values::Instants(read_required::<Int64Type>(rows, column)?),
+    })
+}
+
+impl Values {
+    fn none(kind: Kind) -> Self {
+        match kind {
+            Kind::Text => Self::Text(Vec::new()),
+            Kind::OptionalText => Self::OptionalText(Vec::new()),
+            Kind::Day => Self::Days(Vec::new()),
+            Kind::Number => Self::Numbers(Vec::new()),
+            Kind::Instant => Self::Instants(Vec::new()),
+        }
+    }
+
+    /// More rows of the same kind. There are no others: `read` makes what `none` was made for.
+    fn append(&mut self, more: Self) {
+        match (self, more) {
+            (Self::Text(all), Self::Text(more)) => all.extend(more),
+            (Self::OptionalText(all), Self::OptionalText(more)) => all.extend(more),
+            (Self::Days(all), Self::Days(more)) => all.extend(more),
+            (Self::Numbers(all), Self::Numbers(more)) => all.extend(more),
+            (Self::Instants(all), Self::Instants(more)) => all.extend(more),
+            (
+                Self::Text(_) | Self::OptionalText(_) | Self::Days(_) | Self::Numbers(_) | Self::Instants(_),
+                _,
+            ) => {}
+        }
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(texts) => texts.len(),
+            Self::OptionalText(texts) => texts.len(),
+            Self::Days(days) => days.len(),
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Instants(instants) => instants.len(),
+        }
+    }
+}
+
+impl Read {
+    /// An entry of the footer.
+    pub fn said(&self, key: &str) -> Option<&str> {
+        self.entries.iter().find(|entry| entry.key == key).and_then(|entry| entry.value.as_deref())
+    }
+
+    /// The number of rows; nothing if the columns are not of one length.
+    pub fn len(&self) -> Option<usize> {
+        let rows = self.values.first().map_or(0, Values::len);
+        self.values.iter().all(|values| values.len() == rows).then_some(rows)
+    }
+
+    /// A text that is always there.
+    pub fn text(&self, column: usize, row: usize) -> Option<&str> {
+        match self.values.get(column)? {
+            Values::Text(texts) => texts.get(row).map(String::as_str),
+            Values::OptionalText(_) | Values::Days(_) | Values::Numbers(_) | Values::Instants(_) => None,
+        }
+    }
+
+    /// A text that may be absent.
+    pub fn optional_text(&self, column: usize, row: usize) -> Option<String> {
+        match self.values.get(column)? {
+            Values::OptionalText(texts) => texts.get(row)?.clone(),
+            Values::Text(_) | Values::Days(_) | Values::Numbers(_) | Values::Instants(_) => None,
+        }
+    }
+
+    /// A day.
+    pub fn day(&self, column: usize, row: usize) -> Option<Date> {
+        match self.values.get(column)? {
+            Values::Days(days) => EPOCH.checked_add((*days.get(row)?).days()).ok(),
+            Values::Text(_) | Values::OptionalText(_) | Values::Numbers(_) | Values::Instants(_) => None,
+        }
+    }
+
+    /// A number.
+    pub fn number(&self, column: usize, row: usize) -> Option<f64> {
+        match self.values.get(column)? {
+            Values::Numbers(numbers) => numbers.get(row).copied(),
+            Values::Text(_) | Values::OptionalText(_) | Values::Days(_) | Values::Instants(_) => None,
+        }
+    }
+
+    /// An instant, UTC ms.
+    pub fn instant(&self, column: usize, row: usize) -> Option<i64> {
+        match self.values.get(column)? {
+            Values::Instants(instants) => instants.get(row).copied(),
+            Values::Text(_) | Values::OptionalText(_) | Values::Days(_) | Values::Numbers(_) => None,
+        }
+    }
+}
+
+/// A day as it is in a file: days since 1970-01-01.
+pub fn days_since_epoch(day: Date) -> i32 {
+    EPOCH.until(day).map_or(0, |span| span.get_days())
+}
