@@ -302,8 +302,6 @@ fn tables_are_no_strays_and_their_damage_is_found() {
     fs::write(grab.data_dir().join("reference/other.parquet"), "").unwrap();
     let report = grab.run("verify --json").exits(13).json();
     let findings = report["findings"].as_array().unwrap();
-    assert_eq!(
-        (&report["damage"], findings.last().map(|one| &one["kind"])),
-        (&0.into(), Some(&"stray_file".into()))
-    );
+    let is_stray = findings.iter().any(|one| one["kind"] == "stray_file");
+    assert_eq!((&report["damage"], is_stray), (&0.into(), true), "{report}");
 }
