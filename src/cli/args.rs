@@ -224,13 +224,13 @@ pub struct VerifyArgs {
     /// Read some files whole: a share such as 5%, or a part such as 1/30
     #[arg(long, value_name = "SHARE|N/T")]
     pub sample: Option<String>,
-    /// The share of expected sessions below which gaps are an error [default: any gap is one]
+    /// The share that must be present of sessions expected or unexplained; above it, gaps are no error [default: any gap is one]
     #[arg(long, value_name = "SHARE")]
     pub min_coverage: Option<f64>,
     /// The fewest symbols that may have bars in a session
     #[arg(long, value_name = "N")]
     pub min_symbols_per_session: Option<u64>,
-    /// The most sessions in a row that may be missing of a symbol
+    /// The most sessions in a row that may be missing of a symbol; one without any bar lacks all
     #[arg(long, value_name = "N")]
     pub max_gap_sessions: Option<u64>,
     /// What should be there, and how much of it is enough: what the spec wants and nobody asked for is missing

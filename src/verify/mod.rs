@@ -9,7 +9,9 @@ mod content;
 mod coverage;
 mod day;
 mod demands;
+mod doubt;
 mod finding;
+mod gaps;
 mod grouped_daily;
 mod integrity;
 mod kept;
@@ -24,8 +26,9 @@ pub use by_manifest::{Explained, by_manifest};
 pub use coverage::Coverage;
 pub use day::Day;
 pub use finding::{Finding, Kind, Severity};
+pub use gaps::SymbolCounts;
 pub use grouped_daily::GroupedDaily;
-pub use kept::{Kept, Witnessed, verify_with_kept, witnessed};
+pub use kept::{Kept, Unwitnessed, Witnessed, verify_with_kept, witnessed};
 pub use mending::{Mending, Unknown};
 pub use sessions::Sessions;
 pub use wanted::wanted;
@@ -93,6 +96,8 @@ pub struct Verified {
     pub bytes: u64,
     /// On how many of the sessions that anybody asked for there was a witness.
     pub witnessed: Witnessed,
+    /// The sessions of which none says why some symbol has no bar.
+    pub unwitnessed: Vec<Unwitnessed>,
 }
 
 /// Why a verification cannot go on. Nothing that is only wrong is among these.
@@ -175,7 +180,7 @@ fn verify_whole(
             let (checked_now, sessions) = (&checked, &sessions);
             let facts = Facts { symbol, tasks, recorded, lost, checked: checked_now, sessions, witness };
             let days = facts.explain();
-            let (gaps, longest_gap) = (facts.findings(&days), facts.longest_gap(&days));
+            let (gaps, longest_gap) = (facts.findings(&days), gaps::longest(&days));
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             verified.findings.extend(checked.findings.into_iter().chain(gaps));
             verified.coverage.add(Coverage::of(&days));

@@ -42,7 +42,7 @@ impl Rank {
     fn of(day: Day) -> Self {
         match day {
             Day::Missing => Self::Missing,
-            Day::Empty | Day::AskedAgain => Self::Empty,
+            Day::Empty | Day::AskedAgain | Day::Withheld => Self::Empty,
             Day::NotAsked
             | Day::NotFound
             | Day::NotEntitled
