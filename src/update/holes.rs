@@ -24,7 +24,9 @@ pub(super) fn due(explained: &Explained, sessions: &Sessions, evening: &Evening,
     let days = explained.days.iter().zip(sessions.dates()).take_while(|(_, date)| **date < until);
     let is_due = |day: Day, date: Date| match day {
         Day::Missing => true,
-        Day::AskedAgain => is_old_by_now(explained.asked_again_ms(date), date, evening.now_ms),
+        Day::AskedAgain | Day::Withheld => {
+            is_old_by_now(explained.asked_again_ms(date), date, evening.now_ms)
+        }
         Day::NotAsked
         | Day::NotFound
         | Day::NotEntitled
@@ -45,7 +47,7 @@ pub(super) fn oldest_young(explained: &Explained, sessions: &Sessions, evening: 
     let mut days = explained.days.iter().zip(sessions.dates());
     let is_young =
         |date: Date| calendar::session_on(date).is_some_and(|session| evening.now_ms < old_from(session));
-    let may_be_filled = |day: Day| matches!(day, Day::AskedAgain | Day::Empty);
+    let may_be_filled = |day: Day| matches!(day, Day::AskedAgain | Day::Withheld | Day::Empty);
     days.find(|(day, date)| may_be_filled(**day) && is_young(**date)).map(|(_, date)| *date)
 }
 
