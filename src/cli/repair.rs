@@ -6,6 +6,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -68,6 +69,7 @@ struct Named {
     ticker: Option<String>,
     month: Option<String>,
     date: Option<String>,
+    to: Option<String>,
     path: Option<PathBuf>,
 }
 
@@ -102,7 +104,10 @@ pub fn run(
         return Err(ManifestError::Corrupt(damaged).into());
     }
     if let Some(saved) = &saved {
-        verified.findings.retain(|finding| saved.iter().any(|named| named.is(finding)));
+        let found = std::mem::take(&mut verified.findings);
+        let named =
+            |finding: &Finding| saved.iter().filter_map(|named| named.part_of(finding)).collect::<Vec<_>>();
+        verified.findings = found.iter().flat_map(named).collect();
         // Who names them means them, whatever the server has said.
         let absent = verified.findings.iter_mut().filter(|finding| finding.kind.is_of_sessions());
         absent.for_each(|finding| finding.severity = Severity::Gap);
@@ -194,7 +199,8 @@ fn ready(
 fn read_report(path: &Path) -> Result<Vec<Named>, Failure> {
     let named = |reason: String| Failure::Config(format!("{}: {reason}", path.display()));
     let bytes = fs::read(path).map_err(|error| named(error.to_string()))?;
-    let saved: SavedReport = serde_json::from_slice(&bytes)
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let saved: SavedReport = serde_json::from_slice(text)
         .map_err(|error| named(format!("not a report of `grab verify --json`: {error}")))?;
     Ok(saved.findings)
 }
@@ -221,14 +227,23 @@ fn below_data_dir(path: &Path) -> PathBuf {
 }
 
 impl Named {
-    /// Whether it is about the same place.
-    fn is(&self, finding: &Finding) -> bool {
+    /// A finding about the same place; of sessions, those that it names.
+    fn part_of(&self, finding: &Finding) -> Option<Finding> {
         let path = |path: &Option<PathBuf>| path.as_deref().map(below_data_dir);
         let has_place = self.month.is_some() || self.date.is_some();
-        self.ticker == finding.ticker.as_ref().map(ToString::to_string)
+        let is_same = self.ticker == finding.ticker.as_ref().map(ToString::to_string)
             && self.month == finding.month.map(|month| month.to_string())
-            && self.date == finding.date.map(|date| date.to_string())
-            && (has_place || path(&self.path) == path(&finding.path))
+            && self.date.is_some() == finding.date.is_some()
+            && (has_place || path(&self.path) == path(&finding.path));
+        let Some(date) = finding.date.filter(|_| is_same) else { return is_same.then(|| finding.clone()) };
+        let named: Date = self.date.as_deref()?.parse().ok()?;
+        let named_to = self.to.as_deref().map_or(Some(named), |to| to.parse().ok())?;
+        let (from, to) = (date.max(named), finding.to.unwrap_or(date).min(named_to));
+        (from <= to).then(|| Finding {
+            date: Some(from),
+            to: Some(to).filter(|to| *to != from),
+            ..finding.clone()
+        })
     }
 }
 
