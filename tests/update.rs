@@ -113,7 +113,8 @@ fn an_evening_is_one_request_for_each_symbol_and_its_second_run_none() {
     );
     assert_eq!(report["sessions"], serde_json::json!([{"date": "2024-11-15", "symbols": 2}]));
     assert!(world.is_true());
-    assert_eq!(world.update(15, 0)["requests"], 0);
+    let again = world.update(15, 0);
+    assert_eq!((&again["requests"], &again["sessions"]), (&0.into(), &report["sessions"]));
     assert_eq!(world.at(day(17), 12, 0, "update --json").exits(0).json()["requests"], 0, "Sunday");
     assert_eq!(world.at(day(18), 20, 20, "update --json").exits(0).json()["requests"], 0, "not settled");
     world.trade(day(18));
@@ -291,7 +292,11 @@ fn what_a_cron_mail_says_and_an_alert_reads() {
     let world = begun();
     world.trade(day(15));
     let ran = world.at(day(15), 20, 45, "update --metrics-file grab.prom").exits(0);
-    assert!(ran.stdout.starts_with("grab update 2024-11-15: complete (exit 0)\n"), "{ran:?}");
+    assert!(
+        ran.stdout
+            .starts_with("grab update 2024-11-15: complete (exit 0): 2 symbols, 60 new bars, 2 requests\n"),
+        "{ran:?}"
+    );
     let metrics = || fs::read_to_string(world.grab.dir().join("grab.prom")).unwrap();
     for line in [
         "grab_last_exit_code 0",

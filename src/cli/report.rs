@@ -195,6 +195,14 @@ impl RunReport {
         (outcome, self.exit_code)
     }
 
+    /// What was done, or why it stopped, in a few words.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let bars = format::plural(self.bars, "new bar") + &revised(self.revised);
+        let done = format!("{bars}, {}", format::plural(self.requests, "request"));
+        self.error.as_ref().map_or(done.clone(), |error| format!("{done}: {error}"))
+    }
+
     /// The report for a person.
     #[must_use]
     pub fn text(&self) -> String {

@@ -126,7 +126,8 @@ fn update(
     let lock = if args.dry_run { None } else { Some(Lock::take(&data_dir)?) };
     let plan = plan(&Overview::open(&data_dir)?, &evening)?;
     if args.dry_run {
-        let rate = settings.rate(settings.sandbox);
+        let held = Overview::open(&data_dir)?.kind()?;
+        let rate = settings.rate(settings.sandbox || held.is_some_and(|held| held.sandbox));
         let report = DryRunReport::new(&plan, &evening, &Overview::open(&data_dir)?, rate)?;
         output.report(&report, DryRunReport::text)?;
         return Ok(ExitStatus::Complete);
@@ -193,7 +194,7 @@ impl Brought {
     fn by(data_dir: &Path, plan: &Plan, evening: &Evening) -> Result<Self, Failure> {
         let date = evening.session.date();
         let presence = Presence::before(&Overview::open(data_dir)?, date)?;
-        let sessions = presence.since(plan.newest.filter(|newest| *newest < date));
+        let sessions = presence.since(plan.newest);
         Ok(Self { sessions, lagging: presence.is_lagging().then(|| lagging(&presence, date)) })
     }
 
@@ -216,7 +217,10 @@ impl UpdateReport {
 
     fn text(&self) -> String {
         let PlanReport { extended, holes, hole_windows, up_to_date, closed } = self.plan;
-        let mut lines = vec![self.summary(), self.run.text()];
+        // Its first line is in the summary.
+        let run = self.run.text();
+        let mut lines = vec![self.summary()];
+        lines.extend(run.lines().skip(1).map(str::to_owned));
         lines.push(format!(
             "  symbols   {} brought to {}, {} up to date, {} closed",
             format::count(extended),
@@ -242,7 +246,9 @@ impl UpdateReport {
     /// One line that says all that a mail's reader must know.
     fn summary(&self) -> String {
         let (outcome, code) = self.run.verdict();
-        format!("grab update {}: {outcome} (exit {code})", self.session)
+        let symbols = self.sessions.last().map_or(0, |session| session.symbols);
+        let symbols = format::plural(symbols, "symbol");
+        format!("grab update {}: {outcome} (exit {code}): {symbols}, {}", self.session, self.run.brief())
     }
 }
 
