@@ -85,7 +85,7 @@ fn add_store(text: &mut String, overview: &Overview) {
     let Some((_, newest_ms)) = holdings.span_ms else { return };
     add(text, "newest_bar_timestamp_seconds", "Start of the newest bar.", &one(seconds(newest_ms)));
     let session = new_york::date_of(newest_ms);
-    let Some(presence) = session.and_then(|date| Presence::before(overview, date).ok()) else { return };
+    let Some(presence) = session.and_then(|date| Presence::of(overview, None, date).ok()) else { return };
     let symbols = presence.since(session).first().map_or(0, |session| session.symbols);
     let (regulars, present) = presence.regulars();
     let coverage = if regulars == 0 { 1.0 } else { float(present) / float(regulars) };

@@ -193,7 +193,7 @@ struct Brought {
 impl Brought {
     fn by(data_dir: &Path, plan: &Plan, evening: &Evening) -> Result<Self, Failure> {
         let date = evening.session.date();
-        let presence = Presence::before(&Overview::open(data_dir)?, date)?;
+        let presence = Presence::of(&Overview::open(data_dir)?, plan.newest, date)?;
         let sessions = presence.since(plan.newest);
         Ok(Self { sessions, lagging: presence.is_lagging().then(|| lagging(&presence, date)) })
     }

@@ -88,7 +88,7 @@ impl Plan {
         let today = evening.session.date();
         let windows = overview.windows()?.into_values().flatten();
         let sessions = Sessions::spanned(windows.chain(Window::new(today, today)));
-        let presence = Presence::before(overview, today)?;
+        let presence = Presence::of(overview, None, today)?;
         let mut plan = Self { was_lagging: presence.is_lagging(), ..Self::default() };
         let mut lacking = Vec::new();
         for symbol in overview.symbols()? {

@@ -41,12 +41,13 @@ fn text<S: serde::Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Er
 }
 
 impl Presence {
-    /// Looks at the sessions of the two weeks that end with `last`.
+    /// Looks at the sessions from `since` to `last`, and at those of two weeks at least.
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn before(overview: &Overview, last: Date) -> Result<Self, ManifestError> {
-        let first = last.saturating_sub(jiff::Span::new().days(LOOK_BACK));
+    pub fn of(overview: &Overview, since: Option<Date>, last: Date) -> Result<Self, ManifestError> {
+        let two_weeks = last.saturating_sub(jiff::Span::new().days(LOOK_BACK));
+        let first = since.map_or(two_weeks, |since| since.min(two_weeks));
         let window = Window::new(first, last);
         let dates: Vec<_> =
             window.into_iter().flat_map(calendar::sessions).map(calendar::Session::date).collect();
