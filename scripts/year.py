@@ -46,21 +46,21 @@ def market(now: datetime, faults: bool):
         process.wait()
 
 
-def spawn(url: str, now: datetime, data_dir: Path, *arguments: str) -> subprocess.Popen:
+def spawn(url: str, now: datetime, data_dir: Path, *arguments: str, patience: str = "2s") -> subprocess.Popen:
     env = {
         **os.environ,
         "GRAB_NOW": now.astimezone(UTC).isoformat(),
         "MASSIVE_API_BASE_URL": url,
         "MASSIVE_API_KEY": "any",
         "GRAB_RATE": "none",
-        "GRAB_READ_TIMEOUT": "1s",
+        "GRAB_READ_TIMEOUT": patience,
     }
     command = [GRAB, *arguments, "--data-dir", data_dir, "--json", "--quiet"]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def run(url: str, now: datetime, data_dir: Path, *arguments: str) -> tuple[int, str]:
-    process = spawn(url, now, data_dir, *arguments)
+def run(url: str, now: datetime, data_dir: Path, *arguments: str, patience: str = "2s") -> tuple[int, str]:
+    process = spawn(url, now, data_dir, *arguments, patience=patience)
     words, _ = process.communicate(timeout=600)
     return process.returncode, words
 
@@ -92,7 +92,8 @@ def check(now: datetime, data_dir: Path, undisturbed: Path) -> int:
     shutil.rmtree(undisturbed, ignore_errors=True)
     with market(now, faults=False) as url:
         windows = f"{FIRST}..{now.date()}"
-        code, words = run(url, now, undisturbed, "start", "--windows", windows, "--tickers", TICKERS)
+        wanted = ["--windows", windows, "--tickers", TICKERS]
+        code, words = run(url, now, undisturbed, "start", *wanted, patience="60s")
     if code != 0:
         fail(now, f"the undisturbed download ended with {code}: {words}")
     query = "read_parquet('{}/bars_1m/**/*.parquet', hive_partitioning = true)"
