@@ -6,14 +6,20 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use grab::model::{Bar, new_york};
+use grab::{
+    model::{Bar, Month, Split, new_york},
+    store::{
+        Store,
+        reference::{self, Kept, Standing, Table},
+    },
+};
 use jiff::{
     Timestamp,
     civil::{Date, date},
 };
 use serde_json::Value;
 
-use crate::support::{Grab, Ran, Reply, Server, bars_of, page, read_store};
+use crate::support::{Grab, Ran, Reply, Server, bars_of, page, page_with, read_store};
 
 /// What the service has: bars by symbol and day.
 type Truth = BTreeMap<String, BTreeMap<Date, Vec<Bar>>>;
@@ -327,4 +333,68 @@ fn where_nothing_was_started_there_is_nothing_to_update() {
     assert_eq!(missing.code, grab.run("resume --sandbox").code);
     assert!(!grab.data_dir().exists());
     grab.run("update --settle soon").exits(2);
+}
+
+#[test]
+fn a_new_split_reopens_the_adjusted_history_once() {
+    let factor = Arc::new(Mutex::new(1.0));
+    let applied = Arc::clone(&factor);
+    let server = Server::start(move |request| {
+        let to = request.target.split(['/', '?']).nth(9).unwrap();
+        let asked = day_of(request.from())..=day_of(to);
+        let days: Vec<_> = FORTNIGHT
+            .iter()
+            .chain(&[15, 18, 19])
+            .map(|at| day(*at))
+            .filter(|day| asked.contains(day))
+            .collect();
+        let factor = *applied.lock().unwrap();
+        let adjusted = |bar: Bar| {
+            let factor = if new_york::date_of(bar.timestamp) < Some(day(18)) { factor } else { 1.0 };
+            Bar {
+                open: bar.open * factor,
+                high: bar.high * factor,
+                low: bar.low * factor,
+                close: bar.close * factor,
+                volume: bar.volume / factor,
+                ..bar
+            }
+        };
+        let bars: Vec<_> = bars_of(&days).into_iter().map(adjusted).collect();
+        Reply::json(200, page_with(request.symbol(), true, &bars, None))
+    });
+    let world = World { truth: Arc::default(), grab: Grab::with_server(server.base_url()), server };
+    world.at(day(14), 21, 0, "start --windows 2024-11 --tickers A,B --adjusted").exits(0);
+    let unknown = world.at(day(15), 20, 45, "update").exits(0);
+    assert!(unknown.stderr.contains("no splits are known"), "{unknown:?}");
+    let known = |at: Date, seen: i8| Kept {
+        row: Split {
+            ticker: "A".parse().unwrap(),
+            execution_date: at,
+            split_from: 1.0,
+            split_to: 4.0,
+            adjustment_type: None,
+            id: None,
+        },
+        first_seen_ms: new_york::at_ms(day(seen), 12, 0),
+        last_seen_ms: new_york::at_ms(day(seen), 12, 0),
+        standing: Standing::Current,
+    };
+    // One of long ago came with the first sync, the other was announced a week ahead.
+    let rows = vec![known(date(2020, 8, 31), 1), known(day(18), 8)];
+    let table = Table { rows, fetched_ms: 1, source: "localhost".to_owned() };
+    reference::write_splits(&world.grab.data_dir(), &table).unwrap();
+    *factor.lock().unwrap() = 0.25;
+    let split = world.at(day(18), 20, 45, "update --json").exits(0);
+    assert!(split.stderr.contains("A has split on 2024-11-18"), "{split:?}");
+    assert_eq!((&split.json()["resplit"], &split.json()["requests"]), (&1.into(), &3.into()));
+    let dir = world.grab.data_dir();
+    let read = |symbol: &str| {
+        let store = Store::new(dir.clone(), true, String::new());
+        store.read(&symbol.parse().unwrap(), Month::new(2024, 11).unwrap()).unwrap().unwrap().bars
+    };
+    let truth = bars_of(&FORTNIGHT.iter().chain(&[15]).map(|at| day(*at)).collect::<Vec<_>>());
+    assert!(read("A").iter().zip(&truth).all(|(bar, whole)| (bar.open - whole.open * 0.25).abs() < 1e-9));
+    let again = world.at(day(19), 20, 45, "update --json").exits(0).json();
+    assert_eq!((&again["resplit"], &again["requests"]), (&0.into(), &2.into()));
 }

@@ -1,6 +1,10 @@
 //! `grab update`: brings every known symbol up to the last finished session. Made for cron.
 
-use std::{path::Path, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    time::Duration,
+};
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -10,7 +14,7 @@ use super::{
     failure::Failure,
     fetch::{Job, announce_clock, overview},
     format, metrics,
-    output::Output,
+    output::{Output, say},
     report::RunReport,
     settings::{FetchSettings, Sources, read_time},
 };
@@ -20,7 +24,8 @@ use crate::{
     manifest::{FILE_NAME, Ledger, Lock, ManifestError, Mend, Overview},
     model::{Rate, Symbol, Window},
     plan::Estimate,
-    update::{Evening, Plan, Presence, SessionSymbols},
+    store::reference::{self, Standing},
+    update::{Evening, ListedSplit, Plan, Presence, Reference, SessionSymbols},
 };
 
 /// How much of a plan is listed for a person.
@@ -77,6 +82,8 @@ struct PlanReport {
     /// Symbols of which nothing was asked.
     up_to_date: u64,
     closed: u64,
+    /// Symbols whose whole history is asked for again, because of a split.
+    resplit: u64,
 }
 
 impl From<&Plan> for PlanReport {
@@ -87,6 +94,7 @@ impl From<&Plan> for PlanReport {
             hole_windows: plan.holes.len() as u64,
             up_to_date: plan.up_to_date,
             closed: plan.closed,
+            resplit: plan.splits.iter().map(|(symbol, _)| symbol).collect::<BTreeSet<_>>().len() as u64,
         }
     }
 }
@@ -124,7 +132,10 @@ fn update(
         return Err(ManifestError::Missing { path }.into());
     }
     let lock = if args.dry_run { None } else { Some(Lock::take(&data_dir)?) };
-    let plan = plan(&Overview::open(&data_dir)?, &evening)?;
+    let plan = plan(&data_dir, &evening)?;
+    for (symbol, split) in &plan.splits {
+        say(&format!("{symbol} has split on {}: its whole adjusted history is asked for again", split.date));
+    }
     if args.dry_run {
         let held = Overview::open(&data_dir)?.kind()?;
         let rate = settings.rate(settings.sandbox || held.is_some_and(|held| held.sandbox));
@@ -145,10 +156,13 @@ fn update(
         lock,
     };
     let mend = Mend { again: plan.holes.clone(), ..Mend::default() };
+    let splits: Vec<_> =
+        plan.splits.iter().map(|(symbol, split)| (symbol.clone(), split.date, split.applied_ms())).collect();
     let tails = plan.tails.clone();
     let prepare = move |ledger: &mut Ledger| {
         ledger.reopen_failed()?;
         ledger.move_tails(&tails)?;
+        ledger.reopen_split(&splits)?;
         ledger.mend(&mend)
     };
     let mut brought = Brought::default();
@@ -167,8 +181,30 @@ fn evening(args: &UpdateArgs, clock: Clock) -> Result<Evening, Failure> {
     evening.ok_or_else(|| Failure::Usage("no session has ended yet at this time".to_owned()))
 }
 
-fn plan(overview: &Overview, evening: &Evening) -> Result<Plan, Failure> {
-    Ok(Plan::of(overview, evening, |_| None)?)
+fn plan(data_dir: &Path, evening: &Evening) -> Result<Plan, Failure> {
+    let overview = Overview::open(data_dir)?;
+    let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
+    let splits = if is_adjusted { splits(data_dir)? } else { HashMap::new() };
+    let reference = Reference { splits, ..Reference::default() };
+    Ok(Plan::of(&overview, evening, &reference)?)
+}
+
+/// The splits that are known, by symbol. Those that the first sync brought were always there, as far as anybody knows.
+fn splits(data_dir: &Path) -> Result<HashMap<Symbol, Vec<ListedSplit>>, Failure> {
+    let Some(table) = reference::read_splits(data_dir)? else {
+        say(
+            "bars are adjusted here, and no splits are known: `grab universe sync` asks for them; a new one would go unnoticed",
+        );
+        return Ok(HashMap::new());
+    };
+    let first_sync = table.rows.iter().map(|kept| kept.first_seen_ms).min();
+    let mut splits: HashMap<_, Vec<_>> = HashMap::new();
+    for kept in table.rows.iter().filter(|kept| kept.standing == Standing::Current) {
+        let known_since_ms = Some(kept.first_seen_ms).filter(|seen| Some(*seen) != first_sync);
+        let split = ListedSplit { date: kept.row.execution_date, known_since_ms };
+        splits.entry(kept.row.ticker.clone()).or_default().push(split);
+    }
+    Ok(splits)
 }
 
 /// For the run's row in the manifest.
@@ -216,7 +252,7 @@ impl UpdateReport {
     }
 
     fn text(&self) -> String {
-        let PlanReport { extended, holes, hole_windows, up_to_date, closed } = self.plan;
+        let PlanReport { extended, holes, hole_windows, up_to_date, closed, resplit } = self.plan;
         // Its first line is in the summary.
         let run = self.run.text();
         let mut lines = vec![self.summary()];
@@ -233,6 +269,12 @@ impl UpdateReport {
             lines.push(format!(
                 "  holes     {} asked for again in {windows}",
                 format::plural(holes, "session")
+            ));
+        }
+        if resplit > 0 {
+            lines.push(format!(
+                "  splits    {} asked for from the beginning",
+                format::plural(resplit, "symbol")
             ));
         }
         let first = self.sessions.len().saturating_sub(SESSIONS_LISTED);
@@ -290,7 +332,7 @@ impl DryRunReport {
     }
 
     fn text(&self) -> String {
-        let PlanReport { extended, holes, hole_windows, up_to_date, closed } = self.plan;
+        let PlanReport { extended, holes, hole_windows, up_to_date, closed, resplit } = self.plan;
         let mut lines = vec![format!(
             "{} to bring to {}, {} in {} to ask for again; {} up to date, {} closed",
             format::plural(extended, "symbol"),
@@ -303,6 +345,10 @@ impl DryRunReport {
         lines.extend(
             self.asked.iter().take(LISTED).map(|asked| format!("  {} {}", asked.ticker, asked.window)),
         );
+        if resplit > 0 {
+            let symbols = format::plural(resplit, "symbol");
+            lines.push(format!("{symbols} among them from the beginning, because of a split"));
+        }
         let more = self.asked.len().saturating_sub(LISTED);
         lines.extend((more > 0).then(|| format!("  and {} more", format::count(more as u64))));
         let Estimate { requests, hours, .. } = self.estimate;

@@ -30,6 +30,30 @@ impl Ledger {
         change.commit()
     }
 
+    /// Re-opens, from its beginning, what was answered before a split was applied: of each symbol the days before the split
+    /// and the instant (UTC ms) until which answers did not have it. Tails are asked for anyway.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn reopen_split(&mut self, splits: &[(Symbol, Date, i64)]) -> Result<u64, ManifestError> {
+        let change = self.begin()?;
+        let mut reopened = 0;
+        for (symbol, date, applied_ms) in splits {
+            // A symbol has no character that SQL would need quoted.
+            let outdated = format!(
+                "ticker = '{symbol}' AND NOT is_tail AND state IN ('done', 'empty')
+                 AND from_date < '{date}' AND updated_at_ms < {applied_ms}"
+            );
+            reopened += change.step_all(&outdated, TaskEvent::Reopened, &format!("a split on {date}"))?;
+            // What begins anew counts anew.
+            let restart =
+                "UPDATE tasks SET bars = 0 WHERE state = 'pending' AND ticker = ? AND cursor IS NULL";
+            change.execute(restart, [symbol.as_str()])?;
+        }
+        change.commit()?;
+        Ok(reopened)
+    }
+
     /// Re-opens every task that was given up: an update tries each evening.
     ///
     /// # Errors

@@ -9,13 +9,18 @@
 //! when it is old: the service fills some of its own after weeks (polygon-api.md §4). Many holes go into one request, as far
 //! as its page reaches.
 //!
+//! # Splits
+//! Where bars are adjusted, a split changes all that came before it: what was answered before the split is asked for again.
+//!
 //! Nothing here writes or asks: the plan is a value, made from the manifest alone.
 
 mod holes;
 mod presence;
+mod splits;
 mod tail;
 
 pub use presence::{Presence, SessionSymbols};
+pub use splits::{ListedSplit, Reference};
 
 use std::time::Duration;
 
@@ -60,7 +65,11 @@ pub struct Plan {
     pub tails: Vec<(Symbol, Window)>,
     /// Stretches with sessions that have no bars.
     pub holes: Vec<(Symbol, Window)>,
-    /// Sessions without bars in these.
+    /// Splits that a symbol's adjusted bars do not know of yet.
+    pub splits: Vec<(Symbol, ListedSplit)>,
+    /// The windows that are asked for from the beginning because of them.
+    pub reopened: Vec<(Symbol, Window)>,
+    /// Sessions without bars in the holes.
     pub hole_sessions: u64,
     /// Symbols that have all there is.
     pub up_to_date: u64,
@@ -75,16 +84,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans an evening by what the manifest says. `end_of` answers the last day on which a symbol can have bars, if it has
-    /// left the exchange.
+    /// Plans an evening by what the manifest and the reference data say.
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn of(
-        overview: &Overview,
-        evening: &Evening,
-        end_of: impl Fn(&Symbol) -> Option<Date>,
-    ) -> Result<Self, VerifyError> {
+    pub fn of(overview: &Overview, evening: &Evening, reference: &Reference) -> Result<Self, VerifyError> {
         let today = evening.session.date();
         let windows = overview.windows()?.into_values().flatten();
         let sessions = Sessions::spanned(windows.chain(Window::new(today, today)));
@@ -95,7 +99,7 @@ impl Plan {
             let facts = by_manifest(overview, &symbol, &sessions)?;
             let last_held =
                 facts.recorded.last().and_then(|last| last.month.days(last.session_mask()).last());
-            let known = Known { tasks: &facts.tasks, last_held, end: end_of(&symbol) };
+            let known = Known { tasks: &facts.tasks, last_held, end: reference.ends.get(&symbol).copied() };
             plan.newest = plan.newest.max(known.covered_to());
             let until = match known.tail(&sessions, evening) {
                 Tail::Ask(window) => {
@@ -121,6 +125,13 @@ impl Plan {
                     continue;
                 }
             };
+            let listed = reference.splits.get(&symbol).map_or(&[][..], Vec::as_slice);
+            let (missed, windows) = splits::outdated(&facts.tasks, listed, evening);
+            if !missed.is_empty() {
+                plan.splits.extend(missed.into_iter().map(|split| (symbol.clone(), split)));
+                plan.reopened.extend(windows.into_iter().map(|window| (symbol.clone(), window)));
+                continue;
+            }
             let due = holes::due(&facts, &sessions, evening, until);
             plan.hole_sessions += due.len() as u64;
             plan.holes.extend(
@@ -139,12 +150,12 @@ impl Plan {
     /// Whether there is nothing to ask for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tails.is_empty() && self.holes.is_empty()
+        self.tails.is_empty() && self.holes.is_empty() && self.reopened.is_empty()
     }
 
     /// All windows that are to be asked for.
     #[must_use]
     pub fn asked(&self) -> Vec<(Symbol, Window)> {
-        self.tails.iter().chain(&self.holes).cloned().collect()
+        self.tails.iter().chain(&self.holes).chain(&self.reopened).cloned().collect()
     }
 }
