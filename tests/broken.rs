@@ -361,6 +361,29 @@ fn what_lies_behind_a_link_is_named_and_not_touched() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_damaged_file_behind_a_link_is_left_and_not_asked_for() {
+    let grab = stored();
+    let (bars, elsewhere) = (grab.data_dir().join("bars_1m"), grab.dir().join("elsewhere"));
+    fs::rename(bars.join("ticker=AAPL"), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, bars.join("ticker=AAPL")).unwrap();
+    flip(&place(&grab, DAMAGED, "01"), 100);
+    let left = grab.run("repair --json").exits(12).json();
+    assert_eq!(
+        (&left["requests"], &left["mended"], &left["tasks"]["failed"]),
+        (&0.into(), &0.into(), &0.into())
+    );
+    assert!(left["left"][0].as_str().unwrap().ends_with("it lies behind a link"), "{left}");
+    // A run that was cut short says that first: what is left can be said by the next one.
+    for month in ["01", "02"] {
+        flip(&place(&grab, "MSFT", month), 100);
+    }
+    assert_eq!(grab.run("repair --json --max-requests 1").exits(10).json()["left"], left["left"]);
+    grab.run("repair").exits(12);
+    assert_eq!(found(&grab, "--deep"), ["digest_mismatch AAPL 2024-01"]);
+}
+
+#[test]
 fn a_repair_that_cannot_begin_moves_nothing() {
     let server = lacking(|_| true);
     let grab = Grab::with_server(server.base_url());

@@ -43,8 +43,11 @@ pub fn clear(
         cleared.take_up(data_dir, kind, (symbol, *month), unknown, ledger)?;
     }
     for ((symbol, month), broken) in &mending.broken {
-        cleared.replace(data_dir, kind, (symbol, *month), broken.may_be_good, ledger)?;
-        cleared.ask_for(symbol, &broken.days);
+        // A run would find the file behind a link as it is, and store nothing.
+        if !cleared.leaves(data_dir, &layout::partition(data_dir, symbol, *month)) {
+            cleared.replace(data_dir, kind, (symbol, *month), broken.may_be_good, ledger)?;
+            cleared.ask_for(symbol, &broken.days);
+        }
     }
     for path in mending.strays.iter().chain(mending.unwitnessed.values().flatten()) {
         if !cleared.leaves(data_dir, path) {
@@ -111,9 +114,6 @@ impl Cleared {
         may_be_good: bool,
         ledger: &mut Ledger,
     ) -> Result<(), Failure> {
-        if self.leaves(data_dir, &layout::partition(data_dir, symbol, month)) {
-            return Ok(());
-        }
         let found = readable(survey::examine(data_dir, symbol, month))?;
         let found = found.filter(|found| kind_of(found) == kind);
         let recorded =

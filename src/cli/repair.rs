@@ -165,7 +165,14 @@ fn not_back(months: u64) -> String {
 
 /// Removes what has its replacement. Answers what is still set aside.
 fn settle(args: &RepairArgs, data_dir: &Path, clock: Clock) -> Result<Vec<PathBuf>, Failure> {
-    let _lock = Lock::take(data_dir)?;
+    let _lock = match Lock::take(data_dir) {
+        // Another one came in between. What is to be removed can wait for the next repair.
+        Err(ManifestError::Locked { .. }) if !args.accept_loss => {
+            let kept = Overview::open(data_dir)?.set_aside()?;
+            return Ok(kept.into_iter().map(|aside| data_dir.join(aside.path)).collect());
+        }
+        lock => lock?,
+    };
     let mut ledger = Ledger::open(data_dir, clock)?;
     if args.accept_loss {
         let months = format::plural(ledger.accept_loss()? as u64, "month");

@@ -124,9 +124,12 @@ impl RunReport {
         self
     }
 
-    /// The same for a command that found damaged files.
+    /// The same for a command that leaves damaged files. If it did not come to its end, that is said first.
     #[must_use]
     pub fn damaged(self) -> Self {
+        if !matches!(self.exit, ExitStatus::Complete | ExitStatus::Unsuccessful | ExitStatus::Gaps) {
+            return self;
+        }
         Self {
             outcome: Outcome::Incomplete,
             exit: ExitStatus::Damage,
