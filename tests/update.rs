@@ -327,6 +327,23 @@ fn what_a_cron_mail_says_and_an_alert_reads() {
 }
 
 #[test]
+fn metrics_have_a_place_or_nothing_is_asked_and_a_failure_is_not_hidden_by_theirs() {
+    let world = begun();
+    world.trade(day(15));
+    let asked = world.server.pages_asked();
+    for place in ["nowhere/grab.prom", "data/manifest.sqlite"] {
+        let refused = world.at(day(15), 20, 45, &format!("update --metrics-file {place}")).exits(2);
+        assert!(refused.stderr.contains("--metrics-file"), "{refused:?}");
+    }
+    assert_eq!(world.server.pages_asked(), asked);
+    let keyless =
+        world.grab.command("update --metrics-file grab.prom").env_remove("MASSIVE_API_KEY").output().unwrap();
+    assert_eq!(keyless.status.code(), Some(20));
+    let metrics = fs::read_to_string(world.grab.dir().join("grab.prom")).unwrap();
+    assert!(metrics.contains("grab_last_exit_code 20\n"), "{metrics}");
+}
+
+#[test]
 fn where_nothing_was_started_there_is_nothing_to_update() {
     let grab = Grab::new();
     let missing = grab.run("update --sandbox --json");

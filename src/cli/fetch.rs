@@ -222,6 +222,15 @@ pub fn announce_clock(clock: Clock) {
     }
 }
 
+/// Makes sure that something was started in a directory, before anything is made there.
+///
+/// # Errors
+/// If there is no manifest, or it cannot be read.
+pub fn begun(data_dir: &Path) -> Result<(), Failure> {
+    let path = data_dir.join(FILE_NAME).display().to_string();
+    overview(data_dir)?.map(|_| ()).ok_or_else(|| ManifestError::Missing { path }.into())
+}
+
 /// The manifest of a directory, if there is one.
 ///
 /// # Errors

@@ -77,7 +77,10 @@ impl Files {
 }
 
 /// The real place of a file that may be written: where a link leads, and never what is no file, or part of the data.
-fn place(flag: &str, path: &Path, data_dir: &Path) -> Result<PathBuf, Failure> {
+///
+/// # Errors
+/// If it is no such place; `flag` is who named it.
+pub fn place(flag: &str, path: &Path, data_dir: &Path) -> Result<PathBuf, Failure> {
     let refused = |what: &str| Failure::Usage(format!("{flag}: {} {what}", path.display()));
     let real = match fs::canonicalize(path) {
         Ok(real) if !real.is_file() => return Err(refused("is there, and is no file")),

@@ -3,7 +3,7 @@
 use super::{
     args::{CommonArgs, ResumeArgs},
     failure::Failure,
-    fetch::{Job, announce_clock, overview},
+    fetch::{Job, announce_clock, begun},
     output::Output,
     report::RunReport,
     settings::{FetchSettings, Sources},
@@ -26,10 +26,7 @@ pub fn run(
     let settings = FetchSettings::resolve(&args.fetch, sources)?;
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
-    if overview(&data_dir)?.is_none() {
-        let path = data_dir.join(FILE_NAME).display().to_string();
-        return Err(ManifestError::Missing { path }.into());
-    }
+    begun(&data_dir)?;
     let retry_failed = args.retry_failed;
     let job = Job {
         command: "resume",

@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::{
     args::{CommonArgs, UpdateArgs},
     failure::Failure,
-    fetch::{Job, announce_clock, overview},
-    format, metrics,
+    fetch::{Job, announce_clock, begun},
+    files, format, metrics,
     output::{Output, say},
     report::RunReport,
     settings::{FetchSettings, Sources, read_time},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     exit::ExitStatus,
-    manifest::{FILE_NAME, Ledger, Lock, ManifestError, Mend, Overview},
+    manifest::{Ledger, Lock, Mend, Overview},
     model::{Rate, Symbol, Window},
     plan::Estimate,
     store::reference::{self, Standing},
@@ -109,12 +109,15 @@ pub fn run(
     sources: &Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    let asked = args.metrics_file.as_deref().filter(|_| !args.dry_run);
+    let place = asked.map(|path| files::place("--metrics-file", path, &data_dir)).transpose()?;
     let updated = update(args, common, sources, output);
-    if let Some(path) = args.metrics_file.as_deref().filter(|_| !args.dry_run) {
-        let exit = updated.as_ref().map_or_else(Failure::exit, |exit| *exit);
-        metrics::write(path, &sources.data_dir(common)?, exit, sources.clock()?)?;
-    }
-    updated
+    let Some(path) = place else { return updated };
+    let exit = updated.as_ref().map_or_else(Failure::exit, |exit| *exit);
+    let written = metrics::write(&path, &data_dir, exit, clock);
+    // Why the update failed matters more than that nobody can be told.
+    updated.and_then(|exit| written.map(|()| exit))
 }
 
 fn update(
@@ -127,10 +130,7 @@ fn update(
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
     let evening = evening(args, clock)?;
-    if overview(&data_dir)?.is_none() {
-        let path = data_dir.join(FILE_NAME).display().to_string();
-        return Err(ManifestError::Missing { path }.into());
-    }
+    begun(&data_dir)?;
     let lock = if args.dry_run { None } else { Some(Lock::take(&data_dir)?) };
     let plan = plan(&data_dir, &evening)?;
     for (symbol, split) in &plan.splits {

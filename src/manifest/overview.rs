@@ -212,10 +212,10 @@ impl Overview {
                 sessions.push(BTreeSet::new());
                 last = Some(ticker);
             }
-            sessions
-                .last_mut()
-                .into_iter()
-                .for_each(|days| days.extend(month.days(row.get(2).unwrap_or_default())));
+            let mask = row.get(2)?;
+            if let Some(days) = sessions.last_mut() {
+                days.extend(month.days(mask));
+            }
         }
         Ok(sessions)
     }
