@@ -23,4 +23,5 @@ pub mod plan;
 pub mod sandbox;
 pub mod source;
 pub mod store;
+pub mod universe;
 pub mod verify;
