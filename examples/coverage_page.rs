@@ -110,7 +110,9 @@ fn findings(symbol: &Symbol, days: &[Day], dates: &[Date]) -> Vec<Finding> {
             Day::Thin => Kind::ThinSession,
             Day::Lost => Kind::MissingFile,
             Day::Failed | Day::NotEntitled | Day::Owed | Day::NotFound => Kind::UnfinishedTask,
-            Day::NotAsked | Day::Empty | Day::NoTrade | Day::AskedAgain | Day::Present => return None,
+            Day::NotAsked | Day::Empty | Day::NoTrade | Day::AskedAgain | Day::Present | Day::NotListed => {
+                return None;
+            }
         };
         Some(kind.on(symbol, &(**from..=**to), format!("{} sessions: {}", run.len(), day.words())))
     };

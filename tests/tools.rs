@@ -7,13 +7,16 @@ use grab::exit::ExitStatus;
 use crate::support::Grab;
 
 /// Every command, with those below it.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 15] = [
     "start",
     "resume",
     "verify",
     "repair",
     "status",
     "export",
+    "universe",
+    "universe sync",
+    "universe list",
     "sandbox",
     "spec",
     "spec check",

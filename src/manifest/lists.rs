@@ -1,6 +1,8 @@
 //! Reference lists on their way, answers about single tickers, and the history of what was brought.
 
-use rusqlite::{OptionalExtension, params};
+use std::collections::HashSet;
+
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Ledger, ManifestError, Overview};
 use crate::model::{Cursor, Symbol};
@@ -155,21 +157,19 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn asked(&self, kind: &str) -> Result<std::collections::HashSet<String>, ManifestError> {
-        let mut select = self.connection.prepare("SELECT subject FROM lookups WHERE kind = ?")?;
-        let subjects = select.query_map([kind], |row| row.get(0))?;
-        Ok(subjects.collect::<Result<_, _>>()?)
+    pub fn asked(&self, kind: &str) -> Result<HashSet<String>, ManifestError> {
+        asked(&self.connection, kind)
     }
 
-    /// Answers of one kind that no table has yet: subject, ticker, answer.
+    /// Answers of one kind: all of them, or those that no table has yet.
     ///
     /// # Errors
     /// If the manifest cannot be read, or has a row that cannot be.
-    pub fn unapplied(&self, kind: &'static str) -> Result<Vec<KeptLookup>, ManifestError> {
-        let select =
-            "SELECT subject, ticker, answer FROM lookups WHERE kind = ? AND is_applied = 0 ORDER BY subject";
+    pub fn lookups(&self, kind: &'static str, is_all: bool) -> Result<Vec<KeptLookup>, ManifestError> {
+        let select = "SELECT subject, ticker, answer FROM lookups
+             WHERE kind = ? AND (? OR is_applied = 0) ORDER BY subject";
         let mut select = self.connection.prepare(select)?;
-        let mut found = select.query([kind])?;
+        let mut found = select.query(params![kind, is_all])?;
         let mut lookups = Vec::new();
         while let Some(row) = found.next()? {
             let text: String = row.get(1)?;
@@ -200,6 +200,14 @@ impl Ledger {
 }
 
 impl Overview {
+    /// The subjects of one kind that were asked for.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn asked(&self, kind: &str) -> Result<HashSet<String>, ManifestError> {
+        asked(self.connection(), kind)
+    }
+
     /// When the last sync brought tickers, UTC ms.
     ///
     /// # Errors
@@ -208,6 +216,12 @@ impl Overview {
         let select = "SELECT max(at_ms) FROM syncs WHERE what = 'tickers'";
         Ok(self.connection().query_row(select, [], |row| row.get(0))?)
     }
+}
+
+fn asked(connection: &Connection, kind: &str) -> Result<HashSet<String>, ManifestError> {
+    let mut select = connection.prepare("SELECT subject FROM lookups WHERE kind = ?")?;
+    let subjects = select.query_map([kind], |row| row.get(0))?;
+    Ok(subjects.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]
@@ -278,10 +292,11 @@ mod tests {
             answer: "null".to_owned(),
         };
         ledger.keep_lookup(&lookup).unwrap();
-        assert_eq!(ledger.unapplied("details").unwrap(), [lookup]);
+        assert_eq!(ledger.lookups("details", false).unwrap(), std::slice::from_ref(&lookup));
         let row = SyncRow { what: "details", rows: 1, pages: 1, defects: "{}".to_owned() };
         ledger.end_sync(&[], &[row]).unwrap();
-        assert!(ledger.unapplied("details").unwrap().is_empty());
+        assert!(ledger.lookups("details", false).unwrap().is_empty());
+        assert_eq!(ledger.lookups("details", true).unwrap(), [lookup]);
         assert!(ledger.asked("details").unwrap().contains("A|F"));
     }
 }

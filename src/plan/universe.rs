@@ -94,11 +94,14 @@ impl List {
 }
 
 /// A key and what is wrong with it.
-type Wrong = (&'static str, String);
+pub type Wrong = (&'static str, String);
 
 impl Universe {
     /// Checks that the keys go together.
-    pub(super) fn check(&self) -> Result<(), Wrong> {
+    ///
+    /// # Errors
+    /// With the key that does not, and why.
+    pub fn check(&self) -> Result<(), Wrong> {
         let ways = [self.tickers.is_some(), self.tickers_file.is_some(), self.list.is_some()];
         if ways.iter().filter(|is_there| **is_there).count() != 1 {
             let reason = "exactly one of tickers, tickers_file and list is needed";

@@ -17,6 +17,7 @@ use crate::{
     calendar,
     manifest::{Answer, TaskItem, TaskState},
     model::{Month, Partition, Symbol, Window, new_york},
+    universe::Universe,
 };
 
 /// A session whose minutes have less than this share of the day's shares is thin.
@@ -73,6 +74,7 @@ pub(super) struct Facts<'a> {
     pub(super) checked: &'a Checked,
     pub(super) sessions: &'a Sessions,
     pub(super) witness: &'a dyn Witness,
+    pub(super) universe: Option<&'a Universe>,
 }
 
 impl Facts<'_> {
@@ -85,6 +87,7 @@ impl Facts<'_> {
         }
         self.mark_stored(&mut days);
         self.explain_absent(&mut days);
+        self.mark_not_listed(&mut days);
         self.mark_thin(&mut days);
         for (date, ..) in self.not_back() {
             if let Some(place) = self.sessions.place(date).filter(|place| days[*place] != Day::Owed) {
@@ -174,6 +177,33 @@ impl Facts<'_> {
                 Some(_) | None if *day == Day::AskedAgain => Day::AskedAgain,
                 Some(_) | None => Day::Missing,
             };
+        }
+    }
+
+    /// Outside of all lives of the symbol nothing is expected, unless the witness saw it trade. A request that is still owed
+    /// may show otherwise.
+    fn mark_not_listed(&self, days: &mut [Day]) {
+        let Some(universe) = self.universe else { return };
+        for (day, date) in days.iter_mut().zip(self.sessions.dates()) {
+            let is_absent = match day {
+                Day::NotFound
+                | Day::NotEntitled
+                | Day::Failed
+                | Day::Empty
+                | Day::AskedAgain
+                | Day::Missing => true,
+                Day::NotAsked
+                | Day::Owed
+                | Day::NoTrade
+                | Day::Lost
+                | Day::Thin
+                | Day::Present
+                | Day::NotListed => false,
+            };
+            let has_traded = || matches!(self.witness.saw(self.symbol, *date), Some(Seen::Traded(_)));
+            if is_absent && universe.is_outside(self.symbol, *date) && !has_traded() {
+                *day = Day::NotListed;
+            }
         }
     }
 

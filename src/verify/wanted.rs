@@ -19,6 +19,7 @@ pub fn wanted(data_dir: &Path, until: Date) -> Result<Vec<Date>, VerifyError> {
     let mut ranks: Vec<(Rank, Date)> =
         sessions.dates().iter().map(|date| (Rank::NothingAbsent, *date)).collect();
     let checked = Checked::default();
+    let universe = super::universe(data_dir);
     for symbol in overview.symbols()? {
         let (tasks, recorded) = (overview.tasks_of(&symbol)?, overview.partitions(&symbol)?);
         let lost = overview.lost(&symbol)?;
@@ -30,6 +31,7 @@ pub fn wanted(data_dir: &Path, until: Date) -> Result<Vec<Date>, VerifyError> {
             checked: &checked,
             sessions: &sessions,
             witness: &Nobody,
+            universe: universe.as_ref(),
         };
         for ((rank, _), day) in ranks.iter_mut().zip(facts.explain()) {
             *rank = (*rank).min(Rank::of(day));
@@ -62,7 +64,8 @@ impl Rank {
             | Day::NoTrade
             | Day::Lost
             | Day::Thin
-            | Day::Present => Self::NothingAbsent,
+            | Day::Present
+            | Day::NotListed => Self::NothingAbsent,
         }
     }
 }

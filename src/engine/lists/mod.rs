@@ -280,7 +280,7 @@ impl Walk {
 
     async fn keep(&self, parts: &Parts, page: ListPage) -> Result<Next<Asked>, ManifestError> {
         let (list, is_first) = (self.list, self.pages == 0);
-        let (next, is_barren, rows) = (page.next.clone(), page.rows.is_empty(), page.rows.len());
+        let (next, is_barren) = (page.next.clone(), page.rows.is_empty());
         if is_first && is_barren && next.is_none() && matches!(list, List::Active | List::Left) {
             // There is no market without tickers: to believe this would say of each that it was not seen.
             return Ok(Next::Settled(Outcome::Nobody));
@@ -298,7 +298,6 @@ impl Walk {
                 ledger.keep_list_page(list.as_str(), &kept, cursor.as_ref())
             })
             .await?;
-        parts.meter.stored(rows as u64, 0);
         let Some(cursor) = next else { return Ok(Next::Settled(Outcome::Kept)) };
         let mut walk = self.clone();
         walk.followed.insert(cursor.clone());
