@@ -9,9 +9,10 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
+    time::Duration,
 };
 
-use grab::sandbox::{Reference, SandboxOptions};
+use grab::sandbox::{FaultOptions, Reference, SandboxOptions};
 use serde_json::Value;
 
 use crate::support::{Grab, Reply, Request, Serving};
@@ -168,4 +169,24 @@ fn a_list_without_a_universe_says_what_to_do() {
     let ran = grab.run("universe list").exits(2);
     assert!(ran.stderr.contains("grab universe sync"), "{}", ran.stderr);
     assert!(!grab.data_dir().exists());
+}
+
+#[test]
+fn a_third_of_the_answers_is_broken_and_every_life_comes() {
+    let brought = |faults| {
+        let server = Serving::start(SandboxOptions { faults, ..SandboxOptions::default() });
+        let grab = Grab::with_server(server.base_url()).env("GRAB_CONCURRENCY", "16");
+        let report = grab.run("universe sync --list-dates --json").exits(0).json();
+        let mut items = listed(&grab, "");
+        for item in &mut items {
+            let item = item.as_object_mut().unwrap();
+            item.retain(|name, _| !name.ends_with("_seen"));
+        }
+        (items, report["requests"].as_u64().unwrap())
+    };
+    let (smooth, few) = brought(None);
+    let faults = FaultOptions { stall: Duration::from_millis(100), ..FaultOptions::of(0.3) };
+    let (rough, many) = brought(Some(faults));
+    assert!(many > few + 50, "{many} requests in place of {few}");
+    assert!(smooth.len() > 300 && smooth == rough);
 }

@@ -82,6 +82,7 @@ fn an_order_is_recorded_before_anything_is_asked_and_resume_goes_on_with_it() {
     let refused = grab.run("start --universe us-stocks --windows 2024-01 --json").exits(20).json();
     assert_eq!(refused["tasks"]["total"], 0);
     assert_eq!(grab.count("SELECT count(*) FROM orders WHERE planned_at_ms IS NULL"), 1);
+    assert_eq!(grab.run("status --json").exits(0).json()["unplanned"], 1);
     refuse.store(false, std::sync::atomic::Ordering::Relaxed);
     let stopped = grab.run("resume --max-requests 1 --json").exits(10).json();
     assert_eq!(stopped["outcome"], "incomplete", "no task is owed, and yet it is not complete: {stopped}");
@@ -160,4 +161,14 @@ fn sessions_between_two_lives_are_not_listed_and_no_gap() {
     let unexplained = |report: &Value| report["coverage"]["unexplained_sessions"].as_u64().unwrap();
     // Before its first day it was not listed; after the fund had left, nobody knows when the other company came.
     assert_eq!(unexplained(&before) - unexplained(&after), 21, "{after}");
+}
+
+#[test]
+fn a_universe_of_its_own_does_not_decide_what_bars_a_directory_is_to_hold() {
+    let server = Serving::start(SandboxOptions::default());
+    let grab = Grab::with_server(server.base_url());
+    grab.run("universe sync --no-splits").exits(0);
+    grab.run("start --windows 2024-01 --tickers AAPL --adjusted").exits(0);
+    grab.run("start --windows 2024-02 --tickers AAPL --adjusted=false").exits(2);
+    grab.run("universe sync --no-splits").exits(0);
 }
