@@ -169,6 +169,9 @@ fn a_list_without_a_universe_says_what_to_do() {
     let ran = grab.run("universe list").exits(2);
     assert!(ran.stderr.contains("grab universe sync"), "{}", ran.stderr);
     assert!(!grab.data_dir().exists());
+    for wrong in ["--type cs", "--exchange nasdaq", "--active-on 1066-10-14", "--ticker aapl"] {
+        grab.run(&format!("universe list {wrong}")).exits(2);
+    }
 }
 
 #[test]

@@ -167,7 +167,7 @@ impl Job<'_> {
             return Ok(None);
         }
         let mut opened = None;
-        if reference::read_universe(&self.data_dir)?.is_none() {
+        if !universe::is_kept(&self.data_dir)? {
             if self.plan_only {
                 say(
                     "no universe is kept here yet: `grab resume` fetches it, and then plans what was asked for",
@@ -189,11 +189,24 @@ impl Job<'_> {
         let (data_dir, last_day) = (self.data_dir.clone(), last_day(self.clock));
         let planned = recorder.call(move |ledger| {
             let Ok(Some(universe)) = reference::read_universe(&data_dir) else { return Ok(None) };
-            universe::plan_orders(ledger, &universe, last_day).map(Some)
+            let added = universe::plan_orders(ledger, &universe, last_day)?;
+            let unknown = universe.lives().filter(|(_, span)| span.from.is_none()).count() as u64;
+            Ok(Some((added, unknown)))
         });
         match planned.await? {
-            Some(0) => say("everything asked for is recorded already, or no symbol lived in these windows"),
-            Some(added) => say(&format!("{} planned by the universe", format::plural(added, "task"))),
+            Some((0, _)) => {
+                say("everything asked for is recorded already, or no symbol lived in these windows");
+            }
+            Some((added, unknown)) => {
+                say(&format!("{} planned by the universe", format::plural(added, "task")));
+                if unknown > 0 {
+                    say(&format!(
+                        "note: of {} in it nobody knows when they were listed: windows before that are asked for in vain, \
+                         unless `grab universe sync --list-dates` was there first",
+                        format::plural(unknown, "symbol")
+                    ));
+                }
+            }
             None => {
                 return Err(Failure::Unplanned(Box::new(Failure::NoList("it cannot be read".to_owned()))));
             }

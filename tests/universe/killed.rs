@@ -3,12 +3,15 @@
 use std::fs;
 
 use super::{in_pages, listed};
-use crate::support::{Grab, Reply, Request, Server};
+use crate::support::{Grab, Ran, Reply, Request, Server, page, wait_until};
 
 const ACTIVE: [&str; 5] = ["A", "AA", "AAPL", "B", "C"];
 const LEFT: [(&str, &str); 3] = [("BSC", "2008-06-02"), ("LEH", "2008-09-18"), ("YHOO", "2017-06-19")];
 
 fn answer(request: &Request) -> Reply {
+    if request.target.starts_with("/v2/aggs/") {
+        return Reply::json(200, page(request.symbol(), &[], None));
+    }
     in_pages(request, &ACTIVE, &LEFT)
 }
 
@@ -100,4 +103,42 @@ fn a_disk_that_is_full_loses_nothing() {
     assert_eq!(failed.status.code(), Some(30), "{failed:?}");
     let report = grab.run("universe sync --no-splits --json").exits(0).json();
     assert_eq!((&report["requests"], &report["tickers"]["lives"]), (&0.into(), &8.into()), "{report}");
+}
+
+#[test]
+fn a_signal_drains_and_the_same_command_goes_on() {
+    let server = Server::start(|request| {
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        answer(request)
+    });
+    let grab = Grab::with_server(server.base_url()).env("GRAB_CONCURRENCY", "1");
+    let child = grab.spawn("universe sync --json");
+    wait_until("a second page", || server.requests().len() >= 2);
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let ended = Ran::from(child.wait_with_output().unwrap()).exits(130);
+    assert_eq!(ended.json()["outcome"], "interrupted", "{ended:?}");
+    let before = server.requests().len();
+    assert!(before < 6, "{before}");
+    grab.run("universe sync").exits(0);
+    assert!(server.requests().len() <= 7, "one that was under way is asked for again at most");
+    assert_eq!(tickers(&grab).len(), 8);
+}
+
+#[test]
+fn a_table_that_is_damaged_is_said_and_fetched_anew() {
+    let server = Server::start(answer);
+    let grab = Grab::with_server(server.base_url());
+    grab.run("universe sync --no-splits").exits(0);
+    let path = grab.data_dir().join("reference/tickers.parquet");
+    fs::write(&path, "no table").unwrap();
+    grab.run("universe list").exits(12);
+    assert_eq!(grab.run("verify --json").exits(12).json()["damage"], 1);
+    let ran = grab.run("universe sync --no-splits").exits(0);
+    assert!(ran.stderr.contains("it is made anew"), "{}", ran.stderr);
+    assert_eq!(tickers(&grab).len(), 8);
+    fs::write(&path, "no table").unwrap();
+    // Nothing else is known: a start fetches it before it plans.
+    let planned = grab.run("start --universe us-stocks --windows 1999-01-04 --json").exits(0).json();
+    assert_eq!(planned["tasks"]["total"], 8, "{planned}");
 }

@@ -84,6 +84,7 @@ pub fn run(
         active_on: args.active_on,
         tickers,
     };
+    refuse_codes(args)?;
     let universe = kept(&data_dir)?;
     let table = reference::read_tickers(&data_dir)?;
     let (fetched_ms, source) = table.map(|table| (table.fetched_ms, table.source)).unwrap_or_default();
@@ -109,6 +110,26 @@ pub fn run(
     }
     output.report(&report, ListReport::text)?;
     Ok(ExitStatus::Complete)
+}
+
+/// A code in the wrong form would list nobody.
+fn refuse_codes(args: &UniverseListArgs) -> Result<(), Failure> {
+    let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
+    let asked = plan::Universe {
+        list: Some(plan::List::UsStocks),
+        types: codes(&args.types),
+        exchanges: codes(&args.exchanges),
+        as_of: args.active_on,
+        ..plan::Universe::default()
+    };
+    asked.check().map_err(|(key, why)| {
+        let flag = match key {
+            "universe.types" => "--type",
+            "universe.exchanges" => "--exchange",
+            _ => "--active-on",
+        };
+        Failure::Usage(format!("{flag}: {why}"))
+    })
 }
 
 impl Item {

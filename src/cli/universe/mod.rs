@@ -8,7 +8,7 @@ mod sync;
 mod tables;
 
 pub use fetching::Fetching;
-pub use orders::{kept, order, plan_orders, tasks_of, unplanned};
+pub use orders::{is_kept, kept, order, plan_orders, tasks_of, unplanned};
 pub use tables::Sync;
 
 use super::{

@@ -7,12 +7,13 @@ use jiff::civil::Date;
 use super::super::{
     args::{OrderArgs, StartArgs},
     failure::Failure,
+    output::say,
 };
 use crate::{
     manifest::{Ledger, ManifestError, Order},
     model::{Symbol, Window},
     plan::{self, Spec},
-    store::reference,
+    store::{StoreError, reference},
     universe::{Filter, Universe},
 };
 
@@ -117,5 +118,22 @@ pub fn kept(data_dir: &Path) -> Result<Universe, Failure> {
                 .to_owned(),
         )
     };
-    reference::read_universe(data_dir)?.ok_or_else(missing)
+    match reference::read_universe(data_dir) {
+        Err(error @ StoreError::Reference { .. }) => Err(Failure::Damaged(error)),
+        universe => universe?.ok_or_else(missing),
+    }
+}
+
+/// Whether a universe is kept that can be relied on.
+///
+/// # Errors
+/// If its file cannot be opened.
+pub fn is_kept(data_dir: &Path) -> Result<bool, Failure> {
+    match reference::read_universe(data_dir) {
+        Err(error @ StoreError::Reference { .. }) => {
+            say(&format!("note: {error}"));
+            Ok(false)
+        }
+        universe => Ok(universe?.is_some()),
+    }
 }
