@@ -256,7 +256,10 @@ pub fn kind_of(found: &Found) -> StoreKind {
 }
 
 /// What kind of bars a directory without a manifest holds, if it holds any: the first good file says it.
-fn kind_on_disk(data_dir: &Path) -> Result<Option<StoreKind>, Failure> {
+///
+/// # Errors
+/// If a folder cannot be listed.
+pub fn kind_on_disk(data_dir: &Path) -> Result<Option<StoreKind>, Failure> {
     for symbol in survey::symbols(data_dir)? {
         for month in survey::months(data_dir, &symbol)? {
             // One that cannot be read says nothing.

@@ -172,3 +172,14 @@ fn a_universe_of_its_own_does_not_decide_what_bars_a_directory_is_to_hold() {
     grab.run("start --windows 2024-02 --tickers AAPL --adjusted=false").exits(2);
     grab.run("universe sync --no-splits").exits(0);
 }
+
+#[test]
+fn bars_without_a_manifest_are_not_given_a_new_one() {
+    let server = Serving::start(SandboxOptions::default());
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-01 --tickers AAPL").exits(0);
+    fs::remove_file(grab.data_dir().join("manifest.sqlite")).unwrap();
+    let ran = grab.run("universe sync").exits(2);
+    assert!(ran.stderr.contains("--rebuild-manifest"), "{}", ran.stderr);
+    assert!(!grab.data_dir().join("manifest.sqlite").exists());
+}

@@ -165,9 +165,7 @@ impl Fetching<'_> {
         if self.running.stop.is_requested() || wanted.lists.is_empty() && wanted.lookups.is_empty() {
             return Ok(Lists::default());
         }
-        // What is owed is counted from the beginning of the run.
-        let done = self.running.meter.snapshot().tasks;
-        let count = done + (wanted.lists.len() + wanted.lookups.len()) as u64;
+        let count = (wanted.lists.len() + wanted.lookups.len()) as u64;
         let shown = self.access.show(self.kind, what, Owed { tasks: count, days: count }, self.running);
         let fetched = fetch_lists(self.source.clone(), wanted, self.parts()).await;
         shown.end().await;

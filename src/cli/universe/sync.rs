@@ -13,7 +13,7 @@ use super::{
         access::{Access, Running},
         args::{CommonArgs, UniverseSyncArgs},
         failure::Failure,
-        fetch::announce_clock,
+        fetch::{announce_clock, kind_on_disk},
         format,
         output::{Output, say},
         settings::{FetchSettings, Sources},
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     engine::{Meter, Stop, StopReason},
     exit::ExitStatus,
-    manifest::{Ledger, Lock, Recorder, StoreKind},
+    manifest::{FILE_NAME, Ledger, Lock, Recorder, StoreKind},
     universe::{self, Annotation},
 };
 
@@ -82,6 +82,11 @@ fn hold(
     let path = data_dir.display().to_string();
     fs::create_dir_all(data_dir).map_err(|source| Failure::DataDir { path, source })?;
     let _lock = Lock::take(data_dir)?;
+    if !data_dir.join(FILE_NAME).exists() && kind_on_disk(data_dir)?.is_some() {
+        // A new manifest would say of them that they are not there.
+        let advice = "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first";
+        return Err(Failure::Usage(advice.to_owned()));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stop = Stop::default();
     {
