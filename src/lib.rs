@@ -24,4 +24,5 @@ pub mod sandbox;
 pub mod source;
 pub mod store;
 pub mod universe;
+pub mod update;
 pub mod verify;

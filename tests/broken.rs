@@ -252,6 +252,23 @@ fn a_gap_of_the_servers_own_is_asked_for_once_more_and_then_explained() {
 }
 
 #[test]
+fn a_saved_report_means_the_days_that_it_names_whatever_became_of_the_others() {
+    let has_come = Arc::new(AtomicBool::new(false));
+    let came = Arc::clone(&has_come);
+    let server = lacking(move |day| !(4..=8).contains(&day) || came.load(Ordering::Relaxed));
+    let grab = Grab::with_server(server.base_url());
+    grab.run(WEEK).exits(0);
+    let report = grab.run("verify --json").exits(13).stdout;
+    assert!(report.contains(r#""date":"2024-01-04","to":"2024-01-08""#), "{report}");
+    has_come.store(true, Ordering::Relaxed);
+    fs::write(grab.dir().join("one.json"), report.replace(r#""to":"2024-01-08""#, r#""to":"2024-01-04""#))
+        .unwrap();
+    assert_eq!(grab.run("repair --from one.json --json").exits(0).json()["bars"], 30);
+    fs::write(grab.dir().join("all.json"), format!("\u{feff}{report}")).unwrap();
+    assert_eq!(grab.run("repair --from all.json --json").exits(0).json()["bars"], 60);
+}
+
+#[test]
 fn what_ended_without_data_is_asked_for_again() {
     let is_sick = Arc::new(AtomicBool::new(true));
     let still = Arc::clone(&is_sick);
@@ -422,10 +439,14 @@ fn a_thin_session_of_a_saved_report_is_asked_for_again_and_then_the_servers_own(
     fs::write(grab.dir().join("findings.json"), saved).unwrap();
     assert_eq!(grab.run("repair --from findings.json --json").exits(0).json()["mended"], 1);
     assert_eq!(found(&grab, "--deep"), [""; 0]);
-    // Asked again, it is taken for what there is.
+    // Asked again, it is no gap any more; but what the witness saw is still not there.
     store_again(&grab, &bars);
-    let known = grab.run("verify --deep --json --min-coverage 1").exits(0).json();
-    assert_eq!(known["findings"][0]["severity"], "notice");
+    let known = grab.run("verify --deep --json").exits(0).json();
+    assert_eq!(
+        (&known["findings"][0]["severity"], &known["coverage"]["present_sessions"]),
+        (&"notice".into(), &2.into())
+    );
+    grab.run("verify --deep --min-coverage 1").exits(13);
 }
 
 /// Makes file and row of January as a run would that had got just these bars.

@@ -7,7 +7,7 @@ use grab::sandbox::{Fault, SandboxOptions};
 use jiff::civil::date;
 use serde_json::Value;
 
-use crate::support::{Grab, Reply, Server, Serving, minutes, page};
+use crate::support::{Grab, Ran, Reply, Server, Serving, minutes, page};
 
 fn document(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -71,7 +71,14 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
         _ if request.target.starts_with("/stocks") => Reply::json(200, r#"{"status":"OK"}"#),
         _ if request.target.contains("/reference/") => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
         "GONE" => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
-        symbol => Reply::json(200, page(symbol, &minutes(date(2024, 1, 3), 5), None)),
+        symbol => {
+            let first = if request.from() == "2024-01-01" {
+                date(2024, 1, 3)
+            } else {
+                request.from().parse().unwrap()
+            };
+            Reply::json(200, page(symbol, &minutes(first, 5), None))
+        }
     });
     let grab = Grab::with_server(server.base_url()).env("GRAB_RATE", "5/s");
     let examples = blocks(&document("docs/json.md"), "json");
@@ -91,6 +98,7 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
     fs::write(grab.dir().join("sectors.csv"), "ticker,sector\nA,Energy\n").unwrap();
     let commands = [
         "start --windows 2024-01 --tickers A,GONE",
+        "update",
         "start --windows 2024-02 --tickers A --dry-run",
         "status --tickers --runs",
         "spec check demo.toml stocks.toml bad.toml",
@@ -106,7 +114,11 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
             let lost = "bars_1m/ticker=A/year=2024/month=01/bars.parquet";
             fs::remove_file(grab.data_dir().join(lost)).unwrap();
         }
-        let printed = grab.run(&format!("{command} --json")).json();
+        let mut run = grab.command(&format!("{command} --json"));
+        if command == "update" {
+            run.env("GRAB_NOW", "2024-02-02T02:00:00Z");
+        }
+        let printed = Ran::from(run.output().unwrap()).json();
         assert_eq!(fields(&serde_json::from_str(&example).unwrap()), fields(&printed), "{command}");
     }
 }

@@ -19,13 +19,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["model", "failpoint", "universe"]),
     ("engine", &["model", "clock", "manifest", "pace", "source", "store"]),
     ("verify", &["model", "calendar", "manifest", "store", "universe"]),
+    ("update", &["model", "calendar", "manifest", "verify"]),
     ("export", &["model", "adjust", "manifest", "store"]),
     ("sandbox", &["model", "calendar"]),
     (
         "cli",
         &[
             "model", "clock", "exit", "calendar", "plan", "manifest", "decode", "source", "pace", "store",
-            "engine", "verify", "sandbox", "adjust", "export", "universe",
+            "engine", "verify", "sandbox", "adjust", "export", "universe", "update",
         ],
     ),
 ];

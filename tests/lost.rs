@@ -50,7 +50,7 @@ fn what_does_not_come_back_stays_a_gap_until_it_does() {
     for left in [0, 2, 3] {
         let (server, days) = with_days();
         let grab = Grab::with_server(server.base_url());
-        grab.run("start --windows 2024-01 --tickers A").exits(0);
+        grab.run("start --windows 2024-01-02..2024-01-05 --tickers A").exits(0);
         let whole = read_store(&grab.data_dir());
         fs::remove_file(january(&grab)).unwrap();
         days.store(left, Ordering::Relaxed);

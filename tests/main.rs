@@ -34,6 +34,7 @@ mod stored;
 mod support;
 mod tools;
 mod universe;
+mod update;
 mod verify;
 mod watch;
 mod witness;

@@ -94,7 +94,7 @@ fn the_tables_and_the_page_are_written_whole_and_replace_what_was_there() {
     for name in ["page.html", "findings.csv"] {
         fs::write(grab.dir().join(name), "of yesterday").unwrap();
     }
-    let ran = grab.run("verify --report page.html --csv findings.csv --missing new/missing.csv").exits(13);
+    let ran = grab.run("verify --report page.html --csv findings.csv --missing missing.csv").exits(13);
     assert_eq!(ran.stderr.matches("wrote ").count(), 3, "{ran:?}");
     let row = |symbol| {
         let detail = "9 sessions to 2024-01-19 have no bar, and nobody says why";
@@ -102,7 +102,7 @@ fn the_tables_and_the_page_are_written_whole_and_replace_what_was_there() {
     };
     let header = "kind,severity,ticker,month,date,path,detail\n";
     assert_eq!(read(&grab, "findings.csv"), format!("{header}{}{}", row("A"), row("KIMpL")));
-    assert!(read(&grab, "new/missing.csv").contains("\nKIMpL,2024-01-08,2024-01-19\n"));
+    assert!(read(&grab, "missing.csv").contains("\nKIMpL,2024-01-08,2024-01-19\n"));
     let page = read(&grab, "page.html");
     assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
     assert!(!page.contains("KIMpL"), "what was found is in the data only");
@@ -110,7 +110,7 @@ fn the_tables_and_the_page_are_written_whole_and_replace_what_was_there() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(left, ["data", "findings.csv", "new", "page.html"].map(str::to_owned).into());
+    assert_eq!(left, ["data", "findings.csv", "missing.csv", "page.html"].map(str::to_owned).into());
     assert_eq!(grab.run("verify -q --csv findings.csv --json").exits(13).stderr, "");
 }
 
@@ -127,6 +127,8 @@ fn a_report_never_takes_the_place_of_the_data_or_of_what_is_no_file() {
         "data/manifest.sqlite-wal",
         partition,
         "data/bars_1m/x.csv",
+        "new/x.csv",
+        "new/../data/bars_1m/x.csv",
     ] {
         for flag in ["--report", "--csv", "--missing"] {
             let refused = grab.run(&format!("verify {flag} {place}")).exits(2);
@@ -135,6 +137,7 @@ fn a_report_never_takes_the_place_of_the_data_or_of_what_is_no_file() {
     }
     grab.run("verify --csv same.csv --missing ./same.csv").exits(2);
     assert_eq!(fs::read(grab.data_dir().join("manifest.sqlite")).unwrap(), before);
+    assert!(!grab.dir().join("new").exists(), "nothing is made on the way");
     grab.run("verify --csv data/findings.csv").exits(13);
 }
 

@@ -7,9 +7,10 @@ use grab::exit::ExitStatus;
 use crate::support::Grab;
 
 /// Every command, with those below it.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "start",
     "resume",
+    "update",
     "verify",
     "repair",
     "status",

@@ -8,6 +8,7 @@ use grab::{
     verify::{Deep, Finding, Kind, Nobody, Progress, Severity, verify},
 };
 use jiff::civil::date;
+use serde_json::Value;
 
 use crate::support::{Grab, Reply, Server, minutes, page};
 
@@ -152,9 +153,13 @@ fn the_command_says_it_for_people_for_machines_and_in_its_exit_code() {
     grab.run("start --sandbox --windows 2024-01..2024-03 --tickers AAPL,BRK.A,NOSUCH").exits(0);
     let clean = grab.run("verify --deep --json").exits(0).json();
     assert_eq!((&clean["damage"], &clean["gaps"], &clean["files_read"]), (&0.into(), &0.into(), &6.into()));
-    // 21 + 20 + 20 sessions, of two symbols; the third is proven to have none.
-    assert_eq!(clean["coverage"]["expected_sessions"], 122);
-    assert_eq!(clean["coverage"]["ratio"], 1.0);
+    // 21 + 20 + 20 sessions, of two symbols; of the third nobody but the server says that it has none.
+    let counts = ["expected_sessions", "present_sessions", "unexplained_sessions"];
+    assert_eq!(counts.map(|count| clean["coverage"][count].as_u64().unwrap()), [122, 122, 61]);
+    assert_eq!(clean["coverage"]["ratio"], 122.0 / 183.0);
+    assert_eq!(clean["symbols"], serde_json::json!({"asked_for": 3, "without_bars": 1}));
+    let notice = &clean["findings"][0];
+    assert_eq!((&notice["kind"], &notice["severity"]), (&"missing_symbol".into(), &"notice".into()));
 
     fs::remove_file(grab.data_dir().join("bars_1m/ticker=AAPL/year=2024/month=02/bars.parquet")).unwrap();
     let report = grab.run("verify").exits(12);
@@ -173,7 +178,9 @@ fn gaps_count_when_coverage_is_below_what_is_asked_for() {
     assert_eq!((&gaps["damage"], &gaps["gaps"]), (&0.into(), &2.into()));
     let gap = &gaps["findings"][0];
     assert_eq!((&gap["kind"], &gap["date"]), (&"missing_session".into(), &"2024-01-04".into()));
-    grab.run("verify --min-coverage 0.05").exits(0);
+    // Four of twice 41 sessions: of those before the first bar and after the last, only the server says anything.
+    grab.run("verify --min-coverage 0.05").exits(13);
+    grab.run("verify --min-coverage 0.04").exits(0);
     for wrong in ["--min-coverage 2", "--sample 7", "--sample 0/3", "--sample 101%", "--deep --sample 5%"] {
         grab.run(&format!("verify {wrong}")).exits(2);
     }
@@ -233,7 +240,7 @@ fn a_session_with_too_few_symbols_and_a_gap_that_is_too_long_are_named() {
     let few = grab.run("verify --min-coverage 0.5 --min-symbols-per-session 2 --json").exits(13).json();
     assert_eq!(few["missed"], serde_json::json!(["3 sessions with fewer than 2 symbols"]));
     let market = &few["findings"][0];
-    assert_eq!((&market["kind"], &market["ticker"]), (&"missing_symbol".into(), &serde_json::Value::Null));
+    assert_eq!((&market["kind"], &market["ticker"]), (&"missing_symbol".into(), &Value::Null));
     assert_eq!((&market["date"], &market["to"]), (&"2024-01-03".into(), &"2024-01-05".into()));
     assert_eq!(market["detail"], "1 of at least 2 symbols have bars, in 3 sessions to 2024-01-05");
     grab.run("verify --min-coverage 0.5 --min-symbols-per-session 1").exits(0);
@@ -249,4 +256,117 @@ fn a_session_with_too_few_symbols_and_a_gap_that_is_too_long_are_named() {
     grab.run(&format!("{wanted} --max-gap-sessions 3")).exits(13);
     let none = grab.run(&format!("{wanted} --min-symbols-per-session 1")).exits(13);
     assert!(none.stdout.contains("4 sessions with fewer than 1 symbol"), "{none:?}");
+}
+
+/// Of twenty symbols the server has one, and says of the others that they are empty.
+fn hollow(has_any: bool) -> Grab {
+    let server = Server::start(move |request| {
+        let is_there = has_any && request.symbol() == "A00";
+        let bars: Vec<_> =
+            (2..=5).filter(|_| is_there).flat_map(|day| minutes(date(2024, 1, day), 5)).collect();
+        Reply::json(200, page(request.symbol(), &bars, None))
+    });
+    let grab = Grab::with_server(server.base_url());
+    let tickers: Vec<_> = (0..20).map(|number| format!("\"A{number:02}\"")).collect();
+    let spec = format!(
+        "windows = [\"2024-01-02..2024-01-05\"]\n[universe]\ntickers = [{}]\n[verify]\nmin_coverage = 0.99\n",
+        tickers.join(",")
+    );
+    fs::write(grab.dir().join("spec.toml"), spec).unwrap();
+    grab.run("start --spec spec.toml").exits(0);
+    grab
+}
+
+#[test]
+fn a_server_that_has_hardly_anything_passes_no_threshold() {
+    let grab = hollow(true);
+    for demand in ["--min-coverage 0.99", "--min-coverage 1", "--max-gap-sessions 3", "--spec spec.toml"] {
+        for deep in ["", "--deep", "--witness none"] {
+            grab.run(&format!("verify {deep} {demand}")).exits(13);
+        }
+    }
+    let report = grab.run("verify --min-coverage 0.05 --max-gap-sessions 4 --json").exits(0).json();
+    assert_eq!(report["coverage"]["ratio"], 0.05);
+    assert_eq!((&report["notices"], &report["gaps"]), (&19.into(), &0.into()));
+    let words = "no bar at all in 4 sessions to 2024-01-05, by the server's word alone: nobody else says so";
+    assert_eq!(report["findings"][0]["detail"], words);
+    let text = grab.run("verify --spec spec.toml").exits(13).stdout;
+    assert!(text.contains("19 of 20 symbols asked for: no bar at all\n"), "{text}");
+    assert!(text.contains("coverage  4 of 4 expected sessions and 76 unexplained (5.00 %)"), "{text}");
+    assert!(text.contains("missed    coverage 0.0500 is below 0.99"), "{text}");
+
+    let nothing = hollow(false);
+    let report = nothing.run("verify --min-coverage 0.01 --json").exits(13).json();
+    assert_eq!(
+        (&report["coverage"]["ratio"], &report["coverage"]["expected_sessions"]),
+        (&0.0.into(), &0.into())
+    );
+}
+
+#[test]
+fn a_gap_goes_on_where_only_the_spec_goes_on() {
+    let server = Server::start(|request| {
+        Reply::json(if request.symbol() == "B" { 404 } else { 200 }, page("A", &[], None))
+    });
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --windows 2024-01 --tickers B").exits(11);
+    let spec = "windows = [\"2024-01\", \"2024-02\", \"2024-03\"]\n[universe]\ntickers = [\"B\"]\n";
+    fs::write(grab.dir().join("spec.toml"), spec).unwrap();
+    let demand =
+        |most: u64| format!("verify --min-coverage 0 --spec spec.toml --max-gap-sessions {most} --json");
+    let long = grab.run(&demand(60)).exits(13).json();
+    // 21, 20 and 20 sessions in a row.
+    assert_eq!(long["missed"], serde_json::json!(["the longest gap has 61 sessions, more than 60"]));
+    grab.run(&demand(61)).exits(0);
+}
+
+#[test]
+fn no_day_of_a_damaged_file_counts_as_there() {
+    let grab = stored();
+    let whole = minutes(date(2024, 1, 3), 5);
+    let coverage = |deep: &str| {
+        let ran = grab.run(&format!("verify {deep} --json --missing missing.csv")).exits(12);
+        let is_named =
+            fs::read_to_string(grab.dir().join("missing.csv")).unwrap().contains("\nA,2024-01-03,");
+        (ran.json()["coverage"]["present_sessions"].as_u64().unwrap(), is_named)
+    };
+    let bars_of_row = "UPDATE partitions SET bars = 6 WHERE month = '2024-01' AND ticker = 'A'";
+    rewrite(&grab, &whole);
+    grab.manifest().execute(bars_of_row, []).unwrap();
+    assert_eq!(coverage("--deep"), (3, true), "row_count_mismatch");
+    rewrite(&grab, &whole);
+    grab.manifest()
+        .execute("UPDATE partitions SET xxh3 = '0000000000000000' WHERE month = '2024-01'", [])
+        .unwrap();
+    assert_eq!(coverage("--deep"), (2, true), "digest_mismatch, of both symbols");
+    rewrite(&grab, &whole);
+    let file = fs::read(place(&grab, "01")).unwrap();
+    fs::write(place(&grab, "01"), [&file[..], b"PAR1"].concat()).unwrap();
+    assert_eq!(coverage(""), (3, true), "another size, which needs no reading");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_that_is_no_text_breaks_no_report() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let grab = stored();
+    fs::write(grab.data_dir().join("bars_1m").join(OsStr::from_bytes(b"ticker=\xff.parquet")), "").unwrap();
+    let report = grab.run("verify --json --report page.html --csv findings.csv").exits(12).json();
+    assert_eq!(report["findings"][0]["kind"], "stray_file");
+    assert!(report["findings"][0]["path"].as_str().unwrap().ends_with("bars_1m/ticker=\u{fffd}.parquet"));
+}
+
+#[test]
+fn a_file_in_the_place_of_all_bars_is_damage() {
+    let grab = stored();
+    fs::rename(grab.data_dir().join("bars_1m"), grab.dir().join("elsewhere")).unwrap();
+    fs::write(grab.data_dir().join("bars_1m"), "").unwrap();
+    let report = grab.run("verify --json").exits(12).json();
+    let kinds: Vec<_> = report["findings"].as_array().unwrap().iter().map(|f| f["kind"].clone()).collect();
+    let damage = ["stray_file", "missing_file", "missing_file", "missing_file", "missing_file"];
+    assert_eq!(
+        (&kinds[..5], &kinds[5..]),
+        (&damage.map(Value::from)[..], &["missing_session"; 2].map(Value::from)[..])
+    );
+    assert_eq!(report["findings"][0]["detail"], "a file in the place of the folder of all bars");
 }

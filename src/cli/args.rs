@@ -15,6 +15,7 @@ pub use export::{AdjustedArg, ExportArgs, FormatArg};
 pub use status::StatusArgs;
 pub use tools::{CompletionsArgs, ManArgs, SpecArgs, SpecCommand};
 pub use universe::{OrderArgs, UniverseArgs, UniverseCommand, UniverseListArgs, UniverseSyncArgs};
+pub use update::UpdateArgs;
 
 use crate::sandbox::{Family, Fault, RateWindow, TooManyBody};
 
@@ -23,6 +24,7 @@ mod help;
 mod status;
 mod tools;
 mod universe;
+mod update;
 
 /// Downloads years of US minute bars from Polygon.io / Massive, and can prove what it holds.
 #[derive(Debug, Parser)]
@@ -52,6 +54,9 @@ pub enum Command {
     /// Go on with what is owed
     #[command(after_help = help::RESUME)]
     Resume(ResumeArgs),
+    /// Bring every known symbol up to the last finished session: the command for cron
+    #[command(after_help = help::UPDATE)]
+    Update(UpdateArgs),
     /// Prove what is there, and name what is not
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
@@ -229,13 +234,13 @@ pub struct VerifyArgs {
     /// Read some files whole: a share such as 5%, or a part such as 1/30
     #[arg(long, value_name = "SHARE|N/T")]
     pub sample: Option<String>,
-    /// The share of expected sessions below which gaps are an error [default: any gap is one]
+    /// The share that must be present of sessions expected or unexplained; above it, gaps are no error [default: any gap is one]
     #[arg(long, value_name = "SHARE")]
     pub min_coverage: Option<f64>,
     /// The fewest symbols that may have bars in a session
     #[arg(long, value_name = "N")]
     pub min_symbols_per_session: Option<u64>,
-    /// The most sessions in a row that may be missing of a symbol
+    /// The most sessions in a row that may be missing of a symbol; one without any bar lacks all
     #[arg(long, value_name = "N")]
     pub max_gap_sessions: Option<u64>,
     /// What should be there, and how much of it is enough: what the spec wants and nobody asked for is missing

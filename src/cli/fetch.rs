@@ -61,9 +61,22 @@ impl Job<'_> {
     ///
     /// # Errors
     /// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
-    pub fn run<P>(mut self, prepare: P) -> Result<RunReport, Failure>
+    pub fn run<P>(self, prepare: P) -> Result<RunReport, Failure>
     where
         P: FnOnce(&mut Ledger) -> Result<(), ManifestError> + Send + 'static,
+    {
+        self.run_and_judge(prepare, Ok)
+    }
+
+    /// The same, where `judge` has the last word on how the run ended before that is recorded: the manifest says then what
+    /// the run has brought.
+    ///
+    /// # Errors
+    /// As for [`Job::run`], and if it cannot be judged.
+    pub fn run_and_judge<P, J>(mut self, prepare: P, judge: J) -> Result<RunReport, Failure>
+    where
+        P: FnOnce(&mut Ledger) -> Result<(), ManifestError> + Send + 'static,
+        J: FnOnce(RunReport) -> Result<RunReport, Failure>,
     {
         let begun = Instant::now();
         let data_dir = self.data_dir.clone();
@@ -104,7 +117,7 @@ impl Job<'_> {
                 Err(error) => return Err(stopped.unwrap_or(error.into())),
             };
             let report = RunReport::new(command, counts, stopped.as_ref(), totals, begun.elapsed());
-            let report = if plan_only { report.plan_only() } else { report };
+            let report = if plan_only { report.plan_only() } else { judge(report)? };
             let (outcome, exit_code) = report.verdict();
             match recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await {
                 // The report has said it already, and what was done in spite of it.

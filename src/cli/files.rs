@@ -87,7 +87,9 @@ fn place(flag: &str, path: &Path, data_dir: &Path) -> Result<PathBuf, Failure> {
             let name = path.file_name().ok_or_else(|| refused("is no name of a file"))?;
             let folder =
                 path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            fs::canonicalize(folder).map_or_else(|_| path.to_owned(), |folder| folder.join(name))
+            // A folder that is made up on the way may be a slip of the pen.
+            let folder = fs::canonicalize(folder).map_err(|_| refused("is in a folder that is not there"))?;
+            folder.join(name)
         }
     };
     let data_dir = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());

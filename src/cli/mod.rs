@@ -13,6 +13,7 @@ mod files;
 mod format;
 mod logging;
 mod man;
+mod metrics;
 mod output;
 mod overview;
 mod progress;
@@ -29,6 +30,7 @@ mod start;
 mod status;
 mod thresholds;
 mod universe;
+mod update;
 mod verify;
 mod watch;
 mod witness;
@@ -66,6 +68,7 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
             Command::Resume(args) => resume::run(args, &cli.common, &sources, output),
             Command::Repair(args) if args.rebuild_manifest => rebuild::run(&cli.common, &sources, output),
             Command::Repair(args) => repair::run(args, &cli.common, &sources, output),
+            Command::Update(args) => update::run(args, &cli.common, &sources, output),
             Command::Status(args) => status::run(args, &cli.common, &sources, output),
             Command::Verify(args) => verify::run(args, &cli.common, &sources, output),
             Command::Export(args) => export::run(args, &cli.common, &sources, output),
@@ -104,6 +107,7 @@ impl Command {
             Self::Start(_) => "start",
             Self::Resume(_) => "resume",
             Self::Repair(_) => "repair",
+            Self::Update(_) => "update",
             Self::Status(_) => "status",
             Self::Verify(_) => "verify",
             Self::Export(_) => "export",

@@ -57,23 +57,22 @@ fn strip(verified: &Verified) -> Vec<String> {
 }
 
 fn glyph(coverage: &Coverage) -> char {
-    if coverage.present_sessions == coverage.expected_sessions {
+    let (present, all) = (coverage.present_sessions, coverage.all_sessions());
+    if present == all {
         return FULL;
     }
-    let Coverage { expected_sessions, present_sessions, .. } = *coverage;
-    let level = present_sessions * LEVELS.len() as u64 / expected_sessions.max(1);
+    let level = present * LEVELS.len() as u64 / all.max(1);
     LEVELS.get(usize::try_from(level).unwrap_or_default()).copied().unwrap_or(FULL)
 }
 
 /// The symbols of which the smallest shares are there.
 fn worst(verified: &Verified) -> Vec<String> {
     let line = |(symbol, coverage): (&Symbol, Coverage)| {
-        let Coverage { expected_sessions, present_sessions, .. } = coverage;
         let share = 100.0 * coverage.ratio();
         format!(
             "  {symbol:<8} {share:6.2} %  {} of {}",
-            format::count(present_sessions),
-            format::count(expected_sessions)
+            format::count(coverage.present_sessions),
+            format::count(coverage.all_sessions())
         )
     };
     verified.worst(LISTED).into_iter().map(line).collect()

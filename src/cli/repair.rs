@@ -6,6 +6,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -68,6 +69,7 @@ struct Named {
     ticker: Option<String>,
     month: Option<String>,
     date: Option<String>,
+    to: Option<String>,
     path: Option<PathBuf>,
 }
 
@@ -102,7 +104,10 @@ pub fn run(
         return Err(ManifestError::Corrupt(damaged).into());
     }
     if let Some(saved) = &saved {
-        verified.findings.retain(|finding| saved.iter().any(|named| named.is(finding)));
+        let found = std::mem::take(&mut verified.findings);
+        let named =
+            |finding: &Finding| saved.iter().filter_map(|named| named.part_of(finding)).collect::<Vec<_>>();
+        verified.findings = found.iter().flat_map(named).collect();
         // Who names them means them, whatever the server has said.
         let absent = verified.findings.iter_mut().filter(|finding| finding.kind.is_of_sessions());
         absent.for_each(|finding| finding.severity = Severity::Gap);
@@ -134,36 +139,39 @@ pub fn run(
         output,
         lock: Some(lock),
     };
-    let run = job.run(move |ledger| ledger.mend(&mend))?;
-    let report = settle(args, &data_dir, clock, run)?.with(&mending, &again, &strays, &untouched);
+    let left = left(&mending, &untouched);
+    let run = job.run_and_judge(
+        move |ledger| ledger.mend(&mend),
+        |run| {
+            let lost = if args.accept_loss { 0 } else { Overview::open(&data_dir)?.lost_months()? };
+            let run = if lost > 0 { run.with_gaps(not_back(lost)) } else { run };
+            Ok(if left.is_empty() { run } else { run.damaged() })
+        },
+    )?;
+    let mended = mending.count().saturating_sub(untouched.len());
+    let report = RepairReport { run: Some(run), mended, left, ..RepairReport::default() };
+    let report = report.with(&again, &strays, &settle(args, &data_dir, clock)?);
     output.report(&report, RepairReport::text)?;
     Ok(report.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit))
 }
 
-/// Removes what has its replacement, and says what has not come back.
-fn settle(args: &RepairArgs, data_dir: &Path, clock: Clock, run: RunReport) -> Result<RepairReport, Failure> {
+/// What is to be done about months that have not come back as they were.
+fn not_back(months: u64) -> String {
+    let months = format::plural(months, "month");
+    format!(
+        "{months} with fewer bars than were on record: `grab repair` asks again, `--accept-loss` takes that for all there is"
+    )
+}
+
+/// Removes what has its replacement. Answers what is still set aside.
+fn settle(args: &RepairArgs, data_dir: &Path, clock: Clock) -> Result<Vec<PathBuf>, Failure> {
     let _lock = Lock::take(data_dir)?;
     let mut ledger = Ledger::open(data_dir, clock)?;
     if args.accept_loss {
         let months = format::plural(ledger.accept_loss()? as u64, "month");
         say(&format!("{months} with fewer bars than there were: taken for all there is"));
     }
-    let kept = discard_replaced(data_dir, &mut ledger)?;
-    let lost = Overview::open(data_dir)?.lost_months()?;
-    let run = if lost > 0 {
-        let months = format::plural(lost, "month");
-        let hint = format!(
-            "{months} with fewer bars than were on record: `grab repair` asks again, `--accept-loss` takes that for all there is"
-        );
-        run.with_gaps(hint)
-    } else {
-        run
-    };
-    Ok(RepairReport {
-        run: Some(run),
-        set_aside: kept.iter().map(|path| shown(path)).collect(),
-        ..RepairReport::default()
-    })
+    discard_replaced(data_dir, &mut ledger)
 }
 
 /// A path as text, whatever bytes and control characters it has.
@@ -191,7 +199,8 @@ fn ready(
 fn read_report(path: &Path) -> Result<Vec<Named>, Failure> {
     let named = |reason: String| Failure::Config(format!("{}: {reason}", path.display()));
     let bytes = fs::read(path).map_err(|error| named(error.to_string()))?;
-    let saved: SavedReport = serde_json::from_slice(&bytes)
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let saved: SavedReport = serde_json::from_slice(text)
         .map_err(|error| named(format!("not a report of `grab verify --json`: {error}")))?;
     Ok(saved.findings)
 }
@@ -218,14 +227,23 @@ fn below_data_dir(path: &Path) -> PathBuf {
 }
 
 impl Named {
-    /// Whether it is about the same place.
-    fn is(&self, finding: &Finding) -> bool {
+    /// A finding about the same place; of sessions, those that it names.
+    fn part_of(&self, finding: &Finding) -> Option<Finding> {
         let path = |path: &Option<PathBuf>| path.as_deref().map(below_data_dir);
         let has_place = self.month.is_some() || self.date.is_some();
-        self.ticker == finding.ticker.as_ref().map(ToString::to_string)
+        let is_same = self.ticker == finding.ticker.as_ref().map(ToString::to_string)
             && self.month == finding.month.map(|month| month.to_string())
-            && self.date == finding.date.map(|date| date.to_string())
-            && (has_place || path(&self.path) == path(&finding.path))
+            && self.date.is_some() == finding.date.is_some()
+            && (has_place || path(&self.path) == path(&finding.path));
+        let Some(date) = finding.date.filter(|_| is_same) else { return is_same.then(|| finding.clone()) };
+        let named: Date = self.date.as_deref()?.parse().ok()?;
+        let named_to = self.to.as_deref().map_or(Some(named), |to| to.parse().ok())?;
+        let (from, to) = (date.max(named), finding.to.unwrap_or(date).min(named_to));
+        (from <= to).then(|| Finding {
+            date: Some(from),
+            to: Some(to).filter(|to| *to != from),
+            ..finding.clone()
+        })
     }
 }
 
@@ -274,21 +292,10 @@ impl RepairReport {
         }
     }
 
-    /// Adds what was done before the run. What only a person can mend is damage still.
-    fn with(
-        mut self,
-        mending: &Mending,
-        again: &[(Symbol, Window)],
-        strays: &[PathBuf],
-        untouched: &[PathBuf],
-    ) -> Self {
-        self.mended = mending.count().saturating_sub(untouched.len());
+    /// Adds what was done before the run, and after it.
+    fn with(mut self, again: &[(Symbol, Window)], strays: &[PathBuf], kept: &[PathBuf]) -> Self {
         self.asked_again = asked_again(again);
-        self.set_aside.extend(strays.iter().map(|path| shown(path)));
-        self.left = left(mending, untouched);
-        if !self.left.is_empty() {
-            self.run = self.run.map(RunReport::damaged);
-        }
+        self.set_aside = kept.iter().chain(strays).map(|path| shown(path)).collect();
         self
     }
 

@@ -158,6 +158,16 @@ impl RunReport {
         Self { outcome, exit, exit_code: exit.code(), hint: Some(hint), ..self }
     }
 
+    /// The same for a command whose source did not have all that it should have.
+    #[must_use]
+    pub fn incomplete(self, hint: String) -> Self {
+        if self.exit != ExitStatus::Complete {
+            return self;
+        }
+        let (outcome, exit) = (Outcome::Incomplete, ExitStatus::Incomplete);
+        Self { outcome, exit, exit_code: exit.code(), hint: Some(hint), ..self }
+    }
+
     /// Adds what the manifest says of tasks without data.
     ///
     /// # Errors
@@ -192,6 +202,14 @@ impl RunReport {
         (self.outcome.as_str(), self.exit_code)
     }
 
+    /// What was done, or why it stopped, in a few words.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let bars = format::plural(self.bars, "new bar") + &revised(self.revised);
+        let done = format!("{bars}, {}", format::plural(self.requests, "request"));
+        self.error.as_ref().map_or(done.clone(), |error| format!("{done}: {error}"))
+    }
+
     /// The report for a person.
     #[must_use]
     pub fn text(&self) -> String {
@@ -203,7 +221,7 @@ impl RunReport {
         lines.push(format!("  tasks     {}", counts(self.tasks)));
         lines.push(format!(
             "  fetched   {}, {} ({} of them retried), {} in {}",
-            format::plural(self.bars, "new bar"),
+            format::plural(self.bars, "new bar") + &revised(self.revised),
             format::plural(self.requests, "request"),
             format::count(self.retries),
             format::bytes(self.bytes_received),
@@ -225,6 +243,10 @@ impl RunReport {
         lines.extend(self.hint.as_ref().map(|hint| format!("  next      {hint}")));
         lines.join("\n")
     }
+}
+
+fn revised(bars: u64) -> String {
+    if bars == 0 { String::new() } else { format!(", {} revised", format::count(bars)) }
 }
 
 /// The exit code follows from what is owed; a reason to stop counts only if it left something undone.

@@ -30,7 +30,7 @@ use crate::{
     exit::ExitStatus,
     manifest::{FILE_NAME, Lock, ManifestError, Overview, take_if_writable},
     model::excerpt,
-    verify::{Coverage, Deep, Finding, Kept, Progress, Severity, Verified, verify_with_kept},
+    verify::{Coverage, Deep, Finding, Kept, Progress, Severity, SymbolCounts, Verified, verify_with_kept},
 };
 
 /// How many findings a report for a person lists; the JSON has all.
@@ -48,6 +48,7 @@ struct VerifyReport {
     command: &'static str,
     exit_code: u8,
     coverage: CoverageReport,
+    symbols: SymbolCounts,
     damage: usize,
     gaps: usize,
     notices: usize,
@@ -200,13 +201,16 @@ pub fn watched(data_dir: &Path, deep: &Deep, kept: Kept, quiet: bool) -> Result<
 
 impl VerifyReport {
     fn new(verified: Verified, witness: WitnessReport, thresholds: &Thresholds) -> Self {
-        let missed = thresholds.missed(&verified);
+        let mut missed = thresholds.missed(&verified);
+        missed.extend(witness.missed().map(str::to_owned));
+        let symbols = verified.symbols();
         let Verified { findings, coverage, partitions, files, bytes, .. } = verified;
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
         let mut report = Self {
             command: "verify",
             exit_code: 0,
             coverage: CoverageReport { sessions: coverage, ratio: coverage.ratio() },
+            symbols,
             damage: count(Severity::Damage),
             gaps: count(Severity::Gap),
             notices: count(Severity::Notice),
@@ -236,6 +240,10 @@ impl VerifyReport {
 
     fn text(&self) -> String {
         let Coverage { expected_sessions, present_sessions, unexplained_sessions } = self.coverage.sessions;
+        let unexplained = match unexplained_sessions {
+            0 => String::new(),
+            sessions => format!(" and {} unexplained", format::count(sessions)),
+        };
         let read = match self.files_read {
             0 => "sizes only: --deep reads the files".to_owned(),
             files => format!("{} read, {}", format::plural(files, "file"), format::bytes(self.bytes_read)),
@@ -249,17 +257,22 @@ impl VerifyReport {
             ),
             format!("  checked   {}, {read}", format::plural(self.partitions, "partition")),
             format!(
-                "  coverage  {} of {} ({:.2} %)",
+                "  coverage  {} of {}{unexplained} ({:.2} %)",
                 format::count(present_sessions),
                 format::plural(expected_sessions, "expected session"),
                 100.0 * self.coverage.ratio
             ),
             format!("  witness   {}", self.witness.text()),
         ];
+        let SymbolCounts { asked_for, without_bars } = self.symbols;
+        if without_bars > 0 {
+            let (none, all) = (format::count(without_bars), format::plural(asked_for, "symbol"));
+            lines.push(format!("  symbols   {none} of {all} asked for: no bar at all"));
+        }
         if unexplained_sessions > 0 {
             let sessions = format::plural(unexplained_sessions, "session");
             lines.push(format!(
-                "  unexplained  {sessions} more: empty by the server's word alone, with no witness"
+                "  unexplained  {sessions}: empty by the server's word alone, and no witness says so"
             ));
         }
         lines.extend(self.missed.iter().map(|missed| format!("  missed    {missed}")));

@@ -19,15 +19,19 @@ use super::{
 };
 use crate::{
     calendar,
-    engine::{Meter, Stop, StopReason, Tally, fetch_market},
+    engine::{Meter, Outcome, Stop, StopReason, Tally, fetch_market},
     exit::ExitStatus,
     manifest::{Ledger, Owed, Recorder, StoreKind, rebuild},
     store::market,
-    verify::{Finding, Verified, wanted, witnessed},
+    verify::{Finding, Unwitnessed, Verified, wanted, witnessed},
 };
 
 /// What the command line calls it.
 const GROUPED_DAILY: &str = "grouped-daily";
+
+/// Why sessions have no witness: not in the plan, not yet, not found, nobody traded, failed.
+const REASONS: [&str; 5] =
+    ["not in the plan", "not served yet", "not found", "answered without a row", "failed"];
 
 /// What the report says of the witness; its JSON is public.
 #[derive(Clone, Debug, Serialize)]
@@ -46,6 +50,9 @@ pub struct WitnessReport {
     /// The exit code that belongs to that.
     #[serde(skip)]
     exit: Option<ExitStatus>,
+    /// Sessions that it was to explain and does not, in words.
+    #[serde(skip)]
+    missed: Option<String>,
 }
 
 /// Why sessions have no witness although they were asked for.
@@ -75,7 +82,8 @@ impl WitnessReport {
     #[must_use]
     pub fn kept(is_used: bool, verified: &Verified) -> Self {
         let source = if is_used { GROUPED_DAILY } else { "none" };
-        Self::new(source, verified, &Fetched::default())
+        // Nobody has asked for it: that it is not there is no miss.
+        Self { missed: None, ..Self::new(source, verified, &Fetched::default()) }
     }
 
     fn new(source: &'static str, verified: &Verified, fetched: &Fetched) -> Self {
@@ -97,7 +105,14 @@ impl WitnessReport {
             },
             error: stopped.map(Failure::chain),
             exit: stopped.map(Failure::exit),
+            missed: missed(verified, tally),
         }
+    }
+
+    /// What does not hold of the demand for a witness.
+    #[must_use]
+    pub fn missed(&self) -> Option<&str> {
+        self.missed.as_deref()
     }
 
     /// The exit code of a run that could not ask for all that it should have.
@@ -123,14 +138,8 @@ impl WitnessReport {
             text = format!("{text}, {fetched} fetched with {requests}");
         }
         let Without { not_entitled, not_yet, not_found, nobody_traded, failed } = self.without;
-        let reasons = [
-            (not_entitled, "not in the plan"),
-            (not_yet, "not served yet"),
-            (not_found, "not found"),
-            (nobody_traded, "answered without a row"),
-            (failed, "failed"),
-        ];
-        for (sessions, reason) in reasons.into_iter().filter(|(sessions, _)| *sessions > 0) {
+        let counts = [not_entitled, not_yet, not_found, nobody_traded, failed];
+        for (sessions, reason) in counts.into_iter().zip(REASONS).filter(|(sessions, _)| *sessions > 0) {
             text = format!("{text}; {} {reason}", format::count(sessions));
         }
         match &self.error {
@@ -138,6 +147,34 @@ impl WitnessReport {
             None => text,
         }
     }
+}
+
+/// Why there is no witness of a day, in words.
+fn reason(outcome: &Outcome) -> &'static str {
+    let [not_entitled, not_yet, not_found, nobody_traded, failed] = REASONS;
+    match outcome {
+        Outcome::NotEntitled => not_entitled,
+        Outcome::NotYet => not_yet,
+        Outcome::NotFound | Outcome::UnknownRoute => not_found,
+        Outcome::Nobody => nobody_traded,
+        Outcome::Refused(_) | Outcome::Failed(_) | Outcome::Kept => failed,
+    }
+}
+
+/// The sessions on which an absence has no explanation because a witness that was asked for is not to be had. Their
+/// emptiness is then the server's word alone, which is what the witness was to prove.
+fn missed(verified: &Verified, tally: &Tally) -> Option<String> {
+    let why = |day: &Unwitnessed| match tally.lacking.get(&day.date) {
+        Some(outcome) => reason(outcome),
+        None if day.is_doubted => "not to be relied on",
+        None => "not asked for",
+    };
+    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+    verified.unwitnessed.iter().for_each(|day| *reasons.entry(why(day)).or_default() += 1);
+    let parts: Vec<_> = reasons.iter().map(|(why, days)| format!("{} {why}", format::count(*days))).collect();
+    let sessions = format::plural(verified.unwitnessed.len() as u64, "session");
+    (!parts.is_empty())
+        .then(|| format!("{sessions} with absences that no witness explains: {}", parts.join(", ")))
 }
 
 /// Fetches what is not kept yet, then lets `verify` verify by all that is.

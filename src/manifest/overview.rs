@@ -1,14 +1,15 @@
 //! Every statement that only reads.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
 };
 
+use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{ManifestError, StoreKind, TaskCounts, TaskState, lock, rebuild::REBUILT, rows, schema};
-use crate::model::{Partition, Symbol, Window};
+use crate::model::{Month, Partition, Symbol, Window};
 
 /// A reader's view of a manifest, also while another process writes it.
 ///
@@ -190,6 +191,33 @@ impl Overview {
             partitions.push(rows::partition(symbol, row)?);
         }
         Ok(partitions)
+    }
+
+    /// The sessions with bars since a month, of each symbol that has any.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn sessions_since(&self, first: Month) -> Result<Vec<BTreeSet<Date>>, ManifestError> {
+        let select =
+            "SELECT ticker, month, session_mask FROM partitions WHERE month >= ? ORDER BY ticker, month";
+        let mut select = self.connection.prepare_cached(select)?;
+        let mut found = select.query([first.to_string()])?;
+        let mut sessions: Vec<BTreeSet<Date>> = Vec::new();
+        let mut last: Option<String> = None;
+        while let Some(row) = found.next()? {
+            let (ticker, text): (String, String) = (row.get(0)?, row.get(1)?);
+            let wrong = || ManifestError::Corrupt(format!("a partition's month: {text}"));
+            let month = Month::parse(&text).ok_or_else(wrong)?;
+            if last.as_ref() != Some(&ticker) {
+                sessions.push(BTreeSet::new());
+                last = Some(ticker);
+            }
+            sessions
+                .last_mut()
+                .into_iter()
+                .for_each(|days| days.extend(month.days(row.get(2).unwrap_or_default())));
+        }
+        Ok(sessions)
     }
 
     /// Bars in quarantine.

@@ -13,7 +13,7 @@ const NAMED: usize = 10;
 /// How much of a row is shown, in characters.
 const SHOWN: usize = 60;
 
-/// The first row, if it says what the columns are.
+/// The columns. A first row of these names says in which order they are.
 const HEADER: [&str; 3] = ["ticker", "from", "to"];
 
 /// Why there is no list of tasks.
@@ -44,7 +44,7 @@ fn list(malformed: &[(u64, String)]) -> String {
 
 /// Reads rows of `ticker,from,to`, each end a day (or a month, a year, as in windows) and inclusive.
 ///
-/// A header, blank lines, `#` comments, quotes around a field, a byte order mark, CRLF and repeats are fine; the order
+/// A header, which may have the columns in another order, blank lines, `#` comments, quotes around a field, a byte order mark, CRLF and repeats are fine; the order
 /// stays. A header without rows is no task, which is no error: nothing is missing.
 ///
 /// # Errors
@@ -57,14 +57,12 @@ pub fn read_tasks_file(bytes: &[u8]) -> Result<Vec<(Symbol, Window)>, TasksFileE
     let lines = (1..).zip(text.trim_start_matches('\u{feff}').lines().map(str::trim));
     let mut rows = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).peekable();
     rows.peek().ok_or(TasksFileError::Empty)?;
+    let columns = rows.peek().and_then(|(_, row)| columns(row));
+    let rows = rows.skip(usize::from(columns.is_some()));
+    let columns = columns.unwrap_or([0, 1, 2]);
     let (mut tasks, mut malformed, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-    for (place, (line, row)) in rows.enumerate() {
-        let fields: Vec<_> = row.split(',').map(bare).collect();
-        let is_header = place == 0 && fields.iter().map(|field| field.to_ascii_lowercase()).eq(HEADER);
-        if is_header {
-            continue;
-        }
-        match read_task(row, &fields) {
+    for (line, row) in rows {
+        match read_task(row, columns) {
             Ok(task) if seen.insert(task.clone()) => tasks.push(task),
             Ok(_) => {}
             Err(reason) => malformed.push((line, reason)),
@@ -79,8 +77,18 @@ fn bare(field: &str) -> &str {
     field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(field)
 }
 
-fn read_task(row: &str, fields: &[&str]) -> Result<(Symbol, Window), String> {
-    let &[ticker, from, to] = fields else {
+/// The places of ticker, from and to, if a row is a header.
+fn columns(row: &str) -> Option<[usize; 3]> {
+    let names: Vec<_> = row.split(',').map(|field| bare(field).to_ascii_lowercase()).collect();
+    let place = |column| names.iter().position(|name| name == column);
+    let [ticker, from, to] = HEADER.map(place);
+    Some([ticker?, from?, to?]).filter(|_| names.len() == HEADER.len())
+}
+
+fn read_task(row: &str, columns: [usize; 3]) -> Result<(Symbol, Window), String> {
+    let fields: Vec<_> = row.split(',').map(bare).collect();
+    let field = |place| fields.get(place).copied().filter(|_| fields.len() == HEADER.len());
+    let [Some(ticker), Some(from), Some(to)] = columns.map(field) else {
         return Err(format!("{:?} is not a row of ticker,from,to", excerpt(row, SHOWN)));
     };
     let symbol = excerpt(ticker, SHOWN).parse::<Symbol>().map_err(|error| error.to_string())?;
@@ -106,6 +114,7 @@ mod tests {
         let other = "\u{feff}# of Monday\r\n\r\n\"Ticker\",\"From\",\"To\"\r\n\"NA\", 2024-01-02 ,2024-01-31\r\n\
                      KIMpL,2024-02-05,2024-02-05\r\nNA,2024-01-02,2024-01-31";
         assert_eq!(read(other), rows);
+        assert_eq!(read("to,Ticker,\"from\"\n2024-01-31,NA,2024-01-02\n2024-02-05,KIMpL,2024-02-05\n"), rows);
         assert_eq!(read("NA,2024-01,2024-03"), ["NA 2024-01-01..2024-03-31"]);
         assert_eq!(read("TO,2024,2024"), ["TO 2024-01-01..2024-12-31"], "no header, but a symbol");
     }

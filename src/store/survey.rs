@@ -63,7 +63,10 @@ impl Listing {
                 return entries;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => self.strays.push(folder),
+            // If it is a folder above that is none, this one is not there.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                self.strays.extend(Some(folder).filter(|folder| folder.symlink_metadata().is_ok()));
+            }
             Err(error) => self.unlisted.push((folder, error.to_string())),
         }
         Vec::new()
@@ -103,7 +106,7 @@ pub fn is_read_as_bars(path: &Path) -> bool {
     below.map(|entry| entry.path()).any(|path| is_read_as_bars(&path))
 }
 
-/// What is among the folders of the symbols and is none.
+/// What is among the folders of the symbols and is none; if their folder is none itself, that.
 ///
 /// # Errors
 /// If the folder cannot be listed.
@@ -112,6 +115,7 @@ pub fn strays(data_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(vec![folder]),
         Err(error) => return Err(failed("list", &folder)(error)),
     };
     let mut strays = Vec::new();

@@ -1,7 +1,7 @@
 //! What should be there by the calendar, what is, and why the rest is not. No I/O.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::RangeInclusive,
 };
 
@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    Day, Finding, Kind, Seen, Severity, Witness,
+    Day, Finding, Kind, Seen, Severity, Witness, gaps,
     integrity::{Checked, Measured},
     sessions::Sessions,
 };
@@ -33,17 +33,24 @@ pub struct Coverage {
     pub expected_sessions: u64,
     /// Those of them that have bars enough.
     pub present_sessions: u64,
-    /// Others that were asked for and have no bar by the server's own word alone: no witness was there.
+    /// Others that were asked for and have no bar by the server's own word alone: no witness explains it.
     pub unexplained_sessions: u64,
 }
 
 impl Coverage {
-    /// The share that is present; all of nothing is all.
+    /// The sessions of which nobody but the server says that they need no bars: what is expected, and what is unexplained.
+    #[must_use]
+    pub fn all_sessions(self) -> u64 {
+        self.expected_sessions + self.unexplained_sessions
+    }
+
+    /// The share of [`Self::all_sessions`] that is present; all of nothing is all. The server's word that there was nothing
+    /// does not count as presence: a server that has lost a market says so too.
     #[must_use]
     pub fn ratio(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]
-        let (present, expected) = (self.present_sessions as f64, self.expected_sessions as f64);
-        if self.expected_sessions == 0 { 1.0 } else { present / expected }
+        let (present, all) = (self.present_sessions as f64, self.all_sessions() as f64);
+        if self.all_sessions() == 0 { 1.0 } else { present / all }
     }
 
     /// How many of these days are expected, and how many present.
@@ -53,7 +60,7 @@ impl Coverage {
         Self {
             expected_sessions: count(Day::is_expected),
             present_sessions: count(Day::is_present),
-            unexplained_sessions: count(|day| day == Day::Empty),
+            unexplained_sessions: count(Day::is_unexplained),
         }
     }
 
@@ -155,14 +162,9 @@ impl Facts<'_> {
     /// Where the server's traversal came to its end and there is no bar: was there any to be expected? Without a
     /// witness, it is between the first bar and the last one that are stored, or are on record to have been sent.
     fn explain_absent(&self, days: &mut [Day]) {
-        let is_stored = |day: &Day| matches!(day, Day::Present | Day::Lost);
-        let stored = days.iter().position(is_stored).into_iter().chain(days.iter().rposition(is_stored));
-        let sent = self.tasks.iter().filter_map(|task| task.sent_ms).flat_map(|(first, last)| [first, last]);
-        let sent = sent.filter_map(|ms| self.sessions.place(new_york::date_of(ms)?));
-        let life = stored.chain(sent).fold(None, |life: Option<(usize, usize)>, place| {
-            Some(life.map_or((place, place), |(first, last)| (first.min(place), last.max(place))))
-        });
-        let is_known = self.is_known_to_the_witness(days);
+        let traded = self.traded(days);
+        let life = traded.first().copied().zip(traded.last().copied());
+        let is_known = self.is_known_to_the_witness(&traded);
         for (place, day) in days.iter_mut().enumerate() {
             if !matches!(day, Day::Empty | Day::AskedAgain) {
                 continue;
@@ -173,6 +175,7 @@ impl Facts<'_> {
                 // Its bars may lie in a file that nobody recorded, which has a finding of its own.
                 _ if self.checked.unknown.contains(&Month::of(date)) => Day::Lost,
                 Some(Seen::NoTrade) if is_known => Day::NoTrade,
+                Some(Seen::Traded(_)) if *day == Day::AskedAgain => Day::Withheld,
                 Some(Seen::NoTrade) | None if !is_alive => Day::Empty,
                 Some(_) | None if *day == Day::AskedAgain => Day::AskedAgain,
                 Some(_) | None => Day::Missing,
@@ -180,38 +183,18 @@ impl Facts<'_> {
         }
     }
 
-    /// Outside of all lives of the symbol nothing is expected, unless the witness saw it trade. A request that is still owed
-    /// may show otherwise.
-    fn mark_not_listed(&self, days: &mut [Day]) {
-        let Some(universe) = self.universe else { return };
-        for (day, date) in days.iter_mut().zip(self.sessions.dates()) {
-            let is_absent = match day {
-                Day::NotFound
-                | Day::NotEntitled
-                | Day::Failed
-                | Day::Empty
-                | Day::AskedAgain
-                | Day::Missing => true,
-                Day::NotAsked
-                | Day::Owed
-                | Day::NoTrade
-                | Day::Lost
-                | Day::Thin
-                | Day::Present
-                | Day::NotListed => false,
-            };
-            let has_traded = || matches!(self.witness.saw(self.symbol, *date), Some(Seen::Traded(_)));
-            if is_absent && universe.is_outside(self.symbol, *date) && !has_traded() {
-                *day = Day::NotListed;
-            }
-        }
+    /// The places of the days of which there are bars, or were: stored, or on record to have been sent.
+    fn traded(&self, days: &[Day]) -> BTreeSet<usize> {
+        let stored = days.iter().enumerate().filter_map(|(place, day)| day.has_bars().then_some(place));
+        let sent = self.tasks.iter().filter_map(|task| task.sent_ms).flat_map(|(first, last)| [first, last]);
+        stored.chain(sent.filter_map(|ms| self.sessions.place(new_york::date_of(ms)?))).collect()
     }
 
-    /// Whether the witness saw the symbol on any of the days of which there are bars. If it was there on some of them
-    /// and saw it on none, then it does not know the symbol, as one that is traded over the counter.
-    fn is_known_to_the_witness(&self, days: &[Day]) -> bool {
-        let present = days.iter().zip(self.sessions.dates()).filter(|(day, _)| **day == Day::Present);
-        let mut seen = present.filter_map(|(_, date)| self.witness.saw(self.symbol, *date)).peekable();
+    /// Whether the witness saw the symbol on any of the days of which there are bars, or were. If it was there on some of
+    /// them and saw it on none, then it does not know the symbol, as one that is traded over the counter.
+    fn is_known_to_the_witness(&self, traded: &BTreeSet<usize>) -> bool {
+        let dates = traded.iter().filter_map(|place| self.sessions.dates().get(*place));
+        let mut seen = dates.filter_map(|date| self.witness.saw(self.symbol, *date)).peekable();
         seen.peek().is_none() || seen.any(|seen| seen != Seen::NoTrade)
     }
 
@@ -221,8 +204,7 @@ impl Facts<'_> {
                 && *day == Day::Present
                 && self.is_thin(*date, *measured)
             {
-                // The server has no more than that.
-                *day = if self.answer(*date).is_some() { Day::Present } else { Day::Thin };
+                *day = Day::Thin;
             }
         }
     }
@@ -245,7 +227,10 @@ impl Facts<'_> {
         } else {
             findings.extend(missing.iter().map(|stretch| self.missing(stretch)));
         }
-        let asked_again = self.stretches(days, |day| day == Day::AskedAgain);
+        if missing.is_empty() {
+            findings.extend(self.no_bar_by_its_word(days));
+        }
+        let asked_again = self.stretches(days, |day| matches!(day, Day::AskedAgain | Day::Withheld));
         findings.extend(asked_again.iter().map(|stretch| self.missing_at_the_server(stretch)));
         let is_held = |date: Date| {
             self.sessions.place(date).is_some_and(|place| matches!(days[place], Day::Present | Day::Thin))
@@ -281,12 +266,6 @@ impl Facts<'_> {
             kind.on(self.symbol, &days, detail)
         });
         findings.collect()
-    }
-
-    /// The length of the longest stretch of expected sessions without bars, whatever the reason.
-    pub(super) fn longest_gap(&self, days: &[Day]) -> u64 {
-        let is_gap = |day: Day| day.is_expected() && !matches!(day, Day::Present | Day::Thin);
-        self.stretches(days, is_gap).iter().map(|(_, count)| *count).max().unwrap_or_default()
     }
 
     /// Days of one kind that follow each other, but for days on which nothing is expected: the first, the last and
@@ -341,8 +320,29 @@ impl Facts<'_> {
         Kind::MissingSymbol.on(self.symbol, &days, detail)
     }
 
+    /// A symbol without any bar, where nobody but the server was asked: that one is not a gap, but too many are.
+    fn no_bar_by_its_word(&self, days: &[Day]) -> Option<Finding> {
+        let unexplained = self.stretches(days, |day| day == Day::Empty);
+        let (first, last) = unexplained.first().zip(unexplained.last()).filter(|_| gaps::has_no_bar(days))?;
+        let (from, to) = (*first.0.start(), *last.0.end());
+        let sessions: u64 = unexplained.iter().map(|(_, count)| *count).sum();
+        let plural = if sessions == 1 { "" } else { "s" };
+        let detail = format!(
+            "no bar at all in {sessions} session{plural} to {to}, by the server's word alone: nobody else says so"
+        );
+        let finding = Kind::MissingSymbol.on(self.symbol, &(from..=to), detail);
+        Some(Finding { severity: Severity::Notice, ..finding })
+    }
+
     fn missing_at_the_server(&self, (days, count): &Stretch) -> Finding {
-        let detail = format!("{}: {}", no_bar(days, *count), self.answered(*days.start()));
+        let traded =
+            self.witnessed(days).map(|shares| format!(", but the witness counts {shares:.0} shares"));
+        let detail = format!(
+            "{}: {}{}",
+            no_bar(days, *count),
+            self.answered(*days.start()),
+            traded.unwrap_or_default()
+        );
         let finding = Kind::MissingSession.on(self.symbol, days, detail);
         Finding { severity: Severity::Notice, ..finding }
     }

@@ -21,6 +21,8 @@ pub enum Day {
     NoTrade,
     /// No bar, also when the server was asked again: it has none itself.
     AskedAgain,
+    /// No bar, also when the server was asked again, and the witness saw trades.
+    Withheld,
     /// No bar, and nobody says why; or the witness saw trades.
     Missing,
     /// Bars are recorded, and their file is missing or damaged.
@@ -35,7 +37,7 @@ pub enum Day {
 
 impl Day {
     /// All of them, each at the place of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotAsked,
         Self::NotFound,
         Self::NotEntitled,
@@ -44,6 +46,7 @@ impl Day {
         Self::Empty,
         Self::NoTrade,
         Self::AskedAgain,
+        Self::Withheld,
         Self::Missing,
         Self::Lost,
         Self::Thin,
@@ -60,6 +63,7 @@ impl Day {
             | Self::NotEntitled
             | Self::Failed
             | Self::Owed
+            | Self::Withheld
             | Self::Missing
             | Self::Lost
             | Self::Thin
@@ -67,10 +71,22 @@ impl Day {
         }
     }
 
+    /// Whether there is none by the server's word alone: once or, asked again, twice.
+    #[must_use]
+    pub fn is_unexplained(self) -> bool {
+        matches!(self, Self::Empty | Self::AskedAgain)
+    }
+
     /// Whether they are.
     #[must_use]
     pub fn is_present(self) -> bool {
         self == Self::Present
+    }
+
+    /// Whether there are bars, or were.
+    #[must_use]
+    pub fn has_bars(self) -> bool {
+        matches!(self, Self::Lost | Self::Thin | Self::Present)
     }
 
     /// In a few words, for reports.
@@ -85,6 +101,7 @@ impl Day {
             Self::Empty => "empty by the server's word",
             Self::NoTrade => "no trade",
             Self::AskedAgain => "asked again: the server has none",
+            Self::Withheld => "asked again: the server has none of what was traded",
             Self::Missing => "missing",
             Self::Lost => "file lost or damaged",
             Self::Thin => "thin",

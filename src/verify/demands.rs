@@ -17,11 +17,11 @@ impl Verified {
         for (symbol, window) in unasked {
             by_symbol.entry(symbol).or_default().push(*window);
         }
-        for (symbol, windows) in by_symbol {
-            let lengths = windows.iter().map(|window| calendar::sessions(*window).count() as u64);
-            let sessions = lengths.clone().sum();
-            self.longest_gap = lengths.fold(self.longest_gap, u64::max);
+        for (sessions, longest) in self.with_wanted(&by_symbol) {
+            self.longest_gap = self.longest_gap.max(longest);
             self.coverage.add(Coverage { expected_sessions: sessions, ..Coverage::default() });
+        }
+        for (symbol, windows) in by_symbol {
             self.findings.extend(windows.iter().map(|window| unasked_window(symbol, *window)));
         }
         self.unasked = unasked.to_vec();

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
-use crate::model::{Month, Symbol};
+use crate::model::{Month, Symbol, lossy};
 
 /// One typed statement about something wrong or unexplained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,6 +26,7 @@ pub struct Finding {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
     pub to: Option<Date>,
     /// The file, where it is about one.
+    #[serde(serialize_with = "lossy")]
     pub path: Option<PathBuf>,
     /// Expected and actual, in words.
     pub detail: String,
@@ -108,12 +109,6 @@ impl Kind {
     #[must_use]
     pub fn is_of_sessions(self) -> bool {
         matches!(self, Self::MissingSession | Self::MissingSymbol | Self::ThinSession)
-    }
-
-    /// Whether a partition of which this is said cannot be read, or is another one.
-    #[must_use]
-    pub fn takes_bars_away(self) -> bool {
-        matches!(self, Self::MissingFile | Self::CorruptFile | Self::SchemaMismatch)
     }
 
     /// The finding about one partition.

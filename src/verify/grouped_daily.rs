@@ -40,6 +40,8 @@ pub struct GroupedDaily {
     days: Vec<(Date, bool)>,
     /// One for each [`BLOCK`] of these days.
     blocks: Vec<Block>,
+    /// Whether it does not know most of what is held: then it does not know either what it never saw.
+    knows_little: bool,
 }
 
 /// What the files of one block say, which of them can be relied on, and what is wrong with the others.
@@ -85,7 +87,7 @@ pub(super) fn load(
     let (blocks, findings): (Vec<_>, Vec<_>) =
         loaded.into_iter().map(|loaded| (loaded.block, loaded.findings)).unzip();
     let places = symbols.iter().enumerate().map(|(place, symbol)| (symbol.clone(), place)).collect();
-    (GroupedDaily { places, days, blocks }, findings.concat())
+    (GroupedDaily { places, days, blocks, knows_little: false }, findings.concat())
 }
 
 /// What the workers share.
@@ -199,6 +201,21 @@ impl GroupedDaily {
         self.days.iter().filter(|(_, is_good)| *is_good).map(|(date, _)| *date)
     }
 
+    /// Takes days away that are not to be relied on.
+    pub(super) fn disbelieve(&mut self, days: impl Iterator<Item = Date>) {
+        for day in days {
+            let place = self.days.binary_search_by_key(&day, |(date, _)| *date);
+            if let Some((_, is_good)) = place.ok().and_then(|place| self.days.get_mut(place)) {
+                *is_good = false;
+            }
+        }
+    }
+
+    /// From now on nothing is said of symbols that were never seen.
+    pub(super) fn admit_ignorance(&mut self) {
+        self.knows_little = true;
+    }
+
     fn place_of(&self, day: Date) -> Option<usize> {
         let place = self.days.binary_search_by_key(&day, |(date, _)| *date).ok()?;
         self.days.get(place).filter(|(_, is_good)| *is_good).map(|_| place)
@@ -208,6 +225,10 @@ impl GroupedDaily {
 impl Witness for GroupedDaily {
     fn saw(&self, symbol: &Symbol, day: Date) -> Option<Seen> {
         let (place, symbol) = (self.place_of(day)?, *self.places.get(symbol)?);
+        if self.knows_little && self.blocks.iter().all(|block| block.get(symbol).is_none_or(Option::is_none))
+        {
+            return None;
+        }
         let days = self.blocks.get(place / BLOCK)?.get(symbol)?;
         let shares = days.as_ref().and_then(|days| days.get(place % BLOCK)).copied().unwrap_or_default();
         Some(if shares > 0.0 { Seen::Traded(f64::from(shares)) } else { Seen::NoTrade })

@@ -1,6 +1,10 @@
 //! Manifest against disk, both ways, one symbol at a time.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use jiff::civil::Date;
 
@@ -37,9 +41,11 @@ pub(super) struct Measured {
 }
 
 impl Checked {
-    /// Whether the bars of a month are recorded and cannot be had.
+    /// Whether the bars of a month are recorded and are not there as they were stored. Of a damaged file nobody can say
+    /// which of its days are whole.
     pub(super) fn is_lost(&self, month: Month) -> bool {
-        self.findings.iter().any(|finding| finding.kind.takes_bars_away() && finding.month == Some(month))
+        let is_damaged = |finding: &Finding| finding.severity == Severity::Damage;
+        self.findings.iter().any(|finding| is_damaged(finding) && finding.month == Some(month))
     }
 }
 
@@ -104,7 +110,16 @@ pub(super) fn check(
 
 /// What is in the tree and belongs to no symbol.
 pub(super) fn outside_of_symbols(data_dir: &Path) -> Result<Vec<Finding>, StoreError> {
-    Ok(survey::strays(data_dir)?.iter().map(|path| stray(None, path)).collect())
+    let all = layout::bars_folder(data_dir);
+    let finding = |path: &PathBuf| {
+        let finding = stray(None, path);
+        if *path != all {
+            return finding;
+        }
+        let detail = "a file in the place of the folder of all bars".to_owned();
+        Finding { severity: Severity::Damage, detail, ..finding }
+    };
+    Ok(survey::strays(data_dir)?.iter().map(finding).collect())
 }
 
 fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {

@@ -8,8 +8,8 @@ use std::{
 use jiff::civil::Date;
 
 use super::{
-    Deep, Finding, Kind, Progress, Verified, VerifyError, grouped_daily, manifest_corrupt, sessions, symbols,
-    verify_whole,
+    Day, Deep, Finding, GroupedDaily, Kind, Progress, Verified, VerifyError, Witness, doubt, grouped_daily,
+    manifest_corrupt, sessions, symbols, verify_whole,
 };
 use crate::{
     manifest::{Overview, rebuild},
@@ -32,6 +32,15 @@ pub struct Witnessed {
     pub sessions: u64,
     /// All sessions that anybody asked for.
     pub of: u64,
+}
+
+/// A session on which an absence has no explanation, and no witness says anything of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwitnessed {
+    /// Which.
+    pub date: Date,
+    /// Whether there is a witness, and it is not to be relied on.
+    pub is_doubted: bool,
 }
 
 /// As [`super::verify`], by the witness that is kept: its files are held against the manifest too, and one that is not
@@ -66,7 +75,8 @@ fn verify_sound(
     let files = overview.witnesses()?;
     drop(overview);
     let known = if kept == Kept::Used { symbols(data_dir)? } else { Vec::new() };
-    let (witness, mut findings) = grouped_daily::load(data_dir, &files, &known, kept);
+    let (mut witness, mut findings) = grouped_daily::load(data_dir, &files, &known, kept);
+    findings.extend(doubt::settle(data_dir, &files, &known, &mut witness)?);
     findings.extend(strays(data_dir, &files.iter().map(|file| file.date).collect())?);
     findings.extend(reference::inspect(data_dir).into_iter().map(damaged_table));
     let mut verified = verify_whole(data_dir, deep, &witness, progress)?;
@@ -75,16 +85,36 @@ fn verify_sound(
     let asked = sessions::asked(&windows);
     let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
     verified.witnessed = Witnessed { sessions, of: asked.len() as u64 };
+    verified.unwitnessed = unwitnessed(&verified, &witness);
     Ok(verified)
 }
 
-/// The days of which a file is kept that can be relied on, and what is wrong with the others.
+/// The sessions on which the absence of some symbol has no explanation and the witness says nothing of it.
+fn unwitnessed(verified: &Verified, witness: &GroupedDaily) -> Vec<Unwitnessed> {
+    let doubts = verified.findings.iter().filter(|finding| doubt::is_doubt(finding));
+    let doubted: BTreeSet<Date> = doubts.filter_map(|finding| finding.date).collect();
+    let mut open = vec![false; verified.sessions.dates().len()];
+    for (symbol, days) in &verified.days {
+        for ((open, date), day) in open.iter_mut().zip(verified.sessions.dates()).zip(days) {
+            let is_unexplained = day.is_unexplained() || *day == Day::Missing;
+            *open |= is_unexplained && witness.saw(symbol, *date).is_none();
+        }
+    }
+    let open = verified.sessions.dates().iter().zip(open).filter_map(|(date, is)| is.then_some(*date));
+    let is_doubted = |date| witness.was_there(date) || doubted.contains(&date);
+    open.map(|date| Unwitnessed { date, is_doubted: is_doubted(date) }).collect()
+}
+
+/// The days of which a file is kept that can be relied on, and what is damaged of the others.
 ///
 /// # Errors
 /// If the manifest cannot be read.
 pub fn witnessed(data_dir: &Path) -> Result<(BTreeSet<Date>, Vec<Finding>), VerifyError> {
     let files = Overview::open(data_dir)?.witnesses()?;
-    let (witness, findings) = grouped_daily::load(data_dir, &files, &[], Kept::Used);
+    let known = symbols(data_dir)?;
+    let (mut witness, findings) = grouped_daily::load(data_dir, &files, &known, Kept::Used);
+    // These are no damage: they are asked for again, and named by the verification if they stay as they are.
+    doubt::settle(data_dir, &files, &known, &mut witness)?;
     Ok((witness.dates().collect(), findings))
 }
 

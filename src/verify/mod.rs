@@ -4,14 +4,18 @@
 //! recorded digest and counts, the calendar and common sense. Everything that is wrong becomes a [`Finding`]; the first
 //! one never ends the search.
 
+mod by_manifest;
 mod content;
 mod coverage;
 mod day;
 mod demands;
+mod doubt;
 mod finding;
+mod gaps;
 mod grouped_daily;
 mod integrity;
 mod kept;
+mod listed;
 mod mending;
 pub mod report;
 mod sessions;
@@ -19,11 +23,13 @@ mod summary;
 mod wanted;
 mod witness;
 
+pub use by_manifest::{Explained, by_manifest};
 pub use coverage::Coverage;
 pub use day::Day;
 pub use finding::{Finding, Kind, Severity};
+pub use gaps::SymbolCounts;
 pub use grouped_daily::GroupedDaily;
-pub use kept::{Kept, Witnessed, verify_with_kept, witnessed};
+pub use kept::{Kept, Unwitnessed, Witnessed, verify_with_kept, witnessed};
 pub use mending::{Mending, Unknown};
 pub use sessions::Sessions;
 pub use wanted::wanted;
@@ -92,6 +98,8 @@ pub struct Verified {
     pub bytes: u64,
     /// On how many of the sessions that anybody asked for there was a witness.
     pub witnessed: Witnessed,
+    /// The sessions of which none says why some symbol has no bar.
+    pub unwitnessed: Vec<Unwitnessed>,
 }
 
 /// Why a verification cannot go on. Nothing that is only wrong is among these.
@@ -177,7 +185,7 @@ fn verify_whole(
             let facts =
                 Facts { symbol, tasks, recorded, lost, checked: checked_now, sessions, witness, universe };
             let days = facts.explain();
-            let (gaps, longest_gap) = (facts.findings(&days), facts.longest_gap(&days));
+            let (gaps, longest_gap) = (facts.findings(&days), gaps::longest(&days));
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             verified.findings.extend(checked.findings.into_iter().chain(gaps));
             verified.coverage.add(Coverage::of(&days));

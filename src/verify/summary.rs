@@ -6,7 +6,7 @@ use super::{Coverage, Verified};
 use crate::model::{Month, Symbol};
 
 impl Verified {
-    /// The coverage of each month in which anything is expected.
+    /// The coverage of each month in which anything is expected, or unexplained.
     #[must_use]
     pub fn by_month(&self) -> BTreeMap<Month, Coverage> {
         let mut months: BTreeMap<Month, Coverage> = BTreeMap::new();
@@ -15,7 +15,7 @@ impl Verified {
             let coverage = months.entry(Month::of(*date)).or_default();
             days.for_each(|day| coverage.add(Coverage::of(&[*day])));
         }
-        months.retain(|_, coverage| coverage.expected_sessions > 0);
+        months.retain(|_, coverage| coverage.all_sessions() > 0);
         months
     }
 

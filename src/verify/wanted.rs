@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::civil::Date;
 
-use super::{Day, Nobody, VerifyError, coverage::Facts, integrity::Checked, sessions::Sessions};
+use super::{Day, VerifyError, by_manifest, sessions::Sessions};
 use crate::manifest::Overview;
 
 /// The sessions of all windows that are over by `until`. Those come first on which some symbol has no bar between others,
@@ -18,22 +18,10 @@ pub fn wanted(data_dir: &Path, until: Date) -> Result<Vec<Date>, VerifyError> {
     let sessions = Sessions::spanned(windows.iter().copied());
     let mut ranks: Vec<(Rank, Date)> =
         sessions.dates().iter().map(|date| (Rank::NothingAbsent, *date)).collect();
-    let checked = Checked::default();
     let universe = super::universe(data_dir);
     for symbol in overview.symbols()? {
-        let (tasks, recorded) = (overview.tasks_of(&symbol)?, overview.partitions(&symbol)?);
-        let lost = overview.lost(&symbol)?;
-        let facts = Facts {
-            symbol: &symbol,
-            tasks: &tasks,
-            recorded: &recorded,
-            lost: &lost,
-            checked: &checked,
-            sessions: &sessions,
-            witness: &Nobody,
-            universe: universe.as_ref(),
-        };
-        for ((rank, _), day) in ranks.iter_mut().zip(facts.explain()) {
+        let explained = by_manifest(&overview, &symbol, &sessions, universe.as_ref())?;
+        for ((rank, _), day) in ranks.iter_mut().zip(explained.days) {
             *rank = (*rank).min(Rank::of(day));
         }
     }
@@ -55,7 +43,7 @@ impl Rank {
     fn of(day: Day) -> Self {
         match day {
             Day::Missing => Self::Missing,
-            Day::Empty | Day::AskedAgain => Self::Empty,
+            Day::Empty | Day::AskedAgain | Day::Withheld => Self::Empty,
             Day::NotAsked
             | Day::NotFound
             | Day::NotEntitled

@@ -66,6 +66,7 @@ fn a_file_without_a_row_is_not_relied_on() {
         "missing_session B 2024-01-05",
         "missing_symbol M 2024-01-05",
         "stray_file - 2024-01-04",
+        "missing_symbol N 2024-01-04",
     ];
     assert_eq!((findings(&report), witness(&report)), (expected.map(str::to_owned).into(), [5, 0, 0]));
     assert_eq!(witness(&grab.run(&format!("{VERIFY} --json")).exits(13).json()), [6, 1, 1]);

@@ -35,6 +35,20 @@ Examples:
 
 It asks for what grab start has recorded and is not there yet: grab status.";
 
+/// After `grab update --help`.
+pub const UPDATE: &str = "\
+Examples:
+  grab update --dry-run
+  grab update --max-duration 50m
+  grab update --settle 1h --min-symbols-per-session 10000
+  grab update --metrics-file /var/lib/node_exporter/grab.prom
+
+From three sessions before the last one of each symbol, as late trades revise
+bars, to the last session that ended half an hour ago. Holes that the service
+may have filled are asked for too. A second run on the same evening asks next
+to nothing. It exits with 10 if the source has no bars of the last session yet,
+with 13 if a new session has too few symbols.";
+
 /// After `grab verify --help`.
 pub const VERIFY: &str = "\
 Examples:

@@ -1,6 +1,6 @@
 //! What became of the days.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
@@ -27,6 +27,8 @@ pub struct Tally {
     pub nobody: u64,
     /// Days that were given up.
     pub failed: u64,
+    /// What became of each day that is not kept.
+    pub lacking: BTreeMap<Date, Outcome>,
     refused: BTreeSet<Date>,
     latest_served: Option<Date>,
     given_up_in_a_row: u32,
@@ -48,6 +50,9 @@ impl Tally {
     /// Counts a day. Answers why nothing else is worth a request, if that is so.
     pub(super) fn add(&mut self, day: Date, outcome: Outcome) -> Option<String> {
         let in_a_row = std::mem::take(&mut self.given_up_in_a_row);
+        if outcome != Outcome::Kept {
+            self.lacking.insert(day, outcome.clone());
+        }
         match outcome {
             Outcome::Kept => {
                 self.kept.push(day);
@@ -72,7 +77,10 @@ impl Tally {
     /// Whether a day lies before the plan's history, which has one beginning. Then it is counted, and needs no request.
     pub(super) fn is_before_history(&mut self, day: Date) -> bool {
         let is_before = self.last_before_history().is_some_and(|last| day < last);
-        self.not_entitled += u64::from(is_before);
+        if is_before {
+            self.not_entitled += 1;
+            self.lacking.insert(day, Outcome::NotEntitled);
+        }
         is_before
     }
 
@@ -101,6 +109,8 @@ mod tests {
         assert!(tally.is_before_history(date(2024, 1, 2)));
         assert!(!tally.is_before_history(date(2024, 1, 4)));
         assert_eq!(tally.not_entitled, 3);
+        assert_eq!(tally.lacking.get(&date(2024, 1, 2)), Some(&Outcome::NotEntitled));
+        assert_eq!(tally.lacking.len(), 3, "what is kept is not among them");
         let mut later = Tally::new(Some(date(2024, 6, 4)));
         later.add(date(2024, 1, 3), Outcome::NotEntitled);
         assert!(later.is_before_history(date(2024, 1, 2)), "an earlier run was served");

@@ -130,6 +130,11 @@ fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
         checked(&[january(TaskState::Done), again.clone()], &held(&[2, 4])),
         (2, 2, vec![said.to_owned()])
     );
+    // Somebody else saw trades: that the server has none explains nothing, and it is expected.
+    let counts = format!("{said}, but the witness counts 70 shares");
+    let saw = Told(vec![(3, Seen::Traded(70.0))]);
+    let tasks = [january(TaskState::Done), again.clone()];
+    assert_eq!(told(&tasks, &held(&[2, 4]), &saw, &Checked::default()), (3, 2, vec![counts]));
     // It had bars then, and they are gone.
     again.bars = 1;
     again.state = TaskState::Done;
@@ -160,18 +165,38 @@ fn a_session_with_far_fewer_shares_than_were_counted_is_thin() {
     };
     assert_eq!(thin(79.0, at(15, 59)), (2, 1, said(79, "15:59")));
     assert_eq!(thin(94.0, at(15, 58)), (2, 1, said(94, "15:58")));
+    // That the server was asked again and has no more does not make it whole.
+    let mut again = task(date(2024, 1, 2), date(2024, 1, 3), TaskState::Done);
+    again.asked_again = Some(Answer { at_ms: at(16, 0), request_id: None });
+    let measured = [(date(2024, 1, 3), Measured { shares: 50.0, last_ms: at(15, 59) })].into();
+    let (expected, present, findings) =
+        told(&[again], &held(&[2, 3]), &witness, &Checked { measured, ..Checked::default() });
+    assert_eq!((expected, present, findings.len()), (2, 1, 1));
+    assert!(findings[0].starts_with("notice: thin_session 2024-01-03: 50 of the 100 shares"), "{findings:?}");
 }
 
 #[test]
-fn what_is_lost_is_expected_and_no_gap_of_its_own() {
-    let finding = Kind::CorruptFile.in_partition(
-        &"A".parse().unwrap(),
-        Month::new(2024, 1).unwrap(),
-        "x".into(),
-        String::new(),
-    );
-    let lost = Checked { findings: vec![finding], ..Checked::default() };
-    assert_eq!(told(&[january(TaskState::Done)], &held(&[2, 3, 4]), &Nobody, &lost), (3, 0, vec![]));
+fn what_is_lost_or_damaged_is_expected_and_no_gap_of_its_own() {
+    let by = |kind: Kind| {
+        let month = Month::new(2024, 1).unwrap();
+        let finding = kind.in_partition(&"A".parse().unwrap(), month, "x".into(), String::new());
+        let lost = Checked { findings: vec![finding], ..Checked::default() };
+        told(&[january(TaskState::Done)], &held(&[2, 3, 4]), &Nobody, &lost)
+    };
+    for kind in [
+        Kind::MissingFile,
+        Kind::CorruptFile,
+        Kind::DigestMismatch,
+        Kind::RowCountMismatch,
+        Kind::SchemaMismatch,
+        Kind::DuplicateTimestamp,
+        Kind::Unsorted,
+        Kind::OutsideWindow,
+        Kind::OffMinute,
+    ] {
+        assert_eq!(by(kind), (3, 0, vec![]), "{kind:?}");
+    }
+    assert_eq!(by(Kind::BadOhlc), (3, 3, vec![]), "the server sent it so");
 }
 
 #[test]
@@ -192,9 +217,30 @@ fn sessions_without_a_bar_between_others_are_named_in_stretches() {
 }
 
 #[test]
-fn what_is_proven_to_be_empty_is_not_expected() {
-    let month = [task(date(2024, 1, 1), date(2024, 1, 31), TaskState::Empty)];
-    assert_eq!(checked(&month, &[]), (0, 0, vec![]));
+fn a_symbol_without_any_bar_is_noticed_unless_a_witness_says_the_same() {
+    let month = [january(TaskState::Empty)];
+    let said = "no bar at all in 21 sessions to 2024-01-31, by the server's word alone: nobody else says so";
+    let notice = |detail: &str| vec![format!("notice: missing_symbol 2024-01-02: {detail}")];
+    assert_eq!(checked(&month, &[]), (0, 0, notice(said)));
+    let others: Vec<_> = (3..=31).map(|day| (day, Seen::NoTrade)).collect();
+    let (.., found) = told(&month, &[], &Told(others), &Checked::default());
+    let one = "no bar at all in 1 session to 2024-01-02, by the server's word alone: nobody else says so";
+    assert_eq!(found, notice(one));
+    let all = (2..=31).map(|day| (day, Seen::NoTrade)).collect();
+    assert_eq!(told(&month, &[], &Told(all), &Checked::default()), (0, 0, vec![]));
+    // Before the first bar and after the last, nobody says why either: that is counted, and no finding.
+    assert_eq!(checked(&month, &held(&[10])), (1, 1, vec![]));
+}
+
+#[test]
+fn what_the_server_alone_says_is_not_there_is_no_coverage() {
+    let of = |days: &[Day]| Coverage::of(days).ratio();
+    let near = |ratio: f64, expected: f64| assert!((ratio - expected).abs() < 1e-12, "{ratio}");
+    near(of(&[Day::Present, Day::Empty, Day::Empty, Day::Missing]), 0.25);
+    near(of(&[Day::Empty]), 0.0);
+    near(of(&[Day::Present, Day::AskedAgain]), 0.5);
+    near(of(&[Day::NoTrade, Day::Present, Day::NotAsked]), 1.0);
+    near(of(&[]), 1.0);
 }
 
 #[test]
@@ -216,7 +262,10 @@ fn what_was_sent_once_and_is_neither_stored_nor_recorded_is_a_gap() {
     assert_eq!(checked(std::slice::from_ref(&sent), &held(&[3])), (3, 1, vec![gap]));
     let nothing =
         "missing_symbol 2024-01-03: 3 sessions to 2024-01-05 have no bar, and nobody says why".to_owned();
-    assert_eq!(checked(&[sent], &[]), (3, 0, vec![nothing]));
+    assert_eq!(checked(std::slice::from_ref(&sent), &[]), (3, 0, vec![nothing.clone()]));
+    // A witness that saw no trade on days of which bars were sent does not know the symbol.
+    let blind = Told((2..=31).map(|day| (day, Seen::NoTrade)).collect());
+    assert_eq!(told(&[sent], &[], &blind, &Checked::default()), (3, 0, vec![nothing]));
 }
 
 #[test]

@@ -34,6 +34,8 @@ struct Head<'a> {
     states: Vec<State>,
     expected: u64,
     present: u64,
+    /// Others without a bar by the server's word alone.
+    unexplained: u64,
     /// Those expected sessions that a spec wants and nobody has asked for.
     unasked: usize,
     damage: usize,
@@ -55,6 +57,7 @@ struct State {
     words: &'static str,
     expected: bool,
     present: bool,
+    unexplained: bool,
 }
 
 /// The compressed data of a page.
@@ -75,8 +78,12 @@ pub(super) fn encode(verified: &Verified, about: &About) -> Result<Vec<u8>, Repo
 }
 
 fn head<'a>(verified: &'a Verified, about: &'a About) -> Head<'a> {
-    let state =
-        |day: Day| State { words: day.words(), expected: day.is_expected(), present: day.is_present() };
+    let state = |day: Day| State {
+        words: day.words(),
+        expected: day.is_expected(),
+        present: day.is_present(),
+        unexplained: day.is_unexplained(),
+    };
     let dates = verified.sessions.dates();
     Head {
         made: &about.made,
@@ -89,6 +96,7 @@ fn head<'a>(verified: &'a Verified, about: &'a About) -> Head<'a> {
         states: Day::ALL.map(state).into(),
         expected: verified.coverage.expected_sessions,
         present: verified.coverage.present_sessions,
+        unexplained: verified.coverage.unexplained_sessions,
         unasked: verified.unasked.iter().map(|(_, window)| calendar::sessions(*window).count()).sum(),
         damage: verified.count(Severity::Damage),
         gaps: verified.count(Severity::Gap),
@@ -180,7 +188,7 @@ mod tests {
             ..Verified::default()
         };
         let (head, days) = decode(&encode(&verified, &About::default()).unwrap());
-        assert_eq!(days, [11, 9, 10, 0, 6, 4]);
+        assert_eq!(days, [12, 10, 11, 0, 6, 4]);
         assert_eq!(head["symbols"], serde_json::json!(["A", "KIMpL"]));
         assert_eq!(head["sessions"], serde_json::json!([20_054, 20_056, 20_059]));
         let closed = serde_json::json!([[20_038, "x"], [20_055, "Thanksgiving"], [20_082, "Christmas"]]);
@@ -188,8 +196,8 @@ mod tests {
         assert_eq!(head["closures"].as_array().unwrap()[1], closed[2]);
         assert_eq!(head["half_days"], serde_json::json!([[20_056, "Thanksgiving"], [20_081, "Christmas"]]));
         assert_eq!(
-            head["states"][8],
-            serde_json::json!({"words": "missing", "expected": true, "present": false})
+            head["states"][9],
+            serde_json::json!({"words": "missing", "expected": true, "present": false, "unexplained": false})
         );
         let said = serde_json::json!(["thin_session", "gap", 1, "2024-11-29..2024-12-02", "", "</script>"]);
         assert_eq!((&head["findings"][0], &head["findings"][1][2]), (&said, &(-1).into()));

@@ -7,12 +7,12 @@ const bit = (...states) => states.reduce((bits, state) => bits | (1 << state), 0
 const NOT_ASKED = bit(0);
 const REFUSED = bit(1, 2, 3);
 const OWED = bit(4);
-const LOST = bit(9);
-const ABSENT = REFUSED | OWED | LOST | bit(8, 10);
-const DAMAGED = bit(13);
+const LOST = bit(10);
+const ABSENT = REFUSED | OWED | LOST | bit(8, 9, 11);
+const DAMAGED = bit(14);
 
 // The colour of each state among the days of a month, by its number.
-const STATE_COLOURS = ["none", "refused", "refused", "refused", "owed", "empty", "empty", "empty", "zero", "lost", "few", "full", "empty"];
+const STATE_COLOURS = ["none", "refused", "refused", "refused", "owed", "empty", "empty", "empty", "zero", "zero", "lost", "few", "full", "empty"];
 
 // What a cell can look like, in the order of the legend.
 const LOOKS = [
@@ -47,6 +47,7 @@ function modelOf(head, days) {
   const model = {
     ...head, days, months,
     expectedIn: new Uint8Array(cells), presentIn: new Uint8Array(cells), seenIn: new Uint16Array(cells),
+    unexplainedIn: new Uint8Array(cells),
     byState: new Float64Array(head.states.length),
     closures: new Map(head.closures), halfDays: new Map(head.half_days), placeOf: new Map(head.sessions.map((day, place) => [day, place])),
     monthAt: new Map(months.map((month, place) => [month.name, place])),
@@ -67,24 +68,27 @@ function monthsOf(sessions) {
   return months;
 }
 
-function sumCells({ symbols, sessions, months, days, states, byState, expectedIn, presentIn, seenIn }) {
+function sumCells({ symbols, sessions, months, days, states, byState, expectedIn, presentIn, unexplainedIn, seenIn }) {
   const isExpected = Uint8Array.from(states, (state) => Number(state.expected));
   const isPresent = Uint8Array.from(states, (state) => Number(state.present));
+  const isUnexplained = Uint8Array.from(states, (state) => Number(state.unexplained));
   const counts = new Uint32Array(256);
   let cell = 0;
   for (let symbol = 0; symbol < symbols.length; symbol++) {
     const row = symbol * sessions.length;
     for (const { from, to } of months) {
-      let expected = 0, present = 0, seen = 0;
+      let expected = 0, present = 0, unexplained = 0, seen = 0;
       for (let at = row + from; at < row + to; at++) {
         const day = days[at];
         expected += isExpected[day];
         present += isPresent[day];
+        unexplained += isUnexplained[day];
         seen |= 1 << day;
         counts[day]++;
       }
       expectedIn[cell] = expected;
       presentIn[cell] = present;
+      unexplainedIn[cell] = unexplained;
       seenIn[cell++] = seen;
     }
   }
@@ -140,15 +144,15 @@ function rowsOf(model, { text, state, troubled, from, to, sort }) {
   const rows = [], ratios = new Float64Array(model.symbols.length);
   for (let symbol = 0; symbol < model.symbols.length; symbol++) {
     if (needle && !model.symbols[symbol].toUpperCase().includes(needle)) continue;
-    let seen = 0, expected = 0, present = 0;
+    let seen = 0, all = 0, present = 0;
     for (let cell = symbol * wide + from; cell < symbol * wide + to; cell++) {
       seen |= model.seenIn[cell];
-      expected += model.expectedIn[cell];
+      all += model.expectedIn[cell] + model.unexplainedIn[cell];
       present += model.presentIn[cell];
     }
     if (wanted && !(seen & wanted)) continue;
     if (troubled && !(seen & (ABSENT | DAMAGED))) continue;
-    ratios[symbol] = expected === 0 ? 2 : present / expected;
+    ratios[symbol] = all === 0 ? 2 : present / all;
     rows.push(symbol);
   }
   // The sort is stable: symbols of one share stay in their order.

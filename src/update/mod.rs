@@ -1,0 +1,150 @@
+//! What an evening's update asks for: the days since the last one, a few before them, and holes that may have been filled.
+//!
+//! # Tail
+//! Late trades revise bars (polygon-api.md §1), so each symbol is asked for from a few sessions before the last one that is
+//! held, in one request. Sessions that are not finished, or were finished a moment ago, are not asked for.
+//!
+//! # Holes
+//! A session without bars between others is asked for once more, then each evening together with the tail, and a last time
+//! when it is old: the service fills some of its own after weeks (polygon-api.md §4). Many holes go into one request, as far
+//! as its page reaches.
+//!
+//! Nothing here writes or asks: the plan is a value, made from the manifest alone.
+
+mod holes;
+mod presence;
+mod tail;
+
+pub use presence::{Presence, SessionSymbols};
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+
+use crate::{
+    calendar::{self, Session},
+    manifest::Overview,
+    model::{Symbol, Window},
+    verify::{Sessions, VerifyError, by_manifest},
+};
+use tail::{Known, Tail};
+
+/// The evening that an update is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Evening {
+    /// The last session that is settled.
+    pub session: Session,
+    /// Since when it is, UTC ms.
+    pub settled_ms: i64,
+    /// What time it is, UTC ms.
+    pub now_ms: i64,
+    /// So many sessions before the last one that is held are asked for once more.
+    pub overlap: usize,
+}
+
+impl Evening {
+    /// The evening of `now_ms` (UTC), where a session is settled so long after its end. None if no session is.
+    #[must_use]
+    pub fn at(now_ms: i64, settle: Duration, overlap: usize) -> Option<Self> {
+        let settle = i64::try_from(settle.as_millis()).unwrap_or(i64::MAX);
+        let session = calendar::last_finished(now_ms.saturating_sub(settle))?;
+        let settled_ms = session.extended_close_ms().saturating_add(settle);
+        Some(Self { session, settled_ms, now_ms, overlap })
+    }
+}
+
+/// What is to be asked for, and what is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The last days of each symbol that is behind.
+    pub tails: Vec<(Symbol, Window)>,
+    /// Stretches with sessions that have no bars.
+    pub holes: Vec<(Symbol, Window)>,
+    /// Sessions without bars in these.
+    pub hole_sessions: u64,
+    /// Symbols that have all there is.
+    pub up_to_date: u64,
+    /// Symbols that are traded no more, and have all there will be.
+    pub closed: u64,
+    /// Symbols of which nothing has ever come to its end: what is owed of them comes first.
+    pub unanswered: u64,
+    /// The last session that anybody was asked for before.
+    pub newest: Option<Date>,
+    /// Whether the last answers had next to no bars of the last session, so that it is asked for once more.
+    pub was_lagging: bool,
+}
+
+impl Plan {
+    /// Plans an evening by what the manifest says. `end_of` answers the last day on which a symbol can have bars, if it has
+    /// left the exchange.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn of(
+        overview: &Overview,
+        evening: &Evening,
+        end_of: impl Fn(&Symbol) -> Option<Date>,
+    ) -> Result<Self, VerifyError> {
+        let today = evening.session.date();
+        let windows = overview.windows()?.into_values().flatten();
+        let sessions = Sessions::spanned(windows.chain(Window::new(today, today)));
+        let presence = Presence::of(overview, None, today)?;
+        let mut plan = Self { was_lagging: presence.is_lagging(), ..Self::default() };
+        let mut lacking = Vec::new();
+        for symbol in overview.symbols()? {
+            let facts = by_manifest(overview, &symbol, &sessions, None)?;
+            let last_held =
+                facts.recorded.last().and_then(|last| last.month.days(last.session_mask()).last());
+            let known = Known { tasks: &facts.tasks, last_held, end: end_of(&symbol) };
+            plan.newest = plan.newest.max(known.covered_to());
+            let until = match known.tail(&sessions, evening) {
+                Tail::Ask(window) => {
+                    let from = holes::oldest_young(&facts, &sessions, evening)
+                        .map_or(window.from(), |hole| hole.min(window.from()));
+                    plan.tails.extend(Window::new(from, window.to()).map(|window| (symbol.clone(), window)));
+                    window.from()
+                }
+                Tail::Lacking(window) => {
+                    lacking.push((symbol.clone(), window));
+                    window.from()
+                }
+                Tail::UpToDate { from } => {
+                    plan.up_to_date += 1;
+                    from
+                }
+                Tail::Closed => {
+                    plan.closed += 1;
+                    Date::MAX
+                }
+                Tail::Unanswered => {
+                    plan.unanswered += 1;
+                    continue;
+                }
+            };
+            let due = holes::due(&facts, &sessions, evening, until);
+            plan.hole_sessions += due.len() as u64;
+            plan.holes.extend(
+                holes::windows(&due, &facts.recorded).into_iter().map(|window| (symbol.clone(), window)),
+            );
+        }
+        if plan.was_lagging {
+            plan.tails.append(&mut lacking);
+            plan.tails.sort_unstable();
+        } else {
+            plan.up_to_date += lacking.len() as u64;
+        }
+        Ok(plan)
+    }
+
+    /// Whether there is nothing to ask for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tails.is_empty() && self.holes.is_empty()
+    }
+
+    /// All windows that are to be asked for.
+    #[must_use]
+    pub fn asked(&self) -> Vec<(Symbol, Window)> {
+        self.tails.iter().chain(&self.holes).cloned().collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! Who has bars on the last sessions: whether an evening brought what it should have.
+
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::{
+    calendar,
+    manifest::{ManifestError, Overview},
+    model::{Month, Window},
+};
+
+/// A symbol with bars on each of so many sessions should have some on the next one.
+const REGULAR: usize = 5;
+
+/// Calendar days that have more sessions than that.
+const LOOK_BACK: i32 = 14;
+
+/// The last sessions, and who has bars on them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    sessions: Vec<SessionSymbols>,
+    /// Symbols with bars on each of the sessions before the last one.
+    regulars: u64,
+    /// Those of them that have bars on the last one.
+    regulars_present: u64,
+}
+
+/// How many symbols have bars on a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SessionSymbols {
+    /// The session.
+    #[serde(serialize_with = "text")]
+    pub date: Date,
+    /// Symbols with bars.
+    pub symbols: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn text<S: serde::Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(date)
+}
+
+impl Presence {
+    /// Looks at the sessions from `since` to `last`, and at those of two weeks at least.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn of(overview: &Overview, since: Option<Date>, last: Date) -> Result<Self, ManifestError> {
+        let two_weeks = last.saturating_sub(jiff::Span::new().days(LOOK_BACK));
+        let first = since.map_or(two_weeks, |since| since.min(two_weeks));
+        let window = Window::new(first, last);
+        let dates: Vec<_> =
+            window.into_iter().flat_map(calendar::sessions).map(calendar::Session::date).collect();
+        let mut sessions: Vec<_> =
+            dates.iter().map(|date| SessionSymbols { date: *date, symbols: 0 }).collect();
+        let (mut regulars, mut regulars_present) = (0, 0);
+        for held in overview.sessions_since(Month::of(first))? {
+            let has = |date: &Date| held.contains(date);
+            sessions.iter_mut().filter(|session| has(&session.date)).for_each(|session| session.symbols += 1);
+            let before = dates.len().saturating_sub(1 + REGULAR)..dates.len().saturating_sub(1);
+            let is_regular =
+                before.len() == REGULAR && dates.get(before).is_some_and(|days| days.iter().all(has));
+            regulars += u64::from(is_regular);
+            regulars_present += u64::from(is_regular && has(&last));
+        }
+        Ok(Self { sessions, regulars, regulars_present })
+    }
+
+    /// The sessions after a day, and who has bars on them; at least the last one.
+    #[must_use]
+    pub fn since(&self, day: Option<Date>) -> Vec<SessionSymbols> {
+        let new = self.sessions.iter().filter(|session| day.is_none_or(|day| session.date > day));
+        let new: Vec<_> = new.copied().collect();
+        if new.is_empty() { self.sessions.last().copied().into_iter().collect() } else { new }
+    }
+
+    /// Whether more than half of those that trade every day have no bars on the last session: it is not there yet.
+    #[must_use]
+    pub fn is_lagging(&self) -> bool {
+        2 * self.regulars_present < self.regulars
+    }
+
+    /// Symbols that trade every day, and how many of them have bars on the last session.
+    #[must_use]
+    pub fn regulars(&self) -> (u64, u64) {
+        (self.regulars, self.regulars_present)
+    }
+}

@@ -1,0 +1,163 @@
+//! How far a symbol's history goes, and from where on it is to be asked for.
+
+use jiff::civil::Date;
+
+use super::Evening;
+use crate::{manifest::TaskItem, model::Window, verify::Sessions};
+
+/// A symbol whose last bar is older than so many sessions is not traded at the moment: to ask for all these days again
+/// each evening would bring nothing.
+const LONGEST_LAG: usize = 20;
+
+/// What is known of a symbol.
+pub(super) struct Known<'a> {
+    pub(super) tasks: &'a [TaskItem],
+    /// The last session with bars.
+    pub(super) last_held: Option<Date>,
+    /// The last day on which there can be any.
+    pub(super) end: Option<Date>,
+}
+
+/// What is to be done about a symbol's last days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// Nothing of it has ever come to its end.
+    Unanswered,
+    /// It has left, and all its days were answered.
+    Closed,
+    /// Nothing: all its days were answered, after they were settled. The next tail begins here.
+    UpToDate { from: Date },
+    /// The same, but it has no bars on the last session: if hardly any symbol has, the source lags.
+    Lacking(Window),
+    /// Ask for these days.
+    Ask(Window),
+}
+
+impl Known<'_> {
+    /// The last day that was answered by the server's own word.
+    pub(super) fn covered_to(&self) -> Option<Date> {
+        self.tasks.iter().filter(|task| task.state.is_covered()).map(|task| task.window.to()).max()
+    }
+
+    pub(super) fn tail(&self, sessions: &Sessions, evening: &Evening) -> Tail {
+        let Some(covered_to) = self.covered_to() else { return Tail::Unanswered };
+        if self.end.is_some_and(|end| covered_to >= end) {
+            return Tail::Closed;
+        }
+        let today = evening.session.date();
+        let target = self.end.map_or(today, |end| end.min(today));
+        let from = self.from(sessions, covered_to, evening.overlap).min(target);
+        let owed = self.tasks.iter().filter(|task| !task.state.is_ended());
+        if owed.map(|task| task.window.to()).max().is_some_and(|owed_to| owed_to >= target) {
+            return Tail::UpToDate { from };
+        }
+        let Some(window) = Window::new(from, target) else { return Tail::UpToDate { from } };
+        if covered_to < target || self.answered_ms(target) < Some(evening.settled_ms) {
+            return Tail::Ask(window);
+        }
+        if self.last_held < Some(today) { Tail::Lacking(window) } else { Tail::UpToDate { from } }
+    }
+
+    /// When a day was answered last, UTC ms.
+    fn answered_ms(&self, day: Date) -> Option<i64> {
+        let covering = self.tasks.iter().filter(|task| task.state.is_covered() && task.window.to() >= day);
+        covering.filter(|task| task.window.from() <= day).filter_map(|task| task.ended_ms).max()
+    }
+
+    /// So many sessions before the last one that is held, or, if that is long ago or not known yet, that was asked for.
+    fn from(&self, sessions: &Sessions, covered_to: Date, overlap: usize) -> Date {
+        let place = |day: Date| sessions.dates().partition_point(|date| *date <= day).saturating_sub(1);
+        let is_owed = self.tasks.iter().any(|task| !task.state.is_ended());
+        let covered = place(covered_to);
+        let held = self.last_held.map(place).filter(|held| !is_owed && held + LONGEST_LAG >= covered);
+        let first = self.tasks.iter().map(|task| task.window.from()).min().unwrap_or(covered_to);
+        let from = held.map_or(covered, |held| held.min(covered)).saturating_sub(overlap);
+        sessions.dates().get(from).map_or(first, |from| (*from).max(first))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::{
+        manifest::{TaskItem, TaskState},
+        model::new_york,
+    };
+
+    fn november(day: i8) -> Date {
+        date(2024, 11, day)
+    }
+
+    /// A task from the first of November on, which ended in the evening of `to` at nine, if it has ended.
+    fn task(from: i8, to: i8, state: TaskState) -> TaskItem {
+        TaskItem {
+            symbol: "A".parse().unwrap(),
+            window: Window::new(november(from), november(to)).unwrap(),
+            state,
+            bars: 1,
+            pages: 1,
+            cursor: None,
+            attempts: 0,
+            last_error: None,
+            asked_again: None,
+            sent_ms: None,
+            ended_ms: state.is_ended().then(|| new_york::at_ms(november(to), 21, 0)),
+            is_tail: false,
+        }
+    }
+
+    /// The tail of a symbol in the evening of a day at a quarter to nine.
+    fn tail(tasks: &[TaskItem], last_held: Option<i8>, end: Option<i8>, today: i8) -> Tail {
+        let now_ms = new_york::at_ms(november(today), 20, 45);
+        let evening = Evening::at(now_ms, Duration::from_mins(30), 3).unwrap();
+        let sessions = Sessions::spanned(Window::new(november(1), november(today)).into_iter());
+        let known = Known { tasks, last_held: last_held.map(november), end: end.map(november) };
+        known.tail(&sessions, &evening)
+    }
+
+    fn ask(from: i8, to: i8) -> Tail {
+        Tail::Ask(Window::new(november(from), november(to)).unwrap())
+    }
+
+    #[test]
+    fn three_sessions_before_the_last_one_are_asked_for_again() {
+        // Friday 15, Thursday 14, Wednesday 13 and Tuesday 12.
+        assert_eq!(tail(&[task(1, 15, TaskState::Done)], Some(15), None, 18), ask(12, 18));
+        assert_eq!(tail(&[task(1, 17, TaskState::Done)], Some(15), None, 18), ask(12, 18), "to a Sunday");
+        assert_eq!(tail(&[task(15, 15, TaskState::Done)], Some(15), None, 18), ask(15, 18), "no further");
+        assert_eq!(
+            tail(&[task(1, 15, TaskState::Done)], Some(13), None, 18),
+            ask(8, 18),
+            "the source lagged"
+        );
+        assert_eq!(tail(&[task(1, 15, TaskState::Empty)], None, None, 18), ask(12, 18));
+    }
+
+    #[test]
+    fn what_was_answered_after_it_was_settled_is_not_asked_for_again() {
+        let done = [task(1, 15, TaskState::Done)];
+        assert_eq!(tail(&done, Some(15), None, 16), Tail::UpToDate { from: november(12) }, "Saturday");
+        assert!(matches!(tail(&done, Some(14), None, 16), Tail::Lacking(_)));
+        let early = TaskItem { ended_ms: Some(new_york::at_ms(november(15), 20, 5)), ..done[0].clone() };
+        assert_eq!(tail(&[early], Some(15), None, 16), ask(12, 15), "late trades of the last minutes");
+    }
+
+    #[test]
+    fn who_has_left_is_asked_for_until_then_and_no_longer() {
+        let done = [task(1, 13, TaskState::Done)];
+        assert_eq!(tail(&done, Some(13), Some(14), 18), ask(8, 14));
+        assert_eq!(tail(&done, Some(13), Some(13), 18), Tail::Closed);
+    }
+
+    #[test]
+    fn what_is_owed_comes_first() {
+        assert_eq!(tail(&[task(1, 15, TaskState::Pending)], None, None, 18), Tail::Unanswered);
+        assert_eq!(tail(&[task(1, 15, TaskState::NotFound)], None, None, 18), Tail::Unanswered);
+        let owed = [task(1, 8, TaskState::Done), task(9, 18, TaskState::Pending)];
+        assert_eq!(tail(&owed, Some(8), None, 18), Tail::UpToDate { from: november(5) });
+    }
+}
