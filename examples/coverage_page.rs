@@ -110,7 +110,13 @@ fn findings(symbol: &Symbol, days: &[Day], dates: &[Date]) -> Vec<Finding> {
             Day::Thin => Kind::ThinSession,
             Day::Lost => Kind::MissingFile,
             Day::Failed | Day::NotEntitled | Day::Owed | Day::NotFound => Kind::UnfinishedTask,
-            Day::NotAsked | Day::Empty | Day::NoTrade | Day::AskedAgain | Day::Withheld | Day::Present => {
+            Day::NotAsked
+            | Day::Empty
+            | Day::NoTrade
+            | Day::AskedAgain
+            | Day::Withheld
+            | Day::Present
+            | Day::NotListed => {
                 return None;
             }
         };

@@ -23,5 +23,6 @@ pub mod plan;
 pub mod sandbox;
 pub mod source;
 pub mod store;
+pub mod universe;
 pub mod update;
 pub mod verify;

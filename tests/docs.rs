@@ -64,6 +64,12 @@ fn the_manifests_document_names_every_table_and_column() {
 #[test]
 fn the_examples_of_json_have_the_fields_that_are_printed() {
     let server = Server::start(|request| match request.symbol() {
+        _ if request.target.starts_with("/v3/reference/tickers?") => {
+            let row = format!(r#"{{"ticker":"A","active":{}}}"#, request.target.contains("active=true"));
+            Reply::json(200, format!(r#"{{"status":"OK","results":[{row}]}}"#))
+        }
+        _ if request.target.starts_with("/stocks") => Reply::json(200, r#"{"status":"OK"}"#),
+        _ if request.target.contains("/reference/") => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
         "GONE" => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
         symbol => {
             let first = if request.from() == "2024-01-01" {
@@ -89,6 +95,7 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
     ] {
         fs::write(grab.dir().join(name), text).unwrap();
     }
+    fs::write(grab.dir().join("sectors.csv"), "ticker,sector\nA,Energy\n").unwrap();
     let commands = [
         "start --windows 2024-01 --tickers A,GONE",
         "update",
@@ -98,6 +105,8 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
         "verify",
         "repair",
         "export --tickers A --format csv --out out",
+        "universe sync --list-dates --renames --annotate sectors.csv",
+        "universe list",
     ];
     assert_eq!(examples.len(), commands.len());
     for (command, example) in commands.into_iter().zip(examples) {

@@ -33,6 +33,7 @@ mod source;
 mod stored;
 mod support;
 mod tools;
+mod universe;
 mod update;
 mod verify;
 mod watch;

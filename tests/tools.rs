@@ -7,7 +7,7 @@ use grab::exit::ExitStatus;
 use crate::support::Grab;
 
 /// Every command, with those below it.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 16] = [
     "start",
     "resume",
     "update",
@@ -15,6 +15,9 @@ const COMMANDS: [&str; 13] = [
     "repair",
     "status",
     "export",
+    "universe",
+    "universe sync",
+    "universe list",
     "sandbox",
     "spec",
     "spec check",

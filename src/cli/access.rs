@@ -160,6 +160,7 @@ impl Access<'_> {
     pub fn show(&self, kind: StoreKind, what: &'static str, owed: Owed, running: &Running) -> Shown {
         let mode = if self.quiet { ProgressMode::None } else { self.settings.progress };
         let Running { meter, pacer, stop, .. } = running.clone();
+        meter.begin_phase();
         progress::show(mode, what, self.settings.rate(kind.sandbox), pacer, owed, meter, stop)
     }
 

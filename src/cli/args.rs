@@ -12,14 +12,18 @@ use std::{num::NonZeroU32, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
 
 pub use export::{AdjustedArg, ExportArgs, FormatArg};
+pub use status::StatusArgs;
 pub use tools::{CompletionsArgs, ManArgs, SpecArgs, SpecCommand};
+pub use universe::{OrderArgs, UniverseArgs, UniverseCommand, UniverseListArgs, UniverseSyncArgs};
 pub use update::UpdateArgs;
 
 use crate::sandbox::{Family, Fault, RateWindow, TooManyBody};
 
 mod export;
 mod help;
+mod status;
 mod tools;
+mod universe;
 mod update;
 
 /// Downloads years of US minute bars from Polygon.io / Massive, and can prove what it holds.
@@ -65,6 +69,9 @@ pub enum Command {
     /// Derive files for other programs: split-adjusted, by window, across renames
     #[command(after_help = help::EXPORT)]
     Export(ExportArgs),
+    /// Know who is listed and who was, with splits and renames
+    #[command(after_help = help::UNIVERSE, disable_help_subcommand = true)]
+    Universe(UniverseArgs),
     /// Serve a Polygon-compatible market on loopback, without a key
     #[command(after_help = help::SANDBOX)]
     Sandbox(SandboxArgs),
@@ -187,11 +194,14 @@ pub struct StartArgs {
     /// A file with one symbol a line, or a CSV with a ticker or symbol column
     #[arg(long, value_name = "FILE", group = "symbols")]
     pub tickers_file: Option<PathBuf>,
+    /// All that a list has, in place of symbols.
+    #[command(flatten)]
+    pub order: OrderArgs,
     /// A spec: a TOML file that names windows, symbols and pacing
     #[arg(long, value_name = "FILE")]
     pub spec: Option<PathBuf>,
     /// A CSV of ticker,from,to, such as grab verify --missing writes in another directory: these tasks and no others
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "tickers", "tickers_file", "spec"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "symbols", "spec"])]
     pub tasks_file: Option<PathBuf>,
     /// Record the tasks and stop: grab resume runs them
     #[arg(long, conflicts_with = "dry_run")]
@@ -280,23 +290,6 @@ pub struct RepairArgs {
     /// How to fetch.
     #[command(flatten)]
     pub fetch: FetchArgs,
-}
-
-/// `grab status`
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// List every task
-    #[arg(long)]
-    pub tickers: bool,
-    /// List the last 20 runs
-    #[arg(long)]
-    pub runs: bool,
-    /// Look again and again, also at a run in another terminal; q ends it
-    #[arg(long, conflicts_with_all = ["tickers", "runs"])]
-    pub watch: bool,
-    /// How often --watch looks, such as 500ms or 10s
-    #[arg(long, value_name = "TIME", default_value = "1s", requires = "watch")]
-    pub interval: String,
 }
 
 /// `grab sandbox`

@@ -25,6 +25,12 @@ pub enum Failure {
     /// The run was stopped by what the source or the disk said.
     #[error("{}", stopped(.0))]
     Stopped(StopReason),
+    /// What was ordered by a list is not planned yet: the list is not there.
+    #[error("the universe is not there yet, and nothing of it is planned: {0}")]
+    Unplanned(Box<Failure>),
+    /// What a list was asked for is not in the plan, or not there.
+    #[error("{0}")]
+    NoList(String),
     /// The manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -97,6 +103,8 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Sandbox(_) => ExitStatus::Usage,
             Self::Config(_) => ExitStatus::Config,
+            Self::Unplanned(why) => why.exit(),
+            Self::NoList(_) => ExitStatus::Unsuccessful,
             Self::Damaged(_) => ExitStatus::Damage,
             Self::Key(_) | Self::Stopped(StopReason::KeyRefused(_)) => ExitStatus::Key,
             Self::Stopped(StopReason::Interrupted) => ExitStatus::Interrupted,
@@ -130,6 +138,10 @@ impl Failure {
             Self::Stopped(StopReason::Unreachable(_)) => Some(
                 "no task was burnt: check --base-url, network, proxy and --ca-bundle, then `grab resume` goes on",
             ),
+            Self::Unplanned(why) => why.hint().or(Some("`grab resume` goes on where this was stopped")),
+            Self::NoList(_) => {
+                Some("give the symbols by --tickers-file instead; `grab universe sync` says more")
+            }
             Self::Damaged(_) => Some(
                 "no file is half written, and those that were exported before it are whole; `grab verify --deep` names all \
                  that is damaged",

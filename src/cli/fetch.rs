@@ -10,10 +10,13 @@ use std::{
 use super::{
     access::{Access, Running, SANDBOX},
     failure::Failure,
+    format,
     output::{Output, say},
     report::RunReport,
     settings::{FetchSettings, Sources},
     signals,
+    start::last_day,
+    universe,
 };
 use crate::{
     clock::Clock,
@@ -21,8 +24,10 @@ use crate::{
     exit::ExitStatus,
     manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
     model::{Month, Partition, new_york},
+    sandbox::Sandbox,
+    source::Polygon,
     store::{
-        Store,
+        Store, reference,
         survey::{self, Found},
     },
 };
@@ -142,17 +147,84 @@ impl Job<'_> {
         if let Some(reason) = stop.reason() {
             return Err(Failure::Stopped(reason));
         }
+        let opened = self.plan_orders(&access, kind, &store, running).await?;
         if self.plan_only || recorder.call(|ledger| ledger.counts()).await?.owed() == 0 {
             return Ok(());
         }
-        let (sandbox, source) = access.open(kind).await?;
+        let (sandbox, source) = if let Some(opened) = opened {
+            opened
+        } else {
+            let opened = access.open(kind).await?;
+            access.stop_in_time(stop);
+            opened
+        };
         let owed = recorder.call(|ledger| ledger.owed()).await?;
         let shown = access.show(kind, "task", owed, running);
-        access.stop_in_time(stop);
         let stopped = engine::run(source, access.parts(kind, store, running)).await;
         shown.end().await;
         drop(sandbox);
         stopped?.map_or(Ok(()), |reason| Err(Failure::Stopped(reason)))
+    }
+
+    /// Records the tasks of orders that have none yet; fetches the universe before that, if it is not there. Answers the
+    /// client, if one was needed.
+    async fn plan_orders(
+        &self,
+        access: &Access<'_>,
+        kind: StoreKind,
+        store: &Store,
+        running: &Running,
+    ) -> Result<Option<(Option<Sandbox>, Polygon)>, Failure> {
+        let Running { recorder, stop, .. } = running;
+        if !recorder.call(|ledger| universe::unplanned(ledger)).await? {
+            return Ok(None);
+        }
+        let mut opened = None;
+        if !universe::is_kept(&self.data_dir)? {
+            if self.plan_only {
+                say(
+                    "no universe is kept here yet: `grab resume` fetches it, and then plans what was asked for",
+                );
+                return Ok(None);
+            }
+            let unplanned = |failure| Failure::Unplanned(Box::new(failure));
+            let (sandbox, source) = access.open(kind).await.map_err(unplanned)?;
+            access.stop_in_time(stop);
+            let sync = universe::Sync {
+                data_dir: self.data_dir.clone(),
+                now_ms: self.clock.now_ms(),
+                source: store.source().to_owned(),
+            };
+            let fetching = universe::Fetching { access, kind, store, source: &source, running, sync };
+            fetching.bring_universe().await.map_err(unplanned)?;
+            opened = Some((sandbox, source));
+        }
+        let (data_dir, last_day) = (self.data_dir.clone(), last_day(self.clock));
+        let planned = recorder.call(move |ledger| {
+            let Ok(Some(universe)) = reference::read_universe(&data_dir) else { return Ok(None) };
+            let added = universe::plan_orders(ledger, &universe, last_day)?;
+            let unknown = universe.lives().filter(|(_, span)| span.from.is_none()).count() as u64;
+            Ok(Some((added, unknown)))
+        });
+        match planned.await? {
+            Some((0, _)) => {
+                say("everything asked for is recorded already, or no symbol lived in these windows");
+            }
+            Some((added, unknown)) => {
+                say(&format!("{} planned by the universe", format::plural(added, "task")));
+                if unknown > 0 {
+                    say(&format!(
+                        "note: of {} in it nobody knows when they were listed: windows before that are asked for in vain, \
+                         unless `grab universe sync --list-dates` was there first",
+                        format::plural(unknown, "symbol")
+                    ));
+                }
+            }
+            None => {
+                return Err(Failure::Unplanned(Box::new(Failure::NoList("it cannot be read".to_owned()))));
+            }
+        }
+        Ok(opened)
     }
 
     fn access(&self) -> Access<'_> {
@@ -164,7 +236,7 @@ impl Job<'_> {
     fn last_word(&self, meter: Arc<Meter>, begun: Instant) -> impl FnOnce() -> ExitStatus + Send + 'static {
         let (command, data_dir, output) = (self.command, self.data_dir.clone(), self.output);
         move || {
-            let interrupted = Failure::Stopped(StopReason::Interrupted);
+            let interrupted = interrupted(&data_dir);
             let counts = Overview::open(&data_dir).and_then(|overview| overview.counts());
             let report = counts.map_err(Failure::from).and_then(|counts| {
                 // Their process is about to be dead.
@@ -183,13 +255,24 @@ impl Job<'_> {
     }
 }
 
+/// Why a run ends that is interrupted: with an order that has no tasks yet, it is not complete whatever is owed.
+fn interrupted(data_dir: &Path) -> Failure {
+    let interrupted = Failure::Stopped(StopReason::Interrupted);
+    let orders = Overview::open(data_dir).and_then(|overview| overview.orders()).unwrap_or_default();
+    let is_planned = orders.iter().all(|order| order.planned_at_ms.is_some());
+    if is_planned { interrupted } else { Failure::Unplanned(Box::new(interrupted)) }
+}
+
 /// What kind of bars a partition says to hold.
 pub fn kind_of(found: &Found) -> StoreKind {
     StoreKind { adjusted: found.adjusted, sandbox: found.source == SANDBOX }
 }
 
 /// What kind of bars a directory without a manifest holds, if it holds any: the first good file says it.
-fn kind_on_disk(data_dir: &Path) -> Result<Option<StoreKind>, Failure> {
+///
+/// # Errors
+/// If a folder cannot be listed.
+pub fn kind_on_disk(data_dir: &Path) -> Result<Option<StoreKind>, Failure> {
     for symbol in survey::symbols(data_dir)? {
         for month in survey::months(data_dir, &symbol)? {
             // One that cannot be read says nothing.
@@ -218,7 +301,7 @@ fn recover(store: &Store, crashed: &[Task]) -> Result<Vec<Partition>, Failure> {
 /// Says that the time is pretended, so that nobody takes a rehearsal for the real thing.
 pub fn announce_clock(clock: Clock) {
     if clock.is_pretended() {
-        say(&format!("GRAB_NOW is set: it is taken to be {}", super::format::instant(clock.now_ms())));
+        say(&format!("GRAB_NOW is set: it is taken to be {}", format::instant(clock.now_ms())));
     }
 }
 

@@ -29,6 +29,7 @@ mod spec;
 mod start;
 mod status;
 mod thresholds;
+mod universe;
 mod update;
 mod verify;
 mod watch;
@@ -39,7 +40,7 @@ use std::{env, ffi::OsString};
 use clap::Parser;
 
 use crate::exit::ExitStatus;
-use args::{Cli, Command};
+use args::{Cli, Command, UniverseArgs, UniverseCommand};
 use failure::Failure;
 use output::Output;
 use settings::Sources;
@@ -71,6 +72,7 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
             Command::Status(args) => status::run(args, &cli.common, &sources, output),
             Command::Verify(args) => verify::run(args, &cli.common, &sources, output),
             Command::Export(args) => export::run(args, &cli.common, &sources, output),
+            Command::Universe(args) => universe::run(args, &cli.common, &sources, output),
             Command::Sandbox(args) => sandbox::run(args, &sources, output),
             Command::Spec(args) => spec::run(args, &sources, output),
             Command::Completions(args) => completions::run(args, output),
@@ -109,6 +111,8 @@ impl Command {
             Self::Status(_) => "status",
             Self::Verify(_) => "verify",
             Self::Export(_) => "export",
+            Self::Universe(UniverseArgs { command: UniverseCommand::Sync(_) }) => "universe sync",
+            Self::Universe(UniverseArgs { command: UniverseCommand::List(_) }) => "universe list",
             Self::Sandbox(_) => "sandbox",
             Self::Spec(_) => "spec check",
             Self::Completions(_) => "completions",

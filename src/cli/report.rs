@@ -28,6 +28,19 @@ pub enum Outcome {
     Error,
 }
 
+impl Outcome {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Interrupted => "interrupted",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// The report of `start` and `resume`; its JSON is in the contract.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
@@ -189,13 +202,7 @@ impl RunReport {
     /// The outcome and the exit code, for the run's row in the manifest.
     #[must_use]
     pub fn verdict(&self) -> (&'static str, u8) {
-        let outcome = match self.outcome {
-            Outcome::Complete => "complete",
-            Outcome::Incomplete => "incomplete",
-            Outcome::Interrupted => "interrupted",
-            Outcome::Error => "error",
-        };
-        (outcome, self.exit_code)
+        (self.outcome.as_str(), self.exit_code)
     }
 
     /// What was done, or why it stopped, in a few words.

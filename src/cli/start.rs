@@ -19,14 +19,15 @@ use super::{
     output::{Output, say},
     report::RunReport,
     settings::{FetchSettings, Sources},
+    universe,
 };
 use crate::{
     calendar::{self, Session},
     clock::Clock,
     exit::ExitStatus,
-    manifest::TaskCounts,
+    manifest::{Order, TaskCounts},
     model::{Rate, Symbol, Window},
-    plan::{self, Estimate, Spec, Universe},
+    plan::{self, Estimate, Spec},
 };
 
 /// How many tasks a dry run lists for a person.
@@ -44,17 +45,19 @@ const LARGEST_TASKS_FILE: u64 = 256 << 20;
 /// What is wanted: each window of each symbol.
 pub struct Wanted {
     /// Which symbols.
-    pub symbols: Vec<Symbol>,
+    symbols: Vec<Symbol>,
     /// Which days, up to the last finished session.
-    pub windows: Vec<Window>,
+    windows: Vec<Window>,
 }
 
-/// What a command line asks for.
-enum Asked {
+/// What a command line or a spec asks for.
+pub enum Asked {
     /// Each window of each symbol.
     Windows(Wanted),
     /// These, one by one.
     Tasks(Vec<(Symbol, Window)>),
+    /// All of a list that lived in some windows.
+    List(Order),
 }
 
 /// What `--dry-run` reports.
@@ -101,11 +104,10 @@ pub fn run(
     let spec = spec.as_ref().map(|(path, spec)| (*path, spec));
     let wanted = match &args.tasks_file {
         Some(path) => Asked::Tasks(tasks(path, clock)?),
-        None => {
-            Asked::Windows(Wanted { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? })
-        }
+        None => Asked::of(args, spec, clock)?,
     };
     if args.dry_run {
+        let wanted = wanted.expanded(&data_dir, clock)?;
         return dry_run(&wanted, &data_dir, settings.rate(settings.sandbox), output);
     }
     let job = Job {
@@ -121,6 +123,9 @@ pub fn run(
         lock: None,
     };
     let report = job.run(move |ledger| {
+        if let Asked::List(order) = &wanted {
+            return ledger.add_order(order);
+        }
         let tasks = wanted.missing(&ledger.windows()?);
         let planned = ledger.add_tasks(&tasks)?;
         if planned.added == 0 {
@@ -132,18 +137,33 @@ pub fn run(
     Ok(report.exit())
 }
 
-impl Wanted {
+impl Asked {
     /// What a spec wants.
     ///
     /// # Errors
     /// If its symbols or windows cannot be understood.
     pub fn by_spec(path: &Path, spec: &Spec, clock: Clock) -> Result<Self, Failure> {
-        let (args, spec) = (StartArgs::default(), Some((path, spec)));
-        Ok(Self { symbols: symbols(&args, spec)?, windows: windows(&args, spec, clock)? })
+        Self::of(&StartArgs::default(), Some((path, spec)), clock)
     }
-}
 
-impl Asked {
+    fn of(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<Self, Failure> {
+        if let Some(order) = universe::order(args, spec)? {
+            // What cannot be read, or is wholly in the future, is said before anything is recorded.
+            windows(args, spec, clock)?;
+            return Ok(Self::List(order));
+        }
+        Ok(Self::Windows(Wanted { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? }))
+    }
+
+    /// The same as tasks, by the universe that is kept.
+    ///
+    /// # Errors
+    /// If one is needed, and there is none.
+    pub fn expanded(self, data_dir: &Path, clock: Clock) -> Result<Self, Failure> {
+        let Self::List(order) = &self else { return Ok(self) };
+        Ok(Self::Tasks(universe::tasks_of(order, &universe::kept(data_dir)?, last_day(clock))?))
+    }
+
     /// For the run's row in the manifest.
     fn describe(&self) -> String {
         match self {
@@ -152,14 +172,18 @@ impl Asked {
                 format!("{} in {}", format::plural(symbols.len() as u64, "symbol"), windows.join(","))
             }
             Self::Tasks(tasks) => format!("{} of a file", format::plural(tasks.len() as u64, "task")),
+            Self::List(order) => format!("all of {} in {}", order.list, order.windows),
         }
     }
 
     /// The tasks that it needs beyond those that are recorded.
-    fn missing(&self, recorded: &HashMap<Symbol, Vec<Window>>) -> Vec<(Symbol, Window)> {
+    #[must_use]
+    pub fn missing(&self, recorded: &HashMap<Symbol, Vec<Window>>) -> Vec<(Symbol, Window)> {
         match self {
             Self::Windows(Wanted { symbols, windows }) => plan::missing(symbols, windows, recorded),
             Self::Tasks(tasks) => plan::missing_tasks(tasks, recorded),
+            // Nobody knows before the universe is there.
+            Self::List(_) => Vec::new(),
         }
     }
 }
@@ -203,12 +227,12 @@ fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>
     if let Some(path) = &args.tickers_file {
         return read_tickers(path);
     }
-    let missing =
-        || Failure::Usage("which symbols? Give --tickers, --tickers-file, --spec or --tasks-file".to_owned());
+    let missing = || {
+        Failure::Usage(
+            "which symbols? Give --tickers, --tickers-file, --universe, --spec or --tasks-file".to_owned(),
+        )
+    };
     let (spec_path, spec) = spec.ok_or_else(missing)?;
-    if spec.universe.list.is_some() {
-        return listed(spec_path, &spec.universe);
-    }
     match (&spec.universe.tickers, &spec.universe.tickers_file) {
         (_, Some(path)) => read_tickers(&beside(spec_path, path)),
         (tickers, None) => {
@@ -218,15 +242,6 @@ fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>
             plan::read_tickers_list(&list).map_err(wrong)
         }
     }
-}
-
-/// The symbols of a list: of which it is not known yet where they come from.
-fn listed(spec_path: &Path, universe: &Universe) -> Result<Vec<Symbol>, Failure> {
-    let list = universe.list.map(plan::List::as_str).unwrap_or_default();
-    Err(Failure::Usage(format!(
-        "{}: universe.list: {list} cannot be fetched yet: give --tickers or --tickers-file instead",
-        spec_path.display()
-    )))
 }
 
 /// Where a file is that a spec names.

@@ -34,6 +34,8 @@ struct StatusReport {
     adjusted: Option<bool>,
     /// Whether the bars are made up by the sandbox.
     sandbox: Option<bool>,
+    /// What was asked for by a list and has no tasks yet.
+    unplanned: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Vec<Item>>,
     /// The newest first.
@@ -83,6 +85,7 @@ pub fn run(
         newest: holdings.span_ms.map(|(_, last)| format::instant(last)),
         adjusted: kind.map(|kind| kind.adjusted),
         sandbox: kind.map(|kind| kind.sandbox),
+        unplanned: overview.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
         items: items.map(|items| items.into_iter().map(Item::from).collect()),
         runs: runs.map(|runs| runs.into_iter().map(Run::from).collect()),
         data_dir: data_dir.display().to_string(),
@@ -125,6 +128,10 @@ impl StatusReport {
         }
         if self.quarantined > 0 {
             lines.push(format!("  apart   {} in quarantine", format::plural(self.quarantined, "bar")));
+        }
+        if self.unplanned > 0 {
+            let orders = format::plural(self.unplanned, "order");
+            lines.push(format!("  ordered {orders} by a list without tasks yet: `grab resume` plans them"));
         }
         if let Some(items) = &self.items {
             let width = items.iter().map(|item| item.ticker.len()).max().unwrap_or_default().max(6);

@@ -22,7 +22,7 @@ use super::{
     output::Output,
     overview,
     settings::{FetchSettings, Sources},
-    start::{Wanted, read_spec},
+    start::{Asked, read_spec},
     thresholds::Thresholds,
     witness::{self, WitnessReport},
 };
@@ -30,7 +30,6 @@ use crate::{
     exit::ExitStatus,
     manifest::{FILE_NAME, Lock, ManifestError, Overview, take_if_writable},
     model::excerpt,
-    plan,
     verify::{Coverage, Deep, Finding, Kept, Progress, Severity, SymbolCounts, Verified, verify_with_kept},
 };
 
@@ -89,7 +88,8 @@ pub fn run(
     let spec = args.spec.as_deref().map(|path| read_spec(path).map(|spec| (path, spec))).transpose()?;
     let spec = spec.as_ref().map(|(path, spec)| (*path, spec));
     let thresholds = Thresholds::resolve(args, spec)?;
-    let wanted = spec.map(|(path, spec)| Wanted::by_spec(path, spec, clock)).transpose()?;
+    let wanted =
+        spec.map(|(path, spec)| Asked::by_spec(path, spec, clock)?.expanded(&data_dir, clock)).transpose()?;
     if !data_dir.join(FILE_NAME).exists() {
         fetch::overview(&data_dir)?;
         return Err(ManifestError::Missing { path: data_dir.join(FILE_NAME).display().to_string() }.into());
@@ -99,8 +99,8 @@ pub fn run(
     let lock = take_if_writable(&data_dir)?;
     let (mut verified, witness) =
         witnessed(args, deep, common.quiet, sources, &data_dir, lock.as_ref(), output)?;
-    if let Some(Wanted { symbols, windows }) = wanted {
-        verified.want(&plan::missing(&symbols, &windows, &Overview::open(&data_dir)?.windows()?));
+    if let Some(wanted) = wanted {
+        verified.want(&wanted.missing(&Overview::open(&data_dir)?.windows()?));
     }
     if let Some(least) = thresholds.min_symbols_per_session() {
         verified.demand_symbols(least);

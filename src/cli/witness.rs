@@ -155,9 +155,9 @@ fn reason(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::NotEntitled => not_entitled,
         Outcome::NotYet => not_yet,
-        Outcome::NotFound => not_found,
+        Outcome::NotFound | Outcome::UnknownRoute => not_found,
         Outcome::Nobody => nobody_traded,
-        Outcome::Failed(_) | Outcome::Kept => failed,
+        Outcome::Refused(_) | Outcome::Failed(_) | Outcome::Kept => failed,
     }
 }
 

@@ -31,7 +31,7 @@ pub type MarketEnvelope = Body<DayBars>;
 
 /// An answer as it was sent, before anybody compared it with the question. Its texts are excerpts.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", bound = "R: Rows")]
+#[serde(rename_all = "camelCase", bound = "R: Results")]
 pub struct Body<R> {
     /// The symbol that it says to be about.
     #[serde(default, deserialize_with = "words")]
@@ -49,7 +49,7 @@ pub struct Body<R> {
     #[serde(default)]
     pub results_count: Option<u64>,
     /// The bars; absent, null and `[]` alike are none.
-    #[serde(default, deserialize_with = "rows")]
+    #[serde(default, deserialize_with = "R::read_results")]
     pub results: R,
     /// Where the next page is.
     #[serde(default, rename = "next_url")]
@@ -58,6 +58,21 @@ pub struct Body<R> {
     error: Option<String>,
     #[serde(default, deserialize_with = "words")]
     message: Option<String>,
+}
+
+/// What an answer's `results` become.
+pub trait Results: Default {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// If they are not of the documented shape, or cannot be.
+    fn read_results<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+}
+
+impl<R: Rows> Results for R {
+    fn read_results<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        rows(deserializer)
+    }
 }
 
 /// What an answer's list of `results` becomes.
@@ -75,7 +90,7 @@ pub trait Rows: Default {
     fn read_next<'de, A: SeqAccess<'de>>(&mut self, results: &mut A) -> Result<bool, A::Error>;
 }
 
-impl<R: Rows> Body<R> {
+impl<R: Results> Body<R> {
     /// Reads an answer.
     ///
     /// # Errors

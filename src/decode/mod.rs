@@ -1,17 +1,19 @@
 //! Bytes of an answer → bars. No I/O: bytes in, values or errors out.
 //!
 //! [`inflate`] undoes the transfer's gzip within a bound; [`Envelope`] reads the JSON of a page straight into columns,
-//! [`MarketEnvelope`] that of the whole market's day into one row for each symbol.
+//! [`MarketEnvelope`] that of the whole market's day into one row for each symbol, [`Listed`] those of reference lists.
 //! Neither believes anything: whether the answer fits the question is for the caller to check.
 
 mod envelope;
 mod gzip;
+mod listings;
 mod market;
 mod number;
 mod object;
 
-pub use envelope::{Body, Envelope, MarketEnvelope, Rows};
+pub use envelope::{Body, Envelope, MarketEnvelope, Results, Rows};
 pub use gzip::inflate;
+pub use listings::{Fields, Listed, Row, Single};
 pub use market::DayBars;
 
 use thiserror::Error;

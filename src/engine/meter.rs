@@ -75,6 +75,12 @@ impl Meter {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
     }
 
+    /// Begins to count tasks and days anew: what comes now is owed in others. Requests, bars and bytes go on.
+    pub fn begin_phase(&self) {
+        self.tasks.store(0, Ordering::Relaxed);
+        self.days.store(0, Ordering::Relaxed);
+    }
+
     /// The counters now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

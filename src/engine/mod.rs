@@ -11,16 +11,19 @@
 //! tasks fail one after the other (`health`) or the key is refused (`doubt`), a control question tells whose fault it is;
 //! an outage and a bad key spend no attempt and burn no task. What follows from each error is in `trouble`.
 //!
-//! # The market's days
-//! `market` fetches days of the whole market, as a witness: the same line, pacer and stopping, but no task.
+//! # Errands
+//! `market` fetches days of the whole market, as a witness, and `lists` the reference lists: an `errand` each, with the same
+//! line, pacer and stopping, but no task.
 //!
 //! # Stopping
 //! [`Stop`] says once why. Workers then finish the page that they have, give their task back with its cursor, and end.
 //! A task whose bars cannot be written is not given back: the next run clears up after it as after a crash.
 
 mod doubt;
+mod errand;
 mod health;
 mod line;
+mod lists;
 mod market;
 mod meter;
 mod queue;
@@ -28,7 +31,9 @@ mod stop;
 mod trouble;
 mod worker;
 
-pub use market::{Outcome, Tally, fetch_market};
+pub use errand::Outcome;
+pub use lists::{Lists, Wanted, fetch_lists};
+pub use market::{Tally, fetch_market};
 pub use meter::{Meter, Snapshot};
 pub use stop::{Stop, StopReason};
 

@@ -86,6 +86,10 @@ impl Ledger {
         let change = self.begin()?;
         let insert = "INSERT OR IGNORE INTO store (id, adjusted, sandbox, created_at_ms, created_by) VALUES (1, ?, ?, ?, ?)";
         change.execute(insert, params![asked.adjusted, asked.sandbox, change.now_ms, VERSION])?;
+        // Where no bar was ever asked for, as after a sync of the universe, there is none of the other kind.
+        let update = "UPDATE store SET adjusted = ? WHERE sandbox = ? AND NOT EXISTS (SELECT 1 FROM tasks)
+             AND NOT EXISTS (SELECT 1 FROM partitions)";
+        change.execute(update, params![asked.adjusted, asked.sandbox])?;
         let held = overview::kind(&change.transaction)?.unwrap_or(asked);
         change.commit()?;
         if held == asked { Ok(()) } else { Err(ManifestError::OtherKind { held, asked }) }

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_witnesses.sql"),
     include_str!("migrations/0006_tails.sql"),
     include_str!("migrations/0007_lost.sql"),
+    include_str!("migrations/0008_lists.sql"),
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
@@ -225,7 +226,7 @@ mod tests {
             drop(old);
             let new = open(dir.path()).unwrap();
             assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
-            let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside";
+            let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside, lists, orders";
             new.query_row(select, [], |_| Ok(())).unwrap();
         }
     }
@@ -236,7 +237,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 7 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 8 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();

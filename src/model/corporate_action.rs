@@ -1,16 +1,18 @@
 //! What happens to shares and symbols besides trading: splits and changes of a ticker.
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
-use super::Symbol;
+use super::{Symbol, json_day};
 
 /// A split as the service lists it: `split_from` shares become `split_to` shares before the session of a day
 /// (polygon-api.md §2). Both may be fractions, and large.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Split {
     /// The symbol at that time.
     pub ticker: Symbol,
     /// The first New York day on which the new shares trade.
+    #[serde(with = "json_day")]
     pub execution_date: Date,
     /// Old shares.
     pub split_from: f64,
@@ -23,7 +25,7 @@ pub struct Split {
 }
 
 /// One `ticker_change` event of a company: from a day on it traded under a symbol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rename {
     /// The company's composite FIGI, where it was sent.
     pub composite_figi: Option<String>,
@@ -34,6 +36,7 @@ pub struct Rename {
     /// The symbol.
     pub ticker: Symbol,
     /// The first New York day on which the company had it.
+    #[serde(with = "json_day")]
     pub date: Date,
     /// Whose events were asked for. The service answers with those of the company that has this symbol now.
     pub asked_as: Symbol,

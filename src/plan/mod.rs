@@ -16,5 +16,5 @@ pub use expand::{missing, missing_tasks};
 pub use spec::{Spec, SpecError, Verify, toml_error};
 pub use tasks_file::{TasksFileError, read_tasks_file};
 pub use tickers::{TickersError, read_tickers_file, read_tickers_list};
-pub use universe::{List, Universe};
+pub use universe::{List, Universe, Wrong, windows_of};
 pub use windows::{WindowsError, clip, read_windows};

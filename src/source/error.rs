@@ -169,6 +169,12 @@ pub enum Contradiction {
         /// How many.
         pages: u32,
     },
+    /// A list without an end.
+    #[error("the list has {pages} pages, and names another one")]
+    TooLong {
+        /// How many.
+        pages: u32,
+    },
     /// An encoding that was not asked for.
     #[error("the body has the unknown encoding {0:?}")]
     Encoding(String),

@@ -4,9 +4,11 @@
 //! Every page that a source returns was checked against its question: right symbol, right adjustment, right count,
 //! inside the window, each minute once, ascending.
 
+mod directory;
 mod error;
 mod polygon;
 
+pub use directory::{Directory, Leaf, List, ListPage, Lookup, Record};
 pub use error::{Contradiction, Disposition, FetchError, Mixed, Symptom};
 pub use polygon::{Polygon, PolygonOptions};
 

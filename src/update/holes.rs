@@ -36,7 +36,8 @@ pub(super) fn due(explained: &Explained, sessions: &Sessions, evening: &Evening,
         | Day::NoTrade
         | Day::Lost
         | Day::Thin
-        | Day::Present => false,
+        | Day::Present
+        | Day::NotListed => false,
     };
     days.filter(|(day, date)| is_due(**day, **date)).map(|(_, date)| *date).collect()
 }

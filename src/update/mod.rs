@@ -96,7 +96,7 @@ impl Plan {
         let mut plan = Self { was_lagging: presence.is_lagging(), ..Self::default() };
         let mut lacking = Vec::new();
         for symbol in overview.symbols()? {
-            let facts = by_manifest(overview, &symbol, &sessions)?;
+            let facts = by_manifest(overview, &symbol, &sessions, None)?;
             let last_held =
                 facts.recorded.last().and_then(|last| last.month.days(last.session_mask()).last());
             let known = Known { tasks: &facts.tasks, last_held, end: reference.ends.get(&symbol).copied() };

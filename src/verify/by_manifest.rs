@@ -6,6 +6,7 @@ use super::{Day, Nobody, Sessions, VerifyError, coverage::Facts, integrity::Chec
 use crate::{
     manifest::{Overview, TaskItem},
     model::{Partition, Symbol},
+    universe::Universe,
 };
 
 /// A symbol's tasks and partitions, and an explanation for each session.
@@ -29,7 +30,7 @@ impl Explained {
     }
 }
 
-/// Explains a symbol's sessions.
+/// Explains a symbol's sessions; by the universe too, if it is given.
 ///
 /// # Errors
 /// If the manifest cannot be read.
@@ -37,11 +38,13 @@ pub fn by_manifest(
     overview: &Overview,
     symbol: &Symbol,
     sessions: &Sessions,
+    universe: Option<&Universe>,
 ) -> Result<Explained, VerifyError> {
     let (tasks, recorded) = (overview.tasks_of(symbol)?, overview.partitions(symbol)?);
     let lost = &overview.lost(symbol)?;
     let (checked, witness) = (&Checked::default(), &Nobody);
-    let facts = Facts { symbol, tasks: &tasks, recorded: &recorded, lost, checked, sessions, witness };
+    let facts =
+        Facts { symbol, tasks: &tasks, recorded: &recorded, lost, checked, sessions, witness, universe };
     let days = facts.explain();
     Ok(Explained { tasks, recorded, days })
 }

@@ -17,6 +17,7 @@ use crate::{
     calendar,
     manifest::{Answer, TaskItem, TaskState},
     model::{Month, Partition, Symbol, Window, new_york},
+    universe::Universe,
 };
 
 /// A session whose minutes have less than this share of the day's shares is thin.
@@ -80,6 +81,7 @@ pub(super) struct Facts<'a> {
     pub(super) checked: &'a Checked,
     pub(super) sessions: &'a Sessions,
     pub(super) witness: &'a dyn Witness,
+    pub(super) universe: Option<&'a Universe>,
 }
 
 impl Facts<'_> {
@@ -92,6 +94,7 @@ impl Facts<'_> {
         }
         self.mark_stored(&mut days);
         self.explain_absent(&mut days);
+        self.mark_not_listed(&mut days);
         self.mark_thin(&mut days);
         for (date, ..) in self.not_back() {
             if let Some(place) = self.sessions.place(date).filter(|place| days[*place] != Day::Owed) {

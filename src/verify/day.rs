@@ -31,11 +31,13 @@ pub enum Day {
     Thin,
     /// Bars.
     Present,
+    /// No bar, and none was to be expected: outside of all lives of the symbol, by the universe that is kept.
+    NotListed,
 }
 
 impl Day {
     /// All of them, each at the place of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotAsked,
         Self::NotFound,
         Self::NotEntitled,
@@ -49,13 +51,14 @@ impl Day {
         Self::Lost,
         Self::Thin,
         Self::Present,
+        Self::NotListed,
     ];
 
     /// Whether bars should be there, as far as anybody knows.
     #[must_use]
     pub fn is_expected(self) -> bool {
         match self {
-            Self::NotAsked | Self::Empty | Self::NoTrade | Self::AskedAgain => false,
+            Self::NotAsked | Self::Empty | Self::NoTrade | Self::AskedAgain | Self::NotListed => false,
             Self::NotFound
             | Self::NotEntitled
             | Self::Failed
@@ -103,6 +106,7 @@ impl Day {
             Self::Lost => "file lost or damaged",
             Self::Thin => "thin",
             Self::Present => "present",
+            Self::NotListed => "not listed",
         }
     }
 }

@@ -15,6 +15,7 @@ mod gaps;
 mod grouped_daily;
 mod integrity;
 mod kept;
+mod listed;
 mod mending;
 pub mod report;
 mod sessions;
@@ -50,7 +51,8 @@ use thiserror::Error;
 use crate::{
     manifest::{FILE_NAME, ManifestError, Overview, TaskItem, TaskState, rebuild},
     model::{Month, Partition, Symbol, Window},
-    store::{StoreError, survey},
+    store::{StoreError, reference, survey},
+    universe::Universe,
 };
 
 /// Which files are read whole.
@@ -160,6 +162,7 @@ fn verify_whole(
     let symbols = symbols(data_dir)?;
     let is_adjusted = Overview::open(data_dir)?.kind()?.is_some_and(|kind| kind.adjusted);
     let sessions = Sessions::spanned(Overview::open(data_dir)?.windows()?.into_values().flatten());
+    let universe = universe(data_dir);
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
     let strays = integrity::outside_of_symbols(data_dir)?;
     let verified = Mutex::new(Verified { findings: strays, ..Verified::default() });
@@ -178,7 +181,9 @@ fn verify_whole(
             }
             let (tasks, recorded, lost) = (&tasks, &recorded, &overview.lost(symbol)?);
             let (checked_now, sessions) = (&checked, &sessions);
-            let facts = Facts { symbol, tasks, recorded, lost, checked: checked_now, sessions, witness };
+            let universe = universe.as_ref();
+            let facts =
+                Facts { symbol, tasks, recorded, lost, checked: checked_now, sessions, witness, universe };
             let days = facts.explain();
             let (gaps, longest_gap) = (facts.findings(&days), gaps::longest(&days));
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
@@ -206,6 +211,11 @@ fn verify_whole(
     verified.days.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     verified.sort();
     Ok(verified)
+}
+
+/// Who lived when, if that is kept and can be relied on: what is wrong with it is a finding of its own.
+fn universe(data_dir: &Path) -> Option<Universe> {
+    reference::read_universe(data_dir).ok().flatten()
 }
 
 /// Whether a process that died may have been writing to a month: nobody else is alive while this one holds the lock.

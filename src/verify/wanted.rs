@@ -18,8 +18,9 @@ pub fn wanted(data_dir: &Path, until: Date) -> Result<Vec<Date>, VerifyError> {
     let sessions = Sessions::spanned(windows.iter().copied());
     let mut ranks: Vec<(Rank, Date)> =
         sessions.dates().iter().map(|date| (Rank::NothingAbsent, *date)).collect();
+    let universe = super::universe(data_dir);
     for symbol in overview.symbols()? {
-        let explained = by_manifest(&overview, &symbol, &sessions)?;
+        let explained = by_manifest(&overview, &symbol, &sessions, universe.as_ref())?;
         for ((rank, _), day) in ranks.iter_mut().zip(explained.days) {
             *rank = (*rank).min(Rank::of(day));
         }
@@ -51,7 +52,8 @@ impl Rank {
             | Day::NoTrade
             | Day::Lost
             | Day::Thin
-            | Day::Present => Self::NothingAbsent,
+            | Day::Present
+            | Day::NotListed => Self::NothingAbsent,
         }
     }
 }

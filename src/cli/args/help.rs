@@ -20,6 +20,7 @@ Examples:
   grab start --windows 2024-2025 --tickers AAPL,MSFT --dry-run
   grab start --windows 2004-2010 --tickers-file sp500.csv --rate 100/s
   grab start --spec manifests/demo.toml --sandbox
+  grab start --universe us-stocks --type CS --windows 2004-2016 --rate 100/s
   grab start --tasks-file missing.csv --max-duration 50m
 
 Asked twice for the same, the second does nothing; asked for more, it adds what
@@ -108,6 +109,36 @@ sync.
 --adjusted splits: prices before a split are multiplied with its old shares and
 divided by its new ones, volumes the other way round; the split's own day has
 new shares already. Nothing is adjusted for dividends.";
+
+/// After `grab universe --help`.
+pub const UNIVERSE: &str = "\
+Examples:
+  grab universe sync --rate 100/s
+  grab universe list --type CS --active-on 2010-06-30 --tickers-only
+  grab start --universe us-stocks --type CS --windows 2004-2016
+
+A symbol that another company got later has two lives. Nothing is ever taken out
+of the universe: what a sync does not bring keeps the day it was seen last.";
+
+/// After `grab universe sync --help`.
+pub const UNIVERSE_SYNC: &str = "\
+Examples:
+  grab universe sync
+  grab universe sync --list-dates --renames --rate 100/s
+  grab universe sync --no-splits --annotate sectors.csv
+
+Some 40 requests bring all tickers and splits. Killed or stopped, the same
+command goes on within a day. The tables are Parquet files in reference/.";
+
+/// After `grab universe list --help`.
+pub const UNIVERSE_LIST: &str = "\
+Examples:
+  grab universe list --type CS,ADRC,ETF --exchange XNAS
+  grab universe list --active-on 2010-06-30 --json
+  grab universe list --ticker META
+
+It asks nobody anything. Who left when is known; who was listed when is asked
+for by grab universe sync --list-dates. Until then they count as listed before.";
 
 /// After `grab sandbox --help`.
 pub const SANDBOX: &str = "\

@@ -4,28 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
+use super::Outcome;
+
 /// So many days refused, and none answered, say that the plan has none of them.
 const REFUSED_AT_ONCE: usize = 3;
 
 /// So many days given up, and none answered in between, are the source's fault and not theirs.
 const GIVEN_UP_IN_A_ROW: u32 = 5;
-
-/// What became of one day.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is kept.
-    Kept,
-    /// The plan does not include it.
-    NotEntitled,
-    /// It is not served yet.
-    NotYet,
-    /// The source does not know it.
-    NotFound,
-    /// The answer says that nobody traded, on a session.
-    Nobody,
-    /// It was given up, for this reason.
-    Failed(String),
-}
 
 /// What became of all days so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,9 +63,9 @@ impl Tally {
                 self.refused.insert(day);
             }
             Outcome::NotYet => self.not_yet += 1,
-            Outcome::NotFound => self.not_found += 1,
+            Outcome::NotFound | Outcome::UnknownRoute => self.not_found += 1,
             Outcome::Nobody => self.nobody += 1,
-            Outcome::Failed(reason) => {
+            Outcome::Refused(reason) | Outcome::Failed(reason) => {
                 self.failed += 1;
                 self.given_up_in_a_row = in_a_row + 1;
                 return (self.given_up_in_a_row >= GIVEN_UP_IN_A_ROW).then_some(reason);

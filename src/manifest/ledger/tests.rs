@@ -182,7 +182,14 @@ fn an_illegal_step_changes_nothing() {
 fn a_directory_holds_one_kind() {
     let (_dir, mut ledger) = ledger(&[]);
     ledger.hold(UNADJUSTED).unwrap();
-    let error = ledger.hold(StoreKind { adjusted: true, sandbox: false }).unwrap_err();
+    let adjusted = StoreKind { adjusted: true, sandbox: false };
+    assert!(ledger.hold(StoreKind { adjusted: false, sandbox: true }).is_err(), "made-up bars are no others");
+    ledger.hold(adjusted).unwrap();
+    ledger.hold(UNADJUSTED).unwrap();
+    let window = Window::new(date(2024, 1, 2), date(2024, 1, 3)).unwrap();
+    ledger.add_tasks(&[("A".parse().unwrap(), window)]).unwrap();
+    // Now that something is asked for, it is decided.
+    let error = ledger.hold(adjusted).unwrap_err();
     assert_eq!(error.to_string(), "this data directory holds bars as traded, not split-adjusted bars");
 }
 

@@ -5,7 +5,7 @@ use url::Origin;
 
 use super::super::{Contradiction, FetchError, MarketDay, Mixed, Page, Question};
 use crate::{
-    decode::{Body, Envelope, MarketEnvelope, Rows},
+    decode::{Body, Envelope, MarketEnvelope, Results, Rows},
     model::{BadBar, Bar, BarFault, Bars, Cursor, Window, new_york},
 };
 
@@ -51,7 +51,7 @@ pub(super) fn market_day(day: Date, envelope: MarketEnvelope, bytes: u64) -> Res
 }
 
 /// A refusal was seen inside of an HTTP 200: the body's own status decides.
-fn check_status<R: Rows>(envelope: &Body<R>) -> Result<String, FetchError> {
+pub(super) fn check_status<R: Results>(envelope: &Body<R>) -> Result<String, FetchError> {
     let words = || envelope.words().map(str::to_owned);
     match envelope.status.as_deref() {
         Some(status @ ("OK" | "DELAYED")) => Ok(status.to_owned()),

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    decode::{Body, DecodeError, Envelope, Rows, inflate},
-    model::ApiKey,
+    decode::{Body, DecodeError, Envelope, Results, inflate},
+    model::{ApiKey, Cursor},
 };
 
 /// Bars in the largest page that the service makes (polygon-api.md §1). Its default of 5,000 is the users' top complaint.
@@ -67,8 +67,8 @@ pub struct PolygonOptions {
 pub struct Polygon {
     http: Client,
     base_url: Url,
-    origin: Origin,
-    key: ApiKey,
+    pub(super) origin: Origin,
+    pub(super) key: ApiKey,
     adjusted: bool,
     clock: Clock,
 }
@@ -108,15 +108,7 @@ impl Polygon {
     fn url(&self, question: &Question, place: &Place) -> Url {
         let mut url = self.base_url.clone();
         let from = match place {
-            Place::At(cursor) => {
-                let (path, query) = match cursor.as_str().split_once('?') {
-                    Some((path, query)) => (path, Some(query)),
-                    None => (cursor.as_str(), None),
-                };
-                url.set_path(path);
-                url.set_query(query);
-                return url;
-            }
+            Place::At(cursor) => return self.url_at(cursor),
             Place::Start => question.window.from().to_string(),
             Place::Since(ms) => ms.to_string(),
         };
@@ -128,6 +120,28 @@ impl Polygon {
         url
     }
 
+    /// Where a cursor leads, on the configured origin.
+    pub(super) fn url_at(&self, cursor: &Cursor) -> Url {
+        let (path, query) = match cursor.as_str().split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (cursor.as_str(), None),
+        };
+        self.url_of(path, query)
+    }
+
+    /// The URL of a path and a query, both as they are.
+    pub(super) fn url_of(&self, path: &str, query: Option<&str>) -> Url {
+        let mut url = self.base_url.clone();
+        url.set_path(path);
+        url.set_query(query);
+        url
+    }
+
+    /// The path of a route, behind that of the base URL.
+    pub(super) fn route(&self, route: &str) -> String {
+        format!("{}{route}", self.base_url.path().trim_end_matches('/'))
+    }
+
     fn market_url(&self, day: Date) -> Url {
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{MARKET_DAY}/{day}", url.path().trim_end_matches('/')));
@@ -135,7 +149,7 @@ impl Polygon {
         url
     }
 
-    async fn ask(&self, url: Url) -> Result<(HeaderMap, Vec<u8>), FetchError> {
+    pub(super) async fn ask(&self, url: Url) -> Result<(HeaderMap, Vec<u8>), FetchError> {
         let sent = self.http.get(url).send().await;
         let response = sent.map_err(|error| self.not_sent(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -215,20 +229,22 @@ impl Market for Polygon {
         let decoded = task::spawn_blocking(move || {
             let bytes = body.len() as u64;
             let mut market = check::market_day(day, envelope(&headers, body, &key)?, bytes)?;
-            let is_clean = |text: &str| {
-                let mut scrubbed = text.to_owned();
-                key.scrub_text(&mut scrubbed);
-                scrubbed == text
-            };
-            market.bars.retain(|bar| is_clean(bar.symbol.as_str()));
+            market.bars.retain(|bar| is_clean(&key, bar.symbol.as_str()));
             Ok(market)
         });
         finished(decoded).await
     }
 }
 
+/// Whether a text is without the key.
+pub(super) fn is_clean(key: &ApiKey, text: &str) -> bool {
+    let mut scrubbed = text.to_owned();
+    key.scrub_text(&mut scrubbed);
+    scrubbed == text
+}
+
 /// What a blocking thread has made.
-async fn finished<T>(work: task::JoinHandle<T>) -> T {
+pub(super) async fn finished<T>(work: task::JoinHandle<T>) -> T {
     match work.await {
         Ok(done) => done,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
@@ -288,7 +304,11 @@ fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Vec<u8>, Fe
 }
 
 /// An answer as an envelope, without the key in any of its texts.
-fn envelope<R: Rows>(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Body<R>, FetchError> {
+pub(super) fn envelope<R: Results>(
+    headers: &HeaderMap,
+    body: Vec<u8>,
+    key: &ApiKey,
+) -> Result<Body<R>, FetchError> {
     let mut envelope = Body::read(&plain(headers, body, key)?)?;
     envelope.each_text(|text| key.scrub_text(text));
     Ok(envelope)

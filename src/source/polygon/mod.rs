@@ -2,5 +2,6 @@
 
 mod check;
 mod client;
+mod directory;
 
 pub use client::{Polygon, PolygonOptions};

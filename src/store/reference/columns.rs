@@ -7,12 +7,12 @@ use std::{
 
 use bytes::Bytes;
 use jiff::{
-    ToSpan,
+    Span,
     civil::{Date, date},
 };
 use parquet::{
     basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as PhysicalType, ZstdLevel},
-    data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type},
+    data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type},
     errors::{ParquetError, Result},
     file::{
         metadata::KeyValue,
@@ -47,6 +47,10 @@ pub enum Kind {
     OptionalText,
     /// A day, as days since 1970-01-01.
     Day,
+    /// A day that may be absent.
+    OptionalDay,
+    /// Yes or no.
+    Flag,
     /// A float64.
     Number,
     /// An instant, UTC ms.
@@ -62,6 +66,10 @@ pub enum Values {
     OptionalText(Vec<Option<String>>),
     /// Days since 1970-01-01.
     Days(Vec<i32>),
+    /// Days since 1970-01-01, where they are there.
+    OptionalDays(Vec<Option<i32>>),
+    /// Yes or no.
+    Flags(Vec<bool>),
     /// Numbers.
     Numbers(Vec<f64>),
     /// UTC ms.
@@ -101,11 +109,12 @@ fn schema(columns: Columns) -> Result<TypePtr> {
 fn field(name: &str, kind: Kind) -> Result<TypePtr> {
     let (physical, logical) = match kind {
         Kind::Text | Kind::OptionalText => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
-        Kind::Day => (PhysicalType::INT32, Some(LogicalType::Date)),
+        Kind::Day | Kind::OptionalDay => (PhysicalType::INT32, Some(LogicalType::Date)),
+        Kind::Flag => (PhysicalType::BOOLEAN, None),
         Kind::Number => (PhysicalType::DOUBLE, None),
         Kind::Instant => (PhysicalType::INT64, Some(LogicalType::timestamp(true, TimeUnit::MILLIS))),
     };
-    let is_optional = kind == Kind::OptionalText;
+    let is_optional = matches!(kind, Kind::OptionalText | Kind::OptionalDay);
     let repetition = if is_optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
     let field = Type::primitive_type_builder(name, physical).with_repetition(repetition);
     Ok(Arc::new(field.with_logical_type(logical).build()?))
@@ -133,6 +142,8 @@ fn write(rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>, values: &Values) -> R
             write_optional::<ByteArrayType, _>(rows, &texts)
         }
         Values::Days(days) => write_column::<Int32Type, _>(rows, days, None),
+        Values::OptionalDays(days) => write_optional::<Int32Type, _>(rows, days),
+        Values::Flags(flags) => write_column::<BoolType, _>(rows, flags, None),
         Values::Numbers(numbers) => write_column::<DoubleType, _>(rows, numbers, None),
         Values::Instants(instants) => write_column::<Int64Type, _>(rows, instants, None),
     }
@@ -152,6 +163,13 @@ fn digest(values: &[Values], entries: &[KeyValue]) -> String {
             }),
             Values::Days(days) => {
                 hasher.update(&days.iter().flat_map(|day| day.to_le_bytes()).collect::<Vec<_>>());
+            }
+            Values::OptionalDays(days) => days.iter().for_each(|day| {
+                hasher.update(&[u8::from(day.is_some())]);
+                hasher.update(&day.unwrap_or_default().to_le_bytes());
+            }),
+            Values::Flags(flags) => {
+                hasher.update(&flags.iter().map(|flag| u8::from(*flag)).collect::<Vec<_>>());
             }
             Values::Numbers(numbers) => {
                 hasher.update(&digest::numbers(numbers.iter().map(|number| number.to_le_bytes())));
@@ -211,6 +229,8 @@ fn read(rows: &dyn RowGroupReader, column: usize, kind: Kind) -> Result<Values> 
             Values::OptionalText(texts.collect::<Result<_>>()?)
         }
         Kind::Day => Values::Days(read_required::<Int32Type>(rows, column)?),
+        Kind::OptionalDay => Values::OptionalDays(read_optional::<Int32Type>(rows, column)?),
+        Kind::Flag => Values::Flags(read_required::<BoolType>(rows, column)?),
         Kind::Number => Values::Numbers(read_required::<DoubleType>(rows, column)?),
         Kind::Instant => Values::Instants(read_required::<Int64Type>(rows, column)?),
     })
@@ -222,6 +242,8 @@ impl Values {
             Kind::Text => Self::Text(Vec::new()),
             Kind::OptionalText => Self::OptionalText(Vec::new()),
             Kind::Day => Self::Days(Vec::new()),
+            Kind::OptionalDay => Self::OptionalDays(Vec::new()),
+            Kind::Flag => Self::Flags(Vec::new()),
             Kind::Number => Self::Numbers(Vec::new()),
             Kind::Instant => Self::Instants(Vec::new()),
         }
@@ -233,10 +255,18 @@ impl Values {
             (Self::Text(all), Self::Text(more)) => all.extend(more),
             (Self::OptionalText(all), Self::OptionalText(more)) => all.extend(more),
             (Self::Days(all), Self::Days(more)) => all.extend(more),
+            (Self::OptionalDays(all), Self::OptionalDays(more)) => all.extend(more),
+            (Self::Flags(all), Self::Flags(more)) => all.extend(more),
             (Self::Numbers(all), Self::Numbers(more)) => all.extend(more),
             (Self::Instants(all), Self::Instants(more)) => all.extend(more),
             (
-                Self::Text(_) | Self::OptionalText(_) | Self::Days(_) | Self::Numbers(_) | Self::Instants(_),
+                Self::Text(_)
+                | Self::OptionalText(_)
+                | Self::Days(_)
+                | Self::OptionalDays(_)
+                | Self::Flags(_)
+                | Self::Numbers(_)
+                | Self::Instants(_),
                 _,
             ) => {}
         }
@@ -248,6 +278,8 @@ impl Values {
             Self::Text(texts) => texts.len(),
             Self::OptionalText(texts) => texts.len(),
             Self::Days(days) => days.len(),
+            Self::OptionalDays(days) => days.len(),
+            Self::Flags(flags) => flags.len(),
             Self::Numbers(numbers) => numbers.len(),
             Self::Instants(instants) => instants.len(),
         }
@@ -268,43 +300,49 @@ impl Read {
 
     /// A text that is always there.
     pub fn text(&self, column: usize, row: usize) -> Option<&str> {
-        match self.values.get(column)? {
-            Values::Text(texts) => texts.get(row).map(String::as_str),
-            Values::OptionalText(_) | Values::Days(_) | Values::Numbers(_) | Values::Instants(_) => None,
-        }
+        let Values::Text(texts) = self.values.get(column)? else { return None };
+        texts.get(row).map(String::as_str)
     }
 
     /// A text that may be absent.
     pub fn optional_text(&self, column: usize, row: usize) -> Option<String> {
-        match self.values.get(column)? {
-            Values::OptionalText(texts) => texts.get(row)?.clone(),
-            Values::Text(_) | Values::Days(_) | Values::Numbers(_) | Values::Instants(_) => None,
-        }
+        let Values::OptionalText(texts) = self.values.get(column)? else { return None };
+        texts.get(row)?.clone()
     }
 
     /// A day.
     pub fn day(&self, column: usize, row: usize) -> Option<Date> {
-        match self.values.get(column)? {
-            Values::Days(days) => EPOCH.checked_add((*days.get(row)?).days()).ok(),
-            Values::Text(_) | Values::OptionalText(_) | Values::Numbers(_) | Values::Instants(_) => None,
-        }
+        let Values::Days(days) = self.values.get(column)? else { return None };
+        day_of(*days.get(row)?)
+    }
+
+    /// A day that may be absent.
+    pub fn optional_day(&self, column: usize, row: usize) -> Option<Date> {
+        let Values::OptionalDays(days) = self.values.get(column)? else { return None };
+        day_of((*days.get(row)?)?)
+    }
+
+    /// Yes or no.
+    pub fn flag(&self, column: usize, row: usize) -> Option<bool> {
+        let Values::Flags(flags) = self.values.get(column)? else { return None };
+        flags.get(row).copied()
     }
 
     /// A number.
     pub fn number(&self, column: usize, row: usize) -> Option<f64> {
-        match self.values.get(column)? {
-            Values::Numbers(numbers) => numbers.get(row).copied(),
-            Values::Text(_) | Values::OptionalText(_) | Values::Days(_) | Values::Instants(_) => None,
-        }
+        let Values::Numbers(numbers) = self.values.get(column)? else { return None };
+        numbers.get(row).copied()
     }
 
     /// An instant, UTC ms.
     pub fn instant(&self, column: usize, row: usize) -> Option<i64> {
-        match self.values.get(column)? {
-            Values::Instants(instants) => instants.get(row).copied(),
-            Values::Text(_) | Values::OptionalText(_) | Values::Days(_) | Values::Numbers(_) => None,
-        }
+        let Values::Instants(instants) = self.values.get(column)? else { return None };
+        instants.get(row).copied()
     }
+}
+
+fn day_of(days: i32) -> Option<Date> {
+    EPOCH.checked_add(Span::new().try_days(days).ok()?).ok()
 }
 
 /// A day as it is in a file: days since 1970-01-01.

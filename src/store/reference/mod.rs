@@ -1,30 +1,24 @@
-//! Tables of what is known besides bars, each kept whole in one file: splits and renames.
+//! Tables of what is known besides bars, each kept whole in one file: tickers, splits and renames.
 //!
 //! A sync reads a table, [`merge()`]s what the server has sent, and writes it back. Nothing is ever taken out of a table: a
 //! row that the server has withdrawn says so, and says when it was there last. Each file proves itself by a digest.
 
 mod columns;
+mod file;
 mod merge;
 mod rows;
+mod tickers;
 
 pub use merge::{Contradiction, Merged, merge};
 pub use rows::Row;
+pub use tickers::{Tickers, read_tickers, read_universe, write_tickers};
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use jiff::civil::Date;
-use parquet::file::metadata::KeyValue;
 
-use super::{
-    StoreError, Unreadable,
-    atomic::{self, failed},
-    layout,
-    merge::{read_regular, sweep_folder},
-};
+use super::{StoreError, Unreadable, layout};
 use crate::model::{Rename, Split, Symbol};
 
 /// The version of the columns and of the metadata; it is in every file.
@@ -131,7 +125,7 @@ pub fn write_renames(data_dir: &Path, table: &Table<Rename>) -> Result<(), Store
 /// Reads each table that is there; answers which of them cannot be relied on, and why.
 #[must_use]
 pub fn inspect(data_dir: &Path) -> Vec<(PathBuf, Unreadable)> {
-    let errors = [read_splits(data_dir).err(), read_renames(data_dir).err()];
+    let errors = [read_splits(data_dir).err(), read_renames(data_dir).err(), read_tickers(data_dir).err()];
     let flaws = std::iter::zip(places(data_dir), errors).map(|(path, error)| Some((path, flaw(error?))));
     flaws.flatten().collect()
 }
@@ -151,67 +145,23 @@ pub fn is_table(data_dir: &Path, path: &Path) -> bool {
 }
 
 /// The places of all tables.
-fn places(data_dir: &Path) -> [PathBuf; 2] {
-    [Split::TABLE, Rename::TABLE].map(|table| layout::reference_table(data_dir, table))
+fn places(data_dir: &Path) -> [PathBuf; 3] {
+    [Split::TABLE, Rename::TABLE, tickers::TABLE].map(|table| layout::reference_table(data_dir, table))
 }
 
 fn write<T: Row>(data_dir: &Path, table: &Table<T>) -> Result<(), StoreError> {
-    let entry = |key: &str, value: String| KeyValue::new(format!("grab.{key}"), value);
-    let said = vec![
-        entry("table", T::TABLE.to_owned()),
-        entry("source", table.source.clone()),
-        entry("fetched_ms", table.fetched_ms.to_string()),
-        entry("version", env!("CARGO_PKG_VERSION").to_owned()),
-        entry("schema_version", SCHEMA_VERSION.to_string()),
-    ];
-    let bytes =
-        columns::encode(T::COLUMNS, &rows::all_columns(&table.rows), said).map_err(StoreError::Encode)?;
-    let folder = layout::reference_folder(data_dir);
-    if folder.is_dir() {
-        // A process that died may have left a part of a table, and may have made the folder and no more.
-        sweep_folder(&folder)?;
-        atomic::secure_names(std::slice::from_ref(&folder), data_dir)?;
-    }
-    atomic::write(&layout::reference_table(data_dir, T::TABLE), &bytes)
+    let said = file::Said { fetched_ms: table.fetched_ms, source: table.source.clone() };
+    file::write(data_dir, T::TABLE, T::COLUMNS, &rows::all_columns(&table.rows), said)
 }
 
 fn read<T: Row>(data_dir: &Path) -> Result<Option<Table<T>>, StoreError> {
-    let path = layout::reference_table(data_dir, T::TABLE);
-    let file: Bytes = match read_regular(&path) {
-        Ok(bytes) => bytes.into(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
-        Err(error) if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput) => {
-            let why = Unreadable::Corrupt("it is no file".to_owned());
-            return Err(StoreError::Reference { path, why });
-        }
-        Err(error) => return Err(failed("read", &path)(error)),
-    };
-    decode(file).map(Some).map_err(|why| StoreError::Reference { path, why })
+    file::read(data_dir, T::TABLE, decode)
 }
 
-fn decode<T: Row>(file: Bytes) -> Result<Table<T>, Unreadable> {
-    let schema = |reason: String| Unreadable::Schema(reason);
-    let file = columns::decode(T::COLUMNS, file)?;
-    if !file.is_intact {
-        return Err(Unreadable::Corrupt("it is not what was written: its digest differs".to_owned()));
-    }
-    let known = [("grab.table", T::TABLE.to_owned()), ("grab.schema_version", SCHEMA_VERSION.to_string())];
-    for (key, expected) in known {
-        let found = file.said(key).unwrap_or_default();
-        if found != expected {
-            return Err(schema(format!("its {key} is {found:?}, not {expected:?}")));
-        }
-    }
-    let rows = file.len().ok_or_else(|| schema("its columns are not of one length".to_owned()))?;
-    let read_row = |row| rows::read_kept(&file, row).ok_or_else(|| schema(format!("row {row} cannot be")));
-    Ok(Table {
-        rows: (0..rows).map(read_row).collect::<Result<_, _>>()?,
-        fetched_ms: file
-            .said("grab.fetched_ms")
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| schema("it does not say when it was fetched".to_owned()))?,
-        source: file.said("grab.source").unwrap_or_default().to_owned(),
-    })
+fn decode<T: Row>(bytes: Bytes) -> Result<Table<T>, Unreadable> {
+    let (file, said) = file::decode(T::TABLE, T::COLUMNS, bytes)?;
+    let rows = file.rows(|row| rows::read_kept(&file, row))?;
+    Ok(Table { rows, fetched_ms: said.fetched_ms, source: said.source })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::fs;
 
 use jiff::civil::date;
+use parquet::file::metadata::KeyValue;
 
 use super::*;
 
@@ -221,4 +222,44 @@ fn a_company_has_one_ticker_a_day() {
     assert_eq!((merged.duplicates, merged.contradictions.len()), (1, 1));
     let current: Vec<_> = merged.rows.iter().filter(|kept| kept.standing == Standing::Current).collect();
     assert_eq!(current.iter().map(|kept| kept.row.ticker.as_str()).collect::<Vec<_>>(), ["META"]);
+}
+
+#[test]
+fn lives_are_read_as_they_were_written_to_the_last_missing_day() {
+    use crate::model::{Life, Listing};
+
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(read_tickers(dir.path()).unwrap(), None);
+    let life = |ticker: &str, delisted: Option<Date>| Life {
+        listing: Listing {
+            ticker: symbol(ticker),
+            name: Some("Kimco Realty, \"L\"".to_owned()),
+            kind: delisted.map(|_| "PFD".to_owned()),
+            exchange: None,
+            active: delisted.is_none(),
+            delisted,
+            composite_figi: None,
+            share_class_figi: Some("BBG001S5N8V8".to_owned()),
+            cik: Some(String::new()),
+            updated: Some("2024-01-03T00:00:00Z".to_owned()),
+        },
+        listed: delisted.is_none().then(|| date(1919, 9, 5)),
+        first_seen_ms: 1,
+        last_seen_ms: i64::MAX,
+        sector: None,
+        industry: Some("REIT".to_owned()),
+    };
+    let lives = vec![life("KIMpL", Some(date(2024, 1, 3))), life("KO", None)];
+    let tickers = Tickers { lives, fetched_ms: 5, source: "localhost".to_owned() };
+    write_tickers(dir.path(), &tickers).unwrap();
+    assert_eq!(read_tickers(dir.path()).unwrap(), Some(tickers));
+    assert!(inspect(dir.path()).is_empty());
+    let path = layout::reference_table(dir.path(), "tickers");
+    assert!(is_table(dir.path(), &path));
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(4).position(|four| four == b"REIT").unwrap_or(bytes.len() / 2);
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert!(matches!(read_tickers(dir.path()), Err(StoreError::Reference { .. })));
+    assert_eq!(inspect(dir.path()).len(), 1);
 }

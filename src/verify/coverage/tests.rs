@@ -57,8 +57,16 @@ fn told(
 ) -> (u64, u64, Vec<String>) {
     let sessions = Sessions::spanned(tasks.iter().map(|task| task.window));
     let symbol = &"A".parse().unwrap();
-    let facts =
-        Facts { symbol, tasks, recorded, lost: &HashMap::new(), checked, sessions: &sessions, witness };
+    let facts = Facts {
+        symbol,
+        tasks,
+        recorded,
+        lost: &HashMap::new(),
+        checked,
+        sessions: &sessions,
+        witness,
+        universe: None,
+    };
     let days = facts.explain();
     let Coverage { expected_sessions, present_sessions, .. } = Coverage::of(&days);
     let said = |finding: &Finding| {
@@ -258,4 +266,57 @@ fn what_was_sent_once_and_is_neither_stored_nor_recorded_is_a_gap() {
     // A witness that saw no trade on days of which bars were sent does not know the symbol.
     let blind = Told((2..=31).map(|day| (day, Seen::NoTrade)).collect());
     assert_eq!(told(&[sent], &[], &blind, &Checked::default()), (3, 0, vec![nothing]));
+}
+
+#[test]
+fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_trade() {
+    use Day::{Empty as E, Missing as M, NotListed as N, Owed as O, Present as P};
+
+    use crate::model::{Life, Listing};
+
+    let listing = Listing {
+        ticker: "A".parse().unwrap(),
+        name: None,
+        kind: None,
+        exchange: None,
+        active: false,
+        delisted: Some(date(2024, 1, 10)),
+        composite_figi: None,
+        share_class_figi: None,
+        cik: None,
+        updated: None,
+    };
+    let life = Life {
+        listing,
+        listed: Some(date(2024, 1, 4)),
+        first_seen_ms: 0,
+        last_seen_ms: 0,
+        sector: None,
+        industry: None,
+    };
+    let explained = |universe: Option<&Universe>, state: TaskState, witness: &dyn Witness| {
+        let tasks = [task(date(2024, 1, 2), date(2024, 1, 12), state)];
+        let sessions = Sessions::spanned(tasks.iter().map(|task| task.window));
+        let (recorded, lost, checked) = (held(&[4, 9, 12]), HashMap::new(), Checked::default());
+        let symbol = &"A".parse().unwrap();
+        Facts {
+            symbol,
+            tasks: &tasks,
+            recorded: &recorded,
+            lost: &lost,
+            checked: &checked,
+            sessions: &sessions,
+            witness,
+            universe,
+        }
+        .explain()
+    };
+    let universe = Universe::new(vec![life]);
+    assert_eq!(explained(None, TaskState::Done, &Nobody), [E, E, P, M, M, P, M, M, P]);
+    let by_universe = |state, witness: &dyn Witness| explained(Some(&universe), state, witness);
+    assert_eq!(by_universe(TaskState::Done, &Nobody), [N, N, P, M, M, P, M, N, P]);
+    assert_eq!(by_universe(TaskState::Pending, &Nobody)[0], O, "the server was not asked yet");
+    assert_eq!(by_universe(TaskState::NotEntitled, &Nobody)[0], N);
+    let told = Told(vec![(11, Seen::Traded(1e6)), (2, Seen::NoTrade)]);
+    assert_eq!(by_universe(TaskState::Done, &told)[7], M, "who trades is listed, whatever the list says");
 }

@@ -9,16 +9,16 @@ const REFUSED = bit(1, 2, 3);
 const OWED = bit(4);
 const LOST = bit(10);
 const ABSENT = REFUSED | OWED | LOST | bit(8, 9, 11);
-const DAMAGED = bit(13);
+const DAMAGED = bit(14);
 
 // The colour of each state among the days of a month, by its number.
-const STATE_COLOURS = ["none", "refused", "refused", "refused", "owed", "empty", "empty", "empty", "zero", "zero", "lost", "few", "full"];
+const STATE_COLOURS = ["none", "refused", "refused", "refused", "owed", "empty", "empty", "empty", "zero", "zero", "lost", "few", "full", "empty"];
 
 // What a cell can look like, in the order of the legend.
 const LOOKS = [
   ["full", "all that is expected"], ["most", "95 % or more"], ["half", "50 % or more"], ["few", "less than 50 %"],
   ["zero", "none, and nobody says why"], ["owed", "still owed"], ["refused", "failed, not in the plan or not found"],
-  ["lost", "file lost or damaged"], ["empty", "nothing expected: empty or no trade"], ["none", "not asked for"],
+  ["lost", "file lost or damaged"], ["empty", "nothing expected: empty, no trade or not listed"], ["none", "not asked for"],
 ];
 
 const isoDay = (number) => new Date(number * DAY_MS).toISOString().slice(0, 10);

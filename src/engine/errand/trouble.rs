@@ -1,11 +1,10 @@
-//! What becomes of a day when a request brought no answer to it: the dispositions of `source::error`, carried out.
+//! What becomes of a question when a request brought no answer to it: the dispositions of `source::error`, carried out.
 
 use std::time::Duration;
 
-use jiff::civil::Date;
 use tokio::time::Instant;
 
-use super::{Fetching, Next, Outcome, Tries};
+use super::{Errand, Fetching, Next, Outcome, Tries};
 use crate::{
     engine::{
         StopReason,
@@ -14,20 +13,21 @@ use crate::{
         trouble::{RETRIES_OF_A_BAD_REQUEST, elsewhere},
     },
     pace::LONGEST_PAUSE,
-    source::{Control, Disposition, FetchError, Market},
+    source::{Control, Disposition, FetchError, Source},
 };
 
-impl<S: Market> Fetching<S> {
+impl<E: Errand> Fetching<E> {
     pub(super) async fn failure(
         &self,
-        day: Date,
+        question: &E::Question,
         error: FetchError,
         ticket: &Ticket<'_>,
         tries: &mut Tries,
-    ) -> Next {
+    ) -> Next<E::Question> {
         let (reason, disposition) = (error.chain(), error.disposition());
-        tracing::debug!(%day, "{reason}");
-        self.parts.meter.trouble(format!("the market of {day}: {reason}"));
+        let name = E::name(question);
+        tracing::debug!(name, "{reason}");
+        self.parts.meter.trouble(format!("{name}: {reason}"));
         if self.line.is_untried() && elsewhere(disposition).is_some() {
             match self.control().await {
                 None => return Next::Stopped,
@@ -52,25 +52,26 @@ impl<S: Market> Fetching<S> {
                 tries.bad_requests += 1;
                 self.retry(&reason, Duration::ZERO, tries)
             }
-            Disposition::RetryTwice => Next::Settled(Outcome::Failed(reason)),
+            Disposition::RetryTwice => self.answered(Outcome::Refused(reason)),
             Disposition::NotEntitled => self.answered(Outcome::NotEntitled),
             Disposition::NotYet => self.answered(Outcome::NotYet),
-            Disposition::NotFound | Disposition::UnknownRoute => self.answered(Outcome::NotFound),
+            Disposition::NotFound => self.answered(Outcome::NotFound),
+            Disposition::UnknownRoute => self.answered(Outcome::UnknownRoute),
         }
     }
 
-    fn answered(&self, outcome: Outcome) -> Next {
+    fn answered(&self, outcome: Outcome) -> Next<E::Question> {
         self.answers.came();
         Next::Settled(outcome)
     }
 
-    fn stopped(&self, reason: StopReason) -> Next {
+    fn stopped(&self, reason: StopReason) -> Next<E::Question> {
         self.parts.stop.because(reason);
         Next::Stopped
     }
 
-    /// No connection: it is no day's fault.
-    fn outage(&self, ticket: &Ticket<'_>, reason: String) -> Next {
+    /// No connection: it is no question's fault.
+    fn outage(&self, ticket: &Ticket<'_>, reason: String) -> Next<E::Question> {
         self.parts.pacer.give_back();
         match self.line.down(ticket) {
             // The line knows how long to wait.
@@ -81,7 +82,7 @@ impl<S: Market> Fetching<S> {
     }
 
     /// Judges the key by the control question.
-    async fn key_refused(&self, reason: String, tries: &mut Tries) -> Next {
+    async fn key_refused(&self, reason: String, tries: &mut Tries) -> Next<E::Question> {
         match self.control().await {
             None => Next::Stopped,
             Some(Control::Good) => {
@@ -93,8 +94,13 @@ impl<S: Market> Fetching<S> {
         }
     }
 
-    /// One request too many: everyone waits. It spends an attempt of a day that alone is refused.
-    fn slow_down(&self, reason: String, retry_after: Option<Duration>, tries: &mut Tries) -> Next {
+    /// One request too many: everyone waits. It spends an attempt of a question that alone is refused.
+    fn slow_down(
+        &self,
+        reason: String,
+        retry_after: Option<Duration>,
+        tries: &mut Tries,
+    ) -> Next<E::Question> {
         let answers = self.answers.count();
         let is_alone = tries.refused_at.replace(answers).is_some_and(|before| before < answers);
         if is_alone {
@@ -108,8 +114,8 @@ impl<S: Market> Fetching<S> {
         Next::Again(Duration::ZERO)
     }
 
-    /// Asks again after the policy's pause and `at_least` that long, or gives the day up.
-    fn retry(&self, reason: &str, at_least: Duration, tries: &mut Tries) -> Next {
+    /// Asks again after the policy's pause and `at_least` that long, or gives the question up.
+    fn retry(&self, reason: &str, at_least: Duration, tries: &mut Tries) -> Next<E::Question> {
         tries.failures += 1;
         let now = Instant::now();
         let since_first = now - *tries.failing_since.get_or_insert(now);
@@ -125,6 +131,6 @@ impl<S: Market> Fetching<S> {
         if !may_leave(&parts.pacer, &parts.meter, &parts.stop, parts.max_requests).await {
             return None;
         }
-        parts.stop.unless_requested(self.source.control()).await
+        parts.stop.unless_requested(self.errand.source().control()).await
     }
 }

@@ -1,0 +1,139 @@
+//! From an order and the universe to tasks.
+
+use std::path::Path;
+
+use jiff::civil::Date;
+
+use super::super::{
+    args::{OrderArgs, StartArgs},
+    failure::Failure,
+    output::say,
+};
+use crate::{
+    manifest::{Ledger, ManifestError, Order},
+    model::{Symbol, Window},
+    plan::{self, Spec},
+    store::{StoreError, reference},
+    universe::{Filter, Universe},
+};
+
+/// The list that is asked for, if one is: of the command line, else of the spec.
+///
+/// # Errors
+/// If the command line names no list, or a code that is none.
+pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Order>, Failure> {
+    let OrderArgs { universe, types, exchanges, as_of } = &args.order;
+    let list = match universe {
+        Some(name) => {
+            let unknown = || Failure::Usage(format!("--universe: {name:?} is no list: there is us-stocks"));
+            let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
+            let asked = plan::Universe {
+                list: Some(plan::List::parse(name).ok_or_else(unknown)?),
+                types: codes(types),
+                exchanges: codes(exchanges),
+                as_of: *as_of,
+                ..plan::Universe::default()
+            };
+            let wrong = |(key, why): plan::Wrong| {
+                let flag = key.trim_start_matches("universe.").trim_end_matches('s').replace('_', "-");
+                Failure::Usage(format!("--{flag}: {why}"))
+            };
+            asked.check().map_err(wrong)?;
+            Some(asked)
+        }
+        None if args.tickers.is_some() || args.tickers_file.is_some() => None,
+        None => spec.map(|(_, spec)| spec.universe.clone()).filter(|universe| universe.list.is_some()),
+    };
+    let Some(plan::Universe { list: Some(list), types, exchanges, as_of, .. }) = list else {
+        return Ok(None);
+    };
+    let windows = args.windows.clone().or_else(|| spec.map(|(_, spec)| spec.windows.join(",")));
+    let verify = spec.map(|(_, spec)| spec.verify.clone()).unwrap_or_default();
+    Ok(Some(Order {
+        list: list.as_str().to_owned(),
+        types: types.unwrap_or_default(),
+        exchanges: exchanges.unwrap_or_default(),
+        as_of,
+        windows: windows.unwrap_or_default(),
+        min_coverage: verify.min_coverage,
+        min_symbols_per_session: verify.min_symbols_per_session,
+        max_gap_sessions: verify.max_gap_sessions,
+        planned_at_ms: None,
+    }))
+}
+
+/// The tasks of an order up to a day.
+///
+/// # Errors
+/// If its windows cannot be read: another program has written them.
+pub fn tasks_of(
+    order: &Order,
+    universe: &Universe,
+    last_day: Date,
+) -> Result<Vec<(Symbol, Window)>, ManifestError> {
+    let wrong = |error: plan::WindowsError| ManifestError::Corrupt(format!("an order's windows: {error}"));
+    let windows = plan::read_windows(&order.windows).map_err(wrong)?;
+    let windows: Vec<_> = windows.into_iter().filter_map(|window| plan::clip(window, last_day)).collect();
+    let codes = |codes: &Vec<String>| (!codes.is_empty()).then(|| codes.clone());
+    let filter = Filter {
+        types: codes(&order.types),
+        exchanges: codes(&order.exchanges),
+        active_on: order.as_of,
+        tickers: None,
+    };
+    Ok(plan::windows_of(universe, &filter, &windows))
+}
+
+/// Whether there is an order whose tasks were never planned.
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub fn unplanned(ledger: &Ledger) -> Result<bool, ManifestError> {
+    Ok(ledger.orders()?.iter().any(|order| order.planned_at_ms.is_none()))
+}
+
+/// Records the tasks of all orders that were never planned. Answers how many are new.
+///
+/// # Errors
+/// If the manifest cannot be read or written.
+pub fn plan_orders(ledger: &mut Ledger, universe: &Universe, last_day: Date) -> Result<u64, ManifestError> {
+    let mut added = 0;
+    for order in ledger.orders()?.iter().filter(|order| order.planned_at_ms.is_none()) {
+        let tasks = tasks_of(order, universe, last_day)?;
+        let tasks = plan::missing_tasks(&tasks, &ledger.windows()?);
+        added += ledger.add_tasks(&tasks)?.added;
+    }
+    ledger.orders_are_planned()?;
+    Ok(added)
+}
+
+/// The universe that is kept.
+///
+/// # Errors
+/// If there is none, or it cannot be read.
+pub fn kept(data_dir: &Path) -> Result<Universe, Failure> {
+    let missing = || {
+        Failure::Usage(
+            "no universe is kept here yet, so nobody knows which symbols there are: `grab universe sync` fetches it"
+                .to_owned(),
+        )
+    };
+    match reference::read_universe(data_dir) {
+        Err(error @ StoreError::Reference { .. }) => Err(Failure::Damaged(error)),
+        universe => universe?.ok_or_else(missing),
+    }
+}
+
+/// Whether a universe is kept that can be relied on.
+///
+/// # Errors
+/// If its file cannot be opened.
+pub fn is_kept(data_dir: &Path) -> Result<bool, Failure> {
+    match reference::read_universe(data_dir) {
+        Err(error @ StoreError::Reference { .. }) => {
+            say(&format!("note: {error}"));
+            Ok(false)
+        }
+        universe => Ok(universe?.is_some()),
+    }
+}

@@ -1,0 +1,143 @@
+//! What was asked for by a list: tasks follow from it and from the universe.
+
+use jiff::civil::Date;
+use rusqlite::{Connection, params};
+
+use super::{Ledger, ManifestError, Overview};
+
+/// One request for all symbols of a list that lived in some windows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Order {
+    /// The list, such as `us-stocks`.
+    pub list: String,
+    /// Only these types; none means all.
+    pub types: Vec<String>,
+    /// Only what is listed on these exchanges; none means all.
+    pub exchanges: Vec<String>,
+    /// Only what was active on this day.
+    pub as_of: Option<Date>,
+    /// The windows, as they were given.
+    pub windows: String,
+    /// A spec's `[verify]` `min_coverage`.
+    pub min_coverage: Option<f64>,
+    /// A spec's `[verify]` `min_symbols_per_session`.
+    pub min_symbols_per_session: Option<u64>,
+    /// A spec's `[verify]` `max_gap_sessions`.
+    pub max_gap_sessions: Option<u64>,
+    /// When its tasks were planned last, UTC ms; none if they never were.
+    pub planned_at_ms: Option<i64>,
+}
+
+impl Ledger {
+    /// Records an order. One that is there already takes the thresholds of this one, and is planned anew.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn add_order(&mut self, order: &Order) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        let (types, exchanges) = (json(&order.types), json(&order.exchanges));
+        let as_of = order.as_of.map(|day| day.to_string());
+        // A UNIQUE constraint takes two absent days for different ones.
+        let update = "UPDATE orders SET min_coverage = ?, min_symbols_per_session = ?, max_gap_sessions = ?, planned_at_ms = NULL
+             WHERE list = ? AND types = ? AND exchanges = ? AND as_of IS ? AND windows = ?";
+        let (coverage, symbols) = (order.min_coverage, order.min_symbols_per_session);
+        let gap = order.max_gap_sessions;
+        let known = params![coverage, symbols, gap, order.list, types, exchanges, as_of, order.windows];
+        if change.execute(update, known)? == 0 {
+            let insert = "INSERT INTO orders (min_coverage, min_symbols_per_session, max_gap_sessions, list, types, exchanges,
+                 as_of, windows, asked_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            let (list, windows, now) = (&order.list, &order.windows, change.now_ms);
+            change.execute(
+                insert,
+                params![coverage, symbols, gap, list, types, exchanges, as_of, windows, now],
+            )?;
+        }
+        change.commit()
+    }
+
+    /// What was ordered, in that order.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn orders(&self) -> Result<Vec<Order>, ManifestError> {
+        all(&self.connection)
+    }
+
+    /// Records that the tasks of all orders are there.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn orders_are_planned(&mut self) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        change.execute("UPDATE orders SET planned_at_ms = ?", [change.now_ms])?;
+        change.commit()
+    }
+}
+
+impl Overview {
+    /// What was ordered by a list, in that order.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn orders(&self) -> Result<Vec<Order>, ManifestError> {
+        all(self.connection())
+    }
+}
+
+fn json(codes: &[String]) -> String {
+    serde_json::Value::from(codes.to_vec()).to_string()
+}
+
+fn all(connection: &Connection) -> Result<Vec<Order>, ManifestError> {
+    let mut select = connection.prepare(
+        "SELECT list, types, exchanges, as_of, windows, min_coverage, min_symbols_per_session, max_gap_sessions,
+             planned_at_ms FROM orders ORDER BY id",
+    )?;
+    let mut found = select.query([])?;
+    let mut orders = Vec::new();
+    let codes = |text: String| {
+        serde_json::from_str(&text).map_err(|_| ManifestError::Corrupt(format!("an order's codes: {text}")))
+    };
+    while let Some(row) = found.next()? {
+        let as_of: Option<String> = row.get(3)?;
+        let wrong = |_| ManifestError::Corrupt("an order's as_of".to_owned());
+        orders.push(Order {
+            list: row.get(0)?,
+            types: codes(row.get(1)?)?,
+            exchanges: codes(row.get(2)?)?,
+            as_of: as_of.map(|day| day.parse().map_err(wrong)).transpose()?,
+            windows: row.get(4)?,
+            min_coverage: row.get(5)?,
+            min_symbols_per_session: row.get(6)?,
+            max_gap_sessions: row.get(7)?,
+            planned_at_ms: row.get(8)?,
+        });
+    }
+    Ok(orders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn an_order_is_there_once_and_is_planned_anew_when_it_is_given_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
+        let order = Order {
+            list: "us-stocks".to_owned(),
+            types: vec!["CS".to_owned()],
+            windows: "2016".to_owned(),
+            ..Order::default()
+        };
+        ledger.add_order(&order).unwrap();
+        ledger.orders_are_planned().unwrap();
+        assert!(ledger.orders().unwrap()[0].planned_at_ms.is_some());
+        let stricter = Order { min_coverage: Some(0.99), ..order.clone() };
+        ledger.add_order(&stricter).unwrap();
+        let other = Order { as_of: Some(jiff::civil::date(2016, 1, 4)), ..order };
+        ledger.add_order(&other).unwrap();
+        assert_eq!(Overview::open(dir.path()).unwrap().orders().unwrap(), [stricter, other]);
+    }
+}

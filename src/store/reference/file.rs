@@ -1,0 +1,101 @@
+//! The file of a table: what it says of itself, and how it comes to its place and back.
+
+use std::{io, path::Path};
+
+use bytes::Bytes;
+use parquet::file::metadata::KeyValue;
+
+use super::{
+    SCHEMA_VERSION,
+    columns::{self, Columns, Read, Values},
+};
+use crate::store::{
+    StoreError, Unreadable,
+    atomic::{self, failed},
+    layout,
+    merge::{read_regular, sweep_folder},
+};
+
+/// What a table says of its last sync.
+pub struct Said {
+    /// When it asked, UTC ms.
+    pub fetched_ms: i64,
+    /// The host that it asked.
+    pub source: String,
+}
+
+/// Writes a table in place of the one that is there. When this returns, it is on stable storage.
+pub fn write(
+    data_dir: &Path,
+    table: &str,
+    columns: Columns,
+    values: &[Values],
+    said: Said,
+) -> Result<(), StoreError> {
+    let entry = |key: &str, value: String| KeyValue::new(format!("grab.{key}"), value);
+    let said = vec![
+        entry("table", table.to_owned()),
+        entry("source", said.source),
+        entry("fetched_ms", said.fetched_ms.to_string()),
+        entry("version", env!("CARGO_PKG_VERSION").to_owned()),
+        entry("schema_version", SCHEMA_VERSION.to_string()),
+    ];
+    let bytes = columns::encode(columns, values, said).map_err(StoreError::Encode)?;
+    let folder = layout::reference_folder(data_dir);
+    if folder.is_dir() {
+        // A process that died may have left a part of a table, and may have made the folder and no more.
+        sweep_folder(&folder)?;
+        atomic::secure_names(std::slice::from_ref(&folder), data_dir)?;
+    }
+    atomic::write(&layout::reference_table(data_dir, table), &bytes)
+}
+
+/// Reads a table, of which `understand` makes what it holds; nothing if it is not there.
+pub fn read<T>(
+    data_dir: &Path,
+    table: &str,
+    understand: impl FnOnce(Bytes) -> Result<T, Unreadable>,
+) -> Result<Option<T>, StoreError> {
+    let path = layout::reference_table(data_dir, table);
+    let bytes: Bytes = match read_regular(&path) {
+        Ok(bytes) => bytes.into(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput) => {
+            let why = Unreadable::Corrupt("it is no file".to_owned());
+            return Err(StoreError::Reference { path, why });
+        }
+        Err(error) => return Err(failed("read", &path)(error)),
+    };
+    understand(bytes).map(Some).map_err(|why| StoreError::Reference { path, why })
+}
+
+/// A file's columns, if it is what was written, and what it says of itself.
+pub fn decode(table: &str, columns: Columns, bytes: Bytes) -> Result<(Read, Said), Unreadable> {
+    let schema = |reason: String| Unreadable::Schema(reason);
+    let file = columns::decode(columns, bytes)?;
+    if !file.is_intact {
+        return Err(Unreadable::Corrupt("it is not what was written: its digest differs".to_owned()));
+    }
+    let known = [("grab.table", table.to_owned()), ("grab.schema_version", SCHEMA_VERSION.to_string())];
+    for (key, expected) in known {
+        let found = file.said(key).unwrap_or_default();
+        if found != expected {
+            return Err(schema(format!("its {key} is {found:?}, not {expected:?}")));
+        }
+    }
+    let fetched_ms = file
+        .said("grab.fetched_ms")
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| schema("it does not say when it was fetched".to_owned()))?;
+    let source = file.said("grab.source").unwrap_or_default().to_owned();
+    Ok((file, Said { fetched_ms, source }))
+}
+
+impl Read {
+    /// Its rows, as `read_row` reads each.
+    pub fn rows<T>(&self, read_row: impl Fn(usize) -> Option<T>) -> Result<Vec<T>, Unreadable> {
+        let schema = |reason: String| Unreadable::Schema(reason);
+        let rows = self.len().ok_or_else(|| schema("its columns are not of one length".to_owned()))?;
+        (0..rows).map(|row| read_row(row).ok_or_else(|| schema(format!("row {row} cannot be")))).collect()
+    }
+}
