@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["model", "failpoint", "universe"]),
     ("engine", &["model", "clock", "manifest", "pace", "source", "store"]),
     ("verify", &["model", "calendar", "manifest", "store", "universe"]),
-    ("update", &["model", "calendar", "manifest", "verify"]),
+    ("update", &["model", "calendar", "manifest", "universe", "verify"]),
     ("export", &["model", "adjust", "manifest", "store"]),
     ("sandbox", &["model", "calendar"]),
     (

@@ -1,111 +1,16 @@
 //! Evening after evening: what is new, what has changed, what was missing, and nothing else.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    sync::{Arc, Mutex},
-};
+mod listings;
+mod splits;
+mod world;
 
-use grab::{
-    model::{Bar, Month, Split, new_york},
-    store::{
-        Store,
-        reference::{self, Kept, Standing, Table},
-    },
-};
-use jiff::{
-    Timestamp,
-    civil::{Date, date},
-};
-use serde_json::Value;
+use std::fs;
 
-use crate::support::{Grab, Ran, Reply, Server, bars_of, page, page_with, read_store};
+use grab::model::{Bar, new_york};
+use jiff::civil::date;
 
-/// What the service has: bars by symbol and day.
-type Truth = BTreeMap<String, BTreeMap<Date, Vec<Bar>>>;
-
-/// A service whose bars change under the client, and a client with a clock.
-struct World {
-    truth: Arc<Mutex<Truth>>,
-    server: Server,
-    grab: Grab,
-}
-
-fn day(day: i8) -> Date {
-    date(2024, 11, day)
-}
-
-/// The New York day of a `from` or `to`, be it a day or ms.
-fn day_of(text: &str) -> Date {
-    text.parse().ok().or_else(|| new_york::date_of(text.parse().ok()?)).unwrap()
-}
-
-impl World {
-    /// With A and B, which trade on each of these days of November 2024.
-    fn new(days: &[i8]) -> Self {
-        let truth: Arc<Mutex<Truth>> = Arc::default();
-        let known = Arc::clone(&truth);
-        let server = Server::start(move |request| {
-            let to = request.target.split(['/', '?']).nth(9).unwrap();
-            let asked = day_of(request.from())..=day_of(to);
-            let held = known.lock().unwrap().get(request.symbol()).cloned().unwrap_or_default();
-            let bars: Vec<Bar> =
-                held.into_iter().filter(|(day, _)| asked.contains(day)).flat_map(|(_, bars)| bars).collect();
-            Reply::json(200, page(request.symbol(), &bars, None))
-        });
-        let grab = Grab::with_server(server.base_url());
-        let world = Self { truth, server, grab };
-        world.trade_on(days);
-        world
-    }
-
-    fn trade(&self, day: Date) {
-        for symbol in ["A", "B"] {
-            self.change(symbol, day, |bars| *bars = bars_of(&[day]));
-        }
-    }
-
-    fn trade_on(&self, days: &[i8]) {
-        for at in days {
-            self.trade(day(*at));
-        }
-    }
-
-    fn change(&self, symbol: &str, day: Date, change: impl FnOnce(&mut Vec<Bar>)) {
-        change(self.truth.lock().unwrap().entry(symbol.to_owned()).or_default().entry(day).or_default());
-    }
-
-    fn remove(&self, symbol: &str, day: Date) -> Vec<Bar> {
-        self.truth.lock().unwrap().get_mut(symbol).unwrap().remove(&day).unwrap()
-    }
-
-    /// Runs a command at a time of a day in New York.
-    fn at(&self, day: Date, hour: i8, minute: i8, command: &str) -> Ran {
-        let now = Timestamp::from_millisecond(new_york::at_ms(day, hour, minute)).unwrap().to_string();
-        self.grab.command(command).env("GRAB_NOW", now).output().unwrap().into()
-    }
-
-    /// An update at a quarter to nine in the evening.
-    fn update(&self, on: i8, code: i32) -> Value {
-        self.at(day(on), 20, 45, "update --json").exits(code).json()
-    }
-
-    fn is_true(&self) -> bool {
-        let truth = self.truth.lock().unwrap();
-        let bars =
-            truth.iter().map(|(symbol, days)| (symbol.clone(), days.values().flatten().copied().collect()));
-        read_store(&self.grab.data_dir()) == bars.collect::<BTreeMap<_, Vec<_>>>()
-    }
-}
-
-/// A fortnight of November 2024: Friday 1 to Thursday 14.
-const FORTNIGHT: [i8; 10] = [1, 4, 5, 6, 7, 8, 11, 12, 13, 14];
-
-fn begun() -> World {
-    let world = World::new(&FORTNIGHT);
-    world.at(day(14), 21, 0, "start --windows 2024-11 --tickers A,B").exits(0);
-    world
-}
+use crate::support::{Grab, read_store};
+use world::{FORTNIGHT, World, begun, day};
 
 #[test]
 fn an_evening_is_one_request_for_each_symbol_and_its_second_run_none() {
@@ -350,68 +255,4 @@ fn where_nothing_was_started_there_is_nothing_to_update() {
     assert_eq!(missing.code, grab.run("resume --sandbox").code);
     assert!(!grab.data_dir().exists());
     grab.run("update --settle soon").exits(2);
-}
-
-#[test]
-fn a_new_split_reopens_the_adjusted_history_once() {
-    let factor = Arc::new(Mutex::new(1.0));
-    let applied = Arc::clone(&factor);
-    let server = Server::start(move |request| {
-        let to = request.target.split(['/', '?']).nth(9).unwrap();
-        let asked = day_of(request.from())..=day_of(to);
-        let days: Vec<_> = FORTNIGHT
-            .iter()
-            .chain(&[15, 18, 19])
-            .map(|at| day(*at))
-            .filter(|day| asked.contains(day))
-            .collect();
-        let factor = *applied.lock().unwrap();
-        let adjusted = |bar: Bar| {
-            let factor = if new_york::date_of(bar.timestamp) < Some(day(18)) { factor } else { 1.0 };
-            Bar {
-                open: bar.open * factor,
-                high: bar.high * factor,
-                low: bar.low * factor,
-                close: bar.close * factor,
-                volume: bar.volume / factor,
-                ..bar
-            }
-        };
-        let bars: Vec<_> = bars_of(&days).into_iter().map(adjusted).collect();
-        Reply::json(200, page_with(request.symbol(), true, &bars, None))
-    });
-    let world = World { truth: Arc::default(), grab: Grab::with_server(server.base_url()), server };
-    world.at(day(14), 21, 0, "start --windows 2024-11 --tickers A,B --adjusted").exits(0);
-    let unknown = world.at(day(15), 20, 45, "update").exits(0);
-    assert!(unknown.stderr.contains("no splits are known"), "{unknown:?}");
-    let known = |at: Date, seen: i8| Kept {
-        row: Split {
-            ticker: "A".parse().unwrap(),
-            execution_date: at,
-            split_from: 1.0,
-            split_to: 4.0,
-            adjustment_type: None,
-            id: None,
-        },
-        first_seen_ms: new_york::at_ms(day(seen), 12, 0),
-        last_seen_ms: new_york::at_ms(day(seen), 12, 0),
-        standing: Standing::Current,
-    };
-    // One of long ago came with the first sync, the other was announced a week ahead.
-    let rows = vec![known(date(2020, 8, 31), 1), known(day(18), 8)];
-    let table = Table { rows, fetched_ms: 1, source: "localhost".to_owned() };
-    reference::write_splits(&world.grab.data_dir(), &table).unwrap();
-    *factor.lock().unwrap() = 0.25;
-    let split = world.at(day(18), 20, 45, "update --json").exits(0);
-    assert!(split.stderr.contains("A has split on 2024-11-18"), "{split:?}");
-    assert_eq!((&split.json()["resplit"], &split.json()["requests"]), (&1.into(), &3.into()));
-    let dir = world.grab.data_dir();
-    let read = |symbol: &str| {
-        let store = Store::new(dir.clone(), true, String::new());
-        store.read(&symbol.parse().unwrap(), Month::new(2024, 11).unwrap()).unwrap().unwrap().bars
-    };
-    let truth = bars_of(&FORTNIGHT.iter().chain(&[15]).map(|at| day(*at)).collect::<Vec<_>>());
-    assert!(read("A").iter().zip(&truth).all(|(bar, whole)| (bar.open - whole.open * 0.25).abs() < 1e-9));
-    let again = world.at(day(19), 20, 45, "update --json").exits(0).json();
-    assert_eq!((&again["resplit"], &again["requests"]), (&0.into(), &2.into()));
 }

@@ -1,5 +1,7 @@
 //! What all commands that fetch have in common: lock, manifest, source, run, report.
 
+mod lists;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -14,9 +16,7 @@ use super::{
     output::{Output, say},
     report::RunReport,
     settings::{FetchSettings, Sources},
-    signals,
-    start::last_day,
-    universe,
+    signals, universe,
 };
 use crate::{
     clock::Clock,
@@ -27,7 +27,7 @@ use crate::{
     sandbox::Sandbox,
     source::Polygon,
     store::{
-        Store, reference,
+        Store,
         survey::{self, Found},
     },
 };
@@ -54,7 +54,21 @@ pub struct Job<'a> {
     pub output: Output,
     /// The right to write, if the command has it already.
     pub lock: Option<Lock>,
+    /// Lists to bring before anything is prepared; that they are not to be had does not end the run.
+    pub lists: universe::Needs,
 }
+
+/// What a run knows when it is judged.
+#[derive(Debug)]
+pub struct Begun<T> {
+    /// What came of the lists.
+    pub lists: universe::Brought,
+    /// What was prepared; none if the run came to its end before.
+    pub prepared: Option<T>,
+}
+
+/// A client; with the sandbox, that of a server that lives as long.
+type Opened = (Option<Sandbox>, Polygon);
 
 impl Job<'_> {
     /// Holds the data directory, lets `prepare` record what is wanted, and works until nothing is owed.
@@ -63,9 +77,9 @@ impl Job<'_> {
     /// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
     pub fn run<P>(self, prepare: P) -> Result<RunReport, Failure>
     where
-        P: FnOnce(&mut Ledger) -> Result<(), ManifestError> + Send + 'static,
+        P: FnOnce(&mut Ledger) -> Result<(), Failure> + Send + 'static,
     {
-        self.run_and_judge(prepare, Ok)
+        self.run_and_judge(prepare, |report, _| Ok(report))
     }
 
     /// The same, where `judge` has the last word on how the run ended before that is recorded: the manifest says then what
@@ -73,10 +87,11 @@ impl Job<'_> {
     ///
     /// # Errors
     /// As for [`Job::run`], and if it cannot be judged.
-    pub fn run_and_judge<P, J>(mut self, prepare: P, judge: J) -> Result<RunReport, Failure>
+    pub fn run_and_judge<T, P, J>(mut self, prepare: P, judge: J) -> Result<RunReport, Failure>
     where
-        P: FnOnce(&mut Ledger) -> Result<(), ManifestError> + Send + 'static,
-        J: FnOnce(RunReport) -> Result<RunReport, Failure>,
+        T: Send + 'static,
+        P: FnOnce(&mut Ledger) -> Result<T, Failure> + Send + 'static,
+        J: FnOnce(RunReport, Begun<T>) -> Result<RunReport, Failure>,
     {
         let begun = Instant::now();
         let data_dir = self.data_dir.clone();
@@ -108,7 +123,8 @@ impl Job<'_> {
         let (recorder, writer) = Recorder::start(ledger);
         let running = Running { recorder, meter, pacer, stop };
         let report = runtime.block_on(async move {
-            let stopped = self.work(kind, &running, prepare).await.err();
+            let mut known = Begun { lists: universe::Brought::default(), prepared: None };
+            let stopped = self.work(kind, &running, prepare, &mut known).await.err();
             let Running { recorder, meter, .. } = running;
             let totals = meter.snapshot().totals;
             let counts = match recorder.call(|ledger| ledger.counts()).await {
@@ -117,7 +133,7 @@ impl Job<'_> {
                 Err(error) => return Err(stopped.unwrap_or(error.into())),
             };
             let report = RunReport::new(command, counts, stopped.as_ref(), totals, begun.elapsed());
-            let report = if plan_only { report.plan_only() } else { judge(report)? };
+            let report = if plan_only { report.plan_only() } else { judge(report, known)? };
             let (outcome, exit_code) = report.verdict();
             match recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await {
                 // The report has said it already, and what was done in spite of it.
@@ -134,20 +150,30 @@ impl Job<'_> {
         report.with_details(&data_dir)
     }
 
-    async fn work<P>(self, kind: StoreKind, running: &Running, prepare: P) -> Result<(), Failure>
+    async fn work<T, P>(
+        self,
+        kind: StoreKind,
+        running: &Running,
+        prepare: P,
+        known: &mut Begun<T>,
+    ) -> Result<(), Failure>
     where
-        P: FnOnce(&mut Ledger) -> Result<(), ManifestError> + Send + 'static,
+        T: Send + 'static,
+        P: FnOnce(&mut Ledger) -> Result<T, Failure> + Send + 'static,
     {
         let (access, Running { recorder, stop, .. }) = (self.access(), running);
         let store = access.store(self.data_dir.clone(), kind)?;
         let crashed = recorder.call(|ledger| ledger.crashed()).await?;
         let found = recover(&store, &crashed)?;
         recorder.call(move |ledger| ledger.reclaim(&found)).await?;
-        recorder.call(prepare).await?;
+        let opened = self.bring_lists(&access, kind, &store, running, &mut known.lists).await;
+        // What is known by now is recorded, whatever became of the lists.
+        known.prepared = Some(recorder.call(|ledger| Ok::<_, ManifestError>(prepare(ledger))).await??);
+        let opened = opened?;
         if let Some(reason) = stop.reason() {
             return Err(Failure::Stopped(reason));
         }
-        let opened = self.plan_orders(&access, kind, &store, running).await?;
+        let opened = self.plan_orders(&access, kind, &store, running, opened).await?;
         if self.plan_only || recorder.call(|ledger| ledger.counts()).await?.owed() == 0 {
             return Ok(());
         }
@@ -164,67 +190,6 @@ impl Job<'_> {
         shown.end().await;
         drop(sandbox);
         stopped?.map_or(Ok(()), |reason| Err(Failure::Stopped(reason)))
-    }
-
-    /// Records the tasks of orders that have none yet; fetches the universe before that, if it is not there. Answers the
-    /// client, if one was needed.
-    async fn plan_orders(
-        &self,
-        access: &Access<'_>,
-        kind: StoreKind,
-        store: &Store,
-        running: &Running,
-    ) -> Result<Option<(Option<Sandbox>, Polygon)>, Failure> {
-        let Running { recorder, stop, .. } = running;
-        if !recorder.call(|ledger| universe::unplanned(ledger)).await? {
-            return Ok(None);
-        }
-        let mut opened = None;
-        if !universe::is_kept(&self.data_dir)? {
-            if self.plan_only {
-                say(
-                    "no universe is kept here yet: `grab resume` fetches it, and then plans what was asked for",
-                );
-                return Ok(None);
-            }
-            let unplanned = |failure| Failure::Unplanned(Box::new(failure));
-            let (sandbox, source) = access.open(kind).await.map_err(unplanned)?;
-            access.stop_in_time(stop);
-            let sync = universe::Sync {
-                data_dir: self.data_dir.clone(),
-                now_ms: self.clock.now_ms(),
-                source: store.source().to_owned(),
-            };
-            let fetching = universe::Fetching { access, kind, store, source: &source, running, sync };
-            fetching.bring_universe().await.map_err(unplanned)?;
-            opened = Some((sandbox, source));
-        }
-        let (data_dir, last_day) = (self.data_dir.clone(), last_day(self.clock));
-        let planned = recorder.call(move |ledger| {
-            let Ok(Some(universe)) = reference::read_universe(&data_dir) else { return Ok(None) };
-            let added = universe::plan_orders(ledger, &universe, last_day)?;
-            let unknown = universe.lives().filter(|(_, span)| span.from.is_none()).count() as u64;
-            Ok(Some((added, unknown)))
-        });
-        match planned.await? {
-            Some((0, _)) => {
-                say("everything asked for is recorded already, or no symbol lived in these windows");
-            }
-            Some((added, unknown)) => {
-                say(&format!("{} planned by the universe", format::plural(added, "task")));
-                if unknown > 0 {
-                    say(&format!(
-                        "note: of {} in it nobody knows when they were listed: windows before that are asked for in vain, \
-                         unless `grab universe sync --list-dates` was there first",
-                        format::plural(unknown, "symbol")
-                    ));
-                }
-            }
-            None => {
-                return Err(Failure::Unplanned(Box::new(Failure::NoList("it cannot be read".to_owned()))));
-            }
-        }
-        Ok(opened)
     }
 
     fn access(&self) -> Access<'_> {

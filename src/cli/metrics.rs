@@ -78,6 +78,10 @@ fn add_store(text: &mut String, overview: &Overview) {
         let states = TaskState::ALL.map(|state| (format!("{{state=\"{state}\"}}"), float(of(state))));
         add(text, "tasks", "Tasks by state.", &states);
     }
+    if let Ok(Some(synced_ms)) = overview.last_sync_ms("tickers") {
+        let help = "When the lists of tickers were last brought.";
+        add(text, "universe_timestamp_seconds", help, &one(seconds(synced_ms)));
+    }
     let Ok(holdings) = overview.holdings() else { return };
     add(text, "bars", "Bars that are held.", &one(float(holdings.bars)));
     add(text, "partitions", "Parquet files that are held.", &one(float(holdings.partitions)));

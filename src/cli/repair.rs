@@ -19,6 +19,7 @@ use super::{
     output::{Output, say},
     report::RunReport,
     settings::{FetchSettings, Sources},
+    universe,
     verify::watched,
 };
 use crate::{
@@ -138,11 +139,12 @@ pub fn run(
         quiet: common.quiet,
         output,
         lock: Some(lock),
+        lists: universe::Needs::default(),
     };
     let left = left(&mending, &untouched);
     let run = job.run_and_judge(
-        move |ledger| ledger.mend(&mend),
-        |run| {
+        move |ledger| Ok(ledger.mend(&mend)?),
+        |run, _| {
             let lost = if args.accept_loss { 0 } else { Overview::open(&data_dir)?.lost_months()? };
             let run = if lost > 0 { run.with_gaps(not_back(lost)) } else { run };
             Ok(if left.is_empty() { run } else { run.damaged() })

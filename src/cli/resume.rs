@@ -7,6 +7,7 @@ use super::{
     output::Output,
     report::RunReport,
     settings::{FetchSettings, Sources},
+    universe,
 };
 use crate::{
     exit::ExitStatus,
@@ -39,12 +40,13 @@ pub fn run(
         quiet: common.quiet,
         output,
         lock: None,
+        lists: universe::Needs::default(),
     };
     let path = job.data_dir.join(FILE_NAME).display().to_string();
     let report = job.run(move |ledger| {
         if ledger.counts()?.total == 0 && ledger.orders()?.is_empty() {
             // A start that could not record what it was asked for has left an empty one.
-            return Err(ManifestError::Missing { path });
+            return Err(ManifestError::Missing { path }.into());
         }
         if retry_failed {
             ledger.reopen_unsuccessful()?;

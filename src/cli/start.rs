@@ -121,10 +121,11 @@ pub fn run(
         quiet: common.quiet,
         output,
         lock: None,
+        lists: universe::Needs::default(),
     };
     let report = job.run(move |ledger| {
         if let Asked::List(order) = &wanted {
-            return ledger.add_order(order);
+            return Ok(ledger.add_order(order)?);
         }
         let tasks = wanted.missing(&ledger.windows()?);
         let planned = ledger.add_tasks(&tasks)?;

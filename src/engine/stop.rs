@@ -54,6 +54,20 @@ impl Stop {
         });
     }
 
+    /// A stop of its own for one phase of a run: it stops with the run, but what stops the phase does not stop the run.
+    #[must_use]
+    pub fn of_phase(&self) -> Self {
+        let (run, phase) = (self.clone(), Self::default());
+        let follower = phase.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = run.requested() => run.reason().into_iter().for_each(|reason| follower.because(reason)),
+                () = follower.requested() => {}
+            }
+        });
+        phase
+    }
+
     /// Why the run is to stop, if it is.
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
@@ -120,5 +134,17 @@ mod tests {
         stop.because(StopReason::Interrupted);
         assert_eq!(waiting.await.unwrap(), None);
         assert_eq!(stop.reason(), Some(StopReason::Requests));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_phase_stops_with_its_run_and_not_the_reverse() {
+        let run = Stop::default();
+        let (lost, phase) = (run.of_phase(), run.of_phase());
+        lost.because(StopReason::SourceLost("x".to_owned()));
+        assert_eq!(run.reason(), None);
+        run.because(StopReason::Interrupted);
+        phase.requested().await;
+        assert_eq!(phase.reason(), Some(StopReason::Interrupted));
+        assert_eq!(lost.reason(), Some(StopReason::SourceLost("x".to_owned())));
     }
 }

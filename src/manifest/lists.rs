@@ -208,13 +208,13 @@ impl Overview {
         asked(self.connection(), kind)
     }
 
-    /// When the last sync brought tickers, UTC ms.
+    /// When a sync last brought `what` (see [`SyncRow::what`]), UTC ms.
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn last_sync_ms(&self) -> Result<Option<i64>, ManifestError> {
-        let select = "SELECT max(at_ms) FROM syncs WHERE what = 'tickers'";
-        Ok(self.connection().query_row(select, [], |row| row.get(0))?)
+    pub fn last_sync_ms(&self, what: &str) -> Result<Option<i64>, ManifestError> {
+        let select = "SELECT max(at_ms) FROM syncs WHERE what = ?";
+        Ok(self.connection().query_row(select, [what], |row| row.get(0))?)
     }
 }
 

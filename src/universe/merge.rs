@@ -28,8 +28,8 @@ pub struct Merged {
     pub lives: Vec<Life>,
     /// Lives that were not known.
     pub new: u64,
-    /// Lives that were active and have left.
-    pub left: u64,
+    /// Tickers whose life was active and has left.
+    pub left: Vec<Symbol>,
     /// Lives that the sync has not brought. They stay as they were.
     pub not_seen: u64,
     /// What was wrong.
@@ -103,7 +103,9 @@ impl Merged {
     fn renew(&mut self, life: &mut Life, row: Listing, at_ms: i64) {
         let known = std::mem::replace(&mut life.listing, row);
         let row = &mut life.listing;
-        self.left += u64::from(known.active && !row.active);
+        if known.active && !row.active {
+            self.left.push(row.ticker.clone());
+        }
         let texts = [
             (&mut row.name, known.name),
             (&mut row.kind, known.kind),

@@ -9,6 +9,10 @@
 //! when it is old: the service fills some of its own after weeks (polygon-api.md §4). Many holes go into one request, as far
 //! as its page reaches.
 //!
+//! # Listings
+//! Who has left is asked for until its last days are final. Who is new and was ordered by a list is asked for from its first day
+//! on.
+//!
 //! # Splits
 //! Where bars are adjusted, a split changes all that came before it: what was answered before the split is asked for again.
 //!
@@ -43,6 +47,8 @@ pub struct Evening {
     pub settled_ms: i64,
     /// What time it is, UTC ms.
     pub now_ms: i64,
+    /// How long after its end a session is settled, in ms.
+    pub settle_ms: i64,
     /// So many sessions before the last one that is held are asked for once more.
     pub overlap: usize,
 }
@@ -51,10 +57,10 @@ impl Evening {
     /// The evening of `now_ms` (UTC), where a session is settled so long after its end. None if no session is.
     #[must_use]
     pub fn at(now_ms: i64, settle: Duration, overlap: usize) -> Option<Self> {
-        let settle = i64::try_from(settle.as_millis()).unwrap_or(i64::MAX);
-        let session = calendar::last_finished(now_ms.saturating_sub(settle))?;
-        let settled_ms = session.extended_close_ms().saturating_add(settle);
-        Some(Self { session, settled_ms, now_ms, overlap })
+        let settle_ms = i64::try_from(settle.as_millis()).unwrap_or(i64::MAX);
+        let session = calendar::last_finished(now_ms.saturating_sub(settle_ms))?;
+        let settled_ms = session.extended_close_ms().saturating_add(settle_ms);
+        Some(Self { session, settled_ms, now_ms, settle_ms, overlap })
     }
 }
 
@@ -63,6 +69,8 @@ impl Evening {
 pub struct Plan {
     /// The last days of each symbol that is behind.
     pub tails: Vec<(Symbol, Window)>,
+    /// Symbols that join, each with the windows in which it lived.
+    pub joined: Vec<(Symbol, Window)>,
     /// Stretches with sessions that have no bars.
     pub holes: Vec<(Symbol, Window)>,
     /// Splits that a symbol's adjusted bars do not know of yet.
@@ -93,13 +101,14 @@ impl Plan {
         let windows = overview.windows()?.into_values().flatten();
         let sessions = Sessions::spanned(windows.chain(Window::new(today, today)));
         let presence = Presence::of(overview, None, today)?;
-        let mut plan = Self { was_lagging: presence.is_lagging(), ..Self::default() };
+        let joined = reference.joined.clone();
+        let mut plan = Self { joined, was_lagging: presence.is_lagging(), ..Self::default() };
         let mut lacking = Vec::new();
         for symbol in overview.symbols()? {
-            let facts = by_manifest(overview, &symbol, &sessions, None)?;
+            let facts = by_manifest(overview, &symbol, &sessions, Some(&reference.universe))?;
             let last_held =
                 facts.recorded.last().and_then(|last| last.month.days(last.session_mask()).last());
-            let known = Known { tasks: &facts.tasks, last_held, end: reference.ends.get(&symbol).copied() };
+            let known = Known { tasks: &facts.tasks, last_held, end: reference.universe.end_of(&symbol) };
             plan.newest = plan.newest.max(known.covered_to());
             let until = match known.tail(&sessions, evening) {
                 Tail::Ask(window) => {
@@ -147,15 +156,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether there is nothing to ask for.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.tails.is_empty() && self.holes.is_empty() && self.reopened.is_empty()
-    }
-
     /// All windows that are to be asked for.
-    #[must_use]
-    pub fn asked(&self) -> Vec<(Symbol, Window)> {
-        self.tails.iter().chain(&self.holes).chain(&self.reopened).cloned().collect()
+    pub fn asked(&self) -> impl Iterator<Item = &(Symbol, Window)> {
+        self.tails.iter().chain(&self.joined).chain(&self.holes).chain(&self.reopened)
     }
 }

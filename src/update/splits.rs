@@ -8,6 +8,7 @@ use super::Evening;
 use crate::{
     manifest::TaskItem,
     model::{Symbol, Window, new_york},
+    universe::Universe,
 };
 
 /// A split that the service lists.
@@ -22,8 +23,10 @@ pub struct ListedSplit {
 /// What is known of symbols besides what the manifest says.
 #[derive(Clone, Debug, Default)]
 pub struct Reference {
-    /// The last day on which a symbol can have bars, of those that have left the exchange.
-    pub ends: HashMap<Symbol, Date>,
+    /// Who lived when; empty if nobody knows.
+    pub universe: Universe,
+    /// What is asked for of symbols that were ordered by a list and are not held yet.
+    pub joined: Vec<(Symbol, Window)>,
     /// The splits of each symbol, where bars are adjusted for them.
     pub splits: HashMap<Symbol, Vec<ListedSplit>>,
 }

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use super::Evening;
-use crate::{manifest::TaskItem, model::Window, verify::Sessions};
+use crate::{calendar, manifest::TaskItem, model::Window, verify::Sessions};
 
 /// A symbol whose last bar is older than so many sessions is not traded at the moment: to ask for all these days again
 /// each evening would bring nothing.
@@ -23,7 +23,7 @@ pub(super) struct Known<'a> {
 pub(super) enum Tail {
     /// Nothing of it has ever come to its end.
     Unanswered,
-    /// It has left, and all its days were answered.
+    /// It has left, and all its days were answered when late trades had been revised.
     Closed,
     /// Nothing: all its days were answered, after they were settled. The next tail begins here.
     UpToDate { from: Date },
@@ -31,6 +31,16 @@ pub(super) enum Tail {
     Lacking(Window),
     /// Ask for these days.
     Ask(Window),
+}
+
+impl Evening {
+    /// Since when nothing changes any more on the last day of who has left, UTC ms: so many sessions later as are asked for
+    /// again of everybody. None if that is still to come.
+    fn final_ms(&self, sessions: &Sessions, end: Date) -> Option<i64> {
+        let after = sessions.dates().partition_point(|date| *date <= end);
+        let last = sessions.dates().get((after + self.overlap).checked_sub(1)?)?;
+        Some(calendar::session_on(*last)?.extended_close_ms().saturating_add(self.settle_ms))
+    }
 }
 
 impl Known<'_> {
@@ -41,21 +51,29 @@ impl Known<'_> {
 
     pub(super) fn tail(&self, sessions: &Sessions, evening: &Evening) -> Tail {
         let Some(covered_to) = self.covered_to() else { return Tail::Unanswered };
-        if self.end.is_some_and(|end| covered_to >= end) {
+        let today = evening.session.date();
+        let end = self.end.filter(|end| *end <= today);
+        let target = end.unwrap_or(today);
+        let closing_ms = end.and_then(|end| evening.final_ms(sessions, end));
+        let is_answered = covered_to >= target
+            && self.answered_ms(target) >= Some(closing_ms.unwrap_or(evening.settled_ms));
+        if is_answered && closing_ms.is_some() {
             return Tail::Closed;
         }
-        let today = evening.session.date();
-        let target = self.end.map_or(today, |end| end.min(today));
         let from = self.from(sessions, covered_to, evening.overlap).min(target);
         let owed = self.tasks.iter().filter(|task| !task.state.is_ended());
         if owed.map(|task| task.window.to()).max().is_some_and(|owed_to| owed_to >= target) {
             return Tail::UpToDate { from };
         }
         let Some(window) = Window::new(from, target) else { return Tail::UpToDate { from } };
-        if covered_to < target || self.answered_ms(target) < Some(evening.settled_ms) {
+        if !is_answered {
             return Tail::Ask(window);
         }
-        if self.last_held < Some(today) { Tail::Lacking(window) } else { Tail::UpToDate { from } }
+        if end.is_none() && self.last_held < Some(today) {
+            Tail::Lacking(window)
+        } else {
+            Tail::UpToDate { from }
+        }
     }
 
     /// When a day was answered last, UTC ms.
@@ -147,10 +165,26 @@ mod tests {
     }
 
     #[test]
-    fn who_has_left_is_asked_for_until_then_and_no_longer() {
+    fn who_has_left_is_asked_for_until_its_last_days_are_final_and_no_longer() {
         let done = [task(1, 13, TaskState::Done)];
-        assert_eq!(tail(&done, Some(13), Some(14), 18), ask(8, 14));
-        assert_eq!(tail(&done, Some(13), Some(13), 18), Tail::Closed);
+        assert_eq!(tail(&done, Some(13), Some(14), 14), ask(8, 14));
+        assert_eq!(tail(&done, Some(13), Some(13), 15), ask(8, 13), "two sessions later: late trades");
+        assert_eq!(tail(&done, Some(13), Some(13), 18), ask(8, 13), "three: a last time");
+        let answered =
+            |on: i8| TaskItem { ended_ms: Some(new_york::at_ms(november(on), 20, 45)), ..done[0].clone() };
+        assert_eq!(tail(&[answered(18)], Some(13), Some(13), 18), Tail::Closed);
+        assert_eq!(tail(&[answered(18)], Some(12), Some(13), 22), Tail::Closed);
+        assert_eq!(
+            tail(&[answered(15)], Some(13), Some(13), 22),
+            ask(8, 13),
+            "the evenings since were missed"
+        );
+        assert_eq!(tail(&[answered(15)], Some(13), Some(13), 15), Tail::UpToDate { from: november(8) });
+    }
+
+    #[test]
+    fn who_leaves_tomorrow_is_still_there() {
+        assert_eq!(tail(&[task(1, 14, TaskState::Done)], Some(14), Some(18), 15), ask(11, 15));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The lists that a command needs: asked for, kept, and brought into their tables.
 
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use jiff::ToSpan;
 use serde::Serialize;
@@ -10,6 +13,7 @@ use super::{
         access::{Access, Running},
         failure::Failure,
     },
+    orders::filter_of,
     tables::{LookupsBrought, SplitsBrought, Sync, TickersBrought, lives, subject_of},
 };
 use crate::{
@@ -18,17 +22,44 @@ use crate::{
     model::{Life, Symbol},
     source::{List, Lookup, Polygon},
     store::Store,
+    universe::{Span, Universe},
 };
 
 /// What to bring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
+    /// Tickers.
+    pub tickers: bool,
     /// Splits.
     pub splits: bool,
-    /// The list date of each life that has none.
-    pub list_dates: bool,
-    /// The renames of each ticker that has tasks.
-    pub renames: bool,
+    /// List dates.
+    pub list_dates: ListDates,
+    /// Renames.
+    pub renames: Renames,
+}
+
+/// Whose list dates to bring. No life's is asked for twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListDates {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Of those that no sync but a later one than the first has brought, and that are ordered.
+    New,
+    /// Everybody's.
+    All,
+}
+
+/// Whose renames to bring. No row's are asked for twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Renames {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Of those that no sync but a later one than the first has brought, and that are a held company's next ticker.
+    Successors,
+    /// Of all that are held.
+    Held,
 }
 
 /// What came; its JSON is public.
@@ -79,7 +110,8 @@ impl Fetching<'_> {
     /// If manifest or tables cannot be read or written.
     pub async fn bring(&self, needs: Needs) -> Result<Brought, Failure> {
         let mut brought = Brought::default();
-        let mut lists = vec![List::Active, List::Left];
+        let mut lists = Vec::new();
+        lists.extend(needs.tickers.then_some([List::Active, List::Left]).into_iter().flatten());
         lists.extend(needs.splits.then_some(List::Splits));
         let wanted = lists.clone();
         let fetched = self.fetch("list", Wanted { lists, lookups: Vec::new() }).await?;
@@ -88,13 +120,13 @@ impl Fetching<'_> {
             // What is written into a table is forgotten on its way: the next run would ask for it again.
             return Ok(brought);
         }
-        let lists = move |sync: &Sync, ledger: &mut Ledger| sync.lists(ledger, needs.splits);
+        let lists = move |sync: &Sync, ledger: &mut Ledger| sync.lists(ledger, needs);
         (brought.tickers, brought.splits) = self.in_ledger(lists).await?;
-        if needs.list_dates {
-            brought.list_dates = Some(self.list_dates(&mut brought.without).await?);
+        if needs.list_dates != ListDates::None {
+            brought.list_dates = Some(self.list_dates(needs.list_dates, &mut brought.without).await?);
         }
-        if needs.renames {
-            brought.renames = Some(self.renames(&mut brought.without).await?);
+        if needs.renames != Renames::None {
+            brought.renames = Some(self.renames(needs.renames, &mut brought.without).await?);
         }
         Ok(brought)
     }
@@ -119,7 +151,7 @@ impl Fetching<'_> {
     /// # Errors
     /// If they are not there when this returns, for whatever reason.
     pub async fn bring_universe(&self) -> Result<(), Failure> {
-        let brought = self.bring(Needs::default()).await?;
+        let brought = self.bring(Needs { tickers: true, ..Needs::default() }).await?;
         if brought.tickers.is_some() {
             return Ok(());
         }
@@ -130,17 +162,21 @@ impl Fetching<'_> {
         Err(Failure::NoList(brought.without.iter().map(why).collect::<Vec<_>>().join("; ")))
     }
 
-    async fn list_dates(&self, without: &mut Vec<Without>) -> Result<LookupsBrought, Failure> {
+    async fn list_dates(
+        &self,
+        whose: ListDates,
+        without: &mut Vec<Without>,
+    ) -> Result<LookupsBrought, Failure> {
         let data_dir = self.sync.data_dir.clone();
-        let wanted = self.in_ledger(move |_, ledger| details_wanted(&data_dir, ledger)).await?;
+        let wanted = self.in_ledger(move |_, ledger| details_wanted(&data_dir, ledger, whose)).await?;
         let answered = self.look_up("list date", wanted.clone(), without).await?;
         let brought = self.in_ledger(Sync::details).await?;
         Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
     }
 
-    async fn renames(&self, without: &mut Vec<Without>) -> Result<LookupsBrought, Failure> {
+    async fn renames(&self, whose: Renames, without: &mut Vec<Without>) -> Result<LookupsBrought, Failure> {
         let data_dir = self.sync.data_dir.clone();
-        let wanted = self.in_ledger(move |_, ledger| renames_wanted(&data_dir, ledger)).await?;
+        let wanted = self.in_ledger(move |_, ledger| renames_wanted(&data_dir, ledger, whose)).await?;
         let answered = self.look_up("ticker", wanted.clone(), without).await?;
         let brought = self.in_ledger(Sync::renames).await?;
         Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
@@ -194,9 +230,21 @@ impl Brought {
 }
 
 /// Which list dates nobody has asked for yet: of those with tasks first, then of those who are listed.
-fn details_wanted(data_dir: &Path, ledger: &mut Ledger) -> Result<Vec<(Lookup, String)>, Failure> {
+fn details_wanted(
+    data_dir: &Path,
+    ledger: &mut Ledger,
+    whose: ListDates,
+) -> Result<Vec<(Lookup, String)>, Failure> {
     let (asked, held) = (ledger.asked("details")?, ledger.windows()?);
     let mut wanted: Vec<Life> = lives(data_dir)?;
+    if whose == ListDates::New {
+        let first_sync = wanted.iter().map(|life| life.first_seen_ms).min();
+        let universe = Universe::new(std::mem::take(&mut wanted));
+        let filters: Vec<_> = ledger.orders()?.iter().map(filter_of).collect();
+        let is_ordered = |(life, span): &(&Life, Span)| filters.iter().any(|one| one.admits(life, *span));
+        let new = universe.lives().filter(|(life, _)| Some(life.first_seen_ms) != first_sync);
+        wanted = new.filter(is_ordered).map(|(life, _)| life.clone()).collect();
+    }
     wanted.retain(|life| life.listed.is_none() && !asked.contains(&subject_of(life)));
     wanted.sort_by_key(|life| (!held.contains_key(life.ticker()), !life.listing.active));
     let question = |life: &Life| {
@@ -222,17 +270,27 @@ pub fn list_dates_left(data_dir: &Path) -> Result<u64, Failure> {
         as u64)
 }
 
-/// Which tickers with tasks nobody has asked about since their rows changed.
-fn renames_wanted(data_dir: &Path, ledger: &mut Ledger) -> Result<Vec<(Lookup, String)>, Failure> {
+/// Which tickers nobody has asked about since their rows changed.
+fn renames_wanted(
+    data_dir: &Path,
+    ledger: &mut Ledger,
+    whose: Renames,
+) -> Result<Vec<(Lookup, String)>, Failure> {
     let asked = ledger.asked("renames")?;
-    let mut rows: std::collections::HashMap<Symbol, String> = std::collections::HashMap::new();
-    for life in lives(data_dir)? {
+    let lives = lives(data_dir)?;
+    let held: HashSet<Symbol> = ledger.windows()?.into_keys().collect();
+    let symbols = match whose {
+        Renames::None => HashSet::new(),
+        Renames::Successors => successors(&lives, &held),
+        Renames::Held => held,
+    };
+    let mut rows: HashMap<&Symbol, String> = HashMap::new();
+    for life in &lives {
         let left = life.listing.delisted.map(|day| day.to_string()).unwrap_or_default();
         let row = format!("|{}|{}|{left}", life.identity(), life.listing.active);
-        rows.entry(life.ticker().clone()).or_default().push_str(&row);
+        rows.entry(life.ticker()).or_default().push_str(&row);
     }
-    let held: HashSet<Symbol> = ledger.windows()?.into_keys().collect();
-    let mut wanted: Vec<_> = held
+    let mut wanted: Vec<_> = symbols
         .into_iter()
         .map(|symbol| {
             let subject = format!("{symbol}{}", rows.get(&symbol).map(String::as_str).unwrap_or_default());
@@ -242,4 +300,18 @@ fn renames_wanted(data_dir: &Path, ledger: &mut Ledger) -> Result<Vec<(Lookup, S
     wanted.retain(|(_, subject)| !asked.contains(subject));
     wanted.sort();
     Ok(wanted)
+}
+
+/// The tickers that securities have now which were held under another one, as far as a sync after the first has shown it.
+fn successors(lives: &[Life], held: &HashSet<Symbol>) -> HashSet<Symbol> {
+    let first_sync = lives.iter().map(|life| life.first_seen_ms).min();
+    let left = lives.iter().filter(|life| !life.listing.active && held.contains(life.ticker()));
+    let figis: HashSet<_> = left.filter_map(|life| life.listing.composite_figi.as_deref()).collect();
+    let is_successor = |life: &&Life| {
+        let figi = life.listing.composite_figi.as_deref();
+        life.listing.active
+            && Some(life.first_seen_ms) != first_sync
+            && figi.is_some_and(|figi| figis.contains(figi))
+    };
+    lives.iter().filter(is_successor).map(|life| life.ticker().clone()).collect()
 }

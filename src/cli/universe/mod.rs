@@ -7,8 +7,8 @@ mod report;
 mod sync;
 mod tables;
 
-pub use fetching::Fetching;
-pub use orders::{is_kept, kept, order, plan_orders, tasks_of, unplanned};
+pub use fetching::{Brought, Fetching, ListDates, Needs, Renames, Without};
+pub use orders::{is_kept, joining, kept, order, plan_orders, tasks_of, unplanned};
 pub use tables::Sync;
 
 use super::{

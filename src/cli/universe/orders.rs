@@ -1,6 +1,10 @@
 //! From an order and the universe to tasks.
 
-use std::path::Path;
+use std::{
+    collections::{HashMap, HashSet},
+    hash::BuildHasher,
+    path::Path,
+};
 
 use jiff::civil::Date;
 
@@ -71,17 +75,51 @@ pub fn tasks_of(
     universe: &Universe,
     last_day: Date,
 ) -> Result<Vec<(Symbol, Window)>, ManifestError> {
+    let windows = windows_of(order)?.into_iter().filter_map(|window| plan::clip(window, last_day));
+    let windows: Vec<_> = windows.collect();
+    Ok(plan::windows_of(universe, &filter_of(order), &windows))
+}
+
+fn windows_of(order: &Order) -> Result<Vec<Window>, ManifestError> {
     let wrong = |error: plan::WindowsError| ManifestError::Corrupt(format!("an order's windows: {error}"));
-    let windows = plan::read_windows(&order.windows).map_err(wrong)?;
-    let windows: Vec<_> = windows.into_iter().filter_map(|window| plan::clip(window, last_day)).collect();
+    plan::read_windows(&order.windows).map_err(wrong)
+}
+
+/// Who an order means.
+pub fn filter_of(order: &Order) -> Filter {
     let codes = |codes: &Vec<String>| (!codes.is_empty()).then(|| codes.clone());
-    let filter = Filter {
+    Filter {
         types: codes(&order.types),
         exchanges: codes(&order.exchanges),
         active_on: order.as_of,
         tickers: None,
-    };
-    Ok(plan::windows_of(universe, &filter, &windows))
+    }
+}
+
+/// What is asked for of symbols that orders mean and that are not held: whatever an order's windows are, its history goes on
+/// to this day, so that each joins who lived since their first day.
+///
+/// # Errors
+/// If an order's windows cannot be read: another program has written them.
+pub fn joining<S: BuildHasher>(
+    orders: &[Order],
+    universe: &Universe,
+    held: &HashSet<Symbol, S>,
+    last_day: Date,
+) -> Result<Vec<(Symbol, Window)>, ManifestError> {
+    let mut joining: Vec<(Symbol, Window)> = Vec::new();
+    for order in orders {
+        let first_day = windows_of(order)?.into_iter().map(Window::from).min();
+        let window = first_day.and_then(|first_day| Window::new(first_day, last_day));
+        let tasks = plan::windows_of(universe, &filter_of(order), window.as_slice());
+        let new = tasks.into_iter().filter(|(symbol, _)| !held.contains(symbol));
+        let mut joined = HashMap::new();
+        for (symbol, window) in &joining {
+            joined.entry(symbol.clone()).or_insert_with(Vec::new).push(*window);
+        }
+        joining.extend(plan::missing_tasks(&new.collect::<Vec<_>>(), &joined));
+    }
+    Ok(joining)
 }
 
 /// Whether there is an order whose tasks were never planned.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     super::{failure::Failure, format, report::Outcome},
-    fetching::{Brought, Needs},
+    fetching::{Brought, ListDates, Needs, Renames},
     tables::{Annotated, LookupsBrought},
 };
 use crate::{exit::ExitStatus, manifest::RunTotals};
@@ -44,10 +44,10 @@ impl Done {
     /// Whether all that was asked for is there.
     pub fn is_whole(&self, needs: Needs) -> bool {
         let is_done = |lookups: &Option<LookupsBrought>| lookups.as_ref().is_some_and(|one| one.left == 0);
-        self.brought.tickers.is_some()
+        (!needs.tickers || self.brought.tickers.is_some())
             && (!needs.splits || self.brought.splits.is_some())
-            && (!needs.list_dates || is_done(&self.brought.list_dates))
-            && (!needs.renames || is_done(&self.brought.renames))
+            && (needs.list_dates == ListDates::None || is_done(&self.brought.list_dates))
+            && (needs.renames == Renames::None || is_done(&self.brought.renames))
     }
 
     /// How it ended.

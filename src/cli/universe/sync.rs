@@ -19,7 +19,7 @@ use super::{
         settings::{FetchSettings, Sources},
         signals,
     },
-    fetching::{Brought, Fetching, Needs, list_dates_left},
+    fetching::{Brought, Fetching, ListDates, Needs, Renames, list_dates_left},
     report::{Done, SyncReport},
     tables::Sync,
 };
@@ -53,7 +53,12 @@ pub fn run(
     let annotations = args.annotate.as_ref().map(annotations).transpose()?;
     let access =
         Access { command: "universe sync", settings: &settings, sources, clock, quiet: common.quiet };
-    let needs = Needs { splits: !args.no_splits, list_dates: args.list_dates, renames: args.renames };
+    let needs = Needs {
+        tickers: true,
+        splits: !args.no_splits,
+        list_dates: if args.list_dates { ListDates::All } else { ListDates::None },
+        renames: if args.renames { Renames::Held } else { Renames::None },
+    };
     let done = hold(&access, &data_dir, needs, annotations, output)?;
     let left = list_dates_left(&data_dir)?;
     let report = SyncReport::new(done, left, begun.elapsed());
@@ -179,8 +184,8 @@ fn say_unknown(unknown: &BTreeSet<String>) {
 
 impl Needs {
     fn describe(self) -> String {
-        let flags =
-            [(!self.splits, "--no-splits"), (self.list_dates, "--list-dates"), (self.renames, "--renames")];
+        let (list_dates, renames) = (self.list_dates != ListDates::None, self.renames != Renames::None);
+        let flags = [(!self.splits, "--no-splits"), (list_dates, "--list-dates"), (renames, "--renames")];
         flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect::<Vec<_>>().join(" ")
     }
 }

@@ -9,7 +9,10 @@ use std::{
 use jiff::civil::Date;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::super::{failure::Failure, output::say};
+use super::{
+    super::{failure::Failure, output::say},
+    fetching::Needs,
+};
 use crate::{
     manifest::{KeptPage, Ledger, ManifestError, SyncRow},
     model::{Life, Listing, Rename, Split, Symbol},
@@ -43,6 +46,9 @@ pub struct TickersBrought {
     pub left: u64,
     pub not_seen: u64,
     pub defects: TickerDefects,
+    /// Who has left.
+    #[serde(skip)]
+    pub gone: Vec<Symbol>,
 }
 
 /// What was wrong with them, by kind.
@@ -146,10 +152,10 @@ impl Sync {
     pub fn lists(
         &self,
         ledger: &mut Ledger,
-        needs_splits: bool,
+        needs: Needs,
     ) -> Result<(Option<TickersBrought>, Option<SplitsBrought>), Failure> {
-        let tickers = self.tickers(ledger)?;
-        let splits = if needs_splits { self.splits(ledger)? } else { None };
+        let tickers = if needs.tickers { self.tickers(ledger)? } else { None };
+        let splits = if needs.splits { self.splits(ledger)? } else { None };
         let (mut names, mut rows) = (Vec::new(), Vec::new());
         if let Some(tickers) = &tickers {
             names.extend([List::Active.as_str(), List::Left.as_str()]);
@@ -176,6 +182,9 @@ impl Sync {
         pages.extend(left);
         let Pages { rows, count: pages, bad_symbols, bad_days, nonsense } = Pages::<Listing>::read(&pages)?;
         let count = rows.len() as u64;
+        if rows.iter().all(|row| row.active) {
+            say("note: the source lists nobody who has left: histories of delisted companies may be missing");
+        }
         let kept =
             known(reference::read_tickers(&self.data_dir))?.map(|table| table.lives).unwrap_or_default();
         let merged = universe::merge(kept, rows, self.now_ms);
@@ -186,7 +195,8 @@ impl Sync {
             lives: merged.lives.len() as u64,
             active: merged.lives.iter().filter(|life| life.listing.active).count() as u64,
             new: merged.new,
-            left: merged.left,
+            left: merged.left.len() as u64,
+            gone: merged.left,
             not_seen: merged.not_seen,
             defects: TickerDefects { listed_twice, other_cik, without_figi, bad_symbols, bad_days, nonsense },
         };

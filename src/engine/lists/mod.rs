@@ -281,7 +281,7 @@ impl Walk {
     async fn keep(&self, parts: &Parts, page: ListPage) -> Result<Next<Asked>, ManifestError> {
         let (list, is_first) = (self.list, self.pages == 0);
         let (next, is_barren) = (page.next.clone(), page.rows.is_empty());
-        if is_first && is_barren && next.is_none() && matches!(list, List::Active | List::Left) {
+        if is_first && is_barren && next.is_none() && list == List::Active {
             // There is no market without tickers: to believe this would say of each that it was not seen.
             return Ok(Next::Settled(Outcome::Nobody));
         }

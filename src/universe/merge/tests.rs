@@ -34,7 +34,7 @@ fn then(before: Merged, rows: Vec<Listing>) -> Merged {
 }
 
 fn told(merged: &Merged) -> (u64, u64, u64, usize) {
-    (merged.new, merged.left, merged.not_seen, merged.lives.len())
+    (merged.new, merged.left.len() as u64, merged.not_seen, merged.lives.len())
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! Held symbols that have left the exchange.
+
+use std::{collections::HashSet, path::Path};
+
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::{
+    super::{failure::Failure, universe},
+    planned::known_universe,
+};
+use crate::{
+    manifest::Overview,
+    model::{Life, Symbol},
+    universe::Universe,
+};
+
+/// A held symbol that the lists had as active until now; its JSON is public.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// The symbol.
+    ticker: Symbol,
+    /// The last day on which there can be bars of it.
+    last_day: Option<String>,
+    /// The ticker that the same security has now, by its composite FIGI. Nothing is joined: `export --follow-renames` does.
+    now: Option<Symbol>,
+}
+
+impl Left {
+    /// Those that the lists say of which were brought a moment ago.
+    ///
+    /// # Errors
+    /// If manifest or universe cannot be read.
+    pub fn of(
+        data_dir: &Path,
+        overview: &Overview,
+        brought: &universe::Brought,
+    ) -> Result<Vec<Self>, Failure> {
+        let gone = brought.tickers.iter().flat_map(|tickers| &tickers.gone);
+        let mut gone: Vec<_> = gone.collect();
+        if gone.is_empty() {
+            return Ok(Vec::new());
+        }
+        let held: HashSet<_> = overview.symbols()?.into_iter().collect();
+        gone.retain(|symbol| held.contains(*symbol));
+        let universe = known_universe(data_dir)?.unwrap_or_default();
+        Ok(gone.into_iter().map(|symbol| Self::new(symbol, &universe)).collect())
+    }
+
+    fn new(symbol: &Symbol, universe: &Universe) -> Self {
+        let ended = universe.of(symbol).filter_map(|(life, span)| Some((life, span.to?)));
+        let last = ended.max_by_key(|(_, end)| *end);
+        Self {
+            ticker: symbol.clone(),
+            last_day: last.map(|(_, end): (_, Date)| end.to_string()),
+            now: last.and_then(|(life, _)| successor(life, universe)),
+        }
+    }
+
+    /// `FB on 2022-06-09 (now META)`.
+    pub fn text(&self) -> String {
+        let day = self.last_day.as_ref().map(|day| format!(" on {day}")).unwrap_or_default();
+        let now = self.now.as_ref().map(|now| format!(" (now {now})")).unwrap_or_default();
+        format!("{}{day}{now}", self.ticker)
+    }
+}
+
+fn successor(gone: &Life, universe: &Universe) -> Option<Symbol> {
+    let figi = gone.listing.composite_figi.as_deref()?;
+    let is_same = |life: &&Life| life.listing.active && life.listing.composite_figi.as_deref() == Some(figi);
+    let mut lives = universe.lives().map(|(life, _)| life);
+    lives.find(is_same).map(|life| life.ticker().clone()).filter(|now| now != gone.ticker())
+}

@@ -1,0 +1,79 @@
+//! Splits: a directory of adjusted bars is asked for anew, one of bars as traded is not.
+
+use grab::{
+    model::Month,
+    store::{Store, reference},
+};
+use jiff::civil::date;
+use serde_json::{Value, json};
+
+use super::world::{FORTNIGHT, World, day};
+use crate::support::bars_of;
+
+fn split(ticker: &str, date: &str) -> Value {
+    json!({ "ticker": ticker, "execution_date": date, "split_from": 1, "split_to": 4, "id": format!("E{date}") })
+}
+
+#[test]
+fn a_new_split_reopens_the_adjusted_history_once() {
+    let world = World::new(&FORTNIGHT);
+    world.list(|lists| lists.splits.push(split("A", "2020-08-31")));
+    world.at(day(14), 21, 0, "start --windows 2024-11 --tickers A,B --adjusted").exits(0);
+    world.trade(day(15));
+    let first = world.update(15, 0);
+    assert_eq!((&first["resplit"], &first["requests"]), (&0.into(), &3.into()), "with the list: {first}");
+    // It is announced a day ahead.
+    world.trade(day(18));
+    world.list(|lists| {
+        lists.splits.push(split("A", "2024-11-18"));
+        lists.adjusted = Some((day(18), 0.25));
+    });
+    let split = world.at(day(18), 20, 45, "update --json").exits(0);
+    assert!(split.stderr.contains("A has split on 2024-11-18"), "{split:?}");
+    let split = split.json();
+    // The list, two tails, and A's history. B's prices have changed as well here, but nobody says so.
+    assert_eq!((&split["resplit"], &split["requests"]), (&1.into(), &4.into()), "{split}");
+    let dir = world.grab.data_dir();
+    let store = Store::new(dir.clone(), true, String::new());
+    let held = store.read(&"A".parse().unwrap(), Month::new(2024, 11).unwrap()).unwrap().unwrap().bars;
+    let truth = bars_of(&FORTNIGHT.iter().chain(&[15]).map(|at| day(*at)).collect::<Vec<_>>());
+    assert!(held.iter().zip(&truth).all(|(bar, whole)| (bar.open - whole.open * 0.25).abs() < 1e-9));
+    world.trade(day(19));
+    let again = world.update(19, 0);
+    assert_eq!((&again["resplit"], &again["requests"]), (&0.into(), &3.into()));
+    assert_eq!(world.update(19, 0)["requests"], 0, "lists are asked for once an evening");
+}
+
+#[test]
+fn bars_as_traded_stay_as_they_are_and_a_kept_list_of_splits_goes_on() {
+    let world = World::new(&FORTNIGHT);
+    world.at(day(14), 21, 0, "start --windows 2024-11 --tickers A,B").exits(0);
+    world.trade(day(15));
+    assert_eq!(world.update(15, 0)["requests"], 2, "nobody asked for splits here");
+    world.list(|lists| lists.active = vec![json!({ "ticker": "A", "active": true, "type": "CS" })]);
+    world.at(day(15), 21, 0, "universe sync").exits(0);
+    world.list(|lists| lists.splits.push(split("A", "2024-11-18")));
+    world.trade(day(18));
+    let report = world.update(18, 0);
+    assert_eq!(
+        (&report["resplit"], &report["universe"]["splits"]["added"]),
+        (&0.into(), &1.into()),
+        "{report}"
+    );
+    assert!(world.is_true());
+    let splits = reference::read_splits(&world.grab.data_dir()).unwrap().unwrap();
+    assert_eq!(splits.rows[0].row.execution_date, date(2024, 11, 18));
+}
+
+#[test]
+fn a_list_of_splits_that_is_not_to_be_had_is_no_silent_success_where_bars_depend_on_it() {
+    let world = World::new(&FORTNIGHT);
+    world.at(day(14), 21, 0, "start --windows 2024-11 --tickers A,B --adjusted").exits(0);
+    world.list(|lists| lists.is_broken = true);
+    world.trade(day(15));
+    let report = world.update(15, 10);
+    assert_eq!(report["bars"], 60, "bars go on: {report}");
+    assert!(report["hint"].as_str().unwrap().contains("the list of splits was not to be had"), "{report}");
+    world.list(|lists| lists.is_broken = false);
+    assert_eq!(world.update(15, 0)["requests"], 1);
+}

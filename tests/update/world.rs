@@ -1,0 +1,178 @@
+//! A service whose market moves on, and a client with a clock.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use grab::model::{Bar, new_york};
+use jiff::{
+    Timestamp,
+    civil::{Date, date},
+};
+use serde_json::Value;
+
+use crate::support::{Grab, Ran, Reply, Request, Server, bars_of, page_with, read_store};
+
+/// What the service has: bars by symbol and day.
+pub type Truth = BTreeMap<String, BTreeMap<Date, Vec<Bar>>>;
+
+/// What its lists say, row by row, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Lists {
+    /// Rows of active tickers and of those that have left.
+    pub active: Vec<Value>,
+    pub left: Vec<Value>,
+    /// Rows of splits.
+    pub splits: Vec<Value>,
+    /// List dates by ticker.
+    pub listed: BTreeMap<String, &'static str>,
+    /// Events by ticker.
+    pub events: BTreeMap<String, Value>,
+    /// Whether all of it is refused.
+    pub is_broken: bool,
+    /// Whether prices before the split of each symbol are adjusted: its day and the factor.
+    pub adjusted: Option<(Date, f64)>,
+}
+
+/// A service whose bars and lists change under the client, and a client with a clock.
+pub struct World {
+    pub truth: Arc<Mutex<Truth>>,
+    pub lists: Arc<Mutex<Lists>>,
+    pub server: Server,
+    pub grab: Grab,
+}
+
+pub fn day(day: i8) -> Date {
+    date(2024, 11, day)
+}
+
+/// The New York day of a `from` or `to`, be it a day or ms.
+fn day_of(text: &str) -> Date {
+    text.parse().ok().or_else(|| new_york::date_of(text.parse().ok()?)).unwrap()
+}
+
+impl Lists {
+    fn answer(&self, target: &str) -> Reply {
+        if self.is_broken {
+            return Reply::json(403, r#"{"status":"NOT_AUTHORIZED","message":"not in your plan"}"#);
+        }
+        let list = |rows: &[Value]| {
+            Reply::json(200, serde_json::json!({ "status": "OK", "results": rows }).to_string())
+        };
+        let one = |row: Option<Value>| match row {
+            Some(row) => Reply::json(200, serde_json::json!({ "status": "OK", "results": row }).to_string()),
+            None => Reply::json(404, r#"{"status":"NOT_FOUND","message":"not found"}"#),
+        };
+        let path = target.split('?').next().unwrap();
+        match path.split('/').collect::<Vec<_>>()[1..] {
+            ["v3", "reference", "tickers"] if target.contains("active=true") => list(&self.active),
+            ["v3", "reference", "tickers"] => list(&self.left),
+            ["v3", "reference", "tickers", ticker] => one(self
+                .listed
+                .get(ticker)
+                .map(|listed| serde_json::json!({ "ticker": ticker, "list_date": listed }))),
+            ["vX", "reference", "tickers", ticker, "events"] => one(self.events.get(ticker).cloned()),
+            ["stocks", "v1", "splits"] => list(&self.splits),
+            _ => panic!("nobody asks for {target}"),
+        }
+    }
+
+    /// A bar as the service has it, which adjusts for a split where it is told to.
+    fn adjust(&self, bar: Bar) -> Bar {
+        let Some((from, factor)) = self.adjusted else { return bar };
+        if new_york::date_of(bar.timestamp) >= Some(from) {
+            return bar;
+        }
+        Bar {
+            open: bar.open * factor,
+            high: bar.high * factor,
+            low: bar.low * factor,
+            close: bar.close * factor,
+            volume: bar.volume / factor,
+            ..bar
+        }
+    }
+}
+
+impl World {
+    /// With A and B, which trade on each of these days of November 2024.
+    pub fn new(days: &[i8]) -> Self {
+        let truth: Arc<Mutex<Truth>> = Arc::default();
+        let lists: Arc<Mutex<Lists>> = Arc::default();
+        let (known, told) = (Arc::clone(&truth), Arc::clone(&lists));
+        let server = Server::start(move |request| {
+            let lists = told.lock().unwrap().clone();
+            if request.target.starts_with("/v2/aggs/") {
+                answer_bars(request, &known.lock().unwrap(), &lists)
+            } else {
+                lists.answer(&request.target)
+            }
+        });
+        let grab = Grab::with_server(server.base_url());
+        let world = Self { truth, lists, server, grab };
+        world.trade_on(days);
+        world
+    }
+
+    pub fn trade(&self, day: Date) {
+        for symbol in ["A", "B"] {
+            self.change(symbol, day, |bars| *bars = bars_of(&[day]));
+        }
+    }
+
+    pub fn trade_on(&self, days: &[i8]) {
+        for at in days {
+            self.trade(day(*at));
+        }
+    }
+
+    pub fn change(&self, symbol: &str, day: Date, change: impl FnOnce(&mut Vec<Bar>)) {
+        change(self.truth.lock().unwrap().entry(symbol.to_owned()).or_default().entry(day).or_default());
+    }
+
+    pub fn remove(&self, symbol: &str, day: Date) -> Vec<Bar> {
+        self.truth.lock().unwrap().get_mut(symbol).unwrap().remove(&day).unwrap()
+    }
+
+    /// Changes what the lists say.
+    pub fn list(&self, change: impl FnOnce(&mut Lists)) {
+        change(&mut self.lists.lock().unwrap());
+    }
+
+    /// Runs a command at a time of a day in New York.
+    pub fn at(&self, day: Date, hour: i8, minute: i8, command: &str) -> Ran {
+        let now = Timestamp::from_millisecond(new_york::at_ms(day, hour, minute)).unwrap().to_string();
+        self.grab.command(command).env("GRAB_NOW", now).output().unwrap().into()
+    }
+
+    /// An update at a quarter to nine in the evening.
+    pub fn update(&self, on: i8, code: i32) -> Value {
+        self.at(day(on), 20, 45, "update --json").exits(code).json()
+    }
+
+    pub fn is_true(&self) -> bool {
+        let truth = self.truth.lock().unwrap();
+        let bars =
+            truth.iter().map(|(symbol, days)| (symbol.clone(), days.values().flatten().copied().collect()));
+        read_store(&self.grab.data_dir()) == bars.collect::<BTreeMap<_, Vec<_>>>()
+    }
+}
+
+fn answer_bars(request: &Request, truth: &Truth, lists: &Lists) -> Reply {
+    let to = request.target.split(['/', '?']).nth(9).unwrap();
+    let asked = day_of(request.from())..=day_of(to);
+    let held = truth.get(request.symbol()).cloned().unwrap_or_default();
+    let bars = held.into_iter().filter(|(day, _)| asked.contains(day)).flat_map(|(_, bars)| bars);
+    let bars: Vec<Bar> = bars.map(|bar| lists.adjust(bar)).collect();
+    Reply::json(200, page_with(request.symbol(), request.target.contains("adjusted=true"), &bars, None))
+}
+
+/// A fortnight of November 2024: Friday 1 to Thursday 14.
+pub const FORTNIGHT: [i8; 10] = [1, 4, 5, 6, 7, 8, 11, 12, 13, 14];
+
+pub fn begun() -> World {
+    let world = World::new(&FORTNIGHT);
+    world.at(day(14), 21, 0, "start --windows 2024-11 --tickers A,B").exits(0);
+    world
+}
