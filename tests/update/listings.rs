@@ -97,7 +97,11 @@ fn one_that_has_left_is_asked_for_until_its_last_days_are_final_and_then_no_more
         lists.left.push(left("B", "F2", day(18)));
     });
     let report = world.update(18, 0);
-    assert_eq!(report["left"], json!([{ "ticker": "B", "last_day": "2024-11-18", "now": null }]), "{report}");
+    assert_eq!(
+        report["left"],
+        json!([{ "ticker": "B", "last_day": "2024-11-18", "now": null, "goes_on": false }]),
+        "{report}"
+    );
     let said = world.at(day(18), 20, 45, "update").exits(0).stdout;
     assert!(!said.contains("left "), "it is said once: {said}");
     // Late trades of its last session.
@@ -130,7 +134,7 @@ fn a_ticker_of_another_company_goes_on_and_a_renamed_one_is_named_and_not_joined
         lists.events.insert("C".to_owned(), json!({ "name": "C", "composite_figi": "F2", "events": events }));
     });
     let ran = world.at(day(18), 20, 45, "update").exits(0);
-    assert!(ran.stdout.contains("left      B on 2024-11-18 (now C)"), "{ran:?}");
+    assert!(ran.stdout.contains("left      B on 2024-11-18 (now C; the ticker is another one's)"), "{ran:?}");
     assert!(ran.stdout.contains("joined    C from 2024-11-01"), "{ran:?}");
     assert!(world.is_true());
     let exported = world.at(day(18), 21, 0, "export --tickers C --follow-renames --out joined").exits(0);

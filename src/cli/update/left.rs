@@ -24,6 +24,8 @@ pub struct Left {
     last_day: Option<String>,
     /// The ticker that the same security has now, by its composite FIGI. Nothing is joined: `export --follow-renames` does.
     now: Option<Symbol>,
+    /// Whether the symbol is another security's now, whose bars follow.
+    goes_on: bool,
 }
 
 impl Left {
@@ -54,14 +56,18 @@ impl Left {
             ticker: symbol.clone(),
             last_day: last.map(|(_, end): (_, Date)| end.to_string()),
             now: last.and_then(|(life, _)| successor(life, universe)),
+            goes_on: universe.end_of(symbol).is_none(),
         }
     }
 
-    /// `FB on 2022-06-09 (now META)`.
+    /// `FB on 2022-06-09 (now META)`, `DOC on 2024-03-04 (the ticker is another one's)`.
     pub fn text(&self) -> String {
         let day = self.last_day.as_ref().map(|day| format!(" on {day}")).unwrap_or_default();
-        let now = self.now.as_ref().map(|now| format!(" (now {now})")).unwrap_or_default();
-        format!("{}{day}{now}", self.ticker)
+        let now = self.now.as_ref().map(|now| format!("now {now}"));
+        let goes_on = self.goes_on.then(|| "the ticker is another one's".to_owned());
+        let notes: Vec<_> = now.into_iter().chain(goes_on).collect();
+        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+        format!("{}{day}{notes}", self.ticker)
     }
 }
 

@@ -275,9 +275,13 @@ impl DryRunReport {
         let Estimate { requests, hours, .. } = self.estimate;
         let time = hours.map(|hours| format::duration(Duration::from_secs_f64(hours.max * 3600.0)));
         let time = time.map(|time| format!(", at most {time} at {}", self.rate)).unwrap_or_default();
+        let least = if requests.min == requests.max {
+            String::new()
+        } else {
+            format!("{} to ", format::count(requests.min))
+        };
         lines.push(format!(
-            "{} to {}, what was owed before included{time}. Nothing was asked or changed.",
-            format::count(requests.min),
+            "{least}{} for bars, what was owed before included{time}. Nothing was asked or changed.",
             format::plural(requests.max, "request")
         ));
         lines.join("\n")
