@@ -11,10 +11,12 @@ use serde::Serialize;
 
 use super::{
     args::{CommonArgs, UpdateArgs},
+    enough::Enough,
     failure::Failure,
     fetch::{Job, announce_clock, begun},
     files, format, metrics,
     output::{Output, say},
+    remembered::Remembered,
     report::RunReport,
     settings::{FetchSettings, Sources, read_time},
 };
@@ -126,8 +128,11 @@ fn update(
     sources: &Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let settings = FetchSettings::resolve(&args.fetch, sources)?;
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    let remembered = Remembered::of(&data_dir);
+    let sources = &remembered.over(sources);
+    let settings = FetchSettings::resolve(&args.fetch, sources)?;
+    let enough = Enough::resolve(args, &remembered.verify())?;
     announce_clock(clock);
     let evening = evening(args, clock)?;
     begun(&data_dir)?;
@@ -168,7 +173,7 @@ fn update(
     let mut brought = Brought::default();
     let run = job.run_and_judge(prepare, |run| {
         brought = Brought::by(&data_dir, &plan, &evening)?;
-        Ok(brought.judge(run, args.min_symbols_per_session))
+        Ok(brought.judge(run, enough))
     })?;
     let report = UpdateReport::new(run, &plan, &evening, brought);
     output.report(&report, UpdateReport::text)?;
@@ -222,6 +227,8 @@ fn describe(plan: &Plan, evening: &Evening) -> String {
 #[derive(Default)]
 struct Brought {
     sessions: Vec<SessionSymbols>,
+    /// Whether there is a symbol that is still traded, as far as anybody knows.
+    is_alive: bool,
     /// Why it should be asked for again, if the source has next to no bars of the last session.
     lagging: Option<String>,
 }
@@ -231,13 +238,15 @@ impl Brought {
         let date = evening.session.date();
         let presence = Presence::of(&Overview::open(data_dir)?, plan.newest, date)?;
         let sessions = presence.since(plan.newest);
-        Ok(Self { sessions, lagging: presence.is_lagging().then(|| lagging(&presence, date)) })
+        let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.tails.is_empty();
+        Ok(Self { sessions, is_alive, lagging: presence.is_lagging().then(|| lagging(&presence, date)) })
     }
 
     /// A run that got less than it should is not complete.
-    fn judge(&self, run: RunReport, min_symbols: Option<u64>) -> RunReport {
-        match (thin(&self.sessions, min_symbols), &self.lagging) {
-            (Some(few), _) => run.with_gaps(few),
+    fn judge(&self, run: RunReport, enough: Enough) -> RunReport {
+        match (enough.missed(&self.sessions, self.is_alive), &self.lagging) {
+            (Some(missed), Some(lagging)) => run.with_gaps(format!("{missed}; {lagging}")),
+            (Some(missed), None) => run.with_gaps(missed),
             (None, Some(lagging)) => run.incomplete(lagging.clone()),
             (None, None) => run,
         }
@@ -246,7 +255,7 @@ impl Brought {
 
 impl UpdateReport {
     fn new(run: RunReport, plan: &Plan, evening: &Evening, brought: Brought) -> Self {
-        let Brought { sessions, lagging } = brought;
+        let Brought { sessions, lagging, .. } = brought;
         let (session, is_lagging) = (evening.session.date().to_string(), lagging.is_some());
         Self { run, session, plan: plan.into(), sessions, is_lagging }
     }
@@ -292,16 +301,6 @@ impl UpdateReport {
         let symbols = format::plural(symbols, "symbol");
         format!("grab update {}: {outcome} (exit {code}): {symbols}, {}", self.session, self.run.brief())
     }
-}
-
-/// Which of the new sessions have too few symbols.
-fn thin(sessions: &[SessionSymbols], min_symbols: Option<u64>) -> Option<String> {
-    let wanted = min_symbols?;
-    let few: Vec<_> = sessions.iter().filter(|session| session.symbols < wanted).collect();
-    let SessionSymbols { date, symbols } = few.last()?;
-    let (sessions, symbols) =
-        (format::plural(few.len() as u64, "session"), format::plural(*symbols, "symbol"));
-    Some(format!("{sessions} with fewer than {wanted} symbols: {date} has {symbols}"))
 }
 
 fn lagging(presence: &Presence, date: Date) -> String {

@@ -25,7 +25,7 @@ pub struct Presence {
     regulars_present: u64,
 }
 
-/// How many symbols have bars on a session.
+/// How many symbols have bars on a session, and how many should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct SessionSymbols {
     /// The session.
@@ -33,6 +33,21 @@ pub struct SessionSymbols {
     pub date: Date,
     /// Symbols with bars.
     pub symbols: u64,
+    /// Symbols with bars on it or in the two weeks before: neither those that left before nor those that were never seen.
+    pub expected: u64,
+}
+
+impl SessionSymbols {
+    /// The share of those that are expected that have bars. None if nobody is.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "there are not that many symbols")]
+    pub fn share(&self) -> Option<f64> {
+        (self.expected > 0).then(|| self.symbols as f64 / self.expected as f64)
+    }
+}
+
+fn two_weeks_before(day: Date) -> Date {
+    day.saturating_sub(jiff::Span::new().days(LOOK_BACK))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
@@ -46,17 +61,20 @@ impl Presence {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn of(overview: &Overview, since: Option<Date>, last: Date) -> Result<Self, ManifestError> {
-        let two_weeks = last.saturating_sub(jiff::Span::new().days(LOOK_BACK));
-        let first = since.map_or(two_weeks, |since| since.min(two_weeks));
+        let first = since.map_or(last, |since| since.min(last)).min(two_weeks_before(last));
         let window = Window::new(first, last);
         let dates: Vec<_> =
             window.into_iter().flat_map(calendar::sessions).map(calendar::Session::date).collect();
         let mut sessions: Vec<_> =
-            dates.iter().map(|date| SessionSymbols { date: *date, symbols: 0 }).collect();
+            dates.iter().map(|date| SessionSymbols { date: *date, symbols: 0, expected: 0 }).collect();
         let (mut regulars, mut regulars_present) = (0, 0);
-        for held in overview.sessions_since(Month::of(first))? {
+        for held in overview.sessions_since(Month::of(two_weeks_before(first)))? {
             let has = |date: &Date| held.contains(date);
-            sessions.iter_mut().filter(|session| has(&session.date)).for_each(|session| session.symbols += 1);
+            for session in &mut sessions {
+                let lately = two_weeks_before(session.date)..=session.date;
+                session.symbols += u64::from(has(&session.date));
+                session.expected += u64::from(held.range(lately).next().is_some());
+            }
             let before = dates.len().saturating_sub(1 + REGULAR)..dates.len().saturating_sub(1);
             let is_regular =
                 before.len() == REGULAR && dates.get(before).is_some_and(|days| days.iter().all(has));
