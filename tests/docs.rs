@@ -97,7 +97,7 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
     }
     fs::write(grab.dir().join("sectors.csv"), "ticker,sector\nA,Energy\n").unwrap();
     let commands = [
-        "start --windows 2024-01 --tickers A,GONE",
+        "start --windows 2024-01 --tickers A,GONE --spec demo.toml",
         "update",
         "start --windows 2024-02 --tickers A --dry-run",
         "status --tickers --runs",

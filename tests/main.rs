@@ -30,6 +30,7 @@ mod resume;
 mod sandbox;
 mod settings;
 mod source;
+mod spec_kept;
 mod stored;
 mod support;
 mod tools;

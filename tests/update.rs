@@ -22,7 +22,7 @@ fn an_evening_is_one_request_for_each_symbol_and_its_second_run_none() {
         (&report["requests"], &report["bars"], &report["extended"], &report["session"]),
         (&2.into(), &60.into(), &2.into(), &"2024-11-15".into())
     );
-    assert_eq!(report["sessions"], serde_json::json!([{"date": "2024-11-15", "symbols": 2}]));
+    assert_eq!(report["sessions"], serde_json::json!([{"date": "2024-11-15", "symbols": 2, "expected": 2}]));
     assert!(world.is_true());
     let again = world.update(15, 0);
     assert_eq!((&again["requests"], &again["sessions"]), (&0.into(), &report["sessions"]));

@@ -9,7 +9,8 @@ use crate::{
     exit::ExitStatus,
     manifest::{Overview, RunItem, TaskState},
     model::new_york,
-    store,
+    store::{self, reference},
+    universe::Universe,
     update::Presence,
 };
 
@@ -21,7 +22,8 @@ const RUNS: usize = 1_000;
 /// # Errors
 /// If it cannot be written.
 pub fn write(path: &Path, data_dir: &Path, exit: ExitStatus, clock: Clock) -> Result<(), Failure> {
-    let text = text(Overview::open(data_dir).ok().as_ref(), exit, clock);
+    let universe = reference::read_universe(data_dir).ok().flatten().unwrap_or_default();
+    let text = text(Overview::open(data_dir).ok().as_ref(), &universe, exit, clock);
     Ok(store::write_whole(path, text.as_bytes())?)
 }
 
@@ -49,7 +51,7 @@ fn seconds(ms: i64) -> f64 {
 }
 
 /// What can be said; a manifest that cannot be read leaves the exit code.
-fn text(overview: Option<&Overview>, exit: ExitStatus, clock: Clock) -> String {
+fn text(overview: Option<&Overview>, universe: &Universe, exit: ExitStatus, clock: Clock) -> String {
     let mut text = String::new();
     add(&mut text, "last_exit_code", "Exit code of the last grab update.", &one(f64::from(exit.code())));
     let runs = overview.and_then(|overview| overview.runs(RUNS).ok()).unwrap_or_default();
@@ -67,12 +69,12 @@ fn text(overview: Option<&Overview>, exit: ExitStatus, clock: Clock) -> String {
         add_run(&mut text, run);
     }
     if let Some(overview) = overview {
-        add_store(&mut text, overview);
+        add_store(&mut text, overview, universe);
     }
     text
 }
 
-fn add_store(text: &mut String, overview: &Overview) {
+fn add_store(text: &mut String, overview: &Overview, universe: &Universe) {
     if let Ok(counts) = overview.counts_by_window() {
         let of = |state: TaskState| counts.values().filter_map(|states| states.get(&state)).sum::<u64>();
         let states = TaskState::ALL.map(|state| (format!("{{state=\"{state}\"}}"), float(of(state))));
@@ -89,7 +91,9 @@ fn add_store(text: &mut String, overview: &Overview) {
     let Some((_, newest_ms)) = holdings.span_ms else { return };
     add(text, "newest_bar_timestamp_seconds", "Start of the newest bar.", &one(seconds(newest_ms)));
     let session = new_york::date_of(newest_ms);
-    let Some(presence) = session.and_then(|date| Presence::of(overview, None, date).ok()) else { return };
+    let Some(presence) = session.and_then(|date| Presence::of(overview, universe, None, date).ok()) else {
+        return;
+    };
     let symbols = presence.since(session).first().map_or(0, |session| session.symbols);
     let (regulars, present) = presence.regulars();
     let coverage = if regulars == 0 { 1.0 } else { float(present) / float(regulars) };

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{Ledger, Lock, RunTotals, StoreKind, Stretch, rebuild},
+    manifest::{Ledger, Lock, Order, Overview, RunTotals, StoreKind, Stretch, rebuild},
     model::{Symbol, Window},
+    plan,
     store::{
         StoreError,
         survey::{self, Found},
@@ -29,6 +30,8 @@ struct RebuildReport {
     run: RunReport,
     /// Where the old manifest is now.
     set_aside: Option<String>,
+    /// Whether what was asked for by a list or a spec is known, so that it need not be asked for again.
+    is_all_asked: bool,
     /// Files that could not be taken up. They are where they were.
     damaged: Vec<Damaged>,
 }
@@ -64,6 +67,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     }
     let mut ledger = rebuild::begin(&data_dir, clock)?;
     ledger.begin_run("repair", "--rebuild-manifest")?;
+    let is_all_asked = take_over(&data_dir, &mut ledger)?;
     let mut rebuilding =
         Rebuilding { data_dir: &data_dir, kind: None, totals: RunTotals::default(), damaged: Vec::new() };
     for symbol in &symbols {
@@ -81,10 +85,31 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     let report = RebuildReport {
         run: report.with_details(&data_dir)?,
         set_aside: set_aside.map(|path| path.display().to_string()),
+        is_all_asked,
         damaged,
     };
     output.report(&report, RebuildReport::text)?;
     Ok(report.run.exit())
+}
+
+/// Takes over what was asked for by a list, to be planned anew, and the spec, as far as the old manifest can be read.
+/// Answers whether it could be.
+fn take_over(data_dir: &Path, ledger: &mut Ledger) -> Result<bool, Failure> {
+    // Nobody can say what was in one that is damaged further, or is not there.
+    let Ok(old) = Overview::open(data_dir) else { return Ok(false) };
+    let (orders, spec) = (old.orders(), old.spec());
+    let is_read = orders.is_ok() && spec.is_ok();
+    let orders = orders.unwrap_or_default();
+    let is_good = |order: &Order| {
+        let (list, windows) = (plan::List::parse(&order.list), plan::read_windows(&order.windows));
+        list.is_some() && windows.is_ok()
+    };
+    for order in orders.iter().filter(|order| is_good(order)) {
+        ledger.add_order(order, None)?;
+    }
+    // One that has become unreadable is said where it would be used.
+    spec.ok().flatten().map_or(Ok(()), |spec| ledger.take_over_spec(&spec))?;
+    Ok(is_read && orders.iter().all(is_good))
 }
 
 /// What is found on the way through the tree.
@@ -166,6 +191,9 @@ impl RebuildReport {
             .iter()
             .map(|file| format!("  damaged   {} {}: {}", file.ticker, file.month, file.detail));
         lines.extend(damaged);
+        if !self.is_all_asked {
+            lines.push("  note      anything asked for by --universe or --spec is not known any more: `grab start` asks for it again".to_owned());
+        }
         lines.push("  note      what was found empty or refused is not known any more: `grab start` asks for it again".to_owned());
         lines.join("\n")
     }

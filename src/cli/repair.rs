@@ -17,6 +17,7 @@ use super::{
     fetch::{Job, announce_clock, overview},
     format,
     output::{Output, say},
+    remembered::Remembered,
     report::RunReport,
     settings::{FetchSettings, Sources},
     universe,
@@ -89,8 +90,9 @@ pub fn run(
     sources: &Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let settings = FetchSettings::resolve(&args.fetch, sources)?;
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    let sources = &Remembered::of(&data_dir).over(sources);
+    let settings = FetchSettings::resolve(&args.fetch, sources)?;
     announce_clock(clock);
     let saved = args.from.as_deref().map(read_report).transpose()?;
     if !data_dir.join(FILE_NAME).exists() {

@@ -5,6 +5,7 @@ use super::{
     failure::Failure,
     fetch::{Job, announce_clock, begun},
     output::Output,
+    remembered::Remembered,
     report::RunReport,
     settings::{FetchSettings, Sources},
     universe,
@@ -24,8 +25,9 @@ pub fn run(
     sources: &Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let settings = FetchSettings::resolve(&args.fetch, sources)?;
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    let sources = &Remembered::of(&data_dir).over(sources);
+    let settings = FetchSettings::resolve(&args.fetch, sources)?;
     announce_clock(clock);
     begun(&data_dir)?;
     let retry_failed = args.retry_failed;

@@ -84,6 +84,7 @@ struct Layer {
 }
 
 /// Where values come from besides flags: the environment, as a function, so that tests need no real one, and files.
+#[derive(Clone)]
 pub struct Sources<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     files: Vec<Layer>,

@@ -17,6 +17,7 @@ use super::{
     fetch::{Job, announce_clock, overview},
     format,
     output::{Output, say},
+    remembered::SpecFile,
     report::RunReport,
     settings::{FetchSettings, Sources},
     universe,
@@ -93,23 +94,25 @@ pub fn run(
     sources: Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let spec = args.spec.as_deref().map(|path| read_spec(path).map(|spec| (path, spec))).transpose()?;
-    let sources = match &spec {
+    let file = args.spec.as_deref().map(SpecFile::read).transpose()?;
+    let spec = file.as_ref().map(SpecFile::named);
+    let sources = match spec {
         Some((path, spec)) => sources.with_spec(path, spec),
         None => sources,
     };
     let settings = FetchSettings::resolve(&args.fetch, &sources)?;
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
-    let spec = spec.as_ref().map(|(path, spec)| (*path, spec));
     let wanted = match &args.tasks_file {
         Some(path) => Asked::Tasks(tasks(path, clock)?),
         None => Asked::of(args, spec, clock)?,
     };
+    file.as_ref().map_or(Ok(()), SpecFile::check)?;
     if args.dry_run {
         let wanted = wanted.expanded(&data_dir, clock)?;
         return dry_run(&wanted, &data_dir, settings.rate(settings.sandbox), output);
     }
+    let kept = file.as_ref().map(|file| file.to_keep(&sources));
     let job = Job {
         command: "start",
         arguments: wanted.describe(),
@@ -125,10 +128,10 @@ pub fn run(
     };
     let report = job.run(move |ledger| {
         if let Asked::List(order) = &wanted {
-            return Ok(ledger.add_order(order)?);
+            return Ok(ledger.add_order(order, kept.as_ref())?);
         }
         let tasks = wanted.missing(&ledger.windows()?);
-        let planned = ledger.add_tasks(&tasks)?;
+        let planned = ledger.add_tasks_of(kept.as_ref(), &tasks)?;
         if planned.added == 0 {
             say("everything asked for is recorded already");
         }
@@ -187,15 +190,6 @@ impl Asked {
             Self::List(_) => Vec::new(),
         }
     }
-}
-
-/// Reads a spec.
-///
-/// # Errors
-/// If the file cannot be read, or is none.
-pub fn read_spec(path: &Path) -> Result<Spec, Failure> {
-    let bytes = read_spec_bytes(path)?;
-    Spec::read(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
 }
 
 /// Reads the bytes of a spec.

@@ -14,9 +14,12 @@ use super::{
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{Overview, TaskCounts, TaskItem},
-    model::Window,
+    manifest::{KeptSpec, Overview, TaskCounts, TaskItem},
+    model::{Window, excerpt, new_york},
 };
+
+/// How much of a path is shown, in characters.
+const SHOWN: usize = 300;
 
 /// The report; its JSON is in the contract.
 #[derive(Serialize)]
@@ -36,6 +39,8 @@ struct StatusReport {
     sandbox: Option<bool>,
     /// What was asked for by a list and has no tasks yet.
     unplanned: u64,
+    /// The spec that runs go by; none if the directory was started without one.
+    spec: Option<SpecRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Vec<Item>>,
     /// The newest first.
@@ -43,6 +48,15 @@ struct StatusReport {
     runs: Option<Vec<Run>>,
     #[serde(skip)]
     data_dir: String,
+}
+
+/// The spec that is kept.
+#[derive(Serialize)]
+struct SpecRow {
+    path: String,
+    kept_at: String,
+    #[serde(skip)]
+    kept_at_ms: i64,
 }
 
 #[derive(Serialize)]
@@ -86,12 +100,26 @@ pub fn run(
         adjusted: kind.map(|kind| kind.adjusted),
         sandbox: kind.map(|kind| kind.sandbox),
         unplanned: overview.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
+        spec: overview.spec()?.map(SpecRow::from),
         items: items.map(|items| items.into_iter().map(Item::from).collect()),
         runs: runs.map(|runs| runs.into_iter().map(Run::from).collect()),
         data_dir: data_dir.display().to_string(),
     };
     output.report(&report, StatusReport::text)?;
     Ok(ExitStatus::Complete)
+}
+
+impl From<KeptSpec> for SpecRow {
+    fn from(KeptSpec { spec, kept_at_ms }: KeptSpec) -> Self {
+        Self { path: spec.path, kept_at: format::instant(kept_at_ms), kept_at_ms }
+    }
+}
+
+impl SpecRow {
+    fn line(&self) -> String {
+        let day = new_york::date_of(self.kept_at_ms).map(|day| format!(", kept {day}"));
+        format!("  spec    {}{}", excerpt(&self.path, SHOWN), day.unwrap_or_default())
+    }
 }
 
 impl From<TaskItem> for Item {
@@ -133,6 +161,7 @@ impl StatusReport {
             let orders = format::plural(self.unplanned, "order");
             lines.push(format!("  ordered {orders} by a list without tasks yet: `grab resume` plans them"));
         }
+        lines.extend(self.spec.iter().map(SpecRow::line));
         if let Some(items) = &self.items {
             let width = items.iter().map(|item| item.ticker.len()).max().unwrap_or_default().max(6);
             lines.push(format!(

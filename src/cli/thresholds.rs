@@ -8,6 +8,15 @@ use crate::{
     verify::{Severity, Verified},
 };
 
+/// A number, if it is a share.
+///
+/// # Errors
+/// If it is none, in words.
+pub fn share(number: f64) -> Result<f64, String> {
+    let is_share = (0.0..=1.0).contains(&number);
+    if is_share { Ok(number) } else { Err(format!("{number} is not a share from 0 to 1")) }
+}
+
 /// What must hold for gaps to be no error. If nobody says so, any gap is one. Damage always is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
@@ -24,17 +33,11 @@ impl Thresholds {
     pub fn resolve(args: &VerifyArgs, spec: Option<(&Path, &Spec)>) -> Result<Self, Failure> {
         let plan::Verify { min_coverage, min_symbols_per_session, max_gap_sessions } =
             spec.map(|(_, spec)| spec.verify.clone()).unwrap_or_default();
-        let wrong = |share: f64| format!("{share} is not a share from 0 to 1");
-        let is_share = |share: &f64| (0.0..=1.0).contains(share);
-        if let Some(share) = args.min_coverage.filter(|share| !is_share(share)) {
-            return Err(Failure::Usage(format!("--min-coverage: {}", wrong(share))));
+        if let Some(Err(why)) = args.min_coverage.map(share) {
+            return Err(Failure::Usage(format!("--min-coverage: {why}")));
         }
-        if let (Some(share), Some((path, _))) = (min_coverage.filter(|share| !is_share(share)), spec) {
-            return Err(Failure::Config(format!(
-                "{}: verify.min_coverage: {}",
-                path.display(),
-                wrong(share)
-            )));
+        if let (Some(Err(why)), Some((path, _))) = (min_coverage.map(share), spec) {
+            return Err(Failure::Config(format!("{}: verify.min_coverage: {why}", path.display())));
         }
         Ok(Self {
             min_coverage: args.min_coverage.or(min_coverage),

@@ -10,10 +10,12 @@ use jiff::civil::Date;
 
 use super::{
     args::{CommonArgs, UpdateArgs},
+    enough::Enough,
     failure::Failure,
     fetch::{Begun, Job, announce_clock, begun},
     files, format, metrics,
     output::{Output, say},
+    remembered::Remembered,
     report::RunReport,
     settings::{FetchSettings, Sources, read_time},
     universe,
@@ -55,8 +57,11 @@ fn update(
     sources: &Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let settings = FetchSettings::resolve(&args.fetch, sources)?;
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    let remembered = Remembered::of(&data_dir);
+    let sources = &remembered.over(sources);
+    let settings = FetchSettings::resolve(&args.fetch, sources)?;
+    let enough = Enough::resolve(args, &remembered.verify())?;
     announce_clock(clock);
     let evening = evening(args, clock)?;
     begun(&data_dir)?;
@@ -89,7 +94,7 @@ fn update(
     let mut brought = Brought::default();
     let run = job.run_and_judge(prepare, |run, begun| {
         brought = Brought::by(&data_dir, begun, &lists, &evening)?;
-        Ok(brought.judge(run, args.min_symbols_per_session))
+        Ok(brought.judge(run, enough))
     })?;
     let report = UpdateReport::new(run, &evening, &lists, brought);
     output.report(&report, UpdateReport::text)?;
@@ -132,6 +137,8 @@ struct Brought {
     /// Held symbols that have left.
     left: Vec<Left>,
     sessions: Vec<SessionSymbols>,
+    /// Whether there is a symbol that is still traded, as far as anybody knows.
+    is_alive: bool,
     /// Why it should be asked for again, if the source has next to no bars of the last session.
     lagging: Option<String>,
     /// Why it should be asked for again, if a list that is needed was not to be had.
@@ -144,31 +151,25 @@ impl Brought {
         let Some(plan) = prepared else { return Ok(Self { lists, ..Self::default() }) };
         let date = evening.session.date();
         let overview = Overview::open(data_dir)?;
-        let presence = Presence::of(&overview, plan.newest, date)?;
+        let universe = known_universe(data_dir)?.unwrap_or_default();
+        let presence = Presence::of(&overview, &universe, plan.newest, date)?;
         let sessions = presence.since(plan.newest);
         let lagging = presence.is_lagging().then(|| lagging(&presence, date));
-        let (left, listless) = (Left::of(data_dir, &overview, &lists)?, due.missed(&lists));
-        Ok(Self { plan, lists, left, sessions, lagging, listless })
+        let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.tails.is_empty();
+        let (left, listless) = (Left::of(&universe, &overview, &lists)?, due.missed(&lists));
+        Ok(Self { plan, lists, left, sessions, is_alive, lagging, listless })
     }
 
     /// A run that got less than it should is not complete.
-    fn judge(&self, run: RunReport, min_symbols: Option<u64>) -> RunReport {
-        if let Some(few) = thin(&self.sessions, min_symbols) {
-            return run.with_gaps(few);
+    fn judge(&self, run: RunReport, enough: Enough) -> RunReport {
+        let missed = enough.missed(&self.sessions, self.is_alive);
+        let reasons: Vec<_> = missed.iter().chain(&self.lagging).chain(&self.listless).cloned().collect();
+        match missed {
+            Some(_) => run.with_gaps(reasons.join("; ")),
+            None if !reasons.is_empty() => run.incomplete(reasons.join("; ")),
+            None => run,
         }
-        let why = self.lagging.iter().chain(&self.listless).next();
-        why.map_or(run.clone(), |why| run.incomplete(why.clone()))
     }
-}
-
-/// Which of the new sessions have too few symbols.
-fn thin(sessions: &[SessionSymbols], min_symbols: Option<u64>) -> Option<String> {
-    let wanted = min_symbols?;
-    let few: Vec<_> = sessions.iter().filter(|session| session.symbols < wanted).collect();
-    let SessionSymbols { date, symbols } = few.last()?;
-    let (sessions, symbols) =
-        (format::plural(few.len() as u64, "session"), format::plural(*symbols, "symbol"));
-    Some(format!("{sessions} with fewer than {wanted} symbols: {date} has {symbols}"))
 }
 
 fn lagging(presence: &Presence, date: Date) -> String {

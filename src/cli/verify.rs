@@ -21,8 +21,9 @@ use super::{
     format,
     output::Output,
     overview,
+    remembered::SpecFile,
     settings::{FetchSettings, Sources},
-    start::{Asked, read_spec},
+    start::Asked,
     thresholds::Thresholds,
     witness::{self, WitnessReport},
 };
@@ -85,8 +86,8 @@ pub fn run(
     let deep = deep(args)?;
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
-    let spec = args.spec.as_deref().map(|path| read_spec(path).map(|spec| (path, spec))).transpose()?;
-    let spec = spec.as_ref().map(|(path, spec)| (*path, spec));
+    let spec = args.spec.as_deref().map(SpecFile::read).transpose()?;
+    let spec = spec.as_ref().map(SpecFile::named);
     let thresholds = Thresholds::resolve(args, spec)?;
     let wanted =
         spec.map(|(path, spec)| Asked::by_spec(path, spec, clock)?.expanded(&data_dir, clock)).transpose()?;

@@ -5,8 +5,8 @@ use std::{collections::HashMap, path::Path};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
-    Evidence, ManifestError, StoreKind, Task, TaskCounts, TaskEvent, TaskId, TaskState, change::Change,
-    overview, rows, schema,
+    Evidence, ManifestError, SpecText, StoreKind, Task, TaskCounts, TaskEvent, TaskId, TaskState,
+    change::Change, overview, rows, schema,
 };
 use crate::{
     clock::Clock,
@@ -119,7 +119,20 @@ impl Ledger {
         &mut self,
         tasks: impl IntoIterator<Item = &'a (Symbol, Window)>,
     ) -> Result<Planned, ManifestError> {
+        self.add_tasks_of(None, tasks)
+    }
+
+    /// The same, and keeps the spec that they come from.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn add_tasks_of<'a>(
+        &mut self,
+        spec: Option<&SpecText>,
+        tasks: impl IntoIterator<Item = &'a (Symbol, Window)>,
+    ) -> Result<Planned, ManifestError> {
         let change = self.begin()?;
+        change.keep_new_spec(spec)?;
         let mut planned = Planned::default();
         for (symbol, window) in tasks {
             let insert =

@@ -16,6 +16,7 @@
 mod change;
 mod glance;
 mod history;
+mod kept_spec;
 mod ledger;
 mod lists;
 mod lock;
@@ -34,6 +35,7 @@ mod witnesses;
 
 pub use glance::{Glance, RunningTask, Step, Trouble, Watcher};
 pub use history::RunItem;
+pub use kept_spec::{KeptSpec, SpecText};
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lists::{KeptLookup, KeptPage, ListOnItsWay, SyncRow};
 pub use lock::{Lock, take_if_writable};

@@ -3,10 +3,10 @@
 use jiff::civil::Date;
 use rusqlite::{Connection, params};
 
-use super::{Ledger, ManifestError, Overview};
+use super::{Ledger, ManifestError, Overview, SpecText};
 
 /// One request for all symbols of a list that lived in some windows.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
     /// The list, such as `us-stocks`.
     pub list: String,
@@ -18,40 +18,29 @@ pub struct Order {
     pub as_of: Option<Date>,
     /// The windows, as they were given.
     pub windows: String,
-    /// A spec's `[verify]` `min_coverage`.
-    pub min_coverage: Option<f64>,
-    /// A spec's `[verify]` `min_symbols_per_session`.
-    pub min_symbols_per_session: Option<u64>,
-    /// A spec's `[verify]` `max_gap_sessions`.
-    pub max_gap_sessions: Option<u64>,
     /// When its tasks were planned last, UTC ms; none if they never were.
     pub planned_at_ms: Option<i64>,
 }
 
 impl Ledger {
-    /// Records an order. One that is there already takes the thresholds of this one, and is planned anew.
+    /// Records an order, and keeps the spec that it comes from. An order that is there already is planned anew.
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn add_order(&mut self, order: &Order) -> Result<(), ManifestError> {
+    pub fn add_order(&mut self, order: &Order, spec: Option<&SpecText>) -> Result<(), ManifestError> {
         let change = self.begin()?;
         let (types, exchanges) = (json(&order.types), json(&order.exchanges));
         let as_of = order.as_of.map(|day| day.to_string());
         // A UNIQUE constraint takes two absent days for different ones.
-        let update = "UPDATE orders SET min_coverage = ?, min_symbols_per_session = ?, max_gap_sessions = ?, planned_at_ms = NULL
+        let update = "UPDATE orders SET planned_at_ms = NULL
              WHERE list = ? AND types = ? AND exchanges = ? AND as_of IS ? AND windows = ?";
-        let (coverage, symbols) = (order.min_coverage, order.min_symbols_per_session);
-        let gap = order.max_gap_sessions;
-        let known = params![coverage, symbols, gap, order.list, types, exchanges, as_of, order.windows];
-        if change.execute(update, known)? == 0 {
-            let insert = "INSERT INTO orders (min_coverage, min_symbols_per_session, max_gap_sessions, list, types, exchanges,
-                 as_of, windows, asked_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-            let (list, windows, now) = (&order.list, &order.windows, change.now_ms);
-            change.execute(
-                insert,
-                params![coverage, symbols, gap, list, types, exchanges, as_of, windows, now],
-            )?;
+        let (list, windows) = (&order.list, &order.windows);
+        if change.execute(update, params![list, types, exchanges, as_of, windows])? == 0 {
+            let insert = "INSERT INTO orders (list, types, exchanges, as_of, windows, asked_at_ms)
+                 VALUES (?, ?, ?, ?, ?, ?)";
+            change.execute(insert, params![list, types, exchanges, as_of, windows, change.now_ms])?;
         }
+        change.keep_new_spec(spec)?;
         change.commit()
     }
 
@@ -89,10 +78,8 @@ fn json(codes: &[String]) -> String {
 }
 
 fn all(connection: &Connection) -> Result<Vec<Order>, ManifestError> {
-    let mut select = connection.prepare(
-        "SELECT list, types, exchanges, as_of, windows, min_coverage, min_symbols_per_session, max_gap_sessions,
-             planned_at_ms FROM orders ORDER BY id",
-    )?;
+    let mut select = connection
+        .prepare("SELECT list, types, exchanges, as_of, windows, planned_at_ms FROM orders ORDER BY id")?;
     let mut found = select.query([])?;
     let mut orders = Vec::new();
     let codes = |text: String| {
@@ -107,10 +94,7 @@ fn all(connection: &Connection) -> Result<Vec<Order>, ManifestError> {
             exchanges: codes(row.get(2)?)?,
             as_of: as_of.map(|day| day.parse().map_err(wrong)).transpose()?,
             windows: row.get(4)?,
-            min_coverage: row.get(5)?,
-            min_symbols_per_session: row.get(6)?,
-            max_gap_sessions: row.get(7)?,
-            planned_at_ms: row.get(8)?,
+            planned_at_ms: row.get(5)?,
         });
     }
     Ok(orders)
@@ -131,13 +115,15 @@ mod tests {
             windows: "2016".to_owned(),
             ..Order::default()
         };
-        ledger.add_order(&order).unwrap();
+        ledger.add_order(&order, None).unwrap();
         ledger.orders_are_planned().unwrap();
         assert!(ledger.orders().unwrap()[0].planned_at_ms.is_some());
-        let stricter = Order { min_coverage: Some(0.99), ..order.clone() };
-        ledger.add_order(&stricter).unwrap();
-        let other = Order { as_of: Some(jiff::civil::date(2016, 1, 4)), ..order };
-        ledger.add_order(&other).unwrap();
-        assert_eq!(Overview::open(dir.path()).unwrap().orders().unwrap(), [stricter, other]);
+        let spec = SpecText { path: "us.toml".to_owned(), text: "windows = []".to_owned() };
+        ledger.add_order(&order, Some(&spec)).unwrap();
+        let other = Order { as_of: Some(jiff::civil::date(2016, 1, 4)), ..order.clone() };
+        ledger.add_order(&other, None).unwrap();
+        let overview = Overview::open(dir.path()).unwrap();
+        assert_eq!(overview.orders().unwrap(), [order, other]);
+        assert_eq!(overview.spec().unwrap().unwrap().spec, spec);
     }
 }

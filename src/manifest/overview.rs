@@ -197,23 +197,22 @@ impl Overview {
     ///
     /// # Errors
     /// If the manifest cannot be read, or has a row that cannot be.
-    pub fn sessions_since(&self, first: Month) -> Result<Vec<BTreeSet<Date>>, ManifestError> {
+    pub fn sessions_since(&self, first: Month) -> Result<Vec<(Symbol, BTreeSet<Date>)>, ManifestError> {
         let select =
             "SELECT ticker, month, session_mask FROM partitions WHERE month >= ? ORDER BY ticker, month";
         let mut select = self.connection.prepare_cached(select)?;
         let mut found = select.query([first.to_string()])?;
-        let mut sessions: Vec<BTreeSet<Date>> = Vec::new();
-        let mut last: Option<String> = None;
+        let mut sessions: Vec<(Symbol, BTreeSet<Date>)> = Vec::new();
         while let Some(row) = found.next()? {
             let (ticker, text): (String, String) = (row.get(0)?, row.get(1)?);
             let wrong = || ManifestError::Corrupt(format!("a partition's month: {text}"));
             let month = Month::parse(&text).ok_or_else(wrong)?;
-            if last.as_ref() != Some(&ticker) {
-                sessions.push(BTreeSet::new());
-                last = Some(ticker);
+            if sessions.last().is_none_or(|(symbol, _)| symbol.as_str() != ticker) {
+                let wrong = |_| ManifestError::Corrupt(format!("a partition's ticker: {ticker}"));
+                sessions.push((ticker.parse().map_err(wrong)?, BTreeSet::new()));
             }
             let mask = row.get(2)?;
-            if let Some(days) = sessions.last_mut() {
+            if let Some((_, days)) = sessions.last_mut() {
                 days.extend(month.days(mask));
             }
         }

@@ -226,7 +226,7 @@ mod tests {
             drop(old);
             let new = open(dir.path()).unwrap();
             assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
-            let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside, lists, orders";
+            let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside, lists, orders, spec";
             new.query_row(select, [], |_| Ok(())).unwrap();
         }
     }

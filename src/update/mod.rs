@@ -100,7 +100,7 @@ impl Plan {
         let today = evening.session.date();
         let windows = overview.windows()?.into_values().flatten();
         let sessions = Sessions::spanned(windows.chain(Window::new(today, today)));
-        let presence = Presence::of(overview, None, today)?;
+        let presence = Presence::of(overview, &reference.universe, None, today)?;
         let joined = reference.joined.clone();
         let mut plan = Self { joined, was_lagging: presence.is_lagging(), ..Self::default() };
         let mut lacking = Vec::new();

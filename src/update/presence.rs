@@ -7,6 +7,7 @@ use crate::{
     calendar,
     manifest::{ManifestError, Overview},
     model::{Month, Window},
+    universe::Universe,
 };
 
 /// A symbol with bars on each of so many sessions should have some on the next one.
@@ -25,7 +26,7 @@ pub struct Presence {
     regulars_present: u64,
 }
 
-/// How many symbols have bars on a session.
+/// How many symbols have bars on a session, and how many should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct SessionSymbols {
     /// The session.
@@ -33,6 +34,21 @@ pub struct SessionSymbols {
     pub date: Date,
     /// Symbols with bars.
     pub symbols: u64,
+    /// Symbols with bars on it or in the two weeks before, but for those that have left by then.
+    pub expected: u64,
+}
+
+impl SessionSymbols {
+    /// The share of those that are expected that have bars. None if nobody is.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "there are not that many symbols")]
+    pub fn share(&self) -> Option<f64> {
+        (self.expected > 0).then(|| self.symbols as f64 / self.expected as f64)
+    }
+}
+
+fn two_weeks_before(day: Date) -> Date {
+    day.saturating_sub(jiff::Span::new().days(LOOK_BACK))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
@@ -41,25 +57,38 @@ fn text<S: serde::Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Er
 }
 
 impl Presence {
-    /// Looks at the sessions from `since` to `last`, and at those of two weeks at least.
+    /// Looks at the sessions from `since` to `last`, and at those of two weeks at least. Of who has left by the universe,
+    /// nothing is expected.
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn of(overview: &Overview, since: Option<Date>, last: Date) -> Result<Self, ManifestError> {
-        let two_weeks = last.saturating_sub(jiff::Span::new().days(LOOK_BACK));
-        let first = since.map_or(two_weeks, |since| since.min(two_weeks));
+    pub fn of(
+        overview: &Overview,
+        universe: &Universe,
+        since: Option<Date>,
+        last: Date,
+    ) -> Result<Self, ManifestError> {
+        let first = since.map_or(last, |since| since.min(last)).min(two_weeks_before(last));
         let window = Window::new(first, last);
         let dates: Vec<_> =
             window.into_iter().flat_map(calendar::sessions).map(calendar::Session::date).collect();
         let mut sessions: Vec<_> =
-            dates.iter().map(|date| SessionSymbols { date: *date, symbols: 0 }).collect();
+            dates.iter().map(|date| SessionSymbols { date: *date, symbols: 0, expected: 0 }).collect();
         let (mut regulars, mut regulars_present) = (0, 0);
-        for held in overview.sessions_since(Month::of(first))? {
+        for (symbol, held) in overview.sessions_since(Month::of(two_weeks_before(first)))? {
             let has = |date: &Date| held.contains(date);
-            sessions.iter_mut().filter(|session| has(&session.date)).for_each(|session| session.symbols += 1);
+            for session in &mut sessions {
+                let lately = two_weeks_before(session.date)..=session.date;
+                let is_there = has(&session.date);
+                let was_there = || held.range(lately).next().is_some();
+                session.symbols += u64::from(is_there);
+                session.expected +=
+                    u64::from(is_there || was_there() && !universe.is_outside(&symbol, session.date));
+            }
             let before = dates.len().saturating_sub(1 + REGULAR)..dates.len().saturating_sub(1);
-            let is_regular =
-                before.len() == REGULAR && dates.get(before).is_some_and(|days| days.iter().all(has));
+            let is_regular = before.len() == REGULAR
+                && dates.get(before).is_some_and(|days| days.iter().all(has))
+                && !universe.is_outside(&symbol, last);
             regulars += u64::from(is_regular);
             regulars_present += u64::from(is_regular && has(&last));
         }

@@ -133,7 +133,7 @@ fn a_spec_asks_for_a_list_by_types_and_a_day() {
     for other in ["BSC", "AAPL", "SPY", "V"] {
         assert_eq!(tickers.contains(&other.to_owned()), other == "V", "{other}: {tickers:?}");
     }
-    assert_eq!(grab.count("SELECT min_coverage = 0.5 FROM orders"), 1);
+    assert_eq!(grab.count("SELECT text LIKE '%min_coverage = 0.5%' FROM spec"), 1);
     let flags = "start --universe us-stocks --type CS --exchange XNYS --as-of 2008-06-30 --windows 2008-07 --dry-run --json";
     assert_eq!(grab.run(flags).exits(0).json()["plan"].as_array().unwrap().len(), 0, "the same by flags");
     let verified = grab.run("verify --spec spec.toml --json").exits(13).json();

@@ -109,7 +109,7 @@ fn one_that_has_left_is_asked_for_until_its_last_days_are_final_and_then_no_more
     for (on, asked) in [(19, 1), (20, 1), (21, 1), (22, 0), (25, 0)] {
         trade(&world, "A", &[on]);
         let begun = world.server.pages_asked();
-        let report = world.update(on, 0);
+        let report = world.at(day(on), 20, 45, "update --min-coverage 1 --json").exits(0).json();
         assert_eq!(targets(&world, begun, "B"), asked, "on the {on}th: {report}");
         assert_eq!(report["closed"], u64::from(asked == 0), "{report}");
         assert!(world.is_true());

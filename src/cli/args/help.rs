@@ -47,7 +47,8 @@ From three sessions before the last one of each symbol, as late trades revise
 bars, to the last session that ended half an hour ago. Holes that the service
 may have filled are asked for too. A second run on the same evening asks next
 to nothing. It exits with 10 if the source has no bars of the last session yet,
-with 13 if a new session has too few symbols.";
+with 13 if a new session has too few symbols. Pace and thresholds are those of
+the spec that the directory was started with, if it was with one.";
 
 /// After `grab verify --help`.
 pub const VERIFY: &str = "\

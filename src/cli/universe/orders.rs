@@ -52,16 +52,12 @@ pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Or
         return Ok(None);
     };
     let windows = args.windows.clone().or_else(|| spec.map(|(_, spec)| spec.windows.join(",")));
-    let verify = spec.map(|(_, spec)| spec.verify.clone()).unwrap_or_default();
     Ok(Some(Order {
         list: list.as_str().to_owned(),
         types: types.unwrap_or_default(),
         exchanges: exchanges.unwrap_or_default(),
         as_of,
         windows: windows.unwrap_or_default(),
-        min_coverage: verify.min_coverage,
-        min_symbols_per_session: verify.min_symbols_per_session,
-        max_gap_sessions: verify.max_gap_sessions,
         planned_at_ms: None,
     }))
 }

@@ -1,14 +1,11 @@
 //! Held symbols that have left the exchange.
 
-use std::{collections::HashSet, path::Path};
+use std::collections::HashSet;
 
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{
-    super::{failure::Failure, universe},
-    planned::known_universe,
-};
+use super::super::{failure::Failure, universe};
 use crate::{
     manifest::Overview,
     model::{Life, Symbol},
@@ -32,9 +29,9 @@ impl Left {
     /// Those that the lists say of which were brought a moment ago.
     ///
     /// # Errors
-    /// If manifest or universe cannot be read.
+    /// If the manifest cannot be read.
     pub fn of(
-        data_dir: &Path,
+        universe: &Universe,
         overview: &Overview,
         brought: &universe::Brought,
     ) -> Result<Vec<Self>, Failure> {
@@ -45,8 +42,7 @@ impl Left {
         }
         let held: HashSet<_> = overview.symbols()?.into_iter().collect();
         gone.retain(|symbol| held.contains(*symbol));
-        let universe = known_universe(data_dir)?.unwrap_or_default();
-        Ok(gone.into_iter().map(|symbol| Self::new(symbol, &universe)).collect())
+        Ok(gone.into_iter().map(|symbol| Self::new(symbol, universe)).collect())
     }
 
     fn new(symbol: &Symbol, universe: &Universe) -> Self {

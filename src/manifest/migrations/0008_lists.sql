@@ -56,10 +56,15 @@ CREATE TABLE orders (
     exchanges      TEXT    NOT NULL CHECK (json_valid(exchanges)),
     as_of          TEXT    CHECK (as_of IS date(as_of)),
     windows        TEXT    NOT NULL,
-    min_coverage            REAL,
-    min_symbols_per_session INTEGER,
-    max_gap_sessions        INTEGER,
     asked_at_ms    INTEGER NOT NULL,
     planned_at_ms  INTEGER,
     UNIQUE (list, types, exchanges, as_of, windows)
+) STRICT;
+
+-- The spec that the directory was started with last: what runs after it go by.
+CREATE TABLE spec (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    path       TEXT    NOT NULL,
+    text       TEXT    NOT NULL,
+    kept_at_ms INTEGER NOT NULL
 ) STRICT;
