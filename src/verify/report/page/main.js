@@ -32,7 +32,7 @@ function newFilters(model, map) {
   const at = (id) => document.getElementById(id);
   const years = [...new Set(model.months.map(({ year }) => year))];
   const option = (value, words) => element("option", { value }, words);
-  at("state").append(...model.states.map(({ words }, state) => option(String(state), words)), option("13", "damage found"));
+  at("state").append(...model.states.map(({ words }, state) => option(String(state), words)), option(String(DAMAGE), "damage found"));
   for (const id of ["from-year", "to-year"]) at(id).append(...years.map((year) => option(String(year), String(year))));
   const reset = () => {
     if (years.length) at("to-year").value = String(years.at(-1));

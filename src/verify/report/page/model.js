@@ -9,7 +9,8 @@ const REFUSED = bit(1, 2, 3);
 const OWED = bit(4);
 const LOST = bit(10);
 const ABSENT = REFUSED | OWED | LOST | bit(8, 9, 11);
-const DAMAGED = bit(14);
+const DAMAGE = 14;
+const DAMAGED = bit(DAMAGE);
 
 // The colour of each state among the days of a month, by its number.
 const STATE_COLOURS = ["none", "refused", "refused", "refused", "owed", "empty", "empty", "empty", "zero", "zero", "lost", "few", "full", "empty"];
