@@ -149,9 +149,14 @@ impl Change<'_> {
 
     /// Records a partition as it is now on disk.
     pub(super) fn replace(&self, partition: &Partition) -> Result<(), ManifestError> {
-        let replace = "INSERT OR REPLACE INTO partitions (ticker, month, bars, first_ms, last_ms, bytes, xxh3,
+        // OR REPLACE would take the old row away without a trigger, and holdings would count it for ever.
+        let replace = "INSERT INTO partitions (ticker, month, bars, first_ms, last_ms, bytes, xxh3,
                            session_mask, session_bars, stored_at_ms, run_id)
-                       VALUES (:ticker, :month, :bars, :first, :last, :bytes, :xxh3, :mask, :session_bars, :now, :run)";
+                       VALUES (:ticker, :month, :bars, :first, :last, :bytes, :xxh3, :mask, :session_bars, :now, :run)
+                       ON CONFLICT (ticker, month) DO UPDATE SET bars = excluded.bars, first_ms = excluded.first_ms,
+                           last_ms = excluded.last_ms, bytes = excluded.bytes, xxh3 = excluded.xxh3,
+                           session_mask = excluded.session_mask, session_bars = excluded.session_bars,
+                           stored_at_ms = excluded.stored_at_ms, run_id = excluded.run_id";
         let (mask, session_bars) = rows::sessions(&partition.bars_by_day);
         let values = named_params! {
             ":ticker": partition.symbol.as_str(),

@@ -16,6 +16,7 @@
 mod change;
 mod glance;
 mod history;
+mod holdings;
 mod kept_spec;
 mod ledger;
 mod lists;
@@ -35,6 +36,7 @@ mod witnesses;
 
 pub use glance::{Glance, RunningTask, Step, Trouble, Watcher};
 pub use history::RunItem;
+pub use holdings::Holdings;
 pub use kept_spec::{KeptSpec, SpecText};
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lists::{KeptLookup, KeptPage, ListOnItsWay, SyncRow};
@@ -42,7 +44,7 @@ pub use lock::{Lock, take_if_writable};
 pub use lost::{SetAside, has_all};
 pub use mend::Mend;
 pub use orders::Order;
-pub use overview::{Answer, Holdings, Overview, TaskItem};
+pub use overview::{Answer, Overview, TaskItem};
 pub use rebuild::Stretch;
 pub use recorder::Recorder;
 pub use rows::{Evidence, RunTotals, StoreKind, Task, TaskCounts, TaskId};

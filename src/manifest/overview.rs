@@ -20,19 +20,6 @@ pub struct Overview {
     holder: Option<u32>,
 }
 
-/// All that is held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holdings {
-    /// Rows in all partitions.
-    pub bars: u64,
-    /// Files.
-    pub partitions: u64,
-    /// Bytes of all partitions.
-    pub bytes: u64,
-    /// The first and the last bar's start, UTC ms; none in an empty store.
-    pub span_ms: Option<(i64, i64)>,
-}
-
 /// One task as `status --tickers` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskItem {
@@ -126,25 +113,6 @@ impl Overview {
     /// If the manifest cannot be read.
     pub fn windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
         windows(&self.connection)
-    }
-
-    /// All that is held.
-    ///
-    /// # Errors
-    /// If the manifest cannot be read.
-    pub fn holdings(&self) -> Result<Holdings, ManifestError> {
-        let sql =
-            "SELECT coalesce(sum(bars), 0), count(*), coalesce(sum(bytes), 0), min(first_ms), max(last_ms)
-                   FROM partitions";
-        Ok(self.connection.query_row(sql, [], |row| {
-            let (first, last): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
-            Ok(Holdings {
-                bars: row.get(0)?,
-                partitions: row.get(1)?,
-                bytes: row.get(2)?,
-                span_ms: first.zip(last),
-            })
-        })?)
     }
 
     /// How many tasks there are of each window in each state, as they are recorded.

@@ -53,7 +53,8 @@ impl Ledger {
                 change.run
             ],
         )?;
-        change.commit()
+        change.commit()?;
+        self.find_span()
     }
 
     /// When the last run that asked anything ended, UTC ms; of one that died, now, because nobody knows. None before the

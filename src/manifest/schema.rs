@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_tails.sql"),
     include_str!("migrations/0007_lost.sql"),
     include_str!("migrations/0008_lists.sql"),
+    include_str!("migrations/0009_holdings.sql"),
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
@@ -237,7 +238,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 8 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 9 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();

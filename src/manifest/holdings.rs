@@ -1,0 +1,117 @@
+//! What is held in all. The manifest counts it as partitions come and go, by triggers (migration 9).
+
+use rusqlite::Connection;
+
+use super::{Ledger, ManifestError, Overview};
+
+/// All that is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Rows in all partitions.
+    pub bars: u64,
+    /// Files.
+    pub partitions: u64,
+    /// Bytes of all partitions.
+    pub bytes: u64,
+    /// The first and the last bar's start, UTC ms; none in an empty store.
+    pub span_ms: Option<(i64, i64)>,
+}
+
+impl Ledger {
+    /// Looks for the first and the last bar, if partitions that had them have gone.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub(super) fn find_span(&mut self) -> Result<(), ManifestError> {
+        let update = "UPDATE holdings SET first_ms = (SELECT min(first_ms) FROM partitions),
+                          last_ms = (SELECT max(last_ms) FROM partitions)
+                      WHERE partitions > 0 AND (first_ms IS NULL OR last_ms IS NULL)";
+        self.connection.execute(update, [])?;
+        Ok(())
+    }
+}
+
+impl Overview {
+    /// All that is held, as the manifest has counted it.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn holdings(&self) -> Result<Holdings, ManifestError> {
+        let counted =
+            "SELECT bars, partitions, bytes, coalesce(first_ms, (SELECT min(first_ms) FROM partitions)),
+                           coalesce(last_ms, (SELECT max(last_ms) FROM partitions)) FROM holdings";
+        Ok(read(self.connection(), counted)?)
+    }
+}
+
+fn read(connection: &Connection, select: &str) -> Result<Holdings, rusqlite::Error> {
+    connection.query_row(select, [], |row| {
+        let (first, last): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
+        Ok(Holdings {
+            bars: row.get(0)?,
+            partitions: row.get(1)?,
+            bytes: row.get(2)?,
+            span_ms: first.zip(last),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    const SUM: &str =
+        "SELECT coalesce(sum(bars), 0), count(*), coalesce(sum(bytes), 0), min(first_ms), max(last_ms)
+                   FROM partitions";
+
+    /// A partition of one of four months: it comes or changes, or it goes.
+    #[derive(Clone, Debug)]
+    enum Move {
+        Put { month: u8, bars: u64, first_ms: i64 },
+        Go { month: u8 },
+    }
+
+    fn any_move() -> impl Strategy<Value = Move> {
+        prop_oneof![
+            3 => (1..5_u8, 1..9_u64, 0..5_i64).prop_map(|(month, bars, first_ms)| Move::Put { month, bars, first_ms }),
+            1 => (1..5_u8).prop_map(|month| Move::Go { month }),
+        ]
+    }
+
+    fn go(ledger: &Ledger, step: &Move) {
+        match *step {
+            Move::Put { month, bars, first_ms } => {
+                let put = "INSERT INTO partitions VALUES ('A', '2024-0' || ?1, ?2, ?3, ?3 + ?2, ?2, '0123456789abcdef', 1, '[1]', 1, 1)
+                           ON CONFLICT DO UPDATE SET bars = excluded.bars, first_ms = excluded.first_ms,
+                               last_ms = excluded.last_ms, bytes = excluded.bytes";
+                ledger.connection.execute(put, rusqlite::params![month, bars, first_ms]).unwrap();
+            }
+            Move::Go { month } => {
+                let delete = "DELETE FROM partitions WHERE month = '2024-0' || ?";
+                ledger.connection.execute(delete, [month]).unwrap();
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn what_is_counted_is_what_the_partitions_sum_up_to(moves in prop::collection::vec((any_move(), any::<bool>()), 0..24)) {
+            let dir = tempfile::tempdir().unwrap();
+            let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
+            ledger.begin_run("start", "").unwrap();
+            let overview = Overview::open(dir.path()).unwrap();
+            for (step, is_run_ended) in moves {
+                go(&ledger, &step);
+                if is_run_ended {
+                    ledger.find_span().unwrap();
+                }
+                let summed = read(overview.connection(), SUM).unwrap();
+                prop_assert_eq!(overview.holdings().unwrap(), summed, "{:?}", step);
+            }
+        }
+    }
+}
