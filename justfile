@@ -31,6 +31,22 @@ deny:
 demo:
     scripts/demo.sh
 
+# Time each stage that a page goes through; arguments go to criterion
+bench *ARGS:
+    cargo bench --locked --bench stages -- {{ARGS}}
+
+# Compare with other programs on the same pages and write docs/benchmarks.md; `--rounds 1 --quick` for a look
+bench-peers *ARGS:
+    scripts/bench-peers.sh {{ARGS}}
+
+# Count the instructions of the stages and compare with benches/baseline.json; needs valgrind
+bench-check *ARGS:
+    scripts/bench-check.sh {{ARGS}}
+
+# Renew what bench-check compares with
+bench-baseline:
+    scripts/bench-check.sh --renew
+
 # Download for these minutes from a sandbox full of faults: does anything grow?
 soak-faults MINUTES='30':
     scripts/soak-faults.sh {{MINUTES}}

@@ -28,7 +28,7 @@ pub mod survey;
 
 pub use atomic::write as write_whole;
 pub use merge::{Fetched, Held, Merged, Store, count_by_day};
-pub use parquet::{Content, Provenance, SCHEMA_VERSION, Unreadable, read_file};
+pub use parquet::{Content, Provenance, SCHEMA_VERSION, Unreadable, encode, read_file};
 
 use std::{io, path::PathBuf};
 

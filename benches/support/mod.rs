@@ -1,0 +1,5 @@
+//! What the benches share.
+
+#[expect(dead_code, reason = "the static server compresses and serves whole years of them")]
+pub mod pages;
+pub mod stages;
