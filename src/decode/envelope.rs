@@ -1,13 +1,13 @@
 //! The JSON around bars: of one page of custom bars (polygon-api.md §1), or of the whole market's day (§2).
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, ops::Range};
 
 use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
 };
 
-use super::{DecodeError, market::DayBars, number::Integer, object::Object};
+use super::{DecodeError, market::DayBars, number::Integer, object::Object, scan};
 use crate::model::{Bar, Bars, excerpt};
 
 /// How much of a body that is not JSON is shown, in characters.
@@ -67,11 +67,22 @@ pub trait Results: Default {
     /// # Errors
     /// If they are not of the documented shape, or cannot be.
     fn read_results<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// The same as [`Results::read_results`] would read, from a whole body, and where they lie in it; nothing if that takes a reader
+    /// of any JSON.
+    #[must_use]
+    fn scan(_json: &[u8]) -> Option<(Self, Range<usize>)> {
+        None
+    }
 }
 
 impl<R: Rows> Results for R {
     fn read_results<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         rows(deserializer)
+    }
+
+    fn scan(json: &[u8]) -> Option<(Self, Range<usize>)> {
+        R::scan_rows(json)
     }
 }
 
@@ -88,6 +99,12 @@ pub trait Rows: Default {
     /// # Errors
     /// If it is not of the documented shape, or cannot be.
     fn read_next<'de, A: SeqAccess<'de>>(&mut self, results: &mut A) -> Result<bool, A::Error>;
+
+    /// As [`Results::scan`].
+    #[must_use]
+    fn scan_rows(_json: &[u8]) -> Option<(Self, Range<usize>)> {
+        None
+    }
 }
 
 impl<R: Results> Body<R> {
@@ -96,6 +113,18 @@ impl<R: Results> Body<R> {
     /// # Errors
     /// If the body is not JSON or not of the documented shape.
     pub fn read(json: &[u8]) -> Result<Self, DecodeError> {
+        Self::read_scanned(json).map_or_else(|| Self::read_any(json), Ok)
+    }
+
+    /// Results by their own scanner, and the little that is around them by serde.
+    fn read_scanned(json: &[u8]) -> Option<Self> {
+        let (results, place) = R::scan(json)?;
+        let around = [json.get(..place.start)?, b"[]", json.get(place.end..)?].concat();
+        let Object(body) = serde_json::from_slice::<Object<Self>>(&around).ok()?;
+        Some(Self { results, ..body })
+    }
+
+    fn read_any(json: &[u8]) -> Result<Self, DecodeError> {
         match serde_json::from_slice(json) {
             Ok(Object(body)) => Ok(body),
             Err(error) => Err(DecodeError::Json { begins: beginning(json), reason: reason(&error) }),
@@ -189,6 +218,10 @@ impl Rows for Bars {
     fn read_next<'de, A: SeqAccess<'de>>(&mut self, results: &mut A) -> Result<bool, A::Error> {
         let bar = results.next_element::<Object<WireBar>>()?;
         Ok(bar.map(|bar| self.push(bar.0.into())).is_some())
+    }
+
+    fn scan_rows(json: &[u8]) -> Option<(Self, Range<usize>)> {
+        scan::bars(json, MOST_BARS)
     }
 }
 
@@ -356,3 +389,6 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod scanned;

@@ -1,6 +1,7 @@
 //! Bytes of an answer → bars. No I/O: bytes in, values or errors out.
 //!
-//! [`inflate`] undoes the transfer's gzip within a bound; [`Envelope`] reads the JSON of a page straight into columns,
+//! [`inflate`] undoes the transfer's gzip within a bound; [`Envelope`] reads the JSON of a page straight into columns (by a scanner
+//! for just this form; serde reads whatever is unusual),
 //! [`MarketEnvelope`] that of the whole market's day into one row for each symbol, [`Listed`] those of reference lists.
 //! Neither believes anything: whether the answer fits the question is for the caller to check.
 
@@ -10,6 +11,7 @@ mod listings;
 mod market;
 mod number;
 mod object;
+mod scan;
 
 pub use envelope::{Body, Envelope, MarketEnvelope, Results, Rows};
 pub use gzip::inflate;

@@ -28,18 +28,21 @@ pub enum BarFault {
 }
 
 impl BarFault {
-    /// What is wrong with `bar` as an answer to a question about `window`, if anything is.
-    #[must_use]
-    pub fn of(bar: &Bar, window: Window) -> Option<Self> {
-        let numbers = [bar.open, bar.high, bar.low, bar.close, bar.volume, bar.vwap.unwrap_or_default()];
-        if !(window.start_ms()..window.end_ms()).contains(&bar.timestamp) {
-            Some(Self::OutsideWindow(window))
-        } else if bar.timestamp % MINUTE_MS != 0 {
-            Some(Self::OffMinute)
-        } else if numbers.iter().any(|number| *number < 0.0) || bar.transactions.is_some_and(|n| n < 0) {
-            Some(Self::Negative)
-        } else {
-            None
+    /// Says what is wrong with a bar as an answer to a question about `window`, if anything is.
+    pub fn finder(window: Window) -> impl Fn(&Bar) -> Option<Self> {
+        // Where a day begins in New York is not worth looking up for every bar of it.
+        let asked_ms = window.start_ms()..window.end_ms();
+        move |bar| {
+            let numbers = [bar.open, bar.high, bar.low, bar.close, bar.volume, bar.vwap.unwrap_or_default()];
+            if !asked_ms.contains(&bar.timestamp) {
+                Some(Self::OutsideWindow(window))
+            } else if bar.timestamp % MINUTE_MS != 0 {
+                Some(Self::OffMinute)
+            } else if numbers.iter().any(|number| *number < 0.0) || bar.transactions.is_some_and(|n| n < 0) {
+                Some(Self::Negative)
+            } else {
+                None
+            }
         }
     }
 }
@@ -80,13 +83,14 @@ mod tests {
             transactions: None,
         };
         let last = Bar { timestamp: window.end_ms() - MINUTE_MS, ..good };
-        assert_eq!([BarFault::of(&good, window), BarFault::of(&last, window)], [None, None]);
+        let fault = BarFault::finder(window);
+        assert_eq!([fault(&good), fault(&last)], [None, None]);
         let outside = Some(BarFault::OutsideWindow(window));
         for timestamp in [window.start_ms() - 1, window.end_ms(), 1_704_292_200_000_000_000, i64::MIN] {
-            assert_eq!(BarFault::of(&Bar { timestamp, ..good }, window), outside, "{timestamp}");
+            assert_eq!(fault(&Bar { timestamp, ..good }), outside, "{timestamp}");
         }
         let late = Bar { timestamp: good.timestamp + 1, ..good };
-        assert_eq!(BarFault::of(&late, window), Some(BarFault::OffMinute));
+        assert_eq!(fault(&late), Some(BarFault::OffMinute));
         let negative = [
             Bar { low: -0.01, ..good },
             Bar { volume: -1.0, ..good },
@@ -94,7 +98,7 @@ mod tests {
             Bar { transactions: Some(-1), ..good },
         ];
         for bar in negative {
-            assert_eq!(BarFault::of(&bar, window), Some(BarFault::Negative), "{bar:?}");
+            assert_eq!(fault(&bar), Some(BarFault::Negative), "{bar:?}");
         }
     }
 }

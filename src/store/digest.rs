@@ -42,11 +42,16 @@ pub(super) fn begun<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Xx
 
 /// Numbers of eight bytes each, one after the other.
 pub(super) fn numbers(column: impl Iterator<Item = [u8; 8]>) -> Vec<u8> {
-    column.flatten().collect()
+    let mut bytes = Vec::with_capacity(8 * column.size_hint().0);
+    column.for_each(|number| bytes.extend_from_slice(&number));
+    bytes
 }
 
 fn optional(column: impl Iterator<Item = Option<[u8; 8]>>) -> Vec<u8> {
-    column
-        .flat_map(|value| std::iter::once(u8::from(value.is_some())).chain(value.unwrap_or_default()))
-        .collect()
+    let mut bytes = Vec::with_capacity(9 * column.size_hint().0);
+    for value in column {
+        bytes.push(u8::from(value.is_some()));
+        bytes.extend_from_slice(&value.unwrap_or_default());
+    }
+    bytes
 }

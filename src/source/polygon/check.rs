@@ -81,7 +81,8 @@ fn check_results<R: Rows>(adjusted: bool, envelope: &Body<R>) -> Result<(), Cont
 
 /// Parts bars that cannot be from the others. Nearly always there are none: then nothing is copied.
 fn part(bars: Bars, window: Window) -> (Bars, Vec<BadBar>) {
-    let bad = |bar: Bar| Some(BadBar { bar, fault: BarFault::of(&bar, window)? });
+    let fault = BarFault::finder(window);
+    let bad = |bar: Bar| Some(BadBar { bar, fault: fault(&bar)? });
     let found: Vec<_> = bars.iter().filter_map(bad).collect();
     if found.is_empty() {
         return (bars, found);
