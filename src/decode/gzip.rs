@@ -88,9 +88,9 @@ mod tests {
                 let mut damaged = body.clone();
                 let place = rng.usize(..damaged.len());
                 damaged[place] ^= 1 << rng.u8(..8);
-                let (one, other) = (inflate_at_once(&damaged, length), inflate_stream(&damaged, length));
-                // Some bits mean nothing: the time in the header, the system that wrote it.
-                assert!(one.is_none() || one.as_ref() == other.as_ref().ok(), "byte {place} of {length}");
+                // Some bits mean nothing, such as those of the time in the header: then what comes out is what went in.
+                let inflated = [inflate_at_once(&damaged, length), inflate_stream(&damaged, length).ok()];
+                assert!(inflated.iter().flatten().all(|bytes| *bytes == plain), "byte {place} of {length}");
             }
         }
     }
