@@ -254,7 +254,12 @@ fn an_update_is_judged_by_the_share_that_the_spec_wants() {
     let expected: Vec<_> = sessions(&report).iter().map(|(_, _, expected)| *expected).collect();
     // D's last day is the 14th, C's the 15th.
     assert_eq!(expected, [4, 4, 4, 4, 4, 4, 4, 3, 2], "{report}");
-    world.update(date(2024, 12, 2), "").exits(0);
+    // What is thin among the sessions that are asked for again each evening stays thin.
+    world.update(date(2024, 12, 2), "").exits(13);
+    for at in [3, 4, 5] {
+        world.trade(date(2024, 12, at), "AB");
+    }
+    world.update(date(2024, 12, 5), "").exits(0);
 }
 
 #[test]

@@ -256,3 +256,15 @@ fn where_nothing_was_started_there_is_nothing_to_update() {
     assert!(!grab.data_dir().exists());
     grab.run("update --settle soon").exits(2);
 }
+
+#[test]
+fn whoever_trades_every_day_and_is_missing_is_asked_for_again_in_the_same_night() {
+    let world = begun();
+    world.trade(day(15));
+    let late = world.remove("B", day(15));
+    world.update(15, 0);
+    world.change("B", day(15), |bars| *bars = late);
+    let again = world.at(day(15), 23, 0, "update --json").exits(0).json();
+    assert_eq!(again["requests"], 1, "{again}");
+    assert!(world.is_true());
+}

@@ -97,13 +97,13 @@ fn options(args: &ExportArgs, data_dir: PathBuf, out: PathBuf, as_of: Date) -> R
     let renames = reference::read_renames(&data_dir).map_err(ExportError::from);
     let renames = if args.follow_renames { renames? } else { known_or_said(renames) };
     if args.follow_renames && renames.is_none() {
-        return Err(missing("--follow-renames", "renames"));
+        return Err(missing("--follow-renames", "renames", "grab universe sync --renames"));
     }
     let splits = match args.adjusted {
         AdjustedArg::None => None,
         AdjustedArg::Splits => {
             let splits = reference::read_splits(&data_dir).map_err(ExportError::from)?;
-            Some(splits.ok_or_else(|| missing("--adjusted splits", "splits"))?)
+            Some(splits.ok_or_else(|| missing("--adjusted splits", "splits", "grab universe sync"))?)
         }
     };
     let windows = args.windows.as_deref().map(plan::read_windows).transpose();
@@ -135,8 +135,8 @@ fn known_or_said<T>(table: Result<Option<Table<T>>, ExportError>) -> Option<Tabl
     })
 }
 
-fn missing(flag: &str, table: &str) -> Failure {
-    Failure::Usage(format!("{flag}: no {table} are known here yet: `grab universe sync` fetches them"))
+fn missing(flag: &str, table: &str, command: &str) -> Failure {
+    Failure::Usage(format!("{flag}: no {table} are known here yet: `{command}` fetches them"))
 }
 
 /// What the server has adjusted already cannot be adjusted again, nor joined.

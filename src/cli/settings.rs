@@ -121,6 +121,23 @@ pub struct FetchSettings {
     pub max_requests: Option<u64>,
 }
 
+/// How often one page of a list is asked for in vain, and for how long, before bars are worth more.
+const LIST_ATTEMPTS: u32 = 3;
+const LIST_TIME: Duration = Duration::from_mins(1);
+
+impl FetchSettings {
+    /// The same for lists that come before bars: they must leave room for these.
+    #[must_use]
+    pub fn for_lists(&self) -> Self {
+        Self {
+            max_attempts: self.max_attempts.min(LIST_ATTEMPTS),
+            max_retry_time: self.max_retry_time.min(LIST_TIME),
+            max_duration: self.max_duration.map(|time| time / 2),
+            ..self.clone()
+        }
+    }
+}
+
 impl<'a> Sources<'a> {
     /// Reads the config files of the working directory and of the user. `env` answers a variable that is set and
     /// not empty.

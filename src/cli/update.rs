@@ -122,8 +122,9 @@ fn record(data_dir: &Path, ledger: &mut Ledger, evening: &Evening) -> Result<Pla
     ledger.move_tails(&plan.tails)?;
     ledger.add_tasks(&plan.joined)?;
     let splits = plan.splits.iter();
-    let splits: Vec<_> =
-        splits.map(|(symbol, split)| (symbol.clone(), split.date, split.applied_ms())).collect();
+    let splits: Vec<_> = splits
+        .map(|(symbol, split)| (symbol.clone(), split.date, split.unreliable_before_ms(evening)))
+        .collect();
     ledger.reopen_split(&splits)?;
     ledger.mend(&Mend { again: plan.holes.clone(), ..Mend::default() })?;
     Ok(plan)
@@ -137,6 +138,8 @@ struct Brought {
     /// Held symbols that have left.
     left: Vec<Left>,
     sessions: Vec<SessionSymbols>,
+    /// Those, and the ones that were asked for once more: what is thin stays thin until it is filled.
+    pulled: Vec<SessionSymbols>,
     /// Whether there is a symbol that is still traded, as far as anybody knows.
     is_alive: bool,
     /// Why it should be asked for again, if the source has next to no bars of the last session.
@@ -154,15 +157,16 @@ impl Brought {
         let universe = known_universe(data_dir)?.unwrap_or_default();
         let presence = Presence::of(&overview, &universe, plan.newest, date)?;
         let sessions = presence.since(plan.newest);
+        let pulled = presence.last(sessions.len().max(1 + evening.overlap));
         let lagging = presence.is_lagging().then(|| lagging(&presence, date));
         let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.tails.is_empty();
         let (left, listless) = (Left::of(&universe, &overview, &lists)?, due.missed(&lists));
-        Ok(Self { plan, lists, left, sessions, is_alive, lagging, listless })
+        Ok(Self { plan, lists, left, sessions, pulled, is_alive, lagging, listless })
     }
 
     /// A run that got less than it should is not complete.
     fn judge(&self, run: RunReport, enough: Enough) -> RunReport {
-        let missed = enough.missed(&self.sessions, self.is_alive);
+        let missed = enough.missed(&self.pulled, self.is_alive);
         let reasons: Vec<_> = missed.iter().chain(&self.lagging).chain(&self.listless).cloned().collect();
         match missed {
             Some(_) => run.with_gaps(reasons.join("; ")),

@@ -177,8 +177,9 @@ impl Change<'_> {
 
     /// Moves a task's cursor and counters on and keeps the evidence. Answers the task's bars so far.
     pub(super) fn advance(&self, id: TaskId, page: &PageCommit) -> Result<u64, ManifestError> {
-        let update = "UPDATE tasks SET cursor = ?, pages = pages + 1, bars = bars + ?, attempts = 0,
-                          last_error = NULL, updated_at_ms = ? WHERE id = ? RETURNING pages, bars";
+        let update = "UPDATE tasks SET begun_at_ms = iif(cursor IS NULL, ?3, begun_at_ms), cursor = ?1, pages = pages + 1,
+                          bars = bars + ?2, attempts = 0, last_error = NULL, updated_at_ms = ?3 WHERE id = ?4
+                      RETURNING pages, bars";
         let evidence = &page.evidence;
         let values = params![page.next.as_ref().map(Cursor::as_str), evidence.bars, self.now_ms, id.0];
         let (number, bars): (u64, u64) = self

@@ -179,21 +179,25 @@ impl Ledger {
         Ok(lookups)
     }
 
-    /// Ends a sync whose tables are on stable storage: forgets the pages, and records what was brought.
+    /// Ends a sync whose tables are on stable storage: forgets the pages, and records what was brought into tables that say
+    /// `at_ms` (UTC) of it.
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn end_sync(&mut self, lists: &[&str], brought: &[SyncRow]) -> Result<(), ManifestError> {
+    pub fn end_sync(&mut self, at_ms: i64, lists: &[&str], brought: &[SyncRow]) -> Result<(), ManifestError> {
         let change = self.begin()?;
+        let mut begun_at_ms = at_ms;
         for list in lists {
+            let select = "SELECT begun_at_ms FROM lists WHERE list = ?";
+            let begun = change.transaction.query_row(select, [list], |row| row.get(0)).optional()?;
+            begun_at_ms = begun_at_ms.min(begun.unwrap_or(at_ms));
             change.execute("DELETE FROM lists WHERE list = ?", [list])?;
         }
         for row in brought {
             change.execute("UPDATE lookups SET is_applied = 1 WHERE kind = ?", [row.what])?;
-            let insert =
-                "INSERT INTO syncs (run, at_ms, what, rows, pages, defects) VALUES (?, ?, ?, ?, ?, ?)";
+            let insert = "INSERT INTO syncs (run, at_ms, begun_at_ms, what, rows, pages, defects) VALUES (?, ?, ?, ?, ?, ?, ?)";
             let SyncRow { what, rows, pages, defects } = row;
-            change.execute(insert, params![change.run, change.now_ms, what, rows, pages, defects])?;
+            change.execute(insert, params![change.run, at_ms, begun_at_ms, what, rows, pages, defects])?;
         }
         change.commit()
     }
@@ -208,13 +212,22 @@ impl Overview {
         asked(self.connection(), kind)
     }
 
-    /// When a sync last brought `what` (see [`SyncRow::what`]), UTC ms.
+    /// How new `what` (see [`SyncRow::what`]) is: when the first page of its last sync was asked for, UTC ms.
     ///
     /// # Errors
     /// If the manifest cannot be read.
     pub fn last_sync_ms(&self, what: &str) -> Result<Option<i64>, ManifestError> {
-        let select = "SELECT max(at_ms) FROM syncs WHERE what = ?";
+        let select = "SELECT max(begun_at_ms) FROM syncs WHERE what = ?";
         Ok(self.connection().query_row(select, [what], |row| row.get(0))?)
+    }
+
+    /// The first sync of `what` after an instant, both UTC ms, as its table says it.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn sync_after(&self, what: &str, at_ms: i64) -> Result<Option<i64>, ManifestError> {
+        let select = "SELECT min(at_ms) FROM syncs WHERE what = ? AND at_ms > ?";
+        Ok(self.connection().query_row(select, params![what, at_ms], |row| row.get(0))?)
     }
 }
 
@@ -273,7 +286,7 @@ mod tests {
         assert_eq!(ledger.whole_list("splits").unwrap(), Some(vec![page("[1]"), page("[2]")]));
         assert!(ledger.keep_list_page("splits", &page("[3]"), None).is_err(), "nothing comes after the end");
         let sync = SyncRow { what: "splits", rows: 2, pages: 2, defects: "{}".to_owned() };
-        ledger.end_sync(&["splits"], &[sync]).unwrap();
+        ledger.end_sync(1, &["splits"], &[sync]).unwrap();
         assert_eq!(ledger.whole_list("splits").unwrap(), None);
         let left: u64 =
             ledger.connection.query_row("SELECT count(*) FROM list_pages", [], |r| r.get(0)).unwrap();
@@ -294,7 +307,7 @@ mod tests {
         ledger.keep_lookup(&lookup).unwrap();
         assert_eq!(ledger.lookups("details", false).unwrap(), std::slice::from_ref(&lookup));
         let row = SyncRow { what: "details", rows: 1, pages: 1, defects: "{}".to_owned() };
-        ledger.end_sync(&[], &[row]).unwrap();
+        ledger.end_sync(1, &[], &[row]).unwrap();
         assert!(ledger.lookups("details", false).unwrap().is_empty());
         assert_eq!(ledger.lookups("details", true).unwrap(), [lookup]);
         assert!(ledger.asked("details").unwrap().contains("A|F"));

@@ -45,6 +45,8 @@ pub struct TaskItem {
     pub sent_ms: Option<(i64, i64)>,
     /// When it came to its end, UTC ms; none if it has not.
     pub ended_ms: Option<i64>,
+    /// When the first page of its last traversal was stored, UTC ms, where that is known; else when it came to its end.
+    pub begun_ms: Option<i64>,
     /// Whether an update moves it on from evening to evening.
     pub is_tail: bool,
 }
@@ -161,6 +163,22 @@ impl Overview {
         Ok(partitions)
     }
 
+    /// The symbols that have tasks and not a single partition, in order.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn symbols_without_bars(&self) -> Result<Vec<Symbol>, ManifestError> {
+        let select = "SELECT DISTINCT ticker FROM tasks
+                      WHERE NOT EXISTS (SELECT 1 FROM partitions WHERE partitions.ticker = tasks.ticker) ORDER BY ticker";
+        let mut select = self.connection.prepare_cached(select)?;
+        let mut found = select.query([])?;
+        let mut symbols = Vec::new();
+        while let Some(row) = found.next()? {
+            symbols.push(rows::symbol(&row.get::<_, String>(0)?)?);
+        }
+        Ok(symbols)
+    }
+
     /// The sessions with bars since a month, of each symbol that has any.
     ///
     /// # Errors
@@ -237,7 +255,8 @@ impl Overview {
                  iif(asked_again, (SELECT request_id FROM pages WHERE task_id = tasks.id ORDER BY number DESC LIMIT 1), NULL),
                  (SELECT min(first_ms) FROM pages WHERE task_id = tasks.id AND status <> '{REBUILT}'),
                  (SELECT max(last_ms) FROM pages WHERE task_id = tasks.id AND status <> '{REBUILT}'),
-                 iif(state IN ('pending', 'running'), NULL, updated_at_ms), is_tail
+                 iif(state IN ('pending', 'running'), NULL, updated_at_ms), is_tail,
+                 iif(state IN ('pending', 'running'), NULL, coalesce(begun_at_ms, updated_at_ms))
              FROM tasks {which}"
         );
         let mut select = self.connection.prepare(&sql)?;
@@ -264,6 +283,7 @@ fn task_item(row: &rusqlite::Row<'_>) -> Result<TaskItem, ManifestError> {
         sent_ms: row.get::<_, Option<i64>>(11)?.zip(row.get(12)?),
         ended_ms: row.get(13)?,
         is_tail: row.get(14)?,
+        begun_ms: row.get(15)?,
     })
 }
 

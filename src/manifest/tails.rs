@@ -42,7 +42,7 @@ impl Ledger {
             // A symbol has no character that SQL would need quoted.
             let outdated = format!(
                 "ticker = '{symbol}' AND NOT is_tail AND state IN ('done', 'empty')
-                 AND from_date < '{date}' AND updated_at_ms < {applied_ms}"
+                 AND from_date < '{date}' AND coalesce(begun_at_ms, updated_at_ms) < {applied_ms}"
             );
             reopened += change.step_all(&outdated, TaskEvent::Reopened, &format!("a split on {date}"))?;
             // What begins anew counts anew.

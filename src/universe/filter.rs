@@ -14,6 +14,8 @@ pub struct Filter {
     pub exchanges: Option<Vec<String>>,
     /// Only what was active on this day.
     pub active_on: Option<Date>,
+    /// Whether it must be known that it was: else one whose first day nobody knows is taken for active.
+    pub is_strict: bool,
     /// Only these symbols.
     pub tickers: Option<Vec<Symbol>>,
 }
@@ -27,7 +29,9 @@ impl Filter {
         };
         is_among(&self.types, &life.listing.kind)
             && is_among(&self.exchanges, &life.listing.exchange)
-            && self.active_on.is_none_or(|day| Universe::is_active(life, span, day))
+            && self.active_on.is_none_or(|day| {
+                Universe::is_active(life, span, day) && (!self.is_strict || span.from.is_some())
+            })
             && self.tickers.as_ref().is_none_or(|tickers| tickers.contains(life.ticker()))
     }
 }

@@ -33,7 +33,7 @@ use jiff::civil::Date;
 use crate::{
     calendar::{self, Session},
     manifest::Overview,
-    model::{Symbol, Window},
+    model::{Month, Partition, Symbol, Window},
     verify::{Sessions, VerifyError, by_manifest},
 };
 use tail::{Known, Tail};
@@ -118,7 +118,8 @@ impl Plan {
                     window.from()
                 }
                 Tail::Lacking(window) => {
-                    lacking.push((symbol.clone(), window));
+                    let is_regular = is_regular(&facts.recorded, &sessions);
+                    if is_regular { &mut plan.tails } else { &mut lacking }.push((symbol.clone(), window));
                     window.from()
                 }
                 Tail::UpToDate { from } => {
@@ -149,10 +150,10 @@ impl Plan {
         }
         if plan.was_lagging {
             plan.tails.append(&mut lacking);
-            plan.tails.sort_unstable();
         } else {
             plan.up_to_date += lacking.len() as u64;
         }
+        plan.tails.sort_unstable();
         Ok(plan)
     }
 
@@ -160,4 +161,16 @@ impl Plan {
     pub fn asked(&self) -> impl Iterator<Item = &(Symbol, Window)> {
         self.tails.iter().chain(&self.joined).chain(&self.holes).chain(&self.reopened)
     }
+}
+
+/// Whether a symbol has bars on each of the sessions before the last one: then it should have some on that too.
+fn is_regular(recorded: &[Partition], sessions: &Sessions) -> bool {
+    let has = |date: &Date| {
+        let month = Month::of(*date);
+        recorded
+            .iter()
+            .any(|held| held.month == month && month.days(held.session_mask()).any(|day| day == *date))
+    };
+    let mut before = sessions.dates().iter().rev().skip(1).take(presence::REGULAR).peekable();
+    before.peek().is_some() && before.all(has)
 }

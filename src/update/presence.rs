@@ -11,7 +11,10 @@ use crate::{
 };
 
 /// A symbol with bars on each of so many sessions should have some on the next one.
-const REGULAR: usize = 5;
+pub(super) const REGULAR: usize = 5;
+
+/// So many symbols may be halted on one day.
+const FEW: u64 = 2;
 
 /// Calendar days that have more sessions than that.
 const LOOK_BACK: i32 = 14;
@@ -34,7 +37,8 @@ pub struct SessionSymbols {
     pub date: Date,
     /// Symbols with bars.
     pub symbols: u64,
-    /// Symbols with bars on it or in the two weeks before, but for those that have left by then.
+    /// Symbols with bars on it or in the two weeks before, but for those that have left by then; and those that never had any
+    /// although the lists have them as active.
     pub expected: u64,
 }
 
@@ -92,6 +96,13 @@ impl Presence {
             regulars += u64::from(is_regular);
             regulars_present += u64::from(is_regular && has(&last));
         }
+        for symbol in overview.symbols_without_bars()? {
+            let is_known = universe.of(&symbol).next().is_some();
+            let is_listed = |date| is_known && !universe.is_outside(&symbol, date);
+            for session in &mut sessions {
+                session.expected += u64::from(is_listed(session.date));
+            }
+        }
         Ok(Self { sessions, regulars, regulars_present })
     }
 
@@ -103,10 +114,18 @@ impl Presence {
         if new.is_empty() { self.sessions.last().copied().into_iter().collect() } else { new }
     }
 
-    /// Whether more than half of those that trade every day have no bars on the last session: it is not there yet.
+    /// The last sessions, so many of them as there are at most.
+    #[must_use]
+    pub fn last(&self, count: usize) -> Vec<SessionSymbols> {
+        self.sessions.iter().skip(self.sessions.len().saturating_sub(count)).copied().collect()
+    }
+
+    /// Whether so many of those that trade every day have no bars on the last session that it is not there yet: more than half,
+    /// or more than a tenth if that is more than one or two that are halted.
     #[must_use]
     pub fn is_lagging(&self) -> bool {
-        2 * self.regulars_present < self.regulars
+        let absent = self.regulars.saturating_sub(self.regulars_present);
+        2 * absent > self.regulars || absent > FEW && 10 * absent > self.regulars
     }
 
     /// Symbols that trade every day, and how many of them have bars on the last session.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use jiff::civil::Date;
+use jiff::{ToSpan, civil::Date};
 
 use super::Evening;
 use crate::{
+    calendar,
     manifest::TaskItem,
     model::{Symbol, Window, new_york},
     universe::Universe,
@@ -16,7 +17,8 @@ use crate::{
 pub struct ListedSplit {
     /// The first day on which the new shares trade.
     pub date: Date,
-    /// Since when the service is known to list it, UTC ms; none if it always did, as far as anybody knows.
+    /// Since when the service is known to list it, or to have withdrawn it, UTC ms; none if it always did, as far as anybody
+    /// knows.
     pub known_since_ms: Option<i64>,
 }
 
@@ -32,11 +34,21 @@ pub struct Reference {
 }
 
 impl ListedSplit {
-    /// Since when answers have it in them, UTC ms. On its own day nobody knows from which hour on they do.
+    /// Which answers cannot be relied on in an evening: those whose first page came before this instant, UTC ms. On the split's own
+    /// day nobody knows from which hour on it is in them, and some services apply it an evening late: so its symbol is asked
+    /// for once more when the next session is over.
     #[must_use]
-    pub fn applied_ms(self) -> i64 {
-        new_york::at_ms(self.date, 20, 0).max(self.known_since_ms.unwrap_or(i64::MIN))
+    pub fn unreliable_before_ms(self, evening: &Evening) -> i64 {
+        let applied_ms = new_york::at_ms(self.date, 20, 0).max(self.known_since_ms.unwrap_or(i64::MIN));
+        let next = new_york::date_of(applied_ms).and_then(next_session);
+        let is_over = |date: &Date| *date <= evening.session.date();
+        next.filter(is_over).map_or(applied_ms, |date| new_york::at_ms(date, 20, 0).max(applied_ms))
     }
+}
+
+fn next_session(day: Date) -> Option<Date> {
+    let week = Window::new(day.tomorrow().ok()?, day.saturating_add(7.days()))?;
+    calendar::sessions(week).next().map(calendar::Session::date)
 }
 
 /// The splits that some days before them were answered without, and the windows of these days. The tail is asked for anyway.
@@ -47,7 +59,7 @@ pub(super) fn outdated(
 ) -> (Vec<ListedSplit>, Vec<Window>) {
     let is_older = |task: &TaskItem, split: &ListedSplit| {
         let is_covered = task.state.is_covered() && !task.is_tail;
-        let is_before = task.ended_ms.is_some_and(|ended| ended < split.applied_ms());
+        let is_before = task.begun_ms.is_some_and(|begun| begun < split.unreliable_before_ms(evening));
         is_covered && is_before && task.window.from() < split.date
     };
     let executed = splits.iter().filter(|split| split.date <= evening.session.date());

@@ -3,7 +3,12 @@
 use jiff::civil::Date;
 
 use super::Evening;
-use crate::{calendar, manifest::TaskItem, model::Window, verify::Sessions};
+use crate::{
+    calendar,
+    manifest::{TaskItem, TaskState},
+    model::Window,
+    verify::Sessions,
+};
 
 /// A symbol whose last bar is older than so many sessions is not traded at the moment: to ask for all these days again
 /// each evening would bring nothing.
@@ -50,10 +55,14 @@ impl Known<'_> {
     }
 
     pub(super) fn tail(&self, sessions: &Sessions, evening: &Evening) -> Tail {
-        let Some(covered_to) = self.covered_to() else { return Tail::Unanswered };
         let today = evening.session.date();
         let end = self.end.filter(|end| *end <= today);
         let target = end.unwrap_or(today);
+        let Some(covered_to) = self.covered_to() else {
+            // What is owed is asked for this evening, and what has come since then too.
+            let since = self.owed_to().and_then(|owed_to| owed_to.tomorrow().ok());
+            return since.and_then(|since| Window::new(since, target)).map_or(Tail::Unanswered, Tail::Ask);
+        };
         let closing_ms = end.and_then(|end| evening.final_ms(sessions, end));
         let is_answered = covered_to >= target
             && self.answered_ms(target) >= Some(closing_ms.unwrap_or(evening.settled_ms));
@@ -61,8 +70,7 @@ impl Known<'_> {
             return Tail::Closed;
         }
         let from = self.from(sessions, covered_to, evening.overlap).min(target);
-        let owed = self.tasks.iter().filter(|task| !task.state.is_ended());
-        if owed.map(|task| task.window.to()).max().is_some_and(|owed_to| owed_to >= target) {
+        if self.owed_to().is_some_and(|owed_to| owed_to >= target) {
             return Tail::UpToDate { from };
         }
         let Some(window) = Window::new(from, target) else { return Tail::UpToDate { from } };
@@ -74,6 +82,12 @@ impl Known<'_> {
         } else {
             Tail::UpToDate { from }
         }
+    }
+
+    /// The last day that is asked for this evening anyway: what failed is tried again.
+    fn owed_to(&self) -> Option<Date> {
+        let is_owed = |task: &&TaskItem| !task.state.is_ended() || task.state == TaskState::Failed;
+        self.tasks.iter().filter(is_owed).map(|task| task.window.to()).max()
     }
 
     /// When a day was answered last, UTC ms.
@@ -101,10 +115,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::{
-        manifest::{TaskItem, TaskState},
-        model::new_york,
-    };
+    use crate::model::new_york;
 
     fn november(day: i8) -> Date {
         date(2024, 11, day)
@@ -124,6 +135,7 @@ mod tests {
             asked_again: None,
             sent_ms: None,
             ended_ms: state.is_ended().then(|| new_york::at_ms(november(to), 21, 0)),
+            begun_ms: None,
             is_tail: false,
         }
     }
@@ -189,7 +201,13 @@ mod tests {
 
     #[test]
     fn what_is_owed_comes_first() {
-        assert_eq!(tail(&[task(1, 15, TaskState::Pending)], None, None, 18), Tail::Unanswered);
+        assert_eq!(tail(&[task(1, 18, TaskState::Pending)], None, None, 18), Tail::Unanswered);
+        assert_eq!(
+            tail(&[task(1, 15, TaskState::Pending)], None, None, 18),
+            ask(16, 18),
+            "the evenings since"
+        );
+        assert_eq!(tail(&[task(1, 15, TaskState::Failed)], None, None, 18), ask(16, 18));
         assert_eq!(tail(&[task(1, 15, TaskState::NotFound)], None, None, 18), Tail::Unanswered);
         let owed = [task(1, 8, TaskState::Done), task(9, 18, TaskState::Pending)];
         assert_eq!(tail(&owed, Some(8), None, 18), Tail::UpToDate { from: november(5) });

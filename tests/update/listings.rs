@@ -191,3 +191,83 @@ fn a_history_that_ended_before_is_brought_to_today_with_all_that_lived_since() {
     let days = |symbol: &str| held[symbol].len() / 30;
     assert_eq!((days("A"), days("C")), (9, 3), "from the fourth to the fourteenth");
 }
+
+#[test]
+fn a_symbol_whose_first_evening_failed_is_brought_to_the_last_session_with_the_others() {
+    let world = ordered();
+    world.trade(day(15));
+    world.list(|lists| lists.active.push(active("C", "F3")));
+    trade(&world, "C", &[15]);
+    world.at(day(15), 20, 45, "update --max-requests 3 --json").exits(10);
+    world.trade(day(18));
+    trade(&world, "C", &[18]);
+    world.update(18, 0);
+    assert!(world.is_true());
+}
+
+#[test]
+fn lists_that_were_left_on_their_way_before_the_session_do_not_speak_for_it() {
+    let world = ordered();
+    world.trade(day(15));
+    world.at(day(15), 20, 45, "update --max-requests 1 --json").exits(10);
+    world.trade(day(18));
+    world.list(|lists| lists.active.push(active("C", "F3")));
+    trade(&world, "C", &[18]);
+    // Less than a day later as the clock goes here.
+    world.update(18, 0);
+    assert!(world.is_true(), "C is new on the eighteenth");
+}
+
+#[test]
+fn lists_that_fail_for_long_leave_time_for_bars() {
+    let world = ordered();
+    world.trade(day(15));
+    world.list(|lists| lists.is_failing = true);
+    let report = world.at(day(15), 20, 45, "update --max-requests 16 --json").exits(10).json();
+    assert_eq!(report["bars"], 60, "{report}");
+    assert!(world.is_true());
+}
+
+#[test]
+fn lists_that_lack_many_are_no_silent_success() {
+    let world = ordered();
+    world.trade(day(15));
+    world.list(|lists| lists.active.truncate(1));
+    let report = world.update(15, 10);
+    assert!(report["hint"].as_str().unwrap().contains("the lists lack 1 of 2 listings"), "{report}");
+    assert!(world.is_true());
+}
+
+#[test]
+fn one_who_is_listed_and_never_had_a_bar_is_expected() {
+    let world = World::new(&FORTNIGHT);
+    world.list(|lists| {
+        lists.active = ["A", "B", "C", "D"].iter().map(|ticker| active(ticker, ticker)).collect();
+    });
+    world.at(day(14), 21, 0, "start --universe us-stocks --type CS --windows 2024-11").exits(0);
+    world.trade(day(15));
+    let report = world.at(day(15), 20, 45, "update --min-coverage 0.9 --json").exits(13).json();
+    assert_eq!(report["sessions"][0]["expected"], 4, "{report}");
+}
+
+#[test]
+fn who_was_active_on_a_day_is_settled_unless_it_is_known_of_a_new_one() {
+    let world = World::new(&FORTNIGHT);
+    world.list(|lists| lists.active = vec![active("A", "F1"), active("B", "F2")]);
+    world.at(day(14), 21, 0, "start --universe us-stocks --as-of 2024-11-04 --windows 2024-11").exits(0);
+    world.trade(day(15));
+    world.list(|lists| {
+        lists.active.extend([active("C", "F3"), active("D", "F4")]);
+        lists.listed.insert("D".to_owned(), "2010-01-04");
+    });
+    let report = world.update(15, 0);
+    let joined: Vec<_> =
+        report["joined"].as_array().unwrap().iter().map(|row| row["ticker"].clone()).collect();
+    assert_eq!(joined, ["D"], "nobody knows of C: {report}");
+}
+
+#[test]
+fn flags_of_a_list_go_with_a_list() {
+    let world = World::new(&FORTNIGHT);
+    world.at(day(14), 21, 0, "start --tickers A --type ETF --windows 2024-11").exits(2);
+}

@@ -15,7 +15,7 @@ fn split(ticker: &str, date: &str) -> Value {
 }
 
 #[test]
-fn a_new_split_reopens_the_adjusted_history_once() {
+fn a_new_split_reopens_the_adjusted_history_on_its_day_and_once_more_for_a_service_that_is_late() {
     let world = World::new(&FORTNIGHT);
     world.list(|lists| lists.splits.push(split("A", "2020-08-31")));
     world.at(day(14), 21, 0, "start --windows 2024-11 --tickers A,B --adjusted").exits(0);
@@ -38,10 +38,89 @@ fn a_new_split_reopens_the_adjusted_history_once() {
     let held = store.read(&"A".parse().unwrap(), Month::new(2024, 11).unwrap()).unwrap().unwrap().bars;
     let truth = bars_of(&FORTNIGHT.iter().chain(&[15]).map(|at| day(*at)).collect::<Vec<_>>());
     assert!(held.iter().zip(&truth).all(|(bar, whole)| (bar.open - whole.open * 0.25).abs() < 1e-9));
+    for (on, resplit) in [(19, 1), (20, 0)] {
+        world.trade(day(on));
+        let report = world.update(on, 0);
+        assert_eq!(
+            (&report["resplit"], &report["requests"]),
+            (&resplit.into(), &(3 + resplit).into()),
+            "{report}"
+        );
+        assert_eq!(world.update(on, 0)["requests"], 0, "lists are asked for once an evening");
+    }
+}
+
+/// Opens of A's bars before the eighteenth, over what they were as traded: one value if the history is of one piece.
+fn factors(world: &World) -> Vec<String> {
+    let store = Store::new(world.grab.data_dir(), true, String::new());
+    let held = store.read(&"A".parse().unwrap(), Month::new(2024, 11).unwrap()).unwrap().unwrap().bars;
+    let days: Vec<_> =
+        (1..=18).map(day).filter(|day| world.truth.lock().unwrap()["A"].contains_key(day)).collect();
+    let truth =
+        bars_of(&days).into_iter().filter(|bar| bar.timestamp < grab::model::new_york::at_ms(day(18), 0, 0));
+    let mut factors: Vec<_> =
+        held.iter().zip(truth).map(|(bar, whole)| format!("{:.3}", bar.open / whole.open)).collect();
+    factors.dedup();
+    factors
+}
+
+fn adjusted_to_the_fifteenth() -> World {
+    let world = World::new(&FORTNIGHT);
+    world.at(day(14), 21, 0, "start --windows 2024-11 --tickers A,B --adjusted").exits(0);
+    world.trade(day(15));
+    world.update(15, 0);
+    world
+}
+
+#[test]
+fn a_service_that_applies_a_split_an_evening_late_does_not_leave_a_mixed_history() {
+    let world = adjusted_to_the_fifteenth();
+    world.trade(day(18));
+    world.list(|lists| lists.splits.push(split("A", "2024-11-18")));
+    world.update(18, 0);
+    assert_eq!(factors(&world), ["1.000"]);
     world.trade(day(19));
-    let again = world.update(19, 0);
-    assert_eq!((&again["resplit"], &again["requests"]), (&0.into(), &3.into()));
-    assert_eq!(world.update(19, 0)["requests"], 0, "lists are asked for once an evening");
+    world.list(|lists| lists.adjusted = Some((day(18), 0.25)));
+    world.update(19, 0);
+    assert_eq!(factors(&world), ["0.250"]);
+}
+
+#[test]
+fn a_split_that_is_withdrawn_reopens_the_history_as_well() {
+    let world = adjusted_to_the_fifteenth();
+    world.trade_on(&[18, 19, 20]);
+    world.list(|lists| {
+        lists.splits = vec![split("A", "2024-11-18"), split("B", "2020-11-18")];
+        lists.adjusted = Some((day(18), 0.25));
+    });
+    world.update(18, 0);
+    world.update(19, 0);
+    assert_eq!(factors(&world), ["0.250"]);
+    world.list(|lists| {
+        lists.splits.remove(0);
+        lists.adjusted = None;
+    });
+    world.update(20, 0);
+    assert_eq!(factors(&world), ["1.000"]);
+    world.trade_on(&[21, 22]);
+    world.update(21, 0);
+    assert_eq!(world.update(22, 0)["resplit"], 0);
+}
+
+#[test]
+fn a_history_of_which_a_part_came_before_a_split_is_asked_for_anew() {
+    let world = World::new(&FORTNIGHT);
+    world.list(|lists| lists.page = Some(200));
+    world.at(day(15), 21, 0, "start --windows 2024-11 --tickers A --adjusted --max-requests 1").exits(10);
+    world.trade_on(&[15, 18]);
+    world.list(|lists| {
+        lists.splits.push(split("A", "2024-11-18"));
+        lists.adjusted = Some((day(18), 0.25));
+    });
+    world.at(day(18), 20, 35, "resume").exits(0);
+    let report = world.update(18, 0);
+    assert_eq!(report["resplit"], 1, "{report}");
+    assert_eq!(factors(&world), ["0.250"]);
 }
 
 #[test]

@@ -31,6 +31,10 @@ pub struct Lists {
     pub events: BTreeMap<String, Value>,
     /// Whether all of it is refused.
     pub is_broken: bool,
+    /// Whether all of it fails.
+    pub is_failing: bool,
+    /// So many bars a page, if there are pages.
+    pub page: Option<usize>,
     /// Whether prices before the split of each symbol are adjusted: its day and the factor.
     pub adjusted: Option<(Date, f64)>,
 }
@@ -56,6 +60,9 @@ impl Lists {
     fn answer(&self, target: &str) -> Reply {
         if self.is_broken {
             return Reply::json(403, r#"{"status":"NOT_AUTHORIZED","message":"not in your plan"}"#);
+        }
+        if self.is_failing {
+            return Reply::json(500, r#"{"status":"ERROR","error":"internal"}"#);
         }
         let list = |rows: &[Value]| {
             Reply::json(200, serde_json::json!({ "status": "OK", "results": rows }).to_string())
@@ -165,7 +172,13 @@ fn answer_bars(request: &Request, truth: &Truth, lists: &Lists) -> Reply {
     let held = truth.get(request.symbol()).cloned().unwrap_or_default();
     let bars = held.into_iter().filter(|(day, _)| asked.contains(day)).flat_map(|(_, bars)| bars);
     let bars: Vec<Bar> = bars.map(|bar| lists.adjust(bar)).collect();
-    Reply::json(200, page_with(request.symbol(), request.target.contains("adjusted=true"), &bars, None))
+    let begin = request.target.split("cursor=").nth(1).map_or(0, |begin| begin.parse().unwrap());
+    let end = bars.len().min(begin + lists.page.unwrap_or(bars.len()));
+    let path = request.target.split('?').next().unwrap();
+    let next = format!("http://{}{path}?adjusted=true&cursor={end}", request.header("host").unwrap());
+    let next = (end < bars.len()).then_some(next.as_str());
+    let is_adjusted = request.target.contains("adjusted=true");
+    Reply::json(200, page_with(request.symbol(), is_adjusted, &bars[begin..end], next))
 }
 
 /// A fortnight of November 2024: Friday 1 to Thursday 14.

@@ -33,12 +33,23 @@ impl Job<'_> {
         let opened = access.open(kind).await?;
         access.stop_in_time(&running.stop);
         let phase = Running { stop: running.stop.of_phase(), ..running.clone() };
-        let sync = self.sync(store);
+        let settings = self.settings.for_lists();
+        let patience = Access { settings: &settings, ..*access };
+        patience.stop_in_time(&phase.stop);
+        let (access, sync) = (&patience, self.sync(store));
         let fetching = universe::Fetching { access, kind, store, source: &opened.1, running: &phase, sync };
         *brought = fetching.bring(self.lists).await?;
-        match phase.stop.reason() {
-            // Where the lists fail, the bars may not.
-            Some(StopReason::SourceLost(reason) | StopReason::NotYet(reason)) => {
+        let reason = phase.stop.reason().filter(|_| !running.stop.is_requested());
+        match reason {
+            // Where the lists fail, the bars may not. What is wrong with the source or the key, they will find out.
+            Some(
+                reason @ (StopReason::SourceLost(_)
+                | StopReason::NotYet(_)
+                | StopReason::Unreachable(_)
+                | StopReason::KeyRefused(_)
+                | StopReason::Duration),
+            ) => {
+                let reason = Failure::Stopped(reason).to_string();
                 brought.without.push(universe::Without { what: "reference lists".to_owned(), reason });
             }
             Some(reason) => running.stop.because(reason),

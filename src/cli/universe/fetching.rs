@@ -32,6 +32,8 @@ pub struct Needs {
     pub tickers: bool,
     /// Splits.
     pub splits: bool,
+    /// Lists that are on their way since before this instant (UTC ms) are begun anew: they do not know of this evening.
+    pub begun_since_ms: Option<i64>,
     /// List dates.
     pub list_dates: ListDates,
     /// Renames.
@@ -114,7 +116,8 @@ impl Fetching<'_> {
         lists.extend(needs.tickers.then_some([List::Active, List::Left]).into_iter().flatten());
         lists.extend(needs.splits.then_some(List::Splits));
         let wanted = lists.clone();
-        let fetched = self.fetch("list", Wanted { lists, lookups: Vec::new() }).await?;
+        let longest_ms = needs.begun_since_ms.map(|since| self.sync.now_ms.saturating_sub(since));
+        let fetched = self.fetch("list", Wanted { lists, longest_ms, ..Wanted::default() }).await?;
         brought.add_without(fetched);
         if self.running.stop.is_requested() && !self.are_settled(wanted, &brought).await? {
             // What is written into a table is forgotten on its way: the next run would ask for it again.
@@ -189,7 +192,7 @@ impl Fetching<'_> {
         lookups: Vec<(Lookup, String)>,
         without: &mut Vec<Without>,
     ) -> Result<u64, Failure> {
-        let fetched = self.fetch(what, Wanted { lists: Vec::new(), lookups }).await?;
+        let fetched = self.fetch(what, Wanted { lookups, ..Wanted::default() }).await?;
         let reasons = [(fetched.not_entitled, "the plan does not include it"), (fetched.failed, "given up")];
         for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
             without.push(Without { what: format!("{count} of {what}s"), reason: reason.to_owned() });

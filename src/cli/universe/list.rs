@@ -82,6 +82,7 @@ pub fn run(
         types: codes(&args.types),
         exchanges: codes(&args.exchanges),
         active_on: args.active_on,
+        is_strict: false,
         tickers,
     };
     refuse_codes(args)?;

@@ -9,7 +9,7 @@ mod tables;
 
 pub use fetching::{Brought, Fetching, ListDates, Needs, Renames, Without};
 pub use orders::{is_kept, joining, kept, order, plan_orders, tasks_of, unplanned};
-pub use tables::Sync;
+pub use tables::{Sync, TickersBrought};
 
 use super::{
     args::{CommonArgs, UniverseArgs, UniverseCommand},

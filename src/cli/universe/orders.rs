@@ -45,6 +45,10 @@ pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Or
             asked.check().map_err(wrong)?;
             Some(asked)
         }
+        None if !types.is_empty() || !exchanges.is_empty() || as_of.is_some() => {
+            let advice = "--type, --exchange and --as-of go with --universe us-stocks";
+            return Err(Failure::Usage(advice.to_owned()));
+        }
         None if args.tickers.is_some() || args.tickers_file.is_some() => None,
         None => spec.map(|(_, spec)| spec.universe.clone()).filter(|universe| universe.list.is_some()),
     };
@@ -88,7 +92,7 @@ pub fn filter_of(order: &Order) -> Filter {
         types: codes(&order.types),
         exchanges: codes(&order.exchanges),
         active_on: order.as_of,
-        tickers: None,
+        ..Filter::default()
     }
 }
 
@@ -107,7 +111,9 @@ pub fn joining<S: BuildHasher>(
     for order in orders {
         let first_day = windows_of(order)?.into_iter().map(Window::from).min();
         let window = first_day.and_then(|first_day| Window::new(first_day, last_day));
-        let tasks = plan::windows_of(universe, &filter_of(order), window.as_slice());
+        // Who was active on a day is settled, but for those of whom a later list shows it.
+        let filter = Filter { is_strict: true, ..filter_of(order) };
+        let tasks = plan::windows_of(universe, &filter, window.as_slice());
         let new = tasks.into_iter().filter(|(symbol, _)| !held.contains(symbol));
         let mut joined = HashMap::new();
         for (symbol, window) in &joining {

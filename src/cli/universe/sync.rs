@@ -56,6 +56,7 @@ pub fn run(
     let needs = Needs {
         tickers: true,
         splits: !args.no_splits,
+        begun_since_ms: None,
         list_dates: if args.list_dates { ListDates::All } else { ListDates::None },
         renames: if args.renames { Renames::Held } else { Renames::None },
     };

@@ -167,7 +167,7 @@ impl Sync {
             let defects = json(&splits.defects);
             rows.push(SyncRow { what: "splits", rows: splits.rows, pages: splits.pages, defects });
         }
-        ledger.end_sync(&names, &rows)?;
+        ledger.end_sync(self.now_ms, &names, &rows)?;
         Ok((tickers, splits))
     }
 
@@ -277,7 +277,11 @@ impl Sync {
         let answers = ledger.lookups("details", false)?.len() as u64;
         if answers > 0 {
             let defects = "{}".to_owned();
-            ledger.end_sync(&[], &[SyncRow { what: "details", rows: brought, pages: answers, defects }])?;
+            ledger.end_sync(
+                self.now_ms,
+                &[],
+                &[SyncRow { what: "details", rows: brought, pages: answers, defects }],
+            )?;
         }
         Ok(brought)
     }
@@ -310,7 +314,7 @@ impl Sync {
             "duplicates": merged.duplicates,
             "contradictions": merged.contradictions.len(),
         }));
-        ledger.end_sync(&[], &[SyncRow { what: "renames", rows: count, pages, defects }])?;
+        ledger.end_sync(self.now_ms, &[], &[SyncRow { what: "renames", rows: count, pages, defects }])?;
         Ok(merged.added)
     }
 
@@ -328,7 +332,7 @@ impl Sync {
         let (tickers, unknown) = universe::annotate(&mut table.lives, annotations);
         reference::write_tickers(&self.data_dir, &table)?;
         let (rows, defects) = (annotations.len() as u64, format!(r#"{{"unknown":{}}}"#, unknown.len()));
-        ledger.end_sync(&[], &[SyncRow { what: "annotations", rows, pages: 1, defects }])?;
+        ledger.end_sync(self.now_ms, &[], &[SyncRow { what: "annotations", rows, pages: 1, defects }])?;
         Ok((Annotated { rows, tickers, unknown: unknown.len() as u64 }, unknown))
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::super::{failure::Failure, output::say, universe};
+use super::super::{failure::Failure, format, output::say, universe};
 use crate::{
     manifest::Overview,
     model::Symbol,
@@ -16,6 +16,9 @@ use crate::{
     universe::Universe,
     update::{Evening, ListedSplit, Plan, Reference},
 };
+
+/// One in so many known listings may be missing from lists.
+const MOST_UNSEEN: u64 = 20;
 
 /// The lists that an evening needs.
 pub struct Lists {
@@ -44,6 +47,7 @@ impl Lists {
         let needs = universe::Needs {
             tickers,
             splits,
+            begun_since_ms: (tickers || splits).then_some(evening.settled_ms),
             list_dates: if tickers && is_ordered {
                 universe::ListDates::New
             } else {
@@ -68,7 +72,7 @@ impl Lists {
         let reasons: Vec<_> =
             brought.without.iter().map(|one| format!("{}: {}", one.what, one.reason)).collect();
         let reasons = if reasons.is_empty() { "the run was stopped".to_owned() } else { reasons.join("; ") };
-        let mut missed = None;
+        let mut missed = brought.tickers.as_ref().filter(|_| self.is_ordered).and_then(shrunk);
         for (what, _, is_needed) in lists.into_iter().filter(|(_, is_missing, _)| *is_missing) {
             let why = format!("the list of {what} was not to be had ({reasons})");
             if is_needed {
@@ -81,13 +85,25 @@ impl Lists {
     }
 }
 
+/// What is wrong with lists that lack many of those that they had.
+fn shrunk(tickers: &universe::TickersBrought) -> Option<String> {
+    let (missing, known) = (tickers.not_seen, tickers.lives);
+    (MOST_UNSEEN * missing > known).then(|| {
+        let known = format::plural(known, "listing");
+        format!(
+            "the lists lack {} of {known} that are known: run `grab update` again later",
+            format::count(missing)
+        )
+    })
+}
+
 /// Plans an evening by what is known here.
 ///
 /// # Errors
 /// If the manifest or a table cannot be read.
 pub fn plan(data_dir: &Path, overview: &Overview, evening: &Evening) -> Result<Plan, Failure> {
     let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
-    let splits = if is_adjusted { splits(data_dir)? } else { HashMap::new() };
+    let splits = if is_adjusted { splits(data_dir, overview)? } else { HashMap::new() };
     let universe = known_universe(data_dir)?.unwrap_or_default();
     let held: HashSet<_> = overview.symbols()?.into_iter().collect();
     let joined = universe::joining(&overview.orders()?, &universe, &held, evening.session.date())?;
@@ -110,16 +126,21 @@ fn known<T>(table: Result<Option<T>, StoreError>) -> Result<Option<T>, Failure> 
     }
 }
 
-/// The splits that are known, by symbol. Those that the first sync brought were always there, as far as anybody knows.
-fn splits(data_dir: &Path) -> Result<HashMap<Symbol, Vec<ListedSplit>>, Failure> {
+/// The splits that are known, by symbol. Those that the first sync brought were always there, as far as anybody knows. One that
+/// was withdrawn changes as much as a new one does.
+fn splits(data_dir: &Path, overview: &Overview) -> Result<HashMap<Symbol, Vec<ListedSplit>>, Failure> {
     let Some(table) = known(reference::read_splits(data_dir))? else {
         say("bars are adjusted here, and no splits are known yet: a new one would go unnoticed");
         return Ok(HashMap::new());
     };
     let first_sync = table.rows.iter().map(|kept| kept.first_seen_ms).min();
     let mut splits: HashMap<_, Vec<_>> = HashMap::new();
-    for kept in table.rows.iter().filter(|kept| kept.standing == Standing::Current) {
-        let known_since_ms = Some(kept.first_seen_ms).filter(|seen| Some(*seen) != first_sync);
+    for kept in &table.rows {
+        let known_since_ms = match kept.standing {
+            Standing::Current => Some(kept.first_seen_ms).filter(|seen| Some(*seen) != first_sync),
+            Standing::Withdrawn => overview.sync_after("splits", kept.last_seen_ms)?,
+            Standing::Contradicted => continue,
+        };
         let split = ListedSplit { date: kept.row.execution_date, known_since_ms };
         splits.entry(kept.row.ticker.clone()).or_default().push(split);
     }

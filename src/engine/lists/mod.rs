@@ -33,6 +33,8 @@ const LONGEST_MS: i64 = 86_400_000;
 pub struct Wanted {
     /// Whole lists.
     pub lists: Vec<List>,
+    /// How long ago a list may have been begun that is gone on with, ms; never longer than a day.
+    pub longest_ms: Option<i64>,
     /// Single questions, each with the subject that it is kept under, in the order of their worth.
     pub lookups: Vec<(Lookup, String)>,
 }
@@ -98,10 +100,11 @@ pub async fn fetch_lists<S: Directory>(
     parts: Parts,
 ) -> Result<Lists, ManifestError> {
     let mut asked = VecDeque::new();
+    let longest_ms = wanted.longest_ms.map_or(LONGEST_MS, |longest| longest.min(LONGEST_MS));
     for list in wanted.lists {
         let name = parts.store.source().to_owned();
         let way =
-            parts.recorder.call(move |ledger| ledger.begin_list(list.as_str(), &name, LONGEST_MS)).await?;
+            parts.recorder.call(move |ledger| ledger.begin_list(list.as_str(), &name, longest_ms)).await?;
         if !way.is_whole {
             let pages = u32::try_from(way.pages).unwrap_or(MOST_PAGES);
             let followed = way.cursor.iter().cloned().collect();

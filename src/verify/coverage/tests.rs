@@ -17,6 +17,7 @@ fn task(from: Date, to: Date, state: TaskState) -> TaskItem {
         asked_again: None,
         sent_ms: None,
         ended_ms: None,
+        begun_ms: None,
         is_tail: false,
     }
 }
