@@ -27,7 +27,7 @@ pub mod reference;
 pub mod survey;
 
 pub use atomic::write as write_whole;
-pub use merge::{Fetched, Held, Merged, Store, count_by_day};
+pub use merge::{Fetched, Held, Merged, NewFile, Store, count_by_day, write_all};
 pub use parquet::{Content, Provenance, SCHEMA_VERSION, Unreadable, encode, read_file};
 
 use std::{io, path::PathBuf};
