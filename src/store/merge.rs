@@ -229,10 +229,11 @@ impl Store {
 /// Writes new files to their places, in order. When this returns, all of them are on stable storage.
 ///
 /// # Errors
-/// If the system refuses. The files before the one that failed may be at their places, those after it are not; what
-/// was there before is then untouched.
+/// Always [`StoreError::Io`], if the system refuses. The files before the one that failed may be at their places; what
+/// was at the places of those after it is untouched.
 pub fn write_all(files: &[NewFile]) -> Result<(), StoreError> {
-    files.iter().try_for_each(|file| atomic::write(&file.path, &file.bytes))
+    let files: Vec<_> = files.iter().map(|file| (file.path.as_path(), file.bytes.as_slice())).collect();
+    atomic::write_all(&files)
 }
 
 /// A partition as it is on disk.
