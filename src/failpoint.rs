@@ -27,6 +27,8 @@ pub enum Step {
     BeforeFolder,
     /// A folder is there, its name not yet durable.
     AfterFolder,
+    /// The names of all new folders in one folder are durable.
+    AfterNameSync,
     /// An unfinished file is there, empty.
     BeforeWrite,
     /// An unfinished file has all its bytes, none of them durable.
@@ -49,9 +51,10 @@ pub enum Step {
 
 impl Step {
     /// Every step.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::BeforeFolder,
         Self::AfterFolder,
+        Self::AfterNameSync,
         Self::BeforeWrite,
         Self::AfterWrite,
         Self::AfterSync,
@@ -69,6 +72,7 @@ impl Step {
         match self {
             Self::BeforeFolder => "store.before_folder",
             Self::AfterFolder => "store.after_folder",
+            Self::AfterNameSync => "store.after_name_sync",
             Self::BeforeWrite => "store.before_write",
             Self::AfterWrite => "store.after_write",
             Self::AfterSync => "store.after_sync",

@@ -11,6 +11,7 @@ pub mod adjust;
 pub mod calendar;
 pub mod cli;
 pub mod clock;
+pub mod cpu;
 pub mod decode;
 pub mod engine;
 pub mod exit;

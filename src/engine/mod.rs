@@ -25,6 +25,7 @@ mod health;
 mod line;
 mod lists;
 mod market;
+mod merging;
 mod meter;
 mod queue;
 mod stop;

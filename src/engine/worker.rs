@@ -2,14 +2,20 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tokio::{task, time::Instant};
+use tokio::time::Instant;
 
-use super::{Run, StopReason, line::Ticket, may_leave, queue::Lease};
+use super::{
+    Run, StopReason,
+    line::Ticket,
+    may_leave,
+    merging::{self, Failed, Fresh, Months},
+    queue::Lease,
+};
 use crate::{
     manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId},
-    model::{BadBar, Bars, Month, Partition, Revision, Symbol, Window, new_york},
+    model::{BadBar, Bars, Month, Partition, Symbol, Window, new_york},
     source::{Contradiction, Page, Question, Source},
-    store::{Fetched, Held, Merged, StoreError},
+    store::StoreError,
 };
 
 /// A page may have no new bar and still name another one (polygon-api.md §1), but not for ever.
@@ -165,32 +171,14 @@ impl<S: Source> Run<S> {
         Ok(Step::Onward)
     }
 
-    /// Merges a page's bars into their months.
+    /// Merges a page's bars into their months, on stable storage.
     async fn merge(&self, lease: &mut Lease, bars: Bars, whole: Option<Window>) -> Result<Months, KeepError> {
-        let (store, symbol, at_ms) = (self.store.clone(), lease.task.symbol.clone(), self.clock.now_ms());
-        let mut held = lease.held.take();
-        let by_month = by_month(lease.task.window.months(), &bars);
-        let recorded = self.recorded(&symbol, by_month.iter().map(|(month, _)| *month)).await?;
-        let merged = task::spawn_blocking(move || {
-            let mut months = Months::default();
-            for (month, bars) in by_month {
-                let fetched = Fetched { bars, at_ms, whole };
-                let known = held.take().filter(|held| held.month == month);
-                let check = match recorded.get(&month) {
-                    Some(digest) if known.is_none() => store.check_recorded(&symbol, month, *digest),
-                    Some(_) | None => Ok(()),
-                };
-                match check.and_then(|()| store.merge(&symbol, month, fetched, known)) {
-                    Ok(merged) => held = Some(months.add(merged, recorded.contains_key(&month))),
-                    Err(error) => return Err(KeepError::Store { error, written: months.partitions }),
-                }
-            }
-            Ok(Months { held, ..months })
-        });
-        match merged.await {
-            Ok(merged) => merged,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-        }
+        let cuts = merging::cut(lease.task.window.months(), bars.timestamps());
+        let symbol = lease.task.symbol.clone();
+        let recorded = self.recorded(&symbol, cuts.iter().map(|(month, _)| *month)).await?;
+        let page = Fresh { symbol, bars, cuts, whole, at_ms: self.clock.now_ms(), recorded };
+        let merged = merging::merge(self.store.clone(), page, lease.held.take()).await;
+        merged.map_err(|Failed { error, written }| KeepError::Store { error, written })
     }
 
     /// The digests of those months' partitions that are recorded.
@@ -228,31 +216,6 @@ fn question(lease: &Lease) -> Question {
     Question { symbol: lease.task.symbol.clone(), window: lease.task.window }
 }
 
-/// What became of a page's bars.
-#[derive(Default)]
-struct Months {
-    /// Those that are new on disk, or not recorded yet.
-    partitions: Vec<Partition>,
-    /// What has changed in months that were there before.
-    revisions: Vec<(Month, Revision)>,
-    /// The content of the last one.
-    held: Option<Held>,
-}
-
-impl Months {
-    /// Counts a month in; hands back its content.
-    fn add(&mut self, merged: Merged, is_recorded: bool) -> Held {
-        let Merged { partition, held, revision, is_written } = merged;
-        if !revision.is_empty() {
-            self.revisions.push((partition.month, revision));
-        }
-        if is_written || !is_recorded {
-            self.partitions.push(partition);
-        }
-        held
-    }
-}
-
 /// Why a page could not be kept.
 enum KeepError {
     /// A month could not be merged; those before it are on stable storage.
@@ -285,18 +248,4 @@ fn whole_days(lease: &Lease, page: &Page) -> Option<Window> {
     let last = page.bars.timestamps().last().copied().and_then(new_york::date_of);
     let to = if page.next.is_none() { Some(window.to()) } else { last.and_then(|day| day.yesterday().ok()) };
     to.filter(|_| !lease.task.has_quarantine).and_then(|to| Window::new(from, to))
-}
-
-/// Cuts ascending bars at the ends of `months`. Months without bars are left out.
-fn by_month(months: impl Iterator<Item = Month>, bars: &Bars) -> Vec<(Month, Bars)> {
-    let mut begin = 0;
-    let mut cut = Vec::new();
-    for month in months {
-        let end = bars.timestamps().partition_point(|t| *t < month.end_ms());
-        if end > begin {
-            cut.push((month, bars.slice(begin..end)));
-        }
-        begin = end;
-    }
-    cut
 }

@@ -5,13 +5,19 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use tempfile::NamedTempFile;
 
 use super::{StoreError, layout::UNFINISHED};
 use crate::failpoint::{Step, reached};
+
+/// How many files are open at once in a group: a page of a quiet symbol can have bars of a hundred months.
+const GROUP: usize = 8;
+
+/// A file's place, and what it is to hold.
+pub(super) type Content<'a> = (&'a Path, &'a [u8]);
 
 /// Writes `bytes` to `path` so that a crash at any instant leaves either what was there before or all of it.
 ///
@@ -20,12 +26,45 @@ use crate::failpoint::{Step, reached};
 /// # Errors
 /// If any step fails; what was there before is then untouched and nothing is left beside it.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let mut unfinished = Unfinished::begin(path)?;
-    reached(Step::BeforeWrite)
-        .and_then(|()| unfinished.write_all(bytes))
-        .and_then(|()| reached(Step::AfterWrite))
-        .map_err(failed("write", path))?;
-    unfinished.finish()
+    write_all(&[(path, bytes)])
+}
+
+/// The same for many files, a group of them at a time: each step is done for all of a group before the next one, and a folder
+/// that gets many new ones is synced once.
+///
+/// # Errors
+/// If any step fails. Where it fails for one file, those before it are written all the same, and those after it are not;
+/// where the names of new folders cannot be made durable, nothing of the group is written.
+pub(super) fn write_all(files: &[Content<'_>]) -> Result<(), StoreError> {
+    files.chunks(GROUP).try_for_each(write_group)
+}
+
+fn write_group(files: &[Content<'_>]) -> Result<(), StoreError> {
+    let mut failure = None;
+    let mut fresh = BTreeSet::new();
+    let files = each(files, &mut failure, |file| {
+        fresh.extend(make_folders(folder_of(file.0))?);
+        Ok(file)
+    });
+    secure(&fresh)?;
+    let unfinished = each(files, &mut failure, |(path, bytes)| Unfinished::with(path, bytes));
+    let durable = each(unfinished, &mut failure, Unfinished::sync);
+    let placed = each(durable, &mut failure, Unfinished::place);
+    each(placed, &mut failure, |path| sync_names_of(&path));
+    failure.map_or(Ok(()), Err)
+}
+
+/// Does a step with each item. The first that fails ends it for those after it, which are dropped: an unfinished file is
+/// removed then. What failed first is the cause of the rest.
+fn each<T, U>(
+    items: impl IntoIterator<Item = T>,
+    failure: &mut Option<StoreError>,
+    mut step: impl FnMut(T) -> Result<U, StoreError>,
+) -> Vec<U> {
+    let mut keep = |error| {
+        failure.get_or_insert(error);
+    };
+    items.into_iter().map_while(|item| step(item).map_err(&mut keep).ok()).collect()
 }
 
 /// A file on its way to its place, beside it. If it is dropped before [`Unfinished::finish`], nothing is left of it.
@@ -37,8 +76,12 @@ pub(super) struct Unfinished {
 impl Unfinished {
     /// Begins a file that is to be at `path`; the folder is made if it is not there.
     pub(super) fn begin(path: &Path) -> Result<Self, StoreError> {
+        create_folders(folder_of(path))?;
+        Self::begin_in_folder(path)
+    }
+
+    fn begin_in_folder(path: &Path) -> Result<Self, StoreError> {
         let folder = folder_of(path);
-        create_folders(folder)?;
         let mut options = tempfile::Builder::new();
         options.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
         // The default is 0600; bars are for every reader that the user's umask admits.
@@ -48,17 +91,41 @@ impl Unfinished {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    fn with(path: &Path, bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut unfinished = Self::begin_in_folder(path)?;
+        reached(Step::BeforeWrite)
+            .and_then(|()| unfinished.write_all(bytes))
+            .and_then(|()| reached(Step::AfterWrite))
+            .map_err(failed("write", path))?;
+        Ok(unfinished)
+    }
+
     /// Puts it at its place. When this returns, the file and its name are on stable storage.
     pub(super) fn finish(self) -> Result<(), StoreError> {
+        sync_names_of(&self.sync()?.place()?)
+    }
+
+    /// Makes its bytes durable.
+    fn sync(self) -> Result<Self, StoreError> {
+        let sync = self.file.as_file().sync_all();
+        sync.and_then(|()| reached(Step::AfterSync)).map_err(failed("sync", &self.path))?;
+        Ok(self)
+    }
+
+    /// Gives it its final name, which is not durable yet.
+    fn place(self) -> Result<PathBuf, StoreError> {
         let Self { file, path } = self;
-        let sync = file.as_file().sync_all();
-        sync.and_then(|()| reached(Step::AfterSync)).map_err(failed("sync", &path))?;
         file.persist(&path).map_err(|error| failed("rename a file to", &path)(error.error))?;
         reached(Step::AfterRename).map_err(failed("sync", &path))?;
-        let folder = folder_of(&path);
-        sync_folder(folder)?;
-        reached(Step::AfterFolderSync).map_err(failed("sync", folder))
+        Ok(path)
     }
+}
+
+/// Makes the name of a file durable that has just got it.
+fn sync_names_of(path: &Path) -> Result<(), StoreError> {
+    let folder = folder_of(path);
+    sync_folder(folder)?;
+    reached(Step::AfterFolderSync).map_err(failed("sync", folder))
 }
 
 impl Write for Unfinished {
@@ -75,30 +142,52 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Held while folders are created: who finds one that another worker has just made may rely on its name.
-static CREATING: Mutex<()> = Mutex::new(());
+/// The folders that this process has made, and whose names may not be durable yet. Who finds a folder that is not among them
+/// may rely on its name.
+static FRESH: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn fresh_folders() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    FRESH.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Creates a folder and its parents, each durable in the one above it.
 pub(super) fn create_folders(folder: &Path) -> Result<(), StoreError> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let _alone = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
-    create_missing(folder)
+    secure(&make_folders(folder)?)
 }
 
-fn create_missing(folder: &Path) -> Result<(), StoreError> {
+/// Creates a folder and its parents. Answers those of them whose names are not durable yet, whoever made them: nobody waits for
+/// another one's sync.
+fn make_folders(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut fresh = fresh_folders();
+    make_missing(folder, &mut fresh)?;
+    Ok(folder.ancestors().filter(|folder| fresh.contains(*folder)).map(Path::to_owned).collect())
+}
+
+fn make_missing(folder: &Path, fresh: &mut BTreeSet<PathBuf>) -> Result<(), StoreError> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
-    let above = folder.parent().unwrap_or(Path::new(""));
-    create_missing(above)?;
+    make_missing(folder.parent().unwrap_or(Path::new("")), fresh)?;
     match reached(Step::BeforeFolder).and_then(|()| fs::create_dir(folder)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
         created => created.map_err(failed("create", folder))?,
     }
-    reached(Step::AfterFolder).map_err(failed("sync", folder))?;
-    sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })
+    fresh.insert(folder.to_owned());
+    reached(Step::AfterFolder).map_err(failed("sync", folder))
+}
+
+/// Makes the names of fresh folders durable, those above first. Where it fails, they stay fresh.
+fn secure<'a>(fresh: impl IntoIterator<Item = &'a PathBuf> + Copy) -> Result<(), StoreError> {
+    let holders: BTreeSet<&Path> = fresh.into_iter().map(|folder| folder_of(folder)).collect();
+    for holder in holders {
+        sync_folder(holder)?;
+        reached(Step::AfterNameSync).map_err(failed("sync", holder))?;
+    }
+    let mut known = fresh_folders();
+    for folder in fresh {
+        known.remove(folder);
+    }
+    Ok(())
 }
 
 /// Makes the names of folders durable, and those of all above them up to `root`, as far as they are there: a process that

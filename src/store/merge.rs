@@ -52,17 +52,24 @@ pub struct Fetched {
     pub whole: Option<Window>,
 }
 
-/// What a merge has done.
+/// What comes of a merge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged {
-    /// The partition as it is now on stable storage.
+    /// The partition as it is once its file is written.
     pub partition: Partition,
     /// Its content.
     pub held: Held,
     /// What the new bars have changed among those that were there.
     pub revision: Revision,
-    /// Whether its file is a new one: bars that change nothing leave it as it is.
-    pub is_written: bool,
+    /// Its new file: bars that change nothing leave the one that is there.
+    pub file: Option<NewFile>,
+}
+
+/// A file's bytes, and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    pub(super) path: PathBuf,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Store {
@@ -72,15 +79,29 @@ impl Store {
         Self { data_dir, adjusted, source }
     }
 
-    /// Adds bars to a partition: where both have a minute, the new bar wins.
-    ///
-    /// `held` is what the caller knows to be in the file; without it the file is read, if there is one. When this
-    /// returns, the partition is on stable storage.
+    /// Adds bars to a partition, durably: [`Store::merged`] and [`write_all`] in one.
     ///
     /// # Errors
-    /// If a bar is outside of the month, if the file that is there is damaged or belongs elsewhere, or if the
-    /// system refuses. The file that was there is then untouched.
+    /// As for these two.
     pub fn merge(
+        &self,
+        symbol: &Symbol,
+        month: Month,
+        newer: Fetched,
+        held: Option<Held>,
+    ) -> Result<Merged, StoreError> {
+        let merged = self.merged(symbol, month, newer, held)?;
+        write_all(merged.file.as_slice())?;
+        Ok(merged)
+    }
+
+    /// Adds bars to what a partition holds: where both have a minute, the new bar wins. Nothing is written.
+    ///
+    /// `held` is what the caller knows to be in the file; without it the file is read, if there is one.
+    ///
+    /// # Errors
+    /// If a bar is outside of the month, or if the file that is there cannot be read, is damaged or belongs elsewhere.
+    pub fn merged(
         &self,
         symbol: &Symbol,
         month: Month,
@@ -98,14 +119,15 @@ impl Store {
         {
             let partition = describe(symbol, older, &file);
             let held = older.clone();
-            return Ok(Merged { partition, held, revision: Revision::default(), is_written: false });
+            return Ok(Merged { partition, held, revision: Revision::default(), file: None });
         }
         let revision = older.as_ref().map(|older| Revision::of(&older.bars, &newer.bars)).unwrap_or_default();
         let held = union(older, month, newer);
         let bytes =
             parquet::encode(&held.bars, &self.provenance(symbol, &held)).map_err(StoreError::Encode)?;
-        atomic::write(&layout::partition(&self.data_dir, symbol, month), &bytes)?;
-        Ok(Merged { partition: describe(symbol, &held, &bytes), held, revision, is_written: true })
+        let partition = describe(symbol, &held, &bytes);
+        let file = NewFile { path: layout::partition(&self.data_dir, symbol, month), bytes };
+        Ok(Merged { partition, held, revision, file: Some(file) })
     }
 
     /// Holds a partition against its recorded XXH3, before anything is merged into it.
@@ -202,6 +224,16 @@ impl Store {
             whole_days: held.whole_days,
         }
     }
+}
+
+/// Writes new files to their places, in order. When this returns, all of them are on stable storage.
+///
+/// # Errors
+/// Always [`StoreError::Io`], if the system refuses. The files before the one that failed may be at their places; what
+/// was at the places of those after it is untouched.
+pub fn write_all(files: &[NewFile]) -> Result<(), StoreError> {
+    let files: Vec<_> = files.iter().map(|file| (file.path.as_path(), file.bytes.as_slice())).collect();
+    atomic::write_all(&files)
 }
 
 /// A partition as it is on disk.

@@ -11,7 +11,8 @@
 //!
 //! # Durability
 //! A file is written beside its place, fsynced, renamed over it, and its directory is fsynced (`atomic`): under its
-//! final name a file is always whole. What a merge has returned is on stable storage.
+//! final name a file is always whole. A page's files take each of these steps together ([`write_all`]), and folders that
+//! are made for them are durable in theirs before. What that has returned from is on stable storage.
 
 pub mod aside;
 mod atomic;
@@ -27,7 +28,7 @@ pub mod reference;
 pub mod survey;
 
 pub use atomic::write as write_whole;
-pub use merge::{Fetched, Held, Merged, Store, count_by_day};
+pub use merge::{Fetched, Held, Merged, NewFile, Store, count_by_day, write_all};
 pub use parquet::{Content, Provenance, SCHEMA_VERSION, Unreadable, encode, read_file};
 
 use std::{io, path::PathBuf};

@@ -11,7 +11,6 @@ use reqwest::{
     },
     redirect,
 };
-use tokio::task;
 use url::{Host, Origin, Url};
 
 use super::{
@@ -20,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    cpu::{self, Turn},
     decode::{Body, DecodeError, Envelope, Results, inflate},
     model::{ApiKey, Cursor},
 };
@@ -203,11 +203,11 @@ impl Source for Polygon {
         let (headers, body) = self.ask(self.url(question, place)).await?;
         let (question, adjusted, origin) = (question.clone(), self.adjusted, self.origin.clone());
         let key = self.key.clone();
-        let decoded = task::spawn_blocking(move || {
+        let decode = move || {
             let bytes = body.len() as u64;
             check::page(&question, adjusted, &origin, envelope(&headers, body, &key)?, bytes)
-        });
-        finished(decoded).await
+        };
+        cpu::run(Turn::Last, decode).await
     }
 
     async fn control(&self) -> Control {
@@ -226,13 +226,13 @@ impl Market for Polygon {
     async fn market_day(&self, day: Date) -> Result<MarketDay, FetchError> {
         let (headers, body) = self.ask(self.market_url(day)).await?;
         let key = self.key.clone();
-        let decoded = task::spawn_blocking(move || {
+        let decode = move || {
             let bytes = body.len() as u64;
             let mut market = check::market_day(day, envelope(&headers, body, &key)?, bytes)?;
             market.bars.retain(|bar| is_clean(&key, bar.symbol.as_str()));
             Ok(market)
-        });
-        finished(decoded).await
+        };
+        cpu::run(Turn::Last, decode).await
     }
 }
 
@@ -241,14 +241,6 @@ pub(super) fn is_clean(key: &ApiKey, text: &str) -> bool {
     let mut scrubbed = text.to_owned();
     key.scrub_text(&mut scrubbed);
     scrubbed == text
-}
-
-/// What a blocking thread has made.
-pub(super) async fn finished<T>(work: task::JoinHandle<T>) -> T {
-    match work.await {
-        Ok(done) => done,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    }
 }
 
 fn is_loopback(url: &Url) -> bool {

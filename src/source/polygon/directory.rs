@@ -1,15 +1,15 @@
 //! Reference lists by REST (polygon-api.md §2).
 
 use reqwest::header::HeaderMap;
-use tokio::task;
 use url::{Origin, Url};
 
 use super::{
     super::{Contradiction, Directory, FetchError, Leaf, List, ListPage, Lookup, Record},
     check,
-    client::{Polygon, envelope, finished, is_clean},
+    client::{Polygon, envelope, is_clean},
 };
 use crate::{
+    cpu::{self, Turn},
     decode::{Body, Listed, Row, Single},
     model::{ApiKey, Cursor, Listing, Rename, Split},
 };
@@ -55,7 +55,7 @@ impl Polygon {
         }
     }
 
-    /// Asks, and reads the answer on a blocking thread.
+    /// Asks, and reads the answer off the network threads.
     async fn read<T: Send + 'static>(
         &self,
         url: Url,
@@ -63,7 +63,7 @@ impl Polygon {
     ) -> Result<T, FetchError> {
         let (headers, body) = self.ask(url).await?;
         let reader = Reader { headers, body, key: self.key.clone(), origin: self.origin.clone() };
-        finished(task::spawn_blocking(move || read(reader))).await
+        cpu::run(Turn::Last, move || read(reader)).await
     }
 }
 

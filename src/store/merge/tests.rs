@@ -35,9 +35,9 @@ fn merging_is_idempotent_and_the_newest_fetch_wins() {
     let late: Bars = [bar(minute(3, 9, 30), 1.75), bar(minute(31, 19, 59), 1.5)].into_iter().collect();
     store.merge(&symbol, january(), fetched(first, 100), None).unwrap();
     let once = store.merge(&symbol, january(), fetched(late.clone(), 200), None).unwrap().partition;
-    let Merged { partition: twice, held, is_written, .. } =
+    let Merged { partition: twice, held, file, .. } =
         store.merge(&symbol, january(), fetched(late, 200), None).unwrap();
-    assert!(!is_written, "nothing has changed");
+    assert_eq!(file, None, "nothing has changed");
     assert_eq!(once, twice);
     assert_eq!(held.fetched_ms, (100, 200));
     assert_eq!(held.bars.iter().map(|b| b.close).collect::<Vec<_>>(), [1.0, 1.75, 1.5]);
