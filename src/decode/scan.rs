@@ -115,21 +115,22 @@ impl<'a> Scanner<'a> {
         let mut seen = 0_u8;
         self.expect(b'{')?;
         loop {
-            let field = self.field()?;
-            if seen & field != 0 {
+            let this;
+            match self.letter()? {
+                b't' => (bar.timestamp, this) = (self.integer()?, field::TIME),
+                b'o' => (bar.open, this) = (self.float()?, field::OPEN),
+                b'h' => (bar.high, this) = (self.float()?, field::HIGH),
+                b'l' => (bar.low, this) = (self.float()?, field::LOW),
+                b'c' => (bar.close, this) = (self.float()?, field::CLOSE),
+                b'v' => (bar.volume, this) = (self.float()?, field::VOLUME),
+                b'w' => (bar.vwap, this) = (Some(self.float()?), field::VWAP),
+                b'n' => (bar.transactions, this) = (Some(self.integer()?), field::TRANSACTIONS),
+                _ => return None,
+            }
+            if seen & this != 0 {
                 return None;
             }
-            seen |= field;
-            match field {
-                field::TIME => bar.timestamp = self.integer()?,
-                field::OPEN => bar.open = self.float()?,
-                field::HIGH => bar.high = self.float()?,
-                field::LOW => bar.low = self.float()?,
-                field::CLOSE => bar.close = self.float()?,
-                field::VOLUME => bar.volume = self.float()?,
-                field::VWAP => bar.vwap = Some(self.float()?),
-                _ => bar.transactions = Some(self.integer()?),
-            }
+            seen |= this;
             if !self.take(b',') {
                 self.expect(b'}')?;
                 return (seen & field::REQUIRED == field::REQUIRED).then_some(bar);
@@ -137,29 +138,17 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A field's name and the colon after it.
-    fn field(&mut self) -> Option<u8> {
-        let (field, rest) = match self.rest {
-            [b'"', b'v', b'w', b'"', rest @ ..] => (field::VWAP, rest),
-            [b'"', name, b'"', rest @ ..] => {
-                let field = match name {
-                    b't' => field::TIME,
-                    b'o' => field::OPEN,
-                    b'h' => field::HIGH,
-                    b'l' => field::LOW,
-                    b'c' => field::CLOSE,
-                    b'v' => field::VOLUME,
-                    b'n' => field::TRANSACTIONS,
-                    _ => return None,
-                };
-                (field, rest)
-            }
+    /// A field's name and the colon after it. Of `vw` it is the second letter.
+    fn letter(&mut self) -> Option<u8> {
+        let (letter, rest) = match self.rest {
+            [b'"', b'v', b'w', b'"', rest @ ..] => (b'w', rest),
+            [b'"', letter, b'"', rest @ ..] if *letter != b'w' => (*letter, rest),
             _ => return None,
         };
         self.rest = rest;
         self.skip_space();
         self.expect(b':')?;
-        Some(field)
+        Some(letter)
     }
 
     /// A number as a float64, as its decimal text parses to it.
@@ -258,6 +247,10 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip_space(&mut self) {
+        // Mostly there is none, and no letter, digit or mark comes before `!`.
+        if let [b'!'..=u8::MAX, ..] = self.rest {
+            return;
+        }
         while let [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] = self.rest {
             self.rest = rest;
         }
