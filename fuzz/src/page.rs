@@ -57,7 +57,7 @@ fn check_columns(page: &Envelope) {
     assert_eq!((bars.vwaps().len(), bars.transactions().len()), (rows, rows));
     assert_eq!(bars.iter().count(), rows);
     assert!(bars.required().iter().all(|column| column.iter().all(|x| x.is_finite())));
-    assert!(bars.vwaps().iter().flatten().all(|x| x.is_finite()));
+    assert!(bars.vwaps().iter().flatten().all(f64::is_finite));
     let unique = bars.clone().into_unique();
     assert!(unique.timestamps().is_sorted_by(|a, b| a < b) && unique.len() <= rows);
     assert!(unique.is_empty() == bars.is_empty());

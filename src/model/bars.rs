@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::Sparse;
+
 /// One minute bar, as traded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bar {
@@ -32,8 +34,8 @@ pub struct Bars {
     low: Vec<f64>,
     close: Vec<f64>,
     volume: Vec<f64>,
-    vwap: Vec<Option<f64>>,
-    transactions: Vec<Option<i64>>,
+    vwap: Sparse<f64>,
+    transactions: Sparse<i64>,
 }
 
 impl Bars {
@@ -47,8 +49,8 @@ impl Bars {
             low: Vec::with_capacity(rows),
             close: Vec::with_capacity(rows),
             volume: Vec::with_capacity(rows),
-            vwap: Vec::with_capacity(rows),
-            transactions: Vec::with_capacity(rows),
+            vwap: Sparse::with_capacity(rows),
+            transactions: Sparse::with_capacity(rows),
         }
     }
 
@@ -57,8 +59,8 @@ impl Bars {
     pub fn from_columns(
         timestamp: Vec<i64>,
         required: [Vec<f64>; 5],
-        vwap: Vec<Option<f64>>,
-        transactions: Vec<Option<i64>>,
+        vwap: Sparse<f64>,
+        transactions: Sparse<i64>,
     ) -> Option<Self> {
         let rows = timestamp.len();
         let is_even = required.iter().all(|column| column.len() == rows);
@@ -89,8 +91,8 @@ impl Bars {
             low: self.low[row],
             close: self.close[row],
             volume: self.volume[row],
-            vwap: self.vwap[row],
-            transactions: self.transactions[row],
+            vwap: self.vwap.get(row),
+            transactions: self.transactions.get(row),
         })
     }
 
@@ -125,13 +127,13 @@ impl Bars {
 
     /// Volume-weighted average prices.
     #[must_use]
-    pub fn vwaps(&self) -> &[Option<f64>] {
+    pub fn vwaps(&self) -> &Sparse<f64> {
         &self.vwap
     }
 
     /// Numbers of trades.
     #[must_use]
-    pub fn transactions(&self) -> &[Option<i64>] {
+    pub fn transactions(&self) -> &Sparse<i64> {
         &self.transactions
     }
 
@@ -145,8 +147,8 @@ impl Bars {
             low: self.low[range.clone()].to_vec(),
             close: self.close[range.clone()].to_vec(),
             volume: self.volume[range.clone()].to_vec(),
-            vwap: self.vwap[range.clone()].to_vec(),
-            transactions: self.transactions[range].to_vec(),
+            vwap: self.vwap.slice(range.clone()),
+            transactions: self.transactions.slice(range),
         }
     }
 

@@ -17,6 +17,7 @@ pub mod new_york;
 mod partition;
 mod rate;
 mod revision;
+mod sparse;
 mod symbol;
 mod window;
 
@@ -33,5 +34,6 @@ pub use month::Month;
 pub use partition::Partition;
 pub use rate::{Rate, RateError};
 pub use revision::Revision;
+pub use sparse::Sparse;
 pub use symbol::{Symbol, SymbolError};
 pub use window::Window;

@@ -23,11 +23,15 @@ pub(super) fn write_column<T: DataType, W: Write + Send>(
 /// Writes the next column, in which values may be absent.
 pub(super) fn write_optional<T: DataType, W: Write + Send>(
     rows: &mut SerializedRowGroupWriter<'_, W>,
-    values: &[Option<T::T>],
+    values: impl Iterator<Item = Option<T::T>>,
 ) -> Result<()> {
-    let present: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
-    let values: Vec<T::T> = values.iter().flatten().cloned().collect();
-    write_column::<T, W>(rows, &values, Some(&present))
+    let most = values.size_hint().0;
+    let (mut there, mut present) = (Vec::with_capacity(most), Vec::with_capacity(most));
+    for value in values {
+        present.push(i16::from(value.is_some()));
+        there.extend(value);
+    }
+    write_column::<T, W>(rows, &there, Some(&present))
 }
 
 /// A column in which no value is absent.
@@ -37,10 +41,10 @@ pub(super) fn read_required<T: DataType>(rows: &dyn RowGroupReader, column: usiz
 }
 
 /// A column in which values may be absent.
-pub(super) fn read_optional<T: DataType>(
+pub(super) fn read_optional<T: DataType, C: FromIterator<Option<T::T>>>(
     rows: &dyn RowGroupReader,
     column: usize,
-) -> Result<Vec<Option<T::T>>> {
+) -> Result<C> {
     let (values, present) = read_column::<T>(rows, column, true)?;
     let mut values = values.into_iter();
     Ok(present.into_iter().map(|level| if level > 0 { values.next() } else { None }).collect())

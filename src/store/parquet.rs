@@ -128,8 +128,8 @@ pub(super) fn write_rows<W: Write + Send>(file: &mut SerializedFileWriter<W>, ba
     for column in bars.required() {
         write_column::<DoubleType, W>(&mut rows, column, None)?;
     }
-    write_optional::<DoubleType, W>(&mut rows, bars.vwaps())?;
-    write_optional::<Int64Type, W>(&mut rows, bars.transactions())?;
+    write_optional::<DoubleType, W>(&mut rows, bars.vwaps().iter())?;
+    write_optional::<Int64Type, W>(&mut rows, bars.transactions().iter())?;
     rows.close()?;
     Ok(())
 }
@@ -245,7 +245,8 @@ fn read_rows(rows: &dyn RowGroupReader) -> Result<Bars> {
     for column in 1..=5 {
         required.push(read_required::<DoubleType>(rows, column)?);
     }
-    let (vwaps, transactions) = (read_optional::<DoubleType>(rows, 6)?, read_optional::<Int64Type>(rows, 7)?);
+    let vwaps = read_optional::<DoubleType, _>(rows, 6)?;
+    let transactions = read_optional::<Int64Type, _>(rows, 7)?;
     let columns = required.try_into().ok();
     columns
         .and_then(|required| Bars::from_columns(timestamps, required, vwaps, transactions))

@@ -92,10 +92,8 @@ pub(super) fn encode(day: &Day<'_>) -> Result<Vec<u8>> {
         let values: Vec<_> = day.bars.iter().map(|bar| bar.required()[column]).collect();
         write_column::<DoubleType, _>(&mut rows, &values, None)?;
     }
-    let (vwaps, transactions): (Vec<_>, Vec<_>) =
-        day.bars.iter().map(|bar| (bar.vwap, bar.transactions)).unzip();
-    write_optional::<DoubleType, _>(&mut rows, &vwaps)?;
-    write_optional::<Int64Type, _>(&mut rows, &transactions)?;
+    write_optional::<DoubleType, _>(&mut rows, day.bars.iter().map(|bar| bar.vwap))?;
+    write_optional::<Int64Type, _>(&mut rows, day.bars.iter().map(|bar| bar.transactions))?;
     rows.close()?;
     file.into_inner()
 }
@@ -193,8 +191,8 @@ fn read_rows(rows: &dyn RowGroupReader) -> Result<Vec<DayBar>> {
     for column in 1..=VOLUME {
         columns.push(read_required::<DoubleType>(rows, column)?);
     }
-    let vwaps = read_optional::<DoubleType>(rows, 6)?;
-    let transactions = read_optional::<Int64Type>(rows, 7)?;
+    let vwaps: Vec<_> = read_optional::<DoubleType, _>(rows, 6)?;
+    let transactions: Vec<_> = read_optional::<Int64Type, _>(rows, 7)?;
     let row = |at: usize| {
         let number = |column: usize| columns.get(column).and_then(|values| values.get(at).copied());
         Some(DayBar {

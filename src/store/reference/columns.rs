@@ -138,11 +138,10 @@ fn write(rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>, values: &Values) -> R
             write_column::<ByteArrayType, _>(rows, &texts.iter().map(bytes).collect::<Vec<_>>(), None)
         }
         Values::OptionalText(texts) => {
-            let texts: Vec<_> = texts.iter().map(|text| text.as_ref().map(bytes)).collect();
-            write_optional::<ByteArrayType, _>(rows, &texts)
+            write_optional::<ByteArrayType, _>(rows, texts.iter().map(|text| text.as_ref().map(bytes)))
         }
         Values::Days(days) => write_column::<Int32Type, _>(rows, days, None),
-        Values::OptionalDays(days) => write_optional::<Int32Type, _>(rows, days),
+        Values::OptionalDays(days) => write_optional::<Int32Type, _>(rows, days.iter().copied()),
         Values::Flags(flags) => write_column::<BoolType, _>(rows, flags, None),
         Values::Numbers(numbers) => write_column::<DoubleType, _>(rows, numbers, None),
         Values::Instants(instants) => write_column::<Int64Type, _>(rows, instants, None),
@@ -224,12 +223,12 @@ fn read(rows: &dyn RowGroupReader, column: usize, kind: Kind) -> Result<Values> 
             Values::Text(texts.into_iter().map(text).collect::<Result<_>>()?)
         }
         Kind::OptionalText => {
-            let texts = read_optional::<ByteArrayType>(rows, column)?;
+            let texts: Vec<_> = read_optional::<ByteArrayType, _>(rows, column)?;
             let texts = texts.into_iter().map(|bytes| bytes.map(text).transpose());
             Values::OptionalText(texts.collect::<Result<_>>()?)
         }
         Kind::Day => Values::Days(read_required::<Int32Type>(rows, column)?),
-        Kind::OptionalDay => Values::OptionalDays(read_optional::<Int32Type>(rows, column)?),
+        Kind::OptionalDay => Values::OptionalDays(read_optional::<Int32Type, _>(rows, column)?),
         Kind::Flag => Values::Flags(read_required::<BoolType>(rows, column)?),
         Kind::Number => Values::Numbers(read_required::<DoubleType>(rows, column)?),
         Kind::Instant => Values::Instants(read_required::<Int64Type>(rows, column)?),
