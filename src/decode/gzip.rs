@@ -1,6 +1,6 @@
 //! The transfer's compression.
 
-use std::io::Read;
+use std::{cell::Cell, io::Read};
 
 use flate2::bufread::MultiGzDecoder;
 use libdeflater::Decompressor;
@@ -9,6 +9,25 @@ use super::DecodeError;
 
 /// How often its own length a deflate stream can be at most (zlib's `deflate` says 1032).
 const MOST_SHRUNK: usize = 1_032;
+
+/// Buffers are whole ones of these, so that a page that is a little longer than the one before fits as well.
+const MEGABYTE: usize = 1 << 20;
+
+/// A buffer that was given back is kept if it is not larger: a page is about 5 MB of JSON.
+const KEPT: usize = 8 * MEGABYTE;
+
+thread_local! {
+    /// What the thread's next body is inflated into: that the system takes megabytes back after each page and hands them out anew
+    /// costs as much as some of the work on them.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Takes back what [`inflate`] gave, for this thread's next body.
+pub fn give_back(inflated: Vec<u8>) {
+    if inflated.capacity() <= KEPT {
+        SPARE.set(inflated);
+    }
+}
 
 /// Inflates a whole gzip body to at most `limit` bytes: a few hundred bytes can claim to be gigabytes.
 ///
@@ -27,7 +46,9 @@ fn inflate_at_once(body: &[u8], limit: usize) -> Option<Vec<u8>> {
     if length > limit.min(body.len().saturating_mul(MOST_SHRUNK)) {
         return None;
     }
-    let mut inflated = vec![0; length];
+    let spare = Some(SPARE.take()).filter(|spare| spare.capacity() >= length);
+    let mut inflated = spare.unwrap_or_else(|| Vec::with_capacity(length.next_multiple_of(MEGABYTE)));
+    inflated.resize(length, 0);
     let written = Decompressor::new().gzip_decompress(body, &mut inflated).ok()?;
     // libdeflate stops after the first member. What the body ends with is about the last one.
     (written == length && libdeflater::crc32(&inflated) == checksum).then_some(inflated)

@@ -14,7 +14,7 @@ mod object;
 mod scan;
 
 pub use envelope::{Body, Envelope, MarketEnvelope, Results, Rows};
-pub use gzip::inflate;
+pub use gzip::{give_back, inflate};
 pub use listings::{Fields, Listed, Row, Single};
 pub use market::DayBars;
 

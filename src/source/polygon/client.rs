@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::Clock,
     cpu::{self, Turn},
-    decode::{Body, DecodeError, Envelope, Results, inflate},
+    decode::{Body, DecodeError, Envelope, Results, give_back, inflate},
     model::{ApiKey, Cursor},
 };
 
@@ -301,7 +301,10 @@ pub(super) fn envelope<R: Results>(
     body: Vec<u8>,
     key: &ApiKey,
 ) -> Result<Body<R>, FetchError> {
-    let mut envelope = Body::read(&plain(headers, body, key)?)?;
+    let plain = plain(headers, body, key)?;
+    let read = Body::read(&plain);
+    give_back(plain);
+    let mut envelope = read?;
     envelope.each_text(|text| key.scrub_text(text));
     Ok(envelope)
 }
