@@ -82,14 +82,15 @@ fn schema() -> Result<TypePtr> {
 }
 
 /// Measured on minute bars: delta for the integers, byte-stream-split for volumes, plain for prices, whose decimal
-/// fractions leave noise in every byte of a float64; zstd at level 1. A third smaller than the crate's defaults,
-/// and quicker.
+/// fractions leave noise in every byte of a float64; zstd at level 1, but for counts: packed, they do not shrink any
+/// further. A third smaller than the crate's defaults, and quicker.
 static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
     let zstd = ZstdLevel::try_new(1).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
     let by_time = SortingColumn { column_idx: 0, descending: false, nulls_first: false };
     let properties = WriterProperties::builder()
         .set_created_by(concat!("grab version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(zstd)
+        .set_column_compression(ColumnPath::from("transactions"), Compression::UNCOMPRESSED)
         .set_dictionary_enabled(false)
         .set_encoding(Encoding::PLAIN)
         .set_statistics_enabled(EnabledStatistics::Chunk)
