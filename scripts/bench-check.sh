@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v valgrind >/dev/null || { echo 'valgrind is not installed (Debian: valgrind)' >&2; exit 1; }
-# cargo names the program that it has built: the last one wins.
-program=$(cargo bench --locked --bench counted --no-run --message-format json 2>/dev/null |
-    python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])')
+# cargo names what it has built, in any order; the tool itself is among it.
+program=$(cargo bench --locked --bench counted --no-run --message-format json | python3 -c 'import json, sys
+built = [m for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "counted"]
+print(built[0]["executable"])')
 exec python3 scripts/bench-check.py "$program" "$@"
