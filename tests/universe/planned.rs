@@ -183,3 +183,13 @@ fn bars_without_a_manifest_are_not_given_a_new_one() {
     assert!(ran.stderr.contains("--rebuild-manifest"), "{}", ran.stderr);
     assert!(!grab.data_dir().join("manifest.sqlite").exists());
 }
+
+#[test]
+fn an_order_that_means_nobody_says_who_there_is() {
+    let server = Server::start(answer);
+    let grab = Grab::with_server(server.base_url());
+    let started =
+        grab.run("start --universe us-stocks --type CSS --exchange XLON --windows 2024-01").exits(0);
+    let said = "nobody in us-stocks is what was asked for in 2024-01; of type CSS; there are CS; on XLON; there are none";
+    assert!(started.stderr.contains(said), "{}", started.stderr);
+}

@@ -1,7 +1,7 @@
 //! From an order and the universe to tasks.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     hash::BuildHasher,
     path::Path,
 };
@@ -15,7 +15,7 @@ use super::super::{
 };
 use crate::{
     manifest::{Ledger, ManifestError, Order},
-    model::{Symbol, Window},
+    model::{Listing, Symbol, Window},
     plan::{self, Spec},
     store::{StoreError, reference},
     universe::{Filter, Universe},
@@ -140,11 +140,37 @@ pub fn plan_orders(ledger: &mut Ledger, universe: &Universe, last_day: Date) -> 
     let mut added = 0;
     for order in ledger.orders()?.iter().filter(|order| order.planned_at_ms.is_none()) {
         let tasks = tasks_of(order, universe, last_day)?;
+        if tasks.is_empty() {
+            say(&nobody(order, universe));
+        }
         let tasks = plan::missing_tasks(&tasks, &ledger.windows()?);
         added += ledger.add_tasks(&tasks)?.added;
     }
     ledger.orders_are_planned()?;
     Ok(added)
+}
+
+/// Of an order that means nobody: what there is, since a type or an exchange may be misspelt.
+fn nobody(order: &Order, universe: &Universe) -> String {
+    let codes = |code: fn(&Listing) -> &Option<String>| {
+        let codes = universe.lives().filter_map(|(life, _)| code(&life.listing).clone());
+        let there = Vec::from_iter(codes.collect::<BTreeSet<_>>());
+        if there.is_empty() { "none".to_owned() } else { there.join(", ") }
+    };
+    let narrowed = |word: &str, asked: &[String], code: fn(&Listing) -> &Option<String>| {
+        if asked.is_empty() {
+            String::new()
+        } else {
+            format!("; {word} {}; there are {}", asked.join(", "), codes(code))
+        }
+    };
+    format!(
+        "note: nobody in {} is what was asked for in {}{}{}",
+        order.list,
+        order.windows,
+        narrowed("of type", &order.types, |listing| &listing.kind),
+        narrowed("on", &order.exchanges, |listing| &listing.exchange),
+    )
 }
 
 /// The universe that is kept.
