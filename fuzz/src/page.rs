@@ -4,6 +4,7 @@ use grab::{
     decode::{DecodeError, Envelope, inflate},
     model::Bar,
 };
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{check_chain, market};
@@ -37,6 +38,7 @@ fn check_json(json: &[u8]) {
         Ok(page) => {
             check_columns(&page);
             check_words(&page);
+            assert!(serde_json::from_slice::<IgnoredAny>(json).is_ok(), "what was read is no JSON");
             if let Ok(oracle) = serde_json::from_slice::<Value>(json) {
                 check_values(&page, &oracle);
             }
