@@ -4,11 +4,15 @@ use std::{cell::Cell, io::Read};
 
 use flate2::bufread::MultiGzDecoder;
 use libdeflater::Decompressor;
+use memchr::memmem;
 
 use super::DecodeError;
 
 /// How often its own length a deflate stream can be at most (zlib's `deflate` says 1032).
 const MOST_SHRUNK: usize = 1_032;
+
+/// Bytes of what a member ends with: its checksum and its length.
+const TRAILER: usize = 8;
 
 /// Buffers are whole ones of these, so that a page that is a little longer than the one before fits as well.
 const MEGABYTE: usize = 1 << 20;
@@ -40,7 +44,8 @@ pub fn inflate(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
 /// One member into a buffer of the length that it says to have, at twice the pace of a stream. Nothing if the body is anything
 /// else: then the stream says what it is.
 fn inflate_at_once(body: &[u8], limit: usize) -> Option<Vec<u8>> {
-    let [.., c0, c1, c2, c3, l0, l1, l2, l3] = *body else { return None };
+    let (data, trailer) = body.split_last_chunk::<TRAILER>()?;
+    let [c0, c1, c2, c3, l0, l1, l2, l3] = *trailer;
     let checksum = u32::from_le_bytes([c0, c1, c2, c3]);
     let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).ok()?;
     if length > limit.min(body.len().saturating_mul(MOST_SHRUNK)) {
@@ -50,8 +55,12 @@ fn inflate_at_once(body: &[u8], limit: usize) -> Option<Vec<u8>> {
     let mut inflated = spare.unwrap_or_else(|| Vec::with_capacity(length.next_multiple_of(MEGABYTE)));
     inflated.resize(length, 0);
     let written = Decompressor::new().gzip_decompress(body, &mut inflated).ok()?;
-    // libdeflate stops after the first member. What the body ends with is about the last one.
-    (written == length && libdeflater::crc32(&inflated) == checksum).then_some(inflated)
+    // libdeflate stops after the first member, and does not say where that was. Its trailer is the body's: it was there, if
+    // these bytes are nowhere else.
+    let is_all = written == length
+        && libdeflater::crc32(&inflated) == checksum
+        && memmem::find(body, trailer) == Some(data.len());
+    is_all.then_some(inflated)
 }
 
 fn inflate_stream(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
@@ -95,12 +104,21 @@ mod tests {
         assert_eq!(inflate(&body, 100).unwrap(), b"{\"status\":\"OK\"}");
         let body = [gzip(b"0123456789"), gzip(b"9876543210")].concat();
         assert_eq!(inflate(&body, 100).unwrap(), b"01234567899876543210", "of one length");
+        let twice = gzip(b"0123456789").repeat(2);
+        assert_eq!(inflate(&twice, 100).unwrap(), b"01234567890123456789", "of one content");
+        let mut stuffed = gzip(b"0123456789");
+        stuffed.extend_from_within(stuffed.len() - 20..);
+        assert!(
+            matches!(inflate(&stuffed, 100), Err(DecodeError::Gzip(_))),
+            "the same trailer after what is none"
+        );
     }
 
     #[test]
     fn both_ways_inflate_the_same() {
         let mut rng = fastrand::Rng::with_seed(1);
-        for length in [0, 1, 18, 1_000, 100_000] {
+        assert_eq!(inflate(&gzip(b""), 0).unwrap(), b"");
+        for length in [1, 18, 1_000, 100_000] {
             let plain: Vec<u8> = (0..length).map(|_| rng.u8(b'0'..=b'9')).collect();
             let body = gzip(&plain);
             assert_eq!(inflate_at_once(&body, length).unwrap(), plain);

@@ -70,7 +70,8 @@ impl<'a> Scanner<'a> {
         self.skip_space();
         self.expect(b'{')?;
         loop {
-            self.expect(b'"')?;
+            // What follows is the name's: space too.
+            self.take_byte(b'"').then_some(())?;
             let name = self.text()?;
             self.expect(b':')?;
             if name == b"results" {
@@ -91,7 +92,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip_scalar(&mut self) -> Option<()> {
-        if self.take(b'"') {
+        if self.take_byte(b'"') {
             return self.text().map(|_| ());
         }
         let is_scalar = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');

@@ -67,6 +67,9 @@ fn page() -> impl Strategy<Value = String> {
         r#""ticker":"A \"results\":[","adjusted":true,"#,
         r#""ticker":"results","x":null,"#,
         r#""deep":{"results":[]},"#,
+        r#"" results":[],"#,
+        r#""results ":[{"v":9,"o":9,"c":9,"h":9,"l":9,"t":9}],"#,
+        r#"" results":[{"v":9,"o":9,"c":9,"h":9,"l":9,"t":9}],"#,
         "",
     ]);
     let tail = prop::sample::select(vec![
@@ -129,6 +132,16 @@ fn what_the_service_sends_is_scanned_and_what_is_unusual_is_not() {
     for bars in unusual {
         assert!(!compare(page(bars).as_bytes()), "{bars}");
         assert!(Envelope::read(page(bars).as_bytes()).is_ok(), "{bars}");
+    }
+}
+
+#[test]
+fn a_name_that_is_nearly_that_of_the_results_is_another_one() {
+    let bar = |value: u8| format!(r#"{{"v":{value},"o":1,"c":1,"h":1,"l":1,"t":0}}"#);
+    for name in [" results", "results ", "  results", "Results", r"results\u0020", "result"] {
+        let page = format!(r#"{{"{name}":[{}],"results":[{}],"status":"OK"}}"#, bar(9), bar(1));
+        compare(page.as_bytes());
+        assert_eq!(Envelope::read(page.as_bytes()).unwrap().results.required()[4], [1.0], "{page}");
     }
 }
 
