@@ -225,6 +225,7 @@ fn properties() -> Result<WriterProperties> {
     let column = |name: &str| ColumnPath::from(name);
     Ok(WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_column_compression(column("transactions"), Compression::UNCOMPRESSED)
         .set_dictionary_enabled(false)
         .set_encoding(Encoding::PLAIN)
         .set_statistics_enabled(EnabledStatistics::Chunk)

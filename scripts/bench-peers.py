@@ -22,12 +22,13 @@ PEER = str(Path(__file__).with_name("bench_peer.py"))
 
 @dataclass
 class Contender:
-    """Who is measured, and on how many tickers: ratios are per bar, so that slow ones may have fewer."""
+    """Who is measured, and on how many tickers. Slow ones may have fewer: grab is run on as many beside them."""
 
     key: str
     name: str
     tickers: int
     command: list[str]
+    is_grab: bool = False
 
 
 @dataclass
@@ -108,7 +109,9 @@ def digest(python, out):
 def grab(program, in_flight, tickers, name=None):
     command = [program, "start", "--base-url", "URL", "--rate", "none", "--progress", "none", "--windows", "WINDOW",
                "--tickers", "LIST", "--concurrency", str(in_flight), "--data-dir", "OUT"]
-    return Contender(f"grab-{in_flight}", name or f"grab, {in_flight} in flight", tickers, command)
+    if name:
+        return Contender(f"grab-of-{tickers}", name, tickers, command, is_grab=True)
+    return Contender(f"grab-{in_flight}", f"grab, {in_flight} in flight", tickers, command)
 
 
 def floor(tools, in_flight, tickers):
@@ -125,13 +128,21 @@ def contenders(options):
     return [
         grab(options.grab, 4, many, "grab"),
         floor(options.tools, 4, many),
+        grab(options.grab, 4, some, "grab"),
         peer("best-effort", "aiohttp (8) and polars", some),
-        peer("polygon", "polygon-api-client", few),
         peer("polygon-8", "polygon-api-client, 8 threads", some),
-        peer("massive", "massive", few),
         peer("massive-8", "massive, 8 threads", some),
+        grab(options.grab, 4, few, "grab"),
+        peer("polygon", "polygon-api-client", few),
+        peer("massive", "massive", few),
         peer("old-way", "requests, each page rewrites its months", few),
     ]
+
+
+def chosen(contenders, keys):
+    """These, and grab on as many tickers as each of them has."""
+    tickers = {contender.tickers for contender in contenders if contender.key in keys}
+    return [c for c in contenders if c.key in keys or c.is_grab and c.tickers in tickers]
 
 
 def in_turn(contenders, server, rounds, options, check=False):
@@ -165,10 +176,11 @@ def arguments():
     parser.add_argument("--tools", required=True)
     parser.add_argument("--docs", required=True)
     parser.add_argument("--commit", default="unknown")
+    parser.add_argument("--caller", default=".", help="the folder that a relative --out begins in")
     parser.add_argument("--out", help="where the report goes; docs, unless --quick")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="fewer tickers, for a look")
-    parser.add_argument("--only", help="keys of contenders, by commas: grab-4,floor,best-effort,polygon,…")
+    parser.add_argument("--only", help="keys of contenders, by commas: floor,best-effort,polygon,…")
     return parser.parse_args()
 
 
@@ -178,18 +190,22 @@ def main():
     options.environment = environment(options.scratch)
     wanted = contenders(options)
     if options.only:
-        wanted = [contender for contender in wanted if contender.key in options.only.split(",")]
+        wanted = chosen(wanted, options.only.split(","))
+        if not wanted:
+            sys.exit(f"--only {options.only}: there are {', '.join(c.key for c in contenders(options))}")
     crowd = 24 if options.quick else 48
     report = bench_report.Report(options, wanted, load=os.getloadavg())
     with Server(options.tools, crowd, 0) as server:
         report.pages = server.has
         report.runs = in_turn(wanted, server, options.rounds, options, check=True)
         sizes = [grab(options.grab, in_flight, crowd) for in_flight in (4, 8, 16)]
-        report.memory = in_turn(sizes, server, min(options.rounds, 3), options)
+        report.memory = in_turn(sizes, server, options.rounds, options)
     with Server(options.tools, crowd, 200) as server:
         one, many = grab(options.grab, 1, 4), grab(options.grab, 16, crowd)
-        report.latency = in_turn([one, many], server, min(options.rounds, 5), options)
-    out = Path(options.out or (options.scratch if options.quick else options.docs))
+        report.latency = in_turn([one, many], server, options.rounds, options)
+    # A relative place is the caller's, not this one's, which is removed at the end.
+    named = options.out and Path(options.caller, options.out)
+    out = named or Path(options.scratch if options.quick else options.docs)
     out.mkdir(parents=True, exist_ok=True)
     (out / "benchmarks.md").write_text(report.markdown())
     (out / "benchmarks.svg").write_text(report.chart())

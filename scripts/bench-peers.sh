@@ -5,6 +5,7 @@
 # to the folder that --out names. What is measured is the binary that is shipped: `cargo build --profile dist`.
 set -euo pipefail
 
+caller=$PWD
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 (cd "$repo" && cargo build --quiet --profile dist --locked --bin grab --example floor --example static_pages)
 tools=$(cd "${CARGO_TARGET_DIR:-$repo/target}/dist" && pwd)
@@ -14,4 +15,5 @@ GRAB=${GRAB:-$tools/grab}
 source "$(dirname "${BASH_SOURCE[0]}")/prepare.sh"
 
 python_with aiohttp massive polars polygon-api-client requests tzdata
-"$python" "$repo/scripts/bench-peers.py" --grab "$grab" --tools "$tools/examples" --commit "$commit" --docs "$repo/docs" "$@"
+"$python" "$repo/scripts/bench-peers.py" --grab "$grab" --tools "$tools/examples" --commit "$commit" --docs "$repo/docs" \
+    --caller "$caller" "$@"
