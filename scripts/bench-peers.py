@@ -101,7 +101,7 @@ def digest(python, out):
         "import polars as pl, sys; f = pl.scan_parquet(sys.argv[1] + '/**/*.parquet', hive_partitioning=False);"
         "n = ['open', 'high', 'low', 'close', 'volume', 'vwap', 'transactions'];"
         "s = [(pl.col(c) * 10_000).round().cast(pl.Int64).sum() for c in n];"
-        "print(f.select(pl.len(), pl.col('timestamp').cast(pl.Int64).sum(), *s).collect().row(0))"
+        "print(f.select(pl.len(), pl.col('timestamp').dt.epoch('ms').sum(), *s).collect().row(0))"
     )
     return subprocess.run([python, "-c", code, out], check=True, capture_output=True, text=True).stdout.strip()
 
@@ -158,9 +158,9 @@ def in_turn(contenders, server, rounds, options, check=False):
                   f"{run.cpu_per_million:7.3f} CPU-s/Mbar {run.peak_mb:7.0f} MB", flush=True)
             if check and number == 0:
                 digests.setdefault(contender.tickers, {})[contender.name] = digest(sys.executable, out)
-    for by_name in digests.values():
-        if len(set(by_name.values())) > 1:
-            sys.exit(f"they have not written the same bars: {by_name}")
+        for by_name in digests.values():
+            if len(set(by_name.values())) > 1:
+                sys.exit(f"they have not written the same bars: {by_name}")
     return runs
 
 
