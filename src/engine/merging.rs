@@ -42,8 +42,8 @@ pub(super) struct Failed {
 
 /// Merges a page into its months; `held` is what is known of one of them. When this returns, they are on stable storage.
 ///
-/// No core waits for the disk, and while the disk is waited for, the page's bars are gone: only the bytes of the files
-/// and the last month are kept.
+/// No core waits for bytes to reach the disk, and while that is waited for, the page's bars are gone: only the bytes of the files
+/// and the last month are kept. A month that was there before is read where it is merged.
 pub(super) async fn merge(store: Store, page: Fresh, held: Option<Held>) -> Result<Months, Failed> {
     // What was decoded is merged before anything more is decoded.
     let (months, files, failed) = cpu::run(Turn::Next, move || in_memory(&store, &page, held)).await;
