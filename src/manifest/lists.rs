@@ -217,7 +217,7 @@ impl Overview {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn last_sync_ms(&self, what: &str) -> Result<Option<i64>, ManifestError> {
-        let select = "SELECT max(begun_at_ms) FROM syncs WHERE what = ?";
+        let select = "SELECT max(coalesce(begun_at_ms, at_ms)) FROM syncs WHERE what = ?";
         Ok(self.connection().query_row(select, [what], |row| row.get(0))?)
     }
 

@@ -36,7 +36,6 @@ CREATE TABLE syncs (
     id      INTEGER PRIMARY KEY,
     run     INTEGER REFERENCES runs (id),
     at_ms   INTEGER NOT NULL,
-    begun_at_ms INTEGER NOT NULL,
     what    TEXT    NOT NULL CHECK (what IN ('tickers', 'splits', 'details', 'renames', 'annotations')),
     rows    INTEGER NOT NULL CHECK (rows >= 0),
     pages   INTEGER NOT NULL CHECK (pages >= 0),

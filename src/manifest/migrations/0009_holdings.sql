@@ -45,6 +45,3 @@ END;
 DROP INDEX tasks_by_ticker;
 
 CREATE INDEX tasks_by_window ON tasks (from_date, to_date, state);
-
--- When the first page of the traversal that answered a task was stored: what changed after that is not in all of its pages.
-ALTER TABLE tasks ADD COLUMN begun_at_ms INTEGER;
