@@ -80,6 +80,15 @@ impl Line {
         Ticket { probe }
     }
 
+    /// An answer came whole: who was the first to ask need not be read for the others to follow.
+    pub(super) fn came_through(&self, ticket: &mut Ticket<'_>) {
+        // A line that was down is up only when an answer is good.
+        if self.is_untried() {
+            self.up();
+            ticket.probe = None;
+        }
+    }
+
     /// Whether no request has come through yet.
     pub(super) fn is_untried(&self) -> bool {
         matches!(self.state(), State::Untried { .. })
@@ -136,6 +145,19 @@ mod tests {
         line.up();
         drop(first);
         let (_a, _b) = (line.enter(0.0).await, line.enter(0.0).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_others_do_not_wait_until_the_first_answer_is_read() {
+        let line = Line::new(Duration::from_mins(10));
+        let mut first = line.enter(0.0).await;
+        line.came_through(&mut first);
+        line.enter(0.0).await;
+
+        line.down(&first);
+        let mut probe = line.enter(0.0).await;
+        line.came_through(&mut probe);
+        assert!(line.is_down() && probe.is_probe(), "a line that was down is up only when an answer is good");
     }
 
     #[tokio::test(start_paused = true)]

@@ -282,8 +282,8 @@ impl<S: Source> Run<S> {
         let asked = async {
             self.pacer.permit().await;
             let Some(good) = self.health.known_good() else { return self.source.control().await };
-            let answer = self.source.page(&good.question, &good.place).await;
-            answer.map_or_else(|error| Control::from(&error), |_| Control::Good)
+            let page = self.source.page(&good.question, &good.place).await;
+            page.map_or_else(|error| Control::from(&error), |_| Control::Good)
         };
         self.stop.unless_requested(asked).await
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId},
     model::{BadBar, Bars, Month, Partition, Symbol, Window, new_york},
-    source::{Contradiction, Page, Question, Source},
+    source::{Contradiction, FetchError, Page, Place, Question, Source},
     store::StoreError,
 };
 
@@ -66,7 +66,7 @@ impl<S: Source> Run<S> {
     /// One request and what follows from it.
     async fn step(&self, lease: &mut Lease) -> Result<Step, ManifestError> {
         let question = question(lease);
-        let Some(ticket) = self.stop.unless_requested(self.line.enter(self.jitter())).await else {
+        let Some(mut ticket) = self.stop.unless_requested(self.line.enter(self.jitter())).await else {
             return self.release(lease.task.id).await;
         };
         if !may_leave(&self.pacer, &self.meter, &self.stop, self.max_requests).await {
@@ -76,14 +76,25 @@ impl<S: Source> Run<S> {
         if std::mem::replace(&mut lease.is_asked, true) {
             self.meter.retried();
         }
-        let answer = tokio::select! {
-            answer = self.source.page(&question, &lease.place) => answer,
+        let page = tokio::select! {
+            page = self.ask(&question, &lease.place, &mut ticket) => page,
             () = self.stop.grace_is_over() => return self.release(lease.task.id).await,
         };
-        match answer {
+        match page {
             Ok(page) => self.page(lease, &ticket, page, sent_at).await,
             Err(error) => self.failure(lease, &ticket, error, sent_at).await,
         }
+    }
+
+    async fn ask(
+        &self,
+        question: &Question,
+        place: &Place,
+        ticket: &mut Ticket<'_>,
+    ) -> Result<Page, FetchError> {
+        let answer = self.source.ask(question, place).await?;
+        self.line.came_through(ticket);
+        self.source.read(question, answer).await
     }
 
     /// A page that fits its question.

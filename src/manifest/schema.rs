@@ -37,10 +37,12 @@ pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
     create_private(&path)?;
     let mut connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    migrate(&mut connection, &path)?;
-    check_tables(&connection)?;
+    // Before a file that is not ours is changed in any way.
+    check_version(&connection, &path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    migrate(&mut connection, &path)?;
+    check_tables(&connection)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

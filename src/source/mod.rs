@@ -88,6 +88,9 @@ impl From<&FetchError> for Control {
 
 /// A place that bars come from.
 pub trait Source: Send + Sync + 'static {
+    /// An answer that came whole, and was not read yet.
+    type Answer: Send;
+
     /// Asks once for one page.
     ///
     /// # Errors
@@ -95,16 +98,38 @@ pub trait Source: Send + Sync + 'static {
     ///
     /// # Cancellation
     /// Dropping the future drops the request; nothing is kept.
+    fn ask(
+        &self,
+        question: &Question,
+        place: &Place,
+    ) -> impl Future<Output = Result<Self::Answer, FetchError>> + Send;
+
+    /// Reads an answer to a question, and checks that the page fits it.
+    ///
+    /// # Errors
+    /// As for [`Source::ask`].
+    fn read(
+        &self,
+        question: &Question,
+        answer: Self::Answer,
+    ) -> impl Future<Output = Result<Page, FetchError>> + Send;
+
+    /// Asks once for one page, and reads it.
+    ///
+    /// # Errors
+    /// As for [`Source::ask`].
     fn page(
         &self,
         question: &Question,
         place: &Place,
-    ) -> impl Future<Output = Result<Page, FetchError>> + Send;
+    ) -> impl Future<Output = Result<Page, FetchError>> + Send {
+        async move { self.read(question, self.ask(question, place).await?).await }
+    }
 
     /// Asks something that every plan includes: is it the question, the key, or the source itself?
     ///
     /// # Cancellation
-    /// As for [`Source::page`].
+    /// As for [`Source::ask`].
     fn control(&self) -> impl Future<Output = Control> + Send;
 }
 
@@ -113,9 +138,9 @@ pub trait Market: Source {
     /// Asks once for the day bars of all symbols, as traded, whatever the bars of pages are.
     ///
     /// # Errors
-    /// As for [`Source::page`].
+    /// As for [`Source::ask`].
     ///
     /// # Cancellation
-    /// As for [`Source::page`].
+    /// As for [`Source::ask`].
     fn market_day(&self, day: Date) -> impl Future<Output = Result<MarketDay, FetchError>> + Send;
 }

@@ -149,7 +149,7 @@ impl Polygon {
         url
     }
 
-    pub(super) async fn ask(&self, url: Url) -> Result<(HeaderMap, Vec<u8>), FetchError> {
+    pub(super) async fn get(&self, url: Url) -> Result<(HeaderMap, Vec<u8>), FetchError> {
         let sent = self.http.get(url).send().await;
         let response = sent.map_err(|error| self.not_sent(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -199,8 +199,13 @@ impl Polygon {
 }
 
 impl Source for Polygon {
-    async fn page(&self, question: &Question, place: &Place) -> Result<Page, FetchError> {
-        let (headers, body) = self.ask(self.url(question, place)).await?;
+    type Answer = (HeaderMap, Vec<u8>);
+
+    async fn ask(&self, question: &Question, place: &Place) -> Result<Self::Answer, FetchError> {
+        self.get(self.url(question, place)).await
+    }
+
+    async fn read(&self, question: &Question, (headers, body): Self::Answer) -> Result<Page, FetchError> {
         let (question, adjusted, origin) = (question.clone(), self.adjusted, self.origin.clone());
         let key = self.key.clone();
         let decode = move || {
@@ -213,7 +218,7 @@ impl Source for Polygon {
     async fn control(&self) -> Control {
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
-        let answer = match self.ask(url).await {
+        let answer = match self.get(url).await {
             // What is not JSON comes from something in between, which knows nothing of keys.
             Ok((headers, body)) => refusal(&headers, body, &self.key),
             Err(error) => Err(error),
@@ -224,7 +229,7 @@ impl Source for Polygon {
 
 impl Market for Polygon {
     async fn market_day(&self, day: Date) -> Result<MarketDay, FetchError> {
-        let (headers, body) = self.ask(self.market_url(day)).await?;
+        let (headers, body) = self.get(self.market_url(day)).await?;
         let key = self.key.clone();
         let decode = move || {
             let bytes = body.len() as u64;

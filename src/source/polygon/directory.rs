@@ -61,7 +61,7 @@ impl Polygon {
         url: Url,
         read: impl FnOnce(Reader) -> Result<T, FetchError> + Send + 'static,
     ) -> Result<T, FetchError> {
-        let (headers, body) = self.ask(url).await?;
+        let (headers, body) = self.get(url).await?;
         let reader = Reader { headers, body, key: self.key.clone(), origin: self.origin.clone() };
         cpu::run(Turn::Last, move || read(reader)).await
     }
