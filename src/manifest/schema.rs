@@ -41,8 +41,10 @@ pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
     check_version(&connection, &path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    migrate(&mut connection, &path)?;
-    check_tables(&connection)?;
+    // What was made just now is as it was made.
+    if migrate(&mut connection, &path)? > 0 {
+        check_tables(&connection)?;
+    }
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
@@ -134,7 +136,8 @@ fn create_private(path: &Path) -> Result<(), ManifestError> {
     }
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ManifestError> {
+/// Brings the manifest up to date. Answers its version before.
+fn migrate(connection: &mut Connection, path: &Path) -> Result<usize, ManifestError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     let version = check_version(&transaction, path)?;
     for migration in MIGRATIONS.iter().skip(version) {
@@ -145,7 +148,8 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ManifestError
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", known_version())?;
     }
-    Ok(transaction.commit()?)
+    transaction.commit()?;
+    Ok(version)
 }
 
 /// The number of migrations that the file has seen: 0 for an empty file.
