@@ -5,6 +5,7 @@
 //! [`MarketEnvelope`] that of the whole market's day into one row for each symbol, [`Listed`] those of reference lists.
 //! Neither believes anything: whether the answer fits the question is for the caller to check.
 
+mod digits;
 mod envelope;
 mod gzip;
 mod listings;

@@ -1,4 +1,4 @@
-//! The bars of a page as the service writes them, read at three times the pace of a reader for any JSON.
+//! The bars of a page as the service writes them, read at four times the pace of a reader for any JSON.
 //!
 //! It knows one schema and nothing else: names of one or two letters, plain numbers. Whatever is unusual, be it a field
 //! that is new, an escape, a null or a mistake, is left to serde, which reads the same body from its beginning and says what is
@@ -6,19 +6,8 @@
 
 use std::ops::Range;
 
+use super::digits::{float, integer};
 use crate::model::{Bar, Bars};
-
-/// Powers of ten that a float64 has exactly.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-    1e19, 1e20, 1e21, 1e22,
-];
-
-/// The largest whole number up to which a float64 has all of them.
-const EXACT: u64 = 1 << 53;
-
-/// So many digits always fit into 64 bits.
-const MOST_DIGITS: usize = 19;
 
 /// Bytes of a bar, about: for how many there is to be room.
 const BAR: usize = 90;
@@ -35,7 +24,7 @@ pub(super) fn bars(json: &[u8], most: usize) -> Option<(Bars, Range<usize>)> {
         return Some((bars, begin..json.len() - scanner.rest.len()));
     }
     loop {
-        bars.push(scanner.bar()?);
+        bars.push(scanner.usual_bar().or_else(|| scanner.bar())?);
         if bars.len() > most {
             return None;
         }
@@ -102,6 +91,25 @@ impl<'a> Scanner<'a> {
         (length > 0).then_some(())
     }
 
+    /// A bar exactly as the service writes it: all fields, in its order, with no space between them. Nothing, and nothing is
+    /// taken, of any other.
+    #[inline]
+    fn usual_bar(&mut self) -> Option<Bar> {
+        let (volume, rest) = float(self.rest.strip_prefix(br#"{"v":"#)?)?;
+        let (vwap, rest) = float(rest.strip_prefix(br#","vw":"#)?)?;
+        let (open, rest) = float(rest.strip_prefix(br#","o":"#)?)?;
+        let (close, rest) = float(rest.strip_prefix(br#","c":"#)?)?;
+        let (high, rest) = float(rest.strip_prefix(br#","h":"#)?)?;
+        let (low, rest) = float(rest.strip_prefix(br#","l":"#)?)?;
+        let (timestamp, rest) = integer(rest.strip_prefix(br#","t":"#)?)?;
+        let (transactions, rest) = integer(rest.strip_prefix(br#","n":"#)?)?;
+        self.rest = rest.strip_prefix(b"}")?;
+        self.skip_space();
+        let (vwap, transactions) = (Some(vwap), Some(transactions));
+        Some(Bar { timestamp, open, high, low, close, volume, vwap, transactions })
+    }
+
+    /// A bar with its fields in any order.
     fn bar(&mut self) -> Option<Bar> {
         let mut bar = Bar {
             timestamp: 0,
@@ -154,74 +162,57 @@ impl<'a> Scanner<'a> {
 
     /// A number as a float64, as its decimal text parses to it.
     fn float(&mut self) -> Option<f64> {
-        let begin = self.rest;
-        let is_negative = self.take_byte(b'-');
-        let (mantissa, whole_digits) = self.whole_digits()?;
-        let (mantissa, fraction_digits) = if self.take_byte(b'.') {
-            let (mantissa, digits) = self.digits(mantissa);
-            (mantissa, Some(digits).filter(|digits| *digits > 0)?)
-        } else {
-            (mantissa, 0)
-        };
-        let has_exponent = matches!(self.rest, [b'e' | b'E', ..]);
-        if has_exponent {
-            self.skip_exponent()?;
-        }
-        let value = match POWERS.get(fraction_digits) {
-            // Both are exact, so their quotient is the nearest float64 there is (Clinger 1990).
-            Some(power)
-                if !has_exponent && whole_digits + fraction_digits <= MOST_DIGITS && mantissa <= EXACT =>
-            {
-                #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, checked above")]
-                let value = mantissa as f64 / power;
-                if is_negative { -value } else { value }
+        let value = match float(self.rest) {
+            Some((value, rest)) if !matches!(rest, [b'e' | b'E', ..]) => {
+                self.rest = rest;
+                value
             }
             Some(_) | None => {
-                let text = begin.get(..begin.len() - self.rest.len())?;
-                std::str::from_utf8(text).ok()?.parse().ok().filter(|value: &f64| value.is_finite())?
+                let text = std::str::from_utf8(self.number()?).ok()?;
+                text.parse().ok().filter(|value: &f64| value.is_finite())?
             }
         };
         self.skip_space();
         Some(value)
     }
 
-    /// A number that is written without fraction and exponent.
+    /// A whole number that is written without fraction and exponent.
     fn integer(&mut self) -> Option<i64> {
-        let is_negative = self.take_byte(b'-');
-        let (mantissa, digits) = self.whole_digits()?;
-        if digits >= MOST_DIGITS || matches!(self.rest, [b'.' | b'e' | b'E', ..]) {
+        let (value, rest) = integer(self.rest)?;
+        if matches!(rest, [b'.' | b'e' | b'E', ..]) {
             return None;
         }
-        self.skip_space();
-        let value = i64::try_from(mantissa).ok()?;
-        Some(if is_negative { -value } else { value })
-    }
-
-    /// The digits before the point: at least one, and no zero before others.
-    fn whole_digits(&mut self) -> Option<(u64, usize)> {
-        let is_zero = matches!(self.rest, [b'0', ..]);
-        let (mantissa, digits) = self.digits(0);
-        (digits == 1 || digits > 1 && !is_zero).then_some((mantissa, digits))
-    }
-
-    /// Goes on with a mantissa, and counts the digits. Of too many, the mantissa means nothing.
-    fn digits(&mut self, mut mantissa: u64) -> (u64, usize) {
-        let before = self.rest.len();
-        while let [digit @ b'0'..=b'9', rest @ ..] = self.rest {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            self.rest = rest;
-        }
-        (mantissa, before - self.rest.len())
-    }
-
-    fn skip_exponent(&mut self) -> Option<()> {
-        let [_, rest @ ..] = self.rest else { return None };
         self.rest = rest;
-        if let [b'+' | b'-', rest @ ..] = self.rest {
-            self.rest = rest;
+        self.skip_space();
+        Some(value)
+    }
+
+    /// The text of a number in any form that JSON has for it.
+    fn number(&mut self) -> Option<&'a [u8]> {
+        let begin = self.rest;
+        self.take_byte(b'-');
+        let is_zero = matches!(self.rest, [b'0', ..]);
+        let whole = self.skip_digits()?;
+        if is_zero && whole > 1 {
+            return None;
         }
-        let (_, digits) = self.digits(0);
-        (digits > 0).then_some(())
+        if self.take_byte(b'.') {
+            self.skip_digits()?;
+        }
+        if self.take_byte(b'e') || self.take_byte(b'E') {
+            if !self.take_byte(b'+') {
+                self.take_byte(b'-');
+            }
+            self.skip_digits()?;
+        }
+        begin.get(..begin.len() - self.rest.len())
+    }
+
+    /// Takes digits, at least one. Answers how many there were.
+    fn skip_digits(&mut self) -> Option<usize> {
+        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.rest = self.rest.get(digits..)?;
+        Some(digits).filter(|digits| *digits > 0)
     }
 
     /// Takes a byte, and the space after it.
