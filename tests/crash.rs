@@ -127,9 +127,9 @@ fn die_at_every_hit(step: Step) -> u32 {
 /// How often an undisturbed run of this size reaches a step. A new step has to be put here, and into a test below.
 fn hits(step: Step) -> u32 {
     match step {
-        // `bars_1m`, and for each of two tickers: itself, a year, two months.
+        // The data directory, `bars_1m`, and for each of two tickers: itself, a year, two months.
         // No page has two that are new in one folder: there is a test of its own for that.
-        Step::BeforeFolder | Step::AfterFolder | Step::AfterNameSync => 9,
+        Step::BeforeFolder | Step::AfterFolder | Step::AfterNameSync => 10,
         // Four months for each of two tickers: one page has bars of two.
         Step::BeforeWrite
         | Step::AfterWrite
@@ -216,6 +216,7 @@ fn a_page_of_several_new_months_is_never_lost_in_between() {
             let server =
                 Server::start(move |request| Reply::json(200, page(request.symbol(), &bars_of(&days), None)));
             let grab = Grab::with_server(server.base_url());
+            fs::create_dir(grab.data_dir()).unwrap();
             let failpoint = format!("{}={action}@{hit}", step.as_str());
             let mut start = grab.command("start --windows 2024-01..2024-03 --tickers A");
             let ran = Ran::from(start.env("GRAB_FAILPOINT", &failpoint).output().unwrap());

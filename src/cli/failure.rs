@@ -40,14 +40,6 @@ pub enum Failure {
     /// A file of the data directory is not what was stored.
     #[error(transparent)]
     Damaged(StoreError),
-    /// The data directory cannot be made.
-    #[error("cannot create {path}")]
-    DataDir {
-        /// The directory.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
     /// The sandbox cannot be started.
     #[error("the sandbox cannot start")]
     Sandbox(#[from] SandboxError),
@@ -115,10 +107,9 @@ impl Failure {
                 | StopReason::NotYet(_),
             ) => ExitStatus::Incomplete,
             Self::Stopped(StopReason::Unreachable(_)) | Self::Client(_) => ExitStatus::Unreachable,
-            Self::Stopped(StopReason::Disk(_) | StopReason::Manifest)
-            | Self::Store(_)
-            | Self::DataDir { .. }
-            | Self::Report(_) => ExitStatus::Disk,
+            Self::Stopped(StopReason::Disk(_) | StopReason::Manifest) | Self::Store(_) | Self::Report(_) => {
+                ExitStatus::Disk
+            }
             Self::Manifest(error) => manifest_exit(error),
             Self::System(_) => ExitStatus::Bug,
         }
@@ -150,9 +141,7 @@ impl Failure {
                 "no task was burnt: install the platform's certificates (often a package named ca-certificates) or give \
                  --ca-bundle, then `grab resume` goes on",
             ),
-            Self::Stopped(StopReason::Disk(_) | StopReason::Manifest)
-            | Self::Store(_)
-            | Self::DataDir { .. } => Some(
+            Self::Stopped(StopReason::Disk(_) | StopReason::Manifest) | Self::Store(_) => Some(
                 "nothing is lost: make room, or whatever else is wrong there, then `grab resume` goes on",
             ),
             Self::Manifest(error) if is_disk_trouble(error) => Some(

@@ -3,7 +3,6 @@
 mod lists;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -27,7 +26,7 @@ use crate::{
     sandbox::Sandbox,
     source::Polygon,
     store::{
-        Store,
+        Store, create_folders,
         survey::{self, Found},
     },
 };
@@ -95,8 +94,7 @@ impl Job<'_> {
     {
         let begun = Instant::now();
         let data_dir = self.data_dir.clone();
-        let path = data_dir.display().to_string();
-        fs::create_dir_all(&data_dir).map_err(|source| Failure::DataDir { path, source })?;
+        create_folders(&data_dir)?;
         let _lock = self.lock.take().map_or_else(|| Lock::take(&data_dir), Ok)?;
         let orphans = if data_dir.join(FILE_NAME).exists() { None } else { kind_on_disk(&data_dir)? };
         if let Some(held) = orphans {

@@ -1,6 +1,6 @@
 //! `grab man`: manual pages, made from the same texts as `--help`.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use clap::{Command, CommandFactory};
 use clap_mangen::{
@@ -62,8 +62,6 @@ pub fn run(args: &ManArgs, output: Output) -> Result<ExitStatus, Failure> {
 }
 
 fn write_all(grab: &Command, dir: &Path) -> Result<Vec<String>, Failure> {
-    let failed = |path: &Path, source| Failure::DataDir { path: path.display().to_string(), source };
-    fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
     let mut files = Vec::new();
     let mut commands = vec![grab];
     while let Some(command) = commands.pop() {

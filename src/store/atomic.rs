@@ -150,8 +150,11 @@ fn fresh_folders() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     FRESH.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Creates a folder and its parents, each durable in the one above it.
-pub(super) fn create_folders(folder: &Path) -> Result<(), StoreError> {
+/// Creates a folder and its parents, as far as they are not there, each durable in the one above it.
+///
+/// # Errors
+/// If one cannot be made, or its name not be made durable.
+pub fn create_folders(folder: &Path) -> Result<(), StoreError> {
     secure(&make_folders(folder)?)
 }
 

@@ -27,7 +27,7 @@ mod parquet;
 pub mod reference;
 pub mod survey;
 
-pub use atomic::write as write_whole;
+pub use atomic::{create_folders, write as write_whole};
 pub use merge::{Fetched, Held, Merged, NewFile, Store, count_by_day, write_all};
 pub use parquet::{Content, Provenance, SCHEMA_VERSION, Unreadable, encode, read_file};
 

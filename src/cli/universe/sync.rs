@@ -27,6 +27,7 @@ use crate::{
     engine::{Meter, Stop, StopReason},
     exit::ExitStatus,
     manifest::{FILE_NAME, Ledger, Lock, Recorder, StoreKind},
+    store::create_folders,
     universe::{self, Annotation},
 };
 
@@ -85,8 +86,7 @@ fn hold(
     annotations: Option<Vec<Annotation>>,
     output: Output,
 ) -> Result<Done, Failure> {
-    let path = data_dir.display().to_string();
-    fs::create_dir_all(data_dir).map_err(|source| Failure::DataDir { path, source })?;
+    create_folders(data_dir)?;
     let _lock = Lock::take(data_dir)?;
     if !data_dir.join(FILE_NAME).exists() && kind_on_disk(data_dir)?.is_some() {
         // A new manifest would say of them that they are not there.
