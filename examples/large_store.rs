@@ -8,7 +8,7 @@ use grab::{
     clock::Clock,
     manifest::{Ledger, StoreKind, Stretch},
     model::{Bar, Bars, Month, Symbol, Window},
-    store::{Fetched, Store},
+    store::{Fetched, Lifetime, Store},
 };
 
 type Failed = Box<dyn std::error::Error>;
@@ -53,8 +53,12 @@ fn make_symbol(
 ) -> Result<(), Failed> {
     let (mut partitions, mut bars) = (Vec::new(), 0);
     for month in months {
-        let fetched =
-            Fetched { bars: bars_of(month.window(), bars_a_day), at_ms: 0, whole: Some(month.window()) };
+        let fetched = Fetched {
+            bars: bars_of(month.window(), bars_a_day),
+            at_ms: 0,
+            whole: Some(month.window()),
+            lifetime: Lifetime::Lasting,
+        };
         let partition = store.merge(symbol, *month, fetched, None)?.partition;
         bars += partition.bars;
         partitions.push(partition);

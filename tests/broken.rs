@@ -13,7 +13,7 @@ use std::{
 use grab::{
     model::{Bar, Month, new_york},
     sandbox::SandboxOptions,
-    store::{Fetched, Store},
+    store::{Fetched, Lifetime, Store},
 };
 use jiff::civil::date;
 
@@ -477,7 +477,8 @@ fn store_again(grab: &Grab, bars: &[Bar]) {
     let dir = tempfile::tempdir().unwrap();
     let (symbol, month) = (DAMAGED.parse().unwrap(), Month::new(2024, 1).unwrap());
     let store = Store::new(dir.path().to_owned(), false, "sandbox".into());
-    let fetched = Fetched { bars: bars.iter().copied().collect(), at_ms: 1, whole: None };
+    let fetched =
+        Fetched { bars: bars.iter().copied().collect(), at_ms: 1, whole: None, lifetime: Lifetime::Lasting };
     let made = store.merge(&symbol, month, fetched, None).unwrap().partition;
     let made_at = dir.path().join("bars_1m/ticker=AAPL/year=2024/month=01/bars.parquet");
     fs::copy(made_at, place(grab, DAMAGED, "01")).unwrap();

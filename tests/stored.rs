@@ -109,6 +109,43 @@ fn the_sandbox_and_adjusted_prices_can_be_told_from_the_file() {
     assert_eq!((said["grab.source"].as_str(), said["grab.adjusted"].as_str()), ("sandbox", "true"));
 }
 
+/// The first page ends within January, the second with it, the third has nothing.
+#[test]
+fn a_month_that_a_page_has_cut_is_compressed_when_the_rest_of_it_is_there() {
+    let days = [3, 4].map(|day| minutes(date(2024, 1, day), 5));
+    let server = Server::start(move |request| {
+        let next = |page| format!("http://{}/next?cursor={page}", request.header("host").unwrap());
+        let (bars, next): (&[Bar], _) = match request.target.rsplit_once("cursor=") {
+            None => (&days[0], Some(next(2))),
+            Some((_, "2")) => (&days[1], Some(next(3))),
+            Some(_) => (&[], None),
+        };
+        Reply::json(200, page("KIMpL", bars, next.as_deref()))
+    });
+    let start = "start --windows 2024-01 --tickers KIMpL";
+    let is_passing = |grab: &Grab| {
+        let file = open(grab);
+        let counts = file.metadata().row_group(0).columns().iter();
+        let is_zstd = counts.map(|column| matches!(column.compression(), Compression::ZSTD(_)));
+        let lifetime = metadata(&file).remove("grab.lifetime");
+        assert_eq!(is_zstd.clone().any(|is| is), lifetime.is_none(), "{lifetime:?}");
+        lifetime.as_deref() == Some("passing")
+    };
+
+    let grab = Grab::with_server(server.base_url());
+    grab.run(start).exits(0);
+    assert!(!is_passing(&grab));
+
+    let grab = Grab::with_server(server.base_url());
+    grab.run(&format!("{start} --max-requests 1")).exits(10);
+    assert!(is_passing(&grab));
+    assert_eq!(grab.run("verify --deep --json").json()["damage"], 0);
+    grab.run("resume").exits(0);
+    assert!(!is_passing(&grab));
+    assert_eq!(grab.run("verify --deep --json").json()["damage"], 0);
+    assert_eq!(read_store(&grab.data_dir())["KIMpL"].len(), 10);
+}
+
 #[test]
 fn the_columns_are_those_of_the_contract_in_their_order() {
     let file = open(&fetched_twice("2024-02-01T12:00:00Z", "2024-02-01T12:00:00Z"));

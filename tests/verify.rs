@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use grab::{
     model::{Bar, Month, new_york},
-    store::{Fetched, Store},
+    store::{Fetched, Lifetime, Store},
     verify::{Deep, Finding, Kind, Nobody, Progress, Severity, verify},
 };
 use jiff::civil::date;
@@ -41,7 +41,8 @@ fn kinds(grab: &Grab, deep: &Deep) -> Vec<Kind> {
 fn rewrite(grab: &Grab, bars: &[Bar]) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::new(dir.path().to_owned(), false, "127.0.0.1".into());
-    let fetched = Fetched { bars: bars.iter().copied().collect(), at_ms: 1, whole: None };
+    let fetched =
+        Fetched { bars: bars.iter().copied().collect(), at_ms: 1, whole: None, lifetime: Lifetime::Lasting };
     let made =
         store.merge(&"A".parse().unwrap(), Month::new(2024, 1).unwrap(), fetched, None).unwrap().partition;
     let file = dir.path().join("bars_1m/ticker=A/year=2024/month=01/bars.parquet");

@@ -7,7 +7,7 @@ use grab::{
     decode::{Envelope, inflate},
     manifest::{Evidence, Ledger, PageCommit, StoreKind, TaskId},
     model::{Bars, Cursor, Month, Partition, Symbol},
-    store::{Provenance, count_by_day, encode},
+    store::{Lifetime, Provenance, count_by_day, encode},
 };
 use tempfile::TempDir;
 
@@ -92,6 +92,7 @@ fn provenance(month: Month) -> Provenance {
         source: "127.0.0.1".to_owned(),
         fetched_ms: (1, 2),
         whole_days: 0x7fff_ffff,
+        lifetime: Lifetime::Lasting,
     }
 }
 

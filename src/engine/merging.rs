@@ -7,7 +7,7 @@ use tokio::task;
 use crate::{
     cpu::{self, Turn},
     model::{Bars, Month, Partition, Revision, Symbol, Window},
-    store::{Fetched, Held, Merged, NewFile, Store, StoreError, write_all},
+    store::{Fetched, Held, Lifetime, Merged, NewFile, Store, StoreError, write_all},
 };
 
 /// A page of a symbol, and where its months begin and end.
@@ -17,6 +17,8 @@ pub(super) struct Fresh {
     pub(super) cuts: Vec<(Month, Range<usize>)>,
     /// The days that are whole once it is stored.
     pub(super) whole: Option<Window>,
+    /// Whether another page follows.
+    pub(super) goes_on: bool,
     /// When it was fetched, UTC ms.
     pub(super) at_ms: i64,
     /// The digests of those months' partitions that are recorded.
@@ -66,6 +68,12 @@ fn in_memory(
     mut held: Option<Held>,
 ) -> (Months, Vec<NewFile>, Option<StoreError>) {
     let (mut months, mut files) = (Months::default(), Vec::new());
+    if let Some(over) = held.take_if(|held| is_over(held, page)) {
+        match store.finished(&page.symbol, over) {
+            Ok(finished) => held = Some(months.add(finished, true, &mut files)),
+            Err(error) => return (months, files, Some(error)),
+        }
+    }
     for (month, rows) in &page.cuts {
         let known = held.take().filter(|held| held.month == *month);
         match one_month(store, page, (*month, rows), known) {
@@ -74,6 +82,11 @@ fn in_memory(
         }
     }
     (Months { held, ..months }, files, None)
+}
+
+/// Whether a month was written for the moment, and the page has nothing more of it.
+fn is_over(held: &Held, page: &Fresh) -> bool {
+    held.lifetime == Lifetime::Passing && page.cuts.iter().all(|(month, _)| *month != held.month)
 }
 
 fn one_month(
@@ -86,7 +99,9 @@ fn one_month(
     if let Some(digest) = recorded.get(&month).filter(|_| known.is_none()) {
         store.check_recorded(symbol, month, *digest)?;
     }
-    let fetched = Fetched { bars: bars.slice(rows.clone()), at_ms: *at_ms, whole: *whole };
+    let is_cut = page.goes_on && rows.end == bars.len();
+    let lifetime = if is_cut { Lifetime::Passing } else { Lifetime::Lasting };
+    let fetched = Fetched { bars: bars.slice(rows.clone()), at_ms: *at_ms, whole: *whole, lifetime };
     store.merged(symbol, month, fetched, known)
 }
 

@@ -159,7 +159,8 @@ impl<S: Source> Run<S> {
             span_ms: timestamps.first().copied().zip(timestamps.last().copied()),
             bytes: page.bytes,
         };
-        let Months { partitions, revisions, held } = self.merge(lease, page.bars, whole).await?;
+        let goes_on = page.next.is_some();
+        let Months { partitions, revisions, held } = self.merge(lease, page.bars, whole, goes_on).await?;
         let revised = revisions.iter().map(|(_, revision)| revision.bars()).sum();
         let (id, next, last_ms) = (lease.task.id, page.next.clone(), evidence.span_ms.map(|(_, last)| last));
         let commit = PageCommit { evidence, partitions, revisions, bad, next: page.next };
@@ -183,11 +184,17 @@ impl<S: Source> Run<S> {
     }
 
     /// Merges a page's bars into their months, on stable storage.
-    async fn merge(&self, lease: &mut Lease, bars: Bars, whole: Option<Window>) -> Result<Months, KeepError> {
+    async fn merge(
+        &self,
+        lease: &mut Lease,
+        bars: Bars,
+        whole: Option<Window>,
+        goes_on: bool,
+    ) -> Result<Months, KeepError> {
         let cuts = merging::cut(lease.task.window.months(), bars.timestamps());
         let symbol = lease.task.symbol.clone();
         let recorded = self.recorded(&symbol, cuts.iter().map(|(month, _)| *month)).await?;
-        let page = Fresh { symbol, bars, cuts, whole, at_ms: self.clock.now_ms(), recorded };
+        let page = Fresh { symbol, bars, cuts, whole, goes_on, at_ms: self.clock.now_ms(), recorded };
         let merged = merging::merge(self.store.clone(), page, lease.held.take()).await;
         merged.map_err(|Failed { error, written }| KeepError::Store { error, written })
     }

@@ -98,7 +98,20 @@ impl Bars {
 
     /// All bars in the order of their rows.
     pub fn iter(&self) -> impl Iterator<Item = Bar> {
-        (0..self.len()).filter_map(|row| self.get(row))
+        let [open, high, low, close, volume] = self.required();
+        let prices = open.iter().zip(high).zip(low).zip(close);
+        let rest = volume.iter().zip(self.vwap.iter()).zip(self.transactions.iter());
+        let rows = self.timestamp.iter().zip(prices).zip(rest);
+        rows.map(|((timestamp, (((open, high), low), close)), ((volume, vwap), transactions))| Bar {
+            timestamp: *timestamp,
+            open: *open,
+            high: *high,
+            low: *low,
+            close: *close,
+            volume: *volume,
+            vwap,
+            transactions,
+        })
     }
 
     /// The number of rows.

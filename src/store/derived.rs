@@ -72,9 +72,9 @@ impl Derived {
     pub fn begin(path: &Path, format: Format) -> Result<Self, StoreError> {
         let file = Hashed { file: Unfinished::begin(path)?, bytes: 0, xxh3: Xxh3::new() };
         let sink = match format {
-            Format::Parquet => {
-                Sink::Parquet(Box::new(parquet::begin(file).map_err(|error| refused(error, path))?))
-            }
+            Format::Parquet => Sink::Parquet(Box::new(
+                parquet::begin(file, parquet::Lifetime::Lasting).map_err(|error| refused(error, path))?,
+            )),
             Format::Csv => {
                 let mut file = BufWriter::new(file);
                 writeln!(file, "{HEADER}").map_err(failed("write", path))?;

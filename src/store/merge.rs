@@ -13,7 +13,7 @@ use super::{
     StoreError,
     atomic::{self, failed},
     layout, market,
-    parquet::{self, Provenance},
+    parquet::{self, Lifetime, Provenance},
 };
 use crate::{
     failpoint::{Step, reached},
@@ -39,6 +39,8 @@ pub struct Held {
     pub fetched_ms: (i64, i64),
     /// The days that were asked for and answered to their end, as bits: bit 0 is the first of the month.
     pub whole_days: u32,
+    /// How its file was written.
+    pub lifetime: Lifetime,
 }
 
 /// Bars of one month, on their way into its partition.
@@ -50,6 +52,8 @@ pub struct Fetched {
     pub at_ms: i64,
     /// The days that the answer covers to their end, if any; those of other months do not matter.
     pub whole: Option<Window>,
+    /// How the partition is to be written: whether it is soon to be written again.
+    pub lifetime: Lifetime,
 }
 
 /// What comes of a merge.
@@ -122,11 +126,22 @@ impl Store {
             return Ok(Merged { partition, held, revision: Revision::default(), file: None });
         }
         let revision = older.as_ref().map(|older| Revision::of(&older.bars, &newer.bars)).unwrap_or_default();
-        let held = union(older, month, newer);
+        self.encoded(symbol, union(older, month, newer), revision)
+    }
+
+    /// Writes a partition for good that was written for the moment. Nothing is written yet.
+    ///
+    /// # Errors
+    /// If the Parquet writer refuses.
+    pub fn finished(&self, symbol: &Symbol, held: Held) -> Result<Merged, StoreError> {
+        self.encoded(symbol, Held { lifetime: Lifetime::Lasting, ..held }, Revision::default())
+    }
+
+    fn encoded(&self, symbol: &Symbol, held: Held, revision: Revision) -> Result<Merged, StoreError> {
         let bytes =
             parquet::encode(&held.bars, &self.provenance(symbol, &held)).map_err(StoreError::Encode)?;
         let partition = describe(symbol, &held, &bytes);
-        let file = NewFile { path: layout::partition(&self.data_dir, symbol, month), bytes };
+        let file = NewFile { path: layout::partition(&self.data_dir, symbol, held.month), bytes };
         Ok(Merged { partition, held, revision, file: Some(file) })
     }
 
@@ -222,6 +237,7 @@ impl Store {
             source: self.source.clone(),
             fetched_ms: held.fetched_ms,
             whole_days: held.whole_days,
+            lifetime: held.lifetime,
         }
     }
 }
@@ -277,7 +293,8 @@ pub(super) fn load_file(path: PathBuf, symbol: &Symbol, month: Month) -> Result<
     if let Some(what) = impossible(month, &bars) {
         return Err(StoreError::Impossible { path, what });
     }
-    let held = Held { month, bars, fetched_ms: provenance.fetched_ms, whole_days: provenance.whole_days };
+    let Provenance { fetched_ms, whole_days, lifetime, .. } = provenance;
+    let held = Held { month, bars, fetched_ms, whole_days, lifetime };
     Ok(Some(Loaded { held, provenance, file }))
 }
 
@@ -311,10 +328,12 @@ fn check_month(month: Month, bars: &Bars) -> Result<(), StoreError> {
     stray.map_or(Ok(()), |timestamp| Err(StoreError::OutsideMonth { timestamp: *timestamp, month }))
 }
 
-/// Whether a file has all that an answer says already: the same bars, and days that are known to be whole.
+/// Whether a file has all that an answer says already: the same bars, and days that are known to be whole. One that was made
+/// for the moment is to be made for good.
 fn adds_nothing(older: &Held, newer: &Fetched) -> bool {
     let whole_days = newer.whole.map_or(0, |window| older.month.mask(window));
-    if older.whole_days | whole_days != older.whole_days {
+    let is_to_last = older.lifetime == Lifetime::Passing && newer.lifetime == Lifetime::Lasting;
+    if is_to_last || older.whole_days | whole_days != older.whole_days {
         return false;
     }
     let (held, times) = (&older.bars, older.bars.timestamps());
@@ -326,15 +345,18 @@ fn adds_nothing(older: &Held, newer: &Fetched) -> bool {
 
 fn union(older: Option<Held>, month: Month, newer: Fetched) -> Held {
     let whole_days = newer.whole.map_or(0, |window| month.mask(window));
+    let lifetime = newer.lifetime;
     match older {
         None => {
-            Held { month, bars: newer.bars.into_unique(), fetched_ms: (newer.at_ms, newer.at_ms), whole_days }
+            let fetched_ms = (newer.at_ms, newer.at_ms);
+            Held { month, bars: newer.bars.into_unique(), fetched_ms, whole_days, lifetime }
         }
         Some(older) => Held {
             month,
             bars: Bars::union(older.bars, newer.bars),
             fetched_ms: (older.fetched_ms.0.min(newer.at_ms), older.fetched_ms.1.max(newer.at_ms)),
             whole_days: older.whole_days | whole_days,
+            lifetime,
         },
     }
 }

@@ -29,7 +29,7 @@ pub mod survey;
 
 pub use atomic::{create_folders, write as write_whole};
 pub use merge::{Fetched, Held, Merged, NewFile, Store, count_by_day, write_all};
-pub use parquet::{Content, Provenance, SCHEMA_VERSION, Unreadable, encode, read_file};
+pub use parquet::{Content, Lifetime, Provenance, SCHEMA_VERSION, Unreadable, encode, read_file};
 
 use std::{io, path::PathBuf};
 

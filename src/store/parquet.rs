@@ -55,6 +55,8 @@ pub struct Provenance {
     /// The days of the month that were asked for and answered to their end, as bits: bit 0 is the first. With them a
     /// lost manifest can be made anew without claiming too much.
     pub whole_days: u32,
+    /// How long it is to stay as it is.
+    pub lifetime: Lifetime,
 }
 
 static SCHEMA: LazyLock<Result<TypePtr>> = LazyLock::new(|| {
@@ -81,21 +83,29 @@ fn schema() -> Result<TypePtr> {
     SCHEMA.as_ref().map(Arc::clone).map_err(|error| ParquetError::General(error.to_string()))
 }
 
+/// The entry of a file that is to be written again.
+const LIFETIME: &str = "lifetime";
+const PASSING_FILE: &str = "passing";
+
+/// How long a file is to stay as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// For good: it is made small.
+    Lasting,
+    /// Until the next page has brought the rest of its month: it is made quickly, and three times as large.
+    Passing,
+}
+
+static PASSING: LazyLock<WriterProperties> = LazyLock::new(|| common().build());
+
 /// Measured on minute bars: delta for the integers, byte-stream-split for volumes, plain for prices, whose decimal
 /// fractions leave noise in every byte of a float64; zstd at level 1, but for counts: packed, they do not shrink any
 /// further. A third smaller than the crate's defaults, and quicker.
-static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
+static LASTING: LazyLock<WriterProperties> = LazyLock::new(|| {
     let zstd = ZstdLevel::try_new(1).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
-    let by_time = SortingColumn { column_idx: 0, descending: false, nulls_first: false };
-    let properties = WriterProperties::builder()
-        .set_created_by(concat!("grab version ", env!("CARGO_PKG_VERSION")).to_owned())
+    let properties = common()
         .set_compression(zstd)
-        .set_column_compression(ColumnPath::from("transactions"), Compression::UNCOMPRESSED)
-        .set_dictionary_enabled(false)
-        .set_encoding(Encoding::PLAIN)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_sorting_columns(Some(vec![by_time]))
-        .set_max_row_group_row_count(None);
+        .set_column_compression(ColumnPath::from("transactions"), Compression::UNCOMPRESSED);
     let encode = |properties: WriterPropertiesBuilder, name: &str, encoding| {
         properties.set_column_encoding(ColumnPath::from(name), encoding)
     };
@@ -104,6 +114,17 @@ static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
     encode(properties, "volume", Encoding::BYTE_STREAM_SPLIT).build()
 });
 
+fn common() -> WriterPropertiesBuilder {
+    let by_time = SortingColumn { column_idx: 0, descending: false, nulls_first: false };
+    WriterProperties::builder()
+        .set_created_by(concat!("grab version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::PLAIN)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_sorting_columns(Some(vec![by_time]))
+        .set_max_row_group_row_count(None)
+}
+
 /// Encodes bars as one row group with statistics.
 ///
 /// # Errors
@@ -111,15 +132,19 @@ static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
 pub fn encode(bars: &Bars, provenance: &Provenance) -> Result<Vec<u8>> {
     let metadata = provenance.to_metadata();
     let digest = KeyValue::new(DIGEST.to_owned(), digest(bars, &metadata));
-    let mut file = begin(Vec::new())?;
+    let mut file = begin(Vec::new(), provenance.lifetime)?;
     metadata.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
     write_rows(&mut file, bars)?;
     file.into_inner()
 }
 
 /// A file of bars that is begun, without what it says of itself.
-pub(super) fn begin<W: Write + Send>(file: W) -> Result<SerializedFileWriter<W>> {
-    SerializedFileWriter::new(file, schema()?, Arc::new(PROPERTIES.clone()))
+pub(super) fn begin<W: Write + Send>(file: W, lifetime: Lifetime) -> Result<SerializedFileWriter<W>> {
+    let properties = match lifetime {
+        Lifetime::Lasting => &*LASTING,
+        Lifetime::Passing => &*PASSING,
+    };
+    SerializedFileWriter::new(file, schema()?, Arc::new(properties.clone()))
 }
 
 /// Appends bars as one row group with statistics.
@@ -257,7 +282,9 @@ fn read_rows(rows: &dyn RowGroupReader) -> Result<Bars> {
 impl Provenance {
     fn to_metadata(&self) -> Vec<KeyValue> {
         let entry = |key: &str, value: String| KeyValue::new(format!("grab.{key}"), value);
-        vec![
+        // What is made for good need not say so.
+        let lifetime = (self.lifetime == Lifetime::Passing).then(|| entry(LIFETIME, PASSING_FILE.to_owned()));
+        let lasting = [
             entry("ticker", self.ticker.clone()),
             entry("month", self.month.clone()),
             entry("adjusted", self.adjusted.to_string()),
@@ -267,7 +294,8 @@ impl Provenance {
             entry("whole_days", self.whole_days.to_string()),
             entry("version", env!("CARGO_PKG_VERSION").to_owned()),
             entry("schema_version", SCHEMA_VERSION.to_string()),
-        ]
+        ];
+        lasting.into_iter().chain(lifetime).collect()
     }
 
     fn from_metadata(metadata: &[KeyValue]) -> Result<Self> {
@@ -291,6 +319,10 @@ impl Provenance {
             source: find("source")?,
             fetched_ms: (number("fetched_first_ms")?, number("fetched_last_ms")?),
             whole_days: find("whole_days")?.parse().map_err(|_| malformed("whole_days"))?,
+            lifetime: match find(LIFETIME) {
+                Ok(lifetime) if lifetime == PASSING_FILE => Lifetime::Passing,
+                Ok(_) | Err(_) => Lifetime::Lasting,
+            },
         })
     }
 }
@@ -299,7 +331,7 @@ impl Provenance {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{Lifetime::*, *};
     use crate::model::Bar;
 
     fn provenance() -> Provenance {
@@ -310,6 +342,7 @@ mod tests {
             source: "localhost".into(),
             fetched_ms: (5, 9),
             whole_days: 0b101,
+            lifetime: Lasting,
         }
     }
 
@@ -332,10 +365,13 @@ mod tests {
         #[test]
         fn every_bit_comes_back(rows in prop::collection::vec(any_bar(), 0..200)) {
             let bars: Bars = rows.into_iter().collect();
-            let bytes = encode(&bars, &provenance()).unwrap();
-            let (decoded, found) = decode(bytes.into()).unwrap();
-            prop_assert_eq!(decoded, bars);
-            prop_assert_eq!(found, provenance());
+            for lifetime in [Lasting, Passing] {
+                let provenance = Provenance { lifetime, ..provenance() };
+                let bytes = encode(&bars, &provenance).unwrap();
+                let (decoded, found) = decode(bytes.into()).unwrap();
+                prop_assert_eq!(&decoded, &bars);
+                prop_assert_eq!(found, provenance);
+            }
         }
     }
 

@@ -288,6 +288,7 @@ pub(super) mod tests {
                 source: String::new(),
                 fetched_ms: (0, 0),
                 whole_days: 0,
+                lifetime: crate::store::Lifetime::Lasting,
             },
         );
         assert!(matches!(read(DAY, partition.unwrap().into()), Err(Unreadable::Schema(_))));

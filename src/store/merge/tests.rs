@@ -20,7 +20,7 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 fn fetched(bars: Bars, at_ms: i64) -> Fetched {
-    Fetched { bars, at_ms, whole: None }
+    Fetched { bars, at_ms, whole: None, lifetime: Lifetime::Lasting }
 }
 
 fn january() -> Month {
@@ -109,6 +109,22 @@ fn the_sweep_takes_unfinished_files_of_the_window_and_nothing_else() {
     let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["bars.parquet", "notes.txt"]);
+}
+
+#[test]
+fn what_was_written_for_the_moment_is_written_for_good_by_the_same_bars_too() {
+    let (_dir, store) = store();
+    let symbol = "A".parse().unwrap();
+    let bars: Bars = [bar(minute(2, 9, 30), 1.0)].into_iter().collect();
+    let lasting = fetched(bars, 1);
+    let passing = Fetched { lifetime: Lifetime::Passing, ..lasting.clone() };
+    let cut = store.merge(&symbol, january(), passing.clone(), None).unwrap();
+    assert_eq!(store.read(&symbol, january()).unwrap(), Some(cut.held.clone()));
+    assert_eq!(store.merge(&symbol, january(), passing, None).unwrap().file, None);
+    let whole = store.merge(&symbol, january(), lasting.clone(), None).unwrap();
+    assert_eq!((cut.held.lifetime, whole.held.lifetime), (Lifetime::Passing, Lifetime::Lasting));
+    assert_eq!(whole.file, store.finished(&symbol, cut.held).unwrap().file);
+    assert_eq!(store.merge(&symbol, january(), lasting, None).unwrap().file, None);
 }
 
 #[test]
