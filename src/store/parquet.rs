@@ -33,6 +33,9 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// The key of the digest by which a file proves itself.
 pub(super) const DIGEST: &str = "grab.digest";
 
+/// Bytes of a footer, about.
+const FOOTER: usize = 4 << 10;
+
 /// No month has so many minutes, even if each stood in it many times.
 const MOST_ROWS: i64 = 1 << 20;
 
@@ -96,6 +99,16 @@ pub enum Lifetime {
     Passing,
 }
 
+impl Lifetime {
+    /// Bytes of a bar in the file, about: for how many there is to be room.
+    fn bytes_a_bar(self) -> usize {
+        match self {
+            Self::Lasting => 24,
+            Self::Passing => 66,
+        }
+    }
+}
+
 static PASSING: LazyLock<WriterProperties> = LazyLock::new(|| common().build());
 
 /// Measured on minute bars: delta for the integers, byte-stream-split for volumes, plain for prices, whose decimal
@@ -132,7 +145,8 @@ fn common() -> WriterPropertiesBuilder {
 pub fn encode(bars: &Bars, provenance: &Provenance) -> Result<Vec<u8>> {
     let metadata = provenance.to_metadata();
     let digest = KeyValue::new(DIGEST.to_owned(), digest(bars, &metadata));
-    let mut file = begin(Vec::new(), provenance.lifetime)?;
+    let bytes = Vec::with_capacity(bars.len() * provenance.lifetime.bytes_a_bar() + FOOTER);
+    let mut file = begin(bytes, provenance.lifetime)?;
     metadata.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
     write_rows(&mut file, bars)?;
     file.into_inner()
