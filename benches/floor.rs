@@ -250,70 +250,47 @@ fn scan<'a>(json: &'a [u8], columns: &mut Columns) -> Option<&'a [u8]> {
     }
 }
 
+/// A bar as the service writes it: all fields, in its order.
 fn scan_bar<'a>(json: &'a [u8], columns: &mut Columns) -> Option<&'a [u8]> {
-    let mut rest = json.strip_prefix(b"{")?;
-    loop {
-        let (column, after) = match rest {
-            [b'"', b'o', b'"', b':', after @ ..] => (0, after),
-            [b'"', b'h', b'"', b':', after @ ..] => (1, after),
-            [b'"', b'l', b'"', b':', after @ ..] => (2, after),
-            [b'"', b'c', b'"', b':', after @ ..] => (3, after),
-            [b'"', b'v', b'"', b':', after @ ..] => (4, after),
-            [b'"', b'v', b'w', b'"', b':', after @ ..] => (5, after),
-            [b'"', b't', b'"', b':', after @ ..] => (6, after),
-            [b'"', b'n', b'"', b':', after @ ..] => (7, after),
-            _ => return None,
-        };
-        let (mantissa, power, after) = scan_number(after)?;
-        match column {
-            6 if power == 0 => columns.timestamp.push(mantissa),
-            7 if power == 0 => columns.transactions.push(mantissa),
-            0..6 => columns.numbers[column].push(scale(mantissa, power)?),
-            _ => return None,
-        }
-        match after {
-            [b',', after @ ..] => rest = after,
-            [b'}', after @ ..] => return Some(after),
-            _ => return None,
-        }
-    }
+    let (volume, rest) = scan_float(json.strip_prefix(br#"{"v":"#)?)?;
+    let (vwap, rest) = scan_float(rest.strip_prefix(br#","vw":"#)?)?;
+    let (open, rest) = scan_float(rest.strip_prefix(br#","o":"#)?)?;
+    let (close, rest) = scan_float(rest.strip_prefix(br#","c":"#)?)?;
+    let (high, rest) = scan_float(rest.strip_prefix(br#","h":"#)?)?;
+    let (low, rest) = scan_float(rest.strip_prefix(br#","l":"#)?)?;
+    let (timestamp, rest) = scan_digits(rest.strip_prefix(br#","t":"#)?, 0);
+    let (transactions, rest) = scan_digits(rest.strip_prefix(br#","n":"#)?, 0);
+    columns.timestamp.push(timestamp.cast_signed());
+    columns.transactions.push(transactions.cast_signed());
+    let numbers = [open, high, low, close, volume, vwap];
+    columns.numbers.iter_mut().zip(numbers).for_each(|(column, number)| column.push(number));
+    rest.strip_prefix(b"}")
 }
 
-/// The digits of a number as a whole number, the power of ten that it is to be multiplied with, and what follows.
-fn scan_number(json: &[u8]) -> Option<(i64, i32, &[u8])> {
-    let (mut mantissa, mut power, mut digits, mut is_fraction, mut rest) = (0_i64, 0_i32, 0, false, json);
-    loop {
-        rest = match rest {
-            [digit @ b'0'..=b'9', after @ ..] => {
-                mantissa = mantissa * 10 + i64::from(digit - b'0');
-                power -= i32::from(is_fraction);
-                digits += 1;
-                after
-            }
-            [b'.', after @ ..] if !is_fraction => {
-                is_fraction = true;
-                after
-            }
-            [b'e', b'+', tens @ b'0'..=b'9', ones @ b'0'..=b'9', after @ ..] => {
-                power += i32::from(10 * (tens - b'0') + ones - b'0');
-                rest = after;
-                break;
-            }
-            _ => break,
-        };
-        // As a float64, a whole number of up to 15 digits is exact.
-        if digits > 15 {
-            return None;
-        }
-    }
-    (digits > 0).then_some((mantissa, power, rest))
-}
-
-/// One correctly rounded operation on two exact numbers (Clinger).
+/// A number of at most 15 digits: one correctly rounded operation on two exact numbers (Clinger).
 #[expect(clippy::cast_precision_loss, reason = "at most 15 digits")]
-fn scale(mantissa: i64, power: i32) -> Option<f64> {
+#[inline]
+fn scan_float(json: &[u8]) -> Option<(f64, &[u8])> {
     const TENS: [f64; 16] =
         [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    let ten = TENS.get(usize::try_from(power.unsigned_abs()).ok()?)?;
-    Some(if power < 0 { mantissa as f64 / ten } else { mantissa as f64 * ten })
+    let (whole, rest) = scan_digits(json, 0);
+    let [b'.', rest @ ..] = rest else {
+        return (json.len() - rest.len() <= 15).then_some((whole as f64, rest));
+    };
+    let (mantissa, after) = scan_digits(rest, whole);
+    let fraction = rest.len() - after.len();
+    if after.starts_with(b"e") {
+        let (number, after) = json.split_at(json.iter().position(|byte| *byte == b',')?);
+        return Some((std::str::from_utf8(number).ok()?.parse().ok()?, after));
+    }
+    (json.len() - after.len() <= 16).then(|| (mantissa as f64 / TENS[fraction], after))
+}
+
+#[inline]
+fn scan_digits(mut json: &[u8], mut mantissa: u64) -> (u64, &[u8]) {
+    while let [digit @ b'0'..=b'9', rest @ ..] = json {
+        mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        json = rest;
+    }
+    (mantissa, json)
 }
