@@ -129,7 +129,7 @@ def table(head, rows):
 
 def chart(bars):
     """Bars a second, one bar for each contender; the colours follow the reader's."""
-    width, left, height = 860, 300, 34
+    width, left, height = 940, 380, 34
     scale = (width - left - 90) / max(value for _, value in bars)
     rows = []
     for number, (name, value) in enumerate(bars):
