@@ -37,13 +37,15 @@ pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
     create_private(&path)?;
     let mut connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Before a file that is not ours is changed in any way.
-    check_version(&connection, &path)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // What was made just now is as it was made.
-    if migrate(&mut connection, &path)? > 0 {
+    if check_version(&connection, &path)? == 0 {
+        // Nothing of it is written twice like this. What was made just now is as it was made.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        migrate(&mut connection, &path)?;
+    } else {
+        migrate(&mut connection, &path)?;
         check_tables(&connection)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
     }
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -136,8 +138,7 @@ fn create_private(path: &Path) -> Result<(), ManifestError> {
     }
 }
 
-/// Brings the manifest up to date. Answers its version before.
-fn migrate(connection: &mut Connection, path: &Path) -> Result<usize, ManifestError> {
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ManifestError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     let version = check_version(&transaction, path)?;
     for migration in MIGRATIONS.iter().skip(version) {
@@ -148,8 +149,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<usize, ManifestEr
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", known_version())?;
     }
-    transaction.commit()?;
-    Ok(version)
+    Ok(transaction.commit()?)
 }
 
 /// The number of migrations that the file has seen: 0 for an empty file.
@@ -157,8 +157,12 @@ fn check_version(connection: &Connection, path: &Path) -> Result<usize, Manifest
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (application, found) = (number("application_id")?, number("user_version")?);
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if application != i64::from(APPLICATION_ID) && tables > 0 {
+    let is_empty = (application, found, tables) == (0, 0, 0);
+    if application != i64::from(APPLICATION_ID) && !is_empty {
         return Err(ManifestError::Foreign { path: path.display().to_string() });
+    }
+    if found > 0 && tables == 0 {
+        return Err(ManifestError::Corrupt("its tables are gone".to_owned()));
     }
     match usize::try_from(found) {
         Ok(version) if version <= MIGRATIONS.len() => Ok(version),
@@ -293,9 +297,24 @@ mod tests {
             matches!(open_to_read(dir.path()), Err(ManifestError::Missing { .. })),
             "its maker died at once"
         );
-        let foreign = Connection::open(dir.path().join(FILE_NAME)).unwrap();
-        foreign.execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
-        assert!(matches!(open(dir.path()), Err(ManifestError::Foreign { .. })));
+        for (foreign, is_ours) in [
+            ("CREATE TABLE recipes (name TEXT)", false),
+            ("PRAGMA application_id = 77", false),
+            ("PRAGMA user_version = 2", false),
+            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 2", true),
+            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 10; CREATE TABLE tasks (id)", true),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(FILE_NAME);
+            Connection::open(&path).unwrap().execute_batch(foreign).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            match open(dir.path()) {
+                Err(ManifestError::Foreign { .. }) => assert!(!is_ours, "{foreign}"),
+                Err(ManifestError::Corrupt(_)) => assert!(is_ours, "{foreign}"),
+                other => panic!("{foreign}: {other:?}"),
+            }
+            assert_eq!(std::fs::read(&path).unwrap(), bytes, "{foreign}: it is as it was");
+        }
     }
 
     #[test]
