@@ -204,12 +204,16 @@ pub(super) fn secure_names(folders: &[PathBuf], root: &Path) -> Result<(), Store
     holders.iter().try_for_each(|holder| sync_folder(holder))
 }
 
-/// Makes the names in a folder durable. Windows has no such call and needs none.
+/// Makes the names in a folder durable. Windows has no such call and needs none. In a folder in which one may make files
+/// but not list them, nobody can.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    if cfg!(unix) {
-        File::open(folder).and_then(|open| open.sync_all()).map_err(failed("sync", folder))?;
+    if !cfg!(unix) {
+        return Ok(());
     }
-    Ok(())
+    match File::open(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        open => open.and_then(|open| open.sync_all()).map_err(failed("sync", folder)),
+    }
 }
 
 pub(super) fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
