@@ -160,6 +160,23 @@ fn a_link_stays_one_and_what_it_leads_to_is_replaced() {
 }
 
 #[test]
+fn a_manifest_whose_maker_died_at_once_is_none_unless_there_are_bars() {
+    let server = serve();
+    let grab = stored(&server);
+    fs::write(grab.data_dir().join("manifest.sqlite"), "").unwrap();
+    assert!(grab.run("verify").exits(12).stdout.contains("manifest_corrupt"));
+
+    let grab = Grab::with_server(server.base_url());
+    let mut start = grab.command("start --windows 2024-01 --tickers A");
+    start.env("GRAB_FAILPOINT", "manifest.before_migration=kill@1").output().unwrap();
+    assert!(grab.data_dir().join("manifest.sqlite").exists());
+    for command in ["verify", "repair", "status", "resume"] {
+        let ran = grab.run(command).exits(2);
+        assert!(ran.stderr.contains("nothing was ever started here"), "{ran:?}");
+    }
+}
+
+#[test]
 fn without_a_manifest_nobody_says_that_nothing_is_missing() {
     let grab = stored(&serve());
     fs::write(grab.data_dir().join("manifest.sqlite"), "garbage, and more of it").unwrap();

@@ -9,10 +9,10 @@ use jiff::civil::Date;
 
 use super::{
     Day, Deep, Finding, GroupedDaily, Kind, Progress, Verified, VerifyError, Witness, doubt, grouped_daily,
-    manifest_corrupt, sessions, symbols, verify_whole,
+    is_whole, manifest_corrupt, sessions, symbols, verify_whole,
 };
 use crate::{
-    manifest::{Overview, rebuild},
+    manifest::Overview,
     store::{Unreadable, layout, market, reference},
 };
 
@@ -54,7 +54,7 @@ pub fn verify_with_kept(
     kept: Kept,
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
-    if !rebuild::is_whole(data_dir)? {
+    if !is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
     match verify_sound(data_dir, deep, kept, progress) {

@@ -146,10 +146,21 @@ pub fn verify(
     witness: &dyn Witness,
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
-    if !rebuild::is_whole(data_dir)? {
+    if !is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
     verify_whole(data_dir, deep, witness, progress)
+}
+
+/// Whether the manifest is whole. One whose maker died at once is none yet, unless there are bars: then something has emptied
+/// it.
+fn is_whole(data_dir: &Path) -> Result<bool, VerifyError> {
+    match Overview::open(data_dir) {
+        Err(error @ ManifestError::Missing { .. }) if survey::symbols(data_dir)?.is_empty() => {
+            Err(error.into())
+        }
+        Ok(_) | Err(_) => Ok(rebuild::is_whole(data_dir)?),
+    }
 }
 
 /// The same for a manifest that is whole.
