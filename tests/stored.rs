@@ -1,6 +1,14 @@
 //! What a stored file says of itself, to readers that know nothing of grab.
 
-use std::{collections::BTreeMap, fs::File, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use grab::model::Bar;
 use jiff::{Timestamp, civil::date};
@@ -113,11 +121,14 @@ fn the_sandbox_and_adjusted_prices_can_be_told_from_the_file() {
 #[test]
 fn a_month_that_a_page_has_cut_is_compressed_when_the_rest_of_it_is_there() {
     let days = [3, 4].map(|day| minutes(date(2024, 1, day), 5));
+    let is_ill = Arc::new(AtomicBool::new(false));
+    let illness = Arc::clone(&is_ill);
     let server = Server::start(move |request| {
         let next = |page| format!("http://{}/next?cursor={page}", request.header("host").unwrap());
         let (bars, next): (&[Bar], _) = match request.target.rsplit_once("cursor=") {
             None => (&days[0], Some(next(2))),
             Some((_, "2")) => (&days[1], Some(next(3))),
+            Some(_) if illness.swap(false, Ordering::Relaxed) => return Reply::json(500, "{}"),
             Some(_) => (&[], None),
         };
         Reply::json(200, page("KIMpL", bars, next.as_deref()))
@@ -125,8 +136,8 @@ fn a_month_that_a_page_has_cut_is_compressed_when_the_rest_of_it_is_there() {
     let start = "start --windows 2024-01 --tickers KIMpL";
     let is_passing = |grab: &Grab| {
         let file = open(grab);
-        let counts = file.metadata().row_group(0).columns().iter();
-        let is_zstd = counts.map(|column| matches!(column.compression(), Compression::ZSTD(_)));
+        let columns = file.metadata().row_group(0).columns().iter();
+        let is_zstd = columns.map(|column| matches!(column.compression(), Compression::ZSTD(_)));
         let lifetime = metadata(&file).remove("grab.lifetime");
         assert_eq!(is_zstd.clone().any(|is| is), lifetime.is_none(), "{lifetime:?}");
         lifetime.as_deref() == Some("passing")
@@ -136,14 +147,23 @@ fn a_month_that_a_page_has_cut_is_compressed_when_the_rest_of_it_is_there() {
     grab.run(start).exits(0);
     assert!(!is_passing(&grab));
 
+    for (requests, bars) in [(1, 5), (2, 10)] {
+        let grab = Grab::with_server(server.base_url());
+        grab.run(&format!("{start} --max-requests {requests}")).exits(10);
+        assert!(is_passing(&grab));
+        assert_eq!(read_store(&grab.data_dir())["KIMpL"].len(), bars);
+        assert_eq!(grab.run("verify --deep --json").json()["damage"], 0);
+        grab.run("resume").exits(0);
+        assert!(!is_passing(&grab));
+        assert_eq!(grab.run("verify --deep --json").json()["damage"], 0);
+        assert_eq!(read_store(&grab.data_dir())["KIMpL"].len(), 10);
+    }
+
+    // The task is parked before its last page: nobody holds the month meanwhile.
+    is_ill.store(true, Ordering::Relaxed);
     let grab = Grab::with_server(server.base_url());
-    grab.run(&format!("{start} --max-requests 1")).exits(10);
-    assert!(is_passing(&grab));
-    assert_eq!(grab.run("verify --deep --json").json()["damage"], 0);
-    grab.run("resume").exits(0);
-    assert!(!is_passing(&grab));
-    assert_eq!(grab.run("verify --deep --json").json()["damage"], 0);
-    assert_eq!(read_store(&grab.data_dir())["KIMpL"].len(), 10);
+    grab.run(start).exits(0);
+    assert!(!is_ill.load(Ordering::Relaxed) && !is_passing(&grab));
 }
 
 #[test]

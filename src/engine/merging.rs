@@ -17,11 +17,13 @@ pub(super) struct Fresh {
     pub(super) cuts: Vec<(Month, Range<usize>)>,
     /// The days that are whole once it is stored.
     pub(super) whole: Option<Window>,
+    /// The month of the task's last bar before it.
+    pub(super) before: Option<Month>,
     /// Whether another page follows.
     pub(super) goes_on: bool,
     /// When it was fetched, UTC ms.
     pub(super) at_ms: i64,
-    /// The digests of those months' partitions that are recorded.
+    /// The digests of those months' partitions that are recorded, and of the one before.
     pub(super) recorded: HashMap<Month, u64>,
 }
 
@@ -68,7 +70,11 @@ fn in_memory(
     mut held: Option<Held>,
 ) -> (Months, Vec<NewFile>, Option<StoreError>) {
     let (mut months, mut files) = (Months::default(), Vec::new());
-    if let Some(over) = held.take_if(|held| is_over(held, page)) {
+    let over = match &held {
+        Some(_) => held.take_if(|held| is_over(held, page)),
+        None => left_cut(store, page),
+    };
+    if let Some(over) = over {
         match store.finished(&page.symbol, over) {
             Ok(finished) => held = Some(months.add(finished, true, &mut files)),
             Err(error) => return (months, files, Some(error)),
@@ -87,6 +93,18 @@ fn in_memory(
 /// Whether a month was written for the moment, and the page has nothing more of it.
 fn is_over(held: &Held, page: &Fresh) -> bool {
     held.lifetime == Lifetime::Passing && page.cuts.iter().all(|(month, _)| *month != held.month)
+}
+
+/// The same, where nobody holds that month any more: the task was parked meanwhile, or taken up by another run.
+fn left_cut(store: &Store, page: &Fresh) -> Option<Held> {
+    let month = page.before?;
+    // What is not as it was recorded is for `grab verify` to tell: the page has nothing to do with it.
+    let read = || {
+        store.check_recorded(&page.symbol, month, *page.recorded.get(&month)?).ok()?;
+        store.read(&page.symbol, month).ok()?
+    };
+    let is_elsewhere = page.cuts.iter().all(|(cut, _)| *cut != month);
+    is_elsewhere.then(read)?.filter(|held| is_over(held, page))
 }
 
 fn one_month(

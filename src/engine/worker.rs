@@ -193,8 +193,11 @@ impl<S: Source> Run<S> {
     ) -> Result<Months, KeepError> {
         let cuts = merging::cut(lease.task.window.months(), bars.timestamps());
         let symbol = lease.task.symbol.clone();
-        let recorded = self.recorded(&symbol, cuts.iter().map(|(month, _)| *month)).await?;
-        let page = Fresh { symbol, bars, cuts, whole, goes_on, at_ms: self.clock.now_ms(), recorded };
+        let before = lease.task.last_ms.and_then(new_york::date_of).map(Month::of);
+        let months = cuts.iter().map(|(month, _)| *month).chain(before);
+        let recorded = self.recorded(&symbol, months).await?;
+        let at_ms = self.clock.now_ms();
+        let page = Fresh { symbol, bars, cuts, whole, before, goes_on, at_ms, recorded };
         let merged = merging::merge(self.store.clone(), page, lease.held.take()).await;
         merged.map_err(|Failed { error, written }| KeepError::Store { error, written })
     }

@@ -95,7 +95,7 @@ const PASSING_FILE: &str = "passing";
 pub enum Lifetime {
     /// For good: it is made small.
     Lasting,
-    /// Until the next page has brought the rest of its month: it is made quickly, and three times as large.
+    /// Until the next page has brought the rest of its month: it is made quickly, and up to three times as large.
     Passing,
 }
 
