@@ -183,7 +183,11 @@ fn make_missing(folder: &Path, fresh: &mut BTreeSet<PathBuf>) -> Result<(), Stor
 fn secure<'a>(fresh: impl IntoIterator<Item = &'a PathBuf> + Copy) -> Result<(), StoreError> {
     let holders: BTreeSet<&Path> = fresh.into_iter().map(|folder| folder_of(folder)).collect();
     for holder in holders {
-        sync_folder(holder)?;
+        match sync_folder(holder) {
+            // Where one may make folders but not list them, nobody can make their names durable.
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
         reached(Step::AfterNameSync).map_err(failed("sync", holder))?;
     }
     let mut known = fresh_folders();
@@ -204,16 +208,12 @@ pub(super) fn secure_names(folders: &[PathBuf], root: &Path) -> Result<(), Store
     holders.iter().try_for_each(|holder| sync_folder(holder))
 }
 
-/// Makes the names in a folder durable. Windows has no such call and needs none. In a folder in which one may make files
-/// but not list them, nobody can.
+/// Makes the names in a folder durable. Windows has no such call and needs none.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    if !cfg!(unix) {
-        return Ok(());
+    if cfg!(unix) {
+        File::open(folder).and_then(|open| open.sync_all()).map_err(failed("sync", folder))?;
     }
-    match File::open(folder) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        open => open.and_then(|open| open.sync_all()).map_err(failed("sync", folder)),
-    }
+    Ok(())
 }
 
 pub(super) fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
