@@ -3,6 +3,7 @@
 mod absences;
 mod damage;
 mod refusals;
+mod thin;
 
 use std::collections::BTreeMap;
 
@@ -89,9 +90,14 @@ fn files(grab: &Grab) -> BTreeMap<String, u64> {
     days.filter_map(|day| file(day.unwrap())).collect()
 }
 
-/// Without a witness: a gap that nobody explains, and two symbols of which only the server says that they have nothing.
-const UNEXPLAINED: [&str; 3] =
-    ["missing_session A 2024-01-04", "missing_symbol M 2024-01-02", "missing_symbol N 2024-01-02"];
+/// Without a witness: a gap that nobody explains, half of a session, and two symbols of which only the server says that they
+/// have nothing.
+const UNEXPLAINED: [&str; 4] = [
+    "missing_session A 2024-01-04",
+    "thin_session A 2024-01-08",
+    "missing_symbol M 2024-01-02",
+    "missing_symbol N 2024-01-02",
+];
 
 const EXPLAINED: [&str; 3] =
     ["thin_session A 2024-01-08", "missing_session B 2024-01-05", "missing_symbol M 2024-01-04"];
@@ -108,7 +114,7 @@ fn each_absence_is_explained_or_a_gap() {
     let report = grab.run(&format!("{VERIFY} --json")).exits(13).json();
     assert_eq!(asked(&server), [4, 9, 8, 5, 3, 2], "first what explains most, then the latest");
     assert_eq!((findings(&report), witness(&report)), (EXPLAINED.map(str::to_owned).into(), [6, 6, 6]));
-    assert_eq!((coverage(&report), &report["damage"]), ([10, 6], &0.into()));
+    assert_eq!((coverage(&report), &report["damage"]), ([10, 7], &0.into()), "a thin session has bars");
     let details: Vec<_> =
         report["findings"].as_array().unwrap().iter().map(|f| f["detail"].clone()).collect();
     assert!(details[0].as_str().unwrap().ends_with("the last bar is at 12:44"), "{details:?}");
@@ -125,7 +131,11 @@ fn what_is_kept_is_used_and_not_asked_for_again() {
     let again = grab.run(&format!("{VERIFY} --json")).exits(13).json();
     assert_eq!((findings(&again), witness(&again)), (EXPLAINED.map(str::to_owned).into(), [6, 0, 0]));
     let offline = grab.run("verify --json").exits(13).json();
-    assert_eq!(findings(&offline), EXPLAINED[1..], "shares are in files that nobody has read");
+    assert_eq!(
+        findings(&offline),
+        EXPLAINED,
+        "that half of the bars are missing is seen without their files"
+    );
     assert_eq!((witness(&offline), &offline["witness"]["source"]), ([6, 0, 0], &"grouped-daily".into()));
     let alone = grab.run("verify --witness none --deep --json").exits(13).json();
     assert_eq!(findings(&alone), UNEXPLAINED);
@@ -253,17 +263,18 @@ fn who_was_never_seen_although_there_are_bars_is_not_known() {
     let report = grab.run(&format!("{VERIFY} --json")).exits(13).json();
     // It does not know those either that have no bar, nor is its silence about them worth anything.
     let doubt = vec!["thin_session - -".to_owned()];
-    let expected = [UNEXPLAINED[0].to_owned()]
-        .into_iter()
+    let expected = UNEXPLAINED[..2]
+        .iter()
+        .map(|one| (*one).to_owned())
         .chain(doubt)
-        .chain(UNEXPLAINED[1..].iter().map(|one| (*one).to_owned()));
+        .chain(UNEXPLAINED[2..].iter().map(|one| (*one).to_owned()));
     assert_eq!((findings(&report), witness(&report)), (expected.collect(), [6, 6, 6]));
     let detail = "the witness has never seen 2 of the 2 symbols that are held: that it has not seen others explains nothing";
     assert_eq!(
-        (&report["findings"][1]["detail"], &report["findings"][1]["severity"]),
+        (&report["findings"][2]["detail"], &report["findings"][2]["severity"]),
         (&detail.into(), &"notice".into())
     );
     let missed = "6 sessions with absences that no witness explains: 6 not to be relied on";
-    assert_eq!(report["missed"], serde_json::json!(["1 gap", missed]));
+    assert_eq!(report["missed"], serde_json::json!(["2 gaps", missed]));
     assert_eq!(report["findings"][0]["detail"], "no bar, and nobody says why");
 }

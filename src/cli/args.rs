@@ -234,7 +234,7 @@ pub struct VerifyArgs {
     /// Read some files whole: a share such as 5%, or a part such as 1/30
     #[arg(long, value_name = "SHARE|N/T")]
     pub sample: Option<String>,
-    /// The share that must be present of sessions expected or unexplained; above it, gaps are no error [default: any gap is one]
+    /// The share of sessions, expected or unexplained, that must have bars, whatever is read; above it, gaps are no error [default: any gap is one]
     #[arg(long, value_name = "SHARE")]
     pub min_coverage: Option<f64>,
     /// The fewest symbols that may have bars in a session

@@ -8,30 +8,19 @@ use std::{
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{
-    Day, Finding, Kind, Seen, Severity, Witness, gaps,
-    integrity::{Checked, Measured},
-    sessions::Sessions,
-};
+use super::{Day, Finding, Kind, Seen, Severity, Witness, gaps, integrity::Checked, sessions::Sessions};
 use crate::{
-    calendar,
     manifest::{Answer, TaskItem, TaskState},
     model::{Month, Partition, Symbol, Window, new_york},
     universe::Universe,
 };
-
-/// A session whose minutes have less than this share of the day's shares is thin.
-const THIN: f64 = 0.8;
-
-/// The same for one whose last bar comes before the close: an early end is a reason to look closer.
-const THIN_AND_CUT: f64 = 0.95;
 
 /// How many of the expected sessions are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Coverage {
     /// Sessions of the windows that were asked for in which there should be bars.
     pub expected_sessions: u64,
-    /// Those of them that have bars enough.
+    /// Those of them that have bars: how many does not matter, a thin session has a finding of its own.
     pub present_sessions: u64,
     /// Others that were asked for and have no bar by the server's own word alone: no witness explains it.
     pub unexplained_sessions: u64,
@@ -198,24 +187,6 @@ impl Facts<'_> {
         seen.peek().is_none() || seen.any(|seen| seen != Seen::NoTrade)
     }
 
-    fn mark_thin(&self, days: &mut [Day]) {
-        for (date, measured) in &self.checked.measured {
-            if let Some(day) = self.sessions.place(*date).map(|place| &mut days[place])
-                && *day == Day::Present
-                && self.is_thin(*date, *measured)
-            {
-                *day = Day::Thin;
-            }
-        }
-    }
-
-    fn is_thin(&self, date: Date, measured: Measured) -> bool {
-        let Some(Seen::Traded(shares)) = self.witness.saw(self.symbol, date) else { return false };
-        let is_cut =
-            calendar::session_on(date).is_some_and(|session| measured.last_ms + 60_000 < session.close_ms());
-        measured.shares < shares * if is_cut { THIN_AND_CUT } else { THIN }
-    }
-
     /// What is said of days that are not as they should be, and of tasks that have not come to their end.
     pub(super) fn findings(&self, days: &[Day]) -> Vec<Finding> {
         let unfinished = self.tasks.iter().filter(|task| !task.state.is_covered()).map(unfinished);
@@ -232,15 +203,9 @@ impl Facts<'_> {
         }
         let asked_again = self.stretches(days, |day| matches!(day, Day::AskedAgain | Day::Withheld));
         findings.extend(asked_again.iter().map(|stretch| self.missing_at_the_server(stretch)));
-        let is_held = |date: Date| {
-            self.sessions.place(date).is_some_and(|place| matches!(days[place], Day::Present | Day::Thin))
-        };
-        let thin = self
-            .checked
-            .measured
-            .iter()
-            .filter(|(date, measured)| is_held(**date) && self.is_thin(**date, **measured));
-        findings.extend(thin.filter_map(|(date, _)| self.thin(*date)));
+        if days.contains(&Day::Thin) {
+            findings.extend(self.thin_sessions(days).into_iter().map(|(date, thin)| self.thin(date, thin)));
+        }
         findings
     }
 
@@ -347,28 +312,12 @@ impl Facts<'_> {
         Finding { severity: Severity::Notice, ..finding }
     }
 
-    fn thin(&self, date: Date) -> Option<Finding> {
-        let measured = self.checked.measured.get(&date)?;
-        let shares = self.witnessed(&(date..=date))?;
-        let detail = format!(
-            "{:.0} of the {shares:.0} shares that the witness counts; the last bar is at {}",
-            measured.shares,
-            new_york::clock_of(measured.last_ms)
-        );
-        let finding = Kind::ThinSession.on(self.symbol, &(date..=date), detail);
-        if self.answer(date).is_none() {
-            return Some(finding);
-        }
-        let detail = format!("{}: {}", finding.detail, self.answered(date));
-        Some(Finding { severity: Severity::Notice, detail, ..finding })
-    }
-
-    fn answer(&self, date: Date) -> Option<&Answer> {
+    pub(super) fn answer(&self, date: Date) -> Option<&Answer> {
         let asked = self.tasks.iter().filter(|task| task.window.from() <= date && date <= task.window.to());
         asked.filter_map(|task| task.asked_again.as_ref()).max_by_key(|answer| answer.at_ms)
     }
 
-    fn answered(&self, date: Date) -> String {
+    pub(super) fn answered(&self, date: Date) -> String {
         let Some(answer) = self.answer(date) else { return "the server has no more".to_owned() };
         let request = answer.request_id.as_deref().map(|id| format!(" (request {id})")).unwrap_or_default();
         let day = new_york::date_of(answer.at_ms).map(|day| day.to_string()).unwrap_or_default();

@@ -27,7 +27,7 @@ pub enum Day {
     Missing,
     /// Bars are recorded, and their file is missing or damaged.
     Lost,
-    /// Bars, but far fewer shares than the witness counted.
+    /// Bars, but far fewer of them, or of the shares that the witness counted, than usual.
     Thin,
     /// Bars.
     Present,
@@ -77,10 +77,17 @@ impl Day {
         matches!(self, Self::Empty | Self::AskedAgain)
     }
 
-    /// Whether they are.
+    /// Whether there are bars, as they were stored. A thin session has some: that they are too few may be seen in the files
+    /// alone, and the coverage is the same whether they are read or not.
     #[must_use]
     pub fn is_present(self) -> bool {
-        self == Self::Present
+        matches!(self, Self::Present | Self::Thin)
+    }
+
+    /// Whether bars should be there that are not, or not enough of them.
+    #[must_use]
+    pub fn is_lacking(self) -> bool {
+        self == Self::Thin || self.is_expected() && !self.is_present()
     }
 
     /// Whether there are bars, or were.

@@ -85,8 +85,7 @@ impl Verified {
         for (_, days) in &self.days {
             for (count, day) in counts.iter_mut().zip(days) {
                 if *day != Day::NotAsked {
-                    let has_bars = matches!(day, Day::Present | Day::Thin);
-                    *count = Some(count.unwrap_or(0) + u64::from(has_bars));
+                    *count = Some(count.unwrap_or(0) + u64::from(day.is_present()));
                 }
             }
         }

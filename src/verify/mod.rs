@@ -20,6 +20,7 @@ mod mending;
 pub mod report;
 mod sessions;
 mod summary;
+mod thin;
 mod wanted;
 mod witness;
 
@@ -88,6 +89,8 @@ pub struct Verified {
     pub days: Vec<(Symbol, Vec<Day>)>,
     /// What a spec wants and nobody has asked for: none of its sessions is among the days.
     pub unasked: Vec<(Symbol, Window)>,
+    /// Symbols whose minutes have so few of the shares that the witness counts on most sessions, and their share.
+    pub low_shares: Vec<(Symbol, f64)>,
     /// Sessions in the longest stretch that is missing.
     pub longest_gap: u64,
     /// Partitions that were held against the disk.
@@ -197,11 +200,13 @@ fn verify_whole(
                 Facts { symbol, tasks, recorded, lost, checked: checked_now, sessions, witness, universe };
             let days = facts.explain();
             let (gaps, longest_gap) = (facts.findings(&days), gaps::longest(&days));
+            let low = facts.low_usual_share(&days).map(|share| (symbol.clone(), share));
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             verified.findings.extend(checked.findings.into_iter().chain(gaps));
             verified.coverage.add(Coverage::of(&days));
             verified.longest_gap = verified.longest_gap.max(longest_gap);
             verified.days.push((symbol.clone(), days));
+            verified.low_shares.extend(low);
             verified.partitions += recorded.len() as u64;
             verified.files += checked.files;
             verified.bytes += checked.bytes;
@@ -219,6 +224,7 @@ fn verify_whole(
     })?;
     let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
     verified.sessions = sessions;
+    verified.findings.extend(thin::low_shares(data_dir, &verified.low_shares));
     verified.days.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     verified.sort();
     Ok(verified)

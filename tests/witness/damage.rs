@@ -63,6 +63,7 @@ fn a_file_without_a_row_is_not_relied_on() {
     let report = grab.run("verify --json").exits(13).json();
     let expected = [
         "missing_session A 2024-01-04",
+        "thin_session A 2024-01-08",
         "missing_session B 2024-01-05",
         "missing_symbol M 2024-01-05",
         "stray_file - 2024-01-04",

@@ -59,8 +59,9 @@ Examples:
   grab verify --witness grouped-daily --rate 100/s
   grab verify --spec manifests/demo.toml --missing missing.csv
 
-It exits with 12 if there is damage, with 13 if sessions are absent and nobody
-says why; with 10, 20 or 21 if the witness could not be asked for all of them.
+It exits with 12 if there is damage, with 13 if sessions are missing or thin and
+nothing explains it; with 10, 20 or 21 if not all of the witness could be asked
+for. The coverage is the share of sessions with bars, with --deep or without.
 grab repair fetches again what it finds.";
 
 /// After `grab repair --help`.

@@ -54,8 +54,7 @@ pub fn missing_csv(verified: &Verified) -> String {
 
 /// First and last day of each run of sessions that should have bars and have not.
 fn stretches<'a>(days: &'a [Day], dates: &'a [Date]) -> impl Iterator<Item = (Date, Date)> + 'a {
-    let is_missing = |day: &Day| day.is_expected() && !day.is_present();
-    let marked: Vec<_> = days.iter().map(is_missing).zip(dates.iter().copied()).collect();
+    let marked: Vec<_> = days.iter().map(|day| day.is_lacking()).zip(dates.iter().copied()).collect();
     let runs: Vec<_> = marked
         .chunk_by(|one, other| one.0 == other.0)
         .filter_map(|run| Some((run.first().filter(|first| first.0)?.1, run.last()?.1)))

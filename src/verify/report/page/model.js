@@ -131,7 +131,7 @@ function wordsOf(model, symbol, month) {
     const state = model.days[symbol * model.sessions.length + at];
     counts.set(state, (counts.get(state) ?? 0) + 1);
   }
-  const others = [...counts].filter(([state]) => !states[state].present).map(([state, sessions]) => `${sessions} ${states[state].words}`);
+  const others = [...counts].filter(([state]) => states[state].words !== "present").map(([state, sessions]) => `${sessions} ${states[state].words}`);
   const share = expectedIn[cell] > 0 ? [`${presentIn[cell]} of ${expectedIn[cell]} expected sessions present`] : [];
   const damage = seenIn[cell] & DAMAGED ? ["damage found"] : [];
   return [...share, ...others, ...damage].join(", ");
