@@ -15,9 +15,21 @@ fmt:
 lint:
     cargo clippy --all-targets --locked -- -D warnings
 
-# Run the tests; arguments go to nextest
+# Run the tests; arguments go to `cargo test`, such as a part of a test's name
 test *ARGS:
+    cargo test --locked {{ARGS}}
+
+# The same with cargo-nextest, which ends a test that hangs; arguments go to it
+nextest *ARGS:
     cargo nextest run --locked {{ARGS}}
+
+# Run the tests that read the recorded data in ../shared/data
+recorded:
+    cargo test --locked -- --ignored recorded
+
+# Run the tests that need bash, zsh and fish
+shells:
+    cargo test --locked --test it -- --ignored the_shell_
 
 # Build the documentation, private items too
 doc:

@@ -4,7 +4,7 @@
 //! destructor, as by `kill -9`. With `enospc` or `eio` in place of `kill` the step fails from then on, as on a disk
 //! that is full or broken. Without `@3` it begins with the first time.
 //!
-//! Only a build with debug assertions knows the variable: the one that `cargo nextest run` tests. In a release build
+//! Only a build with debug assertions knows the variable: the one that `cargo test` tests. In a release build
 //! [`reached`] is empty, and neither its callers nor the names below are left in the program. (A cargo feature would have
 //! to be asked for with each test run. The crate `fail` had its last release in 2022, and brings `rand`, a registry
 //! and a language of actions for what are a few lines here.)

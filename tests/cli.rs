@@ -6,7 +6,7 @@ use grab::sandbox::SandboxOptions;
 use jiff::civil::date;
 use serde_json::Value;
 
-use crate::support::{Grab, Reply, Server, Serving, litter, minutes, page, read_store};
+use crate::support::{Grab, Ran, Reply, Server, Serving, litter, minutes, page, read_store};
 
 fn served() -> Server {
     Server::start(|request| Reply::json(200, page(request.symbol(), &minutes(date(2024, 1, 3), 5), None)))
@@ -185,9 +185,7 @@ fn the_next_day_the_same_request_asks_for_the_new_day_only() {
     let server = Server::start(|request| Reply::json(200, page(request.symbol(), &[], None)));
     let evening = Grab::with_server(server.base_url()).env("GRAB_NOW", "2024-07-02T12:00:00Z");
     evening.run("start --windows 2024 --tickers A").exits(0);
-    let mut next_day = evening.command("start --windows 2024 --tickers A");
-    next_day.env("GRAB_NOW", "2024-07-03T12:00:00Z");
-    assert!(next_day.status().unwrap().success());
+    evening.run_with("GRAB_NOW", "2024-07-03T12:00:00Z", "start --windows 2024 --tickers A").exits(0);
     assert_eq!(server.asked(), ["A 2024-01-01", "A 2024-07-02"]);
 }
 
@@ -278,7 +276,7 @@ fn the_sandbox_runs_in_process_and_its_directory_never_mixes_with_real_bars() {
     assert_eq!(read_store(&again.data_dir()), bars);
     let mut real = grab.command("start --windows 2024-01-04 --tickers AAPL");
     real.env("MASSIVE_API_KEY", "key").env("MASSIVE_API_BASE_URL", "http://127.0.0.1:9");
-    assert_eq!(real.status().unwrap().code(), Some(2));
+    Ran::from(real.output().unwrap()).exits(2);
     assert!(litter(&grab.data_dir()).is_empty());
 }
 

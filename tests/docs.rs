@@ -20,6 +20,16 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_test_command_needs_rust_alone() {
+    let readme = document("README.md");
+    let command = readme.split("<!-- test-command -->").nth(1).map(|rest| blocks(rest, "sh").remove(0));
+    assert_eq!(command.as_deref(), Some("cargo test --locked"));
+    let ci = document(".ci/run");
+    assert!(ci.contains("/<!-- test-command -->/") && !ci.contains("nextest"), "it runs this command");
+    assert!(document("CONTRIBUTING.md").contains("`cargo nextest run --locked`"));
+}
+
+#[test]
 fn every_statement_of_the_manifests_document_runs_and_finds_something() {
     let server = Serving::start(SandboxOptions::default());
     let grab = Grab::with_server(server.base_url());

@@ -4,7 +4,7 @@ use std::fs;
 
 use jiff::civil::date;
 
-use crate::support::{Grab, Reply, Server, minutes, page, read_store};
+use crate::support::{Grab, Ran, Reply, Server, minutes, page, read_store};
 
 fn served() -> Server {
     Server::start(|request| Reply::json(200, page(request.symbol(), &minutes(date(2024, 1, 3), 5), None)))
@@ -74,8 +74,8 @@ fn a_report_that_cannot_be_written_is_told_by_the_exit_code() {
     let grab = Grab::new();
     grab.run("start --sandbox --plan-only --windows 2024-01 --tickers AAPL").exits(0);
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    let status = grab.command("status").stdout(full).status().unwrap();
-    assert_eq!(status.code(), Some(30));
+    let status = Ran::from(grab.command("status").stdout(full).output().unwrap()).exits(30);
+    assert!(status.stderr.contains("the report cannot be written to stdout"), "{status:?}");
 }
 
 #[test]

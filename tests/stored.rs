@@ -39,7 +39,7 @@ fn fetched_twice(first: &str, last: &str) -> Grab {
     let grab = Grab::with_server(server.base_url());
     for (now, windows) in [(first, "2024-01-03"), (last, "2024-01-04")] {
         let start = format!("start --windows {windows} --tickers KIMpL");
-        assert!(grab.command(&start).env("GRAB_NOW", now).status().unwrap().success());
+        grab.run_with("GRAB_NOW", now, &start).exits(0);
     }
     grab
 }

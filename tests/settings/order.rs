@@ -45,7 +45,7 @@ fn the_data_directory_is_found_in_the_same_order() {
     write(&grab.dir().join("xdg/grab/config.toml"), "data_dir = \"by-user\"\n");
     let makes = |arguments: &str, variable: &str, folder: &str| {
         let start = format!("start --plan-only --windows 2024-01 --tickers A {arguments}");
-        assert!(grab.command(&start).env("GRAB_DATA_DIR", variable).status().unwrap().success());
+        grab.run_with("GRAB_DATA_DIR", variable, &start).exits(0);
         assert!(grab.dir().join(folder).join("manifest.sqlite").is_file(), "{folder}");
         fs::remove_dir_all(grab.dir().join(folder)).unwrap();
     };

@@ -50,12 +50,14 @@ fn there_are_no_logs_unless_somebody_asks_and_flags_win() {
 
 #[test]
 fn the_form_of_progress_can_be_set_everywhere() {
-    let ran = |grab: Grab, flags: &str| grab.run(&start(flags)).exits(11).stderr;
-    let with = |form: &str| failing().1.env("GRAB_PROGRESS", form);
-    assert!(all_have(&ran(with("json"), ""), "message_type"));
-    assert!(ran(with("json"), "--progress lines").starts_with("1 of 1 task, "));
-    assert_eq!(ran(with("none"), ""), "");
-    assert!(ran(with("auto"), "").starts_with("1 of 1 task, "), "no terminal, no bar");
+    let shown = |form: &str, flags: &str| {
+        let (_server, grab) = failing();
+        grab.env("GRAB_PROGRESS", form).run(&start(flags)).exits(11).stderr
+    };
+    assert!(all_have(&shown("json", ""), "message_type"));
+    assert!(shown("json", "--progress lines").starts_with("1 of 1 task, "));
+    assert_eq!(shown("none", ""), "");
+    assert!(shown("auto", "").starts_with("1 of 1 task, "), "no terminal, no bar");
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! The program itself, away from the user's own settings.
 
 use std::{
+    fs,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -8,6 +13,9 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// The user without rights.
+const NOBODY: u32 = 65_534;
 
 /// A data directory and an environment of its own for runs of the program.
 pub struct Grab {
@@ -63,9 +71,35 @@ impl Grab {
         command
     }
 
+    /// The same for a user whom permissions stop: for this one, or for `nobody` where this one is root.
+    pub fn command_of_nobody(&self, arguments: &str) -> Command {
+        let command = self.command(arguments);
+        if fs::metadata(self.dir()).unwrap().uid() != 0 {
+            return command;
+        }
+        // The program may be where only root gets to. Another process copies it: while this one has it open to write, a
+        // test that starts something hands it on, and what is written cannot be run.
+        let program = self.dir().join("grab-of-nobody");
+        let copied = Command::new("cp").arg(command.get_program()).arg(&program).output().unwrap();
+        assert!(copied.status.success(), "{copied:?}");
+        for path in [self.dir(), &program] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut of_nobody = Command::new(program);
+        let env = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        of_nobody.args(command.get_args()).current_dir(self.dir()).env_clear().envs(env);
+        of_nobody.stdin(Stdio::null()).uid(NOBODY).gid(NOBODY);
+        of_nobody
+    }
+
     /// Runs it to its end. Arguments are cut at white space.
     pub fn run(&self, arguments: &str) -> Ran {
         self.command(arguments).output().unwrap().into()
+    }
+
+    /// The same with one more variable.
+    pub fn run_with(&self, name: &str, value: &str, arguments: &str) -> Ran {
+        self.command(arguments).env(name, value).output().unwrap().into()
     }
 
     /// Starts it and lets it run.

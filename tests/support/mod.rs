@@ -1,6 +1,7 @@
 //! What the tests share: the program in a clean environment, a scripted server, certificates, a proxy, a terminal, made-up bars, a reader of stores.
 
 mod grab;
+mod listening;
 mod page;
 mod partition;
 mod proxy;
@@ -22,12 +23,9 @@ pub use tls::{Authority, self_signed};
 
 use std::path::PathBuf;
 
-/// The recorded data that is lent to the project; none where it is absent, which the test then says.
-pub fn lent(path: &str) -> Option<PathBuf> {
-    let found = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(path);
-    if found.exists() {
-        return Some(found);
-    }
-    println!("skipped: {} is not here", found.display());
-    None
+/// The recorded data that is lent to the project: only tests that are ignored ask for it, `just recorded` runs them.
+pub fn lent(path: &str) -> PathBuf {
+    let lent = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(path);
+    assert!(lent.exists(), "there is no recorded data at {}", lent.display());
+    lent
 }

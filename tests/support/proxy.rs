@@ -2,13 +2,16 @@
 
 use std::{
     io::{self, BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{Arc, Mutex},
     thread,
 };
 
-/// A proxy that lives as long as the test's process.
+use super::listening::Listening;
+
+/// A proxy that answers until it is dropped.
 pub struct Proxy {
+    _listening: Listening,
     url: String,
     heads: Arc<Mutex<Vec<String>>>,
 }
@@ -21,17 +24,12 @@ impl Proxy {
 
     /// Answers with this status, and joins nobody unless it is 200.
     pub fn answering(status: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let heads = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&heads);
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let log = Arc::clone(&log);
-                thread::spawn(move || join(client.unwrap(), status, &log));
-            }
-        });
-        Self { url, heads }
+        let address = "127.0.0.1:0".parse().unwrap();
+        let listening = Listening::start(address, move |client| join(client, status, &log));
+        let url = format!("http://{}", listening.address());
+        Self { _listening: listening, url, heads }
     }
 
     pub fn url(&self) -> &str {

@@ -1,7 +1,7 @@
 //! A scripted server: real HTTP/1.1 over real sockets, with a log of what it was asked.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -12,6 +12,8 @@ use std::{
 };
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::listening::Listening;
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -161,7 +163,7 @@ impl Reply {
     }
 
     /// Sends it. False if the connection is to end.
-    fn send(&self, connection: &mut dyn Stream) -> std::io::Result<bool> {
+    fn send(&self, connection: &mut dyn Stream) -> io::Result<bool> {
         let (head, body) = (self.head(), &self.body);
         let begin = |bytes: usize| &body[..bytes.min(body.len())];
         match self.delivery {
@@ -181,9 +183,8 @@ impl Reply {
             Delivery::StallAt(bytes) => {
                 connection.write_all(&[&head, body.as_slice()].concat()[..bytes])?;
                 connection.flush()?;
-                loop {
-                    thread::park();
-                }
+                // Until the other side has had enough.
+                io::copy(connection, &mut io::sink())?;
             }
             Delivery::CutAt(bytes) => connection.write_all(&[&head, begin(bytes)].concat())?,
             Delivery::ResetAt(bytes) => {
@@ -217,8 +218,9 @@ impl Stream for StreamOwned<ServerConnection, TcpStream> {
     }
 }
 
-/// A server that lives as long as the test's process.
+/// A server that answers until it is dropped.
 pub struct Server {
+    _listening: Listening,
     base_url: String,
     requests: Arc<Mutex<Vec<Request>>>,
     connections: Arc<AtomicUsize>,
@@ -254,20 +256,14 @@ impl Server {
         open: impl Fn(TcpStream) -> Box<dyn Stream> + Send + Sync + 'static,
         script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
-        let base_url = format!("{scheme}://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (log, shared) = (Arc::clone(&requests), Arc::new((open, script)));
-        let connections = Arc::new(AtomicUsize::new(0));
-        let opened = Arc::clone(&connections);
-        thread::spawn(move || {
-            for connection in listener.incoming() {
-                opened.fetch_add(1, Ordering::SeqCst);
-                let (log, shared) = (Arc::clone(&log), Arc::clone(&shared));
-                thread::spawn(move || serve(shared.0(connection.unwrap()), &log, &shared.1));
-            }
+        let (requests, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+        let (log, opened) = (Arc::clone(&requests), Arc::clone(&connections));
+        let listening = Listening::start(address, move |connection| {
+            opened.fetch_add(1, Ordering::SeqCst);
+            serve(open(connection), &log, &script);
         });
-        Self { base_url, requests, connections }
+        let base_url = format!("{scheme}://{}", listening.address());
+        Self { _listening: listening, base_url, requests, connections }
     }
 
     /// Answers the first request, and from then on nobody listens: the port is free when the answer arrives.

@@ -182,7 +182,7 @@ fn numbers_of_every_size_agree() {
     pages_agree(1);
 }
 
-/// `cargo nextest run --run-ignored only -E 'test(ten_million)'`: a quarter of a minute.
+/// `cargo test --lib -- --ignored ten_million`: a quarter of a minute.
 #[test]
 #[ignore = "a quarter of a minute for each run of all tests is too long"]
 fn ten_million_numbers_agree() {
