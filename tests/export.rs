@@ -1,6 +1,7 @@
 //! `grab export`: files that are derived from the store, to the last bit.
 
 mod joined;
+mod names;
 mod refusals;
 mod truth;
 

@@ -33,6 +33,17 @@ pub struct Made {
     before: BTreeMap<String, Option<Record>>,
 }
 
+/// What has become of a file under a former name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Former {
+    /// grab has made no file of this name.
+    None,
+    /// It is removed and forgotten.
+    Gone,
+    /// It is not the file any more that grab made there, and stays.
+    Changed,
+}
+
 /// One file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
@@ -105,6 +116,38 @@ impl Made {
     /// A file is made.
     pub fn add(&mut self, name: String, record: Record) {
         self.files.insert(name, Some(record));
+    }
+
+    /// Removes the file that held a symbol under its former name, now that another one holds it, if grab has made it and
+    /// nobody has changed it since. It is forgotten with the next [`Made::finish`]: dying in between leaves a row without
+    /// a file, which the next export forgets.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn remove_former(&mut self, name: &str) -> Result<Former, ExportError> {
+        let Some(made) = self.files.get(name) else { return Ok(Former::None) };
+        // Windows would open a device of this name.
+        if !cfg!(windows) {
+            let path = self.folder.join(name);
+            let failed = |source| ExportError::Out { path: path.clone(), source };
+            let is_there = match fs::symlink_metadata(&path) {
+                Ok(metadata) if !metadata.is_file() => return Ok(Former::Changed),
+                Ok(_) => true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                Err(error) => return Err(failed(error)),
+            };
+            if is_there {
+                if let Some(record) = made
+                    && digest(&path).map_err(failed)? != (record.bytes, record.xxh3.clone())
+                {
+                    return Ok(Former::Changed);
+                }
+                fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+        self.files.remove(name);
+        self.before.remove(name);
+        Ok(Former::Gone)
     }
 
     /// Says on stable storage what was made. Of a file that was to be made and was not, what was known before holds on.

@@ -24,7 +24,7 @@ use crate::{
     store::{StoreError, derived::Format, layout, reference::Table, survey},
 };
 use history::History;
-use made::{Made, Record};
+use made::{Former, Made, Record};
 
 /// What is to be exported, and how.
 #[derive(Clone, Debug)]
@@ -123,10 +123,17 @@ impl ExportError {
     }
 }
 
-/// The name of a symbol's file: lower-case letters are percent-encoded, as in the store.
+/// The name of a symbol's file: lower-case letters are percent-encoded, as in the store, and so is the first letter of a
+/// name that Windows reserves.
 #[must_use]
 pub fn file_name(symbol: &Symbol, format: Format) -> String {
-    format!("{}.{}", layout::encode(symbol), format.extension())
+    format!("{}.{}", layout::file_stem(symbol), format.extension())
+}
+
+/// Returns the name that the file had before reserved names were encoded, if it was another one.
+fn former_name(symbol: &Symbol, format: Format) -> Option<String> {
+    let name = format!("{}.{}", layout::encode(symbol), format.extension());
+    (name != file_name(symbol, format)).then_some(name)
 }
 
 /// Exports each symbol; `each` is told of a file once it is on stable storage.
@@ -157,9 +164,17 @@ fn one(
 ) -> Result<Exported, ExportError> {
     let path = options.out.join(file_name(symbol, options.format));
     let history = History::of(options, overview, symbol)?;
-    let (exported, xxh3) = history.write(options, &path)?;
+    let (mut exported, xxh3) = history.write(options, &path)?;
     let content = serde_json::to_value(&exported).unwrap_or_default();
     made.add(exported.file.clone(), Record { bytes: exported.bytes, xxh3, content });
+    if let Some(former) = former_name(symbol, options.format)
+        && made.remove_former(&former)? == Former::Changed
+    {
+        exported.notes.push(format!(
+            "{former} is an older export of {symbol} that was changed since; it is kept, and {} is the new one",
+            exported.file
+        ));
+    }
     Ok(exported)
 }
 

@@ -108,9 +108,36 @@ pub fn is_unfinished(name: &str) -> bool {
 /// Engines decode it when they read the `ticker` column.
 #[must_use]
 pub fn encode(symbol: &Symbol) -> String {
-    let encode =
-        |c: char| if c.is_ascii_lowercase() { format!("%{:02X}", u32::from(c)) } else { c.to_string() };
+    let encode = |c: char| if c.is_ascii_lowercase() { percent(c) } else { c.to_string() };
     symbol.as_str().chars().map(encode).collect()
+}
+
+fn percent(c: char) -> String {
+    format!("%{:02X}", u32::from(c))
+}
+
+/// Windows opens a device instead of a file of one of these names, in upper or lower case, whatever follows its first dot
+/// (learn.microsoft.com, "Naming Files, Paths, and Namespaces").
+const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
+const NUMBERED_DEVICES: [&str; 2] = ["COM", "LPT"];
+
+/// Returns the name of a file that has nothing but a symbol before its extension: [`encode`], and in a name that is a
+/// device on Windows the first letter is encoded too (`CON` becomes `%43ON`). No two symbols share a name, since no other
+/// name has an upper-case letter encoded. The store's folders need none of this: `ticker=CON` is no device.
+#[must_use]
+pub fn file_stem(symbol: &Symbol) -> String {
+    let stem = encode(symbol);
+    let mut chars = stem.chars();
+    match chars.next().filter(|_| is_device(&stem)) {
+        Some(first) => percent(first) + chars.as_str(),
+        None => stem,
+    }
+}
+
+fn is_device(stem: &str) -> bool {
+    let name = stem.split('.').next().unwrap_or_default();
+    let number = NUMBERED_DEVICES.iter().find_map(|device| name.strip_prefix(device)).map(str::as_bytes);
+    DEVICES.contains(&name) || matches!(number, Some([digit]) if digit.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -149,5 +176,29 @@ mod tests {
             assert_eq!(day_of(odd), None, "{odd}");
         }
         assert_eq!(path("BRK.B"), "data/bars_1m/ticker=BRK.B/year=2004/month=01/bars.parquet");
+    }
+
+    #[test]
+    fn a_file_of_its_own_is_never_named_like_a_device() {
+        let stem = |text: &str| file_stem(&text.parse().unwrap());
+        for (symbol, expected) in [
+            ("CON", "%43ON"),
+            ("PRN", "%50RN"),
+            ("AUX", "%41UX"),
+            ("NUL", "%4EUL"),
+            ("COM1", "%43OM1"),
+            ("LPT0", "%4CPT0"),
+            ("CON.B", "%43ON.B"),
+            ("CON-B", "CON-B"),
+            ("CONN", "CONN"),
+            ("COM", "COM"),
+            ("COM10", "COM10"),
+            ("ACON", "ACON"),
+            ("B.CON", "B.CON"),
+            ("CONp", "CON%70"),
+            ("Con", "C%6F%6E"),
+        ] {
+            assert_eq!(stem(symbol), expected, "{symbol}");
+        }
     }
 }
