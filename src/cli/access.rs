@@ -18,7 +18,7 @@ use crate::{
     model::ApiKey,
     pace::{Learnt, Pace, Pacer, RetryPolicy},
     sandbox::{Sandbox, SandboxOptions},
-    source::{Polygon, PolygonOptions},
+    source::{Polygon, PolygonOptions, Way},
     store::Store,
 };
 
@@ -94,7 +94,7 @@ impl Access<'_> {
     /// The client; with the sandbox, that of a server that lives as long as the answer.
     ///
     /// # Errors
-    /// If there is no key, or the client or the sandbox cannot be set up.
+    /// If there is no way to the service or no key, or the client or the sandbox cannot be set up.
     pub async fn open(&self, kind: StoreKind) -> Result<(Option<Sandbox>, Polygon), Failure> {
         let (sandbox, base_url, key) = self.address(kind).await?;
         Ok((sandbox, self.client(base_url, key, kind)?))
@@ -120,9 +120,23 @@ impl Access<'_> {
         Ok((None, self.base_url()?, self.sources.key()?.ok_or_else(missing)?))
     }
 
+    /// Finds out whether there is a way to the service, before anything is written for it.
+    ///
+    /// # Errors
+    /// If a variable that should name a proxy names none. The sandbox needs no way.
+    pub fn check_way(&self, kind: StoreKind) -> Result<(), Failure> {
+        if kind.sandbox { Ok(()) } else { self.way_to(&self.base_url()?).map(|_| ()) }
+    }
+
+    fn way_to(&self, base_url: &Url) -> Result<Way, Failure> {
+        self.settings.proxies.way_to(base_url).map_err(|error| Failure::Usage(error.to_string()))
+    }
+
     fn client(&self, base_url: Url, key: ApiKey, kind: StoreKind) -> Result<Polygon, Failure> {
+        let way = if kind.sandbox { Way::Direct } else { self.way_to(&base_url)? };
         let options = PolygonOptions {
             base_url,
+            way,
             key,
             adjusted: kind.adjusted,
             connect_timeout: self.settings.connect_timeout,

@@ -94,6 +94,10 @@ impl Job<'_> {
     {
         let begun = Instant::now();
         let data_dir = self.data_dir.clone();
+        if !self.plan_only && !data_dir.join(FILE_NAME).exists() {
+            // A new directory asks for something: whether it can is found out before it is made.
+            self.access().check_way(self.access().kind(None))?;
+        }
         create_folders(&data_dir)?;
         let _lock = self.lock.take().map_or_else(|| Lock::take(&data_dir), Ok)?;
         let orphans = if data_dir.join(FILE_NAME).exists() { None } else { kind_on_disk(&data_dir)? };

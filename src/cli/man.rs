@@ -20,7 +20,10 @@ use crate::{exit::ExitStatus, store::write_whole};
 const ENVIRONMENT: [(&str, &str); 6] = [
     ("MASSIVE_API_KEY, POLYGON_API_KEY", "the key; it is never on a command line"),
     ("GRAB_API_KEY_FILE", "a file that holds the key"),
-    ("HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "honoured, except for loopback"),
+    (
+        "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY",
+        "honoured in upper and lower case, except for loopback; one that cannot be understood is an error",
+    ),
     ("NO_COLOR", "no colours, if it is set to anything"),
     ("GRAB_LOG", "what to log, such as grab=debug"),
     ("GRAB_NOW", "an instant such as 2024-07-03T21:00:00Z that is pretended, for rehearsals"),

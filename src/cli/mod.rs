@@ -59,7 +59,9 @@ pub fn main(arguments: &[OsString]) -> ExitStatus {
 }
 
 fn run(cli: &Cli, output: Output) -> ExitStatus {
-    let env = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    // What is not UTF-8 is still set: it is refused where it is used, and never taken for nothing.
+    let value = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let env = |name: &str| value(name).filter(|value| !value.is_empty());
     // What concerns no data directory works whatever the config files say.
     let is_tool = matches!(cli.command, Command::Spec(_) | Command::Completions(_) | Command::Man(_));
     let sources = if is_tool { Ok(Sources::without_files(&env)) } else { Sources::read(&env) };

@@ -24,6 +24,7 @@ use crate::{
     clock::Clock,
     model::{ApiKey, Rate, RateError},
     plan::{self, Spec},
+    source::ProxyVariables,
 };
 pub use values::read_time;
 use values::{
@@ -113,6 +114,8 @@ pub struct FetchSettings {
     pub read_timeout: Duration,
     /// Certificates to trust besides the platform's.
     pub ca_bundle: Vec<Certificate>,
+    /// What the environment says of proxies.
+    pub proxies: ProxyVariables,
     /// How progress is shown.
     pub progress: ProgressMode,
     /// When to stop cleanly.
@@ -192,10 +195,16 @@ impl<'a> Sources<'a> {
     /// Where bars and manifest are.
     ///
     /// # Errors
-    /// Never: any text is a path.
+    /// If the path is not UTF-8.
     pub fn data_dir(&self, common: &CommonArgs) -> Result<PathBuf, Failure> {
         let flag = common.data_dir.as_ref().map(|path| path.display().to_string());
-        let data_dir = self.get(&DATA_DIR, flag.as_ref(), |text| Ok(PathBuf::from(text)))?;
+        let read = |text: &str| {
+            if text.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(format!("{text:?} is not UTF-8: choose another name"));
+            }
+            Ok(PathBuf::from(text))
+        };
+        let data_dir = self.get(&DATA_DIR, flag.as_ref(), read)?;
         Ok(data_dir.unwrap_or_else(|| PathBuf::from("data")))
     }
 
@@ -311,6 +320,7 @@ impl FetchSettings {
             ca_bundle: sources
                 .get(&CA_BUNDLE, args.ca_bundle.as_ref(), read_certificates)?
                 .unwrap_or_default(),
+            proxies: ProxyVariables::read(sources.env),
             progress: progress?.unwrap_or(ProgressMode::Auto),
             max_duration: time(&MAX_DURATION, &args.max_duration)?,
             max_requests: sources.get(&MAX_REQUESTS, args.max_requests.as_ref(), read_positive)?,

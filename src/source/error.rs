@@ -22,6 +22,12 @@ pub enum FetchError {
         /// What the HTTP client said.
         source: reqwest::Error,
     },
+    /// 407: a proxy wants to know who asks. The service never says it.
+    #[error("HTTP 407: the proxy asks for a user and a password{}", said(words.as_ref()))]
+    ProxyRefused {
+        /// What it said.
+        words: Option<String>,
+    },
     /// The request went out, and no answer began.
     #[error("no answer came")]
     NoAnswer(#[source] reqwest::Error),
@@ -251,7 +257,7 @@ impl FetchError {
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Connect { .. } => Disposition::Outage,
+            Self::Connect { .. } | Self::ProxyRefused { .. } => Disposition::Outage,
             Self::Contradiction(Contradiction::Adjusted { .. }) => Disposition::CursorForgets,
             Self::NoAnswer(_) | Self::Transport(_) => Disposition::Unwell(Symptom::Silence),
             Self::Status { .. } => Disposition::Unwell(Symptom::Status),

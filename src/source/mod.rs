@@ -7,10 +7,12 @@
 mod directory;
 mod error;
 mod polygon;
+mod way;
 
 pub use directory::{Directory, Leaf, List, ListPage, Lookup, Record};
 pub use error::{Contradiction, Disposition, FetchError, Mixed, Symptom};
 pub use polygon::{Polygon, PolygonOptions};
+pub use way::{ProxyVariables, Way, WayError};
 
 use jiff::civil::Date;
 

@@ -14,7 +14,7 @@ mod tls;
 pub use grab::{Grab, Ran, wait_until};
 pub use page::{bars_of, market_page, minutes, page, page_with};
 pub use partition::tamper;
-pub use proxy::Proxy;
+pub use proxy::{Proxy, SocksProxy};
 pub use sandbox::Serving;
 pub use server::{Reply, Request, Server};
 pub use store::{assert_recorded, litter, read_store};

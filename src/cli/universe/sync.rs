@@ -61,6 +61,9 @@ pub fn run(
         list_dates: if args.list_dates { ListDates::All } else { ListDates::None },
         renames: if args.renames { Renames::Held } else { Renames::None },
     };
+    if !data_dir.join(FILE_NAME).exists() {
+        access.check_way(access.kind(None))?;
+    }
     let done = hold(&access, &data_dir, needs, annotations, output)?;
     let left = list_dates_left(&data_dir)?;
     let report = SyncReport::new(done, left, begun.elapsed());

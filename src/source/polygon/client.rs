@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use jiff::{civil::Date, fmt::rfc2822};
 use reqwest::{
-    Certificate, Client, Response, StatusCode,
+    Certificate, Client, Proxy, Response, StatusCode,
     header::{
         ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION,
         RETRY_AFTER,
     },
     redirect,
 };
-use url::{Host, Origin, Url};
+use url::{Origin, Url};
 
 use super::{
-    super::{Contradiction, Control, FetchError, Market, MarketDay, Page, Place, Question, Source},
+    super::{
+        Contradiction, Control, FetchError, Market, MarketDay, Page, Place, Question, Source,
+        way::{Way, is_loopback},
+    },
     check,
 };
 use crate::{
@@ -44,6 +47,8 @@ const BODY_LIMIT: usize = 64 << 20;
 pub struct PolygonOptions {
     /// Scheme, host and, behind a proxy, a path.
     pub base_url: Url,
+    /// How requests get there.
+    pub way: Way,
     /// Sent as a Bearer token to the base URL's origin only.
     pub key: ApiKey,
     /// Whether split-adjusted bars are asked for.
@@ -67,6 +72,7 @@ pub struct PolygonOptions {
 pub struct Polygon {
     http: Client,
     base_url: Url,
+    way: Way,
     pub(super) origin: Origin,
     pub(super) key: ApiKey,
     adjusted: bool,
@@ -89,20 +95,20 @@ impl Polygon {
             .read_timeout(options.read_timeout)
             .timeout(options.total_timeout)
             .pool_max_idle_per_host(options.connections);
-        let is_here = is_loopback(&options.base_url);
-        if is_here {
-            // Another machine's proxy does not lead to this machine.
-            http = http.no_proxy();
-        }
-        http = if is_here && options.base_url.scheme() == "http" {
+        http = match &options.way {
+            Way::System => http,
+            Way::Direct => http.no_proxy(),
+            Way::Through(proxy) => http.proxy(Proxy::all(proxy.url().clone())?),
+        };
+        http = if is_loopback(&options.base_url) && options.base_url.scheme() == "http" {
             // There is no TLS on the way: a machine without certificates will do.
             http.tls_certs_only([])
         } else {
             http.tls_certs_merge(options.ca_bundle)
         };
         let http = http.build()?;
-        let PolygonOptions { base_url, key, adjusted, clock, .. } = options;
-        Ok(Self { http, origin: base_url.origin(), base_url, key, adjusted, clock })
+        let PolygonOptions { base_url, way, key, adjusted, clock, .. } = options;
+        Ok(Self { http, origin: base_url.origin(), base_url, way, key, adjusted, clock })
     }
 
     fn url(&self, question: &Question, place: &Place) -> Url {
@@ -164,7 +170,12 @@ impl Polygon {
     fn not_sent(&self, error: reqwest::Error) -> FetchError {
         let error = error.without_url();
         if error.is_connect() {
-            FetchError::Connect { host: self.origin.ascii_serialization(), source: error }
+            let host = self.origin.ascii_serialization();
+            let host = match &self.way {
+                Way::Direct | Way::System => host,
+                Way::Through(proxy) => format!("{host} through {proxy}"),
+            };
+            FetchError::Connect { host, source: error }
         } else {
             FetchError::NoAnswer(error)
         }
@@ -182,6 +193,7 @@ impl Polygon {
                 FetchError::NotFound { words }
             }
             StatusCode::NOT_FOUND => FetchError::UnknownRoute { words },
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => FetchError::ProxyRefused { words },
             StatusCode::TOO_MANY_REQUESTS => {
                 FetchError::TooManyRequests { retry_after: retry_after(headers, self.clock), words }
             }
@@ -246,15 +258,6 @@ pub(super) fn is_clean(key: &ApiKey, text: &str) -> bool {
     let mut scrubbed = text.to_owned();
     key.scrub_text(&mut scrubbed);
     scrubbed == text
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 fn headers(key: &ApiKey) -> HeaderMap {
