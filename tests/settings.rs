@@ -1,5 +1,6 @@
 //! Every setting has its effect, wherever it is set.
 
+mod keys;
 mod order;
 mod patience;
 mod proxies;

@@ -19,7 +19,7 @@ use crate::{exit::ExitStatus, store::write_whole};
 /// Variables that no flag names, and files.
 const ENVIRONMENT: [(&str, &str); 6] = [
     ("MASSIVE_API_KEY, POLYGON_API_KEY", "the key; it is never on a command line"),
-    ("GRAB_API_KEY_FILE", "a file that holds the key"),
+    ("GRAB_API_KEY_FILE", "a file that holds the key and nothing else, in UTF-8"),
     (
         "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY",
         "honoured in upper and lower case, except for loopback; one that cannot be understood is an error",

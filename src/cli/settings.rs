@@ -240,15 +240,12 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// If the file that should hold it cannot be read, or what is there cannot be a key.
     pub fn key(&self) -> Result<Option<ApiKey>, Failure> {
-        let variables = ["MASSIVE_API_KEY", "POLYGON_API_KEY"];
-        if let Some((name, text)) = variables.iter().find_map(|name| Some((name, (self.env)(name)?))) {
-            let key = ApiKey::new(&text);
-            return key.map(Some).ok_or_else(|| Failure::Key(format!("{name} does not hold a key")));
+        let set = key::VARIABLES.iter().find_map(|name| Some((name, (self.env)(name)?)));
+        if let Some((name, value)) = set {
+            return key::of_variable(name, &value).map(Some).map_err(Failure::Key);
         }
-        let Some(path) = self.get(&API_KEY_FILE, None, |text| Ok(text.to_owned()))? else { return Ok(None) };
-        let text = fs::read_to_string(&path)
-            .map_err(|error| Failure::Key(format!("{path} cannot be read: {error}")))?;
-        ApiKey::new(&text).map(Some).ok_or_else(|| Failure::Key(format!("{path} does not hold a key")))
+        let path = self.get(&API_KEY_FILE, None, |text| Ok(text.to_owned()))?;
+        path.map(|path| key::of_file(&path).map_err(Failure::Key)).transpose()
     }
 }
 
@@ -355,6 +352,7 @@ fn concurrency_for(rate: Rate) -> usize {
     }
 }
 
+mod key;
 #[cfg(test)]
 mod tests;
 mod values;
