@@ -55,6 +55,47 @@ fn the_json_of_start_and_status_has_the_fields_of_the_contract() {
 }
 
 #[test]
+fn a_list_that_is_given_twice_goes_on() {
+    let server = served();
+    let grab = Grab::with_server(server.base_url());
+    let start = "start --windows 2024-01 --windows 2024-01-02..2024-01-05,2024-01-03 --tickers AAPL,MSFT --tickers NVDA";
+    let plan = grab.run(&format!("{start} --dry-run --json")).exits(0).json();
+    assert_eq!(plan["plan"].as_array().unwrap().len(), 9);
+    grab.run(start).exits(0);
+    assert_eq!(grab.count("SELECT count(*) FROM tasks"), 9);
+    grab.run("export --tickers AAPL --tickers MSFT --windows 2024-01-02 --windows 2024-01-03 --out files")
+        .exits(0);
+    let mut files: Vec<_> =
+        fs::read_dir(grab.dir().join("files")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["AAPL.parquet", "MSFT.parquet", "grab-export.json"]);
+    // In each part, what is no symbol is named.
+    let wrong = grab.run("start --windows 2024-01 --tickers AAPL --tickers B/C").exits(2);
+    assert!(wrong.stderr.contains("'/' at character 2"), "{wrong:?}");
+}
+
+#[test]
+fn any_other_flag_that_is_given_twice_is_an_error_of_the_command_line() {
+    let grab = Grab::new();
+    let start = "start --windows 2024 --tickers A";
+    for (arguments, flag) in [
+        (format!("{start} --rate 5/min --rate 100/s"), "--rate <RATE>"),
+        (format!("{start} --tickers-file a --tickers-file b"), "--tickers-file <FILE>"),
+        (format!("{start} --adjusted=true --adjusted=false"), "--adjusted[=<BOOL>]"),
+        (format!("{start} --dry-run --dry-run"), "--dry-run"),
+        (format!("--data-dir a {start} --data-dir b"), "--data-dir <DIR>"),
+        (format!("--data-dir=a {start} --data-dir=a"), "--data-dir <DIR>"),
+        ("--json status --json".to_owned(), "--json"),
+        ("status --tickers --tickers".to_owned(), "--tickers"),
+    ] {
+        let ran = grab.run(&arguments).exits(2);
+        let said = format!("the argument '{flag}' cannot be used multiple times");
+        assert!(ran.stderr.contains(&said) || ran.stdout.contains(&said), "{ran:?}");
+    }
+    assert_eq!(fs::read_dir(grab.dir()).unwrap().count(), 0, "nothing is made");
+}
+
+#[test]
 fn stdout_has_one_json_object_also_on_failure() {
     let grab = Grab::new();
     for (arguments, code) in [

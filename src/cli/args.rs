@@ -12,6 +12,7 @@ use std::{num::NonZeroU32, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
 
 pub use export::{AdjustedArg, ExportArgs, FormatArg};
+pub use given_twice::given_twice;
 pub use status::StatusArgs;
 pub use tools::{CompletionsArgs, ManArgs, SpecArgs, SpecCommand};
 pub use universe::{OrderArgs, UniverseArgs, UniverseCommand, UniverseListArgs, UniverseSyncArgs};
@@ -20,6 +21,7 @@ pub use update::UpdateArgs;
 use crate::sandbox::{Family, Fault, RateWindow, TooManyBody};
 
 mod export;
+mod given_twice;
 mod help;
 mod status;
 mod tools;
@@ -33,7 +35,6 @@ mod update;
     version,
     styles = Styles::styled(),
     disable_help_subcommand = true,
-    args_override_self = true,
     after_help = help::GRAB
 )]
 pub struct Cli {
@@ -84,6 +85,12 @@ pub enum Command {
     /// Print the manual
     #[command(after_help = help::MAN)]
     Man(ManArgs),
+}
+
+/// A list that may be given in parts, each of them by commas; none if it was not given at all.
+#[must_use]
+pub fn joined(parts: &[String]) -> Option<String> {
+    (!parts.is_empty()).then(|| parts.join(","))
 }
 
 /// Settings that every command has.
@@ -187,10 +194,10 @@ pub struct FetchArgs {
 pub struct StartArgs {
     /// What time to cover: 2004-2010, 2024, 2024-03, 2024-01-15..2024-03-31, and lists of these by commas
     #[arg(long, value_name = "WINDOWS", required_unless_present_any = ["spec", "tasks_file"])]
-    pub windows: Option<String>,
+    pub windows: Vec<String>,
     /// Which symbols, by commas; upper and lower case differ
     #[arg(long, value_name = "LIST", group = "symbols")]
-    pub tickers: Option<String>,
+    pub tickers: Vec<String>,
     /// A file with one symbol a line, or a CSV with a ticker or symbol column
     #[arg(long, value_name = "FILE", group = "symbols")]
     pub tickers_file: Option<PathBuf>,

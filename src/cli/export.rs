@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    args::{AdjustedArg, CommonArgs, ExportArgs, FormatArg},
+    args::{AdjustedArg, CommonArgs, ExportArgs, FormatArg, joined},
     failure::Failure,
     fetch::announce_clock,
     format,
@@ -106,7 +106,7 @@ fn options(args: &ExportArgs, data_dir: PathBuf, out: PathBuf, as_of: Date) -> R
             Some(splits.ok_or_else(|| missing("--adjusted splits", "splits", "grab universe sync"))?)
         }
     };
-    let windows = args.windows.as_deref().map(plan::read_windows).transpose();
+    let windows = joined(&args.windows).as_deref().map(plan::read_windows).transpose();
     let windows = windows.map_err(|error| Failure::Usage(format!("--windows: {error}")))?;
     let source = |symbol: &Symbol| export::sources(symbol, renames.as_ref(), args.follow_renames);
     let symbols = symbols(args, &overview, source)?;
@@ -182,8 +182,8 @@ fn symbols(
 }
 
 fn named(args: &ExportArgs) -> Result<Option<BTreeSet<Symbol>>, Failure> {
-    if let Some(list) = &args.tickers {
-        let list = plan::read_tickers_list(list);
+    if let Some(list) = joined(&args.tickers) {
+        let list = plan::read_tickers_list(&list);
         let list = list.map_err(|error| Failure::Usage(format!("--tickers: {error}")))?;
         return Ok(Some(list.into_iter().collect()));
     }

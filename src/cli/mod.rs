@@ -42,7 +42,7 @@ use std::{env, ffi::OsString};
 use clap::Parser;
 
 use crate::exit::ExitStatus;
-use args::{Cli, Command, UniverseArgs, UniverseCommand};
+use args::{Cli, Command, UniverseArgs, UniverseCommand, given_twice};
 use failure::Failure;
 use output::Output;
 use settings::Sources;
@@ -52,7 +52,8 @@ use settings::Sources;
 pub fn main(arguments: &[OsString]) -> ExitStatus {
     // Found out by hand, because it must hold even if the rest cannot be parsed.
     let json = arguments.iter().any(|argument| argument == "--json");
-    match Cli::try_parse_from(arguments) {
+    let parsed = Cli::try_parse_from(arguments).and_then(|cli| given_twice(arguments).map_or(Ok(cli), Err));
+    match parsed {
         Ok(cli) => run(&cli, Output::new(cli.common.json)),
         Err(error) => not_parsed(&error, arguments, Output::new(json)),
     }

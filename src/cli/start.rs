@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    args::{CommonArgs, StartArgs},
+    args::{CommonArgs, StartArgs, joined},
     failure::Failure,
     fetch::{Job, announce_clock, overview},
     format,
@@ -216,8 +216,8 @@ fn read_whole(path: &Path, largest: u64) -> Result<Vec<u8>, Failure> {
 }
 
 fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>, Failure> {
-    if let Some(list) = &args.tickers {
-        return plan::read_tickers_list(list).map_err(|error| Failure::Usage(format!("--tickers: {error}")));
+    if let Some(list) = joined(&args.tickers) {
+        return plan::read_tickers_list(&list).map_err(|error| Failure::Usage(format!("--tickers: {error}")));
     }
     if let Some(path) = &args.tickers_file {
         return read_tickers(path);
@@ -279,9 +279,9 @@ pub fn last_day(clock: Clock) -> Date {
 
 /// The windows up to the last finished session. What is wholly in the future is left out, and said.
 fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<Vec<Window>, Failure> {
-    let asked = match (&args.windows, spec) {
+    let asked = match (joined(&args.windows), spec) {
         (Some(text), _) => {
-            plan::read_windows(text).map_err(|error| Failure::Usage(format!("--windows: {error}")))?
+            plan::read_windows(&text).map_err(|error| Failure::Usage(format!("--windows: {error}")))?
         }
         (None, Some((path, spec))) => plan::read_windows(&spec.windows.join(","))
             .map_err(|error| Failure::Config(format!("{}: windows: {error}", path.display())))?,

@@ -10,13 +10,13 @@ use jiff::civil::Date;
 pub struct ExportArgs {
     /// Which symbols, by commas; without this and --tickers-file, all that are held
     #[arg(long, value_name = "LIST", group = "exported")]
-    pub tickers: Option<String>,
+    pub tickers: Vec<String>,
     /// A file with one symbol a line, or a CSV with a ticker or symbol column
     #[arg(long, value_name = "FILE", group = "exported")]
     pub tickers_file: Option<PathBuf>,
     /// Which days: 2004-2010, 2024-03, 2024-01-15..2024-03-31, and lists of these by commas [default: all that are held]
     #[arg(long, value_name = "WINDOWS")]
-    pub windows: Option<String>,
+    pub windows: Vec<String>,
     /// What bars are adjusted for
     #[arg(long, value_enum, value_name = "WHAT", default_value = "none")]
     pub adjusted: AdjustedArg,

@@ -60,7 +60,7 @@ pub struct UniverseListArgs {
     pub active_on: Option<Date>,
     /// Only these symbols, by commas
     #[arg(long, value_name = "LIST")]
-    pub ticker: Option<String>,
+    pub ticker: Vec<String>,
     /// One ticker a line, as --tickers-file takes them
     #[arg(long, conflicts_with = "json")]
     pub tickers_only: bool,

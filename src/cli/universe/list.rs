@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     super::{
-        args::{CommonArgs, UniverseListArgs},
+        args::{CommonArgs, UniverseListArgs, joined},
         failure::Failure,
         format,
         output::{Output, say},
@@ -75,7 +75,7 @@ pub fn run(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let data_dir = sources.data_dir(common)?;
-    let tickers = args.ticker.as_deref().map(plan::read_tickers_list).transpose();
+    let tickers = joined(&args.ticker).as_deref().map(plan::read_tickers_list).transpose();
     let tickers = tickers.map_err(|error| Failure::Usage(format!("--ticker: {error}")))?;
     let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
     let filter = Filter {

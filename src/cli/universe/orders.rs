@@ -9,7 +9,7 @@ use std::{
 use jiff::civil::Date;
 
 use super::super::{
-    args::{OrderArgs, StartArgs},
+    args::{OrderArgs, StartArgs, joined},
     failure::Failure,
     output::say,
 };
@@ -49,13 +49,13 @@ pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Or
             let advice = "--type, --exchange and --as-of go with --universe us-stocks";
             return Err(Failure::Usage(advice.to_owned()));
         }
-        None if args.tickers.is_some() || args.tickers_file.is_some() => None,
+        None if !args.tickers.is_empty() || args.tickers_file.is_some() => None,
         None => spec.map(|(_, spec)| spec.universe.clone()).filter(|universe| universe.list.is_some()),
     };
     let Some(plan::Universe { list: Some(list), types, exchanges, as_of, .. }) = list else {
         return Ok(None);
     };
-    let windows = args.windows.clone().or_else(|| spec.map(|(_, spec)| spec.windows.join(",")));
+    let windows = joined(&args.windows).or_else(|| spec.map(|(_, spec)| spec.windows.join(",")));
     Ok(Some(Order {
         list: list.as_str().to_owned(),
         types: types.unwrap_or_default(),
