@@ -173,7 +173,7 @@ struct World {
 }
 
 impl World {
-    /// Started with a fortnight of A, B, C and D, and with N, of which nobody has ever heard.
+    /// Started with a fortnight of A, B, C, D and E, and with N, of which nobody has ever heard.
     fn begun(verify: &str) -> Self {
         let traded: Arc<Mutex<BTreeMap<String, Vec<Date>>>> = Arc::default();
         let known = Arc::clone(&traded);
@@ -185,13 +185,13 @@ impl World {
             Reply::json(200, page(request.symbol(), &bars_of(&days), None))
         });
         let grab = client(&server);
-        let universe = "universe.tickers = [\"A\", \"B\", \"C\", \"D\", \"N\"]";
+        let universe = "universe.tickers = [\"A\", \"B\", \"C\", \"D\", \"E\", \"N\"]";
         let pacing = "[pacing]\nrate = \"none\"";
         let spec = format!("windows = [\"2024-11\"]\n{universe}\n{pacing}\n[verify]\n{verify}\n");
         write(&grab, "five.toml", &spec);
         let world = Self { traded, grab, _server: server };
         for at in [1, 4, 5, 6, 7, 8, 11, 12, 13, 14] {
-            world.trade(date(2024, 11, at), "ABCD");
+            world.trade(date(2024, 11, at), "ABCDE");
         }
         world.at(date(2024, 11, 14), "start --spec five.toml").exits(0);
         world
@@ -225,41 +225,36 @@ fn sessions(report: &Value) -> Vec<(&str, u64, u64)> {
 fn an_update_is_judged_by_the_share_that_the_spec_wants() {
     let world = World::begun("min_coverage = 0.75");
     let (friday, monday) = (date(2024, 11, 15), date(2024, 11, 18));
-    world.trade(friday, "ABC");
+    world.trade(friday, "ABCE");
     let report = world.update(friday, "").exits(0).json();
-    assert_eq!(sessions(&report), [("2024-11-15", 3, 4)], "N was never seen");
-    world.trade(monday, "AB");
+    assert_eq!(sessions(&report), [("2024-11-15", 4, 5)], "N was never seen");
+    world.trade(monday, "ABE");
     let report = world.update(monday, "").exits(13).json();
     assert_eq!((&report["outcome"], &report["is_lagging"]), (&"incomplete".into(), &false.into()));
     let hint = report["hint"].as_str().unwrap();
     assert!(
         hint.starts_with("1 session with less than 0.75")
-            && hint.ends_with("2024-11-18 has 2 of 4 symbols, 0.5000"),
+            && hint.ends_with("2024-11-18 has 3 of 5 symbols, 0.6000"),
         "{hint}"
     );
     assert_eq!(world.grab.count("SELECT exit_code FROM runs ORDER BY id DESC LIMIT 1"), 13);
     world.update(monday, "--min-coverage 0.5").exits(0);
-    let few = world.update(monday, "--min-coverage 0 --min-symbols-per-session 3").exits(13).json();
-    assert_eq!(few["hint"], "1 session with fewer than 3 symbols: 2024-11-18 has 2 symbols");
+    let few = world.update(monday, "--min-coverage 0 --min-symbols-per-session 4").exits(13).json();
+    assert_eq!(few["hint"], "1 session with fewer than 4 symbols: 2024-11-18 has 3 symbols");
     for share in ["1.5", "-0.1", "NaN"] {
         let wrong = world.update(monday, &format!("--min-coverage={share}")).exits(2);
         assert!(wrong.stderr.contains("is not a share from 0 to 1"), "{wrong:?}");
     }
-    // C and D are not traded any more. Two weeks after their last bars nobody expects them.
+    // C and D had bars every day: they are expected for as long as nobody says that they have left.
     for at in [19, 20, 21, 22, 25, 26, 27, 29] {
-        world.trade(date(2024, 11, at), "AB");
+        world.trade(date(2024, 11, at), "ABE");
     }
-    world.trade(date(2024, 12, 2), "AB");
+    world.trade(date(2024, 12, 2), "ABE");
     let report = world.update(date(2024, 12, 2), "").exits(13).json();
     let expected: Vec<_> = sessions(&report).iter().map(|(_, _, expected)| *expected).collect();
-    // D's last day is the 14th, C's the 15th.
-    assert_eq!(expected, [4, 4, 4, 4, 4, 4, 4, 3, 2], "{report}");
-    // What is thin among the sessions that are asked for again each evening stays thin.
+    assert_eq!(expected, [5; 9], "{report}");
+    // What is thin stays thin, on the same evening and among the sessions that are asked for again on the next ones.
     world.update(date(2024, 12, 2), "").exits(13);
-    for at in [3, 4, 5] {
-        world.trade(date(2024, 12, at), "AB");
-    }
-    world.update(date(2024, 12, 5), "").exits(0);
 }
 
 #[test]
@@ -278,10 +273,11 @@ fn a_source_that_is_silent_is_never_good_enough() {
     let world = World::begun("min_coverage = 0.9");
     let report = world.update(date(2024, 11, 15), "").exits(13).json();
     let hint = report["hint"].as_str().unwrap();
-    assert!(hint.contains("2024-11-15 has 0 of 4 symbols") && hint.contains("; the source lags: "), "{hint}");
+    let lacks = "; 1 session lacks symbols that have bars every day: 2024-11-15 has bars of 0 of 5 symbols";
+    assert!(hint.contains("2024-11-15 has 0 of 5 symbols") && hint.contains(lacks), "{hint}");
     world.update(date(2024, 11, 29), "").exits(13);
     let report = world.update(date(2024, 12, 2), "").exits(13).json();
-    assert_eq!(sessions(&report), [("2024-12-02", 0, 0)], "for more than two weeks");
+    assert_eq!(sessions(&report), [("2024-12-02", 0, 5)], "for more than two weeks");
 }
 
 #[test]

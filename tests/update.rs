@@ -1,6 +1,7 @@
 //! Evening after evening: what is new, what has changed, what was missing, and nothing else.
 
 mod listings;
+mod silence;
 mod splits;
 mod world;
 
@@ -262,7 +263,7 @@ fn whoever_trades_every_day_and_is_missing_is_asked_for_again_in_the_same_night(
     let world = begun();
     world.trade(day(15));
     let late = world.remove("B", day(15));
-    world.update(15, 0);
+    world.update(15, 10);
     world.change("B", day(15), |bars| *bars = late);
     let again = world.at(day(15), 23, 0, "update --json").exits(0).json();
     assert_eq!(again["requests"], 1, "{again}");

@@ -1,7 +1,7 @@
 //! How much an evening must bring to be complete.
 
 use super::{args::UpdateArgs, failure::Failure, format, thresholds::share};
-use crate::{plan, update::SessionSymbols};
+use crate::{plan, verify::SessionSymbols};
 
 /// What must hold for each session that is new.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn session(day: i8, symbols: u64, expected: u64) -> SessionSymbols {
-        SessionSymbols { date: date(2024, 11, day), symbols, expected }
+        SessionSymbols { date: date(2024, 11, day), symbols, expected, ..SessionSymbols::default() }
     }
 
     #[test]

@@ -8,22 +8,28 @@ use crate::{
     clock::Clock,
     exit::ExitStatus,
     manifest::{Overview, RunItem, TaskState},
-    model::new_york,
     store::{self, reference},
     universe::Universe,
-    update::Presence,
+    update::{Evening, Verdict},
 };
 
 /// How many runs are looked through for the last one that went well.
 const RUNS: usize = 1_000;
 
-/// Writes the file whole, beside its place and renamed over it: a reader never sees half of it.
+/// Writes the file whole, beside its place and renamed over it: a reader never sees half of it. `evening` has the last
+/// session that should be there.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write(path: &Path, data_dir: &Path, exit: ExitStatus, clock: Clock) -> Result<(), Failure> {
+pub fn write(
+    path: &Path,
+    data_dir: &Path,
+    evening: Option<&Evening>,
+    exit: ExitStatus,
+    clock: Clock,
+) -> Result<(), Failure> {
     let universe = reference::read_universe(data_dir).ok().flatten().unwrap_or_default();
-    let text = text(Overview::open(data_dir).ok().as_ref(), &universe, exit, clock);
+    let text = text(Overview::open(data_dir).ok().as_ref(), &universe, evening, exit, clock);
     Ok(store::write_whole(path, text.as_bytes())?)
 }
 
@@ -51,7 +57,13 @@ fn seconds(ms: i64) -> f64 {
 }
 
 /// What can be said; a manifest that cannot be read leaves the exit code.
-fn text(overview: Option<&Overview>, universe: &Universe, exit: ExitStatus, clock: Clock) -> String {
+fn text(
+    overview: Option<&Overview>,
+    universe: &Universe,
+    evening: Option<&Evening>,
+    exit: ExitStatus,
+    clock: Clock,
+) -> String {
     let mut text = String::new();
     add(&mut text, "last_exit_code", "Exit code of the last grab update.", &one(f64::from(exit.code())));
     let runs = overview.and_then(|overview| overview.runs(RUNS).ok()).unwrap_or_default();
@@ -69,12 +81,15 @@ fn text(overview: Option<&Overview>, universe: &Universe, exit: ExitStatus, cloc
         add_run(&mut text, run);
     }
     if let Some(overview) = overview {
-        add_store(&mut text, overview, universe);
+        add_store(&mut text, overview);
+        if let Some(evening) = evening {
+            add_session(&mut text, overview, universe, evening);
+        }
     }
     text
 }
 
-fn add_store(text: &mut String, overview: &Overview, universe: &Universe) {
+fn add_store(text: &mut String, overview: &Overview) {
     if let Ok(counts) = overview.counts_by_window() {
         let of = |state: TaskState| counts.values().filter_map(|states| states.get(&state)).sum::<u64>();
         let states = TaskState::ALL.map(|state| (format!("{{state=\"{state}\"}}"), float(of(state))));
@@ -90,17 +105,17 @@ fn add_store(text: &mut String, overview: &Overview, universe: &Universe) {
     add(text, "bytes", "Bytes of these files.", &one(float(holdings.bytes)));
     let Some((_, newest_ms)) = holdings.span_ms else { return };
     add(text, "newest_bar_timestamp_seconds", "Start of the newest bar.", &one(seconds(newest_ms)));
-    let session = new_york::date_of(newest_ms);
-    let Some(presence) = session.and_then(|date| Presence::of(overview, universe, None, date).ok()) else {
-        return;
-    };
-    let symbols = presence.since(session).first().map_or(0, |session| session.symbols);
-    let (regulars, present) = presence.regulars();
-    let coverage = if regulars == 0 { 1.0 } else { float(present) / float(regulars) };
-    add(text, "session_symbols", "Symbols with bars on the newest session.", &one(float(symbols)));
-    let help =
-        "Of the symbols with bars on each of the five sessions before it, the share that has some on it.";
-    add(text, "session_coverage_ratio", help, &one(coverage));
+}
+
+/// Of the last session that should be there, not of the newest bar: a source that is silent has none.
+fn add_session(text: &mut String, overview: &Overview, universe: &Universe, evening: &Evening) {
+    let Ok(verdict) = Verdict::of(overview, universe, evening) else { return };
+    let last = verdict.last().copied().unwrap_or_default();
+    add(text, "session_symbols", "Symbols with bars on the last session.", &one(float(last.symbols)));
+    let help = "Of the symbols with bars on each of five sessions up to their last one, the share that has some on the last session.";
+    add(text, "session_coverage_ratio", help, &one(last.regular_share().unwrap_or(1.0)));
+    let help = "Sessions that lack so many of these symbols that the update is not complete.";
+    add(text, "lacking_sessions", help, &one(float(verdict.lacking.len() as u64)));
 }
 
 fn add_run(text: &mut String, run: &RunItem) {

@@ -161,14 +161,14 @@ impl RunReport {
         Self { outcome, exit, exit_code: exit.code(), hint: Some(hint), ..self }
     }
 
-    /// The same for a command whose source did not have all that it should have.
+    /// The report of a run that got less than it should: it ends with `exit`, unless something worse has happened.
     #[must_use]
-    pub fn incomplete(self, hint: String) -> Self {
-        if self.exit != ExitStatus::Complete {
+    pub fn short(self, exit: ExitStatus, reason: String) -> Self {
+        if !matches!(self.exit, ExitStatus::Complete | ExitStatus::Unsuccessful) {
             return self;
         }
-        let (outcome, exit) = (Outcome::Incomplete, ExitStatus::Incomplete);
-        Self { outcome, exit, exit_code: exit.code(), hint: Some(hint), ..self }
+        let hint = self.hint.iter().cloned().chain([reason]).collect::<Vec<_>>().join("; ");
+        Self { outcome: Outcome::Incomplete, exit, exit_code: exit.code(), hint: Some(hint), ..self }
     }
 
     /// Adds what the manifest says of tasks without data.

@@ -55,7 +55,12 @@ impl Thresholds {
     /// What does not hold, in words.
     #[must_use]
     pub fn missed(&self, verified: &Verified) -> Vec<String> {
+        let lacking = verified.lacking.len() as u64;
         let mut missed = Vec::new();
+        if lacking > 0 {
+            let sessions = format::plural(lacking, "session");
+            missed.push(format!("{sessions} without bars of too many symbols that have bars every day"));
+        }
         let ratio = verified.coverage.ratio();
         let gaps = verified.count(Severity::Gap);
         match self.min_coverage {

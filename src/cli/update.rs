@@ -6,8 +6,6 @@ mod report;
 
 use std::path::Path;
 
-use jiff::civil::Date;
-
 use super::{
     args::{CommonArgs, UpdateArgs},
     enough::Enough,
@@ -24,7 +22,8 @@ use crate::{
     clock::Clock,
     exit::ExitStatus,
     manifest::{Ledger, Lock, Mend, Overview},
-    update::{Evening, Plan, Presence, SessionSymbols},
+    update::{Evening, Plan, Verdict},
+    verify::SessionSymbols,
 };
 use left::Left;
 use planned::{Lists, known_universe, plan};
@@ -46,7 +45,7 @@ pub fn run(
     let updated = update(args, common, sources, output);
     let Some(path) = place else { return updated };
     let exit = updated.as_ref().map_or_else(Failure::exit, |exit| *exit);
-    let written = metrics::write(&path, &data_dir, exit, clock);
+    let written = metrics::write(&path, &data_dir, evening(args, clock).ok().as_ref(), exit, clock);
     // Why the update failed matters more than that nobody can be told.
     updated.and_then(|exit| written.map(|()| exit))
 }
@@ -118,6 +117,7 @@ fn record(data_dir: &Path, ledger: &mut Ledger, evening: &Evening) -> Result<Pla
     for (symbol, split) in &plan.splits {
         say(&format!("{symbol} has split on {}: its whole adjusted history is asked for again", split.date));
     }
+    ledger.begin_evening(evening.session.date(), plan.newest)?;
     ledger.reopen_failed()?;
     ledger.move_tails(&plan.tails)?;
     ledger.add_tasks(&plan.joined)?;
@@ -137,13 +137,10 @@ struct Brought {
     lists: universe::Brought,
     /// Held symbols that have left.
     left: Vec<Left>,
-    sessions: Vec<SessionSymbols>,
-    /// Those, and the ones that were asked for once more: what is thin stays thin until it is filled.
-    pulled: Vec<SessionSymbols>,
+    /// Whether the sessions are there.
+    verdict: Verdict,
     /// Whether there is a symbol that is still traded, as far as anybody knows.
     is_alive: bool,
-    /// Why it should be asked for again, if the source has next to no bars of the last session.
-    lagging: Option<String>,
     /// Why it should be asked for again, if a list that is needed was not to be had.
     listless: Option<String>,
 }
@@ -152,34 +149,43 @@ impl Brought {
     fn by(data_dir: &Path, begun: Begun<Plan>, due: &Lists, evening: &Evening) -> Result<Self, Failure> {
         let Begun { lists, prepared } = begun;
         let Some(plan) = prepared else { return Ok(Self { lists, ..Self::default() }) };
-        let date = evening.session.date();
         let overview = Overview::open(data_dir)?;
         let universe = known_universe(data_dir)?.unwrap_or_default();
-        let presence = Presence::of(&overview, &universe, plan.newest, date)?;
-        let sessions = presence.since(plan.newest);
-        let pulled = presence.last(sessions.len().max(1 + evening.overlap));
-        let lagging = presence.is_lagging().then(|| lagging(&presence, date));
+        let verdict = Verdict::of(&overview, &universe, evening)?;
         let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.tails.is_empty();
         let (left, listless) = (Left::of(&universe, &overview, &lists)?, due.missed(&lists));
-        Ok(Self { plan, lists, left, sessions, pulled, is_alive, lagging, listless })
+        Ok(Self { plan, lists, left, verdict, is_alive, listless })
     }
 
-    /// A run that got less than it should is not complete.
+    /// A run that got less than it should is not complete. Where waiting may help, it is incomplete; else a person has to
+    /// look.
     fn judge(&self, run: RunReport, enough: Enough) -> RunReport {
-        let missed = enough.missed(&self.pulled, self.is_alive);
-        let reasons: Vec<_> = missed.iter().chain(&self.lagging).chain(&self.listless).cloned().collect();
-        match missed {
-            Some(_) => run.with_gaps(reasons.join("; ")),
-            None if !reasons.is_empty() => run.incomplete(reasons.join("; ")),
-            None => run,
+        let Verdict { asked, lacking: sessions, is_early, .. } = &self.verdict;
+        let missed = enough.missed(asked, self.is_alive);
+        let lacking = (!sessions.is_empty()).then(|| lacking(sessions, *is_early));
+        let is_short = missed.is_some() || lacking.is_some() && !is_early;
+        let reasons: Vec<_> = missed.into_iter().chain(lacking).chain(self.listless.clone()).collect();
+        match (reasons.is_empty(), is_short) {
+            (true, _) => run,
+            (false, true) => run.short(ExitStatus::Gaps, reasons.join("; ")),
+            (false, false) => run.short(ExitStatus::Incomplete, reasons.join("; ")),
         }
     }
 }
 
-fn lagging(presence: &Presence, date: Date) -> String {
-    let (regulars, present) = presence.regulars();
-    let (regulars, present) = (format::plural(regulars, "symbol"), format::count(present));
+/// How many sessions lack symbols, and what the last of them has.
+fn lacking(sessions: &[SessionSymbols], is_early: bool) -> String {
+    let Some(last) = sessions.last() else { return String::new() };
+    let count = format::plural(sessions.len() as u64, "session");
+    let (present, regular) = (format::count(last.present), format::plural(last.regular, "symbol"));
+    let (verb, what) = if sessions.len() == 1 { ("lacks", "") } else { ("lack", "the last one, ") };
+    let advice = if is_early {
+        "the source may be late: run `grab update` again later"
+    } else {
+        "the source has not filled it for a day: `grab verify --witness grouped-daily` says who traded"
+    };
     format!(
-        "the source lags: of {regulars} with bars every day, {present} have bars on {date}; run `grab update` again later"
+        "{count} {verb} symbols that have bars every day: {what}{} has bars of {present} of {regular}; {advice}",
+        last.date
     )
 }

@@ -172,6 +172,7 @@ impl Change<'_> {
             ":run": self.run,
         };
         self.execute(replace, values)?;
+        self.reopen_closed(partition)?;
         self.regain(partition)
     }
 

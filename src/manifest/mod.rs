@@ -14,6 +14,7 @@
 //! before they call [`Ledger::store_page`], so the manifest is never ahead of the disk.
 
 mod change;
+mod evenings;
 mod glance;
 mod history;
 mod holdings;
@@ -34,6 +35,7 @@ mod state;
 mod tails;
 mod witnesses;
 
+pub use evenings::{Closure, ClosureEvidence, Silence, SilenceAnswer};
 pub use glance::{Glance, RunningTask, Step, Trouble, Watcher};
 pub use history::RunItem;
 pub use holdings::Holdings;

@@ -179,13 +179,23 @@ impl Overview {
         Ok(symbols)
     }
 
-    /// The sessions with bars since a month, of each symbol that has any.
+    /// The sessions with bars since a month of each symbol, at least those of the last month that has any and of the one
+    /// before.
     ///
     /// # Errors
     /// If the manifest cannot be read, or has a row that cannot be.
-    pub fn sessions_since(&self, first: Month) -> Result<Vec<(Symbol, BTreeSet<Date>)>, ManifestError> {
-        let select =
-            "SELECT ticker, month, session_mask FROM partitions WHERE month >= ? ORDER BY ticker, month";
+    pub fn last_sessions(&self, first: Month) -> Result<Vec<(Symbol, BTreeSet<Date>)>, ManifestError> {
+        // The index leads from ticker to ticker: months that nobody asks about are not read.
+        let select = "WITH RECURSIVE tickers (ticker) AS (
+                SELECT min(ticker) FROM partitions
+                UNION ALL
+                SELECT (SELECT min(ticker) FROM partitions WHERE ticker > tickers.ticker)
+                FROM tickers WHERE ticker IS NOT NULL)
+            SELECT p.ticker, p.month, p.session_mask FROM tickers CROSS JOIN partitions AS p
+            WHERE p.ticker = tickers.ticker AND p.month >= min(?, (
+                SELECT strftime('%Y-%m', max(month) || '-01', '-1 month') FROM partitions
+                WHERE ticker = tickers.ticker))
+            ORDER BY p.ticker, p.month";
         let mut select = self.connection.prepare_cached(select)?;
         let mut found = select.query([first.to_string()])?;
         let mut sessions: Vec<(Symbol, BTreeSet<Date>)> = Vec::new();

@@ -81,6 +81,10 @@ pub(super) fn symbol(text: &str) -> Result<Symbol, ManifestError> {
     text.parse().map_err(|error| ManifestError::Corrupt(format!("a ticker: {error}")))
 }
 
+pub(super) fn date(text: &str) -> Result<Date, ManifestError> {
+    text.parse().map_err(|_| ManifestError::Corrupt(format!("a day {text:?}")))
+}
+
 pub(super) fn window(from: &str, to: &str) -> Result<Window, ManifestError> {
     let days = from.parse::<Date>().ok().zip(to.parse::<Date>().ok());
     let window = days.and_then(|(from, to)| Window::new(from, to));

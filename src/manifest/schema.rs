@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_lists.sql"),
     include_str!("migrations/0009_holdings.sql"),
     include_str!("migrations/0010_begun.sql"),
+    include_str!("migrations/0011_evenings.sql"),
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
     use crate::manifest::Overview;
 
-    const SHIPPED: [&str; 10] = [
+    const SHIPPED: [&str; 11] = [
         "a09d1b8dfb63d226",
         "c1d700b2294b2177",
         "43c51eaa26d10c1d",
@@ -202,6 +203,7 @@ mod tests {
         "2535c4829a1a5195",
         "ab5a7ca1af122f50",
         "dd88775d2ed85c03",
+        "c6130217ac53d8ae",
     ];
 
     #[test]
@@ -287,7 +289,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 10 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 11 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();
@@ -302,7 +304,7 @@ mod tests {
             ("PRAGMA application_id = 77", false),
             ("PRAGMA user_version = 2", false),
             ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 2", true),
-            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 10; CREATE TABLE tasks (id)", true),
+            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 11; CREATE TABLE tasks (id)", true),
         ] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join(FILE_NAME);

@@ -6,12 +6,11 @@ use super::Evening;
 use crate::{
     calendar::{self, Session},
     model::{Partition, Window},
-    verify::{Day, Explained, Sessions},
+    verify::{Day, Explained, FILLED_WITHIN_DAYS, Sessions},
 };
 
-/// A session that the service fills late is filled within some weeks (ISS#309 in polygon-api.md: four). One that is older
-/// is asked for a last time, and then known to be the server's own gap.
-const FILLED_WITHIN_MS: i64 = 35 * 86_400_000;
+/// A session that is older is asked for a last time, and then known to be the server's own gap.
+const FILLED_WITHIN_MS: i64 = FILLED_WITHIN_DAYS as i64 * 86_400_000;
 
 /// Bars that one request may bring without a second page: 50,000, and some room for those that are new.
 const BARS_A_REQUEST: u32 = 40_000;

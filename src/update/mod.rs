@@ -19,24 +19,27 @@
 //! Nothing here writes or asks: the plan is a value, made from the manifest alone.
 
 mod holes;
-mod presence;
 mod splits;
 mod tail;
+mod verdict;
 
-pub use presence::{Presence, SessionSymbols};
 pub use splits::{ListedSplit, Reference};
+pub use verdict::Verdict;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::civil::Date;
 
 use crate::{
     calendar::{self, Session},
-    manifest::Overview,
-    model::{Month, Partition, Symbol, Window},
+    manifest::{Overview, Silence, SilenceAnswer},
+    model::{Symbol, Window},
     verify::{Sessions, VerifyError, by_manifest},
 };
 use tail::{Known, Tail};
+
+/// How long after its end a source may be late with a session: after a day, a person has to look.
+const LATE_BY_MS: i64 = 86_400_000;
 
 /// The evening that an update is about.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +64,13 @@ impl Evening {
         let session = calendar::last_finished(now_ms.saturating_sub(settle_ms))?;
         let settled_ms = session.extended_close_ms().saturating_add(settle_ms);
         Some(Self { session, settled_ms, now_ms, settle_ms, overlap })
+    }
+
+    /// Whether a session has ended less than a day ago, so that its bars may only be late.
+    #[must_use]
+    pub fn is_early(&self, date: Date) -> bool {
+        let end_ms = calendar::session_on(date).map(Session::extended_close_ms);
+        end_ms.is_some_and(|end_ms| self.now_ms < end_ms.saturating_add(LATE_BY_MS))
     }
 }
 
@@ -87,7 +97,7 @@ pub struct Plan {
     pub unanswered: u64,
     /// The last session that anybody was asked for before.
     pub newest: Option<Date>,
-    /// Whether the last answers had next to no bars of the last session, so that it is asked for once more.
+    /// Whether the last answers lacked so many symbols on the last session that all of them are asked for once more.
     pub was_lagging: bool,
 }
 
@@ -99,16 +109,22 @@ impl Plan {
     pub fn of(overview: &Overview, evening: &Evening, reference: &Reference) -> Result<Self, VerifyError> {
         let today = evening.session.date();
         let windows = overview.windows()?.into_values().flatten();
-        let sessions = Sessions::spanned(windows.chain(Window::new(today, today)));
-        let presence = Presence::of(overview, &reference.universe, None, today)?;
+        let windows = windows.chain(Window::new(today, today));
+        let sessions = Sessions::spanned(windows).without(&overview.closures()?);
+        let verdict = Verdict::of(overview, &reference.universe, evening)?;
+        let silent: HashMap<_, _> =
+            verdict.silent.iter().map(|silent| (&silent.symbol, silent.is_long)).collect();
+        let silences = overview.silences()?;
         let joined = reference.joined.clone();
-        let mut plan = Self { joined, was_lagging: presence.is_lagging(), ..Self::default() };
+        let mut plan = Self { joined, was_lagging: verdict.is_lagging(), ..Self::default() };
         let mut lacking = Vec::new();
         for symbol in overview.symbols()? {
             let facts = by_manifest(overview, &symbol, &sessions, Some(&reference.universe))?;
             let last_held =
                 facts.recorded.last().and_then(|last| last.month.days(last.session_mask()).last());
-            let known = Known { tasks: &facts.tasks, last_held, end: reference.universe.end_of(&symbol) };
+            let left = silences.get(&symbol).and_then(|silence| last_day(silence, last_held));
+            let end = reference.universe.end_of(&symbol).or(left);
+            let known = Known { tasks: &facts.tasks, last_held, end };
             plan.newest = plan.newest.max(known.covered_to());
             let until = match known.tail(&sessions, evening) {
                 Tail::Ask(window) => {
@@ -118,12 +134,17 @@ impl Plan {
                     window.from()
                 }
                 Tail::Lacking(window) => {
-                    let is_regular = is_regular(&facts.recorded, &sessions);
-                    if is_regular { &mut plan.tails } else { &mut lacking }.push((symbol.clone(), window));
+                    let is_missed = silent.get(&symbol).is_some_and(|is_long| !is_long);
+                    if is_missed { &mut plan.tails } else { &mut lacking }.push((symbol.clone(), window));
                     window.from()
                 }
                 Tail::UpToDate { from } => {
-                    plan.up_to_date += 1;
+                    // A session that lacks symbols is asked for again on each run.
+                    let absent = verdict.lacking.iter().find(|session| !facts.has_bars(session.date));
+                    match absent.and_then(|session| Window::new(session.date, today)) {
+                        Some(window) => plan.tails.push((symbol.clone(), window)),
+                        None => plan.up_to_date += 1,
+                    }
                     from
                 }
                 Tail::Closed => {
@@ -163,14 +184,10 @@ impl Plan {
     }
 }
 
-/// Whether a symbol has bars on each of the sessions before the last one: then it should have some on that too.
-fn is_regular(recorded: &[Partition], sessions: &Sessions) -> bool {
-    let has = |date: &Date| {
-        let month = Month::of(*date);
-        recorded
-            .iter()
-            .any(|held| held.month == month && month.days(held.session_mask()).any(|day| day == *date))
-    };
-    let mut before = sessions.dates().iter().rev().skip(1).take(presence::REGULAR).peekable();
-    before.peek().is_some() && before.all(has)
+/// The last day on which there can be bars of a symbol that has left by the service's answer; none if it goes on, or has
+/// had bars since.
+fn last_day(silence: &Silence, last_held: Option<Date>) -> Option<Date> {
+    let has_left = silence.answer == SilenceAnswer::Left && last_held == Some(silence.last_session);
+    has_left
+        .then(|| silence.left_on.map_or(silence.last_session, |left_on| left_on.max(silence.last_session)))
 }

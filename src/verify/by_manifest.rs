@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::{Day, Nobody, Sessions, VerifyError, coverage::Facts, integrity::Checked};
 use crate::{
     manifest::{Overview, TaskItem},
-    model::{Partition, Symbol},
+    model::{Month, Partition, Symbol},
     universe::Universe,
 };
 
@@ -21,6 +21,14 @@ pub struct Explained {
 }
 
 impl Explained {
+    /// Whether there are bars on a day.
+    #[must_use]
+    pub fn has_bars(&self, date: Date) -> bool {
+        let month = Month::of(date);
+        let mut recorded = self.recorded.iter().filter(|partition| partition.month == month);
+        recorded.any(|partition| partition.month.days(partition.session_mask()).any(|day| day == date))
+    }
+
     /// When a day was asked for once more and answered, UTC ms; the last time.
     #[must_use]
     pub fn asked_again_ms(&self, date: Date) -> Option<i64> {

@@ -72,7 +72,7 @@ fn verify_sound(
 ) -> Result<Verified, VerifyError> {
     let overview = Overview::open(data_dir)?;
     let windows: Vec<_> = overview.windows()?.into_values().flatten().collect();
-    let files = overview.witnesses()?;
+    let (files, closures) = (overview.witnesses()?, overview.closures()?);
     drop(overview);
     let known = if kept == Kept::Used { symbols(data_dir)? } else { Vec::new() };
     let (mut witness, mut findings) = grouped_daily::load(data_dir, &files, &known, kept);
@@ -82,7 +82,8 @@ fn verify_sound(
     let mut verified = verify_whole(data_dir, deep, &witness, progress)?;
     verified.findings.extend(findings);
     verified.sort();
-    let asked = sessions::asked(&windows);
+    let mut asked = sessions::asked(&windows);
+    asked.retain(|date| !closures.contains(date));
     let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
     verified.witnessed = Witnessed { sessions, of: asked.len() as u64 };
     verified.unwitnessed = unwitnessed(&verified, &witness);

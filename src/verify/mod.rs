@@ -17,6 +17,7 @@ mod integrity;
 mod kept;
 mod listed;
 mod mending;
+mod presence;
 pub mod report;
 mod sessions;
 mod summary;
@@ -32,6 +33,7 @@ pub use gaps::SymbolCounts;
 pub use grouped_daily::GroupedDaily;
 pub use kept::{Kept, Unwitnessed, Witnessed, verify_with_kept, witnessed};
 pub use mending::{Mending, Unknown};
+pub use presence::{FILLED_WITHIN_DAYS, Presence, SessionSymbols, Silent};
 pub use sessions::Sessions;
 pub use wanted::wanted;
 pub use witness::{Nobody, Seen, Witness};
@@ -103,6 +105,8 @@ pub struct Verified {
     pub witnessed: Witnessed,
     /// The sessions of which none says why some symbol has no bar.
     pub unwitnessed: Vec<Unwitnessed>,
+    /// The sessions that were new to an update and lack symbols that have bars every day.
+    pub lacking: Vec<SessionSymbols>,
 }
 
 /// Why a verification cannot go on. Nothing that is only wrong is among these.
@@ -175,7 +179,9 @@ fn verify_whole(
 ) -> Result<Verified, VerifyError> {
     let symbols = symbols(data_dir)?;
     let is_adjusted = Overview::open(data_dir)?.kind()?.is_some_and(|kind| kind.adjusted);
-    let sessions = Sessions::spanned(Overview::open(data_dir)?.windows()?.into_values().flatten());
+    let overview = Overview::open(data_dir)?;
+    let sessions = Sessions::spanned(overview.windows()?.into_values().flatten());
+    let sessions = sessions.without(&overview.closures()?);
     let universe = universe(data_dir);
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
     let strays = integrity::outside_of_symbols(data_dir)?;
@@ -223,6 +229,8 @@ fn verify_whole(
         })
     })?;
     let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
+    verified.lacking = presence::lacking(&overview, universe.as_ref())?;
+    verified.findings.extend(verified.lacking.iter().map(presence::finding));
     verified.sessions = sessions;
     verified.findings.extend(thin::low_shares(data_dir, &verified.low_shares));
     verified.days.sort_unstable_by(|one, other| one.0.cmp(&other.0));

@@ -1,6 +1,6 @@
 //! The sessions that anybody asked for, in order: days of a symbol are kept as one value for each of them.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use jiff::civil::Date;
 
@@ -20,6 +20,13 @@ impl Sessions {
         Self(window.map_or_else(Vec::new, |window| {
             calendar::sessions(window).map(calendar::Session::date).collect()
         }))
+    }
+
+    /// The others, when those on which the market was closed are taken away.
+    #[must_use]
+    pub fn without(mut self, closures: &BTreeSet<Date>) -> Self {
+        self.0.retain(|date| !closures.contains(date));
+        self
     }
 
     /// Their days.

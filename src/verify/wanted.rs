@@ -15,7 +15,7 @@ use crate::manifest::Overview;
 pub fn wanted(data_dir: &Path, until: Date) -> Result<Vec<Date>, VerifyError> {
     let overview = Overview::open(data_dir)?;
     let windows: Vec<_> = overview.windows()?.into_values().flatten().collect();
-    let sessions = Sessions::spanned(windows.iter().copied());
+    let sessions = Sessions::spanned(windows.iter().copied()).without(&overview.closures()?);
     let mut ranks: Vec<(Rank, Date)> =
         sessions.dates().iter().map(|date| (Rank::NothingAbsent, *date)).collect();
     let universe = super::universe(data_dir);

@@ -18,7 +18,8 @@ use crate::{
     manifest::Overview,
     model::{Rate, Symbol, Window},
     plan::Estimate,
-    update::{Evening, Plan, SessionSymbols},
+    update::{Evening, Plan, Verdict},
+    verify::SessionSymbols,
 };
 
 /// How much of a plan is listed for a person.
@@ -47,8 +48,26 @@ pub struct UpdateReport {
     universe: Option<universe::Brought>,
     /// The sessions that are new since the update before, and how many symbols have bars on each.
     sessions: Vec<SessionSymbols>,
-    /// Whether most of those that trade every day have no bars on the last session.
+    /// The sessions that lack symbols with bars every day.
+    lacking: Vec<Lacking>,
+    /// Whether the last session is one of them.
     is_lagging: bool,
+}
+
+/// A session that lacks regular symbols; its JSON is public.
+#[derive(Serialize)]
+struct Lacking {
+    date: String,
+    /// Symbols that have bars on each of five sessions up to their last one, and have not left.
+    regular: u64,
+    /// Those of them that have bars.
+    present: u64,
+}
+
+impl From<&SessionSymbols> for Lacking {
+    fn from(session: &SessionSymbols) -> Self {
+        Self { date: session.date.to_string(), regular: session.regular, present: session.present }
+    }
 }
 
 /// What `--dry-run` reports.
@@ -116,16 +135,19 @@ impl From<&(Symbol, Window)> for Asked {
 impl UpdateReport {
     /// What is said of a run.
     pub fn new(run: RunReport, evening: &Evening, lists: &Lists, brought: Brought) -> Self {
-        let Brought { plan, lists: of_lists, left, sessions, lagging, .. } = brought;
+        let Brought { plan, lists: of_lists, left, verdict, .. } = brought;
+        let Verdict { new: sessions, lacking, .. } = verdict;
+        let date = evening.session.date();
         Self {
             run,
-            session: evening.session.date().to_string(),
+            session: date.to_string(),
             plan: (&plan).into(),
             joined: plan.joined.iter().map(Asked::from).collect(),
             left,
             universe: (!lists.are_known()).then_some(of_lists),
             sessions,
-            is_lagging: lagging.is_some(),
+            is_lagging: lacking.iter().any(|session| session.date == date),
+            lacking: lacking.iter().map(Lacking::from).collect(),
         }
     }
 
