@@ -26,6 +26,7 @@ mod recorded;
 mod repair;
 mod replay;
 mod reports;
+mod requests;
 mod resume;
 mod sandbox;
 mod settings;

@@ -10,7 +10,7 @@ use crate::{
         StoreError, aside, layout,
         survey::{self, Found},
     },
-    verify::{Mending, Unknown},
+    verify::{Mending, Unknown, requests},
 };
 
 /// What was moved, and what follows from it.
@@ -37,7 +37,7 @@ pub fn clear(
     ledger: &mut Ledger,
 ) -> Result<Cleared, Failure> {
     let mut cleared = Cleared::default();
-    cleared.mend.again = mending.again.iter().cloned().collect();
+    cleared.mend.again = mending.again.iter().chain(&mending.unfinished).cloned().collect();
     cleared.mend.unwitnessed = mending.unwitnessed.keys().copied().collect();
     for ((symbol, month), unknown) in &mending.unknown {
         cleared.take_up(data_dir, kind, (symbol, *month), unknown, ledger)?;
@@ -54,10 +54,10 @@ pub fn clear(
             cleared.strays.extend(aside::set_aside(data_dir, path)?);
         }
     }
-    for windows in [&mut cleared.mend.again, &mut cleared.mend.replaced] {
-        windows.sort_unstable();
-        windows.dedup();
-    }
+    cleared.mend.again.sort_unstable();
+    cleared.mend.again.dedup();
+    let (overview, replaced) = (Overview::open(data_dir)?, cleared.mend.replaced.drain(..).collect());
+    cleared.mend.replaced = requests::joined(&overview, &replaced, &overview.windows()?)?;
     Ok(cleared)
 }
 

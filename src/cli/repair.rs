@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fs,
     path::{Component, Path, PathBuf},
+    time::Duration,
 };
 
 use jiff::civil::Date;
@@ -30,7 +31,7 @@ use crate::{
     manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind},
     model::{Month, Symbol, Window},
     store::layout,
-    verify::{Deep, Finding, Kept, Kind, Mending, Severity, Verified},
+    verify::{Deep, Finding, Kept, Kind, Mending, Severity, Verified, requests},
 };
 
 /// The folders of a data directory that findings are about.
@@ -53,10 +54,25 @@ struct RepairReport {
     mended: usize,
     /// What is asked for again.
     asked_again: Vec<AskedAgain>,
+    /// How much that is.
+    estimate: RepairEstimate,
     /// Files that are out of the way: where they are now, or in a dry run, where they are.
     set_aside: Vec<String>,
     /// Damage that is still there: only a person can do something about it.
     left: Vec<String>,
+}
+
+/// How much a repair asks for.
+#[derive(Clone, Copy, Default, Serialize)]
+struct RepairEstimate {
+    /// Sessions that are lost, missing or thin, or of a task without data.
+    sessions: u64,
+    /// Windows that have them.
+    windows: usize,
+    /// Requests, by what is known of the symbols' bars.
+    requests: u64,
+    /// How long these take at the pace that is set; none without one.
+    seconds: Option<f64>,
 }
 
 #[derive(Clone, Serialize)]
@@ -115,14 +131,17 @@ pub fn run(
         let absent = verified.findings.iter_mut().filter(|finding| finding.kind.is_of_sessions());
         absent.for_each(|finding| finding.severity = Severity::Gap);
     }
-    let mending = mending(&data_dir, &verified, clock)?;
+    let planned = Planned::of(&data_dir, &verified, clock, &settings)?;
     if args.dry_run {
-        let report = RepairReport::planned(&data_dir, &mending);
+        let report = RepairReport::planned(&data_dir, &planned)?;
         output.report(&report, RepairReport::text)?;
         return Ok(ExitStatus::Complete);
     }
+    let Planned { mending, findings, estimate } = planned;
     if mending.is_empty() {
         say("there is nothing to repair");
+    } else if estimate.windows > 0 {
+        say(&format!("asks for {}", estimate.text()));
     }
     let kind = ready(&settings, sources, &data_dir, clock, common.quiet)?;
     let Cleared { mend, strays, untouched } = {
@@ -152,8 +171,8 @@ pub fn run(
             Ok(if left.is_empty() { run } else { run.damaged() })
         },
     )?;
-    let mended = mending.count().saturating_sub(untouched.len());
-    let report = RepairReport { run: Some(run), mended, left, ..RepairReport::default() };
+    let mended = findings.saturating_sub(untouched.len());
+    let report = RepairReport { run: Some(run), mended, left, estimate, ..RepairReport::default() };
     let report = report.with(&again, &strays, &settle(args, &data_dir, clock)?);
     output.report(&report, RepairReport::text)?;
     Ok(report.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit))
@@ -258,16 +277,51 @@ impl Named {
     }
 }
 
-fn mending(data_dir: &Path, verified: &Verified, clock: Clock) -> Result<Mending, Failure> {
-    let asked: HashMap<_, _> = Overview::open(data_dir)?.windows()?;
-    let last_day = calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date);
-    Ok(Mending::of(&verified.findings, &asked, last_day))
+/// What is to be done, with as few requests as bring it.
+struct Planned {
+    mending: Mending,
+    /// Findings that something is done about.
+    findings: usize,
+    estimate: RepairEstimate,
+}
+
+impl Planned {
+    fn of(
+        data_dir: &Path,
+        verified: &Verified,
+        clock: Clock,
+        settings: &FetchSettings,
+    ) -> Result<Self, Failure> {
+        let overview = Overview::open(data_dir)?;
+        let asked: HashMap<_, _> = overview.windows()?;
+        let last_day = calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date);
+        let mut mending = Mending::of(&verified.findings, &asked, last_day);
+        let findings = mending.count();
+        mending.leave_out(&overview.pending_windows()?);
+        let due = mending.again.iter().chain(&mending.unfinished).cloned().chain(mending.lost_days());
+        let sessions = due.map(|(_, window)| calendar::sessions(window).count() as u64).sum();
+        mending.again = requests::joined(&overview, &mending.again, &asked)?.into_iter().collect();
+        let windows = asked_for(data_dir, &mending)?;
+        let requests = requests::requests(&overview, &windows)?;
+        let sandbox = settings.sandbox || overview.kind()?.is_some_and(|held| held.sandbox);
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds = settings.rate(sandbox).per_second().map(|rate| requests as f64 / rate);
+        let estimate = RepairEstimate { sessions, windows: windows.len(), requests, seconds };
+        Ok(Self { mending, findings, estimate })
+    }
+}
+
+/// The windows that are asked for, if no file turns out to be good.
+fn asked_for(data_dir: &Path, mending: &Mending) -> Result<BTreeSet<(Symbol, Window)>, Failure> {
+    let overview = Overview::open(data_dir)?;
+    let replaced = requests::joined(&overview, &mending.lost_days(), &overview.windows()?)?;
+    Ok(replaced.into_iter().chain(mending.again.iter().chain(&mending.unfinished).cloned()).collect())
 }
 
 impl Mending {
     /// For the run's row in the manifest.
     fn describe(&self) -> String {
-        let (lost, again) = (self.broken.len() as u64, self.asked().len() as u64);
+        let (lost, again) = (self.broken.len() as u64, (self.again.len() + self.unfinished.len()) as u64);
         format!(
             "{} lost, {} asked for again",
             format::plural(lost, "partition"),
@@ -276,7 +330,8 @@ impl Mending {
     }
 
     fn count(&self) -> usize {
-        self.broken.len() + self.unknown.len() + self.strays.len() + self.again.len() + self.unwitnessed.len()
+        let asked = self.again.len() + self.unfinished.len();
+        self.broken.len() + self.unknown.len() + self.strays.len() + asked + self.unwitnessed.len()
     }
 }
 
@@ -285,22 +340,39 @@ fn asked_again<'a>(again: impl IntoIterator<Item = &'a (Symbol, Window)>) -> Vec
     again.into_iter().map(pair).collect()
 }
 
+impl RepairEstimate {
+    /// `61 sessions in 1 window, about 1 request, 12s`.
+    fn text(&self) -> String {
+        let time =
+            self.seconds.map(|seconds| format!(", {}", format::duration(Duration::from_secs_f64(seconds))));
+        format!(
+            "{} in {}, about {}{}",
+            format::plural(self.sessions, "session"),
+            format::plural(self.windows as u64, "window"),
+            format::plural(self.requests, "request"),
+            time.unwrap_or_default()
+        )
+    }
+}
+
 impl RepairReport {
-    fn planned(data_dir: &Path, mending: &Mending) -> Self {
+    fn planned(data_dir: &Path, planned: &Planned) -> Result<Self, Failure> {
+        let Planned { mending, findings, estimate } = planned;
         let partition = |(symbol, month): &(Symbol, Month)| layout::partition(data_dir, symbol, *month);
         let broken = mending.broken.keys().chain(mending.unknown.keys()).map(partition);
         let files = broken.filter(|path| path.exists());
         let others = mending.strays.iter().chain(mending.unwitnessed.values().flatten()).cloned();
-        Self {
+        Ok(Self {
             command: Some("repair"),
             exit_code: Some(ExitStatus::Complete.code()),
             dry_run: true,
-            mended: mending.count(),
-            asked_again: asked_again(&mending.asked()),
+            mended: *findings,
+            asked_again: asked_again(&asked_for(data_dir, mending)?),
+            estimate: *estimate,
             set_aside: files.chain(others).map(|path| shown(&path)).collect(),
             left: left(mending, &[]),
             ..Self::default()
-        }
+        })
     }
 
     /// Adds what was done before the run, and after it.
@@ -314,7 +386,7 @@ impl RepairReport {
         let mut lines: Vec<_> = self.run.iter().map(RunReport::text).collect();
         let windows = format::plural(self.asked_again.len() as u64, "window");
         lines.push(if self.dry_run {
-            format!("{windows} to ask for again; nothing was asked or changed")
+            format!("to ask for again: {}; nothing was asked or changed", self.estimate.text())
         } else {
             format!("  again     {windows} asked for again")
         });

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{failure::Failure, format};
 use crate::{
     exit::ExitStatus,
-    manifest::{Overview, RunTotals, TaskCounts, TaskState},
+    manifest::{Overview, RunTotals, TaskCounts, TaskState, Workload},
     model::Window,
 };
 
@@ -50,6 +50,8 @@ pub struct RunReport {
     /// Whether tasks were only recorded: then they are owed, and nothing was asked.
     plan_only: bool,
     tasks: TaskCounts,
+    /// Tasks that ask once more for days of these: they are not among them, and count for the outcome.
+    repairs: TaskCounts,
     requests: u64,
     retries: u64,
     bars: u64,
@@ -83,20 +85,21 @@ impl RunReport {
     #[must_use]
     pub fn new(
         command: &str,
-        tasks: TaskCounts,
+        work: Workload,
         stopped: Option<&Failure>,
         totals: RunTotals,
         elapsed: Duration,
     ) -> Self {
-        let (outcome, exit) = judge(tasks, stopped);
+        let (outcome, exit) = judge(work, stopped);
         let error = stopped.filter(|_| exit != ExitStatus::Complete).map(Failure::chain);
-        let hint = stopped.and_then(Failure::hint).map(str::to_owned).or_else(|| next_step(tasks));
+        let hint = stopped.and_then(Failure::hint).map(str::to_owned).or_else(|| next_step(work));
         Self {
             command: command.to_owned(),
             outcome,
             exit_code: exit.code(),
             plan_only: false,
-            tasks,
+            tasks: work.tasks,
+            repairs: work.repairs,
             requests: totals.requests,
             retries: totals.retries,
             bars: totals.bars,
@@ -115,7 +118,7 @@ impl RunReport {
     /// A command that failed before it could count anything.
     #[must_use]
     pub fn failed(command: &str, failure: &Failure) -> Self {
-        let nothing = Self::new(command, TaskCounts::default(), None, RunTotals::default(), Duration::ZERO);
+        let nothing = Self::new(command, Workload::default(), None, RunTotals::default(), Duration::ZERO);
         Self {
             outcome: Outcome::Error,
             exit: failure.exit(),
@@ -177,7 +180,7 @@ impl RunReport {
     /// If the manifest cannot be read.
     pub fn with_details(mut self, data_dir: &Path) -> Result<Self, Failure> {
         self.data_dir = data_dir.display().to_string();
-        if self.tasks.unsuccessful() > 0 {
+        if self.work().unsuccessful() > 0 {
             let without_data = [TaskState::NotEntitled, TaskState::NotFound, TaskState::Failed];
             self.unsuccessful = Overview::open(data_dir)?
                 .first_tasks(&without_data, NAMED)?
@@ -191,6 +194,10 @@ impl RunReport {
                 .collect();
         }
         Ok(self)
+    }
+
+    fn work(&self) -> Workload {
+        Workload { tasks: self.tasks, repairs: self.repairs }
     }
 
     /// The process's exit code.
@@ -222,6 +229,7 @@ impl RunReport {
             None => outcome.to_owned(),
         }];
         lines.push(format!("  tasks     {}", counts(self.tasks)));
+        lines.extend(repairs(self.repairs).map(|repairs| format!("  repairs   {repairs}")));
         lines.push(format!(
             "  fetched   {}, {} ({} of them retried), {} in {}",
             format::plural(self.bars, "new bar") + &revised(self.revised),
@@ -239,7 +247,7 @@ impl RunReport {
             let reason = task.last_error.as_deref().unwrap_or_default();
             lines.push(format!("  {:<12} {} {} {reason}", task.state, task.ticker, task.window));
         }
-        let more = self.tasks.unsuccessful().saturating_sub(self.unsuccessful.len() as u64);
+        let more = self.work().unsuccessful().saturating_sub(self.unsuccessful.len() as u64);
         if more > 0 && !self.unsuccessful.is_empty() {
             lines.push(format!("  and {} more: grab status --tickers", format::count(more)));
         }
@@ -253,10 +261,10 @@ fn revised(bars: u64) -> String {
 }
 
 /// The exit code follows from what is owed; a reason to stop counts only if it left something undone.
-fn judge(tasks: TaskCounts, stopped: Option<&Failure>) -> (Outcome, ExitStatus) {
+fn judge(work: Workload, stopped: Option<&Failure>) -> (Outcome, ExitStatus) {
     match stopped {
         // A limit that was reached with the last task is none; an error is one, whatever is owed.
-        Some(failure) if tasks.owed() > 0 || !matches!(failure, Failure::Stopped(_)) => {
+        Some(failure) if work.owed() > 0 || !matches!(failure, Failure::Stopped(_)) => {
             let exit = failure.exit();
             let outcome = if exit == ExitStatus::Interrupted {
                 Outcome::Interrupted
@@ -267,20 +275,43 @@ fn judge(tasks: TaskCounts, stopped: Option<&Failure>) -> (Outcome, ExitStatus) 
             };
             (outcome, exit)
         }
-        Some(_) | None if tasks.owed() > 0 => (Outcome::Incomplete, ExitStatus::Incomplete),
-        Some(_) | None if tasks.unsuccessful() > 0 => (Outcome::Incomplete, ExitStatus::Unsuccessful),
+        Some(_) | None if work.owed() > 0 => (Outcome::Incomplete, ExitStatus::Incomplete),
+        Some(_) | None if work.unsuccessful() > 0 => (Outcome::Incomplete, ExitStatus::Unsuccessful),
         Some(_) | None => (Outcome::Complete, ExitStatus::Complete),
     }
 }
 
-fn next_step(tasks: TaskCounts) -> Option<String> {
-    if tasks.owed() > 0 {
-        Some(format!("`grab resume` goes on with the {} owed", format::plural(tasks.owed(), "task")))
-    } else if tasks.unsuccessful() > 0 {
+fn next_step(work: Workload) -> Option<String> {
+    let kinds = [(work.tasks.owed(), "task"), (work.repairs.owed(), "repair")];
+    let owed: Vec<_> = kinds
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, kind)| format::plural(count, kind))
+        .collect();
+    if !owed.is_empty() {
+        Some(format!("`grab resume` goes on with the {} owed", owed.join(" and ")))
+    } else if work.unsuccessful() > 0 {
         Some("`grab resume --retry-failed` asks again for those without data".to_owned())
     } else {
         None
     }
+}
+
+/// The repairs that have not ended, or have no data; nothing if there is none.
+#[must_use]
+pub fn repairs(repairs: TaskCounts) -> Option<String> {
+    let TaskCounts { pending, running, not_entitled, not_found, failed, .. } = repairs;
+    let open = repairs.owed() + repairs.unsuccessful();
+    let open = TaskCounts {
+        total: open,
+        pending,
+        running,
+        not_entitled,
+        not_found,
+        failed,
+        ..TaskCounts::default()
+    };
+    (open.total > 0).then(|| counts(open))
 }
 
 /// `8: 6 done, 2 empty`.
@@ -314,7 +345,8 @@ mod tests {
 
     fn verdict(tasks: TaskCounts, stopped: Option<StopReason>) -> (&'static str, u8) {
         let stopped = stopped.map(Failure::Stopped);
-        RunReport::new("start", tasks, stopped.as_ref(), RunTotals::default(), Duration::ZERO).verdict()
+        let work = Workload { tasks, ..Workload::default() };
+        RunReport::new("start", work, stopped.as_ref(), RunTotals::default(), Duration::ZERO).verdict()
     }
 
     #[test]
@@ -331,5 +363,16 @@ mod tests {
         assert_eq!(verdict(some, Some(StopReason::Unreachable("x".into()))), ("error", 21));
         assert_eq!(verdict(some, Some(StopReason::KeyRefused("x".into()))), ("error", 20));
         assert_eq!(verdict(some, Some(StopReason::Disk("x".into()))), ("error", 30));
+        let repairs = TaskCounts { total: 9, done: 8, pending: 1, ..TaskCounts::default() };
+        let report = RunReport::new(
+            "resume",
+            Workload { tasks: all, repairs },
+            None,
+            RunTotals::default(),
+            Duration::ZERO,
+        );
+        assert_eq!(report.verdict(), ("incomplete", 10), "a repair is work too");
+        assert_eq!(report.hint.as_deref(), Some("`grab resume` goes on with the 1 repair owed"));
+        assert!(report.text().contains("\n  tasks     3: 2 done, 1 empty\n  repairs   1: 1 pending\n"));
     }
 }

@@ -46,7 +46,7 @@ pub fn run(
     };
     let path = job.data_dir.join(FILE_NAME).display().to_string();
     let report = job.run(move |ledger| {
-        if ledger.counts()?.total == 0 && ledger.orders()?.is_empty() {
+        if ledger.counts()?.total() == 0 && ledger.orders()?.is_empty() {
             // A start that could not record what it was asked for has left an empty one.
             return Err(ManifestError::Missing { path }.into());
         }

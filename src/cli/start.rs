@@ -311,7 +311,7 @@ fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Resu
 
 fn dry_run(wanted: &Asked, data_dir: &Path, rate: Rate, output: Output) -> Result<ExitStatus, Failure> {
     let (recorded, tasks, known) = match overview(data_dir)? {
-        Some(overview) => (overview.windows()?, overview.counts()?, overview.tasks()?),
+        Some(overview) => (overview.windows()?, overview.counts()?.tasks, overview.tasks()?),
         None => (HashMap::new(), TaskCounts::default(), Vec::new()),
     };
     let plan = wanted.missing(&recorded);

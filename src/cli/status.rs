@@ -25,6 +25,8 @@ const SHOWN: usize = 300;
 #[derive(Serialize)]
 struct StatusReport {
     tasks: TaskCounts,
+    /// Tasks that ask once more for days of these: they are not among them.
+    repairs: TaskCounts,
     bars: u64,
     partitions: u64,
     bytes: u64,
@@ -43,6 +45,9 @@ struct StatusReport {
     spec: Option<SpecRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Vec<Item>>,
+    /// The repairs that have not come to their end, or have no data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair_items: Option<Vec<Item>>,
     /// The newest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<Vec<Run>>,
@@ -88,9 +93,13 @@ pub fn run(
     let overview = Overview::open(&data_dir)?;
     let (holdings, kind) = (overview.holdings()?, overview.kind()?);
     let items = args.tickers.then(|| overview.tasks()).transpose()?;
+    let (repairs, items) =
+        items.map(|items| items.into_iter().partition::<Vec<_>, _>(|task| task.is_repair)).unzip();
+    let work = overview.counts()?;
     let runs = args.runs.then(|| overview.runs(runs::LISTED)).transpose()?;
     let report = StatusReport {
-        tasks: overview.counts()?,
+        tasks: work.tasks,
+        repairs: work.repairs,
         bars: holdings.bars,
         partitions: holdings.partitions,
         bytes: holdings.bytes,
@@ -102,6 +111,10 @@ pub fn run(
         unplanned: overview.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
         spec: overview.spec()?.map(SpecRow::from),
         items: items.map(|items| items.into_iter().map(Item::from).collect()),
+        // Those that did come to their end are evidence, and of no interest here: there are more of them with each repair.
+        repair_items: repairs.map(|repairs| {
+            repairs.into_iter().filter(|task| !task.state.is_covered()).map(Item::from).collect()
+        }),
         runs: runs.map(|runs| runs.into_iter().map(Run::from).collect()),
         data_dir: data_dir.display().to_string(),
     };
@@ -151,6 +164,7 @@ impl StatusReport {
                 format::bytes(self.bytes)
             ),
         ];
+        lines.extend(report::repairs(self.repairs).map(|repairs| format!("  repairs {repairs}")));
         if let (Some(oldest), Some(newest)) = (&self.oldest, &self.newest) {
             lines.push(format!("  from    {oldest} to {newest}"));
         }
@@ -169,6 +183,8 @@ impl StatusReport {
                 "ticker", "window", "state", "bars", "pages"
             ));
             lines.extend(items.iter().map(|item| item.line(width)));
+            let repairs = self.repair_items.iter().flatten();
+            lines.extend(repairs.map(|item| format!("{}  (repair)", item.line(width))));
         }
         if let Some(runs) = &self.runs {
             lines.push(String::new());

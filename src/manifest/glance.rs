@@ -44,7 +44,8 @@ const LEASED: &str =
 const OWED_WHOLE: &str = "SELECT from_date, to_date, count(*) FROM tasks
     WHERE state IN ('pending', 'running') AND cursor IS NULL GROUP BY from_date, to_date";
 
-const ALL_DAYS: &str = "SELECT from_date, to_date, count(*) FROM tasks GROUP BY from_date, to_date";
+const ALL_DAYS: &str = "SELECT from_date, to_date, count(*) FROM tasks
+    WHERE NOT is_repair OR state IN ('pending', 'running') GROUP BY from_date, to_date";
 
 fn running_sql() -> String {
     format!("SELECT {}, attempts, last_error FROM tasks WHERE state = 'running' ORDER BY id", Task::COLUMNS)
@@ -83,7 +84,7 @@ pub struct Glance {
     pub is_held: bool,
     /// The newest run.
     pub run: Option<RunItem>,
-    /// Tasks by state.
+    /// Tasks by state: those that were asked for, and repairs that have not ended.
     pub counts: TaskCounts,
     /// The tasks that are running, in the order of work.
     pub running: Vec<RunningTask>,
@@ -183,9 +184,9 @@ impl Watcher {
         let running = if overview.is_live() { running(connection)? } else { Vec::new() };
         let known_from_ms = before.is_none().then(|| known_from(&events, now_ms));
         let steps = steps::steps(connection, before.as_ref(), &events, &running, now_ms)?;
-        let same_tasks = before.as_ref().filter(|seen| seen.total_tasks == counts.total);
+        let same_tasks = before.as_ref().filter(|seen| seen.total_tasks == counts.total());
         let total_days = same_tasks.map_or_else(|| days(connection, ALL_DAYS), |seen| Ok(seen.total_days))?;
-        let carried = before.filter(|seen| seen.still_counts(&events, counts.total, now_ms));
+        let carried = before.filter(|seen| seen.still_counts(&events, counts.total(), now_ms));
         let (owed_days, counted_at_ms) = match carried {
             Some(seen) => {
                 let covered: u64 = steps.iter().map(|step| u64::from(step.days)).sum();
@@ -194,13 +195,13 @@ impl Watcher {
             None => (owed_days(connection)?, now_ms),
         };
         let pages = running.iter().map(|(id, task)| (*id, task.pages)).collect();
-        let total_tasks = counts.total;
+        let total_tasks = counts.total();
         self.seen = Some(Seen { last_event, pages, owed_days, counted_at_ms, total_tasks, total_days });
         Ok(Glance {
             kind: overview.kind()?,
             is_held: overview.is_live(),
             run: overview.runs(1)?.pop(),
-            counts,
+            counts: counts.in_view(),
             running: running.into_iter().map(|(_, task)| task).collect(),
             next: next(connection)?,
             steps,

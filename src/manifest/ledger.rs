@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
-    Evidence, ManifestError, SpecText, StoreKind, Task, TaskCounts, TaskEvent, TaskId, TaskState,
+    Evidence, ManifestError, SpecText, StoreKind, Task, TaskEvent, TaskId, TaskState, Workload,
     change::Change, overview, rows, schema,
 };
 use crate::{
@@ -103,7 +103,7 @@ impl Ledger {
         overview::kind(&self.connection)
     }
 
-    /// The windows that are recorded for each symbol.
+    /// The windows that were asked for of each symbol.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -336,7 +336,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn counts(&self) -> Result<TaskCounts, ManifestError> {
+    pub fn counts(&self) -> Result<Workload, ManifestError> {
         overview::counts(&self.connection)
     }
 

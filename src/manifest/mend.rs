@@ -73,7 +73,11 @@ fn ask(change: &Change<'_>, symbol: &Symbol, window: Window, is_again: bool) -> 
         .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((id, state)) = known else {
-        let insert = "INSERT INTO tasks (ticker, from_date, to_date, asked_again, updated_at_ms) VALUES (?, ?, ?, ?, ?)";
+        // One whose days nobody has asked for is all that knows of them: it is not a repair.
+        let insert = "INSERT INTO tasks (ticker, from_date, to_date, asked_again, updated_at_ms, is_repair)
+             SELECT ?1, ?2, ?3, ?4, ?5,
+                 EXISTS (SELECT 1 FROM tasks WHERE ticker = ?1 AND NOT is_repair AND from_date <= ?2 AND to_date >= ?2)
+                 AND EXISTS (SELECT 1 FROM tasks WHERE ticker = ?1 AND NOT is_repair AND from_date <= ?3 AND to_date >= ?3)";
         change.execute(insert, params![symbol.as_str(), from, to, is_again, change.now_ms])?;
         let reason = format!("{symbol} {window} is asked for again");
         return change.event(None, "planned", None, &reason);

@@ -34,6 +34,7 @@ mod schema;
 mod state;
 mod tails;
 mod witnesses;
+mod workload;
 
 pub use evenings::{Closure, ClosureEvidence, Silence, SilenceAnswer};
 pub use glance::{Glance, RunningTask, Step, Trouble, Watcher};
@@ -49,11 +50,12 @@ pub use orders::Order;
 pub use overview::{Answer, Overview, TaskItem};
 pub use rebuild::Stretch;
 pub use recorder::Recorder;
-pub use rows::{Evidence, RunTotals, StoreKind, Task, TaskCounts, TaskId};
+pub use rows::{Evidence, RunTotals, StoreKind, Task, TaskId};
 pub use runs::KeptPace;
 pub use schema::FILE_NAME;
 pub use state::{IllegalTransition, TaskEvent, TaskState};
 pub use witnesses::WitnessFile;
+pub use workload::{TaskCounts, Workload};
 
 use rusqlite::ErrorCode;
 use thiserror::Error;

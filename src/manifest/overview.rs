@@ -8,7 +8,7 @@ use std::{
 use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{ManifestError, StoreKind, TaskCounts, TaskState, lock, rebuild::REBUILT, rows, schema};
+use super::{ManifestError, StoreKind, TaskState, Workload, lock, rebuild::REBUILT, rows, schema};
 use crate::model::{Month, Partition, Symbol, Window};
 
 /// A reader's view of a manifest, also while another process writes it.
@@ -49,6 +49,8 @@ pub struct TaskItem {
     pub begun_ms: Option<i64>,
     /// Whether an update moves it on from evening to evening.
     pub is_tail: bool,
+    /// Whether it asks once more for days that other tasks have asked for.
+    pub is_repair: bool,
 }
 
 /// When the server answered, and its id of the request.
@@ -101,7 +103,7 @@ impl Overview {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn counts(&self) -> Result<TaskCounts, ManifestError> {
+    pub fn counts(&self) -> Result<Workload, ManifestError> {
         let mut counts = counts(&self.connection)?;
         if !self.is_live {
             counts = counts.given_back();
@@ -109,7 +111,7 @@ impl Overview {
         Ok(counts)
     }
 
-    /// The windows that are recorded for each symbol.
+    /// The windows that were asked for of each symbol.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -117,13 +119,22 @@ impl Overview {
         windows(&self.connection)
     }
 
-    /// How many tasks there are of each window in each state, as they are recorded.
+    /// The windows of each symbol that tasks of either kind have not come to the end of.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn pending_windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
+        let select =
+            "SELECT ticker, from_date, to_date FROM tasks WHERE state IN ('pending', 'running') ORDER BY id";
+        windows_of(&self.connection, select)
+    }
+
+    /// How many tasks that were asked for there are of each window in each state, as they are recorded.
     ///
     /// # Errors
     /// If the manifest cannot be read.
     pub fn counts_by_window(&self) -> Result<BTreeMap<Window, BTreeMap<TaskState, u64>>, ManifestError> {
-        let select =
-            "SELECT from_date, to_date, state, count(*) FROM tasks GROUP BY from_date, to_date, state";
+        let select = "SELECT from_date, to_date, state, count(*) FROM tasks WHERE NOT is_repair GROUP BY from_date, to_date, state";
         let mut select = self.connection.prepare(select)?;
         let mut found = select.query([])?;
         let mut counts: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
@@ -266,7 +277,7 @@ impl Overview {
                  (SELECT min(first_ms) FROM pages WHERE task_id = tasks.id AND status <> '{REBUILT}'),
                  (SELECT max(last_ms) FROM pages WHERE task_id = tasks.id AND status <> '{REBUILT}'),
                  iif(state IN ('pending', 'running'), NULL, updated_at_ms), is_tail,
-                 iif(state IN ('pending', 'running'), NULL, coalesce(begun_at_ms, updated_at_ms))
+                 iif(state IN ('pending', 'running'), NULL, coalesce(begun_at_ms, updated_at_ms)), is_repair
              FROM tasks {which}"
         );
         let mut select = self.connection.prepare(&sql)?;
@@ -294,6 +305,7 @@ fn task_item(row: &rusqlite::Row<'_>) -> Result<TaskItem, ManifestError> {
         ended_ms: row.get(13)?,
         is_tail: row.get(14)?,
         begun_ms: row.get(15)?,
+        is_repair: row.get(16)?,
     })
 }
 
@@ -307,18 +319,42 @@ pub(super) fn kind(connection: &Connection) -> Result<Option<StoreKind>, Manifes
     Ok(connection.query_row(select, [], read).optional()?)
 }
 
-pub(super) fn counts(connection: &Connection) -> Result<TaskCounts, ManifestError> {
-    let mut select = connection.prepare_cached("SELECT state, count(*) FROM tasks GROUP BY state")?;
+pub(super) fn counts(connection: &Connection) -> Result<Workload, ManifestError> {
+    let mut workload = Workload::default();
+    each_state(connection, "SELECT state, count(*) FROM tasks GROUP BY state", |state, tasks| {
+        workload.tasks.add(state, tasks);
+    })?;
+    // Both statements are answered by an index: repairs are few.
+    each_state(
+        connection,
+        "SELECT state, count(*) FROM tasks WHERE is_repair GROUP BY state",
+        |state, tasks| {
+            workload.tasks.take(state, tasks);
+            workload.repairs.add(state, tasks);
+        },
+    )?;
+    Ok(workload)
+}
+
+fn each_state(
+    connection: &Connection,
+    select: &str,
+    mut each: impl FnMut(TaskState, u64),
+) -> Result<(), ManifestError> {
+    let mut select = connection.prepare_cached(select)?;
     let mut found = select.query([])?;
-    let mut counts = TaskCounts::default();
     while let Some(row) = found.next()? {
-        counts.add(row.get::<_, String>(0)?.parse()?, row.get(1)?);
+        each(row.get::<_, String>(0)?.parse()?, row.get(1)?);
     }
-    Ok(counts)
+    Ok(())
 }
 
 pub(super) fn windows(connection: &Connection) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
-    let mut select = connection.prepare("SELECT ticker, from_date, to_date FROM tasks")?;
+    windows_of(connection, "SELECT ticker, from_date, to_date FROM tasks WHERE NOT is_repair")
+}
+
+fn windows_of(connection: &Connection, select: &str) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
+    let mut select = connection.prepare(select)?;
     let mut found = select.query([])?;
     let mut windows: HashMap<_, Vec<_>> = HashMap::new();
     while let Some(row) = found.next()? {

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use rusqlite::Row;
 use serde::Serialize;
 
-use super::{ManifestError, TaskState};
+use super::ManifestError;
 use crate::model::{Cursor, Month, Partition, Symbol, Window, new_york};
 
 /// The number of a task's row.
@@ -163,62 +163,6 @@ impl fmt::Display for StoreKind {
         let adjusted = if self.adjusted { "split-adjusted bars" } else { "bars as traded" };
         let made_by = if self.sandbox { " made by the sandbox" } else { "" };
         write!(f, "{adjusted}{made_by}")
-    }
-}
-
-/// How many tasks stand in each state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct TaskCounts {
-    /// All of them.
-    pub total: u64,
-    /// See [`TaskState::Pending`].
-    pub pending: u64,
-    /// See [`TaskState::Running`].
-    pub running: u64,
-    /// See [`TaskState::Done`].
-    pub done: u64,
-    /// See [`TaskState::Empty`].
-    pub empty: u64,
-    /// See [`TaskState::NotEntitled`].
-    pub not_entitled: u64,
-    /// See [`TaskState::NotFound`].
-    pub not_found: u64,
-    /// See [`TaskState::Failed`].
-    pub failed: u64,
-}
-
-impl TaskCounts {
-    /// Adds `tasks` tasks that stand in `state`.
-    pub(super) fn add(&mut self, state: TaskState, tasks: u64) {
-        self.total += tasks;
-        *match state {
-            TaskState::Pending => &mut self.pending,
-            TaskState::Running => &mut self.running,
-            TaskState::Done => &mut self.done,
-            TaskState::Empty => &mut self.empty,
-            TaskState::NotEntitled => &mut self.not_entitled,
-            TaskState::NotFound => &mut self.not_found,
-            TaskState::Failed => &mut self.failed,
-        } += tasks;
-    }
-
-    /// The same once no process runs any of them: then these are owed like the others.
-    #[must_use]
-    pub fn given_back(mut self) -> Self {
-        self.pending += std::mem::take(&mut self.running);
-        self
-    }
-
-    /// Tasks that are neither begun nor ended, or begun and not ended.
-    #[must_use]
-    pub fn owed(&self) -> u64 {
-        self.pending + self.running
-    }
-
-    /// Tasks that ended without the server's data or its word that there is none.
-    #[must_use]
-    pub fn unsuccessful(&self) -> u64 {
-        self.not_entitled + self.not_found + self.failed
     }
 }
 

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_holdings.sql"),
     include_str!("migrations/0010_begun.sql"),
     include_str!("migrations/0011_evenings.sql"),
+    include_str!("migrations/0012_repairs.sql"),
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
@@ -192,7 +193,7 @@ mod tests {
     use super::*;
     use crate::manifest::Overview;
 
-    const SHIPPED: [&str; 11] = [
+    const SHIPPED: [&str; 12] = [
         "a09d1b8dfb63d226",
         "c1d700b2294b2177",
         "43c51eaa26d10c1d",
@@ -204,6 +205,7 @@ mod tests {
         "ab5a7ca1af122f50",
         "dd88775d2ed85c03",
         "c6130217ac53d8ae",
+        "04d6962fb6a1926b",
     ];
 
     #[test]
@@ -263,6 +265,32 @@ mod tests {
         assert_eq!(begun, Some(7));
     }
 
+    #[test]
+    fn what_repairs_have_asked_for_so_far_is_told_from_what_was_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+        MIGRATIONS[..11].iter().for_each(|migration| old.execute_batch(migration).unwrap());
+        let insert = "INSERT INTO tasks (ticker, from_date, to_date, asked_again, is_tail, updated_at_ms) VALUES
+            ('A', '2024-01-01', '2024-01-31', 0, 0, 1), ('A', '2024-01-30', '2024-02-09', 0, 1, 1),
+            ('A', '2024-01-04', '2024-01-05', 1, 0, 1), ('A', '2024-01-29', '2024-02-02', 0, 0, 1),
+            ('B', '2024-01-03', '2024-01-03', 1, 0, 1), ('C', '2024-01-01', '2024-01-31', 0, 0, 1);
+            INSERT INTO events (at_ms, kind, reason) VALUES (1, 'planned', 'A 2024-01-04..2024-01-05 is asked for again'),
+            (1, 'planned', 'A 2024-01-29..2024-02-02 is asked for again'),
+            (1, 'planned', 'A 2024-01-30..2024-02-09 is asked for again'),
+            (1, 'planned', 'C 2024-01-01..2024-01-31 is asked for again')";
+        old.execute_batch(insert).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 11).unwrap();
+        drop(old);
+        let new = open(dir.path()).unwrap();
+        let mut select =
+            new.prepare("SELECT ticker || from_date FROM tasks WHERE is_repair ORDER BY id").unwrap();
+        let repairs: Vec<String> =
+            select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        // The tail is the user's; B's row is one that he asked for and a repair has reopened; of C nothing else knows.
+        assert_eq!(repairs, ["A2024-01-04", "A2024-01-29"]);
+    }
+
     type Opener = fn(&Path) -> Result<Connection, ManifestError>;
 
     #[test]
@@ -289,7 +317,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 11 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 12 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();
@@ -304,7 +332,7 @@ mod tests {
             ("PRAGMA application_id = 77", false),
             ("PRAGMA user_version = 2", false),
             ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 2", true),
-            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 11; CREATE TABLE tasks (id)", true),
+            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 12; CREATE TABLE tasks (id)", true),
         ] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join(FILE_NAME);

@@ -41,7 +41,7 @@ impl Ledger {
         for (symbol, date, applied_ms) in splits {
             // A symbol has no character that SQL would need quoted.
             let outdated = format!(
-                "ticker = '{symbol}' AND NOT is_tail AND state IN ('done', 'empty')
+                "ticker = '{symbol}' AND NOT is_tail AND NOT is_repair AND state IN ('done', 'empty')
                  AND from_date < '{date}' AND coalesce(begun_at_ms, updated_at_ms) < {applied_ms}"
             );
             reopened += change.step_all(&outdated, TaskEvent::Reopened, &format!("a split on {date}"))?;
@@ -109,7 +109,8 @@ fn row(
 /// Adds the days of a tail that has come to its end to the task before it. False if there is none that could say the
 /// same of them: then the tail stays as a task of its own.
 fn settle(change: &Change<'_>, symbol: &Symbol, tail: &Row) -> Result<bool, ManifestError> {
-    let condition = "ticker = ?1 AND NOT is_tail AND NOT asked_again AND state IN ('done', 'empty')
+    let condition =
+        "ticker = ?1 AND NOT is_tail AND NOT is_repair AND NOT asked_again AND state IN ('done', 'empty')
                      AND from_date <= ?2 AND to_date >= ?3";
     let (from, to) = (tail.window.from(), tail.window.to());
     let day_before = from.yesterday().unwrap_or(from);
@@ -164,7 +165,7 @@ fn begin_tail(change: &Change<'_>, symbol: &Symbol, window: Window) -> Result<()
     let (from, to) = (window.from().to_string(), window.to().to_string());
     let same = row(change, "ticker = ?1 AND from_date = ?2 AND to_date = ?3", symbol, [&from, &to])?;
     if let Some(same) = same {
-        change.execute("UPDATE tasks SET is_tail = 1 WHERE id = ?", [same.id.0])?;
+        change.execute("UPDATE tasks SET is_tail = 1, is_repair = 0 WHERE id = ?", [same.id.0])?;
         return ask(change, symbol, &same, window);
     }
     let insert =

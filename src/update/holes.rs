@@ -5,18 +5,12 @@ use jiff::civil::Date;
 use super::Evening;
 use crate::{
     calendar::{self, Session},
-    model::{Partition, Window},
-    verify::{Day, Explained, FILLED_WITHIN_DAYS, Sessions},
+    model::Window,
+    verify::{BarsBySession, Day, Explained, FILLED_WITHIN_DAYS, Sessions},
 };
 
 /// A session that is older is asked for a last time, and then known to be the server's own gap.
 const FILLED_WITHIN_MS: i64 = FILLED_WITHIN_DAYS as i64 * 86_400_000;
-
-/// Bars that one request may bring without a second page: 50,000, and some room for those that are new.
-const BARS_A_REQUEST: u32 = 40_000;
-
-/// Bars of a full session: a minute each from 04:00 to 20:00 in New York.
-const BARS_A_SESSION: u32 = 960;
 
 /// The sessions before `until` that are to be asked for once more.
 pub(super) fn due(explained: &Explained, sessions: &Sessions, evening: &Evening, until: Date) -> Vec<Date> {
@@ -62,32 +56,11 @@ fn is_old_by_now(asked_ms: Option<i64>, date: Date, now_ms: i64) -> bool {
     asked_ms.zip(old_ms).is_some_and(|(asked_ms, old_ms)| asked_ms < old_ms && old_ms <= now_ms)
 }
 
-/// As few windows as possible, each of which fits a page.
-pub(super) fn windows(due: &[Date], recorded: &[Partition]) -> Vec<Window> {
-    let mut windows: Vec<(Window, u32)> = Vec::new();
-    for date in due {
-        if let Some((window, bars)) = windows.last_mut()
-            && let Some(wider) = Window::new(window.from(), *date)
-        {
-            let between = Window::new(window.to(), *date).map_or(0, |between| held_in(between, recorded));
-            if *bars + between + BARS_A_SESSION <= BARS_A_REQUEST {
-                (*window, *bars) = (wider, *bars + between + BARS_A_SESSION);
-                continue;
-            }
-        }
-        windows.extend(Window::new(*date, *date).map(|window| (window, BARS_A_SESSION)));
-    }
-    windows.into_iter().map(|(window, _)| window).collect()
-}
-
-/// Bars that are held of a window's days.
-fn held_in(window: Window, recorded: &[Partition]) -> u32 {
-    let in_month = |partition: &Partition| {
-        let mask = partition.month.mask(window);
-        let days = partition.bars_by_day.iter().enumerate().filter(|(day, _)| mask & 1 << day != 0);
-        days.map(|(_, bars)| u32::from(*bars)).sum::<u32>()
-    };
-    recorded.iter().map(in_month).sum()
+/// As few windows as possible, each of which one page holds.
+pub(super) fn windows(due: &[Date], explained: &Explained) -> Vec<Window> {
+    let days: Vec<_> = due.iter().filter_map(|date| Window::new(*date, *date)).collect();
+    let asked: Vec<_> = explained.tasks.iter().map(|task| task.window).collect();
+    BarsBySession::of(&explained.recorded).joined(&days, &asked)
 }
 
 #[cfg(test)]
@@ -95,31 +68,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::model::{Month, new_york};
-
-    /// A January in which every weekday but these has so many bars.
-    fn january(without: &[i8], bars: u16) -> Vec<Partition> {
-        let mut bars_by_day = [0; 31];
-        for day in 1..=31_i8 {
-            let is_held = calendar::session_on(date(2024, 1, day)).is_some() && !without.contains(&day);
-            bars_by_day[usize::try_from(day - 1).unwrap()] = if is_held { bars } else { 0 };
-        }
-        let (symbol, month) = ("A".parse().unwrap(), Month::new(2024, 1).unwrap());
-        vec![Partition { symbol, month, bars: 1, first_ms: 0, last_ms: 0, bytes: 1, xxh3: 0, bars_by_day }]
-    }
-
-    fn shown(days: &[i8], bars: u16) -> Vec<String> {
-        let due: Vec<_> = days.iter().map(|day| date(2024, 1, *day)).collect();
-        windows(&due, &january(days, bars)).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn many_holes_are_one_request_as_far_as_its_page_reaches() {
-        assert_eq!(shown(&[3, 4, 5], 900), ["2024-01-03..2024-01-05"]);
-        assert_eq!(shown(&[3, 11, 30], 5), ["2024-01-03..2024-01-30"], "of a thin stock");
-        assert_eq!(shown(&[3, 30], 2_500), ["2024-01-03..2024-01-03", "2024-01-30..2024-01-30"]);
-        assert!(shown(&[], 900).is_empty());
-    }
+    use crate::model::new_york;
 
     #[test]
     fn a_young_hole_is_asked_for_again_when_it_is_old() {

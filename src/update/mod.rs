@@ -165,9 +165,8 @@ impl Plan {
             }
             let due = holes::due(&facts, &sessions, evening, until);
             plan.hole_sessions += due.len() as u64;
-            plan.holes.extend(
-                holes::windows(&due, &facts.recorded).into_iter().map(|window| (symbol.clone(), window)),
-            );
+            plan.holes
+                .extend(holes::windows(&due, &facts).into_iter().map(|window| (symbol.clone(), window)));
         }
         if plan.was_lagging {
             plan.tails.append(&mut lacking);

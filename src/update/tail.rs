@@ -137,6 +137,7 @@ mod tests {
             ended_ms: state.is_ended().then(|| new_york::at_ms(november(to), 21, 0)),
             begun_ms: None,
             is_tail: false,
+            is_repair: false,
         }
     }
 

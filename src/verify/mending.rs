@@ -23,7 +23,9 @@ pub struct Mending {
     pub strays: Vec<PathBuf>,
     /// Days of the market that are lost, and their files.
     pub unwitnessed: BTreeMap<Date, Option<PathBuf>>,
-    /// What is asked for again: missing and thin sessions, tasks that have no data.
+    /// Tasks that have not come to their end, or have no data: they are asked for as they are.
+    pub unfinished: BTreeSet<(Symbol, Window)>,
+    /// What is asked for again: missing and thin sessions.
     pub again: BTreeSet<(Symbol, Window)>,
     /// Damage about which only a person can do something.
     pub left: Vec<Finding>,
@@ -85,6 +87,10 @@ impl Mending {
                 let broken = self.broken.entry((symbol.clone(), *month)).or_default();
                 broken.may_be_good &= known.is_none_or(|known| known.may_be_good);
             }
+            (Kind::UnfinishedTask, Some(symbol), None, Some(from)) => {
+                let window = Window::new(*from, to.unwrap_or(*from));
+                self.unfinished.extend(window.map(|window| (symbol.clone(), window)));
+            }
             (_, Some(symbol), None, Some(from)) => {
                 let window = Window::new(*from, to.unwrap_or(*from));
                 let parts = window.into_iter().flat_map(|window| within(window, asked));
@@ -99,17 +105,34 @@ impl Mending {
         }
     }
 
+    /// Leaves out what a task will ask for anyway, where `pending` are the windows of those that have not come to their end: a
+    /// repair that was interrupted goes on with its own.
+    pub fn leave_out<H: BuildHasher>(&mut self, pending: &HashMap<Symbol, Vec<Window>, H>) {
+        let covers =
+            |task: &Window, window: &Window| task.from() <= window.from() && window.to() <= task.to();
+        self.again.retain(|(symbol, window)| {
+            let mut tasks = pending.get(symbol).into_iter().flatten();
+            !tasks.any(|task| covers(task, window))
+        });
+    }
+
+    /// The symbols of which anything is asked for.
+    #[must_use]
+    pub fn symbols(&self) -> BTreeSet<&Symbol> {
+        let broken = self.broken.keys().map(|(symbol, _)| symbol);
+        broken.chain(self.again.iter().map(|(symbol, _)| symbol)).collect()
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         Self { left: Vec::new(), ..self.clone() } == Self::default()
     }
 
-    /// All that would be asked for, if no file turned out to be good.
+    /// The days that are lost, if no file turns out to be good.
     #[must_use]
-    pub fn asked(&self) -> BTreeSet<(Symbol, Window)> {
-        let days = self.broken.iter().flat_map(|((symbol, _), broken)| pairs(symbol, &broken.days));
-        days.chain(self.again.iter().cloned()).collect()
+    pub fn lost_days(&self) -> BTreeSet<(Symbol, Window)> {
+        self.broken.iter().flat_map(|((symbol, _), broken)| pairs(symbol, &broken.days)).collect()
     }
 }
 
@@ -180,7 +203,8 @@ mod tests {
     }
 
     fn again(mending: &Mending) -> Vec<String> {
-        mending.asked().iter().map(|(_, window)| window.to_string()).collect()
+        let windows = mending.lost_days().into_iter().chain(mending.again.iter().cloned());
+        windows.map(|(_, window)| window.to_string()).collect()
     }
 
     #[test]

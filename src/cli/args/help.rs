@@ -73,6 +73,9 @@ Examples:
   grab repair --from findings.json
   grab repair --rebuild-manifest
 
+Days that one page of the service holds are one request: --dry-run says how many
+requests there will be. Interrupted, grab resume goes on.
+
 Damaged files are moved to set_aside/ in the data directory, and removed once
 their replacement is in place. Days without bars are asked for once more: what
 the server does not have then is not asked for again, unless --from names it.

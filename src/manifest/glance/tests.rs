@@ -183,4 +183,7 @@ fn no_glance_scans_a_table() {
     }
     let counts = plan("SELECT state, count(*) FROM tasks GROUP BY state");
     assert_eq!(counts, ["SCAN tasks USING COVERING INDEX tasks_by_state"]);
+    let repairs = plan("SELECT state, count(*) FROM tasks WHERE is_repair GROUP BY state");
+    assert_eq!(repairs, ["SCAN tasks USING INDEX repairs"]);
+    assert_eq!(plan(ALL_DAYS), ["SCAN tasks USING COVERING INDEX tasks_by_window"]);
 }

@@ -63,7 +63,7 @@ fn a_task_is_added_once() {
     let (_dir, mut ledger) = ledger(&[("A", window(2024, 1, 12))]);
     let again = [(symbol("A"), window(2024, 1, 12)), (symbol("A"), window(2023, 1, 12))];
     assert_eq!(ledger.add_tasks(&again).unwrap(), Planned { added: 1, known: 1 });
-    assert_eq!(ledger.counts().unwrap().pending, 2);
+    assert_eq!(ledger.counts().unwrap().tasks.pending, 2);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn tasks_are_leased_in_order_and_never_two_that_share_a_month() {
     assert_eq!(leased(), Some(("A".into(), window(2024, 4, 6))), "March is taken, April is not");
     assert_eq!(leased(), Some(("B".into(), window(2024, 3, 3))));
     assert_eq!(leased(), None);
-    assert_eq!(ledger.counts().unwrap().pending, 1);
+    assert_eq!(ledger.counts().unwrap().tasks.pending, 1);
 }
 
 #[test]
@@ -227,5 +227,5 @@ fn bad_bars_are_kept_apart_and_their_task_says_so() {
     let again = ledger.lease().unwrap().unwrap();
     assert_eq!((again.cursor, again.last_ms, again.bars), (None, None, 0), "from its beginning");
     ledger.store_page(id, &page("A", 10, None)).unwrap();
-    assert_eq!(ledger.counts().unwrap().done, 1, "nothing is in quarantine any more");
+    assert_eq!(ledger.counts().unwrap().tasks.done, 1, "nothing is in quarantine any more");
 }

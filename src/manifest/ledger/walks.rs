@@ -251,7 +251,10 @@ impl Walk {
         assert_eq!(self.rows(pages, |_| Ok(())).len(), 0, "the evidence adds up");
         let held: u64 = self.rows("SELECT coalesce(sum(bars), 0) FROM partitions", |row| row.get(0))[0];
         assert_eq!(held, self.model.partitions.values().sum::<u64>());
-        assert_eq!(self.ledger.counts().unwrap().running, self.model.all_that_are(&["running"]).len() as u64);
+        assert_eq!(
+            self.ledger.counts().unwrap().tasks.running,
+            self.model.all_that_are(&["running"]).len() as u64
+        );
     }
 
     fn rows<T>(&self, sql: &str, read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {

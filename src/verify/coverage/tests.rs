@@ -22,6 +22,7 @@ fn task(from: Date, to: Date, state: TaskState) -> TaskItem {
         ended_ms: None,
         begun_ms: None,
         is_tail: false,
+        is_repair: false,
     }
 }
 

@@ -1,0 +1,114 @@
+//! How many tasks stand in each state: those that were asked for, and repairs of them.
+
+use serde::Serialize;
+
+use super::TaskState;
+
+/// How many tasks stand in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TaskCounts {
+    /// All of them.
+    pub total: u64,
+    /// See [`TaskState::Pending`].
+    pub pending: u64,
+    /// See [`TaskState::Running`].
+    pub running: u64,
+    /// See [`TaskState::Done`].
+    pub done: u64,
+    /// See [`TaskState::Empty`].
+    pub empty: u64,
+    /// See [`TaskState::NotEntitled`].
+    pub not_entitled: u64,
+    /// See [`TaskState::NotFound`].
+    pub not_found: u64,
+    /// See [`TaskState::Failed`].
+    pub failed: u64,
+}
+
+/// All tasks of a manifest. What is still to be done, and with what exit code a run ends, follows from both kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Workload {
+    /// Those that the user has asked for, or that an update has followed for him.
+    pub tasks: TaskCounts,
+    /// Those that ask once more for days of them: a repair's, and an update's for holes.
+    pub repairs: TaskCounts,
+}
+
+impl TaskCounts {
+    /// Adds `tasks` tasks that stand in `state`.
+    pub(super) fn add(&mut self, state: TaskState, tasks: u64) {
+        self.total += tasks;
+        *self.of_mut(state) += tasks;
+    }
+
+    /// Takes away `tasks` tasks that stand in `state`.
+    pub(super) fn take(&mut self, state: TaskState, tasks: u64) {
+        self.total -= tasks;
+        *self.of_mut(state) -= tasks;
+    }
+
+    fn of_mut(&mut self, state: TaskState) -> &mut u64 {
+        match state {
+            TaskState::Pending => &mut self.pending,
+            TaskState::Running => &mut self.running,
+            TaskState::Done => &mut self.done,
+            TaskState::Empty => &mut self.empty,
+            TaskState::NotEntitled => &mut self.not_entitled,
+            TaskState::NotFound => &mut self.not_found,
+            TaskState::Failed => &mut self.failed,
+        }
+    }
+
+    fn given_back(mut self) -> Self {
+        self.pending += std::mem::take(&mut self.running);
+        self
+    }
+
+    /// Tasks that are neither begun nor ended, or begun and not ended.
+    #[must_use]
+    pub fn owed(&self) -> u64 {
+        self.pending + self.running
+    }
+
+    /// Tasks that ended without the server's data or its word that there is none.
+    #[must_use]
+    pub fn unsuccessful(&self) -> u64 {
+        self.not_entitled + self.not_found + self.failed
+    }
+}
+
+impl Workload {
+    /// The same once no process runs any of the tasks: then these are pending like the others.
+    #[must_use]
+    pub fn given_back(self) -> Self {
+        Self { tasks: self.tasks.given_back(), repairs: self.repairs.given_back() }
+    }
+
+    /// Tasks of both kinds that have not ended.
+    #[must_use]
+    pub fn owed(&self) -> u64 {
+        self.tasks.owed() + self.repairs.owed()
+    }
+
+    /// Tasks of both kinds that ended without the server's data or its word that there is none.
+    #[must_use]
+    pub fn unsuccessful(&self) -> u64 {
+        self.tasks.unsuccessful() + self.repairs.unsuccessful()
+    }
+
+    /// Tasks of both kinds, ended ones too.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.tasks.total + self.repairs.total
+    }
+
+    /// What there is to watch: the tasks that were asked for, and the repairs that have not ended.
+    #[must_use]
+    pub fn in_view(&self) -> TaskCounts {
+        let TaskCounts { pending, running, .. } = self.repairs;
+        let mut counts = self.tasks;
+        counts.add(TaskState::Pending, pending);
+        counts.add(TaskState::Running, running);
+        counts
+    }
+}
