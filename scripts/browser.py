@@ -76,7 +76,7 @@ def main(chromium: str, grab: str, market: str, shots: str) -> None:
 
 def broken_store(grab: str) -> dict:
     """Makes a store with one trouble of each kind in a month of its own; what `verify --json` says of it."""
-    env = {**os.environ, "GRAB_NOW": "2024-08-05T12:00:00Z"}
+    env = {**os.environ, "GRAB_NOW": "2024-08-05T12:00:00Z", "GRAB_DATA_DIR": "data"}
     run = lambda *arguments: subprocess.run([grab, *arguments], env=env, text=True, capture_output=True)
     done = [
         run("start", "--sandbox", "--windows", "2023-12..2024-07", "--tickers", "AAPL,BRK.B,MSFT,NVDA,NOSUCH"),

@@ -1,4 +1,4 @@
-"""The query at the end of demo.sh: bars per ticker and year in ./data, the same row for row as in ./undisturbed."""
+"""The query at the end of demo.sh: bars per ticker and year in ./sandbox-data, the same row for row as in ./undisturbed."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import sys
 import duckdb
 
 READ = "read_parquet('{}/bars_1m/**/*.parquet', hive_partitioning = true)"
-KILLED, UNDISTURBED = READ.format("data"), READ.format("undisturbed")
+KILLED, UNDISTURBED = READ.format("sandbox-data"), READ.format("undisturbed")
 
 
 def number(query: str) -> int:

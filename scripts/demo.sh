@@ -11,6 +11,7 @@ field() { "$python" -c 'import json, sys; print(json.load(sys.stdin)["tasks"]["'
 
 python_with duckdb
 wanted=(--sandbox --windows '2023,2024' --tickers 'AAPL,MSFT,BRK.B,NVDA')
+at=(--data-dir sandbox-data)
 
 say 'Two years of four tickers, slowed down to five requests a second'
 show "grab start ${wanted[*]} \\"
@@ -19,7 +20,7 @@ echo '    --rate 5/s --concurrency 2 &'
 downloader=$!
 for _ in {1..300}; do
     # Before the first moment there is no manifest to ask: then the report is one of a failure, and nothing is done.
-    done_tasks=$("$grab" status --json 2>/dev/null | field done || true)
+    done_tasks=$("$grab" status "${at[@]}" --json 2>/dev/null | field done || true)
     ((${done_tasks:-0} >= 3)) && break
     kill -0 "$downloader" || exit 1
     sleep 0.1
@@ -29,18 +30,18 @@ say 'Three of eight tasks are done, others are halfway: pull the plug'
 show 'kill -9'
 kill -9 "$downloader"
 wait "$downloader" 2>/dev/null || true
-show 'grab status --tickers'
-"$grab" status --tickers
-if [[ $("$grab" status --json | field done) == 8 ]]; then
+show "grab status ${at[*]} --tickers"
+"$grab" status "${at[@]}" --tickers
+if [[ $("$grab" status "${at[@]}" --json | field done) == 8 ]]; then
     echo 'the download was over before it could be killed' >&2
     exit 1
 fi
 
 say 'Go on where it stopped'
-show 'grab resume'
-"$grab" resume --progress none
-show 'grab status'
-"$grab" status
+show "grab resume ${at[*]}"
+"$grab" resume "${at[@]}" --progress none
+show "grab status ${at[*]}"
+"$grab" status "${at[@]}"
 
 say 'The same without a crash, into another folder'
 show "grab start ${wanted[*]} \\"
@@ -48,5 +49,5 @@ echo '    --data-dir undisturbed'
 "$grab" start "${wanted[@]}" --data-dir undisturbed --progress none
 
 say 'What is held, and whether anything is lost or doubled'
-"$grab" status --json >status.json
+"$grab" status "${at[@]}" --json >status.json
 "$python" "$repo/scripts/demo.py"

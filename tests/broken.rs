@@ -22,7 +22,7 @@ use crate::support::{Grab, Reply, Server, Serving, bars_of, litter, page, read_s
 const DAMAGED: &str = "AAPL";
 
 fn stored() -> Grab {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     grab.run("start --sandbox --windows 2024-01-09..2024-01-11,2024-02-05 --tickers AAPL,MSFT").exits(0);
     grab
 }
@@ -185,7 +185,7 @@ fn several_damages_are_all_found_and_a_saved_report_heals_just_what_it_names() {
 
 #[test]
 fn a_damaged_partition_is_not_merged_into() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     grab.run("start --sandbox --windows 2024-01-02..2024-01-12 --tickers AAPL").exits(0);
     change(&grab, |bars| bars.truncate(bars.len() - 1));
     let start = "start --sandbox --windows 2024-01-02..2024-01-31 --tickers AAPL";
@@ -449,7 +449,7 @@ fn a_lost_witness_is_forgotten_and_can_be_asked_again() {
 
 #[test]
 fn a_thin_session_of_a_saved_report_is_asked_for_again_and_then_the_servers_own() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     grab.run("start --sandbox --windows 2024-01-09..2024-01-11 --tickers AAPL").exits(0);
     grab.run("verify --witness grouped-daily").exits(0);
     // The store is made to hold half a session, as if the server had sent no more.

@@ -18,6 +18,7 @@ mod export;
 mod faults;
 mod faulty_sandbox;
 mod hostile;
+mod kinds;
 mod layers;
 mod lost;
 mod outage;

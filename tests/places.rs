@@ -71,7 +71,7 @@ fn the_manifest_and_its_wal_are_for_their_owner_only() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_report_that_cannot_be_written_is_told_by_the_exit_code() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     grab.run("start --sandbox --plan-only --windows 2024-01 --tickers AAPL").exits(0);
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let status = Ran::from(grab.command("status").stdout(full).output().unwrap()).exits(30);
@@ -80,7 +80,7 @@ fn a_report_that_cannot_be_written_is_told_by_the_exit_code() {
 
 #[test]
 fn a_manifest_that_another_program_holds_or_has_changed_is_neither_replaced_nor_believed() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     grab.run("start --sandbox --windows 2024-01-03 --tickers AAPL").exits(0);
     let manifest = grab.manifest();
     manifest.execute_batch("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE").unwrap();

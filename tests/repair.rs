@@ -183,7 +183,7 @@ fn days_with_bars_in_quarantine_are_not_taken_for_whole() {
 
 #[test]
 fn bars_of_another_kind_are_not_mixed_in_when_the_manifest_is_lost() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     grab.run("start --sandbox --windows 2024-01 --tickers AAPL").exits(0);
     lose_manifest(&grab);
     let server = market();

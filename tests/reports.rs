@@ -64,7 +64,7 @@ fn what_a_spec_wants_and_nobody_asked_for_is_missing_too() {
 
 #[test]
 fn a_tasks_file_is_read_with_care() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     let start = |rows: &str, flags: &str| {
         fs::write(grab.dir().join("tasks.csv"), rows).unwrap();
         grab.run(&format!("start --sandbox --plan-only --tasks-file tasks.csv {flags}"))

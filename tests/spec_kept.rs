@@ -126,7 +126,7 @@ fn the_last_spec_is_kept_and_named_and_a_dry_run_keeps_none() {
 
 #[test]
 fn a_spec_with_a_value_that_makes_no_sense_is_not_kept_even_if_a_flag_replaces_it() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     for (table, flags, wrong) in [
         ("[verify]\nmin_coverage = 99\n", "", "line 4: verify.min_coverage: 99 is not a share from 0 to 1"),
         ("[pacing]\nrate = \"fast\"\n", "--rate 1/s", "line 4: pacing.rate: "),

@@ -111,7 +111,7 @@ fn the_digest_is_made_as_the_document_says_which_names_every_key() {
 
 #[test]
 fn the_sandbox_and_adjusted_prices_can_be_told_from_the_file() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     grab.run("start --sandbox --adjusted --windows 2024-01-03 --tickers KIMpL").exits(0);
     let said = metadata(&open(&grab));
     assert_eq!((said["grab.source"].as_str(), said["grab.adjusted"].as_str()), ("sandbox", "true"));

@@ -251,7 +251,7 @@ fn metrics_have_a_place_or_nothing_is_asked_and_a_failure_is_not_hidden_by_their
 
 #[test]
 fn where_nothing_was_started_there_is_nothing_to_update() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     let missing = grab.run("update --sandbox --json");
     assert_eq!(missing.code, grab.run("resume --sandbox").code);
     assert!(!grab.data_dir().exists());

@@ -150,7 +150,7 @@ fn bars_at_times_and_prices_that_cannot_be() {
 
 #[test]
 fn the_command_says_it_for_people_for_machines_and_in_its_exit_code() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     grab.run("start --sandbox --windows 2024-01..2024-03 --tickers AAPL,BRK.A,NOSUCH").exits(0);
     let clean = grab.run("verify --deep --json").exits(0).json();
     assert_eq!((&clean["damage"], &clean["gaps"], &clean["files_read"]), (&0.into(), &0.into(), &6.into()));
@@ -200,7 +200,7 @@ fn a_directory_that_is_damaged_held_or_empty() {
 
 #[test]
 fn a_spec_says_what_should_be_there_and_how_much_of_it_is_enough() {
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     let spec = |verify: &str| {
         let universe = "windows = [\"2024-01-02..2024-01-05\"]\n[universe]\ntickers = [\"AAPL\",\"MSFT\",\"NVDA\",\"IBM\"]\n";
         fs::write(grab.dir().join("spec.toml"), format!("{universe}[verify]\n{verify}\n")).unwrap();

@@ -199,7 +199,7 @@ fn killed_at_any_step_it_asks_for_nothing_twice_but_what_was_under_way() {
 #[test]
 fn the_sandbox_explains_listings_and_half_days_and_its_store_stays_its_own() {
     // The company is listed under this ticker on 2022-06-09; 2022-11-25 is a half day.
-    let grab = Grab::new();
+    let grab = Grab::of_sandbox();
     grab.run("start --sandbox --windows 2022-06,2022-11 --tickers META,AAPL,NOSUCH").exits(0);
     let report = grab.run(&format!("{VERIFY} --sandbox --json")).exits(0).json();
     assert_eq!((findings(&report), witness(&report)), (vec![], [42, 42, 42]));

@@ -116,16 +116,24 @@ impl Access<'_> {
                 ApiKey::new("sandbox").ok_or_else(|| Failure::Key("the sandbox has no key".to_owned()))?;
             return Ok((Some(sandbox), url, key));
         }
-        let missing = || Failure::Key("there is no API key".to_owned());
-        Ok((None, self.base_url()?, self.sources.key()?.ok_or_else(missing)?))
+        Ok((None, self.base_url()?, self.key()?))
     }
 
-    /// Finds out whether there is a way to the service, before anything is written for it.
+    fn key(&self) -> Result<ApiKey, Failure> {
+        self.sources.key()?.ok_or_else(|| Failure::Key("there is no API key".to_owned()))
+    }
+
+    /// Finds out whether the service can be asked, before anything is made or recorded for it: whether there is a way to it,
+    /// and a key. The sandbox needs neither.
     ///
     /// # Errors
-    /// If a variable that should name a proxy names none. The sandbox needs no way.
-    pub fn check_way(&self, kind: StoreKind) -> Result<(), Failure> {
-        if kind.sandbox { Ok(()) } else { self.way_to(&self.base_url()?).map(|_| ()) }
+    /// If a variable that should name a proxy names none, or there is no key.
+    pub fn check_source(&self, kind: StoreKind) -> Result<(), Failure> {
+        if kind.sandbox {
+            return Ok(());
+        }
+        self.way_to(&self.base_url()?)?;
+        self.key().map(|_| ())
     }
 
     fn way_to(&self, base_url: &Url) -> Result<Way, Failure> {

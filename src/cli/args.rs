@@ -96,7 +96,7 @@ pub fn joined(parts: &[String]) -> Option<String> {
 /// Settings that every command has.
 #[derive(Debug, Default, Args)]
 pub struct CommonArgs {
-    /// Where bars and manifest are [env: GRAB_DATA_DIR] [default: ./data]
+    /// Where bars and manifest are [env: GRAB_DATA_DIR] [default: ./data; ./sandbox-data with --sandbox]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
     pub data_dir: Option<PathBuf>,
     /// Print one JSON object on stdout instead of a report for people

@@ -94,13 +94,11 @@ impl Job<'_> {
     {
         let begun = Instant::now();
         let data_dir = self.data_dir.clone();
-        if !self.plan_only && !data_dir.join(FILE_NAME).exists() {
-            // A new directory asks for something: whether it can is found out before it is made.
-            self.access().check_way(self.access().kind(None))?;
-        }
+        self.check_source()?;
         create_folders(&data_dir)?;
         let _lock = self.lock.take().map_or_else(|| Lock::take(&data_dir), Ok)?;
-        let orphans = if data_dir.join(FILE_NAME).exists() { None } else { kind_on_disk(&data_dir)? };
+        let is_new = !data_dir.join(FILE_NAME).exists();
+        let orphans = if is_new { kind_on_disk(&data_dir)? } else { None };
         if let Some(held) = orphans {
             say(
                 "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first saves asking for them",
@@ -118,7 +116,7 @@ impl Job<'_> {
         }
         let mut ledger = Ledger::open(&data_dir, self.clock)?;
         let kind = self.access().kind(ledger.kind()?.or(orphans));
-        ledger.hold(kind)?;
+        hold(&mut ledger, kind, &data_dir)?;
         let pacer = self.access().pacer(kind, &ledger)?;
         ledger.begin_run(self.command, &self.arguments)?;
         let (command, plan_only) = (self.command, self.plan_only);
@@ -194,6 +192,22 @@ impl Job<'_> {
         stopped?.map_or(Ok(()), |reason| Err(Failure::Stopped(reason)))
     }
 
+    /// Finds out, before anything is made or recorded, whether the directory can hold what is asked for, and whether the
+    /// source can be asked. What goes on in a directory records its run there, and why it failed.
+    fn check_source(&self) -> Result<(), Failure> {
+        let overview = overview(&self.data_dir)?;
+        if overview.is_some() && self.command != "start" {
+            return Ok(());
+        }
+        let held = overview.as_ref().map(Overview::kind).transpose()?.flatten();
+        let asked = self.access().kind(held);
+        let settled = overview.as_ref().map(Overview::settled_kind).transpose()?.flatten();
+        if let Some(held) = settled.filter(|held| *held != asked) {
+            return Err(ManifestError::OtherKind { held, asked }.into());
+        }
+        if self.plan_only { Ok(()) } else { self.access().check_source(asked) }
+    }
+
     fn access(&self) -> Access<'_> {
         let Self { command, settings, sources, clock, quiet, .. } = self;
         Access { command, settings, sources, clock: *clock, quiet: *quiet }
@@ -228,6 +242,20 @@ fn interrupted(data_dir: &Path) -> Failure {
     let orders = Overview::open(data_dir).and_then(|overview| overview.orders()).unwrap_or_default();
     let is_planned = orders.iter().all(|order| order.planned_at_ms.is_some());
     if is_planned { interrupted } else { Failure::Unplanned(Box::new(interrupted)) }
+}
+
+/// Declares what a directory is to hold. Where its manifest knows of no bar, the files are asked too: one that was written
+/// by a process that died before it could record it has a kind as well.
+///
+/// # Errors
+/// If it holds another kind, or its manifest cannot be written.
+pub fn hold(ledger: &mut Ledger, asked: StoreKind, data_dir: &Path) -> Result<(), Failure> {
+    if ledger.kind()?.is_some_and(|held| held != asked)
+        && let Some(held) = kind_on_disk(data_dir)?.filter(|held| *held != asked)
+    {
+        return Err(ManifestError::OtherKind { held, asked }.into());
+    }
+    Ok(ledger.hold(asked)?)
 }
 
 /// What kind of bars a partition says to hold.

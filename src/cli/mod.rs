@@ -67,6 +67,7 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
     let is_tool = matches!(cli.command, Command::Spec(_) | Command::Completions(_) | Command::Man(_));
     let sources = if is_tool { Ok(Sources::without_files(&env)) } else { Sources::read(&env) };
     let done = sources.and_then(|sources| {
+        let sources = if cli.command.is_of_sandbox() { sources.of_sandbox() } else { sources };
         logging::start(&cli.common, &sources)?;
         match &cli.command {
             Command::Start(args) => start::run(args, &cli.common, sources, output),
@@ -107,6 +108,25 @@ fn not_parsed(error: &clap::Error, arguments: &[OsString], output: Output) -> Ex
 }
 
 impl Command {
+    /// Whether it is told to use the sandbox.
+    fn is_of_sandbox(&self) -> bool {
+        match self {
+            Self::Start(args) => args.fetch.sandbox,
+            Self::Resume(args) => args.fetch.sandbox,
+            Self::Repair(args) => args.fetch.sandbox,
+            Self::Update(args) => args.fetch.sandbox,
+            Self::Verify(args) => args.fetch.sandbox,
+            Self::Universe(UniverseArgs { command: UniverseCommand::Sync(args) }) => args.fetch.sandbox,
+            Self::Universe(UniverseArgs { command: UniverseCommand::List(_) })
+            | Self::Status(_)
+            | Self::Export(_)
+            | Self::Sandbox(_)
+            | Self::Spec(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Start(_) => "start",

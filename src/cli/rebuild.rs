@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{Ledger, Lock, Order, Overview, RunTotals, StoreKind, Stretch, rebuild},
+    manifest::{Ledger, Lock, ManifestError, Order, Overview, RunTotals, StoreKind, Stretch, rebuild},
     model::{Symbol, Window},
     plan,
     store::{
@@ -152,12 +152,15 @@ impl Rebuilding<'_> {
 
     /// A directory holds bars of one kind: the first file says of which.
     fn check_kind(&mut self, found: &Found, ledger: &mut Ledger) -> Result<(), Failure> {
-        let kind = kind_of(found);
-        if self.kind != Some(kind) {
-            ledger.hold(kind)?;
-            self.kind = Some(kind);
+        let asked = kind_of(found);
+        match self.kind {
+            Some(held) if held == asked => Ok(()),
+            Some(held) => Err(ManifestError::OtherKind { held, asked }.into()),
+            None => {
+                self.kind = Some(asked);
+                Ok(ledger.hold(asked)?)
+            }
         }
-        Ok(())
     }
 }
 

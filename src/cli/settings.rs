@@ -58,6 +58,12 @@ const MAX_REQUESTS: Setting = setting("--max-requests", &["GRAB_MAX_REQUESTS"], 
 const LOG_FORMAT: Setting = setting("--log-format", &["GRAB_LOG_FORMAT"], "log_format");
 const API_KEY_FILE: Setting = setting("", &["GRAB_API_KEY_FILE"], "api_key_file");
 
+/// The data directory, if nothing names one.
+pub const DEFAULT_DATA_DIR: &str = "data";
+
+/// The same for what the sandbox makes up.
+pub const SANDBOX_DATA_DIR: &str = "sandbox-data";
+
 /// All that a config file may set.
 const CONFIG_KEYS: [&Setting; 15] = [
     &DATA_DIR,
@@ -89,6 +95,8 @@ struct Layer {
 pub struct Sources<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     files: Vec<Layer>,
+    /// The data directory, if nothing names one.
+    default_data_dir: &'static str,
 }
 
 /// How to fetch.
@@ -152,12 +160,19 @@ impl<'a> Sources<'a> {
         let home = home.or_else(|| env("HOME").map(|home| PathBuf::from(home).join(".config")));
         let paths = [Some(PathBuf::from("grab.toml")), home.map(|home| home.join("grab/config.toml"))];
         let files = paths.into_iter().flatten().map(|path| Layer::read(&path)).collect::<Result<_, _>>()?;
-        Ok(Self { env, files })
+        Ok(Self { env, files, default_data_dir: DEFAULT_DATA_DIR })
     }
 
     /// The environment alone.
     pub fn without_files(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { env, files: Vec::new() }
+        Self { env, files: Vec::new(), default_data_dir: DEFAULT_DATA_DIR }
+    }
+
+    /// The same for a command that is told to use the sandbox: what is made up has a directory of its own, unless another
+    /// one is named.
+    #[must_use]
+    pub fn of_sandbox(self) -> Self {
+        Self { default_data_dir: SANDBOX_DATA_DIR, ..self }
     }
 
     /// The same with a spec above the config files.
@@ -205,7 +220,7 @@ impl<'a> Sources<'a> {
             Ok(PathBuf::from(text))
         };
         let data_dir = self.get(&DATA_DIR, flag.as_ref(), read)?;
-        Ok(data_dir.unwrap_or_else(|| PathBuf::from("data")))
+        Ok(data_dir.unwrap_or_else(|| PathBuf::from(self.default_data_dir)))
     }
 
     /// How logs look.

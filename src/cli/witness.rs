@@ -13,7 +13,7 @@ use tokio::task;
 use super::{
     access::{Access, Running},
     failure::Failure,
-    format,
+    fetch, format,
     output::Output,
     signals,
 };
@@ -195,7 +195,7 @@ pub fn fetch_then(
         let last_word = move || output.failure(command, &Failure::Stopped(StopReason::Interrupted));
         signals::watch(signalled.clone(), last_word)?;
     }
-    let done = fetch(access, data_dir, &runtime, &signalled).and_then(|fetched| {
+    let done = bring(access, data_dir, &runtime, &signalled).and_then(|fetched| {
         let verified = runtime.block_on(async {
             let verifying = signalled.unless_requested(task::spawn_blocking(verify)).await;
             match verifying.ok_or(Failure::Stopped(StopReason::Interrupted))? {
@@ -214,7 +214,7 @@ pub fn fetch_then(
     Ok((verified, report))
 }
 
-fn fetch(
+fn bring(
     access: &Access<'_>,
     data_dir: &Path,
     runtime: &tokio::runtime::Runtime,
@@ -234,7 +234,7 @@ fn fetch(
     market::sweep(data_dir)?;
     let mut ledger = Ledger::open(data_dir, access.clock)?;
     let kind = access.kind(ledger.kind()?);
-    ledger.hold(kind)?;
+    fetch::hold(&mut ledger, kind, data_dir)?;
     let pacer = access.pacer(kind, &ledger)?;
     ledger.begin_run(access.command, "--witness grouped-daily")?;
     let (recorder, writer) = Recorder::start(ledger);

@@ -5,8 +5,8 @@ use std::{collections::HashMap, path::Path};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
-    Evidence, ManifestError, SpecText, StoreKind, Task, TaskEvent, TaskId, TaskState, Workload,
-    change::Change, overview, rows, schema,
+    Evidence, ManifestError, SpecText, Task, TaskEvent, TaskId, TaskState, Workload, change::Change,
+    overview, rows, schema,
 };
 use crate::{
     clock::Clock,
@@ -76,31 +76,6 @@ impl Ledger {
     /// If the file cannot be opened, is not ours, or is from a newer grab.
     pub fn open(data_dir: &Path, clock: Clock) -> Result<Self, ManifestError> {
         Ok(Self { connection: schema::open(data_dir)?, clock, run: None })
-    }
-
-    /// Declares what the directory holds, or checks that it holds this.
-    ///
-    /// # Errors
-    /// [`ManifestError::OtherKind`] if it was begun as something else.
-    pub fn hold(&mut self, asked: StoreKind) -> Result<(), ManifestError> {
-        let change = self.begin()?;
-        let insert = "INSERT OR IGNORE INTO store (id, adjusted, sandbox, created_at_ms, created_by) VALUES (1, ?, ?, ?, ?)";
-        change.execute(insert, params![asked.adjusted, asked.sandbox, change.now_ms, VERSION])?;
-        // Where no bar was ever asked for, as after a sync of the universe, there is none of the other kind.
-        let update = "UPDATE store SET adjusted = ? WHERE sandbox = ? AND NOT EXISTS (SELECT 1 FROM tasks)
-             AND NOT EXISTS (SELECT 1 FROM partitions)";
-        change.execute(update, params![asked.adjusted, asked.sandbox])?;
-        let held = overview::kind(&change.transaction)?.unwrap_or(asked);
-        change.commit()?;
-        if held == asked { Ok(()) } else { Err(ManifestError::OtherKind { held, asked }) }
-    }
-
-    /// What the directory holds, once it was declared.
-    ///
-    /// # Errors
-    /// If the manifest cannot be read.
-    pub fn kind(&self) -> Result<Option<StoreKind>, ManifestError> {
-        overview::kind(&self.connection)
     }
 
     /// The windows that were asked for of each symbol.

@@ -19,6 +19,7 @@ mod glance;
 mod history;
 mod holdings;
 mod kept_spec;
+mod kind;
 mod ledger;
 mod lists;
 mod lock;

@@ -6,9 +6,9 @@ use std::{
 };
 
 use jiff::civil::Date;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::{ManifestError, StoreKind, TaskState, Workload, lock, rebuild::REBUILT, rows, schema};
+use super::{ManifestError, TaskState, Workload, lock, rebuild::REBUILT, rows, schema};
 use crate::model::{Month, Partition, Symbol, Window};
 
 /// A reader's view of a manifest, also while another process writes it.
@@ -89,14 +89,6 @@ impl Overview {
 
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
-    }
-
-    /// What the directory holds, once a `start` has decided it.
-    ///
-    /// # Errors
-    /// If the manifest cannot be read.
-    pub fn kind(&self) -> Result<Option<StoreKind>, ManifestError> {
-        kind(&self.connection)
     }
 
     /// How many tasks stand in each state.
@@ -311,12 +303,6 @@ fn task_item(row: &rusqlite::Row<'_>) -> Result<TaskItem, ManifestError> {
 
 fn answer(at_ms: Option<i64>, request_id: Option<String>) -> Option<Answer> {
     at_ms.map(|at_ms| Answer { at_ms, request_id })
-}
-
-pub(super) fn kind(connection: &Connection) -> Result<Option<StoreKind>, ManifestError> {
-    let select = "SELECT adjusted, sandbox FROM store";
-    let read = |row: &rusqlite::Row<'_>| Ok(StoreKind { adjusted: row.get(0)?, sandbox: row.get(1)? });
-    Ok(connection.query_row(select, [], read).optional()?)
 }
 
 pub(super) fn counts(connection: &Connection) -> Result<Workload, ManifestError> {

@@ -143,7 +143,7 @@ fn every_command_that_fetches_refuses_it_and_no_task_is_burnt() {
     for command in ["status", "verify --min-coverage 0", "start --dry-run --windows 2024-03 --tickers B"] {
         assert_ne!(grab.run(command).code, 2, "{command} asks nothing");
     }
-    Grab::new()
+    Grab::of_sandbox()
         .env("HTTPS_PROXY", "http://${PROXY_HOST}:3128")
         .run("start --sandbox --windows 2024-01-03 --tickers AAPL")
         .exits(0);

@@ -109,6 +109,6 @@ fn a_machine_without_certificates_is_told_so_and_needs_none_for_the_sandbox() {
     let hint = report["hint"].as_str().unwrap();
     assert!(hint.contains("ca-certificates") && hint.contains("--ca-bundle"), "{hint}");
     assert_eq!(grab.tasks(), ["A 2024-01-01 pending"]);
-    let sandbox = Grab::new().env("SSL_CERT_DIR", "nowhere");
+    let sandbox = Grab::of_sandbox().env("SSL_CERT_DIR", "nowhere");
     sandbox.run("start --sandbox --windows 2024-01-03 --tickers A").exits(0);
 }

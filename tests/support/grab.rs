@@ -37,6 +37,11 @@ impl Grab {
         Self { dir: tempfile::tempdir().unwrap(), env: Vec::new() }
     }
 
+    /// The same for what the sandbox makes up, in the place of all other tests: it would have a directory of its own.
+    pub fn of_sandbox() -> Self {
+        Self::new().env("GRAB_DATA_DIR", "data")
+    }
+
     /// The same, set up to talk to a server with a key and without a limit.
     pub fn with_server(base_url: &str) -> Self {
         Self::new()

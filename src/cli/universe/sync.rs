@@ -13,7 +13,7 @@ use super::{
         access::{Access, Running},
         args::{CommonArgs, UniverseSyncArgs},
         failure::Failure,
-        fetch::{announce_clock, kind_on_disk},
+        fetch::{self, announce_clock, kind_on_disk},
         format,
         output::{Output, say},
         settings::{FetchSettings, Sources},
@@ -62,7 +62,7 @@ pub fn run(
         renames: if args.renames { Renames::Held } else { Renames::None },
     };
     if !data_dir.join(FILE_NAME).exists() {
-        access.check_way(access.kind(None))?;
+        access.check_source(access.kind(None))?;
     }
     let done = hold(&access, &data_dir, needs, annotations, output)?;
     let left = list_dates_left(&data_dir)?;
@@ -106,7 +106,7 @@ fn hold(
     }
     let mut ledger = Ledger::open(data_dir, access.clock)?;
     let kind = access.kind(ledger.kind()?);
-    ledger.hold(kind)?;
+    fetch::hold(&mut ledger, kind, data_dir)?;
     let pacer = access.pacer(kind, &ledger)?;
     ledger.begin_run(access.command, &needs.describe())?;
     let (recorder, writer) = Recorder::start(ledger);

@@ -4,7 +4,10 @@ use jiff::civil::date;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{Bar, BarFault, Month};
+use crate::{
+    manifest::StoreKind,
+    model::{Bar, BarFault, Month},
+};
 
 const UNADJUSTED: StoreKind = StoreKind { adjusted: false, sandbox: false };
 
@@ -183,12 +186,35 @@ fn a_directory_holds_one_kind() {
     let (_dir, mut ledger) = ledger(&[]);
     ledger.hold(UNADJUSTED).unwrap();
     let adjusted = StoreKind { adjusted: true, sandbox: false };
-    assert!(ledger.hold(StoreKind { adjusted: false, sandbox: true }).is_err(), "made-up bars are no others");
+    let made_up = StoreKind { adjusted: false, sandbox: true };
+    let wanted = [(symbol("A"), window(2024, 1, 1)), (symbol("B"), window(2024, 1, 1))];
+    ledger.add_tasks(&wanted).unwrap();
+    ledger.hold(made_up).unwrap();
+    // The sandbox has none of A, and says that there is more of B.
+    let (a, b) = (ledger.lease().unwrap().unwrap().id, ledger.lease().unwrap().unwrap().id);
+    assert_eq!(ledger.store_page(a, &page("A", 0, None)).unwrap().state, TaskState::Empty);
+    ledger.store_page(b, &page("B", 0, Some("/next?cursor=1"))).unwrap();
+    // That says nothing about the service.
+    ledger.hold(UNADJUSTED).unwrap();
+    ledger.reclaim(&[]).unwrap();
+    let left = |ledger: &Ledger| {
+        let select = "SELECT group_concat(state || ' ' || coalesce(cursor, '-'), ', ') FROM tasks";
+        ledger.connection.query_row(select, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    assert_eq!(left(&ledger), "pending -, pending -");
     ledger.hold(adjusted).unwrap();
     ledger.hold(UNADJUSTED).unwrap();
-    let window = Window::new(date(2024, 1, 2), date(2024, 1, 3)).unwrap();
-    ledger.add_tasks(&[("A".parse().unwrap(), window)]).unwrap();
-    // Now that something is asked for, it is decided.
+    let kinds = "SELECT count(*) FROM events WHERE kind = 'kind_changed'";
+    assert_eq!(ledger.connection.query_row(kinds, [], |row| row.get::<_, u64>(0)).unwrap(), 4);
+    // Lists of one source say nothing of the other's bars, and are the same whatever bars are adjusted for.
+    let synced = "INSERT INTO syncs (at_ms, what, rows, pages, defects) VALUES (1, 'splits', 1, 1, '{}')";
+    ledger.connection.execute_batch(synced).unwrap();
+    assert!(ledger.hold(made_up).is_err());
+    ledger.hold(adjusted).unwrap();
+    ledger.hold(UNADJUSTED).unwrap();
+    // With its first bar it is decided.
+    let id = ledger.lease().unwrap().unwrap().id;
+    ledger.store_page(id, &page("A", 5, None)).unwrap();
     let error = ledger.hold(adjusted).unwrap_err();
     assert_eq!(error.to_string(), "this data directory holds bars as traded, not split-adjusted bars");
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::Month;
+use crate::{manifest::StoreKind, model::Month};
 
 /// The tasks of every walk: ticker and months. The first two share February, so that they never run together.
 const TASKS: [(&str, i8, i8); 4] = [("A", 1, 2), ("A", 2, 3), ("A", 4, 4), ("B", 1, 2)];
