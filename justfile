@@ -63,6 +63,10 @@ bench-baseline:
 soak-faults MINUTES='30':
     scripts/soak-faults.sh {{MINUTES}}
 
+# Run what README and docs show, beside what the README's first command makes
+snippets:
+    scripts/snippets.sh
+
 # Compare with what the vendor's own clients read
 conformance:
     scripts/conformance.sh

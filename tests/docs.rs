@@ -30,6 +30,44 @@ fn the_test_command_needs_rust_alone() {
 }
 
 #[test]
+fn grab_knows_every_command_that_a_document_shows() {
+    let grab = Grab::new();
+    let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().into_string().unwrap()));
+    let pages = docs.filter(|path| Path::new(path).extension().is_some_and(|extension| extension == "md"));
+    let mut shown = 0;
+    for path in pages.chain(["README.md".to_owned(), "manifests/README.md".to_owned()]) {
+        let text = document(&path);
+        let lines = ["sh", "console"].map(|language| blocks(&text, language).join("\n")).join("\n");
+        let lines = lines.lines().map(|line| line.trim_start_matches("$ "));
+        // Where a line has a place to be filled in, nobody can say.
+        for line in lines.filter(|line| line.starts_with("grab ") && !line.contains('…')) {
+            let typed = line.split([';', '|', '>', '#']).next().unwrap().trim_start_matches("grab ");
+            let ran = grab.run(&format!("{typed} --help"));
+            assert_eq!(ran.code, 0, "{path}: {line}: {ran:?}");
+            shown += 1;
+        }
+    }
+    assert!(shown >= 20, "{shown}");
+}
+
+#[test]
+fn a_line_of_cron_finds_grab_and_reads_every_file_in_a_round_of_days() {
+    let lines = blocks(&document("docs/scheduling.md"), "crontab").remove(0);
+    assert!(lines.lines().any(|line| line.starts_with("PATH=/")), "cron's own has no folder for grab");
+    for line in lines.lines().filter(|line| !line.starts_with('#')) {
+        assert!(
+            line.split('%').rev().skip(1).all(|before| before.ends_with('\\')),
+            "it ends at the %: {line}"
+        );
+    }
+    let sample = lines.lines().find(|line| line.contains("verify --sample")).unwrap();
+    // A day's number, not that of its month: months have 28 to 31 days.
+    assert!(sample.contains("$(($(date +\\%s) / 86400 \\% 28 + 1))/28"), "{sample}");
+    assert!(sample.contains("[ $code = 13 ]"), "a symbol that hardly trades is no damage");
+}
+
+#[test]
 fn every_statement_of_the_manifests_document_runs_and_finds_something() {
     let server = Serving::start(SandboxOptions::default());
     let grab = Grab::with_server(server.base_url());
