@@ -27,8 +27,8 @@ pub enum ExitStatus {
     Disk,
     /// Another grab holds the data directory.
     Locked,
-    /// The manifest is from a newer grab.
-    TooNew,
+    /// The manifest is from a newer grab, or from an older one and has to be migrated.
+    OtherVersion,
     /// Interrupted by a signal, after a clean drain.
     Interrupted,
 }
@@ -48,7 +48,7 @@ impl ExitStatus {
         Self::Unreachable,
         Self::Disk,
         Self::Locked,
-        Self::TooNew,
+        Self::OtherVersion,
         Self::Interrupted,
     ];
 
@@ -70,7 +70,9 @@ impl ExitStatus {
             Self::Unreachable => "the source cannot be reached; no task was burnt",
             Self::Disk => "disk full or another I/O error; nothing is lost",
             Self::Locked => "another grab holds the data directory",
-            Self::TooNew => "the manifest is from a newer grab",
+            Self::OtherVersion => {
+                "the manifest is from a newer grab, or from an older one: grab resume migrates it"
+            }
             Self::Interrupted => "interrupted by Ctrl-C or SIGTERM, drained cleanly",
         }
     }
@@ -91,7 +93,7 @@ impl ExitStatus {
             Self::Unreachable => 21,
             Self::Disk => 30,
             Self::Locked => 31,
-            Self::TooNew => 32,
+            Self::OtherVersion => 32,
             Self::Interrupted => 130,
         }
     }

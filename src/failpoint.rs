@@ -1,8 +1,10 @@
 //! Steps at which a test lets the program die, or an error happen, to see that nothing is lost by it.
 //!
 //! `GRAB_FAILPOINT=store.after_rename=kill@3` dies when that step is reached for the third time: at once, without a
-//! destructor, as by `kill -9`. With `enospc` or `eio` in place of `kill` the step fails from then on, as on a disk
-//! that is full or broken. Without `@3` it begins with the first time.
+//! destructor, as by `kill -9`. With an error of the system in place of `kill`, such as `enospc`, `eio` or `einval`, the
+//! step fails from then on, as on a disk that is full or broken, or that cannot do it. Without `@3` it begins with the
+//! first time. With `hold` the process makes the file that `GRAB_FAILPOINT_HELD` names, when the step is reached for the
+//! third time, and goes on once it is removed: so that another process can look at what is there at this moment.
 //!
 //! Only a build with debug assertions knows the variable: the one that `cargo test` tests. In a release build
 //! [`reached`] is empty, and neither its callers nor the names below are left in the program. (A cargo feature would have
@@ -10,15 +12,24 @@
 //! and a language of actions for what are a few lines here.)
 
 use std::{
-    env, io,
+    env, fs, io,
+    path::Path,
     sync::{
         LazyLock,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
 /// The variable that names a step and what is to happen there.
 const VARIABLE: &str = "GRAB_FAILPOINT";
+
+/// The variable that names the file which is there for as long as a step is held.
+const HELD: &str = "GRAB_FAILPOINT_HELD";
+
+/// How often it is looked whether that file is still there.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// A step on the way of bars to stable storage, or of what a crash has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,9 +130,27 @@ struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Kill,
-    Full,
-    Broken,
+    Hold,
+    /// Fails with this error of the system.
+    Fail(&'static str),
 }
+
+/// The errors that a step can fail with, as the system names them.
+const ERRORS: [&str; 13] = [
+    "eacces",
+    "ebadf",
+    "edquot",
+    "eio",
+    "einval",
+    "emfile",
+    "enametoolong",
+    "enospc",
+    "enosys",
+    "enotsup",
+    "eperm",
+    "erofs",
+    "estale",
+];
 
 impl Fault {
     fn read(text: &str) -> Result<Self, String> {
@@ -131,28 +160,67 @@ impl Fault {
         let step = Step::ALL.into_iter().find(|step| step.as_str() == name).ok_or_else(wrong)?;
         let action = match action {
             "kill" => Action::Kill,
-            "enospc" => Action::Full,
-            "eio" => Action::Broken,
-            _ => return Err(wrong()),
+            "hold" => Action::Hold,
+            name => Action::Fail(ERRORS.into_iter().find(|error| *error == name).ok_or_else(wrong)?),
         };
         Ok(Self { step, action, first_hit: hit.parse().map_err(|_| wrong())? })
     }
 
     /// Counts the hit, if it is one.
     fn is_due(self, step: Step) -> bool {
-        step == self.step && HITS.fetch_add(1, Ordering::SeqCst) + 1 >= self.first_hit
+        if step != self.step {
+            return false;
+        }
+        let hit = HITS.fetch_add(1, Ordering::SeqCst) + 1;
+        hit == self.first_hit || hit > self.first_hit && self.action != Action::Hold
     }
 }
 
 impl Action {
     fn happen(self) -> io::Result<()> {
-        let error = |kind, what: &str| Err(io::Error::new(kind, format!("{what}, as {VARIABLE} has it")));
         match self {
             Self::Kill => std::process::abort(),
-            Self::Full => error(io::ErrorKind::StorageFull, "no space left on device"),
-            Self::Broken => error(io::ErrorKind::Other, "input/output error"),
+            Self::Hold => hold(),
+            Self::Fail(name) => Err(error(name)),
         }
     }
+}
+
+fn hold() -> io::Result<()> {
+    let path = env::var_os(HELD).ok_or_else(|| io::Error::other(format!("{HELD} names no file")))?;
+    fs::write(&path, "")?;
+    while Path::new(&path).exists() {
+        thread::sleep(LOOK_AGAIN);
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn error(name: &str) -> io::Error {
+    use rustix::io::Errno;
+    let errors = [
+        ("eacces", Errno::ACCESS),
+        ("ebadf", Errno::BADF),
+        ("edquot", Errno::DQUOT),
+        ("eio", Errno::IO),
+        ("einval", Errno::INVAL),
+        ("emfile", Errno::MFILE),
+        ("enametoolong", Errno::NAMETOOLONG),
+        ("enospc", Errno::NOSPC),
+        ("enosys", Errno::NOSYS),
+        ("enotsup", Errno::NOTSUP),
+        ("eperm", Errno::PERM),
+        ("erofs", Errno::ROFS),
+        ("estale", Errno::STALE),
+    ];
+    let found = errors.iter().find(|(known, _)| *known == name).map(|(_, error)| *error);
+    found.unwrap_or(Errno::IO).into()
+}
+
+#[cfg(not(unix))]
+fn error(name: &str) -> io::Error {
+    let kind = if name == "enospc" { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
+    io::Error::new(kind, format!("{name}, as {VARIABLE} has it"))
 }
 
 #[cfg(test)]
@@ -163,7 +231,13 @@ mod tests {
     fn faults_are_read_and_nonsense_is_refused() {
         let fault = |step, action, first_hit| Ok(Fault { step, action, first_hit });
         assert_eq!(Fault::read("store.after_rename=kill@3"), fault(Step::AfterRename, Action::Kill, 3));
-        assert_eq!(Fault::read("manifest.before_commit=eio"), fault(Step::BeforeCommit, Action::Broken, 1));
+        assert_eq!(Fault::read("manifest.before_commit=hold"), fault(Step::BeforeCommit, Action::Hold, 1));
+        for name in ERRORS {
+            let read = Fault::read(&format!("manifest.before_commit={name}"));
+            assert_eq!(read, fault(Step::BeforeCommit, Action::Fail(name), 1));
+            #[cfg(unix)]
+            assert!(error(name).raw_os_error().is_some());
+        }
         for nonsense in
             ["", "store.after_rename", "store.after_rname=kill", "store.after_rename=die", "x=kill@y"]
         {

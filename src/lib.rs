@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod cpu;
 pub mod decode;
+pub mod disk;
 pub mod engine;
 pub mod exit;
 pub mod export;

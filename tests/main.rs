@@ -8,6 +8,9 @@
 )]
 
 mod audit;
+// Failpoints are in builds with debug assertions only.
+#[cfg(debug_assertions)]
+mod beside;
 mod broken;
 mod cli;
 // Failpoints are in builds with debug assertions only.

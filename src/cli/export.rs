@@ -22,7 +22,7 @@ use super::{
 use crate::{
     exit::ExitStatus,
     export::{self, ExportError, Exported, Options, stretch},
-    manifest::{FILE_NAME, Overview, take_if_writable},
+    manifest::Overview,
     model::{Symbol, new_york},
     plan,
     store::{
@@ -70,13 +70,12 @@ pub fn run(
         return Err(Failure::Usage("--as-of is about splits: add --adjusted splits".to_owned()));
     }
     let out = place(&args.out, &data_dir)?;
-    // Nobody may write while it is read.
-    let _lock = data_dir.join(FILE_NAME).exists().then(|| take_if_writable(&data_dir)).transpose()?;
+    let overview = Overview::frozen(&data_dir)?;
     let today = new_york::date_of(clock.now_ms()).unwrap_or(Date::MAX);
-    let options = options(args, data_dir, out, args.as_of.unwrap_or(today))?;
+    let options = options(args, &overview, data_dir, out, args.as_of.unwrap_or(today))?;
     let mut report = ExportReport::begun(&options);
     report.notes.extend(old_splits(&options));
-    export::run(&options, |exported| report.add(exported))?;
+    export::run(&options, &overview, |exported| report.add(exported))?;
     report.elapsed_seconds = seconds(begun.elapsed());
     if !common.quiet {
         report.say_notes();
@@ -90,8 +89,13 @@ fn seconds(elapsed: Duration) -> f64 {
 }
 
 /// What the command line asks for, as far as the directory has it.
-fn options(args: &ExportArgs, data_dir: PathBuf, out: PathBuf, as_of: Date) -> Result<Options, Failure> {
-    let overview = Overview::open(&data_dir)?;
+fn options(
+    args: &ExportArgs,
+    overview: &Overview,
+    data_dir: PathBuf,
+    out: PathBuf,
+    as_of: Date,
+) -> Result<Options, Failure> {
     let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
     refuse_adjusted(args, is_adjusted)?;
     let renames = reference::read_renames(&data_dir).map_err(ExportError::from);
@@ -109,7 +113,7 @@ fn options(args: &ExportArgs, data_dir: PathBuf, out: PathBuf, as_of: Date) -> R
     let windows = joined(&args.windows).as_deref().map(plan::read_windows).transpose();
     let windows = windows.map_err(|error| Failure::Usage(format!("--windows: {error}")))?;
     let source = |symbol: &Symbol| export::sources(symbol, renames.as_ref(), args.follow_renames);
-    let symbols = symbols(args, &overview, source)?;
+    let symbols = symbols(args, overview, source)?;
     Ok(Options {
         data_dir,
         out,

@@ -1,6 +1,6 @@
 //! Why a command could not do its work, with the exit code and the advice that belong to it.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use rusqlite::ErrorCode;
 use thiserror::Error;
@@ -28,6 +28,18 @@ pub enum Failure {
     /// What was ordered by a list is not planned yet: the list is not there.
     #[error("the universe is not there yet, and nothing of it is planned: {0}")]
     Unplanned(Box<Failure>),
+    /// Another process exports to the same folder.
+    #[error("another grab exports to {} at this moment", path.display())]
+    OutHeld {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A witness cannot be fetched, as another process holds the directory.
+    #[error("another grab{} holds this data directory: what --witness grouped-daily fetches cannot be kept meanwhile", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    WitnessLocked {
+        /// Its process id, if it could be read.
+        holder: Option<u32>,
+    },
     /// What a list was asked for is not in the plan, or not there.
     #[error("{0}")]
     NoList(String),
@@ -83,6 +95,7 @@ impl From<ExportError> for Failure {
             ExportError::Store(error) if is_damage => Self::Damaged(error),
             ExportError::Store(error) => Self::Store(error),
             ExportError::Foreign { .. } => Self::Usage(error.to_string()),
+            ExportError::Held { path } => Self::OutHeld { path },
             ExportError::Out { path, source } => Self::Store(StoreError::Io { action: "use", path, source }),
         }
     }
@@ -97,6 +110,7 @@ impl Failure {
             Self::Config(_) => ExitStatus::Config,
             Self::Unplanned(why) => why.exit(),
             Self::NoList(_) => ExitStatus::Unsuccessful,
+            Self::WitnessLocked { .. } | Self::OutHeld { .. } => ExitStatus::Locked,
             Self::Damaged(_) => ExitStatus::Damage,
             Self::Key(_) | Self::Stopped(StopReason::KeyRefused(_)) => ExitStatus::Key,
             Self::Stopped(StopReason::Interrupted) => ExitStatus::Interrupted,
@@ -130,6 +144,10 @@ impl Failure {
                 "no task was burnt: check --base-url, network, proxy and --ca-bundle, then `grab resume` goes on",
             ),
             Self::Unplanned(why) => why.hint().or(Some("`grab resume` goes on where this was stopped")),
+            Self::OutHeld { .. } => Some("wait for it to end, or choose another --out"),
+            Self::WitnessLocked { .. } => Some(
+                "wait for it to end; `grab verify` without --witness grouped-daily works meanwhile, with what is kept",
+            ),
             Self::NoList(_) => {
                 Some("give the symbols by --tickers-file instead; `grab universe sync` says more")
             }
@@ -162,9 +180,12 @@ impl Failure {
                 Some("use another --data-dir: a directory holds one kind")
             }
             Self::Manifest(ManifestError::Locked { .. }) => {
-                Some("wait for it to end; `grab status` works meanwhile")
+                Some("wait for it to end; `grab status`, `grab verify` and `grab export` work meanwhile")
             }
             Self::Manifest(ManifestError::TooNew { .. }) => Some("use the newer grab that wrote it"),
+            Self::Manifest(ManifestError::TooOld { .. }) => Some(
+                "`grab resume` migrates it, as does every command that writes, if its user may write there; nothing is lost",
+            ),
             Self::Usage(_)
             | Self::Config(_)
             | Self::Stopped(_)
@@ -214,6 +235,7 @@ fn code(error: &ManifestError) -> Option<ErrorCode> {
         ManifestError::Sqlite(error) => error.sqlite_error_code(),
         ManifestError::Io { .. }
         | ManifestError::TooNew { .. }
+        | ManifestError::TooOld { .. }
         | ManifestError::Foreign { .. }
         | ManifestError::Missing { .. }
         | ManifestError::OtherKind { .. }
@@ -227,7 +249,7 @@ fn code(error: &ManifestError) -> Option<ErrorCode> {
 fn manifest_exit(error: &ManifestError) -> ExitStatus {
     match error {
         ManifestError::Locked { .. } => ExitStatus::Locked,
-        ManifestError::TooNew { .. } => ExitStatus::TooNew,
+        ManifestError::TooNew { .. } | ManifestError::TooOld { .. } => ExitStatus::OtherVersion,
         ManifestError::Missing { .. } | ManifestError::Foreign { .. } | ManifestError::OtherKind { .. } => {
             ExitStatus::Usage
         }

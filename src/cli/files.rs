@@ -8,7 +8,7 @@ use std::{
 use super::{args::VerifyArgs, failure::Failure, format, output::say};
 use crate::{
     clock::Clock,
-    manifest::{FILE_NAME, Overview, StoreKind},
+    manifest::{FILE_NAME, StoreKind},
     store::{layout, write_whole},
     verify::{
         Kind, Verified,
@@ -49,15 +49,9 @@ impl Files {
     ///
     /// # Errors
     /// If one cannot be written.
-    pub fn write(
-        &self,
-        verified: &Verified,
-        data_dir: &Path,
-        clock: Clock,
-        quiet: bool,
-    ) -> Result<(), Failure> {
+    pub fn write(&self, verified: &Verified, clock: Clock, quiet: bool) -> Result<(), Failure> {
         if let Some(path) = &self.report {
-            let page = report::page(verified, &about(data_dir, clock)).map_err(std::io::Error::other)?;
+            let page = report::page(verified, &about(verified, clock)).map_err(std::io::Error::other)?;
             write(path, page.as_bytes(), quiet)?;
         }
         if let Some(path) = &self.csv {
@@ -112,13 +106,12 @@ fn write(path: &Path, bytes: &[u8], quiet: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn about(data_dir: &Path, clock: Clock) -> About {
-    // A manifest that cannot be read says nothing of its kind; that it cannot is a finding.
-    let kind = Overview::open(data_dir).and_then(|overview| overview.kind()).ok().flatten();
+fn about(verified: &Verified, clock: Clock) -> About {
     About {
         made: format::instant(clock.now_ms() / 1000 * 1000),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        holds: kind.map(holds).unwrap_or_default(),
+        // A manifest that cannot be read says nothing of its kind; that it cannot is a finding.
+        holds: verified.kind.map(holds).unwrap_or_default(),
     }
 }
 

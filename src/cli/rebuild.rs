@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{Ledger, Lock, ManifestError, Order, Overview, RunTotals, StoreKind, Stretch, rebuild},
+    manifest::{
+        Ledger, Lock, ManifestError, Order, Overview, RunTotals, StoreKind, Stretch, bring_up_to_date,
+        rebuild,
+    },
     model::{Symbol, Window},
     plan,
     store::{
@@ -59,6 +62,11 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     let symbols = survey::symbols(&data_dir)?;
     if symbols.is_empty() {
         return Err(nothing());
+    }
+    match bring_up_to_date(&data_dir) {
+        // One that is damaged is what is to be made anew.
+        Err(error) if error.is_damage() => {}
+        brought => brought?,
     }
     let _lock = Lock::take(&data_dir)?;
     if rebuild::is_readable(&data_dir)? {

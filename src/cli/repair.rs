@@ -28,10 +28,10 @@ use crate::{
     calendar::{self, Session},
     clock::Clock,
     exit::ExitStatus,
-    manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind},
+    manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind, bring_up_to_date},
     model::{Month, Symbol, Window},
     store::layout,
-    verify::{Deep, Finding, Kept, Kind, Mending, Severity, Verified, requests},
+    verify::{Deep, Finding, Kept, Kind, Mending, Others, Severity, Verified, requests},
 };
 
 /// The folders of a data directory that findings are about.
@@ -107,6 +107,9 @@ pub fn run(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    if !args.dry_run {
+        bring_up_to_date(&data_dir)?;
+    }
     let sources = &Remembered::of(&data_dir).over(sources);
     let settings = FetchSettings::resolve(&args.fetch, sources)?;
     announce_clock(clock);
@@ -117,7 +120,7 @@ pub fn run(
     }
     let lock = Lock::take(&data_dir)?;
     let deep = saved.as_ref().map_or(Deep::All, |saved| Deep::Only(partitions(saved)));
-    let mut verified = watched(&data_dir, &deep, Kept::Used, common.quiet)?;
+    let mut verified = watched(&data_dir, &deep, Kept::Used, Others::Excluded, common.quiet)?;
     if verified.findings.iter().any(|finding| finding.kind == Kind::ManifestCorrupt) {
         let damaged = "its pages do not fit together".to_owned();
         return Err(ManifestError::Corrupt(damaged).into());

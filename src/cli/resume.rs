@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{FILE_NAME, ManifestError},
+    manifest::{FILE_NAME, ManifestError, bring_up_to_date},
 };
 
 /// Runs the command.
@@ -26,6 +26,7 @@ pub fn run(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    bring_up_to_date(&data_dir)?;
     let sources = &Remembered::of(&data_dir).over(sources);
     let settings = FetchSettings::resolve(&args.fetch, sources)?;
     announce_clock(clock);

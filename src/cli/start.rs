@@ -26,7 +26,7 @@ use crate::{
     calendar::{self, Session},
     clock::Clock,
     exit::ExitStatus,
-    manifest::{Order, TaskCounts},
+    manifest::{Order, TaskCounts, bring_up_to_date},
     model::{Rate, Symbol, Window},
     plan::{self, Estimate, Spec},
 };
@@ -112,6 +112,7 @@ pub fn run(
         let wanted = wanted.expanded(&data_dir, clock)?;
         return dry_run(&wanted, &data_dir, settings.rate(settings.sandbox), output);
     }
+    bring_up_to_date(&data_dir)?;
     let kept = file.as_ref().map(|file| file.to_keep(&sources));
     let job = Job {
         command: "start",

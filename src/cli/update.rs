@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     exit::ExitStatus,
-    manifest::{Ledger, Lock, Mend, Overview},
+    manifest::{Ledger, Lock, Mend, Overview, bring_up_to_date},
     update::{Evening, Plan, Verdict},
     verify::SessionSymbols,
 };
@@ -57,6 +57,9 @@ fn update(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    if !args.dry_run {
+        bring_up_to_date(&data_dir)?;
+    }
     let remembered = Remembered::of(&data_dir);
     let sources = &remembered.over(sources);
     let settings = FetchSettings::resolve(&args.fetch, sources)?;

@@ -1,7 +1,6 @@
 //! `grab verify`: the proof of what is there, and what is not.
 
 use std::{
-    collections::BTreeMap,
     io::IsTerminal,
     path::Path,
     sync::{Arc, atomic::Ordering},
@@ -29,9 +28,11 @@ use super::{
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{FILE_NAME, Lock, ManifestError, Overview, take_if_writable},
+    manifest::{FILE_NAME, ManifestError},
     model::excerpt,
-    verify::{Coverage, Deep, Finding, Kept, Progress, Severity, SymbolCounts, Verified, verify_with_kept},
+    verify::{
+        Coverage, Deep, Finding, Kept, Others, Progress, Severity, SymbolCounts, Verified, verify_with_kept,
+    },
 };
 
 /// How many findings a report for a person lists; the JSON has all.
@@ -53,6 +54,8 @@ struct VerifyReport {
     damage: usize,
     gaps: usize,
     notices: usize,
+    /// Whether another process was writing when this was begun: all of it is as of that instant.
+    beside_a_writer: bool,
     /// Partitions that were held against the disk, and files that were read whole.
     partitions: u64,
     files_read: u64,
@@ -76,7 +79,8 @@ struct CoverageReport {
 /// Runs the command.
 ///
 /// # Errors
-/// If nothing was ever started here, another process holds the directory, or a folder cannot be listed.
+/// If nothing was ever started here, a folder cannot be listed, or a witness is to be fetched and another process holds
+/// the directory.
 pub fn run(
     args: &VerifyArgs,
     common: &CommonArgs,
@@ -96,23 +100,15 @@ pub fn run(
         return Err(ManifestError::Missing { path: data_dir.join(FILE_NAME).display().to_string() }.into());
     }
     let files = Files::of(args, &data_dir)?;
-    // Nobody may write while it is read.
-    let lock = take_if_writable(&data_dir)?;
-    let (mut verified, witness) =
-        witnessed(args, deep, common.quiet, sources, &data_dir, lock.as_ref(), output)?;
+    let (mut verified, witness) = witnessed(args, deep, common.quiet, sources, &data_dir, output)?;
     if let Some(wanted) = wanted {
-        verified.want(&wanted.missing(&Overview::open(&data_dir)?.windows()?));
+        verified.want(&wanted.missing(&verified.asked));
     }
     if let Some(least) = thresholds.min_symbols_per_session() {
         verified.demand_symbols(least);
     }
-    files.write(&verified, &data_dir, sources.clock()?, common.quiet)?;
-    let counts = match Overview::open(&data_dir) {
-        Ok(overview) => overview.counts_by_window().unwrap_or_default(),
-        // What is wrong with it is among the findings.
-        Err(_) => BTreeMap::new(),
-    };
-    let tables = overview::tables(&counts, &verified);
+    files.write(&verified, sources.clock()?, common.quiet)?;
+    let tables = overview::tables(&verified.counts, &verified);
     let report = VerifyReport { tables, ..VerifyReport::new(verified, witness, &thresholds) };
     output.report(&report, VerifyReport::text)?;
     Ok(report.exit())
@@ -150,22 +146,22 @@ fn witnessed(
     quiet: bool,
     sources: &Sources<'_>,
     data_dir: &Path,
-    lock: Option<&Lock>,
     output: Output,
 ) -> Result<(Verified, WitnessReport), Failure> {
     let kept = match args.witness {
         Some(WitnessArg::GroupedDaily) => {
-            lock.ok_or_else(|| witness::not_writable(data_dir))?;
             let (settings, clock) = (FetchSettings::resolve(&args.fetch, sources)?, sources.clock()?);
+            // What is fetched is kept, and nobody else may write meanwhile.
+            let _lock = witness::hold(data_dir)?;
             let access = Access { command: "verify", settings: &settings, sources, clock, quiet };
             let place = data_dir.to_owned();
-            let verify = move || watched(&place, &deep, Kept::Used, quiet);
+            let verify = move || watched(&place, &deep, Kept::Used, Others::Excluded, quiet);
             return witness::fetch_then(&access, data_dir, output, verify);
         }
         Some(WitnessArg::None) => Kept::Ignored,
         None => Kept::Used,
     };
-    let verified = watched(data_dir, &deep, kept, quiet)?;
+    let verified = watched(data_dir, &deep, kept, Others::Allowed, quiet)?;
     let report = WitnessReport::kept(kept == Kept::Used, &verified);
     Ok((verified, report))
 }
@@ -174,10 +170,16 @@ fn witnessed(
 ///
 /// # Errors
 /// If the manifest cannot be read, or a folder cannot be listed.
-pub fn watched(data_dir: &Path, deep: &Deep, kept: Kept, quiet: bool) -> Result<Verified, Failure> {
+pub fn watched(
+    data_dir: &Path,
+    deep: &Deep,
+    kept: Kept,
+    others: Others,
+    quiet: bool,
+) -> Result<Verified, Failure> {
     let progress = Arc::new(Progress::default());
     if quiet || !std::io::stderr().is_terminal() {
-        return Ok(verify_with_kept(data_dir, deep, kept, &progress)?);
+        return Ok(verify_with_kept(data_dir, deep, kept, others, &progress)?);
     }
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     let bar = match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} symbols") {
@@ -194,7 +196,7 @@ pub fn watched(data_dir: &Path, deep: &Deep, kept: Kept, quiet: bool) -> Result<
                 thread::sleep(REDRAW);
             }
         });
-        let verified = verify_with_kept(data_dir, deep, kept, &progress);
+        let verified = verify_with_kept(data_dir, deep, kept, others, &progress);
         bar.finish_and_clear();
         Ok(verified?)
     })
@@ -205,7 +207,7 @@ impl VerifyReport {
         let mut missed = thresholds.missed(&verified);
         missed.extend(witness.missed().map(str::to_owned));
         let symbols = verified.symbols();
-        let Verified { findings, coverage, partitions, files, bytes, .. } = verified;
+        let Verified { findings, coverage, partitions, files, bytes, is_beside_a_writer, .. } = verified;
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
         let mut report = Self {
             command: "verify",
@@ -215,6 +217,7 @@ impl VerifyReport {
             damage: count(Severity::Damage),
             gaps: count(Severity::Gap),
             notices: count(Severity::Notice),
+            beside_a_writer: is_beside_a_writer,
             partitions,
             files_read: files,
             bytes_read: bytes,
@@ -265,6 +268,9 @@ impl VerifyReport {
             ),
             format!("  witness   {}", self.witness.text()),
         ];
+        if self.beside_a_writer {
+            lines.push("  as of     the beginning: another grab is at work here, and goes on".to_owned());
+        }
         let SymbolCounts { asked_for, without_bars } = self.symbols;
         if without_bars > 0 {
             let (none, all) = (format::count(without_bars), format::plural(asked_for, "symbol"));

@@ -19,9 +19,10 @@ use super::{
 };
 use crate::{
     calendar,
+    disk::Trouble,
     engine::{Meter, Outcome, Stop, StopReason, Tally, fetch_market},
     exit::ExitStatus,
-    manifest::{Ledger, Owed, Recorder, StoreKind, rebuild},
+    manifest::{Ledger, Lock, ManifestError, Owed, Recorder, StoreKind, bring_up_to_date, rebuild},
     store::market,
     verify::{Finding, Unwitnessed, Verified, wanted, witnessed},
 };
@@ -329,7 +330,7 @@ fn verdict(failure: &Failure) -> (&'static str, u8) {
         | ExitStatus::Unreachable
         | ExitStatus::Disk
         | ExitStatus::Locked
-        | ExitStatus::TooNew => "error",
+        | ExitStatus::OtherVersion => "error",
     };
     (outcome, exit.code())
 }
@@ -349,9 +350,26 @@ impl Fetched {
     }
 }
 
+/// Takes the right to write, for what is to be fetched, and brings an older manifest up to date.
+///
+/// # Errors
+/// If another process has it, or this one may not write here.
+pub fn hold(data_dir: &Path) -> Result<Lock, Failure> {
+    bring_up_to_date(data_dir)?;
+    match Lock::take(data_dir) {
+        Ok(lock) => Ok(lock),
+        Err(ManifestError::Locked { holder }) => Err(Failure::WitnessLocked { holder }),
+        Err(ManifestError::Io { source, .. })
+            if matches!(Trouble::of(&source), Trouble::Denied | Trouble::ReadOnly) =>
+        {
+            Err(not_writable(data_dir))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The failure of a run that is to write where nobody may.
-#[must_use]
-pub fn not_writable(data_dir: &Path) -> Failure {
+fn not_writable(data_dir: &Path) -> Failure {
     let place = data_dir.display();
     Failure::Usage(format!(
         "--witness grouped-daily keeps what it fetches in {place}, where this process may not write: without the flag, \

@@ -6,14 +6,14 @@ use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
 use super::{
-    ExportError, Exported, Options, file_name, notes,
+    ExportError, Exported, Options, current, file_name, notes,
     stretch::{self, Stretch},
 };
 use crate::{
     adjust::{Adjustment, Step},
     manifest::Overview,
     model::{Bars, Partition, Split, Symbol, new_york},
-    store::{derived::Derived, reference::Table, survey},
+    store::{derived::Derived, reference::Table},
 };
 
 /// A split that is applied, and what its day and the later ones make of the bars before it.
@@ -127,7 +127,10 @@ impl History {
             let spans = stretch.spans(options.windows.as_deref());
             let mut tally = Tally::default();
             for partition in partitions.iter().filter(|one| spans.iter().any(|span| touches(one, *span))) {
-                let bars = survey::read_recorded(&options.data_dir, partition, options.is_adjusted)?;
+                let Some(bars) = current::read(options, partition)? else {
+                    self.notes.push(notes::taken_away(partition));
+                    continue;
+                };
                 for bars in spans.iter().map(|span| cut(&bars, *span)).filter(|bars| !bars.is_empty()) {
                     all.add(&bars);
                     tally.add(&bars);

@@ -3,6 +3,8 @@
 //! The store stays as it is: bars as traded, under the symbols under which they traded. What is derived (windows, splits,
 //! the history of a company under several symbols) is decided here and said in the file. A month is in memory at a time.
 
+mod current;
+mod folder;
 mod history;
 mod made;
 mod notes;
@@ -23,6 +25,7 @@ use crate::{
     model::{Rename, Split, Symbol, Window},
     store::{StoreError, derived::Format, layout, reference::Table, survey},
 };
+use folder::Folder;
 use history::History;
 use made::{Former, Made, Record};
 
@@ -95,6 +98,12 @@ pub enum ExportError {
         /// Why it is not replaced.
         what: &'static str,
     },
+    /// Another process exports to the same folder.
+    #[error("another grab exports to {} at this moment", path.display())]
+    Held {
+        /// The folder.
+        path: PathBuf,
+    },
     /// What is in the folder cannot be looked at.
     #[error("cannot use {}", path.display())]
     Out {
@@ -118,7 +127,7 @@ impl ExportError {
                 | StoreError::Reference { .. } => true,
                 StoreError::Io { .. } | StoreError::Encode(_) | StoreError::OutsideMonth { .. } => false,
             },
-            Self::Manifest(_) | Self::Foreign { .. } | Self::Out { .. } => false,
+            Self::Manifest(_) | Self::Foreign { .. } | Self::Held { .. } | Self::Out { .. } => false,
         }
     }
 }
@@ -136,19 +145,23 @@ fn former_name(symbol: &Symbol, format: Format) -> Option<String> {
     (name != file_name(symbol, format)).then_some(name)
 }
 
-/// Exports each symbol; `each` is told of a file once it is on stable storage.
+/// Exports each symbol, as the manifest has it in `overview`; `each` is told of a file once it is on stable storage.
 ///
 /// # Errors
 /// At the first thing that is wrong. What is in the way is found before anything is written.
-pub fn run(options: &Options, mut each: impl FnMut(Exported)) -> Result<(), ExportError> {
-    let overview = Overview::open(&options.data_dir)?;
+pub fn run(
+    options: &Options,
+    overview: &Overview,
+    mut each: impl FnMut(Exported),
+) -> Result<(), ExportError> {
     let name = |symbol: &Symbol| file_name(symbol, options.format);
+    let _held = Folder::hold(&options.out)?;
     let mut made = Made::read(&options.out)?;
     options.symbols.iter().try_for_each(|symbol| made.check(&name(symbol)))?;
     survey::sweep_folder(&options.out)?;
     made.begin(options.symbols.iter().map(name))?;
     let done = options.symbols.iter().try_for_each(|symbol| {
-        let exported = one(options, &overview, symbol, &mut made)?;
+        let exported = one(options, overview, symbol, &mut made)?;
         each(exported);
         Ok(())
     });

@@ -32,6 +32,12 @@ pub(super) fn owed(tasks: &[TaskItem], stretch: &Stretch, windows: Option<&[Wind
     })
 }
 
+/// That a partition was recorded when the export began, and is not there any more.
+pub(super) fn taken_away(partition: &Partition) -> String {
+    let Partition { symbol, month, .. } = partition;
+    format!("{symbol} has no bars of {month} here: another process has taken them away, or fetches them anew")
+}
+
 /// That nobody has ever asked for a stretch: that it has no bars says nothing.
 pub(super) fn never_asked(
     tasks: &[TaskItem],

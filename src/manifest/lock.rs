@@ -10,9 +10,9 @@ use std::{
 
 use super::{ManifestError, schema::FILE_NAME};
 
-/// Somebody who only looks ([`is_held`]) has the lock for an instant: one more attempt is enough to miss him.
-const ATTEMPTS: u32 = 5;
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
+/// Those who only look ([`is_held`]) have the lock for an instant, together: they are waited for, also if they are many.
+const ATTEMPTS: u32 = 500;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(2);
 
 /// The exclusive right to write in a data directory, until it is dropped or its process dies.
 ///
@@ -36,9 +36,12 @@ impl Lock {
         for attempt in 1.. {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if attempt < ATTEMPTS => thread::sleep(BETWEEN_ATTEMPTS),
-                Err(TryLockError::WouldBlock) => {
+                Err(TryLockError::WouldBlock) if attempt == ATTEMPTS || is_locked(&file) => {
                     return Err(ManifestError::Locked { holder: holder(&mut file) });
+                }
+                Err(TryLockError::WouldBlock) => {
+                    file.unlock().map_err(io)?;
+                    thread::sleep(BETWEEN_ATTEMPTS);
                 }
                 Err(TryLockError::Error(source)) => return Err(io(source)),
             }
@@ -48,33 +51,15 @@ impl Lock {
     }
 }
 
-/// Takes the lock of `data_dir`, unless it lies where this process may not write: there it only looks whether another
-/// one holds it.
-///
-/// # Errors
-/// As [`Lock::take`].
-pub fn take_if_writable(data_dir: &Path) -> Result<Option<Lock>, ManifestError> {
-    match Lock::take(data_dir) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(ManifestError::Io { source, .. }) if is_unwritable(&source) => {
-            if is_held(data_dir) {
-                Err(ManifestError::Locked { holder: None })
-            } else {
-                Ok(None)
-            }
-        }
-        Err(error) => Err(error),
-    }
+/// Whether a live process holds the lock of `data_dir`; this one counts too.
+#[must_use]
+pub fn is_held(data_dir: &Path) -> bool {
+    File::open(path(data_dir)).is_ok_and(|file| is_locked(&file))
 }
 
-fn is_unwritable(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
-}
-
-/// Whether a live process holds the lock of `data_dir`.
-pub(super) fn is_held(data_dir: &Path) -> bool {
-    File::open(path(data_dir))
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+/// Whether somebody holds the lock, and does not only look, as this does.
+fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// The process that holds the lock of `data_dir`, if it has written down its id.
@@ -118,5 +103,22 @@ mod tests {
         drop(first);
         assert!(!is_held(dir.path()));
         Lock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn those_who_only_look_are_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Lock::take(dir.path()).unwrap());
+        let looking = File::open(path(dir.path())).unwrap();
+        looking.try_lock_shared().unwrap();
+        let (begun, waiting) = std::sync::mpsc::channel();
+        let place = dir.path().to_owned();
+        let taking = thread::spawn(move || {
+            begun.send(()).unwrap();
+            Lock::take(&place).map(|_| ())
+        });
+        waiting.recv().unwrap();
+        drop(looking);
+        taking.join().unwrap().unwrap();
     }
 }

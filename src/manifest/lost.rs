@@ -142,6 +142,22 @@ impl Overview {
         Ok(self.connection().query_row("SELECT count(*) FROM lost", [], |row| row.get(0))?)
     }
 
+    /// The months of a symbol whose partitions were moved out of the way, or are about to be.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn months_set_aside(&self, symbol: &Symbol) -> Result<Vec<Month>, ManifestError> {
+        let mut select = self
+            .connection()
+            .prepare_cached("SELECT month FROM set_aside WHERE ticker = ? ORDER BY month")?;
+        let mut found = select.query([symbol.as_str()])?;
+        let mut months = Vec::new();
+        while let Some(row) = found.next()? {
+            months.push(month(row, 0)?);
+        }
+        Ok(months)
+    }
+
     /// The partitions that were moved out of the way, by path.
     ///
     /// # Errors

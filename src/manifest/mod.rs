@@ -15,6 +15,7 @@
 
 mod change;
 mod evenings;
+mod frozen;
 mod glance;
 mod history;
 mod holdings;
@@ -27,6 +28,7 @@ mod lost;
 mod mend;
 mod orders;
 mod overview;
+mod reading;
 pub mod rebuild;
 mod recorder;
 mod rows;
@@ -44,11 +46,12 @@ pub use holdings::Holdings;
 pub use kept_spec::{KeptSpec, SpecText};
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lists::{KeptLookup, KeptPage, ListOnItsWay, SyncRow};
-pub use lock::{Lock, take_if_writable};
+pub use lock::{Lock, is_held};
 pub use lost::{SetAside, has_all};
 pub use mend::Mend;
 pub use orders::Order;
 pub use overview::{Answer, Overview, TaskItem};
+pub use reading::bring_up_to_date;
 pub use rebuild::Stretch;
 pub use recorder::Recorder;
 pub use rows::{Evidence, RunTotals, StoreKind, Task, TaskId};
@@ -82,6 +85,18 @@ pub enum ManifestError {
         found: u32,
         /// The newest version that this program knows.
         known: u32,
+    },
+    /// It was written by an older grab, and nothing that only reads changes it.
+    #[error(
+        "{path} has schema version {found}: this grab reads version {known} only, and has to migrate it before"
+    )]
+    TooOld {
+        /// The file's version.
+        found: u32,
+        /// The version that this program reads.
+        known: u32,
+        /// The file.
+        path: String,
     },
     /// A `SQLite` file, but not one of ours.
     #[error("{path} is not a manifest of grab")]
@@ -133,6 +148,7 @@ impl ManifestError {
             Self::Io { .. }
             | Self::Missing { .. }
             | Self::TooNew { .. }
+            | Self::TooOld { .. }
             | Self::Foreign { .. }
             | Self::OtherKind { .. }
             | Self::Locked { .. }

@@ -8,14 +8,19 @@ use std::{
 use jiff::civil::Date;
 use rusqlite::Connection;
 
-use super::{ManifestError, TaskState, Workload, lock, rebuild::REBUILT, rows, schema};
+use super::{
+    ManifestError, TaskState, Workload, lock,
+    reading::{self, Reading},
+    rebuild::REBUILT,
+    rows,
+};
 use crate::model::{Month, Partition, Symbol, Window};
 
 /// A reader's view of a manifest, also while another process writes it.
 ///
 /// A task that a dead process left running is shown as what it is: pending.
 pub struct Overview {
-    connection: Connection,
+    reading: Reading,
     is_live: bool,
     holder: Option<u32>,
 }
@@ -70,10 +75,10 @@ impl Overview {
     pub fn open(data_dir: &Path) -> Result<Self, ManifestError> {
         let is_live = lock::is_held(data_dir);
         let holder = lock::holder_of(data_dir).filter(|_| is_live);
-        let connection = schema::open_to_read(data_dir)?;
+        let reading = reading::open_to_read(data_dir)?;
         // All that is read belongs together: one snapshot, taken with the first question.
-        connection.execute_batch("BEGIN")?;
-        Ok(Self { connection, is_live, holder })
+        reading.connection.execute_batch("BEGIN")?;
+        Ok(Self { reading, is_live, holder })
     }
 
     /// Whether a process holds the directory.
@@ -88,7 +93,12 @@ impl Overview {
     }
 
     pub(super) fn connection(&self) -> &Connection {
-        &self.connection
+        &self.reading.connection
+    }
+
+    /// Whether the manifest was taken for one that cannot change.
+    pub(super) fn is_still(&self) -> bool {
+        self.reading.is_still
     }
 
     /// How many tasks stand in each state.
@@ -96,7 +106,7 @@ impl Overview {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn counts(&self) -> Result<Workload, ManifestError> {
-        let mut counts = counts(&self.connection)?;
+        let mut counts = counts(self.connection())?;
         if !self.is_live {
             counts = counts.given_back();
         }
@@ -108,7 +118,7 @@ impl Overview {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
-        windows(&self.connection)
+        windows(self.connection())
     }
 
     /// The windows of each symbol that tasks of either kind have not come to the end of.
@@ -118,7 +128,7 @@ impl Overview {
     pub fn pending_windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
         let select =
             "SELECT ticker, from_date, to_date FROM tasks WHERE state IN ('pending', 'running') ORDER BY id";
-        windows_of(&self.connection, select)
+        windows_of(self.connection(), select)
     }
 
     /// How many tasks that were asked for there are of each window in each state, as they are recorded.
@@ -127,7 +137,7 @@ impl Overview {
     /// If the manifest cannot be read.
     pub fn counts_by_window(&self) -> Result<BTreeMap<Window, BTreeMap<TaskState, u64>>, ManifestError> {
         let select = "SELECT from_date, to_date, state, count(*) FROM tasks WHERE NOT is_repair GROUP BY from_date, to_date, state";
-        let mut select = self.connection.prepare(select)?;
+        let mut select = self.connection().prepare(select)?;
         let mut found = select.query([])?;
         let mut counts: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         while let Some(row) = found.next()? {
@@ -144,7 +154,7 @@ impl Overview {
     /// If the manifest cannot be read.
     pub fn symbols(&self) -> Result<Vec<Symbol>, ManifestError> {
         let mut select = self
-            .connection
+            .connection()
             .prepare_cached("SELECT ticker FROM partitions UNION SELECT ticker FROM tasks ORDER BY ticker")?;
         let texts = select.query_map([], |row| row.get::<_, String>(0))?;
         texts.map(|text| rows::symbol(&text?)).collect()
@@ -157,7 +167,7 @@ impl Overview {
     pub fn partitions(&self, symbol: &Symbol) -> Result<Vec<Partition>, ManifestError> {
         let select = "SELECT month, bars, first_ms, last_ms, bytes, xxh3, session_mask, session_bars
                       FROM partitions WHERE ticker = ? ORDER BY month";
-        let mut select = self.connection.prepare_cached(select)?;
+        let mut select = self.connection().prepare_cached(select)?;
         let mut found = select.query([symbol.as_str()])?;
         let mut partitions = Vec::new();
         while let Some(row) = found.next()? {
@@ -173,7 +183,7 @@ impl Overview {
     pub fn symbols_without_bars(&self) -> Result<Vec<Symbol>, ManifestError> {
         let select = "SELECT DISTINCT ticker FROM tasks
                       WHERE NOT EXISTS (SELECT 1 FROM partitions WHERE partitions.ticker = tasks.ticker) ORDER BY ticker";
-        let mut select = self.connection.prepare_cached(select)?;
+        let mut select = self.connection().prepare_cached(select)?;
         let mut found = select.query([])?;
         let mut symbols = Vec::new();
         while let Some(row) = found.next()? {
@@ -199,7 +209,7 @@ impl Overview {
                 SELECT strftime('%Y-%m', max(month) || '-01', '-1 month') FROM partitions
                 WHERE ticker = tickers.ticker))
             ORDER BY p.ticker, p.month";
-        let mut select = self.connection.prepare_cached(select)?;
+        let mut select = self.connection().prepare_cached(select)?;
         let mut found = select.query([first.to_string()])?;
         let mut sessions: Vec<(Symbol, BTreeSet<Date>)> = Vec::new();
         while let Some(row) = found.next()? {
@@ -223,7 +233,7 @@ impl Overview {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn quarantined(&self) -> Result<u64, ManifestError> {
-        Ok(self.connection.query_row("SELECT count(*) FROM quarantine", [], |row| row.get(0))?)
+        Ok(self.connection().query_row("SELECT count(*) FROM quarantine", [], |row| row.get(0))?)
     }
 
     /// Every task, in the order of work.
@@ -272,7 +282,7 @@ impl Overview {
                  iif(state IN ('pending', 'running'), NULL, coalesce(begun_at_ms, updated_at_ms)), is_repair
              FROM tasks {which}"
         );
-        let mut select = self.connection.prepare(&sql)?;
+        let mut select = self.connection().prepare(&sql)?;
         let mut found = select.query([])?;
         let mut items = Vec::new();
         while let Some(row) = found.next()? {

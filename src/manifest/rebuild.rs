@@ -11,7 +11,7 @@ use std::{
 use jiff::tz::TimeZone;
 use rusqlite::params;
 
-use super::{FILE_NAME, Ledger, ManifestError, Overview, TaskState, schema};
+use super::{FILE_NAME, Ledger, ManifestError, Overview, TaskState, reading};
 use crate::{
     clock::Clock,
     model::{Partition, Symbol, Window},
@@ -37,16 +37,24 @@ pub struct Stretch {
 /// # Errors
 /// If there is a file of this name that is not ours, or from a newer grab: then it is not for us to replace it.
 pub fn is_whole(data_dir: &Path) -> Result<bool, ManifestError> {
-    let check = || -> Result<bool, ManifestError> {
-        let connection = schema::open_to_read(data_dir)?;
-        let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    let before = reading::marks(data_dir);
+    let mut is_still = false;
+    let mut check = || -> Result<bool, ManifestError> {
+        let reading = reading::open_to_read(data_dir)?;
+        is_still = reading.is_still;
+        let verdict: String = reading.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         Ok(verdict == "ok")
     };
-    match check() {
+    let checked = match check() {
         Err(error) if error.is_damage() || matches!(error, ManifestError::Missing { .. }) => Ok(false),
         // One that cannot be opened now may be as good as ever.
         checked => checked,
+    };
+    if is_still && matches!(checked, Ok(false)) && reading::marks(data_dir) != before {
+        // Somebody has begun to write it while it was taken for one that cannot change.
+        return is_whole(data_dir);
     }
+    checked
 }
 
 /// Whether, besides, each row of it can be read.

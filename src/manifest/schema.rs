@@ -1,11 +1,10 @@
 //! The file: how it is opened, and its migrations.
 
-use std::{collections::BTreeMap, fs::OpenOptions, io, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs::OpenOptions, io, path::Path, sync::OnceLock, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
-use url::Url;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 
-use super::ManifestError;
+use super::{ManifestError, reading::explained};
 use crate::failpoint::{self, Step};
 
 /// The manifest's name in its data directory.
@@ -31,21 +30,25 @@ const MIGRATIONS: &[&str] = &[
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens the manifest of `data_dir` for writing, creating or migrating it where needed.
 pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
     let path = data_dir.join(FILE_NAME);
-    create_private(&path)?;
-    let mut connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    create(&path)?;
+    opened(&path).map_err(|error| explained(error, &path, true))
+}
+
+fn opened(path: &Path) -> Result<Connection, ManifestError> {
+    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    if check_version(&connection, &path)? == 0 {
+    if check_version(&connection, path)? == 0 {
         // Nothing of it is written twice like this. What was made just now is as it was made.
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        migrate(&mut connection, &path)?;
+        migrate(&mut connection, path)?;
     } else {
-        migrate(&mut connection, &path)?;
+        migrate(&mut connection, path)?;
         check_tables(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
     }
@@ -54,35 +57,16 @@ pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
     Ok(connection)
 }
 
-/// Opens the manifest of `data_dir` for reading, also while another process writes it. One of an older grab is migrated.
-pub(super) fn open_to_read(data_dir: &Path) -> Result<Connection, ManifestError> {
-    let path = data_dir.join(FILE_NAME);
-    if !path.exists() {
-        return Err(ManifestError::Missing { path: path.display().to_string() });
+/// Each table, index and trigger of this version with the statement that makes it.
+pub(super) fn ours() -> Result<&'static BTreeMap<String, String>, ManifestError> {
+    static OURS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    if let Some(ours) = OURS.get() {
+        return Ok(ours);
     }
-    // A reader who may write folds the WAL in when it is the last to leave; one who may not would leave it lying about.
-    let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "query_only", true)?;
-    let (connection, version) = match check_version(&connection, &path) {
-        Err(ManifestError::Sqlite(error)) if is_unwritable(&error) && !has_wal(&path) => {
-            let still = open_still(&path)?;
-            let version = check_version(&still, &path)?;
-            (still, version)
-        }
-        version => (connection, version?),
-    };
-    if version == 0 {
-        // Its maker died before the first transaction: nothing was ever started.
-        return Err(ManifestError::Missing { path: path.display().to_string() });
-    }
-    if version < MIGRATIONS.len() {
-        drop(connection);
-        open(data_dir)?.close().map_err(|(_, error)| error)?;
-        return open_to_read(data_dir);
-    }
-    check_tables(&connection)?;
-    Ok(connection)
+    let fresh = Connection::open_in_memory()?;
+    MIGRATIONS.iter().try_for_each(|migration| fresh.execute_batch(migration))?;
+    let ours = tables(&fresh)?;
+    Ok(OURS.get_or_init(|| ours))
 }
 
 /// Each table, index and trigger with the statement that made it.
@@ -92,43 +76,16 @@ fn tables(connection: &Connection) -> Result<BTreeMap<String, String>, rusqlite:
 }
 
 /// Checks that all that belongs to this version is there. What people have added does not matter.
-fn check_tables(connection: &Connection) -> Result<(), ManifestError> {
-    let fresh = Connection::open_in_memory()?;
-    MIGRATIONS.iter().try_for_each(|migration| fresh.execute_batch(migration))?;
+pub(super) fn check_tables(connection: &Connection) -> Result<(), ManifestError> {
     let found = tables(connection)?;
-    match tables(&fresh)?.into_iter().find(|(name, sql)| found.get(name) != Some(sql)) {
+    match ours()?.iter().find(|(name, sql)| found.get(*name) != Some(*sql)) {
         Some((name, _)) => Err(ManifestError::Corrupt(format!("{name} is not as grab made it"))),
         None => Ok(()),
     }
 }
 
-/// Whether `SQLite` could not make the files that readers share beside the manifest.
-fn is_unwritable(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
-}
-
-/// Whether something was written that is not folded in yet. Without it, the manifest is all in one file.
-fn has_wal(path: &Path) -> bool {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    std::fs::metadata(wal).is_ok_and(|wal| wal.len() > 0)
-}
-
-/// Opens a manifest that lies where nobody may write, such as in a snapshot: then it cannot change either.
-fn open_still(path: &Path) -> Result<Connection, ManifestError> {
-    let io = |()| ManifestError::Io {
-        path: path.display().to_string(),
-        source: io::ErrorKind::InvalidInput.into(),
-    };
-    let absolute = std::path::absolute(path).map_err(|_| io(()))?;
-    let mut uri = Url::from_file_path(absolute).map_err(io)?;
-    uri.set_query(Some("immutable=1"));
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    Ok(Connection::open_with_flags(uri.as_str(), flags)?)
-}
-
 /// The manifest may tell what somebody trades: it is readable by its owner only. `SQLite` gives its WAL the same mode.
-fn create_private(path: &Path) -> Result<(), ManifestError> {
+fn create(path: &Path) -> Result<(), ManifestError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -155,7 +112,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ManifestError
 }
 
 /// The number of migrations that the file has seen: 0 for an empty file.
-fn check_version(connection: &Connection, path: &Path) -> Result<usize, ManifestError> {
+pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<usize, ManifestError> {
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (application, found) = (number("application_id")?, number("user_version")?);
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -184,14 +141,22 @@ pub(super) fn reached(step: Step) -> Result<(), ManifestError> {
     })
 }
 
-fn known_version() -> u32 {
+/// How many migrations this program knows: the version that it reads.
+pub(super) fn latest() -> usize {
+    MIGRATIONS.len()
+}
+
+pub(super) fn known_version() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Overview;
+    use crate::manifest::{
+        Overview,
+        reading::{bring_up_to_date, open_to_read},
+    };
 
     const SHIPPED: [&str; 12] = [
         "a09d1b8dfb63d226",
@@ -207,21 +172,6 @@ mod tests {
         "c6130217ac53d8ae",
         "04d6962fb6a1926b",
     ];
-
-    #[test]
-    fn a_manifest_that_cannot_change_is_read_from_its_one_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let odd = dir.path().join("a #1?mode=rw 50%20");
-        std::fs::create_dir(&odd).unwrap();
-        drop(open(&odd).unwrap());
-        let path = odd.join(FILE_NAME);
-        assert!(!has_wal(&path));
-        let still = open_still(&path).unwrap();
-        assert_eq!(check_version(&still, &path).unwrap(), MIGRATIONS.len());
-        assert!(still.execute("DELETE FROM tasks", []).is_err());
-        std::fs::write(odd.join(format!("{FILE_NAME}-wal")), "x").unwrap();
-        assert!(has_wal(&path));
-    }
 
     #[test]
     fn a_new_file_is_private_durable_and_opens_again() {
@@ -291,20 +241,21 @@ mod tests {
         assert_eq!(repairs, ["A2024-01-04", "A2024-01-29"]);
     }
 
-    type Opener = fn(&Path) -> Result<Connection, ManifestError>;
-
     #[test]
-    fn a_manifest_of_any_older_version_is_brought_up_to_date() {
-        for (version, open) in
-            (1..MIGRATIONS.len()).flat_map(|version| [(version, open as Opener), (version, open_to_read)])
-        {
+    fn a_manifest_of_any_older_version_is_brought_up_to_date_by_whoever_writes() {
+        for version in 1..MIGRATIONS.len() {
             let dir = tempfile::tempdir().unwrap();
             let old = Connection::open(dir.path().join(FILE_NAME)).unwrap();
             MIGRATIONS[..version].iter().for_each(|migration| old.execute_batch(migration).unwrap());
             old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
             old.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
             drop(old);
-            let new = open(dir.path()).unwrap();
+            let bytes = std::fs::read(dir.path().join(FILE_NAME)).unwrap();
+            let read = open_to_read(dir.path()).err();
+            assert!(matches!(read, Some(ManifestError::TooOld { .. })), "{version}: {read:?}");
+            assert_eq!(std::fs::read(dir.path().join(FILE_NAME)).unwrap(), bytes, "a reader changes nothing");
+            bring_up_to_date(dir.path()).unwrap();
+            let new = open_to_read(dir.path()).unwrap().connection;
             assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
             let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside, lists, orders, spec";
             new.query_row(select, [], |_| Ok(())).unwrap();

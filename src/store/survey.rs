@@ -84,6 +84,15 @@ impl Listing {
     }
 }
 
+/// The size of a partition's file, or why it is none; nothing if there is none.
+#[must_use]
+pub fn size_of_partition(data_dir: &Path, symbol: &Symbol, month: Month) -> Option<Result<u64, String>> {
+    let path = layout::partition(data_dir, symbol, month);
+    let is_there = !fs::symlink_metadata(&path)
+        .is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory));
+    is_there.then(|| size_of(&path))
+}
+
 /// The size of a file that readers can read.
 fn size_of(path: &Path) -> Result<u64, String> {
     match fs::metadata(path) {
@@ -202,11 +211,30 @@ pub fn read_recorded(data_dir: &Path, recorded: &Partition, adjusted: bool) -> R
     if loaded.describe(symbol) != *recorded {
         return Err(StoreError::Changed { path: path(), is_there: true });
     }
-    if loaded.provenance.adjusted != adjusted {
-        let (expected, found) = (adjusted.to_string(), loaded.provenance.adjusted.to_string());
-        return Err(StoreError::Misplaced { path: path(), what: "adjusted", expected, found });
+    bars_of_kind(path(), loaded, adjusted)
+}
+
+/// The bars of a partition that may be newer than what is recorded of it; nothing if there is none.
+///
+/// # Errors
+/// If the file is damaged, belongs elsewhere, or cannot be opened.
+pub fn read_unrecorded(
+    data_dir: &Path,
+    symbol: &Symbol,
+    month: Month,
+    adjusted: bool,
+) -> Result<Option<Bars>, StoreError> {
+    let path = layout::partition(data_dir, symbol, month);
+    let loaded = merge::load(data_dir, symbol, month)?;
+    loaded.map(|loaded| bars_of_kind(path, loaded, adjusted)).transpose()
+}
+
+fn bars_of_kind(path: PathBuf, loaded: merge::Loaded, adjusted: bool) -> Result<Bars, StoreError> {
+    if loaded.provenance.adjusted == adjusted {
+        return Ok(loaded.held.bars);
     }
-    Ok(loaded.held.bars)
+    let (expected, found) = (adjusted.to_string(), loaded.provenance.adjusted.to_string());
+    Err(StoreError::Misplaced { path, what: "adjusted", expected, found })
 }
 
 /// Removes what a dead process has left of its writes to a folder; answers the number of files.

@@ -51,8 +51,17 @@ pub fn by_manifest(
     let (tasks, recorded) = (overview.tasks_of(symbol)?, overview.partitions(symbol)?);
     let lost = &overview.lost(symbol)?;
     let (checked, witness) = (&Checked::default(), &Nobody);
-    let facts =
-        Facts { symbol, tasks: &tasks, recorded: &recorded, lost, checked, sessions, witness, universe };
+    let facts = Facts {
+        symbol,
+        tasks: &tasks,
+        recorded: &recorded,
+        lost,
+        checked,
+        sessions,
+        witness,
+        universe,
+        is_written: false,
+    };
     let days = facts.explain();
     Ok(Explained { tasks, recorded, days })
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::civil::Date;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Finding, Kind, Severity, integrity::Measured};
+use super::{Finding, Kind, Severity, books::Writer, integrity::Measured};
 use crate::{
     calendar,
     model::{Bar, Bars, Month, Partition, new_york},
@@ -27,7 +27,7 @@ pub(super) fn check(
     recorded: &Partition,
     path: &Path,
     file: Bytes,
-    is_in_flight: bool,
+    writer: Writer,
 ) -> (Vec<Finding>, BTreeMap<Date, Measured>) {
     let mut found = Found { recorded, path, findings: Vec::new() };
     let mut measured = BTreeMap::new();
@@ -47,8 +47,11 @@ pub(super) fn check(
                 found.check_bars(&content.bars);
             }
             let is_good = !found.is_damaged();
-            if is_good && is_in_flight && content.is_intact && digest != recorded.xxh3 {
-                found.note_unrecorded();
+            if is_good && writer != Writer::None && content.is_intact && digest != recorded.xxh3 {
+                // One who is alive is about to record it.
+                if writer == Writer::Dead {
+                    found.note_unrecorded();
+                }
             } else if is_good {
                 found.check_counts(&content.bars);
                 if !found.is_damaged() {

@@ -71,6 +71,8 @@ pub(super) struct Facts<'a> {
     pub(super) sessions: &'a Sessions,
     pub(super) witness: &'a dyn Witness,
     pub(super) universe: Option<&'a Universe>,
+    /// Whether another process is at work: then tasks are running, and were not left so.
+    pub(super) is_written: bool,
 }
 
 impl Facts<'_> {
@@ -189,7 +191,8 @@ impl Facts<'_> {
 
     /// What is said of days that are not as they should be, and of tasks that have not come to their end.
     pub(super) fn findings(&self, days: &[Day]) -> Vec<Finding> {
-        let unfinished = self.tasks.iter().filter(|task| !task.state.is_covered()).map(unfinished);
+        let unfinished = self.tasks.iter().filter(|task| !task.state.is_covered());
+        let unfinished = unfinished.map(|task| unfinished_task(task, self.is_written));
         let mut findings: Vec<_> = unfinished.collect();
         findings.extend(self.lost_bars(days));
         let missing = self.stretches(days, |day| day == Day::Missing);
@@ -332,9 +335,10 @@ fn no_bar(days: &RangeInclusive<Date>, count: u64) -> String {
     if count == 1 { "no bar".to_owned() } else { format!("{count} sessions to {} have no bar", days.end()) }
 }
 
-fn unfinished(task: &TaskItem) -> Finding {
+fn unfinished_task(task: &TaskItem, is_written: bool) -> Finding {
     let reason = task.last_error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
-    let died = if task.state == TaskState::Running { " in a process that died" } else { "" };
+    let is_left = task.state == TaskState::Running && !is_written;
+    let died = if is_left { " in a process that died" } else { "" };
     let detail = format!("{} is {}{died}{reason}", task.window, task.state);
     Kind::UnfinishedTask.on(&task.symbol, &(task.window.from()..=task.window.to()), detail)
 }

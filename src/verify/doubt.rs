@@ -12,10 +12,10 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::{Finding, GroupedDaily, Kind, Seen, Sessions, Severity, VerifyError, Witness};
+use super::{Finding, GroupedDaily, Kind, Seen, Sessions, Severity, VerifyError, Witness, books::Books};
 use crate::{
-    manifest::{Overview, WitnessFile},
-    model::{Symbol, Window},
+    manifest::WitnessFile,
+    model::{Partition, Symbol, Window},
     store::layout,
 };
 
@@ -35,6 +35,7 @@ const LEAST_LACKING: u32 = 2;
 /// If the manifest cannot be read.
 pub(super) fn settle(
     data_dir: &Path,
+    books: &Books,
     files: &[WitnessFile],
     symbols: &[Symbol],
     witness: &mut GroupedDaily,
@@ -43,7 +44,7 @@ pub(super) fn settle(
         files.iter().filter(|file| witness.was_there(file.date)).map(|file| (file.date, file.rows)).collect();
     let mut doubts = few_rows(&rows);
     witness.disbelieve(doubts.iter().map(|(date, _)| *date));
-    let (lacking, strangers) = few_symbols(data_dir, symbols, witness)?;
+    let (lacking, strangers) = few_symbols(books, symbols, witness)?;
     witness.disbelieve(lacking.iter().map(|(date, _)| *date));
     doubts.extend(lacking);
     let finding = |(date, why)| {
@@ -117,7 +118,7 @@ fn is_most(Held { known, lacking }: Held) -> bool {
 
 /// The days that lack most of the symbols of which bars are recorded, and what was never seen of these symbols.
 fn few_symbols(
-    data_dir: &Path,
+    books: &Books,
     symbols: &[Symbol],
     witness: &GroupedDaily,
 ) -> Result<(Vec<(Date, String)>, Held), VerifyError> {
@@ -125,9 +126,9 @@ fn few_symbols(
     let held = Mutex::new((vec![Held::default(); dates.len()], Held::default()));
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), VerifyError> {
-        let overview = Overview::open(data_dir)?;
         while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let seen = seen_of(symbol, &overview, witness, &dates)?;
+            let partitions = books.read(|snapshot| snapshot.partitions(symbol))?;
+            let seen = seen_of(&partitions, witness, &dates);
             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
             add(&mut held.0, &seen);
             held.1.known += u32::from(!seen.is_empty());
@@ -159,21 +160,17 @@ fn few_symbols(
 }
 
 /// The places of the days of which bars of a symbol are recorded and there is a witness, and whether it saw the symbol.
-fn seen_of(
-    symbol: &Symbol,
-    overview: &Overview,
-    witness: &GroupedDaily,
-    dates: &[Date],
-) -> Result<Vec<(usize, bool)>, VerifyError> {
+fn seen_of(partitions: &[Partition], witness: &GroupedDaily, dates: &[Date]) -> Vec<(usize, bool)> {
     let mut seen = Vec::new();
-    for partition in overview.partitions(symbol)? {
+    for partition in partitions {
         for date in partition.month.days(partition.session_mask()) {
-            if let (Ok(place), Some(what)) = (dates.binary_search(&date), witness.saw(symbol, date)) {
+            let saw = witness.saw(&partition.symbol, date);
+            if let (Ok(place), Some(what)) = (dates.binary_search(&date), saw) {
                 seen.push((place, what != Seen::NoTrade));
             }
         }
     }
-    Ok(seen)
+    seen
 }
 
 /// Counts a symbol. A day on which it was seen does not say that it is known from others.

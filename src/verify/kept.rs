@@ -8,13 +8,17 @@ use std::{
 use jiff::civil::Date;
 
 use super::{
-    Day, Deep, Finding, GroupedDaily, Kind, Progress, Verified, VerifyError, Witness, doubt, grouped_daily,
-    is_whole, manifest_corrupt, sessions, symbols, verify_whole,
+    Day, Deep, Finding, GroupedDaily, Kind, Others, Progress, Verified, VerifyError, Witness, books::Books,
+    doubt, grouped_daily, is_whole, manifest_corrupt, sessions, symbols, verify_whole,
 };
 use crate::{
-    manifest::Overview,
+    manifest::{Overview, WitnessFile},
+    model::Symbol,
     store::{Unreadable, layout, market, reference},
 };
+
+/// How often the rows of the witness are read again that somebody goes on writing.
+const ROUNDS: u32 = 10;
 
 /// What is made of the witness that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +56,15 @@ pub fn verify_with_kept(
     data_dir: &Path,
     deep: &Deep,
     kept: Kept,
+    others: Others,
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
     if !is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
-    match verify_sound(data_dir, deep, kept, progress) {
+    let sound =
+        Books::take(data_dir, others).and_then(|books| verify_sound(data_dir, &books, deep, kept, progress));
+    match sound {
         // What `SQLite` calls whole may have rows that cannot be.
         Err(VerifyError::Manifest(error)) if error.is_damage() => Ok(manifest_corrupt(data_dir)),
         verified => verified,
@@ -66,28 +73,53 @@ pub fn verify_with_kept(
 
 fn verify_sound(
     data_dir: &Path,
+    books: &Books,
     deep: &Deep,
     kept: Kept,
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
-    let overview = Overview::open(data_dir)?;
-    let windows: Vec<_> = overview.windows()?.into_values().flatten().collect();
-    let (files, closures) = (overview.witnesses()?, overview.closures()?);
-    drop(overview);
-    let known = if kept == Kept::Used { symbols(data_dir)? } else { Vec::new() };
-    let (mut witness, mut findings) = grouped_daily::load(data_dir, &files, &known, kept);
-    findings.extend(doubt::settle(data_dir, &files, &known, &mut witness)?);
-    findings.extend(strays(data_dir, &files.iter().map(|file| file.date).collect())?);
+    let closures = books.read(Overview::closures)?;
+    let known = if kept == Kept::Used { symbols(data_dir, books)? } else { Vec::new() };
+    let Loaded { files, mut witness, mut findings } = loaded(data_dir, books, &known, kept)?;
+    findings.extend(doubt::settle(data_dir, books, &files, &known, &mut witness)?);
+    findings.extend(strays(data_dir, books, &files)?);
     findings.extend(reference::inspect(data_dir).into_iter().map(damaged_table));
-    let mut verified = verify_whole(data_dir, deep, &witness, progress)?;
+    let mut verified = verify_whole(data_dir, books, deep, &witness, progress)?;
     verified.findings.extend(findings);
     verified.sort();
+    let windows: Vec<_> = verified.asked.values().flatten().copied().collect();
     let mut asked = sessions::asked(&windows);
     asked.retain(|date| !closures.contains(date));
     let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
     verified.witnessed = Witnessed { sessions, of: asked.len() as u64 };
     verified.unwitnessed = unwitnessed(&verified, &witness);
     Ok(verified)
+}
+
+/// The witness that is kept: the rows of its files, what they say, and what is wrong with them.
+struct Loaded {
+    files: Vec<WitnessFile>,
+    witness: GroupedDaily,
+    findings: Vec<Finding>,
+}
+
+/// Reads the files of the witness. If one is not what is recorded, another process may have fetched it anew since: then the
+/// rows are read again, as long as they change.
+fn loaded(data_dir: &Path, books: &Books, known: &[Symbol], kept: Kept) -> Result<Loaded, VerifyError> {
+    let mut files = books.read(Overview::witnesses)?;
+    let mut round = 0;
+    loop {
+        let (witness, findings) = grouped_daily::load(data_dir, &files, known, kept);
+        round += 1;
+        if !findings.is_empty() && books.may_be_behind() && round < ROUNDS {
+            let now = books.read_now(Overview::witnesses)?;
+            if now != files {
+                files = now;
+                continue;
+            }
+        }
+        return Ok(Loaded { files, witness, findings });
+    }
 }
 
 /// The sessions on which the absence of some symbol has no explanation and the witness says nothing of it.
@@ -106,31 +138,43 @@ fn unwitnessed(verified: &Verified, witness: &GroupedDaily) -> Vec<Unwitnessed> 
     open.map(|date| Unwitnessed { date, is_doubted: is_doubted(date) }).collect()
 }
 
-/// The days of which a file is kept that can be relied on, and what is damaged of the others.
+/// The days of which a file is kept that can be relied on, and what is damaged of the others: for the process that holds
+/// the directory.
 ///
 /// # Errors
 /// If the manifest cannot be read.
 pub fn witnessed(data_dir: &Path) -> Result<(BTreeSet<Date>, Vec<Finding>), VerifyError> {
-    let files = Overview::open(data_dir)?.witnesses()?;
-    let known = symbols(data_dir)?;
+    let books = &Books::take(data_dir, Others::Excluded)?;
+    let files = books.read(Overview::witnesses)?;
+    let known = symbols(data_dir, books)?;
     let (mut witness, findings) = grouped_daily::load(data_dir, &files, &known, Kept::Used);
     // These are no damage: they are asked for again, and named by the verification if they stay as they are.
-    doubt::settle(data_dir, &files, &known, &mut witness)?;
+    doubt::settle(data_dir, books, &files, &known, &mut witness)?;
     Ok((witness.dates().collect(), findings))
 }
 
-/// What lies among the reference data and was never recorded.
-fn strays(data_dir: &Path, recorded: &BTreeSet<Date>) -> Result<Vec<Finding>, VerifyError> {
+/// What lies among the reference data and was never recorded. A day's file gets its name before it is recorded.
+fn strays(data_dir: &Path, books: &Books, files: &[WitnessFile]) -> Result<Vec<Finding>, VerifyError> {
     let listing = market::listing(data_dir)?;
-    let unknown = listing.days.into_iter().filter(|(date, _)| !recorded.contains(date)).map(|(date, _)| {
+    let recorded: BTreeSet<Date> = files.iter().map(|file| file.date).collect();
+    let mut unknown: Vec<_> =
+        listing.days.into_iter().map(|(date, _)| date).filter(|date| !recorded.contains(date)).collect();
+    if !unknown.is_empty() && books.may_be_behind() {
+        // Asked for after the files were seen, in this order: one whose writer is gone by then is recorded, or never will be.
+        let is_written = books.is_written();
+        let now: BTreeSet<Date> =
+            books.read_now(Overview::witnesses)?.into_iter().map(|file| file.date).collect();
+        unknown.retain(|date| !is_written && !now.contains(date));
+    }
+    let unknown = unknown.into_iter().map(|date| {
         let path = layout::market_day(data_dir, date);
         let detail = "a day of the market that the manifest does not know: it is not relied on".to_owned();
         Kind::StrayFile.in_reference(Some(date), path, detail)
     });
-    let others = listing
-        .strays
-        .into_iter()
-        .map(|path| Kind::StrayFile.in_reference(None, path, "no reference data has this name".to_owned()));
+    let others =
+        listing.strays.into_iter().filter(|path| books.is_litter(path)).map(|path| {
+            Kind::StrayFile.in_reference(None, path, "no reference data has this name".to_owned())
+        });
     Ok(unknown.chain(others).collect())
 }
 

@@ -4,6 +4,7 @@
 //! recorded digest and counts, the calendar and common sense. Everything that is wrong becomes a [`Finding`]; the first
 //! one never ends the search.
 
+mod books;
 mod by_manifest;
 mod content;
 mod coverage;
@@ -26,6 +27,7 @@ mod thin;
 mod wanted;
 mod witness;
 
+pub use books::Others;
 pub use by_manifest::{Explained, by_manifest};
 pub use coverage::Coverage;
 pub use day::Day;
@@ -41,7 +43,7 @@ pub use wanted::wanted;
 pub use witness::{Nobody, Seen, Witness};
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -50,11 +52,12 @@ use std::{
     thread,
 };
 
+use books::{Books, Rows};
 use coverage::Facts;
 use thiserror::Error;
 
 use crate::{
-    manifest::{FILE_NAME, ManifestError, Overview, TaskItem, TaskState, rebuild},
+    manifest::{FILE_NAME, ManifestError, Overview, StoreKind, TaskState, rebuild},
     model::{Month, Partition, Symbol, Window},
     store::{StoreError, reference, survey},
     universe::Universe,
@@ -87,6 +90,14 @@ pub struct Verified {
     pub findings: Vec<Finding>,
     /// How many of the expected sessions are there.
     pub coverage: Coverage,
+    /// What the directory holds, once that is decided.
+    pub kind: Option<StoreKind>,
+    /// The windows that are recorded for each symbol.
+    pub asked: HashMap<Symbol, Vec<Window>>,
+    /// How many tasks there are of each window in each state.
+    pub counts: BTreeMap<Window, BTreeMap<TaskState, u64>>,
+    /// Whether another process was writing when this was begun: all that is said is of that instant.
+    pub is_beside_a_writer: bool,
     /// The sessions that anybody asked for.
     pub sessions: Sessions,
     /// Each symbol with one explanation for each session, in the order of the symbols.
@@ -158,7 +169,7 @@ pub fn verify(
     if !is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
-    verify_whole(data_dir, deep, witness, progress)
+    verify_whole(data_dir, &Books::take(data_dir, Others::Allowed)?, deep, witness, progress)
 }
 
 /// Whether the manifest is whole. One whose maker died at once is none yet, unless there are bars: then something has emptied
@@ -168,6 +179,8 @@ fn is_whole(data_dir: &Path) -> Result<bool, VerifyError> {
         Err(error @ ManifestError::Missing { .. }) if survey::symbols(data_dir)?.is_empty() => {
             Err(error.into())
         }
+        Err(ManifestError::Missing { .. }) => Ok(false),
+        Err(error) if !error.is_damage() => Err(error.into()),
         Ok(_) | Err(_) => Ok(rebuild::is_whole(data_dir)?),
     }
 }
@@ -175,37 +188,47 @@ fn is_whole(data_dir: &Path) -> Result<bool, VerifyError> {
 /// The same for a manifest that is whole.
 fn verify_whole(
     data_dir: &Path,
+    books: &Books,
     deep: &Deep,
     witness: &dyn Witness,
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
-    let symbols = symbols(data_dir)?;
-    let is_adjusted = Overview::open(data_dir)?.kind()?.is_some_and(|kind| kind.adjusted);
-    let overview = Overview::open(data_dir)?;
-    let sessions = Sessions::spanned(overview.windows()?.into_values().flatten());
-    let sessions = sessions.without(&overview.closures()?);
+    let symbols = symbols(data_dir, books)?;
+    let kind = books.read(Overview::kind)?;
+    let is_adjusted = kind.is_some_and(|kind| kind.adjusted);
+    let asked = books.read(Overview::windows)?;
+    let sessions = Sessions::spanned(asked.values().flatten().copied());
+    let sessions = sessions.without(&books.read(Overview::closures)?);
     let universe = universe(data_dir);
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
-    let strays = integrity::outside_of_symbols(data_dir)?;
-    let verified = Mutex::new(Verified { findings: strays, ..Verified::default() });
+    let strays = integrity::outside_of_symbols(data_dir, books)?;
+    let counts = books.read(Overview::counts_by_window)?;
+    let begun = Verified { findings: strays, kind, asked, counts, ..Verified::default() };
+    let verified = Mutex::new(Verified { is_beside_a_writer: books.was_written(), ..begun });
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), VerifyError> {
-        let overview = Overview::open(data_dir)?;
         while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let recorded = overview.partitions(symbol)?;
-            let tasks = overview.tasks_of(symbol)?;
-            let is_in_flight = |month: Month| in_flight(&tasks, month);
-            let mut checked =
-                integrity::check(data_dir, symbol, &recorded, |one| deep.includes(one), is_in_flight)?;
+            let rows = books.rows(symbol)?;
+            let mut checked = integrity::check(data_dir, symbol, &rows, books, &|one| deep.includes(one))?;
             if is_adjusted {
                 // A witness counts shares as traded: these are others.
                 checked.measured.clear();
             }
-            let (tasks, recorded, lost) = (&tasks, &recorded, &overview.lost(symbol)?);
+            let Rows { tasks, partitions: recorded, .. } = &rows;
+            let lost = &books.read(|snapshot| snapshot.lost(symbol))?;
             let (checked_now, sessions) = (&checked, &sessions);
-            let universe = universe.as_ref();
-            let facts =
-                Facts { symbol, tasks, recorded, lost, checked: checked_now, sessions, witness, universe };
+            let (universe, is_written) = (universe.as_ref(), rows.are_written);
+            let facts = Facts {
+                symbol,
+                tasks,
+                recorded,
+                lost,
+                checked: checked_now,
+                sessions,
+                witness,
+                universe,
+                is_written,
+            };
             let days = facts.explain();
             let (gaps, longest_gap) = (facts.findings(&days), gaps::longest(&days));
             let low = facts.low_usual_share(&days).map(|share| (symbol.clone(), share));
@@ -231,7 +254,7 @@ fn verify_whole(
         })
     })?;
     let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
-    verified.lacking = presence::lacking(&overview, universe.as_ref())?;
+    verified.lacking = books.read(|snapshot| Ok(presence::lacking(snapshot, universe.as_ref())))??;
     verified.findings.extend(verified.lacking.iter().map(presence::finding));
     verified.sessions = sessions;
     verified.findings.extend(thin::low_shares(data_dir, &verified.low_shares));
@@ -243,11 +266,6 @@ fn verify_whole(
 /// Who lived when, if that is kept and can be relied on: what is wrong with it is a finding of its own.
 fn universe(data_dir: &Path) -> Option<Universe> {
     reference::read_universe(data_dir).ok().flatten()
-}
-
-/// Whether a process that died may have been writing to a month: nobody else is alive while this one holds the lock.
-fn in_flight(tasks: &[TaskItem], month: Month) -> bool {
-    tasks.iter().any(|task| task.state == TaskState::Running && month.mask(task.window) != 0)
 }
 
 /// What is said when the manifest is damaged: then nothing else can be said.
@@ -269,9 +287,9 @@ fn manifest_corrupt(data_dir: &Path) -> Verified {
 }
 
 /// The symbols that the manifest or the disk knows.
-fn symbols(data_dir: &Path) -> Result<Vec<Symbol>, VerifyError> {
+fn symbols(data_dir: &Path, books: &Books) -> Result<Vec<Symbol>, VerifyError> {
     let mut symbols = survey::symbols(data_dir)?;
-    symbols.extend(Overview::open(data_dir)?.symbols()?);
+    symbols.extend(books.read(Overview::symbols)?);
     symbols.sort_unstable();
     symbols.dedup();
     Ok(symbols)

@@ -18,6 +18,7 @@ use jiff::civil::Date;
 use super::{Day, Finding, Kind, Seen, Severity, coverage::Facts, integrity::Measured};
 use crate::{
     calendar::{self, Session},
+    manifest::{TaskItem, TaskState},
     model::{Symbol, new_york},
     store::layout,
 };
@@ -130,12 +131,20 @@ impl Facts<'_> {
             for date in partition.month.days(partition.session_mask()) {
                 let place = self.sessions.place(date);
                 let held = place.filter(|place| matches!(days[*place], Day::Present | Day::Thin));
+                let held = held.filter(|_| !self.goes_on_from(date));
                 if let (Some(place), Ok(day)) = (held, usize::try_from(date.day() - 1)) {
                     bars[place] = partition.bars_by_day[day];
                 }
             }
         }
         bars
+    }
+
+    /// Whether a task that has not come to its end has its last bar on a day, which the next page goes on with.
+    fn goes_on_from(&self, date: Date) -> bool {
+        let is_under_way = |task: &&TaskItem| matches!(task.state, TaskState::Pending | TaskState::Running);
+        let last = |task: &TaskItem| task.sent_ms.and_then(|(_, last)| new_york::date_of(last));
+        self.tasks.iter().filter(is_under_way).any(|task| last(task) == Some(date))
     }
 
     /// The sessions whose files were read and of which the witness counted the shares, in order.

@@ -116,10 +116,22 @@ fn what_the_server_has_adjusted_is_not_adjusted_again() {
 }
 
 #[test]
-fn another_process_is_waited_for_by_nobody() {
+fn another_process_that_holds_the_directory_is_no_hindrance() {
     let grab = stored();
     let _lock = grab::manifest::Lock::take(&grab.data_dir()).unwrap();
-    refused(&grab, "--out out", 31, "holds this data directory");
+    grab.run("export --out out").exits(0);
+}
+
+#[cfg(unix)]
+#[test]
+fn two_processes_do_not_export_to_one_folder_at_once() {
+    let grab = stored();
+    fs::create_dir(grab.dir().join("out")).unwrap();
+    let folder = fs::File::open(grab.dir().join("out")).unwrap();
+    folder.lock().unwrap();
+    refused(&grab, "--out out", 31, "another grab exports to ");
+    drop(folder);
+    grab.run("export --out out").exits(0);
 }
 
 #[cfg(debug_assertions)]

@@ -12,7 +12,7 @@ Settings: flag > environment > spec > grab.toml > ~/.config/grab/config.toml.
 Exit codes: 0 complete, 1 a bug, 2 usage, 3 a bad spec, config or tickers file,
   10 incomplete (grab resume goes on), 11 some tasks have no data, 12 damage,
   13 gaps, 20 key, 21 source unreachable, 30 disk, 31 another grab is at work,
-  32 the manifest is from a newer grab, 130 interrupted.";
+  32 the manifest is of another version of grab, 130 interrupted.";
 
 /// After `grab start --help`.
 pub const START: &str = "\
@@ -62,7 +62,10 @@ Examples:
 It exits with 12 if there is damage, with 13 if sessions are missing or thin and
 nothing explains it; with 10, 20 or 21 if not all of the witness could be asked
 for. The coverage is the share of sessions with bars, with --deep or without.
-grab repair fetches again what it finds.";
+grab repair fetches again what it finds.
+
+It only reads, also beside a run: what it says is of the instant at which it
+began. With --witness grouped-daily it writes, and needs the directory (31).";
 
 /// After `grab repair --help`.
 pub const REPAIR: &str = "\
@@ -110,6 +113,8 @@ One file for each ticker (AAPL.parquet, KIM%70L.csv) with the columns of the
 store, and grab-export.json, which says what is in them. Files that grab export
 has made are replaced, others never. Splits and renames come from grab universe
 sync.
+
+It only reads the data directory, also beside a run.
 
 --adjusted splits: prices before a split are multiplied with its old shares and
 divided by its new ones, volumes the other way round; the split's own day has

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     engine::{Meter, Stop, StopReason},
     exit::ExitStatus,
-    manifest::{FILE_NAME, Ledger, Lock, Recorder, StoreKind},
+    manifest::{FILE_NAME, Ledger, Lock, Recorder, StoreKind, bring_up_to_date},
     store::create_folders,
     universe::{self, Annotation},
 };
@@ -64,6 +64,7 @@ pub fn run(
     if !data_dir.join(FILE_NAME).exists() {
         access.check_source(access.kind(None))?;
     }
+    bring_up_to_date(&data_dir)?;
     let done = hold(&access, &data_dir, needs, annotations, output)?;
     let left = list_dates_left(&data_dir)?;
     let report = SyncReport::new(done, left, begun.elapsed());

@@ -71,6 +71,7 @@ fn told(
         sessions: &sessions,
         witness,
         universe: None,
+        is_written: false,
     };
     let days = facts.explain();
     let Coverage { expected_sessions, present_sessions, .. } = Coverage::of(&days);
@@ -313,6 +314,7 @@ fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_tr
             sessions: &sessions,
             witness,
             universe,
+            is_written: false,
         }
         .explain()
     };
