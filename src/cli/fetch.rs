@@ -199,9 +199,15 @@ impl Job<'_> {
         if overview.is_some() && self.command != "start" {
             return Ok(());
         }
-        let held = overview.as_ref().map(Overview::kind).transpose()?.flatten();
+        let (held, settled) = match &overview {
+            Some(overview) => (overview.kind()?, overview.settled_kind()?),
+            // Bars that no manifest knows settle it too.
+            None => {
+                let on_disk = kind_on_disk(&self.data_dir)?;
+                (on_disk, on_disk)
+            }
+        };
         let asked = self.access().kind(held);
-        let settled = overview.as_ref().map(Overview::settled_kind).transpose()?.flatten();
         if let Some(held) = settled.filter(|held| *held != asked) {
             return Err(ManifestError::OtherKind { held, asked }.into());
         }
