@@ -199,13 +199,12 @@ impl Job<'_> {
         if overview.is_some() && self.command != "start" {
             return Ok(());
         }
-        let (held, settled) = match &overview {
-            Some(overview) => (overview.kind()?, overview.settled_kind()?),
+        let (held, settled) = if let Some(overview) = &overview {
+            (overview.kind()?, overview.settled_kind()?)
+        } else {
             // Bars that no manifest knows settle it too.
-            None => {
-                let on_disk = kind_on_disk(&self.data_dir)?;
-                (on_disk, on_disk)
-            }
+            let on_disk = kind_on_disk(&self.data_dir)?;
+            (on_disk, on_disk)
         };
         let asked = self.access().kind(held);
         if let Some(held) = settled.filter(|held| *held != asked) {
