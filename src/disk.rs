@@ -16,14 +16,20 @@ use std::{
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-use crate::failpoint::{Step, reached};
-
 /// A file system without the promise that fsync stands for.
 #[derive(Debug, Error)]
 #[error("this file system does not promise that {what} survives a power failure")]
 pub struct Unpromised {
     what: &'static str,
     source: io::Error,
+}
+
+/// A process that may have too few files and connections open for what it is to do.
+#[derive(Debug, Error)]
+#[error("the system lets this process have {limit} files and connections open, and it needs up to {needed}")]
+struct TooFewOpen {
+    limit: u64,
+    needed: u64,
 }
 
 /// What is the matter with a disk, as far as its error says it.
@@ -94,22 +100,22 @@ pub fn accept_unpromised() {
     IS_ACCEPTED.store(true, Ordering::Relaxed);
 }
 
-/// Makes the bytes of a file durable; then a test may let the step fail.
+/// Makes the bytes of a file durable; then comes `after`, which may let the step fail.
 ///
 /// # Errors
 /// If the system refuses; [`Unpromised`] inside of it if the file system has no fsync.
-pub fn sync_file(file: &File, path: &Path, after: Option<Step>) -> io::Result<()> {
-    let synced = file.sync_all().and_then(|()| after.map_or(Ok(()), reached));
+pub fn sync_file(file: &File, path: &Path, after: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let synced = file.sync_all().and_then(|()| after());
     settled(synced, path, "what is written to a file")
 }
 
-/// Makes the names in a folder durable; then a test may let the step fail. Windows has no such call and needs none.
+/// Makes the names in a folder durable; then comes `after`, which may let the step fail. Windows has no such call and needs none.
 ///
 /// # Errors
 /// As for [`sync_file`].
-pub fn sync_folder(folder: &Path, after: Option<Step>) -> io::Result<()> {
+pub fn sync_folder(folder: &Path, after: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let synced = if cfg!(unix) { File::open(folder).and_then(|open| open.sync_all()) } else { Ok(()) };
-    settled(synced.and_then(|()| after.map_or(Ok(()), reached)), folder, "the name of a new file or folder")
+    settled(synced.and_then(|()| after()), folder, "the name of a new file or folder")
 }
 
 fn settled(synced: io::Result<()>, path: &Path, what: &'static str) -> io::Result<()> {
@@ -155,6 +161,70 @@ fn is_without_fsync(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
 }
 
+/// Makes sure that the process may have so many files and connections open: raises its own limit as far as it has to and may.
+/// To find out in the middle of the work would look like a broken disk, or like a service that cannot be reached.
+///
+/// # Errors
+/// If the system allows fewer.
+pub fn need_open_files(needed: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        // None is no limit.
+        let Some(limit) = current.filter(|current| *current < needed) else { return Ok(()) };
+        let raised = Rlimit { current: Some(needed), maximum };
+        if maximum.is_some_and(|most| most < needed) || setrlimit(Resource::Nofile, raised).is_err() {
+            let limit = maximum.unwrap_or(limit).max(limit);
+            return Err(io::Error::other(TooFewOpen { limit, needed }));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = needed;
+    Ok(())
+}
+
+/// Says whose a path is, in brackets, where the system has denied it to this process: of a file, and of the folder that it
+/// is or should be in. Returns nothing for other errors, and where the system has no owners of files.
+#[must_use]
+pub fn whose(path: &Path, error: &io::Error) -> String {
+    if Trouble::of(error) == Trouble::Denied { owners(path) } else { String::new() }
+}
+
+#[cfg(unix)]
+fn owners(path: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let places =
+        path.ancestors().map(|place| if place.as_os_str().is_empty() { Path::new(".") } else { place });
+    // Of a place that is not there, or cannot be looked at, the one above it says why.
+    let seen = places.filter_map(|place| Some((place, place.symlink_metadata().ok()?)));
+    let said: Vec<_> = seen
+        .take(if path.is_dir() { 1 } else { 2 })
+        .map(|(place, metadata)| {
+            let (owner, mode) = (user(metadata.uid()), metadata.mode() & 0o7777);
+            format!("{} belongs to {owner}, mode {mode:04o}", place.display())
+        })
+        .collect();
+    format!(" ({}; this process runs as {})", said.join("; "), user(rustix::process::geteuid().as_raw()))
+}
+
+#[cfg(not(unix))]
+fn owners(_: &Path) -> String {
+    String::new()
+}
+
+/// The name of a user, as far as it is a local one.
+#[cfg(unix)]
+fn user(id: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("user {id}"))
+}
+
 impl Trouble {
     /// Finds out what is the matter from an error and its causes.
     #[must_use]
@@ -164,6 +234,9 @@ impl Trouble {
             next = cause.source();
             if cause.is::<Unpromised>() {
                 return Self::Unpromised;
+            }
+            if cause.is::<TooFewOpen>() {
+                return Self::TooManyOpen;
             }
             let found = match (cause.downcast_ref::<io::Error>(), cause.downcast_ref::<rusqlite::Error>()) {
                 (Some(error), _) => {
@@ -277,6 +350,14 @@ mod tests {
             let wrapped = io::Error::other(system(code));
             assert_eq!(Trouble::of(&wrapped), trouble, "{code}, as a library passes it on");
         }
+    }
+
+    #[test]
+    fn a_limit_of_open_files_that_is_too_low_is_told_before_it_is_reached() {
+        need_open_files(16).unwrap();
+        let error = need_open_files(u64::MAX / 2).unwrap_err();
+        assert_eq!(Trouble::of(&error), Trouble::TooManyOpen);
+        assert!(error.to_string().starts_with("the system lets this process have "), "{error}");
     }
 
     #[test]

@@ -364,6 +364,8 @@ fn help_names_every_setting_of_the_contract_and_fits_a_terminal() {
         "MASSIVE_API_BASE_URL",
         "GRAB_RATE",
         "SSL_CERT_FILE",
+        "--allow-unsynced",
+        "GRAB_ALLOW_UNSYNCED",
     ] {
         assert!(help.contains(setting), "{setting}");
     }

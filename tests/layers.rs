@@ -8,7 +8,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("adjust", &["model"]),
     ("clock", &[]),
     ("cpu", &[]),
-    ("disk", &["failpoint"]),
+    ("disk", &[]),
     ("exit", &[]),
     ("failpoint", &[]),
     ("calendar", &["model"]),

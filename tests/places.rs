@@ -1,5 +1,10 @@
 //! Places where nothing can be written, or where something else is: named, and nothing lost.
 
+#[cfg(unix)]
+mod modes;
+#[cfg(all(unix, debug_assertions))]
+mod refusals;
+
 use std::fs;
 
 use jiff::civil::date;
@@ -26,14 +31,19 @@ fn a_partition_that_is_a_folder_is_named_and_holds_no_other() {
 }
 
 #[test]
-fn a_data_directory_below_a_file_or_where_nobody_may_write_is_named() {
+fn a_data_directory_below_a_file_or_where_nobody_may_write_is_a_wrong_one() {
     let grab = Grab::with_server("http://127.0.0.1:9");
     fs::write(grab.dir().join("file"), "").unwrap();
     // Not even root can make a folder in /proc.
     let nowhere = if cfg!(target_os = "linux") { "/proc/grab" } else { "file" };
     for (place, in_the_way) in [("file", "file"), ("file/data", "file"), (nowhere, nowhere)] {
-        let ran = grab.run(&format!("start --windows 2024-01 --tickers A --data-dir {place}")).exits(30);
-        assert!(ran.stderr.contains(&format!("cannot create {in_the_way}: ")), "{ran:?}");
+        for command in
+            ["start --windows 2024-01 --tickers A", "status", "verify", "export --out out", "universe sync"]
+        {
+            let ran = grab.run(&format!("{command} --data-dir {place}")).exits(2);
+            assert!(ran.stderr.contains(in_the_way), "{ran:?}");
+            assert!(!ran.stderr.contains("make room"), "{ran:?}");
+        }
     }
     assert_eq!(fs::read_to_string(grab.dir().join("file")).unwrap(), "");
 }
@@ -42,30 +52,11 @@ fn a_data_directory_below_a_file_or_where_nobody_may_write_is_named() {
 fn a_manifest_that_is_a_folder_is_named() {
     let grab = Grab::with_server("http://127.0.0.1:9");
     fs::create_dir_all(grab.data_dir().join("manifest.sqlite")).unwrap();
-    for command in ["start --windows 2024-01 --tickers A", "resume", "status"] {
-        let ran = grab.run(command).exits(30);
-        assert!(ran.stderr.contains("manifest"), "{ran:?}");
+    for command in ["start --windows 2024-01 --tickers A", "resume", "status", "verify"] {
+        let ran = grab.run(command).exits(2);
+        assert!(ran.stderr.contains("data/manifest.sqlite cannot be opened: is a directory"), "{ran:?}");
+        assert!(ran.stderr.contains("a file is where a folder is needed, or the reverse"), "{ran:?}");
     }
-}
-
-#[test]
-#[cfg(unix)]
-fn the_manifest_and_its_wal_are_for_their_owner_only() {
-    use std::os::unix::fs::PermissionsExt;
-    let server = served();
-    let grab = Grab::with_server(server.base_url());
-    grab.run("start --windows 2024-01 --tickers A").exits(0);
-    let reader = grab.manifest();
-    reader.query_row("SELECT count(*) FROM tasks", [], |_| Ok(())).unwrap();
-    let mut seen = 0;
-    for entry in fs::read_dir(grab.data_dir()).unwrap().map(Result::unwrap) {
-        let name = entry.file_name().into_string().unwrap();
-        if name.starts_with("manifest.sqlite") && name != "manifest.sqlite.lock" {
-            seen += 1;
-            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{name}");
-        }
-    }
-    assert!(seen > 1, "the WAL is there while somebody reads");
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::{io, path::PathBuf};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+use super::disk;
 use crate::{
-    engine::StopReason, exit::ExitStatus, export::ExportError, manifest::ManifestError,
+    disk::Trouble, engine::StopReason, exit::ExitStatus, export::ExportError, manifest::ManifestError,
     sandbox::SandboxError, store::StoreError, verify::VerifyError,
 };
 
@@ -71,7 +72,9 @@ fn stopped(reason: &StopReason) -> String {
         StopReason::Interrupted => "a signal asked to stop".to_owned(),
         StopReason::Duration => "--max-duration is over".to_owned(),
         StopReason::Requests => "--max-requests are spent".to_owned(),
-        StopReason::KeyRefused(what) | StopReason::Unreachable(what) | StopReason::Disk(what) => what.clone(),
+        StopReason::KeyRefused(what) | StopReason::Unreachable(what) | StopReason::Disk { what, .. } => {
+            what.clone()
+        }
         StopReason::SourceLost(what) => format!("the source did not come back: {what}"),
         StopReason::NotYet(what) => format!("not served yet: {what}"),
         StopReason::Manifest => "the manifest cannot be written".to_owned(),
@@ -121,11 +124,12 @@ impl Failure {
                 | StopReason::NotYet(_),
             ) => ExitStatus::Incomplete,
             Self::Stopped(StopReason::Unreachable(_)) | Self::Client(_) => ExitStatus::Unreachable,
-            Self::Stopped(StopReason::Disk(_) | StopReason::Manifest) | Self::Store(_) | Self::Report(_) => {
+            Self::Stopped(StopReason::Disk { .. } | StopReason::Manifest) | Self::Report(_) => {
                 ExitStatus::Disk
             }
+            Self::Store(error) => store_exit(error),
             Self::Manifest(error) => manifest_exit(error),
-            Self::System(_) => ExitStatus::Bug,
+            Self::System(error) => disk::exit_of_system(error),
         }
     }
 
@@ -159,12 +163,11 @@ impl Failure {
                 "no task was burnt: install the platform's certificates (often a package named ca-certificates) or give \
                  --ca-bundle, then `grab resume` goes on",
             ),
-            Self::Stopped(StopReason::Disk(_) | StopReason::Manifest) | Self::Store(_) => Some(
-                "nothing is lost: make room, or whatever else is wrong there, then `grab resume` goes on",
-            ),
-            Self::Manifest(error) if is_disk_trouble(error) => Some(
-                "nothing is lost: make room, or whatever else is wrong there, then repeat the command, or `grab resume` goes on",
-            ),
+            Self::Stopped(StopReason::Disk { trouble, .. }) => Some(disk::advice(*trouble)),
+            Self::Stopped(StopReason::Manifest) => Some(disk::advice(Trouble::Other)),
+            Self::Store(error) => Some(disk::advice(Trouble::of(error))),
+            Self::System(error) => disk::advice_of_system(error),
+            Self::Manifest(error) if is_disk_trouble(error) => Some(disk::advice(Trouble::of(error))),
             Self::Manifest(ManifestError::Missing { .. }) => Some(
                 "begin with `grab start`, or name the right directory with --data-dir; if there are bars without a \
                      manifest, `grab repair --rebuild-manifest`",
@@ -191,8 +194,7 @@ impl Failure {
             | Self::Stopped(_)
             | Self::Manifest(_)
             | Self::Sandbox(_)
-            | Self::Report(_)
-            | Self::System(_) => None,
+            | Self::Report(_) => None,
         }
     }
 
@@ -246,6 +248,26 @@ fn code(error: &ManifestError) -> Option<ErrorCode> {
     }
 }
 
+/// A folder that is gone while it is used is no wrong place.
+fn store_exit(error: &StoreError) -> ExitStatus {
+    let exit = disk::exit_at(Trouble::of(error));
+    match error {
+        StoreError::Io { action, source, .. }
+            if *action != "create" && Trouble::of(source) == Trouble::Missing =>
+        {
+            ExitStatus::Disk
+        }
+        StoreError::Io { .. }
+        | StoreError::Impossible { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::Changed { .. }
+        | StoreError::Misplaced { .. }
+        | StoreError::Reference { .. }
+        | StoreError::Encode(_)
+        | StoreError::OutsideMonth { .. } => exit,
+    }
+}
+
 fn manifest_exit(error: &ManifestError) -> ExitStatus {
     match error {
         ManifestError::Locked { .. } => ExitStatus::Locked,
@@ -253,7 +275,8 @@ fn manifest_exit(error: &ManifestError) -> ExitStatus {
         ManifestError::Missing { .. } | ManifestError::Foreign { .. } | ManifestError::OtherKind { .. } => {
             ExitStatus::Usage
         }
-        ManifestError::Io { .. } | ManifestError::Corrupt(_) => ExitStatus::Disk,
+        ManifestError::Io { source, .. } => disk::exit_at(Trouble::of(source)),
+        ManifestError::Corrupt(_) => ExitStatus::Disk,
         ManifestError::Sqlite(_) if is_disk_trouble(error) => ExitStatus::Disk,
         ManifestError::Sqlite(_) if is_busy(error) => ExitStatus::Locked,
         ManifestError::Sqlite(error) => match error.sqlite_error_code() {

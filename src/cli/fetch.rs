@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    disk::need_open_files,
     engine::{self, Meter, Stop, StopReason},
     exit::ExitStatus,
     manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
@@ -95,6 +96,7 @@ impl Job<'_> {
         let begun = Instant::now();
         let data_dir = self.data_dir.clone();
         self.check_source()?;
+        need_open_files(self.settings.open_files(self.settings.sandbox))?;
         create_folders(&data_dir)?;
         let _lock = self.lock.take().map_or_else(|| Lock::take(&data_dir), Ok)?;
         let is_new = !data_dir.join(FILE_NAME).exists();

@@ -6,6 +6,7 @@ mod access;
 mod args;
 mod clear;
 mod completions;
+mod disk;
 mod enough;
 mod export;
 mod failure;
@@ -69,6 +70,9 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
     let done = sources.and_then(|sources| {
         let sources = if cli.command.is_of_sandbox() { sources.of_sandbox() } else { sources };
         logging::start(&cli.common, &sources)?;
+        if sources.allow_unsynced(&cli.common)? {
+            crate::disk::accept_unpromised();
+        }
         match &cli.command {
             Command::Start(args) => start::run(args, &cli.common, sources, output),
             Command::Resume(args) => resume::run(args, &cli.common, &sources, output),

@@ -341,7 +341,7 @@ pub fn counts(tasks: TaskCounts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::StopReason;
+    use crate::{disk::Trouble, engine::StopReason};
 
     fn verdict(tasks: TaskCounts, stopped: Option<StopReason>) -> (&'static str, u8) {
         let stopped = stopped.map(Failure::Stopped);
@@ -354,6 +354,7 @@ mod tests {
         let all = TaskCounts { total: 3, done: 2, empty: 1, ..TaskCounts::default() };
         let some = TaskCounts { total: 3, done: 1, pending: 2, ..TaskCounts::default() };
         let bad = TaskCounts { total: 3, done: 1, failed: 1, not_entitled: 1, ..TaskCounts::default() };
+        let disk = StopReason::Disk { what: "x".into(), trouble: Trouble::Full };
         assert_eq!(verdict(all, None), ("complete", 0));
         assert_eq!(verdict(all, Some(StopReason::Requests)), ("complete", 0), "the last request was enough");
         assert_eq!(verdict(bad, None), ("incomplete", 11));
@@ -362,7 +363,7 @@ mod tests {
         assert_eq!(verdict(some, Some(StopReason::SourceLost("x".into()))), ("incomplete", 10));
         assert_eq!(verdict(some, Some(StopReason::Unreachable("x".into()))), ("error", 21));
         assert_eq!(verdict(some, Some(StopReason::KeyRefused("x".into()))), ("error", 20));
-        assert_eq!(verdict(some, Some(StopReason::Disk("x".into()))), ("error", 30));
+        assert_eq!(verdict(some, Some(disk)), ("error", 30));
         let repairs = TaskCounts { total: 9, done: 8, pending: 1, ..TaskCounts::default() };
         let report = RunReport::new(
             "resume",

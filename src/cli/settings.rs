@@ -64,8 +64,10 @@ pub const DEFAULT_DATA_DIR: &str = "data";
 /// The same for what the sandbox makes up.
 pub const SANDBOX_DATA_DIR: &str = "sandbox-data";
 
+const ALLOW_UNSYNCED: Setting = setting("--allow-unsynced", &["GRAB_ALLOW_UNSYNCED"], "allow_unsynced");
+
 /// All that a config file may set.
-const CONFIG_KEYS: [&Setting; 15] = [
+const CONFIG_KEYS: [&Setting; 16] = [
     &DATA_DIR,
     &BASE_URL,
     &RATE,
@@ -81,6 +83,7 @@ const CONFIG_KEYS: [&Setting; 15] = [
     &MAX_REQUESTS,
     &LOG_FORMAT,
     &API_KEY_FILE,
+    &ALLOW_UNSYNCED,
 ];
 
 /// Values that a file sets, as texts, by key.
@@ -223,6 +226,14 @@ impl<'a> Sources<'a> {
         Ok(data_dir.unwrap_or_else(|| PathBuf::from(self.default_data_dir)))
     }
 
+    /// Whether to go on where a file system does not promise that what is written survives a power failure.
+    ///
+    /// # Errors
+    /// If the environment or a file says neither true nor false.
+    pub fn allow_unsynced(&self, common: &CommonArgs) -> Result<bool, Failure> {
+        Ok(common.allow_unsynced || self.get(&ALLOW_UNSYNCED, None, read_bool)?.unwrap_or(false))
+    }
+
     /// How logs look.
     ///
     /// # Errors
@@ -353,6 +364,18 @@ impl FetchSettings {
         self.concurrency.unwrap_or_else(|| concurrency_for(self.rate(sandbox)))
     }
 }
+
+impl FetchSettings {
+    /// Files and connections that a run may have open at once: its own, and for each request two connections, as the sandbox
+    /// is in the same process, and files that are written.
+    #[must_use]
+    pub fn open_files(&self, sandbox: bool) -> u64 {
+        OWN_FILES + 4 * self.concurrency(sandbox) as u64
+    }
+}
+
+/// Open files of a run without its requests: the manifest for a writer and a reader, the lock, a group of new files, signals.
+const OWN_FILES: u64 = 48;
 
 /// The vendor's free plan (polygon-api.md §1): the only pace that is right for everybody.
 const FREE_PLAN: Rate =

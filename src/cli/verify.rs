@@ -27,6 +27,7 @@ use super::{
     witness::{self, WitnessReport},
 };
 use crate::{
+    disk::need_open_files,
     exit::ExitStatus,
     manifest::{FILE_NAME, ManifestError},
     model::excerpt,
@@ -151,6 +152,7 @@ fn witnessed(
     let kept = match args.witness {
         Some(WitnessArg::GroupedDaily) => {
             let (settings, clock) = (FetchSettings::resolve(&args.fetch, sources)?, sources.clock()?);
+            need_open_files(settings.open_files(settings.sandbox))?;
             // What is fetched is kept, and nobody else may write meanwhile.
             let _lock = witness::hold(data_dir)?;
             let access = Access { command: "verify", settings: &settings, sources, clock, quiet };

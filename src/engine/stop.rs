@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::{sync::watch, time::sleep};
 
+use crate::disk::Trouble;
+
 /// How long a request that is under way may still take once the run is to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -24,8 +26,13 @@ pub enum StopReason {
     SourceLost(String),
     /// Nothing else is owed but days that the plan does not serve yet; what the server said.
     NotYet(String),
-    /// A file cannot be written: no space, no permission; what the system said.
-    Disk(String),
+    /// A file cannot be written.
+    Disk {
+        /// What the system said.
+        what: String,
+        /// What is the matter with the disk.
+        trouble: Trouble,
+    },
     /// The manifest cannot be written.
     Manifest,
 }
@@ -34,6 +41,14 @@ pub enum StopReason {
 #[derive(Clone, Debug)]
 pub struct Stop {
     reason: watch::Sender<Option<StopReason>>,
+}
+
+impl StopReason {
+    /// The stop that a disk demands.
+    #[must_use]
+    pub fn disk(error: &(dyn std::error::Error + 'static), what: String) -> Self {
+        Self::Disk { what, trouble: Trouble::of(error) }
+    }
 }
 
 impl Default for Stop {
@@ -98,7 +113,7 @@ impl Stop {
                 | StopReason::Unreachable(_)
                 | StopReason::SourceLost(_)
                 | StopReason::NotYet(_)
-                | StopReason::Disk(_)
+                | StopReason::Disk { .. }
                 | StopReason::Manifest,
             )
             | None => sleep(GRACE).await,

@@ -137,7 +137,7 @@ impl<S: Source> Run<S> {
             // The lease is kept, as by a process that died: what was finished, and what lies about, is known only to
             // the disk. The next run looks it up.
             Err(KeepError::Store { error: error @ StoreError::Io { .. }, .. }) => {
-                self.stop.because(StopReason::Disk(chain(&error)));
+                self.stop.because(StopReason::disk(&error, chain(&error)));
                 Ok(Step::Settled)
             }
             Err(KeepError::Store { error, written }) => {

@@ -67,7 +67,8 @@ pub(super) fn holder_of(data_dir: &Path) -> Option<u32> {
     holder(&mut File::open(path(data_dir)).ok()?)
 }
 
-fn path(data_dir: &Path) -> PathBuf {
+/// The file that is locked.
+pub(super) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(format!("{FILE_NAME}.lock"))
 }
 

@@ -61,8 +61,12 @@ pub use state::{IllegalTransition, TaskEvent, TaskState};
 pub use witnesses::WitnessFile;
 pub use workload::{TaskCounts, Workload};
 
+use std::path::Path;
+
 use rusqlite::ErrorCode;
 use thiserror::Error;
+
+use crate::disk;
 
 /// Why the manifest could not be read or written.
 #[derive(Debug, Error)]
@@ -71,7 +75,7 @@ pub enum ManifestError {
     #[error("the manifest cannot be used")]
     Sqlite(#[from] rusqlite::Error),
     /// The file or its lock cannot be created.
-    #[error("{path} cannot be opened")]
+    #[error("{path} cannot be opened{}", disk::whose(Path::new(path), source))]
     Io {
         /// The file.
         path: String,

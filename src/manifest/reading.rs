@@ -14,6 +14,7 @@ use super::{
     FILE_NAME, Lock, ManifestError,
     schema::{self, BUSY_TIMEOUT, check_tables, check_version, known_version},
 };
+use crate::disk;
 
 /// A manifest that is open to be read, also while another process writes it.
 pub(super) struct Reading {
@@ -28,8 +29,9 @@ pub(super) struct Reading {
 pub(super) fn open_to_read(data_dir: &Path) -> Result<Reading, ManifestError> {
     let path = data_dir.join(FILE_NAME);
     match path.metadata() {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Err(missing(&path));
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(&path)),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(ManifestError::Io { path: data_dir.display().to_string(), source: error });
         }
         Err(source) => return Err(ManifestError::Io { path: path.display().to_string(), source }),
         Ok(_) => {}
@@ -145,9 +147,13 @@ pub(super) fn marks(data_dir: &Path) -> [Option<(u64, SystemTime)>; 2] {
     [mark(&path), mark(&wal_of(&path))]
 }
 
+/// Open files with which a manifest can be read and written.
+const FEW_FILES: u64 = 32;
+
 /// What the system says of a manifest that `SQLite` cannot open, which only says that it cannot.
 pub(super) fn explained(error: ManifestError, path: &Path, for_writing: bool) -> ManifestError {
-    let codes = [ErrorCode::CannotOpen, ErrorCode::ReadOnly, ErrorCode::PermissionDenied];
+    let codes =
+        [ErrorCode::CannotOpen, ErrorCode::ReadOnly, ErrorCode::PermissionDenied, ErrorCode::SystemIoFailure];
     if let ManifestError::Sqlite(cause) = &error
         && cause.sqlite_error_code().is_some_and(|code| codes.contains(&code))
     {
@@ -180,8 +186,7 @@ fn refusal(path: &Path, for_writing: bool) -> Option<ManifestError> {
             return Some(refused(folder, error.into()));
         }
     }
-    // Whether any file can be opened, or there are too many.
-    std::fs::File::open(folder).err().filter(|_| cfg!(unix)).map(|source| refused(path, source))
+    disk::need_open_files(FEW_FILES).err().map(|source| refused(path, source))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use rusqlite::params;
 use super::{FILE_NAME, Ledger, ManifestError, Overview, TaskState, reading};
 use crate::{
     clock::Clock,
+    disk,
     model::{Partition, Symbol, Window},
 };
 
@@ -100,7 +101,7 @@ pub fn finish(ledger: Ledger, data_dir: &Path) -> Result<Option<PathBuf>, Manife
     let aside = set_aside(data_dir, clock)?;
     let (made, place) = (data_dir.join(FOLDER).join(FILE_NAME), data_dir.join(FILE_NAME));
     fs::rename(&made, &place).map_err(cannot(&place))?;
-    fs::File::open(data_dir).and_then(|folder| folder.sync_all()).map_err(cannot(data_dir))?;
+    disk::sync_folder(data_dir, || Ok(())).map_err(cannot(data_dir))?;
     fs::remove_dir_all(data_dir.join(FOLDER)).map_err(cannot(&data_dir.join(FOLDER)))?;
     Ok(aside)
 }

@@ -4,8 +4,11 @@ use std::{collections::BTreeMap, fs::OpenOptions, io, path::Path, sync::OnceLock
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 
-use super::{ManifestError, reading::explained};
-use crate::failpoint::{self, Step};
+use super::{ManifestError, lock, reading::explained};
+use crate::{
+    disk,
+    failpoint::{self, Step},
+};
 
 /// The manifest's name in its data directory.
 pub const FILE_NAME: &str = "manifest.sqlite";
@@ -36,18 +39,24 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
     let path = data_dir.join(FILE_NAME);
     create(&path)?;
-    opened(&path).map_err(|error| explained(error, &path, true))
+    opened(data_dir, &path).map_err(|error| explained(error, &path, true))
 }
 
-fn opened(path: &Path) -> Result<Connection, ManifestError> {
+fn opened(data_dir: &Path, path: &Path) -> Result<Connection, ManifestError> {
+    let without_fsync = disk::is_unpromised_and_accepted(data_dir)
+        .map_err(|source| ManifestError::Io { path: data_dir.display().to_string(), source })?;
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    if check_version(&connection, path)? == 0 {
+    connection.pragma_update(None, "synchronous", if without_fsync { "OFF" } else { "FULL" })?;
+    let version = check_version(&connection, path)?;
+    if version == 0 {
         // Nothing of it is written twice like this. What was made just now is as it was made.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         migrate(&mut connection, path)?;
     } else {
+        if version < MIGRATIONS.len() {
+            admit_readers(data_dir);
+        }
         migrate(&mut connection, path)?;
         check_tables(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -84,18 +93,34 @@ pub(super) fn check_tables(connection: &Connection) -> Result<(), ManifestError>
     }
 }
 
-/// The manifest may tell what somebody trades: it is readable by its owner only. `SQLite` gives its WAL the same mode.
+/// Makes the file, for those whom the umask admits: a colleague may read it, as the bars. `SQLite` gives its WAL the same mode.
 fn create(path: &Path) -> Result<(), ManifestError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(ManifestError::Io { path: path.display().to_string(), source }),
     }
 }
+
+/// A grab before this one made the manifest for its owner only, whatever the umask said, and its lock by the umask. When it
+/// is migrated it gets the mode of the lock, once: whoever takes rights away later means it.
+#[cfg(unix)]
+fn admit_readers(data_dir: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    const BITS: u32 = 0o666;
+    let path = data_dir.join(FILE_NAME);
+    let mode = |path: &Path| path.metadata().map(|file| file.permissions().mode() & 0o777);
+    let (Ok(0o600), Ok(lock)) = (mode(&path), mode(&lock::path(data_dir))) else { return };
+    let beside = ["", "-wal", "-shm"].map(|ending| data_dir.join(format!("{FILE_NAME}{ending}")));
+    for file in beside.iter().filter(|file| file.exists()) {
+        if let Err(error) = std::fs::set_permissions(file, std::fs::Permissions::from_mode(lock & BITS)) {
+            tracing::warn!("{} stays for its owner only: {error}", file.display());
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn admit_readers(_: &Path) {}
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ManifestError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
@@ -174,7 +199,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_new_file_is_private_durable_and_opens_again() {
+    fn a_new_file_is_for_those_whom_the_umask_admits_durable_and_opens_again() {
         let dir = tempfile::tempdir().unwrap();
         let connection = open(dir.path()).unwrap();
         let pragma = |name: &str| connection.pragma_query_value(None, name, |r| r.get::<_, String>(0)).ok();
@@ -186,8 +211,39 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = dir.path().join(FILE_NAME).metadata().unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
+            let plain = dir.path().join("plain");
+            std::fs::write(&plain, "").unwrap();
+            let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+            assert_eq!(mode(&dir.path().join(FILE_NAME)), mode(&plain));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_manifest_for_its_owner_only_gets_the_mode_of_its_lock_when_it_is_migrated() {
+        use std::os::unix::fs::PermissionsExt;
+        for (mode, lock, expected) in
+            [(0o600, 0o644, 0o644), (0o600, 0o664, 0o664), (0o600, 0o600, 0o600), (0o640, 0o644, 0o640)]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(FILE_NAME);
+            let old = Connection::open(&path).unwrap();
+            MIGRATIONS[..9].iter().for_each(|migration| old.execute_batch(migration).unwrap());
+            old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+            old.pragma_update(None, "user_version", 9).unwrap();
+            drop(old);
+            let set = |path: &Path, mode| {
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            };
+            std::fs::write(lock::path(dir.path()), "").unwrap();
+            set(&path, mode);
+            set(&lock::path(dir.path()), lock);
+            let found = || path.metadata().unwrap().permissions().mode() & 0o777;
+            drop(open(dir.path()).unwrap());
+            assert_eq!(found(), expected, "{mode:o} beside {lock:o}");
+            set(&path, 0o600);
+            drop(open(dir.path()).unwrap());
+            assert_eq!(found(), 0o600, "whoever takes rights away later means it");
         }
     }
 

@@ -10,7 +10,10 @@ use super::{
     atomic::{self, failed},
     layout,
 };
-use crate::model::{Month, Symbol};
+use crate::{
+    disk,
+    model::{Month, Symbol},
+};
 
 /// The folder of what was set aside, beside the bars, in the same order.
 const FOLDER: &str = "set_aside";
@@ -102,7 +105,8 @@ fn remove_empty_folders(place: &Path) {
 fn rename(path: &Path, aside: &Path) -> Result<(), StoreError> {
     match fs::rename(path, aside) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            let copied = fs::copy(path, aside).and_then(|_| fs::File::open(aside)?.sync_all());
+            let copied = fs::copy(path, aside)
+                .and_then(|_| disk::sync_file(&fs::File::open(aside)?, aside, || Ok(())));
             copied.map_err(failed("copy to", aside))?;
             fs::remove_file(path).map_err(failed("remove", path))
         }

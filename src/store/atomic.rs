@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,7 +11,10 @@ use std::{
 use tempfile::NamedTempFile;
 
 use super::{StoreError, layout::UNFINISHED};
-use crate::failpoint::{Step, reached};
+use crate::{
+    disk,
+    failpoint::{Step, reached},
+};
 
 /// How many files are open at once in a group: a page of a quiet symbol can have bars of a hundred months.
 const GROUP: usize = 8;
@@ -107,8 +110,8 @@ impl Unfinished {
 
     /// Makes its bytes durable.
     fn sync(self) -> Result<Self, StoreError> {
-        let sync = self.file.as_file().sync_all();
-        sync.and_then(|()| reached(Step::AfterSync)).map_err(failed("sync", &self.path))?;
+        let synced = disk::sync_file(self.file.as_file(), &self.path, || reached(Step::AfterSync));
+        synced.map_err(failed("sync", &self.path))?;
         Ok(self)
     }
 
@@ -124,8 +127,7 @@ impl Unfinished {
 /// Makes the name of a file durable that has just got it.
 fn sync_names_of(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
-    sync_folder(folder)?;
-    reached(Step::AfterFolderSync).map_err(failed("sync", folder))
+    disk::sync_folder(folder, || reached(Step::AfterFolderSync)).map_err(failed("sync", folder))
 }
 
 impl Write for Unfinished {
@@ -173,6 +175,9 @@ fn make_missing(folder: &Path, fresh: &mut BTreeSet<PathBuf>) -> Result<(), Stor
     make_missing(folder.parent().unwrap_or(Path::new("")), fresh)?;
     match reached(Step::BeforeFolder).and_then(|()| fs::create_dir(folder)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(failed("create", folder)(io::ErrorKind::NotADirectory.into()));
+        }
         created => created.map_err(failed("create", folder))?,
     }
     fresh.insert(folder.to_owned());
@@ -183,12 +188,11 @@ fn make_missing(folder: &Path, fresh: &mut BTreeSet<PathBuf>) -> Result<(), Stor
 fn secure<'a>(fresh: impl IntoIterator<Item = &'a PathBuf> + Copy) -> Result<(), StoreError> {
     let holders: BTreeSet<&Path> = fresh.into_iter().map(|folder| folder_of(folder)).collect();
     for holder in holders {
-        match sync_folder(holder) {
+        match disk::sync_folder(holder, || reached(Step::AfterNameSync)) {
             // Where one may make folders but not list them, nobody can make their names durable.
-            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {}
-            synced => synced?,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(failed("sync", holder))?,
         }
-        reached(Step::AfterNameSync).map_err(failed("sync", holder))?;
     }
     let mut known = fresh_folders();
     for folder in fresh {
@@ -208,12 +212,9 @@ pub(super) fn secure_names(folders: &[PathBuf], root: &Path) -> Result<(), Store
     holders.iter().try_for_each(|holder| sync_folder(holder))
 }
 
-/// Makes the names in a folder durable. Windows has no such call and needs none.
+/// Makes the names in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    if cfg!(unix) {
-        File::open(folder).and_then(|open| open.sync_all()).map_err(failed("sync", folder))?;
-    }
-    Ok(())
+    disk::sync_folder(folder, || Ok(())).map_err(failed("sync", folder))
 }
 
 pub(super) fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {

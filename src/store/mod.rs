@@ -35,11 +35,13 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+use crate::disk;
+
 /// Why the store could not read or write.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The system refused: no space, no permission, a directory where a file should be.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}{}", path.display(), disk::whose(path, source))]
     Io {
         /// What was tried, such as "write".
         action: &'static str,

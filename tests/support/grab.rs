@@ -65,7 +65,12 @@ impl Grab {
     }
 
     pub fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_grab"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_grab")), arguments)
+    }
+
+    /// The same for a copy of the program.
+    pub fn command_of(&self, program: &Path, arguments: &str) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments.split_whitespace())
             .current_dir(self.dir())

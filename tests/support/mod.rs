@@ -1,5 +1,7 @@
 //! What the tests share: the program in a clean environment, a scripted server, certificates, a proxy, a terminal, made-up bars, a reader of stores.
 
+#[cfg(unix)]
+mod colleague;
 mod grab;
 mod listening;
 mod page;
@@ -11,6 +13,8 @@ mod store;
 mod terminal;
 mod tls;
 
+#[cfg(unix)]
+pub use colleague::{Colleague, all_below, is_root, set_mode};
 pub use grab::{Grab, Ran, wait_until};
 pub use page::{bars_of, market_page, minutes, page, page_with};
 pub use partition::tamper;

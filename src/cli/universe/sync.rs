@@ -24,6 +24,7 @@ use super::{
     tables::Sync,
 };
 use crate::{
+    disk::need_open_files,
     engine::{Meter, Stop, StopReason},
     exit::ExitStatus,
     manifest::{FILE_NAME, Ledger, Lock, Recorder, StoreKind, bring_up_to_date},
@@ -64,6 +65,7 @@ pub fn run(
     if !data_dir.join(FILE_NAME).exists() {
         access.check_source(access.kind(None))?;
     }
+    need_open_files(settings.open_files(settings.sandbox))?;
     bring_up_to_date(&data_dir)?;
     let done = hold(&access, &data_dir, needs, annotations, output)?;
     let left = list_dates_left(&data_dir)?;

@@ -128,7 +128,7 @@ async fn keep(parts: &Parts, date: Date, market: MarketDay) -> Result<Next<Date>
             Ok(Next::Settled(Outcome::Kept))
         }
         Ok(Err(error @ StoreError::Io { .. })) => {
-            parts.stop.because(StopReason::Disk(worker::chain(&error)));
+            parts.stop.because(StopReason::disk(&error, worker::chain(&error)));
             Ok(Next::Stopped)
         }
         Ok(Err(error)) => Ok(Next::Settled(Outcome::Failed(worker::chain(&error)))),
