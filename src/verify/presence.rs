@@ -70,7 +70,7 @@ pub struct Silent {
     pub symbol: Symbol,
     /// Its last session with bars.
     pub last_session: Date,
-    /// Whether it has been silent for [`LONG`] sessions.
+    /// Whether it has been silent for `LONG` sessions.
     pub is_long: bool,
 }
 
