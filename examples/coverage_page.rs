@@ -106,7 +106,7 @@ fn findings(symbol: &Symbol, days: &[Day], dates: &[Date]) -> Vec<Finding> {
     let finding = |run: &[(&Day, &Date)]| {
         let ((day, from), (_, to)) = (run.first()?, run.last()?);
         let kind = match day {
-            Day::Missing => Kind::MissingSession,
+            Day::Missing | Day::CutAway => Kind::MissingSession,
             Day::Thin => Kind::ThinSession,
             Day::Lost => Kind::MissingFile,
             Day::Failed | Day::NotEntitled | Day::Owed | Day::NotFound => Kind::UnfinishedTask,

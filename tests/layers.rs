@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["model", "clock", "cpu", "disk", "manifest", "pace", "source", "store"]),
     ("verify", &["model", "calendar", "manifest", "store", "universe"]),
     ("update", &["model", "calendar", "manifest", "universe", "verify"]),
-    ("export", &["model", "adjust", "manifest", "store"]),
+    ("export", &["model", "adjust", "manifest", "store", "universe"]),
     ("sandbox", &["model", "calendar"]),
     (
         "cli",

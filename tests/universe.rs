@@ -3,6 +3,7 @@
 mod killed;
 mod lying;
 mod planned;
+mod renamed;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

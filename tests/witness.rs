@@ -2,6 +2,7 @@
 
 mod absences;
 mod damage;
+mod listed;
 mod refusals;
 mod thin;
 

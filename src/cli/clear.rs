@@ -38,6 +38,7 @@ pub fn clear(
 ) -> Result<Cleared, Failure> {
     let mut cleared = Cleared::default();
     cleared.mend.again = mending.again.iter().chain(&mending.unfinished).cloned().collect();
+    cleared.mend.ordered = mending.cut_away.iter().cloned().collect();
     cleared.mend.unwitnessed = mending.unwitnessed.keys().copied().collect();
     for ((symbol, month), unknown) in &mending.unknown {
         cleared.take_up(data_dir, kind, (symbol, *month), unknown, ledger)?;

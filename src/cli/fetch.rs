@@ -65,6 +65,8 @@ pub struct Begun<T> {
     pub lists: universe::Brought,
     /// What was prepared; none if the run came to its end before.
     pub prepared: Option<T>,
+    /// What lists leave out of what was ordered and planned in this run, if anything was.
+    pub left_out: Option<universe::LeftOut>,
 }
 
 /// A client; with the sandbox, that of a server that lives as long.
@@ -125,7 +127,7 @@ impl Job<'_> {
         let (recorder, writer) = Recorder::start(ledger);
         let running = Running { recorder, meter, pacer, stop };
         let report = runtime.block_on(async move {
-            let mut known = Begun { lists: universe::Brought::default(), prepared: None };
+            let mut known = Begun { lists: universe::Brought::default(), prepared: None, left_out: None };
             let stopped = self.work(kind, &running, prepare, &mut known).await.err();
             let Running { recorder, meter, .. } = running;
             let totals = meter.snapshot().totals;
@@ -135,6 +137,7 @@ impl Job<'_> {
                 Err(error) => return Err(stopped.unwrap_or(error.into())),
             };
             let report = RunReport::new(command, counts, stopped.as_ref(), totals, begun.elapsed());
+            let report = report.with_left_out(known.left_out.take());
             let report = if plan_only { report.plan_only() } else { judge(report, known)? };
             let (outcome, exit_code) = report.verdict();
             match recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await {
@@ -175,7 +178,8 @@ impl Job<'_> {
         if let Some(reason) = stop.reason() {
             return Err(Failure::Stopped(reason));
         }
-        let opened = self.plan_orders(&access, kind, &store, running, opened).await?;
+        let left_out = &mut known.left_out;
+        let opened = self.plan_orders(&access, kind, &store, running, opened, left_out).await?;
         if self.plan_only || recorder.call(|ledger| ledger.counts()).await?.owed() == 0 {
             return Ok(());
         }

@@ -31,7 +31,7 @@ use crate::{
     manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind, bring_up_to_date},
     model::{Month, Symbol, Window},
     store::layout,
-    verify::{Deep, Finding, Kept, Kind, Mending, Others, Severity, Verified, requests},
+    verify::{CutAway, Deep, Finding, Kept, Kind, Mending, Others, Severity, Verified, requests},
 };
 
 /// The folders of a data directory that findings are about.
@@ -120,7 +120,8 @@ pub fn run(
     }
     let lock = Lock::take(&data_dir)?;
     let deep = saved.as_ref().map_or(Deep::All, |saved| Deep::Only(partitions(saved)));
-    let mut verified = watched(&data_dir, &deep, Kept::Used, Others::Excluded, common.quiet)?;
+    let cut_away = universe::cut_away(&data_dir)?;
+    let mut verified = watched(&data_dir, &deep, Kept::Used, Others::Excluded, &cut_away, common.quiet)?;
     if verified.findings.iter().any(|finding| finding.kind == Kind::ManifestCorrupt) {
         let damaged = "its pages do not fit together".to_owned();
         return Err(ManifestError::Corrupt(damaged).into());
@@ -134,7 +135,7 @@ pub fn run(
         let absent = verified.findings.iter_mut().filter(|finding| finding.kind.is_of_sessions());
         absent.for_each(|finding| finding.severity = Severity::Gap);
     }
-    let planned = Planned::of(&data_dir, &verified, clock, &settings)?;
+    let planned = Planned::of(&data_dir, &verified, &cut_away, clock, &settings)?;
     if args.dry_run {
         let report = RepairReport::planned(&data_dir, &planned)?;
         output.report(&report, RepairReport::text)?;
@@ -151,7 +152,7 @@ pub fn run(
         let mut ledger = Ledger::open(&data_dir, clock)?;
         clear(&data_dir, kind, &mending, &mut ledger)?
     };
-    let again: Vec<_> = mend.replaced.iter().chain(&mend.again).cloned().collect();
+    let again: Vec<_> = mend.replaced.iter().chain(&mend.again).chain(&mend.ordered).cloned().collect();
     let job = Job {
         command: "repair",
         arguments: mending.describe(),
@@ -292,16 +293,18 @@ impl Planned {
     fn of(
         data_dir: &Path,
         verified: &Verified,
+        cut_away: &CutAway,
         clock: Clock,
         settings: &FetchSettings,
     ) -> Result<Self, Failure> {
         let overview = Overview::open(data_dir)?;
         let asked: HashMap<_, _> = overview.windows()?;
         let last_day = calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date);
-        let mut mending = Mending::of(&verified.findings, &asked, last_day);
+        let mut mending = Mending::of(&verified.findings, &asked, cut_away, last_day);
         let findings = mending.count();
         mending.leave_out(&overview.pending_windows()?);
-        let due = mending.again.iter().chain(&mending.unfinished).cloned().chain(mending.lost_days());
+        let due = mending.again.iter().chain(&mending.unfinished).chain(&mending.cut_away).cloned();
+        let due = due.chain(mending.lost_days());
         let sessions = due.map(|(_, window)| calendar::sessions(window).count() as u64).sum();
         mending.again = requests::joined(&overview, &mending.again, &asked)?.into_iter().collect();
         let windows = asked_for(data_dir, &mending)?;
@@ -318,13 +321,15 @@ impl Planned {
 fn asked_for(data_dir: &Path, mending: &Mending) -> Result<BTreeSet<(Symbol, Window)>, Failure> {
     let overview = Overview::open(data_dir)?;
     let replaced = requests::joined(&overview, &mending.lost_days(), &overview.windows()?)?;
-    Ok(replaced.into_iter().chain(mending.again.iter().chain(&mending.unfinished).cloned()).collect())
+    let others = mending.again.iter().chain(&mending.unfinished).chain(&mending.cut_away);
+    Ok(replaced.into_iter().chain(others.cloned()).collect())
 }
 
 impl Mending {
     /// For the run's row in the manifest.
     fn describe(&self) -> String {
-        let (lost, again) = (self.broken.len() as u64, (self.again.len() + self.unfinished.len()) as u64);
+        let again = self.again.len() + self.unfinished.len() + self.cut_away.len();
+        let (lost, again) = (self.broken.len() as u64, again as u64);
         format!(
             "{} lost, {} asked for again",
             format::plural(lost, "partition"),
@@ -333,7 +338,7 @@ impl Mending {
     }
 
     fn count(&self) -> usize {
-        let asked = self.again.len() + self.unfinished.len();
+        let asked = self.again.len() + self.unfinished.len() + self.cut_away.len();
         self.broken.len() + self.unknown.len() + self.strays.len() + asked + self.unwitnessed.len()
     }
 }

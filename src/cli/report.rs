@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde::Serialize;
 
-use super::{failure::Failure, format};
+use super::{failure::Failure, format, universe::LeftOut};
 use crate::{
     exit::ExitStatus,
     manifest::{Overview, RunTotals, TaskCounts, TaskState, Workload},
@@ -65,6 +65,9 @@ pub struct RunReport {
     hint: Option<String>,
     /// Tasks that have no data, the first few.
     unsuccessful: Vec<Unsuccessful>,
+    /// What lists leave out of what was ordered, if anything was planned by lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<LeftOut>,
     #[serde(skip)]
     exit: ExitStatus,
     #[serde(skip)]
@@ -110,6 +113,7 @@ impl RunReport {
             error,
             hint,
             unsuccessful: Vec::new(),
+            left_out: None,
             exit,
             data_dir: String::new(),
         }
@@ -127,6 +131,12 @@ impl RunReport {
             hint: failure.hint().map(str::to_owned),
             ..nothing
         }
+    }
+
+    /// Adds what lists leave out of what was ordered.
+    #[must_use]
+    pub fn with_left_out(self, left_out: Option<LeftOut>) -> Self {
+        Self { left_out, ..self }
     }
 
     /// The same for a run that was asked to record tasks and nothing else: what is owed is no fault of it.

@@ -57,6 +57,8 @@ pub enum Asked {
     Windows(Wanted),
     /// These, one by one.
     Tasks(Vec<(Symbol, Window)>),
+    /// What lists make of an order.
+    Listed(universe::Planned),
     /// All of a list that lived in some windows.
     List(Order),
 }
@@ -74,6 +76,9 @@ struct DryRunReport {
     /// What `start` would run: what would be added, and what is owed already.
     estimate: Estimate,
     plan: Vec<PlannedTask>,
+    /// What lists leave out of what is asked for, if it is asked for by a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<universe::LeftOut>,
     #[serde(skip)]
     rate: Rate,
 }
@@ -166,7 +171,7 @@ impl Asked {
     /// If one is needed, and there is none.
     pub fn expanded(self, data_dir: &Path, clock: Clock) -> Result<Self, Failure> {
         let Self::List(order) = &self else { return Ok(self) };
-        Ok(Self::Tasks(universe::tasks_of(order, &universe::kept(data_dir)?, last_day(clock))?))
+        Ok(Self::Listed(universe::Planned::of(order, &universe::kept(data_dir)?, last_day(clock))?))
     }
 
     /// For the run's row in the manifest.
@@ -177,7 +182,18 @@ impl Asked {
                 format!("{} in {}", format::plural(symbols.len() as u64, "symbol"), windows.join(","))
             }
             Self::Tasks(tasks) => format!("{} of a file", format::plural(tasks.len() as u64, "task")),
+            Self::Listed(planned) => {
+                format!("{} of a list", format::plural(planned.tasks.len() as u64, "task"))
+            }
             Self::List(order) => format!("all of {} in {}", order.list, order.windows),
+        }
+    }
+
+    /// What lists leave out of it.
+    fn left_out(&self) -> Option<&universe::LeftOut> {
+        match self {
+            Self::Listed(planned) => Some(&planned.left_out),
+            Self::Windows(_) | Self::Tasks(_) | Self::List(_) => None,
         }
     }
 
@@ -187,6 +203,7 @@ impl Asked {
         match self {
             Self::Windows(Wanted { symbols, windows }) => plan::missing(symbols, windows, recorded),
             Self::Tasks(tasks) => plan::missing_tasks(tasks, recorded),
+            Self::Listed(planned) => plan::missing_tasks(&planned.tasks, recorded),
             // Nobody knows before the universe is there.
             Self::List(_) => Vec::new(),
         }
@@ -326,6 +343,7 @@ fn dry_run(wanted: &Asked, data_dir: &Path, rate: Rate, output: Output) -> Resul
         tasks,
         estimate: Estimate::of(&to_run, rate),
         plan: plan.iter().map(PlannedTask::from).collect(),
+        left_out: wanted.left_out().cloned(),
         rate,
     };
     output.report(&report, DryRunReport::text)?;
@@ -375,6 +393,7 @@ impl DryRunReport {
             ),
             None => "no rate is set: as fast as line and server allow".to_owned(),
         });
+        lines.extend(self.left_out.iter().flat_map(universe::LeftOut::notes));
         lines.push(
             "Nothing was asked or changed. The upper ends are for names that trade in every minute."
                 .to_owned(),

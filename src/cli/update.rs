@@ -150,7 +150,7 @@ struct Brought {
 
 impl Brought {
     fn by(data_dir: &Path, begun: Begun<Plan>, due: &Lists, evening: &Evening) -> Result<Self, Failure> {
-        let Begun { lists, prepared } = begun;
+        let Begun { lists, prepared, .. } = begun;
         let Some(plan) = prepared else { return Ok(Self { lists, ..Self::default() }) };
         let overview = Overview::open(data_dir)?;
         let universe = known_universe(data_dir)?.unwrap_or_default();

@@ -24,6 +24,7 @@ use super::{
     settings::{FetchSettings, Sources},
     start::Asked,
     thresholds::Thresholds,
+    universe,
     witness::{self, WitnessReport},
 };
 use crate::{
@@ -32,7 +33,8 @@ use crate::{
     manifest::{FILE_NAME, ManifestError},
     model::excerpt,
     verify::{
-        Coverage, Deep, Finding, Kept, Others, Progress, Severity, SymbolCounts, Verified, verify_with_kept,
+        Coverage, CutAway, Deep, Finding, Kept, Others, Progress, Severity, SymbolCounts, Verified,
+        verify_with_kept,
     },
 };
 
@@ -149,6 +151,7 @@ fn witnessed(
     data_dir: &Path,
     output: Output,
 ) -> Result<(Verified, WitnessReport), Failure> {
+    let cut_away = universe::cut_away(data_dir)?;
     let kept = match args.witness {
         Some(WitnessArg::GroupedDaily) => {
             let (settings, clock) = (FetchSettings::resolve(&args.fetch, sources)?, sources.clock()?);
@@ -157,13 +160,14 @@ fn witnessed(
             let _lock = witness::hold(data_dir)?;
             let access = Access { command: "verify", settings: &settings, sources, clock, quiet };
             let place = data_dir.to_owned();
-            let verify = move || watched(&place, &deep, Kept::Used, Others::Excluded, quiet);
-            return witness::fetch_then(&access, data_dir, output, verify);
+            let ordered = cut_away.clone();
+            let verify = move || watched(&place, &deep, Kept::Used, Others::Excluded, &ordered, quiet);
+            return witness::fetch_then(&access, data_dir, &cut_away, output, verify);
         }
         Some(WitnessArg::None) => Kept::Ignored,
         None => Kept::Used,
     };
-    let verified = watched(data_dir, &deep, kept, Others::Allowed, quiet)?;
+    let verified = watched(data_dir, &deep, kept, Others::Allowed, &cut_away, quiet)?;
     let report = WitnessReport::kept(kept == Kept::Used, &verified);
     Ok((verified, report))
 }
@@ -177,11 +181,12 @@ pub fn watched(
     deep: &Deep,
     kept: Kept,
     others: Others,
+    cut_away: &CutAway,
     quiet: bool,
 ) -> Result<Verified, Failure> {
     let progress = Arc::new(Progress::default());
     if quiet || !std::io::stderr().is_terminal() {
-        return Ok(verify_with_kept(data_dir, deep, kept, others, &progress)?);
+        return Ok(verify_with_kept(data_dir, deep, kept, others, cut_away, &progress)?);
     }
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     let bar = match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} symbols") {
@@ -198,7 +203,7 @@ pub fn watched(
                 thread::sleep(REDRAW);
             }
         });
-        let verified = verify_with_kept(data_dir, deep, kept, others, &progress);
+        let verified = verify_with_kept(data_dir, deep, kept, others, cut_away, &progress);
         bar.finish_and_clear();
         Ok(verified?)
     })

@@ -24,7 +24,7 @@ use crate::{
     exit::ExitStatus,
     manifest::{Ledger, Lock, ManifestError, Owed, Recorder, StoreKind, bring_up_to_date, rebuild},
     store::market,
-    verify::{Finding, Unwitnessed, Verified, wanted, witnessed},
+    verify::{CutAway, Finding, Unwitnessed, Verified, wanted, witnessed},
 };
 
 /// What the command line calls it.
@@ -185,6 +185,7 @@ fn missed(verified: &Verified, tally: &Tally) -> Option<String> {
 pub fn fetch_then(
     access: &Access<'_>,
     data_dir: &Path,
+    cut_away: &CutAway,
     output: Output,
     verify: impl FnOnce() -> Result<Verified, Failure> + Send + 'static,
 ) -> Result<(Verified, WitnessReport), Failure> {
@@ -196,7 +197,7 @@ pub fn fetch_then(
         let last_word = move || output.failure(command, &Failure::Stopped(StopReason::Interrupted));
         signals::watch(signalled.clone(), last_word)?;
     }
-    let done = bring(access, data_dir, &runtime, &signalled).and_then(|fetched| {
+    let done = bring(access, data_dir, cut_away, &runtime, &signalled).and_then(|fetched| {
         let verified = runtime.block_on(async {
             let verifying = signalled.unless_requested(task::spawn_blocking(verify)).await;
             match verifying.ok_or(Failure::Stopped(StopReason::Interrupted))? {
@@ -218,6 +219,7 @@ pub fn fetch_then(
 fn bring(
     access: &Access<'_>,
     data_dir: &Path,
+    cut_away: &CutAway,
     runtime: &tokio::runtime::Runtime,
     signalled: &Stop,
 ) -> Result<Fetched, Failure> {
@@ -227,7 +229,7 @@ fn bring(
     }
     let (kept, damage) = witnessed(data_dir)?;
     let until = calendar::last_finished(access.clock.now_ms()).map(calendar::Session::date);
-    let mut days = until.map_or_else(|| Ok(Vec::new()), |until| wanted(data_dir, until))?;
+    let mut days = until.map_or_else(|| Ok(Vec::new()), |until| wanted(data_dir, until, cut_away))?;
     days.retain(|day| !kept.contains(day));
     if days.is_empty() {
         return Ok(Fetched::default());

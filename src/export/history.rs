@@ -5,15 +5,13 @@ use std::path::Path;
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
-use super::{
-    ExportError, Exported, Options, current, file_name, notes,
-    stretch::{self, Stretch},
-};
+use super::{ExportError, Exported, Options, current, file_name, notes};
 use crate::{
     adjust::{Adjustment, Step},
     manifest::Overview,
     model::{Bars, Partition, Split, Symbol, new_york},
     store::{derived::Derived, reference::Table},
+    universe::stretch::{self, Stretch},
 };
 
 /// A split that is applied, and what its day and the later ones make of the bars before it.

@@ -8,11 +8,10 @@ mod folder;
 mod history;
 mod made;
 mod notes;
-pub mod stretch;
 
+pub use crate::universe::stretch::{self, Stretch};
 pub use history::{Applied, Part};
 pub use made::FILE_NAME;
-pub use stretch::Stretch;
 
 use std::{io, path::PathBuf};
 

@@ -2,11 +2,11 @@
 
 use jiff::{ToSpan, civil::Date};
 
-use super::stretch::{self, Stretch};
 use crate::{
     manifest::{TaskItem, TaskState},
     model::{Partition, Rename, Split, Symbol, Window},
     store::reference::Table,
+    universe::stretch::{self, Stretch},
 };
 
 /// The New York days of which bars are held, as far as they are in the windows, in order.

@@ -17,6 +17,8 @@ pub struct Mend {
     pub replaced: Vec<(Symbol, Window)>,
     /// Days without bars to ask for once more: what is not found then, the server does not have.
     pub again: Vec<(Symbol, Window)>,
+    /// Windows to ask for that were ordered and never asked for.
+    pub ordered: Vec<(Symbol, Window)>,
     /// Days of which the witness that was kept cannot be relied on.
     pub unwitnessed: Vec<Date>,
 }
@@ -51,7 +53,7 @@ impl Ledger {
                 &format!("the witness of {date}: its file is missing or damaged"),
             )?;
         }
-        for (symbol, window) in &mend.replaced {
+        for (symbol, window) in mend.ordered.iter().chain(&mend.replaced) {
             ask(&change, symbol, *window, false)?;
         }
         for (symbol, window) in &mend.again {

@@ -58,7 +58,8 @@ impl Ledger {
     /// If the manifest cannot be written.
     pub fn orders_are_planned(&mut self) -> Result<(), ManifestError> {
         let change = self.begin()?;
-        change.execute("UPDATE orders SET planned_at_ms = ?", [change.now_ms])?;
+        let update = "UPDATE orders SET planned_at_ms = ? WHERE planned_at_ms IS NULL";
+        change.execute(update, [change.now_ms])?;
         change.commit()
     }
 }

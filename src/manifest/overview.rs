@@ -228,6 +228,20 @@ impl Overview {
         Ok(sessions)
     }
 
+    /// When the last update ended (UTC ms), and the last session that updates have asked for; none if there was no update.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn updated(&self) -> Result<Option<(i64, Date)>, ManifestError> {
+        let select = "SELECT (SELECT max(ended_at_ms) FROM runs WHERE command = 'update'),
+                          (SELECT max(to_date) FROM tasks WHERE is_tail)";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (ended_ms, to): (Option<i64>, Option<String>) = self.connection().query_row(select, [], read)?;
+        let wrong = |text: &String| ManifestError::Corrupt(format!("a task's last day: {text}"));
+        let to = to.map(|to| to.parse::<Date>().map_err(|_| wrong(&to))).transpose()?;
+        Ok(ended_ms.zip(to))
+    }
+
     /// Bars in quarantine.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! From what a user asks for to tasks. No I/O and no clock: texts and instants come in, values go out.
 
 mod check;
+mod cut;
 mod estimate;
 mod expand;
 mod place;
@@ -11,6 +12,7 @@ mod universe;
 mod windows;
 
 pub use check::{Problem, problems};
+pub use cut::{Cut, cut, cut_by_day};
 pub use estimate::{Estimate, Range};
 pub use expand::{missing, missing_tasks};
 pub use spec::{Spec, SpecError, Verify, toml_error};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use crate::{
     calendar,
     model::{Symbol, Window},
-    universe::{Filter, Universe as Lives},
+    universe::{Filter, UNKNOWN, Universe as Lives},
 };
 
 /// Which symbols: exactly one of `tickers`, `tickers_file` and `list`.
@@ -21,9 +21,9 @@ pub struct Universe {
     pub tickers_file: Option<PathBuf>,
     /// All that are in a list.
     pub list: Option<List>,
-    /// Of the list, only these types, as the service names them.
+    /// Of the list, only these types, as the service names them; `?` is a type that the list does not say.
     pub types: Option<Vec<String>>,
-    /// Of the list, only what is listed on these exchanges, by MIC.
+    /// Of the list, only what is listed on these exchanges, by MIC; `?` is an exchange that the list does not say.
     pub exchanges: Option<Vec<String>>,
     /// Of the list, only what was active on this day; without it, all that lived in a window.
     #[serde(default, deserialize_with = "day")]
@@ -111,10 +111,10 @@ impl Universe {
         check_codes(
             self.types.as_ref(),
             "universe.types",
-            "a type is in capitals, such as CS or ADRC",
+            "a type is in capitals, such as CS or ADRC, or ? for one that the list does not say",
             |code| code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'),
         )?;
-        let mic = "an exchange is a MIC of four capitals, such as XNAS or XNYS";
+        let mic = "an exchange is a MIC of four capitals, such as XNAS or XNYS, or ? for one that the list does not say";
         check_codes(self.exchanges.as_ref(), "universe.exchanges", mic, |code| {
             code.len() == 4 && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
         })?;
@@ -146,7 +146,7 @@ fn check_codes(
         Some(codes) if codes.is_empty() => {
             Err((key, "it is empty: without the key, there is no limit".to_owned()))
         }
-        Some(codes) if codes.iter().any(|code| code.is_empty() || !is_code(code)) => {
+        Some(codes) if codes.iter().any(|code| code != UNKNOWN && (code.is_empty() || !is_code(code))) => {
             Err((key, form.to_owned()))
         }
         Some(_) | None => Ok(()),

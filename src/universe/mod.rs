@@ -4,11 +4,15 @@
 //! a third of its rows for a day takes nobody's life. [`Universe`] answers who lived when, and [`Filter`] who is meant.
 
 mod annotate;
+mod company;
 mod filter;
 mod merge;
 mod spans;
+pub mod stretch;
 
 pub use annotate::{AnnotateError, Annotation, annotate, read_annotations};
-pub use filter::Filter;
+pub use company::Company;
+pub use filter::{Dropped, Filter, UNKNOWN};
 pub use merge::{Defects, Merged, merge};
-pub use spans::{Span, Universe};
+pub use spans::{Around, Listed, Span, Universe};
+pub use stretch::Stretch;

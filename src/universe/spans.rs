@@ -1,10 +1,14 @@
 //! From which day to which a life lasts, as far as anybody knows.
 
-use std::{collections::BTreeMap, iter};
+use std::{collections::BTreeMap, fmt, iter};
 
 use jiff::civil::Date;
 
-use crate::model::{Life, Symbol, Window};
+use super::{
+    company::{Company, companies},
+    stretch::Stretch,
+};
+use crate::model::{Life, Rename, Symbol, Window};
 
 /// Days of one life: both ends are inside, and a missing one is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +35,31 @@ impl Span {
     }
 }
 
-/// All lives that are known.
+/// All lives that are known, and the companies whose symbols changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Universe {
     lives: BTreeMap<Symbol, Vec<(Life, Span)>>,
+    companies: Vec<Company>,
+    /// When companies of which no list has a life had a symbol, as far as events say both ends; of a symbol without any
+    /// life, also when the company began that has it now.
+    unlisted: BTreeMap<Symbol, Vec<Stretch>>,
+}
+
+/// On which days the lists have a symbol.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    lives: &'a [(Life, Span)],
+    unlisted: &'a [Stretch],
+}
+
+/// The nearest listed days around a day on which a symbol is not listed: the last one before it and the first one after it.
+/// Shown as `until 2022-02-01 and from 2022-03-28 on`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Around {
+    /// The last listed day before.
+    pub until: Option<Date>,
+    /// The first listed day after.
+    pub from: Option<Date>,
 }
 
 impl Universe {
@@ -42,27 +67,49 @@ impl Universe {
     /// of the company under an earlier ticker, each begins when the one before it has ended.
     #[must_use]
     pub fn new(lives: Vec<Life>) -> Self {
+        Self::with_renames(lives, &[])
+    }
+
+    /// The same by lists and events: a life of a company that took its ticker over begins on that day.
+    #[must_use]
+    pub fn with_renames(lives: Vec<Life>, renames: &[&Rename]) -> Self {
+        let companies = companies(renames);
         let mut by_ticker: BTreeMap<Symbol, Vec<Life>> = BTreeMap::new();
         for life in lives {
             by_ticker.entry(life.ticker().clone()).or_default().push(life);
         }
+        let unlisted = unlisted(&companies, &by_ticker);
         let lives = by_ticker.into_iter().map(|(symbol, mut lives)| {
-            // Who is listed comes last.
+            // The one that is listed comes last.
             lives.sort_by_key(|life| life.end().unwrap_or(Date::MAX));
             let ends = lives.iter().map(|life| life.listing.delisted.filter(|_| !life.listing.active));
             let before = iter::once(None).chain(ends).collect::<Vec<_>>();
-            let spans = lives.into_iter().zip(before).map(|(life, before)| {
-                let span = Span { from: life.listed.max(before), to: life.end() };
-                (life, span)
+            let spans = lives.into_iter().zip(before).flat_map(|(life, before)| {
+                let plain = Span { from: life.listed.max(before), to: life.end() };
+                let company = companies.iter().find(|company| company.has(&life));
+                let spans =
+                    company.map_or_else(|| vec![plain], |company| company.spans(&life, plain, before));
+                spans.into_iter().map(move |span| (life.clone(), span))
             });
             (symbol, spans.collect())
         });
-        Self { lives: lives.collect() }
+        Self { lives: lives.collect(), companies, unlisted }
+    }
+
+    /// The companies that events tell of.
+    #[must_use]
+    pub fn companies(&self) -> &[Company] {
+        &self.companies
     }
 
     /// Each life with its days, by ticker and time.
     pub fn lives(&self) -> impl Iterator<Item = (&Life, Span)> {
         self.lives.values().flatten().map(|(life, span)| (life, *span))
+    }
+
+    /// The tickers of all lives, in order.
+    pub fn tickers(&self) -> impl Iterator<Item = &Symbol> {
+        self.lives.keys()
     }
 
     /// The lives of one ticker, in order.
@@ -78,12 +125,29 @@ impl Universe {
         ends.into_iter().max()
     }
 
-    /// Whether nobody expects bars of a symbol on a day: it is known, and none of its lives is active then. On the day of
-    /// `delisted_utc` there may be some all the same.
+    /// Whether the lists do not have a symbol on a day although they know it: none of its lives is active then. On the day of
+    /// `delisted_utc` there may be bars all the same.
     #[must_use]
     pub fn is_outside(&self, symbol: &Symbol, day: Date) -> bool {
-        let mut lives = self.of(symbol).peekable();
-        lives.peek().is_some() && !lives.any(|(life, span)| Self::is_active(life, span, day))
+        self.listed(symbol).is_some_and(|listed| !listed.has(day))
+    }
+
+    /// The same, unless a symbol's last bar before the day contradicts the list: it lies on an unlisted day too.
+    #[must_use]
+    pub fn is_left(&self, symbol: &Symbol, day: Date, last_bar: Option<Date>) -> bool {
+        self.listed(symbol).is_some_and(|listed| {
+            let contradicts = |bar: Date| !listed.has(bar) && !listed.is_last_day(bar);
+            !listed.has(day) && !last_bar.is_some_and(contradicts)
+        })
+    }
+
+    /// On which days the lists have a symbol; nothing if they do not know it.
+    #[must_use]
+    pub fn listed(&self, symbol: &Symbol) -> Option<Listed<'_>> {
+        let lives = self.lives.get(symbol).map_or(&[][..], Vec::as_slice);
+        let unlisted = self.unlisted.get(symbol).map_or(&[][..], Vec::as_slice);
+        let is_known = !lives.is_empty() || unlisted.iter().any(|stretch| stretch.until.is_none());
+        is_known.then_some(Listed { lives, unlisted })
     }
 
     /// Whether a life is active on a day: on that of `delisted_utc` it is not any more.
@@ -92,6 +156,67 @@ impl Universe {
         let gone = life.listing.delisted.filter(|_| !life.listing.active);
         span.has(day) && gone.is_none_or(|gone| day < gone)
     }
+}
+
+impl<'a> Listed<'a> {
+    /// Whether it is listed on a day.
+    #[must_use]
+    pub fn has(self, day: Date) -> bool {
+        self.lives.iter().any(|(life, span)| Universe::is_active(life, *span, day))
+            || self.unlisted.iter().any(|stretch| stretch.has(day))
+    }
+
+    /// Its listed days, in stretches that may overlap.
+    pub fn spans(self) -> impl Iterator<Item = Span> + use<'a> {
+        let span = |stretch: &Stretch| {
+            let to = stretch.until.and_then(|until| until.yesterday().ok());
+            Span { from: stretch.from, to }
+        };
+        self.lives.iter().map(|(_, span)| *span).chain(self.unlisted.iter().map(span))
+    }
+
+    /// Whether a day is the last one of a life: there may be bars on it or not.
+    #[must_use]
+    pub fn is_last_day(self, day: Date) -> bool {
+        self.lives.iter().any(|(_, span)| span.to == Some(day))
+    }
+
+    /// The nearest listed days around one that is not.
+    #[must_use]
+    pub fn around(self, day: Date) -> Around {
+        let (lives, unlisted) = (self.lives.iter().map(|(_, span)| span), self.unlisted.iter());
+        let last = |stretch: &Stretch| stretch.until.and_then(|until| until.yesterday().ok());
+        let ends = lives.clone().filter_map(|span| span.to).chain(unlisted.clone().filter_map(last));
+        let begins = lives.filter_map(|span| span.from).chain(unlisted.filter_map(|stretch| stretch.from));
+        Around { until: ends.filter(|end| *end <= day).max(), from: begins.filter(|from| day < *from).min() }
+    }
+}
+
+impl fmt::Display for Around {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.until, self.from) {
+            (Some(until), Some(from)) => write!(f, "until {until} and from {from} on"),
+            (Some(until), None) => write!(f, "until {until}"),
+            (None, Some(from)) => write!(f, "from {from} on"),
+            (None, None) => f.write_str("on other days"),
+        }
+    }
+}
+
+/// When companies without a life in the lists had a symbol. How long a company has its present symbol, events do not say:
+/// that is left out where a list knows the symbol.
+fn unlisted(companies: &[Company], lives: &BTreeMap<Symbol, Vec<Life>>) -> BTreeMap<Symbol, Vec<Stretch>> {
+    let mut unlisted: BTreeMap<Symbol, Vec<Stretch>> = BTreeMap::new();
+    for company in companies {
+        for stretch in &company.stretches {
+            let lives = lives.get(&stretch.ticker).map_or(&[][..], Vec::as_slice);
+            let is_said = lives.iter().any(|life| company.has(life));
+            if !is_said && (stretch.until.is_some() || lives.is_empty()) {
+                unlisted.entry(stretch.ticker.clone()).or_default().push(stretch.clone());
+            }
+        }
+    }
+    unlisted
 }
 
 #[cfg(test)]

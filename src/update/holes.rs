@@ -30,7 +30,8 @@ pub(super) fn due(explained: &Explained, sessions: &Sessions, evening: &Evening,
         | Day::Lost
         | Day::Thin
         | Day::Present
-        | Day::NotListed => false,
+        | Day::NotListed
+        | Day::CutAway => false,
     };
     days.filter(|(day, date)| is_due(**day, **date)).map(|(_, date)| *date).collect()
 }

@@ -10,7 +10,7 @@
 //! as its page reaches.
 //!
 //! # Listings
-//! Who has left is asked for until its last days are final. Who is new and was ordered by a list is asked for from its first day
+//! Who has left is asked for until its last days are final; one that has bars after the day that the lists say has not left. Who is new and was ordered by a list is asked for from its first day
 //! on.
 //!
 //! # Splits
@@ -123,8 +123,9 @@ impl Plan {
             let last_held =
                 facts.recorded.last().and_then(|last| last.month.days(last.session_mask()).last());
             let left = silences.get(&symbol).and_then(|silence| last_day(silence, last_held));
-            let end = reference.universe.end_of(&symbol).or(left);
-            let known = Known { tasks: &facts.tasks, last_held, end };
+            let known = Known { tasks: &facts.tasks, last_held, end: reference.universe.end_of(&symbol) };
+            let known = known.by_bars(&sessions);
+            let known = Known { end: known.end.or(left), ..known };
             plan.newest = plan.newest.max(known.covered_to());
             let until = match known.tail(&sessions, evening) {
                 Tail::Ask(window) => {

@@ -49,6 +49,17 @@ impl Evening {
 }
 
 impl Known<'_> {
+    /// The same without an end of the lists that bars contradict: there are some after it, up to the days that were asked for
+    /// last. An end that is long ago may be right all the same, if another company has the symbol now.
+    pub(super) fn by_bars(self, sessions: &Sessions) -> Self {
+        let place = |day: Date| sessions.dates().partition_point(|date| *date <= day);
+        let is_recent = |held: Date| {
+            self.covered_to().is_none_or(|covered_to| place(held) + LONGEST_LAG >= place(covered_to))
+        };
+        let contradicts = |end: &Date| self.last_held.is_some_and(|held| *end < held && is_recent(held));
+        Self { end: self.end.filter(|end| !contradicts(end)), ..self }
+    }
+
     /// The last day that was answered by the server's own word.
     pub(super) fn covered_to(&self) -> Option<Date> {
         self.tasks.iter().filter(|task| task.state.is_covered()).map(|task| task.window.to()).max()
@@ -193,6 +204,23 @@ mod tests {
             "the evenings since were missed"
         );
         assert_eq!(tail(&[answered(15)], Some(13), Some(13), 15), Tail::UpToDate { from: november(8) });
+    }
+
+    #[test]
+    fn an_end_that_bars_contradict_is_not_believed_unless_they_are_old() {
+        let sessions = Sessions::spanned(Window::new(date(2024, 9, 2), november(29)).into_iter());
+        let end = |last_held: Date, end: Date| {
+            let tasks = [task(1, 15, TaskState::Done)];
+            Known { tasks: &tasks, last_held: Some(last_held), end: Some(end) }.by_bars(&sessions).end
+        };
+        assert_eq!(end(november(15), november(8)), None);
+        assert_eq!(end(november(8), november(8)), Some(november(8)), "its last day");
+        assert_eq!(
+            end(date(2024, 10, 18), date(2024, 10, 8)),
+            None,
+            "twenty sessions before the last answer"
+        );
+        assert_eq!(end(date(2024, 10, 17), date(2024, 10, 8)), Some(date(2024, 10, 8)));
     }
 
     #[test]

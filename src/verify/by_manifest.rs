@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::{Day, Nobody, Sessions, VerifyError, coverage::Facts, integrity::Checked};
+use super::{CutAway, Day, Nobody, Sessions, VerifyError, coverage::Facts, integrity::Checked};
 use crate::{
     manifest::{Overview, TaskItem},
     model::{Month, Partition, Symbol},
@@ -50,7 +50,7 @@ pub fn by_manifest(
 ) -> Result<Explained, VerifyError> {
     let (tasks, recorded) = (overview.tasks_of(symbol)?, overview.partitions(symbol)?);
     let lost = &overview.lost(symbol)?;
-    let (checked, witness) = (&Checked::default(), &Nobody);
+    let (checked, witness, cut_away) = (&Checked::default(), &Nobody, &CutAway::default());
     let facts = Facts {
         symbol,
         tasks: &tasks,
@@ -61,6 +61,7 @@ pub fn by_manifest(
         witness,
         universe,
         is_written: false,
+        cut_away,
     };
     let days = facts.explain();
     Ok(Explained { tasks, recorded, days })

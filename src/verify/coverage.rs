@@ -8,7 +8,9 @@ use std::{
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{Day, Finding, Kind, Seen, Severity, Witness, gaps, integrity::Checked, sessions::Sessions};
+use super::{
+    CutAway, Day, Finding, Kind, Seen, Severity, Witness, gaps, integrity::Checked, sessions::Sessions,
+};
 use crate::{
     manifest::{Answer, TaskItem, TaskState},
     model::{Month, Partition, Symbol, Window, new_york},
@@ -73,6 +75,7 @@ pub(super) struct Facts<'a> {
     pub(super) universe: Option<&'a Universe>,
     /// Whether another process is at work: then tasks are running, and were not left so.
     pub(super) is_written: bool,
+    pub(super) cut_away: &'a CutAway,
 }
 
 impl Facts<'_> {
@@ -84,8 +87,10 @@ impl Facts<'_> {
             days[self.sessions.within(task.window)].iter_mut().for_each(|day| *day = said.max(*day));
         }
         self.mark_stored(&mut days);
-        self.explain_absent(&mut days);
-        self.mark_not_listed(&mut days);
+        let traded = self.traded(&days);
+        self.explain_absent(&mut days, &traded);
+        self.mark_not_listed(&mut days, &traded);
+        self.mark_cut_away(&mut days);
         self.mark_thin(&mut days);
         for (date, ..) in self.not_back() {
             if let Some(place) = self.sessions.place(date).filter(|place| days[*place] != Day::Owed) {
@@ -152,10 +157,9 @@ impl Facts<'_> {
 
     /// Where the server's traversal came to its end and there is no bar: was there any to be expected? Without a
     /// witness, it is between the first bar and the last one that are stored, or are on record to have been sent.
-    fn explain_absent(&self, days: &mut [Day]) {
-        let traded = self.traded(days);
+    fn explain_absent(&self, days: &mut [Day], traded: &BTreeSet<usize>) {
         let life = traded.first().copied().zip(traded.last().copied());
-        let is_known = self.is_known_to_the_witness(&traded);
+        let is_known = self.is_known_to_the_witness(traded);
         for (place, day) in days.iter_mut().enumerate() {
             if !matches!(day, Day::Empty | Day::AskedAgain) {
                 continue;
@@ -201,9 +205,12 @@ impl Facts<'_> {
         } else {
             findings.extend(missing.iter().map(|stretch| self.missing(stretch)));
         }
-        if missing.is_empty() {
+        let cut_away = self.cut_away(days);
+        if missing.is_empty() && cut_away.is_empty() {
             findings.extend(self.no_bar_by_its_word(days));
         }
+        findings.extend(cut_away);
+        findings.extend(self.outside_listing(days));
         let asked_again = self.stretches(days, |day| matches!(day, Day::AskedAgain | Day::Withheld));
         findings.extend(asked_again.iter().map(|stretch| self.missing_at_the_server(stretch)));
         if days.contains(&Day::Thin) {
@@ -259,7 +266,7 @@ impl Facts<'_> {
     }
 
     /// The shares that the witness saw on days of which nothing is held; none if it was not there.
-    fn witnessed(&self, days: &RangeInclusive<Date>) -> Option<f64> {
+    pub(super) fn witnessed(&self, days: &RangeInclusive<Date>) -> Option<f64> {
         let dates = self.sessions.dates().iter().filter(|date| days.contains(date));
         let seen: Vec<f64> = dates
             .filter_map(|date| match self.witness.saw(self.symbol, *date) {

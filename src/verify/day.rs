@@ -33,11 +33,13 @@ pub enum Day {
     Present,
     /// No bar, and none was to be expected: outside of all lives of the symbol, by the universe that is kept.
     NotListed,
+    /// Ordered by a list and never asked for, because the lists do not have the symbol; and the witness saw trades.
+    CutAway,
 }
 
 impl Day {
     /// All of them, each at the place of its number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NotAsked,
         Self::NotFound,
         Self::NotEntitled,
@@ -52,6 +54,7 @@ impl Day {
         Self::Thin,
         Self::Present,
         Self::NotListed,
+        Self::CutAway,
     ];
 
     /// Whether bars should be there, as far as anybody knows.
@@ -67,7 +70,8 @@ impl Day {
             | Self::Missing
             | Self::Lost
             | Self::Thin
-            | Self::Present => true,
+            | Self::Present
+            | Self::CutAway => true,
         }
     }
 
@@ -114,6 +118,7 @@ impl Day {
             Self::Thin => "thin",
             Self::Present => "present",
             Self::NotListed => "not listed",
+            Self::CutAway => "traded, and never asked for: not listed by the lists",
         }
     }
 }

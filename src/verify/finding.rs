@@ -57,6 +57,8 @@ pub enum Kind {
     OffMinute,
     /// High and low do not enclose open and close.
     BadOhlc,
+    /// Sessions have bars on which the lists do not have the symbol.
+    OutsideListing,
     /// A file that the manifest does not know.
     StrayFile,
     /// A session, or some in a row, between a symbol's first and last bar have none.
@@ -101,7 +103,7 @@ impl Kind {
             Self::MissingSession | Self::MissingSymbol | Self::ThinSession | Self::UnfinishedTask => {
                 Severity::Gap
             }
-            Self::OutsideSession | Self::BadOhlc | Self::StrayFile => Severity::Notice,
+            Self::OutsideSession | Self::BadOhlc | Self::OutsideListing | Self::StrayFile => Severity::Notice,
         }
     }
 
@@ -173,6 +175,7 @@ impl Kind {
             Self::OutsideSession => "outside_session",
             Self::OffMinute => "off_minute",
             Self::BadOhlc => "bad_ohlc",
+            Self::OutsideListing => "outside_listing",
             Self::StrayFile => "stray_file",
             Self::MissingSession => "missing_session",
             Self::MissingSymbol => "missing_symbol",

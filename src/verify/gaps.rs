@@ -35,7 +35,8 @@ pub(super) fn longest(days: &[Day]) -> u64 {
             | Day::Owed
             | Day::Withheld
             | Day::Missing
-            | Day::Lost => length += 1,
+            | Day::Lost
+            | Day::CutAway => length += 1,
         }
         longest = length.max(longest);
     }

@@ -8,8 +8,9 @@ use std::{
 use jiff::civil::Date;
 
 use super::{
-    Day, Deep, Finding, GroupedDaily, Kind, Others, Progress, Verified, VerifyError, Witness, books::Books,
-    doubt, grouped_daily, is_whole, manifest_corrupt, sessions, symbols, verify_whole,
+    CutAway, Day, Deep, Finding, GroupedDaily, Kind, Others, Progress, Verified, VerifyError, Witness,
+    books::Books, doubt, grouped_daily, is_whole, manifest_corrupt, sessions, symbols, verify_whole,
+    with_symbols,
 };
 use crate::{
     manifest::{Overview, WitnessFile},
@@ -48,7 +49,7 @@ pub struct Unwitnessed {
 }
 
 /// As [`super::verify`], by the witness that is kept: its files are held against the manifest too, and one that is not
-/// what was written is named and not relied on.
+/// what was written is named and not relied on. What it saw of `cut_away` is expected.
 ///
 /// # Errors
 /// As [`super::verify`].
@@ -57,13 +58,14 @@ pub fn verify_with_kept(
     deep: &Deep,
     kept: Kept,
     others: Others,
+    cut_away: &CutAway,
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
     if !is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
-    let sound =
-        Books::take(data_dir, others).and_then(|books| verify_sound(data_dir, &books, deep, kept, progress));
+    let sound = Books::take(data_dir, others)
+        .and_then(|books| verify_sound(data_dir, &books, deep, kept, cut_away, progress));
     match sound {
         // What `SQLite` calls whole may have rows that cannot be.
         Err(VerifyError::Manifest(error)) if error.is_damage() => Ok(manifest_corrupt(data_dir)),
@@ -76,18 +78,22 @@ fn verify_sound(
     books: &Books,
     deep: &Deep,
     kept: Kept,
+    cut_away: &CutAway,
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
     let closures = books.read(Overview::closures)?;
-    let known = if kept == Kept::Used { symbols(data_dir, books)? } else { Vec::new() };
+    let known =
+        if kept == Kept::Used { with_symbols(symbols(data_dir, books)?, cut_away) } else { Vec::new() };
     let Loaded { files, mut witness, mut findings } = loaded(data_dir, books, &known, kept)?;
     findings.extend(doubt::settle(data_dir, books, &files, &known, &mut witness)?);
     findings.extend(strays(data_dir, books, &files)?);
     findings.extend(reference::inspect(data_dir).into_iter().map(damaged_table));
-    let mut verified = verify_whole(data_dir, books, deep, &witness, progress)?;
+    let (nothing, is_seen) = (CutAway::default(), witness.dates().next().is_some());
+    let cut_away = if is_seen { cut_away } else { &nothing };
+    let mut verified = verify_whole(data_dir, books, deep, &witness, cut_away, progress)?;
     verified.findings.extend(findings);
     verified.sort();
-    let windows: Vec<_> = verified.asked.values().flatten().copied().collect();
+    let windows: Vec<_> = verified.asked.values().flatten().copied().chain(cut_away.windows()).collect();
     let mut asked = sessions::asked(&windows);
     asked.retain(|date| !closures.contains(date));
     let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;

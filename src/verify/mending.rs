@@ -8,8 +8,11 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::{Finding, Kind, Severity};
-use crate::model::{Month, Symbol, Window};
+use super::{CutAway, Finding, Kind, Severity};
+use crate::{
+    calendar,
+    model::{Month, Symbol, Window},
+};
 
 /// What a repair does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct Mending {
     pub unfinished: BTreeSet<(Symbol, Window)>,
     /// What is asked for again: missing and thin sessions.
     pub again: BTreeSet<(Symbol, Window)>,
+    /// What was ordered and never asked for, because lists did not have its symbol then.
+    pub cut_away: BTreeSet<(Symbol, Window)>,
     /// Damage about which only a person can do something.
     pub left: Vec<Finding>,
 }
@@ -50,23 +55,26 @@ pub struct Unknown {
 }
 
 impl Mending {
-    /// What to do about `findings`, where `asked` are the windows that were asked for of each symbol. Nothing that lies
-    /// after `last_day` is asked for. What is only worth knowing is left as it is.
+    /// What to do about `findings`, where `asked` are the windows that were asked for of each symbol, and `cut_away` those that
+    /// were ordered and were not. Nothing that lies after `last_day` is asked for. What is only worth knowing is left as it is.
     #[must_use]
     pub fn of<H: BuildHasher>(
         findings: &[Finding],
         asked: &HashMap<Symbol, Vec<Window>, H>,
+        cut_away: &CutAway,
         last_day: Date,
     ) -> Self {
         let mut mending = Self::default();
         for finding in findings {
             let windows = finding.ticker.as_ref().and_then(|symbol| asked.get(symbol));
-            mending.add(finding, windows.map_or(&[][..], Vec::as_slice), last_day);
+            let cut_away = finding.ticker.iter().flat_map(|symbol| cut_away.windows_of(symbol));
+            let cut_away: Vec<_> = cut_away.collect();
+            mending.add(finding, windows.map_or(&[][..], Vec::as_slice), &cut_away, last_day);
         }
         mending
     }
 
-    fn add(&mut self, finding: &Finding, asked: &[Window], last_day: Date) {
+    fn add(&mut self, finding: &Finding, asked: &[Window], cut_away: &[Window], last_day: Date) {
         let Finding { kind, ticker, month, date, to, path, .. } = finding;
         match (kind, ticker, month, date) {
             (Kind::StrayFile, Some(symbol), Some(month), _) => {
@@ -93,8 +101,12 @@ impl Mending {
             }
             (_, Some(symbol), None, Some(from)) => {
                 let window = Window::new(*from, to.unwrap_or(*from));
-                let parts = window.into_iter().flat_map(|window| within(window, asked));
-                self.again.extend(parts.map(|window| (symbol.clone(), window)));
+                let parts = |asked| window.into_iter().flat_map(|window| within(window, asked)).collect();
+                let (again, never): (Vec<Window>, Vec<Window>) = (parts(asked), parts(cut_away));
+                self.again.extend(again.into_iter().map(|window| (symbol.clone(), window)));
+                let has_session = |window: &Window| calendar::sessions(*window).next().is_some();
+                let never = never.into_iter().filter(has_session);
+                self.cut_away.extend(never.map(|window| (symbol.clone(), window)));
             }
             (_, None, None, Some(date)) if finding.severity == Severity::Damage => {
                 self.unwitnessed.insert(*date, path.clone());
@@ -120,7 +132,7 @@ impl Mending {
     #[must_use]
     pub fn symbols(&self) -> BTreeSet<&Symbol> {
         let broken = self.broken.keys().map(|(symbol, _)| symbol);
-        broken.chain(self.again.iter().map(|(symbol, _)| symbol)).collect()
+        broken.chain(self.again.iter().chain(&self.cut_away).map(|(symbol, _)| symbol)).collect()
     }
 
     /// Whether there is nothing to do.
@@ -190,7 +202,8 @@ mod tests {
     }
 
     fn mending(findings: &[Finding], asked: &[Window]) -> Mending {
-        Mending::of(findings, &HashMap::from([(symbol(), asked.to_vec())]), date(2024, 3, 20))
+        let asked = HashMap::from([(symbol(), asked.to_vec())]);
+        Mending::of(findings, &asked, &CutAway::default(), date(2024, 3, 20))
     }
 
     fn window(from: Date, to: Date) -> Window {
@@ -220,6 +233,24 @@ mod tests {
         );
         assert_eq!(again(&mending(&[damage(3)], &[])), ["2024-03-01..2024-03-20"], "no task knows of it");
         assert_eq!(mending(&[damage(2)], &apart).broken.len(), 1);
+    }
+
+    #[test]
+    fn what_was_cut_away_is_asked_for_as_far_as_a_finding_goes() {
+        let mut cut_away = CutAway::default();
+        cut_away.add(&symbol(), window(date(2023, 12, 1), date(2024, 1, 7)), None);
+        let days = date(2024, 1, 3)..=date(2024, 1, 5);
+        let gap = Kind::MissingSession.on(&symbol(), &days, String::new());
+        // The sixth and the seventh are a weekend, which is not worth a request.
+        let next = Kind::MissingSession.on(&symbol(), &(date(2024, 1, 6)..=date(2024, 1, 9)), String::new());
+        let asked = HashMap::from([(symbol(), vec![window(date(2024, 1, 8), date(2024, 1, 31))])]);
+        let mending = Mending::of(&[gap, next], &asked, &cut_away, date(2024, 3, 20));
+        let windows = |pairs: &BTreeSet<(Symbol, Window)>| -> Vec<String> {
+            pairs.iter().map(|(_, window)| window.to_string()).collect()
+        };
+        assert_eq!(windows(&mending.cut_away), ["2024-01-03..2024-01-05"]);
+        assert_eq!(windows(&mending.again), ["2024-01-08..2024-01-09"]);
+        assert_eq!((mending.symbols().len(), mending.is_empty()), (1, false));
     }
 
     #[test]

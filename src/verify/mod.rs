@@ -8,6 +8,7 @@ mod books;
 mod by_manifest;
 mod content;
 mod coverage;
+mod cut_away;
 mod day;
 mod demands;
 mod doubt;
@@ -30,6 +31,7 @@ mod witness;
 pub use books::Others;
 pub use by_manifest::{Explained, by_manifest};
 pub use coverage::Coverage;
+pub use cut_away::CutAway;
 pub use day::Day;
 pub use finding::{Finding, Kind, Severity};
 pub use gaps::SymbolCounts;
@@ -169,7 +171,8 @@ pub fn verify(
     if !is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
-    verify_whole(data_dir, &Books::take(data_dir, Others::Allowed)?, deep, witness, progress)
+    let books = Books::take(data_dir, Others::Allowed)?;
+    verify_whole(data_dir, &books, deep, witness, &CutAway::default(), progress)
 }
 
 /// Whether the manifest is whole. One whose maker died at once is none yet, unless there are bars: then something has emptied
@@ -191,13 +194,14 @@ fn verify_whole(
     books: &Books,
     deep: &Deep,
     witness: &dyn Witness,
+    cut_away: &CutAway,
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
-    let symbols = symbols(data_dir, books)?;
+    let symbols = with_symbols(symbols(data_dir, books)?, cut_away);
     let kind = books.read(Overview::kind)?;
     let is_adjusted = kind.is_some_and(|kind| kind.adjusted);
     let asked = books.read(Overview::windows)?;
-    let sessions = Sessions::spanned(asked.values().flatten().copied());
+    let sessions = Sessions::spanned(asked.values().flatten().copied().chain(cut_away.windows()));
     let sessions = sessions.without(&books.read(Overview::closures)?);
     let universe = universe(data_dir);
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
@@ -228,6 +232,7 @@ fn verify_whole(
                 witness,
                 universe,
                 is_written,
+                cut_away,
             };
             let days = facts.explain();
             let (gaps, longest_gap) = (facts.findings(&days), gaps::longest(&days));
@@ -236,7 +241,11 @@ fn verify_whole(
             verified.findings.extend(checked.findings.into_iter().chain(gaps));
             verified.coverage.add(Coverage::of(&days));
             verified.longest_gap = verified.longest_gap.max(longest_gap);
-            verified.days.push((symbol.clone(), days));
+            // Of a symbol that was cut away as a whole and did not trade there is nothing to say.
+            let is_held = !tasks.is_empty() || !recorded.is_empty() || !checked.unknown.is_empty();
+            if is_held || days.iter().any(|day| *day != Day::NotAsked) {
+                verified.days.push((symbol.clone(), days));
+            }
             verified.low_shares.extend(low);
             verified.partitions += recorded.len() as u64;
             verified.files += checked.files;
@@ -263,9 +272,10 @@ fn verify_whole(
     Ok(verified)
 }
 
-/// Who lived when, if that is kept and can be relied on: what is wrong with it is a finding of its own.
+/// Which days lists and events have each symbol, if that is kept and can be relied on: what is wrong with the tables is a
+/// finding of its own.
 fn universe(data_dir: &Path) -> Option<Universe> {
-    reference::read_universe(data_dir).ok().flatten()
+    reference::read_listings(data_dir).ok().flatten()
 }
 
 /// What is said when the manifest is damaged: then nothing else can be said.
@@ -284,6 +294,14 @@ fn manifest_corrupt(data_dir: &Path) -> Verified {
         detail,
     };
     Verified { findings: vec![finding], ..Verified::default() }
+}
+
+/// The same symbols and those of which something was cut away, in order.
+fn with_symbols(mut symbols: Vec<Symbol>, cut_away: &CutAway) -> Vec<Symbol> {
+    symbols.extend(cut_away.symbols().cloned());
+    symbols.sort_unstable();
+    symbols.dedup();
+    symbols
 }
 
 /// The symbols that the manifest or the disk knows.

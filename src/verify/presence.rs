@@ -166,7 +166,7 @@ impl Presence {
                 let date = session.date;
                 let is_there = held.contains(&date);
                 let before = held.range(..date).next_back().copied();
-                let has_left = universe.is_outside(&symbol, date) || has_left(silence, before);
+                let has_left = universe.is_left(&symbol, date, before) || has_left(silence, before);
                 let is_regular = !has_left && before.is_some_and(|before| open.is_regular(&held, before));
                 let was_there = before.is_some_and(|before| before >= two_weeks_before(date)) && !has_left;
                 session.symbols += u64::from(is_there);

@@ -4,17 +4,17 @@ use std::path::Path;
 
 use jiff::civil::Date;
 
-use super::{Day, VerifyError, by_manifest, sessions::Sessions};
+use super::{CutAway, Day, VerifyError, by_manifest, sessions::Sessions};
 use crate::manifest::Overview;
 
-/// The sessions of all windows that are over by `until`. Those come first on which some symbol has no bar between others,
+/// The sessions of all windows that are over by `until`, and of what lists have cut away from them. Those come first on which some symbol has no bar between others,
 /// then those on which one has none at all; among equals the latest is first. By the manifest alone: no file is looked at.
 ///
 /// # Errors
 /// If the manifest cannot be read.
-pub fn wanted(data_dir: &Path, until: Date) -> Result<Vec<Date>, VerifyError> {
+pub fn wanted(data_dir: &Path, until: Date, cut_away: &CutAway) -> Result<Vec<Date>, VerifyError> {
     let overview = Overview::open(data_dir)?;
-    let windows: Vec<_> = overview.windows()?.into_values().flatten().collect();
+    let windows: Vec<_> = overview.windows()?.into_values().flatten().chain(cut_away.windows()).collect();
     let sessions = Sessions::spanned(windows.iter().copied()).without(&overview.closures()?);
     let mut ranks: Vec<(Rank, Date)> =
         sessions.dates().iter().map(|date| (Rank::NothingAbsent, *date)).collect();
@@ -23,6 +23,11 @@ pub fn wanted(data_dir: &Path, until: Date) -> Result<Vec<Date>, VerifyError> {
         let explained = by_manifest(&overview, &symbol, &sessions, universe.as_ref())?;
         for ((rank, _), day) in ranks.iter_mut().zip(explained.days) {
             *rank = (*rank).min(Rank::of(day));
+        }
+    }
+    for place in cut_away.windows().flat_map(|window| sessions.within(window)) {
+        if let Some((rank, _)) = ranks.get_mut(place) {
+            *rank = (*rank).min(Rank::Empty);
         }
     }
     let asked = super::sessions::asked(&windows);
@@ -53,7 +58,8 @@ impl Rank {
             | Day::Lost
             | Day::Thin
             | Day::Present
-            | Day::NotListed => Self::NothingAbsent,
+            | Day::NotListed
+            | Day::CutAway => Self::NothingAbsent,
         }
     }
 }

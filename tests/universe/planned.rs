@@ -4,7 +4,7 @@ use std::fs;
 
 use grab::sandbox::SandboxOptions;
 use jiff::civil::date;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::in_pages;
 use crate::support::{Grab, Reply, Request, Server, Serving, minutes, page};
@@ -192,4 +192,112 @@ fn an_order_that_means_nobody_says_who_there_is() {
         grab.run("start --universe us-stocks --type CSS --exchange XLON --windows 2024-01").exits(0);
     let said = "nobody in us-stocks is what was asked for in 2024-01; of type CSS; there are CS; on XLON; there are none";
     assert!(started.stderr.contains(said), "{}", started.stderr);
+}
+
+/// A is a stock on an exchange; of IBM the list does not say the type, of YHOO not the exchange, of NIL neither.
+fn with_missing_fields(request: &Request) -> Reply {
+    let rows = if request.target.contains("active=true") {
+        r#"{"ticker":"A","active":true,"type":"CS","primary_exchange":"XNAS"},
+           {"ticker":"IBM","active":true,"primary_exchange":"XNYS"},
+           {"ticker":"NIL","active":true},
+           {"ticker":"SPY","active":true,"type":"ETF","primary_exchange":"ARCX"},
+           {"ticker":"YHOO","active":true,"type":"CS"}"#
+    } else {
+        r#"{"ticker":"OLD","active":false,"delisted_utc":"2010-03-01T00:00:00Z"}"#
+    };
+    match request.target.split('?').next().unwrap() {
+        "/v3/reference/tickers" => Reply::json(200, format!(r#"{{"status":"OK","results":[{rows}]}}"#)),
+        path if path.starts_with("/v2/aggs/ticker/") => {
+            Reply::json(200, page(request.symbol(), &minutes(date(2024, 1, 5), 5), None))
+        }
+        _ => Reply::json(200, r#"{"status":"OK"}"#),
+    }
+}
+
+fn planned_symbols(plan: &Value) -> Vec<&str> {
+    plan["plan"].as_array().unwrap().iter().map(|task| task["ticker"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn what_a_filter_drops_for_want_of_a_field_is_counted_and_named() {
+    let server = Server::start(with_missing_fields);
+    let grab = Grab::with_server(server.base_url());
+    grab.run("universe sync").exits(0);
+    let start = "start --universe us-stocks --windows 2024-01";
+    let plan = grab.run(&format!("{start} --type CS --exchange XNAS,XNYS --dry-run --json")).exits(0).json();
+    assert_eq!(planned_symbols(&plan), ["A"]);
+    let dropped = json!({ "without_type": ["IBM", "NIL"], "without_exchange": ["NIL", "YHOO"] });
+    assert_eq!(plan["left_out"]["dropped"], dropped, "{plan}");
+    let text = grab.run(&format!("{start} --type CS --dry-run")).exits(0).stdout;
+    let said = "left out, because the list does not say their type: 2 symbols: IBM, NIL; a '?' among the codes of --type takes \
+                them in";
+    assert!(text.contains(said), "{text}");
+    let listed = grab.run("universe list --type CS --exchange XNAS,XNYS --json").exits(0);
+    assert_eq!(
+        (&listed.json()["count"], &listed.json()["dropped"]["without_exchange"]),
+        (&1.into(), &json!(["NIL", "OLD", "YHOO"]))
+    );
+    assert!(listed.stderr.contains("does not say their exchange: 3 symbols: NIL, OLD, YHOO"), "{listed:?}");
+    let recorded = grab.run(&format!("{start} --type CS --plan-only --json")).exits(0);
+    assert_eq!(recorded.json()["left_out"]["dropped"]["without_type"], json!(["IBM", "NIL"]), "{recorded:?}");
+    assert!(recorded.stderr.contains(&format!("note: {said}")), "{recorded:?}");
+    let whole = grab.run("universe list --json").exits(0);
+    assert_eq!(whole.json()["dropped"], json!({ "without_type": [], "without_exchange": [] }));
+    assert!(!whole.stderr.contains("left out"), "{whole:?}");
+}
+
+#[test]
+fn a_question_mark_takes_in_what_the_list_does_not_say() {
+    let server = Server::start(with_missing_fields);
+    let grab = Grab::with_server(server.base_url());
+    grab.run("universe sync").exits(0);
+    let start = "start --universe us-stocks --windows 2024-01 --dry-run --json";
+    for (flags, symbols) in [
+        ("--type CS,?", &["A", "IBM", "NIL", "YHOO"][..]),
+        ("--type ?", &["IBM", "NIL"]),
+        ("--exchange XNYS,?", &["IBM", "NIL", "YHOO"]),
+        ("--type CS,? --exchange XNAS,?", &["A", "NIL", "YHOO"]),
+    ] {
+        let plan = grab.run(&format!("{start} {flags}")).exits(0).json();
+        assert_eq!(planned_symbols(&plan), symbols, "{flags}");
+        let listed =
+            grab.run(&format!("universe list --active-on 2024-01-05 --tickers-only {flags}")).exits(0);
+        assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), symbols, "{flags}");
+    }
+    let spec = "windows = [\"2024-01\"]\n[universe]\nlist = \"us-stocks\"\ntypes = [\"CS\", \"?\"]\nexchanges = [\"XNYS\", \"?\"]\n";
+    fs::write(grab.dir().join("spec.toml"), spec).unwrap();
+    grab.run("spec check spec.toml").exits(0);
+    grab.run("start --spec spec.toml").exits(0);
+    let held: Vec<_> = windows(&grab).iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(held, ["IBM", "NIL", "YHOO"]);
+    for wrong in ["--type C?", "--exchange ????"] {
+        grab.run(&format!("{start} {wrong}")).exits(2);
+    }
+}
+
+#[test]
+fn what_lists_cut_away_is_counted_and_named() {
+    let server = Server::start(answer);
+    let grab = Grab::with_server(server.base_url());
+    grab.run("universe sync --list-dates").exits(0);
+    let start = "start --universe us-stocks --windows 2023-12,2024-01";
+    let plan = grab.run(&format!("{start} --dry-run --json")).exits(0).json();
+    let cut = &plan["left_out"]["cut"];
+    assert_eq!((&cut["symbols"], &cut["windows"]), (&3.into(), &5.into()), "{cut}");
+    let item = |ticker: &str, from: &str| {
+        let items = cut["items"].as_array().unwrap();
+        items.iter().find(|item| item["ticker"] == ticker && item["window"]["from"] == from).unwrap().clone()
+    };
+    let expected = json!({
+        "ticker": "A", "window": { "from": "2024-01-01", "to": "2024-01-03" },
+        "listed_until": null, "listed_from": "2024-01-04",
+    });
+    assert_eq!(item("A", "2024-01-01"), expected);
+    assert_eq!(item("GONE", "2024-01-10")["listed_until"], "2024-01-09");
+    let said = "not asked for, because the lists do not have the symbol then: 5 windows of 3 symbols: \
+                A 2024-01-01..2024-01-03 (listed from 2024-01-04 on), GONE 2024-01-10";
+    assert!(grab.run(&format!("{start} --dry-run")).exits(0).stdout.contains(said));
+    let ran = grab.run(start).exits(0);
+    assert!(ran.stderr.contains(&format!("note: {said}")), "{ran:?}");
+    assert!(ran.stderr.contains("`grab verify --witness grouped-daily` finds what traded all the same"));
 }

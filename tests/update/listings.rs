@@ -135,7 +135,7 @@ fn a_ticker_of_another_company_goes_on_and_a_renamed_one_is_named_and_not_joined
     });
     let ran = world.at(day(18), 20, 45, "update").exits(0);
     assert!(ran.stdout.contains("left      B on 2024-11-18 (now C; the ticker is another one's)"), "{ran:?}");
-    assert!(ran.stdout.contains("joined    C from 2024-11-01"), "{ran:?}");
+    assert!(ran.stdout.contains("joined    C from 2024-11-18"), "{ran:?}");
     assert!(world.is_true());
     let exported = world.at(day(18), 21, 0, "export --tickers C --follow-renames --out joined").exits(0);
     assert!(exported.stdout.contains('B') || exported.stderr.contains('B'), "{exported:?}");
@@ -270,4 +270,27 @@ fn who_was_active_on_a_day_is_settled_unless_it_is_known_of_a_new_one() {
 fn flags_of_a_list_go_with_a_list() {
     let world = World::new(&FORTNIGHT);
     world.at(day(14), 21, 0, "start --tickers A --type ETF --windows 2024-11").exits(2);
+}
+
+#[test]
+fn one_that_has_bars_after_the_day_on_which_lists_say_it_left_is_followed() {
+    let world = ordered();
+    world.trade(day(15));
+    world.list(|lists| {
+        lists.active.remove(1);
+        lists.left.push(left("B", "F2", day(8)));
+    });
+    let report = world.update(15, 0);
+    assert_eq!((&report["extended"], &report["closed"]), (&2.into(), &0.into()), "{report}");
+    assert!(world.is_true());
+    for on in [18, 19] {
+        world.trade(day(on));
+        assert_eq!(world.update(on, 0)["extended"], 2);
+        assert!(world.is_true());
+    }
+    let verified = world.at(day(19), 21, 0, "verify --json").exits(0).json();
+    let finding = &verified["findings"][0];
+    assert_eq!((&finding["kind"], &finding["severity"]), (&"outside_listing".into(), &"notice".into()));
+    let said = "7 sessions to 2024-11-19 have bars, and the lists have the symbol until 2024-11-08";
+    assert!(finding["detail"].as_str().unwrap().starts_with(said), "{finding}");
 }

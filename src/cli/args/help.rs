@@ -144,6 +144,7 @@ command goes on within a day. The tables are Parquet files in reference/.";
 pub const UNIVERSE_LIST: &str = "\
 Examples:
   grab universe list --type CS,ADRC,ETF --exchange XNAS
+  grab universe list --type 'CS,?' --exchange 'XNAS,?'
   grab universe list --active-on 2010-06-30 --json
   grab universe list --ticker META
 

@@ -49,10 +49,10 @@ pub struct UniverseSyncArgs {
 /// `grab universe list`
 #[derive(Debug, Args)]
 pub struct UniverseListArgs {
-    /// Only these types, by commas, such as CS,ADRC,ETF
+    /// Only these types, by commas, such as CS,ADRC,ETF; '?' is a type that the list does not say
     #[arg(long = "type", value_name = "LIST", value_delimiter = ',')]
     pub types: Vec<String>,
-    /// Only these exchanges, by commas, such as XNAS,XNYS
+    /// Only these exchanges, by commas, such as XNAS,XNYS; '?' is one that the list does not say
     #[arg(long = "exchange", value_name = "LIST", value_delimiter = ',')]
     pub exchanges: Vec<String>,
     /// Only what was active on this day
@@ -72,10 +72,10 @@ pub struct OrderArgs {
     /// All symbols of a list that lived in a window, delisted or not: us-stocks
     #[arg(long, value_name = "NAME", group = "symbols")]
     pub universe: Option<String>,
-    /// Only these types, by commas, such as CS,ADRC,ETF
+    /// Only these types, by commas, such as CS,ADRC,ETF; '?' is a type that the list does not say
     #[arg(long = "type", value_name = "LIST", value_delimiter = ',', requires = "universe")]
     pub types: Vec<String>,
-    /// Only these exchanges, by commas, such as XNAS,XNYS
+    /// Only these exchanges, by commas, such as XNAS,XNYS; '?' is one that the list does not say
     #[arg(long = "exchange", value_name = "LIST", value_delimiter = ',', requires = "universe")]
     pub exchanges: Vec<String>,
     /// Only what was active on this day

@@ -72,6 +72,7 @@ impl Job<'_> {
         store: &Store,
         running: &Running,
         mut opened: Option<Opened>,
+        left_out: &mut Option<universe::LeftOut>,
     ) -> Result<Option<Opened>, Failure> {
         let Running { recorder, stop, .. } = running;
         if !recorder.call(|ledger| universe::unplanned(ledger)).await? {
@@ -99,11 +100,15 @@ impl Job<'_> {
         let (data_dir, last_day) = (self.data_dir.clone(), last_day(self.clock));
         let planned = recorder.call(move |ledger| {
             let Ok(Some(universe)) = reference::read_universe(&data_dir) else { return Ok(None) };
-            let added = universe::plan_orders(ledger, &universe, last_day)?;
+            let (added, left_out) = universe::plan_orders(ledger, &universe, last_day)?;
             let unknown = universe.lives().filter(|(_, span)| span.from.is_none()).count() as u64;
-            Ok(Some((added, unknown)))
+            Ok(Some((added, left_out, unknown)))
         });
-        match planned.await? {
+        let planned = planned.await?.map(|(added, left, unknown)| {
+            *left_out = Some(left.brief());
+            (added, unknown)
+        });
+        match planned {
             Some((0, _)) => {
                 say("everything asked for is recorded already, or no symbol lived in these windows");
             }

@@ -11,13 +11,14 @@ use super::{
         settings::Sources,
     },
     orders::kept,
+    planned::dropped_in_words,
 };
 use crate::{
     exit::ExitStatus,
     model::{Life, excerpt},
     plan,
     store::reference,
-    universe::{Filter, Span},
+    universe::{Dropped, Filter, Span},
 };
 
 /// How much of a name is shown, in characters.
@@ -35,6 +36,8 @@ struct ListReport {
     count: u64,
     /// Lives among them of which nobody knows when they began: they count as if they always had been there.
     unknown_list_dates: u64,
+    /// Tickers that --type and --exchange drop only because the list does not say it.
+    dropped: Dropped,
     items: Vec<Item>,
     #[serde(skip)]
     tickers_only: bool,
@@ -89,6 +92,7 @@ pub fn run(
     let universe = kept(&data_dir)?;
     let table = reference::read_tickers(&data_dir)?;
     let (fetched_ms, source) = table.map(|table| (table.fetched_ms, table.source)).unwrap_or_default();
+    let dropped = filter.dropped(universe.lives());
     let meant: Vec<_> = universe.lives().filter(|(life, span)| filter.admits(life, *span)).collect();
     let unknown = meant.iter().filter(|(_, span)| span.from.is_none()).count() as u64;
     let report = ListReport {
@@ -99,6 +103,7 @@ pub fn run(
         source,
         count: meant.len() as u64,
         unknown_list_dates: unknown,
+        dropped,
         items: meant.into_iter().map(|(life, span)| Item::of(life, span)).collect(),
         tickers_only: args.tickers_only,
     };
@@ -108,6 +113,11 @@ pub fn run(
              `grab universe sync --list-dates` asks",
             format::count(unknown)
         ));
+    }
+    if !common.quiet {
+        for note in dropped_in_words(&report.dropped) {
+            say(&format!("note: {note}"));
+        }
     }
     output.report(&report, ListReport::text)?;
     Ok(ExitStatus::Complete)
@@ -166,7 +176,11 @@ impl Item {
             or(&self.kind, "-"),
             or(&self.exchange, "-"),
             or(&self.from, "?"),
-            if self.active { "listed".to_owned() } else { or(&self.delisted, "?") },
+            if self.active && self.to.is_none() {
+                "listed".to_owned()
+            } else {
+                or(self.delisted.as_ref().map_or(&self.to, |_| &self.delisted), "?")
+            },
         )
     }
 }

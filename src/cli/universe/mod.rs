@@ -1,14 +1,18 @@
 //! `grab universe`: who is listed and who was, with splits and renames.
 
+mod cut_away;
 mod fetching;
 mod list;
 mod orders;
+mod planned;
 mod report;
 mod sync;
 mod tables;
 
+pub use cut_away::cut_away;
 pub use fetching::{Brought, Fetching, ListDates, Needs, Renames, Without};
-pub use orders::{is_kept, joining, kept, order, plan_orders, tasks_of, unplanned};
+pub use orders::{is_kept, joining, kept, order, plan_orders, unplanned};
+pub use planned::{LeftOut, Planned};
 pub use tables::{Sync, TickersBrought};
 
 use super::{

@@ -8,10 +8,13 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::super::{
-    args::{OrderArgs, StartArgs, joined},
-    failure::Failure,
-    output::say,
+use super::{
+    super::{
+        args::{OrderArgs, StartArgs, joined},
+        failure::Failure,
+        output::say,
+    },
+    planned::{LeftOut, Planned},
 };
 use crate::{
     manifest::{Ledger, ManifestError, Order},
@@ -66,21 +69,11 @@ pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Or
     }))
 }
 
-/// The tasks of an order up to a day.
+/// The windows of an order.
 ///
 /// # Errors
-/// If its windows cannot be read: another program has written them.
-pub fn tasks_of(
-    order: &Order,
-    universe: &Universe,
-    last_day: Date,
-) -> Result<Vec<(Symbol, Window)>, ManifestError> {
-    let windows = windows_of(order)?.into_iter().filter_map(|window| plan::clip(window, last_day));
-    let windows: Vec<_> = windows.collect();
-    Ok(plan::windows_of(universe, &filter_of(order), &windows))
-}
-
-fn windows_of(order: &Order) -> Result<Vec<Window>, ManifestError> {
+/// If they cannot be read: another program has written them.
+pub fn windows_of(order: &Order) -> Result<Vec<Window>, ManifestError> {
     let wrong = |error: plan::WindowsError| ManifestError::Corrupt(format!("an order's windows: {error}"));
     plan::read_windows(&order.windows).map_err(wrong)
 }
@@ -132,22 +125,30 @@ pub fn unplanned(ledger: &Ledger) -> Result<bool, ManifestError> {
     Ok(ledger.orders()?.iter().any(|order| order.planned_at_ms.is_none()))
 }
 
-/// Records the tasks of all orders that were never planned. Answers how many are new.
+/// Records the tasks of all orders that were never planned. Answers how many are new, and what the lists leave out.
 ///
 /// # Errors
 /// If the manifest cannot be read or written.
-pub fn plan_orders(ledger: &mut Ledger, universe: &Universe, last_day: Date) -> Result<u64, ManifestError> {
-    let mut added = 0;
+pub fn plan_orders(
+    ledger: &mut Ledger,
+    universe: &Universe,
+    last_day: Date,
+) -> Result<(u64, LeftOut), ManifestError> {
+    let (mut added, mut all) = (0, Planned::default());
     for order in ledger.orders()?.iter().filter(|order| order.planned_at_ms.is_none()) {
-        let tasks = tasks_of(order, universe, last_day)?;
-        if tasks.is_empty() {
+        let planned = Planned::of(order, universe, last_day)?;
+        if planned.tasks.is_empty() {
             say(&nobody(order, universe));
         }
-        let tasks = plan::missing_tasks(&tasks, &ledger.windows()?);
+        let tasks = plan::missing_tasks(&planned.tasks, &ledger.windows()?);
         added += ledger.add_tasks(&tasks)?.added;
+        all.add(planned);
     }
     ledger.orders_are_planned()?;
-    Ok(added)
+    for note in all.left_out.notes() {
+        say(&format!("note: {note}"));
+    }
+    Ok((added, all.left_out))
 }
 
 /// Of an order that means nobody: what there is, since a type or an exchange may be misspelt.

@@ -11,7 +11,7 @@ mod tickers;
 
 pub use merge::{Contradiction, Merged, merge};
 pub use rows::Row;
-pub use tickers::{Tickers, read_tickers, read_universe, write_tickers};
+pub use tickers::{Tickers, read_listings, read_tickers, read_universe, write_tickers};
 
 use std::path::{Path, PathBuf};
 

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use super::{
+    Table,
     columns::{Columns, Kind, Read, Values, days_since_epoch},
     file::{self, Said},
+    read_renames,
 };
 use crate::{
     model::{Life, Listing},
@@ -57,12 +59,34 @@ pub fn read_tickers(data_dir: &Path) -> Result<Option<Tickers>, StoreError> {
     })
 }
 
-/// The same, to be asked who lived when.
+/// The same with the renames that are known, to be asked who lived when. Renames that cannot be relied on are not used: a
+/// life then begins no later than without them, and `verify` names their file.
 ///
 /// # Errors
-/// As for [`read_tickers`].
+/// As for [`read_tickers`]; and if the renames cannot be opened.
 pub fn read_universe(data_dir: &Path) -> Result<Option<Universe>, StoreError> {
-    Ok(read_tickers(data_dir)?.map(|tickers| Universe::new(tickers.lives)))
+    let Some(tickers) = read_tickers(data_dir)? else { return Ok(None) };
+    Ok(Some(with_renames(tickers.lives, data_dir)?))
+}
+
+/// All that lists and events say of who lived when; nothing if neither is kept.
+///
+/// # Errors
+/// As for [`read_universe`].
+pub fn read_listings(data_dir: &Path) -> Result<Option<Universe>, StoreError> {
+    let lives = read_tickers(data_dir)?.map(|tickers| tickers.lives);
+    let is_kept = lives.is_some();
+    let universe = with_renames(lives.unwrap_or_default(), data_dir)?;
+    Ok(Some(universe).filter(|universe| is_kept || !universe.companies().is_empty()))
+}
+
+fn with_renames(lives: Vec<Life>, data_dir: &Path) -> Result<Universe, StoreError> {
+    let renames = match read_renames(data_dir) {
+        Err(StoreError::Reference { .. }) => None,
+        renames => renames?,
+    };
+    let renames: Vec<_> = renames.iter().flat_map(Table::current).collect();
+    Ok(Universe::with_renames(lives, &renames))
 }
 
 /// Writes the tickers of a data directory. When this returns, they are on stable storage.

@@ -72,6 +72,7 @@ fn told(
         witness,
         universe: None,
         is_written: false,
+        cut_away: &CutAway::default(),
     };
     let days = facts.explain();
     let Coverage { expected_sessions, present_sessions, .. } = Coverage::of(&days);
@@ -300,10 +301,10 @@ fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_tr
         sector: None,
         industry: None,
     };
-    let explained = |universe: Option<&Universe>, state: TaskState, witness: &dyn Witness| {
+    let explained = |universe: Option<&Universe>, state: TaskState, days: &[usize], witness: &dyn Witness| {
         let tasks = [task(date(2024, 1, 2), date(2024, 1, 12), state)];
         let sessions = Sessions::spanned(tasks.iter().map(|task| task.window));
-        let (recorded, lost, checked) = (held(&[4, 9, 12]), HashMap::new(), Checked::default());
+        let (recorded, lost, checked) = (held(days), HashMap::new(), Checked::default());
         let symbol = &"A".parse().unwrap();
         Facts {
             symbol,
@@ -315,14 +316,19 @@ fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_tr
             witness,
             universe,
             is_written: false,
+            cut_away: &CutAway::default(),
         }
         .explain()
     };
     let universe = Universe::new(vec![life]);
-    assert_eq!(explained(None, TaskState::Done, &Nobody), [E, E, P, M, M, P, M, M, P]);
-    let by_universe = |state, witness: &dyn Witness| explained(Some(&universe), state, witness);
+    assert_eq!(explained(None, TaskState::Done, &[4, 9, 12], &Nobody), [E, E, P, M, M, P, M, M, P]);
+    let by_universe = |state, witness: &dyn Witness| explained(Some(&universe), state, &[4, 9], witness);
     // The tenth is the day of delisted_utc: its last session, or the first without it.
-    assert_eq!(by_universe(TaskState::Done, &Nobody), [N, N, P, M, M, P, N, N, P]);
+    assert_eq!(by_universe(TaskState::Done, &Nobody), [N, N, P, M, M, P, N, N, N]);
+    let contradicted = |days: &[usize]| explained(Some(&universe), TaskState::Done, days, &Nobody);
+    assert_eq!(contradicted(&[4, 9, 10]), [N, N, P, M, M, P, P, N, N], "which may have bars");
+    assert_eq!(contradicted(&[4, 9, 12]), [N, N, P, M, M, P, M, M, P], "bars after it: the list is wrong");
+    assert_eq!(contradicted(&[2, 5, 9]), [P, M, M, P, M, P, N, N, N], "bars before the list date");
     assert_eq!(by_universe(TaskState::Pending, &Nobody)[0], O, "the server was not asked yet");
     assert_eq!(by_universe(TaskState::NotEntitled, &Nobody)[0], N);
     let told = Told(vec![(11, Seen::Traded(1e6)), (2, Seen::NoTrade)]);

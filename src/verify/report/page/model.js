@@ -8,12 +8,12 @@ const NOT_ASKED = bit(0);
 const REFUSED = bit(1, 2, 3);
 const OWED = bit(4);
 const LOST = bit(10);
-const ABSENT = REFUSED | OWED | LOST | bit(8, 9, 11);
-const DAMAGE = 14;
+const ABSENT = REFUSED | OWED | LOST | bit(8, 9, 11, 14);
+const DAMAGE = 15;
 const DAMAGED = bit(DAMAGE);
 
 // The colour of each state among the days of a month, by its number.
-const STATE_COLOURS = ["none", "refused", "refused", "refused", "owed", "empty", "empty", "empty", "zero", "zero", "lost", "few", "full", "empty"];
+const STATE_COLOURS = ["none", "refused", "refused", "refused", "owed", "empty", "empty", "empty", "zero", "zero", "lost", "few", "full", "empty", "zero"];
 
 // What a cell can look like, in the order of the legend.
 const LOOKS = [

@@ -1,4 +1,4 @@
-//! Which symbol's bars a history is made of, and when. Pure.
+//! Which symbols a company had and when, by the events that the service lists. Pure.
 
 use std::collections::BTreeSet;
 
@@ -91,7 +91,7 @@ fn identities<'a>(asked_as: &Symbol, renames: &[&'a Rename]) -> BTreeSet<Option<
 }
 
 /// The events of the company that answers to a symbol, by day.
-fn events<'a>(ticker: &Symbol, renames: &[&'a Rename]) -> Vec<&'a Rename> {
+pub(super) fn events<'a>(ticker: &Symbol, renames: &[&'a Rename]) -> Vec<&'a Rename> {
     let mut events: Vec<_> = renames.iter().copied().filter(|rename| rename.asked_as == *ticker).collect();
     events.sort_by_key(|event| event.date);
     events
