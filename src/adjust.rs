@@ -1,8 +1,8 @@
 //! Bars in the shares of a later day: what splits make of bars as traded. Pure.
 //!
 //! # The rule
-//! A bar is adjusted by all splits whose execution day is after the bar's New York day and not after `as_of`: the
-//! execution day itself already trades in new shares. Open, high, low, close and vwap are multiplied with the product of
+//! A bar is adjusted by all splits of its company whose execution day is after the bar's New York day and not after `as_of`:
+//! the execution day itself already trades in new shares. Open, high, low, close and vwap are multiplied with the product of
 //! `split_from` and divided by the product of `split_to`; the volume is multiplied with the latter and divided by the
 //! former; the number of trades stays.
 //!
@@ -16,6 +16,8 @@
 //! It is not `price * (from / to)`: 1/7 and 1/3 and 1/10 are no float64, and the error of the quotient would be in every
 //! price. So the price after 7 new shares for 1 is the float64 nearest to a seventh of the price, and whole shares stay whole.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 
 use crate::model::{Bar, Bars, new_york};
@@ -28,6 +30,8 @@ const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0;
 pub struct Step {
     /// The first New York day of the new shares.
     pub date: Date,
+    /// If given, bars before this New York day are another company's, to which it does not apply.
+    pub since: Option<Date>,
     /// Old shares; finite and positive.
     pub from: f64,
     /// New shares for them; finite and positive.
@@ -46,7 +50,7 @@ pub struct Factor {
 /// All splits of a history, ready to be applied.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Adjustment {
-    /// The first instant (UTC ms) of each split's day, and what applies before it; the last split first.
+    /// Instants (UTC ms) and what applies before each of them, as far as the next one; the last instant first.
     factors: Vec<(i64, Factor)>,
 }
 
@@ -97,10 +101,12 @@ impl Adjustment {
             let by_ratio = one.from.total_cmp(&other.from).then(one.to.total_cmp(&other.to));
             other.date.cmp(&one.date).then(by_ratio)
         });
-        let mut factor = Factor::ONE;
-        let factors = splits.into_iter().map(|split| {
-            factor = factor.and(split);
-            (new_york::day_start_ms(split.date), factor)
+        let since = splits.iter().filter_map(|split| split.since);
+        let days: BTreeSet<Date> = splits.iter().map(|split| split.date).chain(since).collect();
+        let factors = days.into_iter().rev().map(|day| {
+            let applies = |split: &&&Step| day <= split.date && split.since.is_none_or(|since| since < day);
+            let factor = splits.iter().filter(applies).fold(Factor::ONE, |factor, split| factor.and(split));
+            (new_york::day_start_ms(day), factor)
         });
         Self { factors: factors.collect() }
     }
@@ -148,7 +154,7 @@ mod tests {
     const DAY: Date = date(2020, 8, 31);
 
     fn step(date: Date, from: f64, to: f64) -> Step {
-        Step { date, from, to }
+        Step { date, since: None, from, to }
     }
 
     fn bar(timestamp: i64, price: f64, volume: f64) -> Bar {
@@ -216,6 +222,23 @@ mod tests {
         assert_eq!(at(first.yesterday().unwrap(), date(2014, 6, 6)), Factor::ONE);
         let (price, volume) = before(&splits, 645.57, 3.0);
         assert_eq!(bits((price, volume)), bits((645.57 / 28.0, 84.0)));
+    }
+
+    #[test]
+    fn a_split_does_not_reach_bars_of_another_company() {
+        let (took, first) = (date(2022, 6, 9), date(2022, 1, 28));
+        let splits = [
+            step(first, 10.0, 1.0),
+            Step { since: Some(took), ..step(date(2022, 6, 10), 1.0, 5.0) },
+            Step { since: Some(took), ..step(date(2024, 6, 10), 1.0, 2.0) },
+        ];
+        let adjustment = Adjustment::new(&splits, Date::MAX);
+        let at = |day: Date| adjustment.at(new_york::at_ms(day, 12, 0));
+        assert_eq!(at(date(2022, 1, 27)), Factor { from: 10.0, to: 1.0 });
+        assert_eq!([at(first), at(date(2022, 6, 8))], [Factor::ONE; 2]);
+        assert_eq!(at(took), Factor { from: 1.0, to: 10.0 });
+        assert_eq!(at(date(2022, 6, 10)), Factor { from: 1.0, to: 2.0 });
+        assert_eq!(at(date(2024, 6, 10)), Factor::ONE);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `grab export`: files that are derived from the store, to the last bit.
 
+mod companies;
 mod joined;
 mod names;
 mod refusals;

@@ -23,12 +23,13 @@ use crate::{
     exit::ExitStatus,
     export::{self, ExportError, Exported, Options, stretch},
     manifest::Overview,
-    model::{Symbol, new_york},
+    model::{Rename, Symbol, new_york},
     plan,
     store::{
         derived::Format,
         reference::{self, Table},
     },
+    universe::Universe,
 };
 
 /// How many notes, and how many symbols, are shown to a person.
@@ -110,6 +111,7 @@ fn options(
             Some(splits.ok_or_else(|| missing("--adjusted splits", "splits", "grab universe sync"))?)
         }
     };
+    let universe = if splits.is_some() { listings(&data_dir, renames.as_ref())? } else { None };
     let windows = joined(&args.windows).as_deref().map(plan::read_windows).transpose();
     let windows = windows.map_err(|error| Failure::Usage(format!("--windows: {error}")))?;
     let source = |symbol: &Symbol| export::sources(symbol, renames.as_ref(), args.follow_renames);
@@ -123,12 +125,26 @@ fn options(
         splits,
         as_of,
         renames,
+        universe,
         follow_renames: args.follow_renames,
         format: match args.format {
             FormatArg::Parquet => Format::Parquet,
             FormatArg::Csv => Format::Csv,
         },
     })
+}
+
+/// What lists and events say of companies: whose a split is. That a list cannot be relied on is said, and events alone say it.
+fn listings(data_dir: &Path, renames: Option<&Table<Rename>>) -> Result<Option<Universe>, Failure> {
+    let listings = reference::read_listings(data_dir).map_err(ExportError::from);
+    match listings {
+        Err(error) if error.is_damage() => {
+            say(&format!("note: {error}: whose a split is, it does not say"));
+            let renames: Vec<_> = renames.into_iter().flat_map(Table::current).collect();
+            Ok(Some(Universe::with_renames(Vec::new(), &renames)))
+        }
+        listings => Ok(listings?),
+    }
 }
 
 /// Nobody asked for renames: that they cannot be read is worth a word, and no more.
@@ -258,6 +274,23 @@ impl ExportReport {
         self.files.push(exported);
     }
 
+    /// The splits that may be a company's and are not applied, each by its day.
+    fn left_out(&self) -> Option<String> {
+        let left_out: Vec<_> = self.files.iter().flat_map(|file| &file.splits_left_out).collect();
+        let named = left_out.iter().take(SHOWN).map(|split| {
+            format!("{} {} ({}:{})", split.ticker, split.execution_date, split.split_from, split.split_to)
+        });
+        let named: Vec<_> = named.collect();
+        let more = left_out.len() - named.len();
+        let more = if more > 0 {
+            format!(", and {more} more, which are in {}", export::FILE_NAME)
+        } else {
+            String::new()
+        };
+        let are = if left_out.len() == 1 { "1 split is" } else { &format!("{} splits are", left_out.len()) };
+        (!left_out.is_empty()).then(|| format!("  {are} not applied: {}{more}", named.join(", ")))
+    }
+
     fn say_notes(&self) {
         let of_file = |file: &Exported| {
             let ticker = file.ticker.clone();
@@ -287,6 +320,7 @@ impl ExportReport {
             ("server", _) => "  split-adjusted, as the server sent them".to_owned(),
             _ => "  as traded".to_owned(),
         });
+        lines.extend(self.left_out());
         let joined = self.files.iter().filter(|file| file.parts.len() > 1);
         lines.extend(joined.map(|file| {
             let part = |part: &export::Part| {

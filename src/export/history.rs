@@ -5,7 +5,12 @@ use std::path::Path;
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
-use super::{ExportError, Exported, Options, current, file_name, notes};
+use super::{
+    ExportError, Exported, Options, current, file_name,
+    jumps::{Days, Seen},
+    notes,
+    splits::{Known, Own, Splits},
+};
 use crate::{
     adjust::{Adjustment, Step},
     manifest::Overview,
@@ -29,6 +34,8 @@ pub struct Applied {
     pub multiply: f64,
     /// What these prices are divided by then, and volumes multiplied with.
     pub divide: f64,
+    /// Whether the bars of the file change so on its day; none if they cannot tell.
+    pub shown: Option<bool>,
 }
 
 /// A part of the file in which all bars have one symbol.
@@ -49,9 +56,11 @@ pub(super) struct History {
     symbol: Symbol,
     /// Each with the partitions that are recorded of its symbol, by month.
     stretches: Vec<(Stretch, Vec<Partition>)>,
-    /// All splits of the stretches, also those that are not applied.
-    splits: Vec<Split>,
+    /// All splits of the stretches, also those after `as_of`.
+    splits: Splits,
     adjustment: Adjustment,
+    /// Prices as traded, by day: splits are held against them.
+    days: Days,
     notes: Vec<String>,
 }
 
@@ -78,7 +87,12 @@ impl Tally {
 
 impl History {
     /// What is recorded and known of a symbol.
-    pub(super) fn of(options: &Options, overview: &Overview, symbol: &Symbol) -> Result<Self, ExportError> {
+    pub(super) fn of(
+        options: &Options,
+        known: &Known<'_>,
+        overview: &Overview,
+        symbol: &Symbol,
+    ) -> Result<Self, ExportError> {
         let renames: Vec<_> = options.renames.iter().flat_map(Table::current).collect();
         let stretches = if options.follow_renames {
             stretch::history(symbol, &renames)
@@ -88,11 +102,12 @@ impl History {
         let mut history = Self {
             symbol: symbol.clone(),
             stretches: Vec::new(),
-            splits: splits_of(&stretches, options.splits.as_ref()),
+            splits: known.of(symbol, &stretches),
             adjustment: Adjustment::default(),
+            days: Days::default(),
             notes: Vec::new(),
         };
-        let steps: Vec<_> = history.splits.iter().map(step).collect();
+        let steps: Vec<_> = history.splits.applied.iter().map(step).collect();
         history.adjustment = Adjustment::new(&steps, options.as_of);
         for stretch in stretches {
             let partitions = overview.partitions(&stretch.ticker)?;
@@ -110,8 +125,8 @@ impl History {
         if options.follow_renames {
             history.notes.extend(notes::former_symbol(symbol, &renames));
         }
-        let contradicted =
-            history.splits.iter().filter_map(|split| notes::contradicted(split, options.splits.as_ref()));
+        let applied = history.splits.applied.iter().map(|own| &own.split);
+        let contradicted = applied.filter_map(|split| notes::contradicted(split, options.splits.as_ref()));
         let contradicted: Vec<_> = contradicted.collect();
         history.notes.extend(contradicted);
         Ok(history)
@@ -132,25 +147,40 @@ impl History {
                 for bars in spans.iter().map(|span| cut(&bars, *span)).filter(|bars| !bars.is_empty()) {
                     all.add(&bars);
                     tally.add(&bars);
+                    if !self.splits.is_empty() {
+                        self.days.add(&bars);
+                    }
                     file.append(&self.adjustment.apply(bars))?;
                 }
             }
             parts.push(part(stretch, &tally));
         }
-        self.notes.extend(notes::later_split(&self.splits, options.as_of, all.days()));
+        self.days.close();
+        let applied = self.splits.applied.iter().map(|own| &own.split);
+        self.notes.extend(notes::later_split(applied, options.as_of, all.days()));
         let mut exported = self.describe(options, &all, parts);
         let written = file.finish(&said(&exported))?;
         exported.bytes = written.bytes;
         Ok((exported, format!("{:016x}", written.xxh3)))
     }
 
-    fn describe(self, options: &Options, all: &Tally, parts: Vec<Part>) -> Exported {
+    fn describe(mut self, options: &Options, all: &Tally, parts: Vec<Part>) -> Exported {
         let instant = |ms| Timestamp::from_millisecond(ms).map(|at| at.to_string()).ok();
-        let applies = |split: &&Split| {
-            let is_later = all.days().is_some_and(|(first, _)| first < split.execution_date);
-            is_later && split.execution_date <= options.as_of
-        };
-        let splits = self.splits.iter().filter(applies).map(|split| self.applied(split)).collect();
+        let matters = |day: Date| all.days().is_some_and(|(first, _)| first < day) && day <= options.as_of;
+        self.splits.applied.retain(|own| matters(own.split.execution_date));
+        self.splits.left_out.retain(|split| matters(split.date));
+        let seen = self.seen();
+        let splits = self.splits.applied.iter().zip(&seen).map(|(own, seen)| self.applied(&own.split, *seen));
+        let splits = splits.collect();
+        let notes = self.splits.applied.iter().zip(&seen).flat_map(|(own, seen)| {
+            [notes::listed_elsewhere(own), notes::not_shown(&own.split, *seen)].into_iter().flatten()
+        });
+        let left_out = self.splits.left_out.iter().map(|split| {
+            let factor = split.split_from / split.split_to;
+            notes::not_applied(split, self.days.see(split.date, factor, &[]))
+        });
+        let notes: Vec<_> = left_out.chain(notes).collect();
+        self.notes.extend(notes);
         let adjusted = match (options.is_adjusted, &options.splits) {
             (true, _) => "server",
             (false, Some(_)) => "splits",
@@ -165,13 +195,27 @@ impl History {
             adjusted,
             as_of: (adjusted == "splits").then(|| options.as_of.to_string()),
             splits,
+            splits_left_out: self.splits.left_out,
             parts,
             notes: self.notes,
             ticker: self.symbol,
         }
     }
 
-    fn applied(&self, split: &Split) -> Applied {
+    /// What the bars say of each split. Those of one day change prices together.
+    fn seen(&self) -> Vec<Seen> {
+        let splits = || self.splits.applied.iter().map(|own| &own.split);
+        let see = |split: &Split| {
+            let day = split.execution_date;
+            let factors = splits().filter(|other| other.execution_date == day);
+            let others: Vec<_> =
+                splits().map(|other| other.execution_date).filter(|other| *other != day).collect();
+            self.days.see(day, factors.map(|other| other.split_from / other.split_to).product(), &others)
+        };
+        splits().map(see).collect()
+    }
+
+    fn applied(&self, split: &Split, seen: Seen) -> Applied {
         let factor = self.adjustment.at(new_york::day_start_ms(split.execution_date) - 1);
         Applied {
             ticker: split.ticker.clone(),
@@ -180,22 +224,18 @@ impl History {
             split_to: split.split_to,
             multiply: factor.from,
             divide: factor.to,
+            shown: match seen {
+                Seen::Shown => Some(true),
+                Seen::Absent { .. } => Some(false),
+                Seen::Untold => None,
+            },
         }
     }
 }
 
-/// The splits of each symbol at the time when the history is under it, by day.
-fn splits_of(stretches: &[Stretch], table: Option<&Table<Split>>) -> Vec<Split> {
-    let is_own = |split: &&Split| {
-        stretches.iter().any(|one| one.ticker == split.ticker && one.has(split.execution_date))
-    };
-    let mut splits: Vec<_> = table.into_iter().flat_map(Table::current).filter(is_own).cloned().collect();
-    splits.sort_by_key(|split| split.execution_date);
-    splits
-}
-
-fn step(split: &Split) -> Step {
-    Step { date: split.execution_date, from: split.split_from, to: split.split_to }
+fn step(own: &Own) -> Step {
+    let Own { split, since, .. } = own;
+    Step { date: split.execution_date, since: *since, from: split.split_from, to: split.split_to }
 }
 
 /// Whether a partition has bars in a span of instants.
@@ -220,7 +260,7 @@ fn part(stretch: &Stretch, tally: &Tally) -> Part {
 }
 
 /// What a Parquet file says of itself.
-fn said(exported: &Exported) -> [(&'static str, String); 7] {
+fn said(exported: &Exported) -> [(&'static str, String); 8] {
     let list = |list: serde_json::Result<String>| list.unwrap_or_default();
     [
         ("grab.export", "1".to_owned()),
@@ -228,6 +268,7 @@ fn said(exported: &Exported) -> [(&'static str, String); 7] {
         ("grab.adjusted", exported.adjusted.to_owned()),
         ("grab.as_of", exported.as_of.clone().unwrap_or_default()),
         ("grab.splits", list(serde_json::to_string(&exported.splits))),
+        ("grab.splits_left_out", list(serde_json::to_string(&exported.splits_left_out))),
         ("grab.parts", list(serde_json::to_string(&exported.parts))),
         ("grab.version", env!("CARGO_PKG_VERSION").to_owned()),
     ]

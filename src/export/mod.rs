@@ -6,12 +6,15 @@
 mod current;
 mod folder;
 mod history;
+mod jumps;
 mod made;
 mod notes;
+mod splits;
 
 pub use crate::universe::stretch::{self, Stretch};
 pub use history::{Applied, Part};
 pub use made::FILE_NAME;
+pub use splits::LeftOut;
 
 use std::{io, path::PathBuf};
 
@@ -23,10 +26,12 @@ use crate::{
     manifest::{ManifestError, Overview},
     model::{Rename, Split, Symbol, Window},
     store::{StoreError, derived::Format, layout, reference::Table, survey},
+    universe::Universe,
 };
 use folder::Folder;
 use history::History;
 use made::{Former, Made, Record};
+use splits::Known;
 
 /// What is to be exported, and how.
 #[derive(Clone, Debug)]
@@ -47,6 +52,8 @@ pub struct Options {
     pub as_of: Date,
     /// The renames that are known, for notes; and for joining, if that is asked for.
     pub renames: Option<Table<Rename>>,
+    /// What lists and events say of companies and their symbols, if that is known: whose the splits are.
+    pub universe: Option<Universe>,
     /// Whether the bars of a company's former symbols go before those of its present one.
     pub follow_renames: bool,
     /// How files are written.
@@ -74,6 +81,8 @@ pub struct Exported {
     pub as_of: Option<String>,
     /// What is applied, by day.
     pub splits: Vec<Applied>,
+    /// What may be the company's and is not applied, by day.
+    pub splits_left_out: Vec<LeftOut>,
     /// Which symbol's bars it holds, in order.
     pub parts: Vec<Part>,
     /// What a reader of the file should know.
@@ -159,8 +168,10 @@ pub fn run(
     options.symbols.iter().try_for_each(|symbol| made.check(&name(symbol)))?;
     survey::sweep_folder(&options.out)?;
     made.begin(options.symbols.iter().map(name))?;
+    let splits = options.splits.iter().flat_map(Table::current);
+    let known = Known::new(splits, options.universe.as_ref().filter(|_| options.splits.is_some()));
     let done = options.symbols.iter().try_for_each(|symbol| {
-        let exported = one(options, overview, symbol, &mut made)?;
+        let exported = one(options, &known, overview, symbol, &mut made)?;
         each(exported);
         Ok(())
     });
@@ -170,12 +181,13 @@ pub fn run(
 
 fn one(
     options: &Options,
+    known: &Known<'_>,
     overview: &Overview,
     symbol: &Symbol,
     made: &mut Made,
 ) -> Result<Exported, ExportError> {
     let path = options.out.join(file_name(symbol, options.format));
-    let history = History::of(options, overview, symbol)?;
+    let history = History::of(options, known, overview, symbol)?;
     let (mut exported, xxh3) = history.write(options, &path)?;
     let content = serde_json::to_value(&exported).unwrap_or_default();
     made.add(exported.file.clone(), Record { bytes: exported.bytes, xxh3, content });

@@ -2,6 +2,10 @@
 
 use jiff::{ToSpan, civil::Date};
 
+use super::{
+    jumps::Seen,
+    splits::{LeftOut, Own, ratio},
+};
 use crate::{
     manifest::{TaskItem, TaskState},
     model::{Partition, Rename, Split, Symbol, Window},
@@ -103,9 +107,67 @@ pub(super) fn contradicted(split: &Split, table: Option<&Table<Split>>) -> Optio
 }
 
 /// The first split after `as_of` from which on bars are in other shares than those before it.
-pub(super) fn later_split(splits: &[Split], as_of: Date, days: Option<(Date, Date)>) -> Option<String> {
+pub(super) fn later_split<'a>(
+    splits: impl Iterator<Item = &'a Split>,
+    as_of: Date,
+    days: Option<(Date, Date)>,
+) -> Option<String> {
     let (first, last) = days?;
-    let later = splits.iter().map(|split| split.execution_date).filter(|day| *day > as_of);
+    let later = splits.map(|split| split.execution_date).filter(|day| *day > as_of);
     let day = later.filter(|day| first < *day && *day <= last).min()?;
     Some(format!("bars from {day} on are in shares of a split after --as-of {as_of}"))
+}
+
+/// That a split is listed under a symbol which the company did not have on its day, and is applied.
+pub(super) fn listed_elsewhere(own: &Own) -> Option<String> {
+    let (split, had) = (&own.split, own.had.as_ref()?);
+    let (ticker, day, ratio) = (&split.ticker, split.execution_date, ratio(split));
+    Some(format!(
+        "the split of {day} ({ratio}) is listed under {ticker} and applied: it is the company that had {had} then"
+    ))
+}
+
+/// That bars do not show a split that is applied.
+pub(super) fn not_shown(split: &Split, seen: Seen) -> Option<String> {
+    let Seen::Absent { before, after, elsewhere, is_inverse } = seen else { return None };
+    let (day, ratio) = (split.execution_date, ratio(split));
+    let change = format!(
+        "the split of {day} ({ratio}) is applied, and the bars do not show it: the price is {} on {} and {} on {}",
+        price(before.1),
+        before.0,
+        price(after.1),
+        after.0
+    );
+    Some(match elsewhere {
+        Some(other) if other > day => format!(
+            "{change}; it changes so on {other}: bars from {day} to the day before that may be in other shares than the rest"
+        ),
+        Some(other) => format!(
+            "{change}; it changes so on {other}: bars from that day to the day before {day} may be in other shares than the rest"
+        ),
+        None if is_inverse => format!("{change}: old and new shares may be the wrong way round"),
+        None => change,
+    })
+}
+
+/// That a split is not applied, and why; and whether bars show it all the same.
+pub(super) fn not_applied(split: &LeftOut, seen: Seen) -> String {
+    let LeftOut { ticker, execution_date, split_from, split_to, reason, .. } = split;
+    let is_shown = match seen {
+        Seen::Shown => "; the bars show it",
+        Seen::Absent { .. } => "; the bars do not show it",
+        Seen::Untold => "",
+    };
+    format!(
+        "the split of {execution_date} ({split_from}:{split_to}), listed under {ticker}, is not applied: {reason}{is_shown}"
+    )
+}
+
+/// A price in six digits.
+fn price(price: f64) -> String {
+    let whole = price.abs().log10().max(0.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 5")]
+    let decimals = (5.0 - whole.floor()).clamp(0.0, 5.0) as usize;
+    let text = format!("{price:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }

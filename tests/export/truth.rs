@@ -103,7 +103,12 @@ fn a_recorded_close_before_a_split_becomes_about_the_open_after_it() {
     let observed = observed();
     assert_eq!(observed.len(), 19);
     for (split, close, open) in observed {
-        let step = adjust::Step { date: split.execution_date, from: split.split_from, to: split.split_to };
+        let step = adjust::Step {
+            date: split.execution_date,
+            since: None,
+            from: split.split_from,
+            to: split.split_to,
+        };
         let before = new_york::at_ms(split.execution_date.yesterday().unwrap(), 15, 59);
         let factor = adjust::Adjustment::new(&[step], split.execution_date).at(before);
         let moved = factor.price(close) / open;

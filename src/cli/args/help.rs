@@ -118,7 +118,10 @@ It only reads the data directory, also beside a run.
 
 --adjusted splits: prices before a split are multiplied with its old shares and
 divided by its new ones, volumes the other way round; the split's own day has
-new shares already. Nothing is adjusted for dividends.";
+new shares already. Nothing is adjusted for dividends. A split that is listed
+under another symbol of the company is applied where its events say so (grab
+universe sync --renames); what is not applied, or not shown by the bars, is
+named with its day.";
 
 /// After `grab universe --help`.
 pub const UNIVERSE: &str = "\
