@@ -1,7 +1,7 @@
 //! What was ordered by a list and never asked for, because the lists do not have its symbol then. Lists are evidence and may
 //! be wrong: what the witness saw of it is expected all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::civil::Date;
 
@@ -10,7 +10,12 @@ use crate::model::{Symbol, Window};
 
 /// Parts of ordered windows that are in no task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CutAway(BTreeMap<Symbol, Vec<Part>>);
+pub struct CutAway {
+    parts: BTreeMap<Symbol, Vec<Part>>,
+    /// The windows of all orders, and the symbols that the lists know.
+    ordered: Vec<Window>,
+    listed: HashSet<String>,
+}
 
 /// Days of one symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +28,37 @@ struct Part {
 impl CutAway {
     /// Adds days of a symbol; with `seen_on`, for the case that the witness saw it trade on that day.
     pub fn add(&mut self, symbol: &Symbol, window: Window, seen_on: Option<Date>) {
-        self.0.entry(symbol.clone()).or_default().push(Part { window, seen_on });
+        self.parts.entry(symbol.clone()).or_default().push(Part { window, seen_on });
+    }
+
+    /// Adds the windows of an order; what the witness sees in them of symbols that no list knows is worth knowing.
+    pub fn order(&mut self, windows: &[Window]) {
+        self.ordered.extend(windows);
+    }
+
+    /// Adds symbols that the lists know.
+    pub fn list<'a>(&mut self, symbols: impl Iterator<Item = &'a Symbol>) {
+        self.listed.extend(symbols.map(ToString::to_string));
+    }
+
+    /// Whether a day was ordered.
+    pub(super) fn is_ordered(&self, day: Date) -> bool {
+        self.ordered.iter().any(|window| (window.from()..=window.to()).contains(&day))
+    }
+
+    /// Whether the lists know a symbol.
+    pub(super) fn is_listed(&self, ticker: &str) -> bool {
+        self.listed.contains(ticker)
     }
 
     /// Its symbols, in order.
     pub fn symbols(&self) -> impl Iterator<Item = &Symbol> {
-        self.0.keys()
+        self.parts.keys()
     }
 
     /// The days of all symbols.
     pub fn windows(&self) -> impl Iterator<Item = Window> {
-        self.0.values().flatten().map(|part| part.window)
+        self.parts.values().flatten().map(|part| part.window)
     }
 
     /// The days of one symbol.
@@ -42,7 +67,7 @@ impl CutAway {
     }
 
     fn parts_of(&self, symbol: &Symbol) -> impl Iterator<Item = &Part> {
-        self.0.get(symbol).into_iter().flatten()
+        self.parts.get(symbol).into_iter().flatten()
     }
 }
 

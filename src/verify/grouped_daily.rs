@@ -19,7 +19,7 @@ use bytes::Bytes;
 use jiff::civil::Date;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Finding, Kept, Kind, Seen, Witness};
+use super::{CutAway, Finding, Kept, Kind, Seen, Witness, unlisted::Unlisted};
 use crate::{
     manifest::WitnessFile,
     model::Symbol,
@@ -50,6 +50,7 @@ struct Loaded {
     are_good: Vec<bool>,
     block: Block,
     findings: Vec<Finding>,
+    unlisted: Unlisted,
 }
 
 /// Reads the files that are recorded, on all cores; keeps what they say of these symbols. If the witness is to be
@@ -59,10 +60,11 @@ pub(super) fn load(
     files: &[WitnessFile],
     symbols: &[Symbol],
     kept: Kept,
+    cut_away: &CutAway,
 ) -> (GroupedDaily, Vec<Finding>) {
     let places: HashMap<&str, usize> =
         symbols.iter().enumerate().map(|(place, symbol)| (symbol.as_str(), place)).collect();
-    let reader = Reader { data_dir, kept, places };
+    let reader = Reader { data_dir, kept, places, cut_away };
     let chunks: Vec<_> = files.chunks(BLOCK).collect();
     let loaded = Mutex::new(chunks.iter().map(|_| Loaded::default()).collect::<Vec<_>>());
     let next = AtomicUsize::new(0);
@@ -84,10 +86,15 @@ pub(super) fn load(
     let loaded = loaded.into_inner().unwrap_or_else(PoisonError::into_inner);
     let are_good = loaded.iter().flat_map(|loaded| loaded.are_good.iter().copied());
     let days = files.iter().map(|file| file.date).zip(are_good).collect();
-    let (blocks, findings): (Vec<_>, Vec<_>) =
-        loaded.into_iter().map(|loaded| (loaded.block, loaded.findings)).unzip();
+    let (mut blocks, mut findings, mut unlisted) = (Vec::new(), Vec::new(), Unlisted::default());
+    for mut loaded in loaded {
+        blocks.push(loaded.block);
+        findings.append(&mut loaded.findings);
+        unlisted.append(loaded.unlisted);
+    }
+    findings.extend(unlisted.finding());
     let places = symbols.iter().enumerate().map(|(place, symbol)| (symbol.clone(), place)).collect();
-    (GroupedDaily { places, days, blocks, knows_little: false }, findings.concat())
+    (GroupedDaily { places, days, blocks, knows_little: false }, findings)
 }
 
 /// What the workers share.
@@ -95,6 +102,7 @@ struct Reader<'a> {
     data_dir: &'a Path,
     kept: Kept,
     places: HashMap<&'a str, usize>,
+    cut_away: &'a CutAway,
 }
 
 impl Reader<'_> {
@@ -103,7 +111,7 @@ impl Reader<'_> {
         for (column, file) in files.iter().enumerate() {
             let path = layout::market_day(self.data_dir, file.date);
             let read = match self.kept {
-                Kept::Used => self.read(file, &path, column, &mut loaded.block).map(|()| true),
+                Kept::Used => self.read(file, &path, column, &mut loaded).map(|()| true),
                 Kept::Ignored => measure(file, &path).map(|()| false),
             };
             loaded.are_good.push(*read.as_ref().unwrap_or(&false));
@@ -120,19 +128,23 @@ impl Reader<'_> {
         file: &WitnessFile,
         path: &Path,
         column: usize,
-        block: &mut Block,
+        loaded: &mut Loaded,
     ) -> Result<(), (Kind, String)> {
         let bytes = Bytes::from(fs::read(path).map_err(|error| unread(file, &error))?);
         let (digest, size) = (xxh3_64(&bytes), bytes.len());
         if digest != file.xxh3 {
             return Err(damage(file, bytes, &format!("XXH3 {digest:016x} of {size} bytes")));
         }
-        if self.places.is_empty() {
+        let is_ordered = self.cut_away.is_ordered(file.date);
+        if self.places.is_empty() && !is_ordered {
             return Ok(());
         }
+        let Loaded { block, unlisted, .. } = loaded;
         let read = market::each_volume(bytes, |ticker, shares| {
             if let Some(days) = self.places.get(ticker).and_then(|place| block.get_mut(*place)) {
                 days.get_or_insert_with(|| Box::new([0.0; BLOCK]))[column] = compact(shares);
+            } else if is_ordered && shares > 0.0 && !self.cut_away.is_listed(ticker) {
+                unlisted.add(ticker, file.date);
             }
         });
         read.map_err(unreadable)
@@ -272,7 +284,8 @@ mod tests {
                 kept(dir.path(), day(number), &bars)
             })
             .collect();
-        let (witness, findings) = load(dir.path(), &files, &[symbol("A"), symbol("B")], Kept::Used);
+        let (witness, findings) =
+            load(dir.path(), &files, &[symbol("A"), symbol("B")], Kept::Used, &CutAway::default());
         assert_eq!((findings, witness.dates().count()), (vec![], 150));
         for number in 0..150 {
             let traded = Seen::Traded(f64::from(number) + 0.5);
@@ -294,7 +307,7 @@ mod tests {
         fs::write(place(1), &fs::read(place(1)).unwrap()[..100]).unwrap();
         kept(dir.path(), days[2], &[bar("A", 8.0)]);
         fs::copy(place(4), place(3)).unwrap();
-        let (witness, findings) = load(dir.path(), &files, &[symbol("A")], Kept::Used);
+        let (witness, findings) = load(dir.path(), &files, &[symbol("A")], Kept::Used, &CutAway::default());
         let kinds: Vec<_> = findings.iter().map(|finding| (finding.kind, finding.date.unwrap())).collect();
         let expected = [Kind::MissingFile, Kind::CorruptFile, Kind::DigestMismatch, Kind::SchemaMismatch];
         assert_eq!(kinds, expected.into_iter().zip(days.clone()).collect::<Vec<_>>());
@@ -302,7 +315,7 @@ mod tests {
         assert!(findings.iter().all(|finding| finding.path.is_some() && finding.ticker.is_none()));
         let saw: Vec<_> = days.iter().map(|day| witness.saw(&symbol("A"), *day)).collect();
         assert_eq!(saw, [None, None, None, None, Some(Seen::Traded(7.0))]);
-        let (nowhere, sizes) = load(dir.path(), &files, &[symbol("A")], Kept::Ignored);
+        let (nowhere, sizes) = load(dir.path(), &files, &[symbol("A")], Kept::Ignored, &CutAway::default());
         assert_eq!((sizes.len(), nowhere.saw(&symbol("A"), days[4])), (2, None), "missing, and cut");
     }
 
@@ -347,7 +360,7 @@ mod tests {
         };
         memory("before");
         let begun = std::time::Instant::now();
-        let (witness, findings) = load(dir.path(), &files, &symbols, Kept::Used);
+        let (witness, findings) = load(dir.path(), &files, &symbols, Kept::Used, &CutAway::default());
         println!("read in {:?}", begun.elapsed());
         memory("after");
         assert!(findings.is_empty());

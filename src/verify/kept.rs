@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     manifest::{Overview, WitnessFile},
-    model::Symbol,
     store::{Unreadable, layout, market, reference},
 };
 
@@ -84,7 +83,8 @@ fn verify_sound(
     let closures = books.read(Overview::closures)?;
     let known =
         if kept == Kept::Used { with_symbols(symbols(data_dir, books)?, cut_away) } else { Vec::new() };
-    let Loaded { files, mut witness, mut findings } = loaded(data_dir, books, &known, kept)?;
+    let load = |files: &[WitnessFile]| grouped_daily::load(data_dir, files, &known, kept, cut_away);
+    let Loaded { files, mut witness, mut findings } = loaded(books, load)?;
     findings.extend(doubt::settle(data_dir, books, &files, &known, &mut witness)?);
     findings.extend(strays(data_dir, books, &files)?);
     findings.extend(reference::inspect(data_dir).into_iter().map(damaged_table));
@@ -111,11 +111,14 @@ struct Loaded {
 
 /// Reads the files of the witness. If one is not what is recorded, another process may have fetched it anew since: then the
 /// rows are read again, as long as they change.
-fn loaded(data_dir: &Path, books: &Books, known: &[Symbol], kept: Kept) -> Result<Loaded, VerifyError> {
+fn loaded(
+    books: &Books,
+    load: impl Fn(&[WitnessFile]) -> (GroupedDaily, Vec<Finding>),
+) -> Result<Loaded, VerifyError> {
     let mut files = books.read(Overview::witnesses)?;
     let mut round = 0;
     loop {
-        let (witness, findings) = grouped_daily::load(data_dir, &files, known, kept);
+        let (witness, findings) = load(&files);
         round += 1;
         if !findings.is_empty() && books.may_be_behind() && round < ROUNDS {
             let now = books.read_now(Overview::witnesses)?;
@@ -153,7 +156,8 @@ pub fn witnessed(data_dir: &Path) -> Result<(BTreeSet<Date>, Vec<Finding>), Veri
     let books = &Books::take(data_dir, Others::Excluded)?;
     let files = books.read(Overview::witnesses)?;
     let known = symbols(data_dir, books)?;
-    let (mut witness, findings) = grouped_daily::load(data_dir, &files, &known, Kept::Used);
+    let (mut witness, findings) =
+        grouped_daily::load(data_dir, &files, &known, Kept::Used, &CutAway::default());
     // These are no damage: they are asked for again, and named by the verification if they stay as they are.
     doubt::settle(data_dir, books, &files, &known, &mut witness)?;
     Ok((witness.dates().collect(), findings))

@@ -25,6 +25,7 @@ pub mod requests;
 mod sessions;
 mod summary;
 mod thin;
+mod unlisted;
 mod wanted;
 mod witness;
 

@@ -27,29 +27,34 @@ fn sessions() -> Vec<Date> {
 /// S trades on each session of January, and so does Z.
 fn serving(said: Said) -> Server {
     Server::start(move |request| {
-        let path = request.target.split('?').next().unwrap();
         if let Some(day) = request.market_day() {
             let volume: f64 = bars_of(&[day]).iter().map(|bar| bar.volume).sum();
             return Reply::json(200, market_page(day, &[("S", volume), ("Z", volume)]));
         }
-        match path.split('/').collect::<Vec<_>>()[1..] {
-            ["v3", "reference", "tickers"] => {
-                let rows = rows(said, request.target.contains("active=true"));
-                Reply::json(200, json!({ "status": "OK", "results": rows }).to_string())
-            }
-            ["v3", "reference", "tickers", "S"] if said.listed.is_some() => {
-                let details = json!({ "ticker": "S", "list_date": said.listed });
-                Reply::json(200, json!({ "status": "OK", "results": details }).to_string())
-            }
-            ["v3", "reference", ..] => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
-            ["stocks", "v1", "splits"] => Reply::json(200, r#"{"status":"OK"}"#),
-            _ => {
-                let asked = asked(request);
-                let days: Vec<_> = sessions().into_iter().filter(|day| asked.contains(day)).collect();
-                Reply::json(200, page(request.symbol(), &bars_of(&days), None))
-            }
-        }
+        answer_lists(request, said)
     })
+}
+
+/// What the lists say, and the bars.
+fn answer_lists(request: &Request, said: Said) -> Reply {
+    let path = request.target.split('?').next().unwrap();
+    match path.split('/').collect::<Vec<_>>()[1..] {
+        ["v3", "reference", "tickers"] => {
+            let rows = rows(said, request.target.contains("active=true"));
+            Reply::json(200, json!({ "status": "OK", "results": rows }).to_string())
+        }
+        ["v3", "reference", "tickers", "S"] if said.listed.is_some() => {
+            let details = json!({ "ticker": "S", "list_date": said.listed });
+            Reply::json(200, json!({ "status": "OK", "results": details }).to_string())
+        }
+        ["v3", "reference", ..] => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
+        ["stocks", "v1", "splits"] => Reply::json(200, r#"{"status":"OK"}"#),
+        _ => {
+            let asked = asked(request);
+            let days: Vec<_> = sessions().into_iter().filter(|day| asked.contains(day)).collect();
+            Reply::json(200, page(request.symbol(), &bars_of(&days), None))
+        }
+    }
 }
 
 fn rows(said: Said, is_active: bool) -> Vec<Value> {
@@ -217,4 +222,28 @@ fn between_bars_that_contradict_a_list_sessions_are_expected() {
     let detail = report["findings"][2]["detail"].as_str().unwrap();
     let said = "5 sessions to 2024-01-09 have bars, and the lists have the symbol from 2024-01-16 on: the bars are believed";
     assert_eq!(detail, said);
+}
+
+#[test]
+fn a_symbol_that_no_list_knows_is_named() {
+    let server = Server::start(|request| {
+        if let Some(day) = request.market_day() {
+            let volume: f64 = bars_of(&[day]).iter().map(|bar| bar.volume).sum();
+            let traded = [("S", volume), ("XTRA", 3.0), ("Z", volume)];
+            return Reply::json(200, market_page(day, &traded));
+        }
+        answer_lists(request, Said::default())
+    });
+    let grab = ordered(&server, JANUARY);
+    let report = grab.run(&format!("{VERIFY} --json")).exits(0).json();
+    assert_eq!(findings(&report), ["missing_symbol - 2024-01-02"]);
+    let said = "the witness saw 1 symbol trade on ordered days that the lists do not know: XTRA on 21 sessions to 2024-01-31; \
+                `grab start --tickers` asks for them";
+    assert_eq!((&report["findings"][0]["detail"], &report["notices"]), (&said.into(), &1.into()));
+    let by_name = ordered(&server, "start --tickers S,Z --windows 2024-01");
+    assert_eq!(
+        by_name.run(&format!("{VERIFY} --json")).exits(0).json()["notices"],
+        0,
+        "nobody ordered a list"
+    );
 }

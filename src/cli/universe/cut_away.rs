@@ -12,8 +12,8 @@ use super::{
     orders::{filter_of, windows_of},
 };
 use crate::{
-    calendar::{self, Session},
-    manifest::Order,
+    calendar,
+    manifest::{ManifestError, Order},
     model::{Symbol, Window},
     plan,
     store::{StoreError, reference},
@@ -48,13 +48,18 @@ fn by_orders(data_dir: &Path) -> Result<CutAway, Failure> {
     let asked = overview.windows()?;
     let updated = overview.updated()?;
     let mut parts = Parts::new();
-    for order in overview.orders()? {
-        add_order(&mut parts, &order, &universe, updated)?;
+    let orders = overview.orders()?;
+    for order in &orders {
+        add_order(&mut parts, order, &universe, updated)?;
     }
     if let Some((_, session)) = updated {
         add_left(&mut parts, &universe, &asked, session);
     }
     let mut cut_away = CutAway::default();
+    for order in orders {
+        cut_away.order(&planned_windows(&order)?.map(|(_, windows)| windows).unwrap_or_default());
+    }
+    cut_away.list(universe.tickers());
     for ((symbol, seen_on), windows) in parts {
         let held = asked.get(&symbol).map_or(&[][..], Vec::as_slice);
         let windows = joined(windows).into_iter().map(|window| (symbol.clone(), window)).collect::<Vec<_>>();
@@ -73,12 +78,7 @@ fn add_order(
     universe: &Universe,
     updated: Option<(i64, Date)>,
 ) -> Result<(), Failure> {
-    let planned = order.planned_at_ms.and_then(|at_ms| Some((at_ms, calendar::last_finished(at_ms)?)));
-    let Some((planned_ms, last_day)) = planned.map(|(at_ms, last)| (at_ms, Session::date(last))) else {
-        return Ok(());
-    };
-    let ordered = windows_of(order)?.into_iter().filter_map(|window| plan::clip(window, last_day));
-    let mut windows: Vec<_> = ordered.collect();
+    let Some((planned_ms, mut windows)) = planned_windows(order)? else { return Ok(()) };
     let end = windows.iter().map(|window| window.to()).max();
     let since = updated.filter(|(at_ms, _)| *at_ms >= planned_ms).zip(end);
     windows.extend(since.and_then(|((_, session), end)| Window::new(end.tomorrow().ok()?, session)));
@@ -92,6 +92,14 @@ fn add_order(
         }
     }
     Ok(())
+}
+
+/// When an order was planned (UTC ms), and its windows as far as they were over then; nothing if it never was.
+fn planned_windows(order: &Order) -> Result<Option<(i64, Vec<Window>)>, ManifestError> {
+    let planned = order.planned_at_ms.and_then(|at_ms| Some((at_ms, calendar::last_finished(at_ms)?)));
+    let Some((planned_ms, last)) = planned else { return Ok(None) };
+    let windows = windows_of(order)?.into_iter().filter_map(|window| plan::clip(window, last.date()));
+    Ok(Some((planned_ms, windows.collect())))
 }
 
 /// What an update has not asked for of symbols that had left by then, as the lists say.
