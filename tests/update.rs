@@ -1,5 +1,6 @@
 //! Evening after evening: what is new, what has changed, what was missing, and nothing else.
 
+mod explained;
 mod listings;
 mod silence;
 mod splits;

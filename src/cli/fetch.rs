@@ -1,6 +1,9 @@
 //! What all commands that fetch have in common: lock, manifest, source, run, report.
 
+mod absences;
 mod lists;
+
+pub use absences::Absences;
 
 use std::{
     path::{Path, PathBuf},
@@ -30,6 +33,7 @@ use crate::{
         Store, create_folders,
         survey::{self, Found},
     },
+    update::Evening,
 };
 
 /// A command that fetches, ready to go.
@@ -56,6 +60,8 @@ pub struct Job<'a> {
     pub lock: Option<Lock>,
     /// Lists to bring before anything is prepared; that they are not to be had does not end the run.
     pub lists: universe::Needs,
+    /// The evening of which it is asked, after all bars, why some are absent; none if it is not asked.
+    pub absences: Option<Evening>,
 }
 
 /// What a run knows when it is judged.
@@ -63,10 +69,19 @@ pub struct Job<'a> {
 pub struct Begun<T> {
     /// What came of the lists.
     pub lists: universe::Brought,
+    /// What the service said of absences.
+    pub absences: Absences,
     /// What was prepared; none if the run came to its end before.
     pub prepared: Option<T>,
     /// What lists leave out of what was ordered and planned in this run, if anything was.
     pub left_out: Option<universe::LeftOut>,
+}
+
+impl<T> Default for Begun<T> {
+    fn default() -> Self {
+        let (lists, absences) = (universe::Brought::default(), Absences::default());
+        Self { lists, absences, prepared: None, left_out: None }
+    }
 }
 
 /// A client; with the sandbox, that of a server that lives as long.
@@ -127,7 +142,7 @@ impl Job<'_> {
         let (recorder, writer) = Recorder::start(ledger);
         let running = Running { recorder, meter, pacer, stop };
         let report = runtime.block_on(async move {
-            let mut known = Begun { lists: universe::Brought::default(), prepared: None, left_out: None };
+            let mut known = Begun::default();
             let stopped = self.work(kind, &running, prepare, &mut known).await.err();
             let Running { recorder, meter, .. } = running;
             let totals = meter.snapshot().totals;
@@ -180,7 +195,11 @@ impl Job<'_> {
         }
         let left_out = &mut known.left_out;
         let opened = self.plan_orders(&access, kind, &store, running, opened, left_out).await?;
-        if self.plan_only || recorder.call(|ledger| ledger.counts()).await?.owed() == 0 {
+        if self.plan_only {
+            return Ok(());
+        }
+        if recorder.call(|ledger| ledger.counts()).await?.owed() == 0 {
+            known.absences = self.ask_about_absences(&access, kind, &store, running, opened).await?;
             return Ok(());
         }
         let (sandbox, source) = if let Some(opened) = opened {
@@ -192,10 +211,14 @@ impl Job<'_> {
         };
         let owed = recorder.call(|ledger| ledger.owed()).await?;
         let shown = access.show(kind, "task", owed, running);
-        let stopped = engine::run(source, access.parts(kind, store, running)).await;
+        let stopped = engine::run(source.clone(), access.parts(kind, store.clone(), running)).await;
         shown.end().await;
-        drop(sandbox);
-        stopped?.map_or(Ok(()), |reason| Err(Failure::Stopped(reason)))
+        if let Some(reason) = stopped? {
+            return Err(Failure::Stopped(reason));
+        }
+        let opened = Some((sandbox, source));
+        known.absences = self.ask_about_absences(&access, kind, &store, running, opened).await?;
+        Ok(())
     }
 
     /// Finds out, before anything is made or recorded, whether the directory can hold what is asked for, and whether the

@@ -165,6 +165,7 @@ pub fn run(
         output,
         lock: Some(lock),
         lists: universe::Needs::default(),
+        absences: None,
     };
     let left = left(&mending, &untouched);
     let run = job.run_and_judge(

@@ -44,6 +44,7 @@ pub fn run(
         output,
         lock: None,
         lists: universe::Needs::default(),
+        absences: None,
     };
     let path = job.data_dir.join(FILE_NAME).display().to_string();
     let report = job.run(move |ledger| {

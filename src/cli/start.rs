@@ -131,6 +131,7 @@ pub fn run(
         output,
         lock: None,
         lists: universe::Needs::default(),
+        absences: None,
     };
     let report = job.run(move |ledger| {
         if let Asked::List(order) = &wanted {

@@ -10,7 +10,7 @@ use super::{
     args::{CommonArgs, UpdateArgs},
     enough::Enough,
     failure::Failure,
-    fetch::{Begun, Job, announce_clock, begun},
+    fetch::{Absences, Begun, Job, announce_clock, begun},
     files, format, metrics,
     output::{Output, say},
     remembered::Remembered,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     exit::ExitStatus,
-    manifest::{Ledger, Lock, Mend, Overview, bring_up_to_date},
+    manifest::{Ledger, Lock, Mend, Overview, Silence, SilenceAnswer, bring_up_to_date},
     update::{Evening, Plan, Verdict},
     verify::SessionSymbols,
 };
@@ -90,6 +90,7 @@ fn update(
         output,
         lock: Some(lock),
         lists: lists.needs,
+        absences: Some(evening),
     };
     let place = data_dir.clone();
     let prepare = move |ledger: &mut Ledger| record(&place, ledger, &evening);
@@ -142,6 +143,10 @@ struct Brought {
     left: Vec<Left>,
     /// Whether the sessions are there.
     verdict: Verdict,
+    /// What the service said of absences in this run.
+    absences: Absences,
+    /// Silent symbols of which it has said that they are active, or nothing that explains the silence.
+    silent: Vec<Silence>,
     /// Whether there is a symbol that is still traded, as far as anybody knows.
     is_alive: bool,
     /// Why it should be asked for again, if a list that is needed was not to be had.
@@ -150,14 +155,20 @@ struct Brought {
 
 impl Brought {
     fn by(data_dir: &Path, begun: Begun<Plan>, due: &Lists, evening: &Evening) -> Result<Self, Failure> {
-        let Begun { lists, prepared, .. } = begun;
+        let Begun { lists, absences, prepared, .. } = begun;
         let Some(plan) = prepared else { return Ok(Self { lists, ..Self::default() }) };
         let overview = Overview::open(data_dir)?;
         let universe = known_universe(data_dir)?.unwrap_or_default();
         let verdict = Verdict::of(&overview, &universe, evening)?;
         let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.tails.is_empty();
+        let mut silences = overview.silences()?;
+        let is_open = |silent: &Silence| silent.answer != SilenceAnswer::Left;
+        let silent = verdict.silent.iter().filter_map(|silent| {
+            silences.remove(&silent.symbol).filter(|said| said.last_session == silent.last_session)
+        });
+        let silent = silent.filter(is_open).collect();
         let (left, listless) = (Left::of(&universe, &overview, &lists)?, due.missed(&lists));
-        Ok(Self { plan, lists, left, verdict, is_alive, listless })
+        Ok(Self { plan, lists, left, verdict, absences, silent, is_alive, listless })
     }
 
     /// A run that got less than it should is not complete. Where waiting may help, it is incomplete; else a person has to

@@ -150,13 +150,13 @@ impl<R: Results> Body<R> {
     }
 }
 
-fn beginning(body: &[u8]) -> String {
+pub(super) fn beginning(body: &[u8]) -> String {
     let body = body.trim_ascii();
     // A character has four bytes at most.
     String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN)]).chars().take(SHOWN).collect()
 }
 
-fn reason(error: &serde_json::Error) -> String {
+pub(super) fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let short = excerpt(&text, REASON);
     if short == text {

@@ -174,6 +174,12 @@ impl Single {
         day(self.field(name)?.as_str()?)
     }
 
+    /// Whether it says yes or no.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.field(name)?.as_bool()
+    }
+
     /// Whether there is an object at all.
     #[must_use]
     pub fn is_there(&self) -> bool {

@@ -8,6 +8,7 @@
 mod digits;
 mod envelope;
 mod gzip;
+mod holidays;
 mod listings;
 mod market;
 mod number;
@@ -16,6 +17,7 @@ mod scan;
 
 pub use envelope::{Body, Envelope, MarketEnvelope, Results, Rows};
 pub use gzip::{give_back, inflate};
+pub use holidays::read_closed_days;
 pub use listings::{Fields, Listed, Row, Single};
 pub use market::DayBars;
 

@@ -19,6 +19,7 @@
 //! [`Stop`] says once why. Workers then finish the page that they have, give their task back with its cursor, and end.
 //! A task whose bars cannot be written is not given back: the next run clears up after it as after a crash.
 
+mod absence;
 mod doubt;
 mod errand;
 mod health;
@@ -32,6 +33,7 @@ mod stop;
 mod trouble;
 mod worker;
 
+pub use absence::{AbsenceAnswer, AbsenceQuestion, SilentListing, ask_about_absences};
 pub use errand::Outcome;
 pub use lists::{Lists, Wanted, fetch_lists};
 pub use market::{Tally, fetch_market};

@@ -41,6 +41,8 @@ pub struct Silence {
     pub left_on: Option<Date>,
     /// The answer in words.
     pub words: String,
+    /// When it came, UTC ms.
+    pub at_ms: i64,
 }
 
 /// Whether a silent symbol is still listed.
@@ -105,13 +107,13 @@ impl Ledger {
             let evidence = evidence.as_str();
             change.event(None, "closed", None, &format!("{date}: no session, by {evidence}: {name}"))?;
         }
-        for Silence { symbol, last_session, answer, left_on, words } in silences {
+        for Silence { symbol, last_session, answer, left_on, words, at_ms } in silences {
             let insert =
                 "INSERT OR REPLACE INTO silences (ticker, last_session, answer, left_on, words, at_ms)
                           VALUES (?, ?, ?, ?, ?, ?)";
             let left_on = left_on.map(|day| day.to_string());
             let (ticker, last) = (symbol.as_str(), last_session.to_string());
-            change.execute(insert, params![ticker, last, answer.as_str(), left_on, words, change.now_ms])?;
+            change.execute(insert, params![ticker, last, answer.as_str(), left_on, words, at_ms])?;
             change.event(None, "silent", None, &format!("{symbol} since {last_session}: {words}"))?;
         }
         change.commit()
@@ -190,7 +192,7 @@ impl Overview {
     pub fn silences(&self) -> Result<HashMap<Symbol, Silence>, ManifestError> {
         let mut select = self
             .connection()
-            .prepare_cached("SELECT ticker, last_session, answer, left_on, words FROM silences")?;
+            .prepare_cached("SELECT ticker, last_session, answer, left_on, words, at_ms FROM silences")?;
         let mut found = select.query([])?;
         let mut silences = HashMap::new();
         while let Some(row) = found.next()? {
@@ -205,6 +207,7 @@ impl Overview {
                     .ok_or_else(unknown)?,
                 left_on: left_on.as_deref().map(rows::date).transpose()?,
                 words: row.get(4)?,
+                at_ms: row.get(5)?,
             };
             silences.insert(silence.symbol.clone(), silence);
         }

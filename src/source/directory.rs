@@ -98,12 +98,25 @@ impl Lookup {
 pub struct Record {
     /// The company's first day, if it was asked for and is known.
     pub listed: Option<Date>,
+    /// Whether the ticker is listed, if it was asked for and is said.
+    pub active: Option<bool>,
+    /// The day since which it is not, if that is said.
+    pub left: Option<Date>,
     /// Its tickers, if they were asked for.
     pub renames: Vec<Rename>,
     /// Events that cannot be: they are left out.
     pub nonsense: u64,
     /// Bytes of the body on the wire.
     pub bytes: u64,
+}
+
+/// A day on which the stock exchanges are closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedDay {
+    /// The day.
+    pub date: Date,
+    /// Why, as the source calls it.
+    pub name: String,
 }
 
 /// A source that has reference lists as well.
@@ -129,4 +142,13 @@ pub trait Directory: Source {
     /// # Cancellation
     /// As for [`Source::page`].
     fn look_up(&self, lookup: &Lookup) -> impl Future<Output = Result<Record, FetchError>> + Send;
+
+    /// Asks once on which days the stock exchanges are closed, from about today on. Answers the size of the body too.
+    ///
+    /// # Errors
+    /// As for [`Source::page`].
+    ///
+    /// # Cancellation
+    /// As for [`Source::page`].
+    fn closed_days(&self) -> impl Future<Output = Result<(Vec<ClosedDay>, u64), FetchError>> + Send;
 }

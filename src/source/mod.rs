@@ -9,7 +9,7 @@ mod error;
 mod polygon;
 mod way;
 
-pub use directory::{Directory, Leaf, List, ListPage, Lookup, Record};
+pub use directory::{ClosedDay, Directory, Leaf, List, ListPage, Lookup, Record};
 pub use error::{Contradiction, Disposition, FetchError, Mixed, Symptom};
 pub use polygon::{Polygon, PolygonOptions};
 pub use way::{ProxyVariables, Way, WayError};

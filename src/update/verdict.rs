@@ -22,6 +22,8 @@ pub struct Verdict {
     pub is_early: bool,
     /// Regular symbols without bars on the last session.
     pub silent: Vec<Silent>,
+    /// All sessions that were looked at, and some before them.
+    sessions: Vec<SessionSymbols>,
 }
 
 impl Verdict {
@@ -39,7 +41,19 @@ impl Verdict {
         let asked = presence.last(new.len().max(recent)).to_vec();
         let lacking = presence.lacking(judged_since, recent);
         let is_early = lacking.iter().all(|session| evening.is_early(session.date));
-        Ok(Self { new, asked, lacking, is_early, silent: presence.silent().to_vec() })
+        let (silent, sessions) = (presence.silent().to_vec(), presence.last(usize::MAX).to_vec());
+        Ok(Self { new, asked, lacking, is_early, silent, sessions })
+    }
+
+    /// A session with one before it and one after it that have bars; none if fewer than `later` sessions after it have any.
+    #[must_use]
+    pub fn around(&self, date: Date, later: usize) -> Option<[Date; 3]> {
+        let with_bars =
+            || self.sessions.iter().filter(|session| session.symbols > 0).map(|session| session.date);
+        let before = with_bars().take_while(|with_bars| *with_bars < date).last()?;
+        let mut after = with_bars().filter(|with_bars| *with_bars > date);
+        let first = after.next()?;
+        (1 + after.count() >= later).then_some([before, date, first])
     }
 
     /// Whether the last session lacks symbols.

@@ -9,10 +9,10 @@ use super::world::{FORTNIGHT, World, begun, day};
 use crate::support::{Ran, bars_of};
 
 /// The sessions of November 2024 after the fortnight.
-const LATER: [i8; 10] = [15, 18, 19, 20, 21, 22, 25, 26, 27, 29];
+pub const LATER: [i8; 10] = [15, 18, 19, 20, 21, 22, 25, 26, 27, 29];
 
 /// A directory of these symbols, which have bars on each session of the fortnight.
-fn begun_with(symbols: &[&str]) -> World {
+pub fn begun_with(symbols: &[&str]) -> World {
     let world = World::new(&[]);
     for symbol in symbols {
         trade(&world, symbol, &FORTNIGHT);
@@ -21,7 +21,7 @@ fn begun_with(symbols: &[&str]) -> World {
     world
 }
 
-fn trade(world: &World, symbol: &str, days: &[i8]) {
+pub fn trade(world: &World, symbol: &str, days: &[i8]) {
     for at in days {
         world.change(symbol, day(*at), |bars| *bars = bars_of(&[day(*at)]));
     }
@@ -35,7 +35,7 @@ fn metric(world: &World, name: &str) -> String {
 }
 
 /// An update at a quarter to nine in the evening, whose metrics and exit code agree.
-fn evening(world: &World, on: Date, flags: &str) -> Ran {
+pub fn evening(world: &World, on: Date, flags: &str) -> Ran {
     let ran = world.at(on, 20, 45, &format!("update --json --metrics-file grab.prom {flags}"));
     let (is_complete, lacking) = (ran.code == 0, metric(world, "lacking_sessions"));
     assert_eq!(is_complete, lacking == "0", "{ran:?}");
@@ -220,6 +220,11 @@ fn a_share_counts_symbols_that_were_silent_for_longer_than_two_weeks() {
     for symbol in ["A", "B", "C"] {
         trade(&world, symbol, &LATER);
     }
+    world.list(|lists| {
+        for symbol in ["D", "E"] {
+            lists.details.insert(symbol.to_owned(), json!({ "ticker": symbol, "active": true }));
+        }
+    });
     for at in LATER {
         let ran = world.at(day(at), 20, 45, "update --json --min-coverage 0.9").exits(13).json();
         assert!(ran["hint"].as_str().unwrap().contains("has 3 of 5 symbols, 0.6000"), "{ran}");

@@ -12,7 +12,7 @@ use jiff::{
 };
 use serde_json::Value;
 
-use crate::support::{Grab, Ran, Reply, Request, Server, bars_of, page_with, read_store};
+use crate::support::{Grab, Ran, Reply, Request, Server, bars_of, market_page, page_with, read_store};
 
 /// What the service has: bars by symbol and day.
 pub type Truth = BTreeMap<String, BTreeMap<Date, Vec<Bar>>>;
@@ -25,6 +25,12 @@ pub struct Lists {
     pub left: Vec<Value>,
     /// Rows of splits.
     pub splits: Vec<Value>,
+    /// Details by ticker, and by ticker and day, such as `A?date=2024-11-14`.
+    pub details: BTreeMap<String, Value>,
+    /// The days on which exchanges are closed, row by row.
+    pub closed: Vec<Value>,
+    /// Symbols in the grouped daily bars of a day; the plan does not include any other day.
+    pub market: BTreeMap<Date, Vec<&'static str>>,
     /// List dates by ticker.
     pub listed: BTreeMap<String, &'static str>,
     /// Events by ticker.
@@ -75,10 +81,27 @@ impl Lists {
         match path.split('/').collect::<Vec<_>>()[1..] {
             ["v3", "reference", "tickers"] if target.contains("active=true") => list(&self.active),
             ["v3", "reference", "tickers"] => list(&self.left),
-            ["v3", "reference", "tickers", ticker] => one(self
-                .listed
-                .get(ticker)
-                .map(|listed| serde_json::json!({ "ticker": ticker, "list_date": listed }))),
+            ["v3", "reference", "tickers", ticker] => {
+                let listed = self.listed.get(ticker);
+                let listed =
+                    listed.map(|listed| serde_json::json!({ "ticker": ticker, "list_date": listed }));
+                let details = self.details.get(target.strip_prefix("/v3/reference/tickers/").unwrap());
+                one(details.cloned().or(listed))
+            }
+            ["v1", "marketstatus", "upcoming"] => {
+                Reply::json(200, Value::from(self.closed.clone()).to_string())
+            }
+            ["v2", "aggs", "grouped", .., day] => {
+                let day: Date = day.parse().unwrap();
+                let symbols = self.market.get(&day);
+                symbols.map_or_else(
+                    || Reply::json(403, r#"{"status":"NOT_AUTHORIZED","message":"not in your plan"}"#),
+                    |symbols| {
+                        let traded: Vec<_> = symbols.iter().map(|symbol| (*symbol, 1_000.0)).collect();
+                        Reply::json(200, market_page(day, &traded))
+                    },
+                )
+            }
             ["vX", "reference", "tickers", ticker, "events"] => one(self.events.get(ticker).cloned()),
             ["stocks", "v1", "splits"] => list(&self.splits),
             _ => panic!("nobody asks for {target}"),
@@ -110,7 +133,7 @@ impl World {
         let (known, told) = (Arc::clone(&truth), Arc::clone(&lists));
         let server = Server::start(move |request| {
             let lists = told.lock().unwrap().clone();
-            if request.target.starts_with("/v2/aggs/") {
+            if request.target.starts_with("/v2/aggs/ticker/") {
                 answer_bars(request, &known.lock().unwrap(), &lists)
             } else {
                 lists.answer(&request.target)

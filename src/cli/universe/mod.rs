@@ -11,7 +11,7 @@ mod tables;
 
 pub use cut_away::cut_away;
 pub use fetching::{Brought, Fetching, ListDates, Needs, Renames, Without};
-pub use orders::{is_kept, joining, kept, order, plan_orders, unplanned};
+pub use orders::{is_kept, joining, kept, known, order, plan_orders, unplanned};
 pub use planned::{LeftOut, Planned};
 pub use tables::{Sync, TickersBrought};
 

@@ -191,6 +191,18 @@ pub fn kept(data_dir: &Path) -> Result<Universe, Failure> {
     }
 }
 
+/// The universe that is kept; none if there is none that can be relied on. A damaged one is made anew by the next sync, which
+/// says so.
+///
+/// # Errors
+/// If its file cannot be opened.
+pub fn known(data_dir: &Path) -> Result<Option<Universe>, Failure> {
+    match reference::read_universe(data_dir) {
+        Err(StoreError::Reference { .. }) => Ok(None),
+        universe => Ok(universe?),
+    }
+}
+
 /// Whether a universe is kept that can be relied on.
 ///
 /// # Errors

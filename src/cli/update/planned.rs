@@ -115,7 +115,7 @@ pub fn plan(data_dir: &Path, overview: &Overview, evening: &Evening) -> Result<P
 /// # Errors
 /// If its file cannot be opened.
 pub fn known_universe(data_dir: &Path) -> Result<Option<Universe>, Failure> {
-    known(reference::read_universe(data_dir))
+    universe::known(data_dir)
 }
 
 /// A table that can be relied on. A damaged one is made anew by the next sync, which says so.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     exit::ExitStatus,
-    manifest::Overview,
+    manifest::{Closure, Overview, Silence, SilenceAnswer},
     model::{Rate, Symbol, Window},
     plan::Estimate,
     update::{Evening, Plan, Verdict},
@@ -50,6 +50,10 @@ pub struct UpdateReport {
     sessions: Vec<SessionSymbols>,
     /// The sessions that lack symbols with bars every day.
     lacking: Vec<Lacking>,
+    /// Days on which the market was closed although the calendar has a session, by what the service said in this run.
+    closed_days: Vec<Closed>,
+    /// Silent symbols, and what the service says of them.
+    silent: Vec<SilentSymbol>,
     /// Whether the last session is one of them.
     is_lagging: bool,
 }
@@ -67,6 +71,50 @@ struct Lacking {
 impl From<&SessionSymbols> for Lacking {
     fn from(session: &SessionSymbols) -> Self {
         Self { date: session.date.to_string(), regular: session.regular, present: session.present }
+    }
+}
+
+/// A day on which the market was closed; its JSON is public.
+#[derive(Serialize)]
+struct Closed {
+    date: String,
+    evidence: &'static str,
+    name: String,
+}
+
+impl From<&Closure> for Closed {
+    fn from(closure: &Closure) -> Self {
+        let Closure { date, evidence, name } = closure;
+        Self { date: date.to_string(), evidence: evidence.as_str(), name: name.clone() }
+    }
+}
+
+/// A symbol that is silent, and what the service says of it; its JSON is public.
+#[derive(Serialize)]
+struct SilentSymbol {
+    ticker: Symbol,
+    last_session: String,
+    answer: &'static str,
+    left_on: Option<String>,
+    words: String,
+}
+
+impl From<&Silence> for SilentSymbol {
+    fn from(silence: &Silence) -> Self {
+        let Silence { symbol, last_session, answer, left_on, words, .. } = silence;
+        Self {
+            ticker: symbol.clone(),
+            last_session: last_session.to_string(),
+            answer: answer.as_str(),
+            left_on: left_on.map(|day| day.to_string()),
+            words: words.clone(),
+        }
+    }
+}
+
+impl SilentSymbol {
+    fn text(&self) -> String {
+        format!("{} since {}: {}", self.ticker, self.last_session, self.words)
     }
 }
 
@@ -135,9 +183,11 @@ impl From<&(Symbol, Window)> for Asked {
 impl UpdateReport {
     /// What is said of a run.
     pub fn new(run: RunReport, evening: &Evening, lists: &Lists, brought: Brought) -> Self {
-        let Brought { plan, lists: of_lists, left, verdict, .. } = brought;
+        let Brought { plan, lists: of_lists, left, verdict, absences, silent, .. } = brought;
         let Verdict { new: sessions, lacking, .. } = verdict;
         let date = evening.session.date();
+        // That a symbol has left is said once; any other answer for as long as it is silent.
+        let has_left = absences.silences.iter().filter(|silence| silence.answer == SilenceAnswer::Left);
         Self {
             run,
             session: date.to_string(),
@@ -146,6 +196,8 @@ impl UpdateReport {
             left,
             universe: (!lists.are_known()).then_some(of_lists),
             sessions,
+            closed_days: absences.closures.iter().map(Closed::from).collect(),
+            silent: has_left.chain(&silent).map(SilentSymbol::from).collect(),
             is_lagging: lacking.iter().any(|session| session.date == date),
             lacking: lacking.iter().map(Lacking::from).collect(),
         }
@@ -175,6 +227,13 @@ impl UpdateReport {
                 "  left      {}",
                 named(self.left.len() as u64, self.left.iter().map(Left::text))
             ));
+        }
+        for Closed { date, name, .. } in &self.closed_days {
+            lines.push(format!("  closed    {date}, by the service: {name}"));
+        }
+        if !self.silent.is_empty() {
+            let silent = self.silent.iter().map(SilentSymbol::text);
+            lines.push(format!("  silent    {}", named(self.silent.len() as u64, silent)));
         }
         if holes > 0 {
             let windows = format::plural(hole_windows, "window");

@@ -289,7 +289,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, FetchError> {
 }
 
 /// The body without its transfer encoding, and without the key.
-fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Vec<u8>, FetchError> {
+pub(super) fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Vec<u8>, FetchError> {
     // Its names know no case (RFC 9110, section 8.4.1).
     let encoding = headers.get(CONTENT_ENCODING).map(|name| name.as_bytes().to_ascii_lowercase());
     let mut plain = match encoding.as_deref() {

@@ -4,19 +4,20 @@ use reqwest::header::HeaderMap;
 use url::{Origin, Url};
 
 use super::{
-    super::{Contradiction, Directory, FetchError, Leaf, List, ListPage, Lookup, Record},
+    super::{ClosedDay, Contradiction, Directory, FetchError, Leaf, List, ListPage, Lookup, Record},
     check,
-    client::{Polygon, envelope, is_clean},
+    client::{Polygon, envelope, is_clean, plain},
 };
 use crate::{
     cpu::{self, Turn},
-    decode::{Body, Listed, Row, Single},
+    decode::{Body, Listed, Row, Single, read_closed_days},
     model::{ApiKey, Cursor, Listing, Rename, Split},
 };
 
 const TICKERS: &str = "/v3/reference/tickers";
 const SPLITS: &str = "/stocks/v1/splits";
 const OLD_SPLITS: &str = "/v3/reference/splits";
+const CLOSED_DAYS: &str = "/v1/marketstatus/upcoming";
 
 /// What an answer is read and checked with.
 struct Reader {
@@ -82,6 +83,10 @@ impl Directory for Polygon {
         let (url, lookup) = (self.lookup_url(lookup), lookup.clone());
         self.read(url, move |answer| answer.record(&lookup)).await
     }
+
+    async fn closed_days(&self) -> Result<(Vec<ClosedDay>, u64), FetchError> {
+        self.read(self.url_of(&self.route(CLOSED_DAYS), None), Reader::closed_days).await
+    }
 }
 
 impl Reader {
@@ -120,6 +125,13 @@ impl Reader {
         Ok(ListPage { rows: leaf(rows), bad_symbols, bad_days, nonsense, next, bytes })
     }
 
+    fn closed_days(self) -> Result<(Vec<ClosedDay>, u64), FetchError> {
+        let bytes = self.body.len() as u64;
+        let plain = plain(&self.headers, self.body, &self.key)?;
+        let days = read_closed_days(&plain)?.into_iter().map(|(date, name)| ClosedDay { date, name });
+        Ok((days.collect(), bytes))
+    }
+
     fn record(self, lookup: &Lookup) -> Result<Record, FetchError> {
         let Self { headers, body, key, .. } = self;
         let bytes = body.len() as u64;
@@ -138,7 +150,14 @@ impl Reader {
                 if answered.as_deref() != Some(asked.as_str()) {
                     return Err(Contradiction::Ticker { asked: asked.clone(), answered }.into());
                 }
-                Ok(Record { listed: single.day("list_date"), renames: Vec::new(), nonsense: 0, bytes })
+                Ok(Record {
+                    listed: single.day("list_date"),
+                    active: single.flag("active"),
+                    left: single.day("delisted_utc"),
+                    renames: Vec::new(),
+                    nonsense: 0,
+                    bytes,
+                })
             }
             Lookup::Renames(_) => {
                 if !single.is_there() {
@@ -154,7 +173,8 @@ impl Reader {
                     date,
                     asked_as: asked.clone(),
                 };
-                Ok(Record { listed: None, renames: changes.map(rename).collect(), nonsense, bytes })
+                let renames = changes.map(rename).collect();
+                Ok(Record { listed: None, active: None, left: None, renames, nonsense, bytes })
             }
         }
     }
