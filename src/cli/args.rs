@@ -99,7 +99,7 @@ pub struct CommonArgs {
     /// Where bars and manifest are [env: GRAB_DATA_DIR] [default: ./data; ./sandbox-data with --sandbox]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
     pub data_dir: Option<PathBuf>,
-    /// Go on where the file system does not promise that what is written survives a power failure [env: GRAB_ALLOW_UNSYNCED]
+    /// Go on although the disk cannot sync [env: GRAB_ALLOW_UNSYNCED]
     #[arg(long, global = true, help_heading = "Common options")]
     pub allow_unsynced: bool,
     /// Print one JSON object on stdout instead of a report for people
