@@ -119,6 +119,7 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
         _ if request.target.starts_with("/stocks") => Reply::json(200, r#"{"status":"OK"}"#),
         _ if request.target.contains("/reference/") => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
         "GONE" => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
+        "BRK-B" => Reply::json(200, page("BRK-B", &[], None)),
         symbol => {
             let first = if request.from() == "2024-01-01" {
                 date(2024, 1, 3)
@@ -145,7 +146,7 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
     }
     fs::write(grab.dir().join("sectors.csv"), "ticker,sector\nA,Energy\n").unwrap();
     let commands = [
-        "start --windows 2024-01 --tickers A,GONE --spec demo.toml",
+        "start --windows 2024-01 --tickers A,GONE,BRK-B --spec demo.toml",
         "update",
         "start --windows 2024-02 --tickers A --dry-run",
         "status --tickers --runs",

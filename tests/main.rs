@@ -40,6 +40,7 @@ mod stored;
 mod support;
 mod tools;
 mod universe;
+mod unknown;
 mod update;
 mod verify;
 mod watch;

@@ -36,6 +36,7 @@ mod universe;
 mod update;
 mod verify;
 mod watch;
+mod without_bars;
 mod witness;
 
 use std::{env, ffi::OsString};

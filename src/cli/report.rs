@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde::Serialize;
 
-use super::{failure::Failure, format, universe::LeftOut};
+use super::{failure::Failure, format, universe::LeftOut, without_bars::WithoutBars};
 use crate::{
     exit::ExitStatus,
     manifest::{Overview, RunTotals, TaskCounts, TaskState, Workload},
@@ -68,6 +68,8 @@ pub struct RunReport {
     /// What lists leave out of what was ordered, if anything was planned by lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<LeftOut>,
+    /// Symbols of which no bar came in any window.
+    without_bars: WithoutBars,
     #[serde(skip)]
     exit: ExitStatus,
     #[serde(skip)]
@@ -114,6 +116,7 @@ impl RunReport {
             hint,
             unsuccessful: Vec::new(),
             left_out: None,
+            without_bars: WithoutBars::default(),
             exit,
             data_dir: String::new(),
         }
@@ -190,9 +193,11 @@ impl RunReport {
     /// If the manifest cannot be read.
     pub fn with_details(mut self, data_dir: &Path) -> Result<Self, Failure> {
         self.data_dir = data_dir.display().to_string();
+        let overview = Overview::open(data_dir)?;
+        self.without_bars = WithoutBars::of(&overview, data_dir)?;
         if self.work().unsuccessful() > 0 {
             let without_data = [TaskState::NotEntitled, TaskState::NotFound, TaskState::Failed];
-            self.unsuccessful = Overview::open(data_dir)?
+            self.unsuccessful = overview
                 .first_tasks(&without_data, NAMED)?
                 .into_iter()
                 .map(|task| Unsuccessful {
@@ -261,6 +266,7 @@ impl RunReport {
         if more > 0 && !self.unsuccessful.is_empty() {
             lines.push(format!("  and {} more: grab status --tickers", format::count(more)));
         }
+        lines.extend(self.without_bars.text().map(|symbols| format!("  empty     {symbols}")));
         lines.extend(self.hint.as_ref().map(|hint| format!("  next      {hint}")));
         lines.join("\n")
     }

@@ -11,6 +11,7 @@ use super::{
     runs::{self, Run},
     settings::Sources,
     watch,
+    without_bars::WithoutBars,
 };
 use crate::{
     exit::ExitStatus,
@@ -39,6 +40,8 @@ struct StatusReport {
     adjusted: Option<bool>,
     /// Whether the bars are made up by the sandbox.
     sandbox: Option<bool>,
+    /// Symbols of which no bar came in any window.
+    without_bars: WithoutBars,
     /// What was asked for by a list and has no tasks yet.
     unplanned: u64,
     /// The spec that runs go by; none if the directory was started without one.
@@ -108,6 +111,7 @@ pub fn run(
         newest: holdings.span_ms.map(|(_, last)| format::instant(last)),
         adjusted: kind.map(|kind| kind.adjusted),
         sandbox: kind.map(|kind| kind.sandbox),
+        without_bars: WithoutBars::of(&overview, &data_dir)?,
         unplanned: overview.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
         spec: overview.spec()?.map(SpecRow::from),
         items: items.map(|items| items.into_iter().map(Item::from).collect()),
@@ -171,6 +175,7 @@ impl StatusReport {
         if self.quarantined > 0 {
             lines.push(format!("  apart   {} in quarantine", format::plural(self.quarantined, "bar")));
         }
+        lines.extend(self.without_bars.text().map(|symbols| format!("  empty   {symbols}")));
         if self.unplanned > 0 {
             let orders = format::plural(self.unplanned, "order");
             lines.push(format!("  ordered {orders} by a list without tasks yet: `grab resume` plans them"));

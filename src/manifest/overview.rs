@@ -192,6 +192,29 @@ impl Overview {
         Ok(symbols)
     }
 
+    /// The symbols of which no bar came in any of their windows, although each was answered to its end: how many there are,
+    /// and the first `limit` in the order of work.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn answered_without_bars(&self, limit: usize) -> Result<(u64, Vec<Symbol>), ManifestError> {
+        let select =
+            "SELECT ticker FROM tasks WHERE ticker IN (SELECT ticker FROM tasks WHERE state = 'empty')
+                      GROUP BY ticker HAVING max(state NOT IN ('empty', 'not_found')) = 0
+                          AND NOT EXISTS (SELECT 1 FROM partitions WHERE partitions.ticker = tasks.ticker)
+                      ORDER BY min(id)";
+        let mut select = self.connection().prepare_cached(select)?;
+        let mut found = select.query([])?;
+        let (mut count, mut symbols) = (0, Vec::new());
+        while let Some(row) = found.next()? {
+            count += 1;
+            if symbols.len() < limit {
+                symbols.push(rows::symbol(&row.get::<_, String>(0)?)?);
+            }
+        }
+        Ok((count, symbols))
+    }
+
     /// The sessions with bars since a month of each symbol, at least those of the last month that has any and of the one
     /// before.
     ///

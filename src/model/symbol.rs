@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use thiserror::Error;
 
+use super::likely;
+
 /// The longest symbol that is accepted, in bytes. US stock symbols have at most a dozen.
 const MAX_LEN: usize = 20;
 
@@ -25,7 +27,8 @@ pub enum SymbolError {
     TooLong(usize),
     /// A character that no symbol has.
     #[error(
-        "{found:?} at character {position} of {symbol:?}: letters, digits, '.', '-' and '_' are accepted"
+        "{found:?} at character {position} of {symbol:?}: letters, digits, '.', '-' and '_' are accepted{}",
+        suggest(symbol)
     )]
     BadCharacter {
         /// The text.
@@ -36,7 +39,7 @@ pub enum SymbolError {
         position: usize,
     },
     /// It ends with a dot. Windows drops it from a folder's name, where `A.` would then be `A`.
-    #[error("{symbol:?} ends with a dot: no symbol does")]
+    #[error("{symbol:?} ends with a dot: no symbol does{}", suggest(symbol))]
     BadEnd {
         /// The text.
         symbol: String,
@@ -53,8 +56,8 @@ pub enum SymbolError {
 }
 
 fn suggest(symbol: &str) -> String {
-    let upper = symbol.to_ascii_uppercase();
-    if upper.parse::<Symbol>().is_ok() { format!(", did you mean {upper:?}?") } else { String::new() }
+    let meant = likely(symbol).into_iter().next();
+    meant.map(|meant| format!(", did you mean \"{meant}\"?")).unwrap_or_default()
 }
 
 impl Serialize for Symbol {
@@ -134,5 +137,7 @@ mod tests {
             "on Windows it would share a folder with A"
         );
         assert!(refused("aapl").to_string().ends_with("did you mean \"AAPL\"?"));
+        assert!(refused("BRK/B").to_string().ends_with("are accepted, did you mean \"BRK.B\"?"));
+        assert!(refused("BRK B").to_string().ends_with("did you mean \"BRK.B\"?"));
     }
 }

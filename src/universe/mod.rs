@@ -6,6 +6,7 @@
 mod annotate;
 mod company;
 mod filter;
+mod meant;
 mod merge;
 mod spans;
 pub mod stretch;
