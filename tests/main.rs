@@ -38,6 +38,7 @@ mod source;
 mod spec_kept;
 mod stored;
 mod support;
+mod told;
 mod tools;
 mod universe;
 mod unknown;

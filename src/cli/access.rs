@@ -8,8 +8,9 @@ use url::Url;
 use super::{
     args::ProgressMode,
     failure::Failure,
+    output::say,
     progress::{self, Shown},
-    settings::{FetchSettings, Sources},
+    settings::{FetchSettings, HostBy, Sources},
 };
 use crate::{
     clock::Clock,
@@ -59,7 +60,8 @@ impl Access<'_> {
     /// What the directory holds or is to hold. Where nobody says otherwise, a directory stays what it is.
     pub fn kind(&self, held: Option<StoreKind>) -> StoreKind {
         let adjusted = self.settings.adjusted.or(held.map(|held| held.adjusted)).unwrap_or(false);
-        let goes_on = self.command != "start" && self.settings.base_url.is_none();
+        // A host that a file or the directory itself names is no reason to leave the sandbox; one that is told now is.
+        let goes_on = self.command != "start" && self.settings.host_by != HostBy::Told;
         let sandbox = self.settings.sandbox || (goes_on && held.is_some_and(|held| held.sandbox));
         StoreKind { adjusted, sandbox }
     }
@@ -96,6 +98,10 @@ impl Access<'_> {
     /// # Errors
     /// If there is no way to the service or no key, or the client or the sandbox cannot be set up.
     pub async fn open(&self, kind: StoreKind) -> Result<(Option<Sandbox>, Polygon), Failure> {
+        if let Some(host) = self.remembered_host(kind).filter(|_| !self.quiet) {
+            // The key goes there: who did not start this directory should know.
+            say(&format!("asking {host}, as this directory was told by grab start"));
+        }
         let (sandbox, base_url, key) = self.address(kind).await?;
         Ok((sandbox, self.client(base_url, key, kind)?))
     }
@@ -155,6 +161,23 @@ impl Access<'_> {
             clock: self.clock,
         };
         Polygon::new(options).map_err(Failure::Client)
+    }
+
+    /// The host that is asked, if it is one that the directory was told before.
+    fn remembered_host(&self, kind: StoreKind) -> Option<&Url> {
+        let is_remembered = self.settings.host_by == HostBy::Remembered && !kind.sandbox;
+        self.settings.base_url.as_ref().filter(|_| is_remembered)
+    }
+
+    /// Why a run ends that was stopped: of a host that cannot be reached, whose word it was.
+    pub fn stopped(&self, kind: StoreKind, reason: StopReason) -> Failure {
+        let host = self.remembered_host(kind).filter(|_| matches!(reason, StopReason::Unreachable(_)));
+        let host = host.map(ToString::to_string);
+        let stopped = Failure::Stopped(reason);
+        match host {
+            Some(host) => Failure::Remembered { host, why: Box::new(stopped) },
+            None => stopped,
+        }
     }
 
     /// What the engine needs besides its source.

@@ -196,7 +196,7 @@ fn symbols(
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let shown: Vec<_> = unknown.into_iter().take(SHOWN).collect();
     Err(Failure::Usage(format!(
-        "not held, and never asked for: {}{more}; `grab start` fetches them",
+        "not held, and never asked for: {}{more}; `grab start` with --tickers and --windows fetches them",
         shown.join(", ")
     )))
 }

@@ -1,14 +1,23 @@
 //! Why a command could not do its work, with the exit code and the advice that belong to it.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-use super::disk;
+use super::{called, disk, settings::SANDBOX_DATA_DIR};
 use crate::{
-    disk::Trouble, engine::StopReason, exit::ExitStatus, export::ExportError, manifest::ManifestError,
-    sandbox::SandboxError, store::StoreError, verify::VerifyError,
+    disk::Trouble,
+    engine::StopReason,
+    exit::ExitStatus,
+    export::ExportError,
+    manifest::{FILE_NAME, ManifestError, StoreKind},
+    sandbox::SandboxError,
+    store::StoreError,
+    verify::VerifyError,
 };
 
 /// Why a command failed.
@@ -40,6 +49,14 @@ pub enum Failure {
     WitnessLocked {
         /// Its process id, if it could be read.
         holder: Option<u32>,
+    },
+    /// The host that the directory was told before cannot be reached.
+    #[error("{why}")]
+    Remembered {
+        /// The host, as a URL.
+        host: String,
+        /// What came of it.
+        why: Box<Failure>,
     },
     /// What a list was asked for is not in the plan, or not there.
     #[error("{0}")]
@@ -111,7 +128,7 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Sandbox(_) => ExitStatus::Usage,
             Self::Config(_) => ExitStatus::Config,
-            Self::Unplanned(why) => why.exit(),
+            Self::Unplanned(why) | Self::Remembered { why, .. } => why.exit(),
             Self::NoList(_) => ExitStatus::Unsuccessful,
             Self::WitnessLocked { .. } | Self::OutHeld { .. } => ExitStatus::Locked,
             Self::Damaged(_) => ExitStatus::Damage,
@@ -135,19 +152,43 @@ impl Failure {
 
     /// What to do about it, if there is advice.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Key(_) => Some(
-                "set MASSIVE_API_KEY (or POLYGON_API_KEY), or let GRAB_API_KEY_FILE name a file with the key; \
-                 --sandbox needs none",
-            ),
+            Self::Key(_) => Some(no_key()),
+            Self::Unplanned(why) => {
+                why.hint().or(Some("`grab resume` goes on where this was stopped".to_owned()))
+            }
+            Self::Remembered { host, .. } => Some(format!(
+                "no task was burnt: {host} is the host that this directory was told by grab start. If it is up again, \
+                 `grab resume` goes on; --base-url asks another one, and with grab start it is remembered"
+            )),
+            Self::Manifest(ManifestError::Missing { .. }) => Some(nothing_there()),
+            Self::Manifest(ManifestError::OtherKind { held, asked }) => Some(other_kind(*held, *asked)),
+            Self::Usage(_)
+            | Self::Config(_)
+            | Self::Stopped(_)
+            | Self::NoList(_)
+            | Self::OutHeld { .. }
+            | Self::WitnessLocked { .. }
+            | Self::Manifest(_)
+            | Self::Store(_)
+            | Self::Damaged(_)
+            | Self::Sandbox(_)
+            | Self::Client(_)
+            | Self::Report(_)
+            | Self::System(_) => self.fixed_hint().map(str::to_owned),
+        }
+    }
+
+    /// The advice that is the same wherever it is needed.
+    fn fixed_hint(&self) -> Option<&'static str> {
+        match self {
             Self::Stopped(StopReason::KeyRefused(_)) => {
                 Some("no task was burnt: check the key, then `grab resume` goes on")
             }
             Self::Stopped(StopReason::Unreachable(_)) => Some(
                 "no task was burnt: check --base-url, network, proxy and --ca-bundle, then `grab resume` goes on",
             ),
-            Self::Unplanned(why) => why.hint().or(Some("`grab resume` goes on where this was stopped")),
             Self::OutHeld { .. } => Some("wait for it to end, or choose another --out"),
             Self::WitnessLocked { .. } => Some(
                 "wait for it to end; `grab verify` without --witness grouped-daily works meanwhile, with what is kept",
@@ -168,10 +209,6 @@ impl Failure {
             Self::Store(error) => Some(disk::advice(Trouble::of(error))),
             Self::System(error) => disk::advice_of_system(error),
             Self::Manifest(error) if is_disk_trouble(error) => Some(disk::advice(Trouble::of(error))),
-            Self::Manifest(ManifestError::Missing { .. }) => Some(
-                "begin with `grab start`, or name the right directory with --data-dir; if there are bars without a \
-                     manifest, `grab repair --rebuild-manifest`",
-            ),
             Self::Manifest(error) if is_busy(error) => {
                 Some("another program has it open and is writing: close it, then repeat the command")
             }
@@ -179,9 +216,6 @@ impl Failure {
                 "the bars are not touched: `grab repair --rebuild-manifest` sets the damaged manifest aside and makes it \
                  anew from them",
             ),
-            Self::Manifest(ManifestError::OtherKind { .. }) => {
-                Some("use another --data-dir: a directory holds one kind")
-            }
             Self::Manifest(ManifestError::Locked { .. }) => {
                 Some("wait for it to end; `grab status`, `grab verify` and `grab export` work meanwhile")
             }
@@ -191,7 +225,10 @@ impl Failure {
             ),
             Self::Usage(_)
             | Self::Config(_)
+            | Self::Key(_)
             | Self::Stopped(_)
+            | Self::Remembered { .. }
+            | Self::Unplanned(_)
             | Self::Manifest(_)
             | Self::Sandbox(_)
             | Self::Report(_) => None,
@@ -208,6 +245,46 @@ impl Failure {
             source = error.source();
         }
         text
+    }
+}
+
+fn no_key() -> String {
+    let key = "set MASSIVE_API_KEY (or POLYGON_API_KEY), or let GRAB_API_KEY_FILE name a file with the key";
+    match called::again("--sandbox") {
+        Some(again) if again.starts_with("grab start ") && !again.contains("--base-url") => {
+            format!("{key}; without one, `{again}` shows how it goes with bars that are made up")
+        }
+        Some(_) | None => format!("{key}; --sandbox needs none"),
+    }
+}
+
+fn nothing_there() -> String {
+    let made_up = Path::new(SANDBOX_DATA_DIR).join(FILE_NAME);
+    if called::is_default_place()
+        && made_up.exists()
+        && let Some(again) = called::again(&format!("--data-dir {SANDBOX_DATA_DIR}"))
+    {
+        return format!("what the sandbox has made up is in ./{SANDBOX_DATA_DIR}: `{again}`");
+    }
+    "begin with `grab start --windows 2024 --tickers AAPL,MSFT`, or name the right directory with --data-dir; if there are \
+     bars without a manifest, `grab repair --rebuild-manifest`"
+        .to_owned()
+}
+
+fn other_kind(held: StoreKind, asked: StoreKind) -> String {
+    let again = |more: &str| called::again(more).map(|again| format!(": `{again}`")).unwrap_or_default();
+    match (held.sandbox, asked.sandbox) {
+        (true, false) => format!(
+            "what the service has goes into another --data-dir; to go on with made-up bars, add --sandbox{}",
+            again("--sandbox")
+        ),
+        (false, true) => format!(
+            "what is made up goes into another --data-dir: where none is named, --sandbox uses ./{SANDBOX_DATA_DIR}"
+        ),
+        (true, true) | (false, false) => {
+            let kind = if held.adjusted { "--adjusted=true" } else { "--adjusted=false" };
+            format!("a directory holds one kind: use another --data-dir, or {kind} here")
+        }
     }
 }
 

@@ -214,7 +214,7 @@ impl Job<'_> {
         let stopped = engine::run(source.clone(), access.parts(kind, store.clone(), running)).await;
         shown.end().await;
         if let Some(reason) = stopped? {
-            return Err(Failure::Stopped(reason));
+            return Err(access.stopped(kind, reason));
         }
         let opened = Some((sandbox, source));
         known.absences = self.ask_about_absences(&access, kind, &store, running, opened).await?;

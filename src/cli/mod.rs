@@ -4,6 +4,7 @@
 
 mod access;
 mod args;
+mod called;
 mod clear;
 mod completions;
 mod disk;
@@ -27,6 +28,7 @@ mod resume;
 mod runs;
 mod sandbox;
 mod settings;
+mod shell;
 mod signals;
 mod spec;
 mod start;
@@ -45,6 +47,7 @@ use clap::Parser;
 
 use crate::exit::ExitStatus;
 use args::{Cli, Command, UniverseArgs, UniverseCommand, given_twice};
+use called::Called;
 use failure::Failure;
 use output::Output;
 use settings::Sources;
@@ -56,12 +59,12 @@ pub fn main(arguments: &[OsString]) -> ExitStatus {
     let json = arguments.iter().any(|argument| argument == "--json");
     let parsed = Cli::try_parse_from(arguments).and_then(|cli| given_twice(arguments).map_or(Ok(cli), Err));
     match parsed {
-        Ok(cli) => run(&cli, Output::new(cli.common.json)),
+        Ok(cli) => run(&cli, arguments, Output::new(cli.common.json)),
         Err(error) => not_parsed(&error, arguments, Output::new(json)),
     }
 }
 
-fn run(cli: &Cli, output: Output) -> ExitStatus {
+fn run(cli: &Cli, typed: &[OsString], output: Output) -> ExitStatus {
     // What is not UTF-8 is still set: it is refused where it is used, and never taken for nothing.
     let value = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let env = |name: &str| value(name).filter(|value| !value.is_empty());
@@ -69,13 +72,17 @@ fn run(cli: &Cli, output: Output) -> ExitStatus {
     let is_tool = matches!(cli.command, Command::Spec(_) | Command::Completions(_) | Command::Man(_));
     let sources = if is_tool { Ok(Sources::without_files(&env)) } else { Sources::read(&env) };
     let done = sources.and_then(|sources| {
-        let sources = if cli.command.is_of_sandbox() { sources.of_sandbox() } else { sources };
+        let is_of_sandbox = cli.command.fetch().is_some_and(|fetch| fetch.sandbox);
+        let sources = if is_of_sandbox { sources.of_sandbox() } else { sources };
+        if !is_tool {
+            called::set(Called::new(cli, typed, sources.data_dir(&cli.common)?));
+        }
         logging::start(&cli.common, &sources)?;
         if sources.allow_unsynced(&cli.common)? {
             crate::disk::accept_unpromised();
         }
         match &cli.command {
-            Command::Start(args) => start::run(args, &cli.common, sources, output),
+            Command::Start(args) => start::run(args, &cli.common, &sources, output),
             Command::Resume(args) => resume::run(args, &cli.common, &sources, output),
             Command::Repair(args) if args.rebuild_manifest => rebuild::run(&cli.common, &sources, output),
             Command::Repair(args) => repair::run(args, &cli.common, &sources, output),
@@ -113,25 +120,6 @@ fn not_parsed(error: &clap::Error, arguments: &[OsString], output: Output) -> Ex
 }
 
 impl Command {
-    /// Whether it is told to use the sandbox.
-    fn is_of_sandbox(&self) -> bool {
-        match self {
-            Self::Start(args) => args.fetch.sandbox,
-            Self::Resume(args) => args.fetch.sandbox,
-            Self::Repair(args) => args.fetch.sandbox,
-            Self::Update(args) => args.fetch.sandbox,
-            Self::Verify(args) => args.fetch.sandbox,
-            Self::Universe(UniverseArgs { command: UniverseCommand::Sync(args) }) => args.fetch.sandbox,
-            Self::Universe(UniverseArgs { command: UniverseCommand::List(_) })
-            | Self::Status(_)
-            | Self::Export(_)
-            | Self::Sandbox(_)
-            | Self::Spec(_)
-            | Self::Completions(_)
-            | Self::Man(_) => false,
-        }
-    }
-
     fn name(&self) -> &'static str {
         match self {
             Self::Start(_) => "start",

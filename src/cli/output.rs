@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{failure::Failure, report::RunReport};
+use super::{called, failure::Failure, report::RunReport};
 use crate::exit::ExitStatus;
 
 /// Whether stdout has its report. A second signal may want to print one while the first is being printed.
@@ -39,6 +39,7 @@ impl Output {
     pub fn report<T: Serialize>(self, value: &T, render: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         let text =
             if self.json { serde_json::to_string(value).map_err(io::Error::from)? } else { render(value) };
+        let text = if self.json { called::whole_json(&text) } else { called::whole(&text) };
         let mut stdout = io::stdout().lock();
         if REPORTED.swap(true, Ordering::Relaxed) {
             return Ok(());
@@ -65,9 +66,9 @@ impl Output {
     }
 }
 
-/// A line on stderr. If nobody can read it, nothing is lost.
+/// A line on stderr, with each command in it whole. If nobody can read it, nothing is lost.
 pub fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", called::whole(line));
 }
 
 /// Whether stderr is a terminal that can redraw a line.

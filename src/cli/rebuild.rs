@@ -56,7 +56,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     announce_clock(clock);
     let nothing = || {
         let place = data_dir.display();
-        let advice = "move a damaged manifest.sqlite away, then `grab start` begins anew";
+        let advice = "move a damaged manifest.sqlite away, then a grab start begins anew";
         Failure::Usage(format!("there are no bars in {place} to make a manifest from: {advice}"))
     };
     let symbols = survey::symbols(&data_dir)?;
@@ -105,8 +105,9 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
 fn take_over(data_dir: &Path, ledger: &mut Ledger) -> Result<bool, Failure> {
     // Nobody can say what was in one that is damaged further, or is not there.
     let Ok(old) = Overview::open(data_dir) else { return Ok(false) };
-    let (orders, spec) = (old.orders(), old.spec());
-    let is_read = orders.is_ok() && spec.is_ok();
+    let (orders, spec, told) = (old.orders(), old.spec(), old.told());
+    let is_read = orders.is_ok() && spec.is_ok() && told.is_ok();
+    ledger.take_over_told(&told.unwrap_or_default())?;
     let orders = orders.unwrap_or_default();
     let is_good = |order: &Order| {
         let (list, windows) = (plan::List::parse(&order.list), plan::read_windows(&order.windows));
@@ -203,9 +204,9 @@ impl RebuildReport {
             .map(|file| format!("  damaged   {} {}: {}", file.ticker, file.month, file.detail));
         lines.extend(damaged);
         if !self.is_all_asked {
-            lines.push("  note      anything asked for by --universe or --spec is not known any more: `grab start` asks for it again".to_owned());
+            lines.push("  note      anything asked for by --universe or --spec is not known any more: a grab start for it asks again".to_owned());
         }
-        lines.push("  note      what was found empty or refused is not known any more: `grab start` asks for it again".to_owned());
+        lines.push("  note      what was found empty or refused is not known any more: a grab start for it asks again".to_owned());
         lines.join("\n")
     }
 }

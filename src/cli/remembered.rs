@@ -1,10 +1,11 @@
-//! The spec that a data directory was started with: `start` hands it over, the commands that go on with it go by it.
+//! What a data directory remembers of how it was started, a spec or what `start` was told by flag or variable: the commands
+//! that go on in it go by that.
 
 use std::path::{Path, PathBuf};
 
 use super::{failure::Failure, output::say, settings::Sources, start::read_spec_bytes};
 use crate::{
-    manifest::{KeptSpec, Overview, SpecText},
+    manifest::{FILE_NAME, KeptSpec, Overview, SpecText, Told},
     model::excerpt,
     plan::{self, Spec},
 };
@@ -65,21 +66,29 @@ fn problem(spec: &Spec, text: &str) -> Option<String> {
     Some(format!("{line}{}", problem.reason))
 }
 
-/// What a data directory remembers, if it was started with a spec that can still be read.
-pub struct Remembered(Option<(PathBuf, Spec)>);
+/// What a data directory remembers of how it was started: what `start` was told, and the spec, if that can still be read.
+#[derive(Default)]
+pub struct Remembered {
+    spec: Option<(PathBuf, Spec)>,
+    told: Vec<Told>,
+    place: PathBuf,
+}
 
 impl Remembered {
     /// Looks it up. What cannot be read is said, and not used: nothing fails because of it.
     #[must_use]
     pub fn of(data_dir: &Path) -> Self {
         // Who cannot open the manifest finds out, and says why, when it is needed.
-        let Ok(overview) = Overview::open(data_dir) else { return Self(None) };
-        let read = match overview.spec() {
-            Ok(None) => return Self(None),
-            Ok(Some(kept)) => Self::read(&kept).map_err(|why| format!("{}: {why}", kept.spec.path)),
-            Err(error) => Err(Failure::from(error).chain()),
+        let Ok(overview) = Overview::open(data_dir) else { return Self::default() };
+        let told = overview.told().map_err(|error| say(&format!("note: {}", Failure::from(error).chain())));
+        let spec = match overview.spec() {
+            Ok(kept) => {
+                kept.map(|kept| Self::read(&kept).map_err(|why| format!("{}: {why}", kept.spec.path)))
+            }
+            Err(error) => Some(Err(Failure::from(error).chain())),
         };
-        Self(read.map_err(|why| say(&unusable(&why))).ok())
+        let spec = spec.and_then(|spec| spec.map_err(|why| say(&unusable(&why))).ok());
+        Self { spec, told: told.unwrap_or_default(), place: data_dir.join(FILE_NAME) }
     }
 
     fn read(kept: &KeptSpec) -> Result<(PathBuf, Spec), String> {
@@ -92,23 +101,30 @@ impl Remembered {
         }
     }
 
-    /// The same settings, with its pace where that of a spec belongs.
+    /// The same settings, with the pace of the spec where that of a spec belongs, and above it what `start` was told.
     #[must_use]
     pub fn over<'a>(&self, sources: &Sources<'a>) -> Sources<'a> {
-        match &self.0 {
+        let sources = match &self.spec {
             Some((path, spec)) => sources.clone().with_spec(path, spec),
             None => sources.clone(),
-        }
+        };
+        sources.with_told(&self.place, &self.told)
+    }
+
+    /// The same for another `start`: it goes by what was told before, and not by a spec that it does not name.
+    #[must_use]
+    pub fn told_over<'a>(&self, sources: &Sources<'a>) -> Sources<'a> {
+        sources.clone().with_told(&self.place, &self.told)
     }
 
     /// What it takes for good enough.
     #[must_use]
     pub fn verify(&self) -> plan::Verify {
-        self.0.as_ref().map(|(_, spec)| spec.verify.clone()).unwrap_or_default()
+        self.spec.as_ref().map(|(_, spec)| spec.verify.clone()).unwrap_or_default()
     }
 }
 
 fn unusable(why: &str) -> String {
     let why = excerpt(why, SHOWN);
-    format!("note: the spec that is kept here is not used: `grab start --spec` replaces it ({why})")
+    format!("note: the spec that is kept here is not used: `grab start` with --spec replaces it ({why})")
 }

@@ -187,7 +187,7 @@ pub fn run(
 fn not_back(months: u64) -> String {
     let months = format::plural(months, "month");
     format!(
-        "{months} with fewer bars than were on record: `grab repair` asks again, `--accept-loss` takes that for all there is"
+        "{months} with fewer bars than were on record: `grab repair` asks again, `grab repair --accept-loss` takes that for all there is"
     )
 }
 
@@ -236,7 +236,7 @@ fn read_report(path: &Path) -> Result<Vec<Named>, Failure> {
     let bytes = fs::read(path).map_err(|error| named(error.to_string()))?;
     let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
     let saved: SavedReport = serde_json::from_slice(text)
-        .map_err(|error| named(format!("not a report of `grab verify --json`: {error}")))?;
+        .map_err(|error| named(format!("not a report of grab verify --json: {error}")))?;
     Ok(saved.findings)
 }
 

@@ -97,7 +97,7 @@ impl RunReport {
     ) -> Self {
         let (outcome, exit) = judge(work, stopped);
         let error = stopped.filter(|_| exit != ExitStatus::Complete).map(Failure::chain);
-        let hint = stopped.and_then(Failure::hint).map(str::to_owned).or_else(|| next_step(work));
+        let hint = stopped.and_then(Failure::hint).or_else(|| next_step(work));
         Self {
             command: command.to_owned(),
             outcome,
@@ -131,7 +131,7 @@ impl RunReport {
             exit: failure.exit(),
             exit_code: failure.exit().code(),
             error: Some(failure.chain()),
-            hint: failure.hint().map(str::to_owned),
+            hint: failure.hint(),
             ..nothing
         }
     }
@@ -264,7 +264,7 @@ impl RunReport {
         }
         let more = self.work().unsuccessful().saturating_sub(self.unsuccessful.len() as u64);
         if more > 0 && !self.unsuccessful.is_empty() {
-            lines.push(format!("  and {} more: grab status --tickers", format::count(more)));
+            lines.push(format!("  and {} more: `grab status --tickers`", format::count(more)));
         }
         lines.extend(self.without_bars.text().map(|symbols| format!("  empty     {symbols}")));
         lines.extend(self.hint.as_ref().map(|hint| format!("  next      {hint}")));

@@ -10,7 +10,7 @@ use super::{
     failure::Failure,
     fetch::announce_clock,
     output::{Output, say},
-    settings::{Sources, read_time},
+    settings::{SANDBOX_DATA_DIR, Sources, read_time},
     signals,
 };
 use crate::{
@@ -64,7 +64,9 @@ pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<
         let listening = Listening { command: "sandbox", base_url: sandbox.base_url() };
         output.report(&listening, |listening| listening.base_url.clone())?;
         say(&format!(
-            "try it: MASSIVE_API_KEY={accepted} grab start --rate none --base-url with this address; Ctrl-C ends it",
+            "try it: MASSIVE_API_KEY={accepted} grab start --base-url {} --rate none --windows 2024-01 --tickers AAPL \
+             --data-dir {SANDBOX_DATA_DIR}-served; Ctrl-C ends it",
+            listening.base_url
         ));
         stop.requested().await;
         Ok(ExitStatus::Complete)

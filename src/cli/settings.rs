@@ -1,7 +1,8 @@
 //! What the command line, the environment and the files mean together.
 //!
-//! The order is flag > environment > spec > `grab.toml` > `$XDG_CONFIG_HOME/grab/config.toml` > default. Everything
-//! that comes after reads the resolved settings only.
+//! The order is flag > environment > what the data directory was told before > spec > `grab.toml` >
+//! `$XDG_CONFIG_HOME/grab/config.toml` > default; a spec that is named now wins over what was told before. Everything that
+//! comes after reads the resolved settings only.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    manifest::Told,
     model::{ApiKey, Rate, RateError},
     plan::{self, Spec},
     source::ProxyVariables,
@@ -91,6 +93,21 @@ const CONFIG_KEYS: [&Setting; 16] = [
 struct Layer {
     name: String,
     values: BTreeMap<String, String>,
+    /// Whether it is what a data directory was told, and no file.
+    is_remembered: bool,
+}
+
+/// Who says where the service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostBy {
+    /// A flag or a variable of this run.
+    Told,
+    /// What the data directory was told before.
+    Remembered,
+    /// A config file.
+    File,
+    /// Nobody: it is the vendor's.
+    Default,
 }
 
 /// Where values come from besides flags: the environment, as a function, so that tests need no real one, and files.
@@ -109,6 +126,8 @@ pub struct FetchSettings {
     pub sandbox: bool,
     /// Where the service is, if anybody said so.
     pub base_url: Option<Url>,
+    /// Who said it.
+    pub host_by: HostBy,
     /// Requests at most, if anybody said so.
     rate: Option<Rate>,
     /// Requests under way at once, if anybody said so.
@@ -187,8 +206,57 @@ impl<'a> Sources<'a> {
             (ADJUSTED.key, spec.adjusted.map(|adjusted| adjusted.to_string())),
         ];
         let values = values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
-        self.files.insert(0, Layer { name: path.display().to_string(), values });
+        self.files.insert(0, Layer { name: path.display().to_string(), values, is_remembered: false });
         self
+    }
+
+    /// The same with what a data directory was told before, above a spec and the config files.
+    #[must_use]
+    pub fn with_told(mut self, place: &Path, told: &[Told]) -> Self {
+        let values = told.iter().map(|told| (told.setting.clone(), told.value.clone())).collect();
+        self.files.insert(0, Layer { name: place.display().to_string(), values, is_remembered: true });
+        self
+    }
+
+    /// What a `start` is told by flag or variable of how to fetch, for the directory to remember: by the key of the setting;
+    /// none where what was told before is to be forgotten. Config files are not asked: they say it again, and who changes one
+    /// means it. The sandbox has no host.
+    #[must_use]
+    pub fn told(&self, args: &FetchArgs, spec: Option<&Spec>) -> BTreeMap<String, Option<String>> {
+        let pacing = spec.map(|spec| &spec.pacing);
+        let settings = [
+            (&BASE_URL, &args.base_url, false),
+            (&RATE, &args.rate, pacing.is_some_and(|pacing| pacing.rate.is_some())),
+            (&CONCURRENCY, &args.concurrency, pacing.is_some_and(|pacing| pacing.concurrency.is_some())),
+        ];
+        let mut told = BTreeMap::new();
+        for (setting, flag, is_in_spec) in settings {
+            let value = flag.clone().or_else(|| self.variable(setting).map(|(_, value)| value));
+            // The sandbox is nowhere. What the spec says is the last word where nobody says anything else.
+            let is_nowhere = args.sandbox && setting.key == BASE_URL.key;
+            let value = value.filter(|_| !is_nowhere);
+            if value.is_some() || is_in_spec || is_nowhere {
+                told.insert(setting.key.to_owned(), value);
+            }
+        }
+        told
+    }
+
+    fn variable(&self, setting: &Setting) -> Option<(&'static str, String)> {
+        setting.env.iter().find_map(|name| Some((*name, (self.env)(name)?)))
+    }
+
+    /// Who says where the service is.
+    fn host_by(&self, args: &FetchArgs) -> HostBy {
+        if args.base_url.is_some() || self.variable(&BASE_URL).is_some() {
+            return HostBy::Told;
+        }
+        let layer = self.files.iter().find(|layer| layer.values.contains_key(BASE_URL.key));
+        match layer {
+            Some(layer) if layer.is_remembered => HostBy::Remembered,
+            Some(_) => HostBy::File,
+            None => HostBy::Default,
+        }
     }
 
     /// The first that is set of flag, environment and files, as `read` understands it; an error names where it is set.
@@ -202,7 +270,7 @@ impl<'a> Sources<'a> {
         if let Some(text) = flag {
             return read(text).map(Some).map_err(|why| usage(setting.flag, why));
         }
-        if let Some((name, text)) = setting.env.iter().find_map(|name| Some((name, (self.env)(name)?))) {
+        if let Some((name, text)) = self.variable(setting) {
             return read(&text).map(Some).map_err(|why| usage(name, why));
         }
         let set = self.files.iter().find_map(|file| Some((file, file.values.get(setting.key)?)));
@@ -285,7 +353,7 @@ impl Layer {
             Err(error) => return Err(Failure::Config(format!("{name}: {error}"))),
         };
         let values = Self::parse(&text).map_err(|why| Failure::Config(format!("{name}: {why}")))?;
-        Ok(Self { name, values })
+        Ok(Self { name, values, is_remembered: false })
     }
 
     fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
@@ -331,6 +399,7 @@ impl FetchSettings {
         Ok(Self {
             sandbox: args.sandbox,
             base_url: sources.get(&BASE_URL, args.base_url.as_ref(), read_base_url)?,
+            host_by: sources.host_by(args),
             rate: sources
                 .get(&RATE, args.rate.as_ref(), |text| text.parse().map_err(|e: RateError| e.to_string()))?,
             concurrency: sources.get(&CONCURRENCY, args.concurrency.as_ref(), read_concurrency)?,

@@ -1,7 +1,7 @@
 //! `grab start`: records what is wanted, and fetches it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ use super::{
     fetch::{Job, announce_clock, overview},
     format,
     output::{Output, say},
-    remembered::SpecFile,
+    remembered::{Remembered, SpecFile},
     report::RunReport,
     settings::{FetchSettings, Sources},
     universe,
@@ -96,17 +96,18 @@ struct PlannedTask {
 pub fn run(
     args: &StartArgs,
     common: &CommonArgs,
-    sources: Sources<'_>,
+    sources: &Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let file = args.spec.as_deref().map(SpecFile::read).transpose()?;
     let spec = file.as_ref().map(SpecFile::named);
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    let sources = Remembered::of(&data_dir).told_over(sources);
     let sources = match spec {
         Some((path, spec)) => sources.with_spec(path, spec),
         None => sources,
     };
     let settings = FetchSettings::resolve(&args.fetch, &sources)?;
-    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
     let wanted = match &args.tasks_file {
         Some(path) => Asked::Tasks(tasks(path, clock)?),
@@ -119,6 +120,7 @@ pub fn run(
     }
     bring_up_to_date(&data_dir)?;
     let kept = file.as_ref().map(|file| file.to_keep(&sources));
+    let told = to_tell(&sources, args, spec.map(|(_, spec)| spec));
     let job = Job {
         command: "start",
         arguments: wanted.describe(),
@@ -134,6 +136,7 @@ pub fn run(
         absences: None,
     };
     let report = job.run(move |ledger| {
+        ledger.tell(&told)?;
         if let Asked::List(order) = &wanted {
             return Ok(ledger.add_order(order, kept.as_ref())?);
         }
@@ -146,6 +149,15 @@ pub fn run(
     })?;
     output.report(&report, RunReport::text)?;
     Ok(report.exit())
+}
+
+/// What the directory is to remember of how this `start` fetches. A key has no place in it, whatever somebody has put there.
+fn to_tell(sources: &Sources<'_>, args: &StartArgs, spec: Option<&Spec>) -> BTreeMap<String, Option<String>> {
+    let mut told = sources.told(&args.fetch, spec);
+    if let Ok(Some(key)) = sources.key() {
+        told.values_mut().flatten().for_each(|value| key.scrub_text(value));
+    }
+    told
 }
 
 impl Asked {

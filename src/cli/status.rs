@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{KeptSpec, Overview, TaskCounts, TaskItem},
+    manifest::{KeptSpec, Overview, TaskCounts, TaskItem, Told},
     model::{Window, excerpt, new_york},
 };
 
@@ -44,6 +44,8 @@ struct StatusReport {
     without_bars: WithoutBars,
     /// What was asked for by a list and has no tasks yet.
     unplanned: u64,
+    /// What runs go by because `start` was told so.
+    told: ToldRow,
     /// The spec that runs go by; none if the directory was started without one.
     spec: Option<SpecRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +58,18 @@ struct StatusReport {
     runs: Option<Vec<Run>>,
     #[serde(skip)]
     data_dir: String,
+}
+
+/// What `start` was told of how to fetch.
+#[derive(Serialize)]
+struct ToldRow {
+    base_url: Option<String>,
+    rate: Option<String>,
+    concurrency: Option<String>,
+    /// Since when the last of them holds.
+    told_at: Option<String>,
+    #[serde(skip)]
+    told_at_ms: Option<i64>,
 }
 
 /// The spec that is kept.
@@ -113,6 +127,7 @@ pub fn run(
         sandbox: kind.map(|kind| kind.sandbox),
         without_bars: WithoutBars::of(&overview, &data_dir)?,
         unplanned: overview.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
+        told: ToldRow::of(&overview.told()?),
         spec: overview.spec()?.map(SpecRow::from),
         items: items.map(|items| items.into_iter().map(Item::from).collect()),
         // Those that did come to their end are evidence, and of no interest here: there are more of them with each repair.
@@ -124,6 +139,33 @@ pub fn run(
     };
     output.report(&report, StatusReport::text)?;
     Ok(ExitStatus::Complete)
+}
+
+impl ToldRow {
+    fn of(told: &[Told]) -> Self {
+        let value =
+            |setting: &str| told.iter().find(|told| told.setting == setting).map(|told| told.value.clone());
+        let told_at_ms = told.iter().map(|told| told.told_at_ms).max();
+        Self {
+            base_url: value("base_url"),
+            rate: value("rate"),
+            concurrency: value("concurrency"),
+            told_at: told_at_ms.map(format::instant),
+            told_at_ms,
+        }
+    }
+
+    /// For a person; nothing if nothing was told.
+    fn line(&self) -> Option<String> {
+        let parts = [
+            self.base_url.as_ref().map(|url| format!("from {}", excerpt(url, SHOWN))),
+            self.rate.as_ref().map(|rate| format!("at {rate}")),
+            self.concurrency.as_ref().map(|n| format!("{n} requests at once")),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        let day = self.told_at_ms.and_then(new_york::date_of)?;
+        Some(format!("  told    {}, by grab start on {day}", parts.join(", ")))
+    }
 }
 
 impl From<KeptSpec> for SpecRow {
@@ -180,6 +222,7 @@ impl StatusReport {
             let orders = format::plural(self.unplanned, "order");
             lines.push(format!("  ordered {orders} by a list without tasks yet: `grab resume` plans them"));
         }
+        lines.extend(self.told.line());
         lines.extend(self.spec.iter().map(SpecRow::line));
         if let Some(items) = &self.items {
             let width = items.iter().map(|item| item.ticker.len()).max().unwrap_or_default().max(6);

@@ -14,14 +14,16 @@ use serde::Serialize;
 use super::{
     access::Access,
     args::{CommonArgs, VerifyArgs, WitnessArg},
+    called,
     failure::Failure,
     fetch::{self, announce_clock},
     files::Files,
     format,
     output::Output,
     overview,
-    remembered::SpecFile,
+    remembered::{Remembered, SpecFile},
     settings::{FetchSettings, Sources},
+    shell::quoted,
     start::Asked,
     thresholds::Thresholds,
     universe,
@@ -105,10 +107,16 @@ pub fn run(
     let files = Files::of(args, &data_dir)?;
     let (mut verified, witness) = witnessed(args, deep, common.quiet, sources, &data_dir, output)?;
     if let Some(wanted) = wanted {
-        verified.want(&wanted.missing(&verified.asked));
+        let spec = args.spec.as_ref().map(|path| format!(" --spec {}", quoted(path.as_os_str())));
+        let command = format!("grab start{}", spec.unwrap_or_default());
+        verified.want(&wanted.missing(&verified.asked), &command);
     }
     if let Some(least) = thresholds.min_symbols_per_session() {
         verified.demand_symbols(least);
+    }
+    // What they tell people to type is whole in files too.
+    for finding in &mut verified.findings {
+        finding.detail = called::whole(&finding.detail).into_owned();
     }
     files.write(&verified, sources.clock()?, common.quiet)?;
     let tables = overview::tables(&verified.counts, &verified);
@@ -154,6 +162,7 @@ fn witnessed(
     let cut_away = universe::cut_away(data_dir)?;
     let kept = match args.witness {
         Some(WitnessArg::GroupedDaily) => {
+            let sources = &Remembered::of(data_dir).over(sources);
             let (settings, clock) = (FetchSettings::resolve(&args.fetch, sources)?, sources.clock()?);
             need_open_files(settings.open_files(settings.sandbox))?;
             // What is fetched is kept, and nobody else may write meanwhile.

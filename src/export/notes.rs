@@ -53,7 +53,16 @@ pub(super) fn never_asked(
     let (ticker, until) = (&stretch.ticker, stretch.until);
     let until = until.map(|until| format!(" before {until}")).unwrap_or_default();
     (is_wanted && !was_asked)
-        .then(|| format!("{ticker} was never asked for{until}: `grab start --tickers {ticker}` fetches it"))
+        .then(|| format!("{ticker} was never asked for{until}{}", fetched_by(ticker, windows)))
+}
+
+/// What fetches a symbol, where it is known for which days.
+fn fetched_by(ticker: &Symbol, windows: Option<&[Window]>) -> String {
+    let windows: Vec<_> = windows.into_iter().flatten().map(ToString::to_string).collect();
+    if windows.is_empty() {
+        return String::new();
+    }
+    format!(": `grab start --tickers {ticker} --windows {}` fetches it", windows.join(","))
 }
 
 /// Whether days of a stretch that are in the windows were asked for by a task.

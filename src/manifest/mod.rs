@@ -36,6 +36,7 @@ mod runs;
 mod schema;
 mod state;
 mod tails;
+mod told;
 mod witnesses;
 mod workload;
 
@@ -58,6 +59,7 @@ pub use rows::{Evidence, RunTotals, StoreKind, Task, TaskId};
 pub use runs::KeptPace;
 pub use schema::FILE_NAME;
 pub use state::{IllegalTransition, TaskEvent, TaskState};
+pub use told::Told;
 pub use witnesses::WitnessFile;
 pub use workload::{TaskCounts, Workload};
 

@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Verified {
-    /// Adds what a spec wants and nobody has asked for. Its sessions are expected, and not there.
-    pub fn want(&mut self, unasked: &[(Symbol, Window)]) {
+    /// Adds what a spec wants and nobody has asked for. Its sessions are expected, and not there. `command` asks for them.
+    pub fn want(&mut self, unasked: &[(Symbol, Window)], command: &str) {
         let mut by_symbol: BTreeMap<&Symbol, Vec<Window>> = BTreeMap::new();
         for (symbol, window) in unasked {
             by_symbol.entry(symbol).or_default().push(*window);
@@ -22,7 +22,7 @@ impl Verified {
             self.coverage.add(Coverage { expected_sessions: sessions, ..Coverage::default() });
         }
         for (symbol, windows) in by_symbol {
-            self.findings.extend(windows.iter().map(|window| unasked_window(symbol, *window)));
+            self.findings.extend(windows.iter().map(|window| unasked_window(symbol, *window, command)));
         }
         self.unasked = unasked.to_vec();
         self.sort();
@@ -102,7 +102,7 @@ impl Verified {
     }
 }
 
-fn unasked_window(symbol: &Symbol, window: Window) -> Finding {
-    let detail = format!("{window} is in the spec and was never asked for: `grab start --spec` does");
+fn unasked_window(symbol: &Symbol, window: Window, command: &str) -> Finding {
+    let detail = format!("{window} is in the spec and was never asked for: `{command}` does");
     Kind::MissingSymbol.on(symbol, &(window.from()..=window.to()), detail)
 }

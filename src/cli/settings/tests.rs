@@ -8,7 +8,7 @@ fn env<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> +
 
 fn sources<'a>(env: &'a dyn Fn(&str) -> Option<String>, config: &str) -> Sources<'a> {
     let values = Layer::parse(config).unwrap();
-    let files = vec![Layer { name: "grab.toml".into(), values }];
+    let files = vec![Layer { name: "grab.toml".into(), values, is_remembered: false }];
     Sources { env, files, default_data_dir: DEFAULT_DATA_DIR }
 }
 

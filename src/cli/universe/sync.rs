@@ -16,6 +16,7 @@ use super::{
         fetch::{self, announce_clock, kind_on_disk},
         format,
         output::{Output, say},
+        remembered::Remembered,
         settings::{FetchSettings, Sources},
         signals,
     },
@@ -49,8 +50,9 @@ pub fn run(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let begun = Instant::now();
-    let settings = FetchSettings::resolve(&args.fetch, sources)?;
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    let sources = &Remembered::of(&data_dir).over(sources);
+    let settings = FetchSettings::resolve(&args.fetch, sources)?;
     announce_clock(clock);
     let annotations = args.annotate.as_ref().map(annotations).transpose()?;
     let access =

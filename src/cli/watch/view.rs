@@ -7,7 +7,7 @@ use super::{
     screen::{Line, Style},
 };
 use crate::{
-    cli::format,
+    cli::{called, format},
     manifest::{Glance, RunItem, RunningTask, TaskCounts, Trouble},
     model::{Symbol, Window},
 };
@@ -139,7 +139,7 @@ impl View<'_> {
         match self.pace.left(self.now_ms, self.glance.owed_days) {
             Left::Nothing if self.glance.counts.total == 0 => "no task is recorded yet".to_owned(),
             Left::Nothing => "nothing is owed".to_owned(),
-            _ if !is_live => format!("{days} to cover; grab resume goes on"),
+            _ if !is_live => format!("{days} to cover; {} goes on", called::command("resume")),
             Left::About { left, over } => {
                 let (left, over) = (format::duration(left), format::duration(whole(over)));
                 format!("about {left}, at the pace of the last {over}; {days} to cover")
@@ -225,7 +225,7 @@ fn ended(run: &RunItem, before: impl Fn(i64) -> String) -> String {
         (Some(ended), Some(outcome), Some(code)) => {
             format!("{}, {outcome}, exit code {code}", before(ended))
         }
-        _ => format!("of {}, killed: grab resume goes on", before(run.started_at_ms)),
+        _ => format!("of {}, killed: {} goes on", before(run.started_at_ms), called::command("resume")),
     }
 }
 

@@ -1,0 +1,230 @@
+//! Whole commands: what a text of the program tells people to type works as it stands.
+//!
+//! Texts name a command between backticks, such as `grab resume`, wherever they are written: in an error, a finding, a note of
+//! an export. Before one is printed, it gets the data directory of this run if that is not the default, and what else this
+//! run was told by flag of how to reach its source. What `start` was told is remembered, and need not be said again.
+
+use std::{
+    borrow::Cow,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use super::{
+    args::{Cli, Command, FetchArgs, UniverseArgs, UniverseCommand},
+    settings::DEFAULT_DATA_DIR,
+    shell::quoted,
+};
+
+/// How this process was called: like its command line itself, there is one.
+static CALLED: OnceLock<Called> = OnceLock::new();
+
+/// What commands have nothing to do with a data directory.
+const WITHOUT_DIRECTORY: [&str; 5] = ["sandbox", "spec", "completions", "man", "help"];
+
+/// What commands ask the source.
+const FETCHING: [&str; 5] = ["start", "resume", "update", "repair", "universe sync"];
+
+/// What this run was called with.
+#[derive(Clone, Debug, Default)]
+pub struct Called {
+    typed: Vec<OsString>,
+    data_dir: PathBuf,
+    is_of_sandbox: bool,
+    /// Flags with their values, as they were given, that nobody remembers.
+    fetch: Vec<(&'static str, String)>,
+}
+
+impl Called {
+    /// Takes down what was typed, and where it leads.
+    #[must_use]
+    pub fn new(cli: &Cli, typed: &[OsString], data_dir: PathBuf) -> Self {
+        let is_start = matches!(cli.command, Command::Start(_));
+        let fetch = cli.command.fetch().map(|args| flags(args, is_start)).unwrap_or_default();
+        let is_of_sandbox = cli.command.fetch().is_some_and(|args| args.sandbox);
+        Self { typed: typed.to_vec(), data_dir, is_of_sandbox, fetch }
+    }
+
+    /// Each command of a text made whole; what is put in goes through `escape` first.
+    fn whole<'t>(&self, text: &'t str, escape: impl Fn(&str) -> String) -> Cow<'t, str> {
+        let (mut whole, mut rest) = (String::new(), text);
+        while let Some((before, after)) = rest.split_once("`grab ") {
+            let Some((command, after)) = after.split_once('`') else { break };
+            let missing: Vec<_> = self.missing(command).iter().map(|words| escape(words)).collect();
+            whole.extend([before, "`grab ", command, missing.concat().as_str(), "`"]);
+            rest = after;
+        }
+        if whole.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        whole.push_str(rest);
+        Cow::Owned(whole)
+    }
+
+    /// What a command lacks, each with a blank before it.
+    fn missing(&self, command: &str) -> Vec<String> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let has = |flag: &str| words.iter().any(|word| word.split('=').next() == Some(flag));
+        let is_one_of = |names: &[&str]| {
+            names.iter().any(|name| command == *name || command.starts_with(&format!("{name} ")))
+        };
+        let mut missing = Vec::new();
+        if is_one_of(&WITHOUT_DIRECTORY) || words.is_empty() {
+            return missing;
+        }
+        let is_start = is_one_of(&["start"]);
+        // The directory knows that it is the sandbox's; a `start` has to say it.
+        if is_start && self.is_of_sandbox && !has("--sandbox") {
+            missing.push(" --sandbox".to_owned());
+        }
+        if is_one_of(&FETCHING) || has("--witness") {
+            let given = self.fetch.iter().filter(|(flag, _)| !has(flag));
+            missing.extend(given.map(|(flag, value)| format!(" {flag} {}", quoted(OsStr::new(value)))));
+        }
+        if self.data_dir != Path::new(DEFAULT_DATA_DIR) && !has("--data-dir") {
+            missing.push(format!(" --data-dir {}", quoted(self.data_dir.as_os_str())));
+        }
+        missing
+    }
+
+    fn again(&self, more: &str) -> String {
+        let typed = self.typed.iter().skip(1).map(|word| quoted(word));
+        let words: Vec<_> = std::iter::once("grab".to_owned()).chain(typed).collect();
+        format!("{} {more}", words.join(" "))
+    }
+}
+
+/// The flags of how to fetch that were given, but for those that a `start` has the directory remember.
+fn flags(args: &FetchArgs, is_remembered: bool) -> Vec<(&'static str, String)> {
+    let told = [("--base-url", &args.base_url), ("--rate", &args.rate), ("--concurrency", &args.concurrency)];
+    let others = [
+        ("--max-attempts", &args.max_attempts),
+        ("--max-retry-time", &args.max_retry_time),
+        ("--connect-timeout", &args.connect_timeout),
+        ("--read-timeout", &args.read_timeout),
+        ("--ca-bundle", &args.ca_bundle),
+    ];
+    let told = told.into_iter().filter(|_| !is_remembered);
+    told.chain(others).filter_map(|(flag, value)| Some((flag, value.clone()?))).collect()
+}
+
+impl Command {
+    /// How it fetches, if it does.
+    #[must_use]
+    pub fn fetch(&self) -> Option<&FetchArgs> {
+        match self {
+            Self::Start(args) => Some(&args.fetch),
+            Self::Resume(args) => Some(&args.fetch),
+            Self::Repair(args) => Some(&args.fetch),
+            Self::Update(args) => Some(&args.fetch),
+            Self::Verify(args) => Some(&args.fetch),
+            Self::Universe(UniverseArgs { command: UniverseCommand::Sync(args) }) => Some(&args.fetch),
+            Self::Universe(UniverseArgs { command: UniverseCommand::List(_) })
+            | Self::Status(_)
+            | Self::Export(_)
+            | Self::Sandbox(_)
+            | Self::Spec(_)
+            | Self::Completions(_)
+            | Self::Man(_) => None,
+        }
+    }
+}
+
+/// Takes down how this process was called. The first one counts.
+pub fn set(called: Called) {
+    let _ = CALLED.set(called);
+}
+
+/// A text with each command in it whole.
+#[must_use]
+pub fn whole(text: &str) -> Cow<'_, str> {
+    CALLED.get().map_or(Cow::Borrowed(text), |called| called.whole(text, str::to_owned))
+}
+
+/// The same of a JSON text.
+#[must_use]
+pub fn whole_json(json: &str) -> Cow<'_, str> {
+    // A text between quotes, without these: any text can be written as JSON.
+    let escape = |text: &str| serde_json::Value::from(text).to_string().trim_matches('"').to_owned();
+    CALLED.get().map_or(Cow::Borrowed(json), |called| called.whole(json, escape))
+}
+
+/// A command as it is to be typed, `what` without the program's name.
+#[must_use]
+pub fn command(what: &str) -> String {
+    whole(&format!("`grab {what}`")).trim_matches('`').to_owned()
+}
+
+/// What was typed, with more behind it: for who has left something out.
+#[must_use]
+pub fn again(more: &str) -> Option<String> {
+    CALLED.get().map(|called| called.again(more))
+}
+
+/// Whether this run uses the directory that it has if nobody names one.
+#[must_use]
+pub fn is_default_place() -> bool {
+    CALLED.get().is_some_and(|called| called.data_dir == Path::new(DEFAULT_DATA_DIR))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn called(line: &str, data_dir: &str) -> Called {
+        let typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        Called::new(&Cli::try_parse_from(&typed).unwrap(), &typed, PathBuf::from(data_dir))
+    }
+
+    fn whole_of(called: &Called, text: &str) -> String {
+        called.whole(text, str::to_owned).into_owned()
+    }
+
+    #[test]
+    fn a_command_gets_its_directory_unless_that_is_the_default_or_is_there() {
+        let start = "grab start --windows 2024 --tickers A";
+        let text = "`grab resume` goes on; `grab spec check x` and `grab status --data-dir x` are whole";
+        assert_eq!(whole_of(&called(start, "data"), text), text);
+        assert_eq!(
+            whole_of(&called(start, "/srv/my bars"), text),
+            "`grab resume --data-dir '/srv/my bars'` goes on; `grab spec check x` and `grab status --data-dir x` are whole"
+        );
+        for odd in ["no command", "`grab resume", "`grabber`", "``"] {
+            assert_eq!(whole_of(&called(start, "x"), odd), odd);
+        }
+    }
+
+    #[test]
+    fn it_gets_the_flags_of_this_run_that_nobody_remembers() {
+        let how = "--rate 100/s --base-url http://127.0.0.1:1 --ca-bundle ca.pem --max-requests 3";
+        let resume = called(&format!("grab resume {how}"), "data");
+        assert_eq!(
+            whole_of(&resume, "`grab resume --retry-failed`"),
+            "`grab resume --retry-failed --base-url http://127.0.0.1:1 --rate 100/s --ca-bundle ca.pem`"
+        );
+        assert_eq!(whole_of(&resume, "`grab status`"), "`grab status`");
+        let start = called(&format!("grab start --windows 2024 --tickers A {how}"), "data");
+        assert_eq!(
+            whole_of(&start, "`grab resume`"),
+            "`grab resume --ca-bundle ca.pem`",
+            "the rest is remembered"
+        );
+        let sandbox = called("grab start --sandbox --windows 2024 --tickers A", "sandbox-data");
+        assert_eq!(whole_of(&sandbox, "`grab resume`"), "`grab resume --data-dir sandbox-data`");
+        assert_eq!(
+            whole_of(&sandbox, "`grab start --windows 2023 --tickers A`"),
+            "`grab start --windows 2023 --tickers A --sandbox --data-dir sandbox-data`"
+        );
+    }
+
+    #[test]
+    fn what_was_typed_can_be_typed_again() {
+        let typed: Vec<OsString> =
+            ["/usr/bin/grab", "status", "--data-dir", "my bars"].map(OsString::from).to_vec();
+        let called = Called::new(&Cli::try_parse_from(&typed).unwrap(), &typed, "my bars".into());
+        assert_eq!(called.again("--json"), "grab status --data-dir 'my bars' --json");
+    }
+}

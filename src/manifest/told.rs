@@ -1,0 +1,117 @@
+//! What `grab start` was told of how to fetch: the commands that go on in a directory go by it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Ledger, ManifestError, Overview};
+
+/// One setting. Whoever hands one over has made sure that no key is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The key that the setting has in a config file, such as `rate`.
+    pub setting: String,
+    /// What it was told, as a config file would say it.
+    pub value: String,
+    /// Since when that holds, UTC ms.
+    pub told_at_ms: i64,
+}
+
+impl Ledger {
+    /// Keeps what a `start` was told, each by the key of its setting, and forgets those settings that are to have no value.
+    /// What is not among them stays.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn tell(&mut self, settings: &BTreeMap<String, Option<String>>) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        for (setting, value) in settings {
+            let select = "SELECT value FROM told WHERE setting = ?";
+            let mut select = change.transaction.prepare_cached(select)?;
+            let before: Option<String> = select.query_row([setting], |row| row.get(0)).optional()?;
+            if before == *value {
+                continue;
+            }
+            let reason = match (&before, value) {
+                (None, Some(value)) => format!("{setting} {value}"),
+                (Some(before), Some(value)) => format!("{setting} {value} in place of {before}"),
+                (before, None) => {
+                    format!("no {setting} in place of {}", before.as_deref().unwrap_or_default())
+                }
+            };
+            match value {
+                Some(value) => {
+                    let replace = "INSERT OR REPLACE INTO told (setting, value, told_at_ms) VALUES (?, ?, ?)";
+                    change.execute(replace, params![setting, value, change.now_ms])?
+                }
+                None => change.execute("DELETE FROM told WHERE setting = ?", [setting])?,
+            };
+            change.event(None, "told", None, &reason)?;
+        }
+        change.commit()
+    }
+
+    /// Keeps what another manifest was told.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn take_over_told(&mut self, told: &[Told]) -> Result<(), ManifestError> {
+        let settings = told.iter().map(|told| (told.setting.clone(), Some(told.value.clone())));
+        self.tell(&settings.collect())
+    }
+}
+
+impl Overview {
+    /// What `start` was told of how to fetch, by setting.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn told(&self) -> Result<Vec<Told>, ManifestError> {
+        read(self.connection())
+    }
+}
+
+fn read(connection: &Connection) -> Result<Vec<Told>, ManifestError> {
+    let mut select =
+        connection.prepare_cached("SELECT setting, value, told_at_ms FROM told ORDER BY setting")?;
+    let told = select.query_map([], |row| {
+        Ok(Told { setting: row.get(0)?, value: row.get(1)?, told_at_ms: row.get(2)? })
+    })?;
+    Ok(told.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn the_last_word_on_each_setting_is_kept_and_each_change_is_an_event() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
+        let mut told = |settings: &[(&str, Option<&str>)]| {
+            let owned =
+                |(setting, value): &(&str, Option<&str>)| ((*setting).to_owned(), value.map(str::to_owned));
+            ledger.tell(&settings.iter().map(owned).collect()).unwrap();
+            let kept = Overview::open(dir.path()).unwrap().told().unwrap();
+            kept.into_iter()
+                .map(|told| format!("{} {}", told.setting, told.value))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        assert_eq!(told(&[("rate", None)]), "");
+        assert_eq!(
+            told(&[("rate", Some("5/min")), ("base_url", Some("http://a/"))]),
+            "base_url http://a/, rate 5/min"
+        );
+        assert_eq!(told(&[]), "base_url http://a/, rate 5/min", "nothing was said of them");
+        assert_eq!(told(&[("rate", Some("100/s"))]), "base_url http://a/, rate 100/s");
+        assert_eq!(told(&[("rate", Some("100/s")), ("base_url", None)]), "rate 100/s");
+        let select = "SELECT group_concat(reason, '; ') FROM events WHERE kind = 'told'";
+        let events: String = ledger.connection.query_row(select, [], |row| row.get(0)).unwrap();
+        assert_eq!(
+            events,
+            "base_url http://a/; rate 5/min; rate 100/s in place of 5/min; no base_url in place of http://a/"
+        );
+    }
+}
