@@ -7,6 +7,8 @@ use std::{
     io::{self, Write},
 };
 
+use grab::store::Encodings;
+
 #[path = "support/mod.rs"]
 mod support;
 
@@ -23,9 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         "inflate" => counted(|| material.inflate()),
         "parse" => counted(|| material.parse()),
         "merge" => counted(|| Ok(merge(merged))),
-        "encode" => counted(|| material.encode()),
+        "encode" => counted(|| material.encode(Encodings::Compatible)),
+        "encode-compact" => counted(|| material.encode(Encodings::Compact)),
         "commit" => counted(|| (0..COMMITS).try_fold(0, |_, _| material.books.commit())),
-        _ => Ok(writeln!(io::stdout(), "stages: inflate parse merge encode commit")?),
+        _ => Ok(writeln!(io::stdout(), "stages: inflate parse merge encode encode-compact commit")?),
     }
 }
 

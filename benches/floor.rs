@@ -231,7 +231,6 @@ fn properties() -> Result<WriterProperties> {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_column_encoding(column("timestamp"), Encoding::DELTA_BINARY_PACKED)
         .set_column_encoding(column("transactions"), Encoding::DELTA_BINARY_PACKED)
-        .set_column_encoding(column("volume"), Encoding::BYTE_STREAM_SPLIT)
         .build())
 }
 

@@ -5,6 +5,7 @@
 use std::{error::Error, hint::black_box, time::Duration};
 
 use criterion::{BatchSize, Criterion, Throughput};
+use grab::store::Encodings;
 
 #[path = "support/mod.rs"]
 mod support;
@@ -23,7 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     group.throughput(Throughput::Elements(material.month.len() as u64));
     let input = || (material.month.clone(), material.overlap.clone());
     group.bench_function("merge", |bencher| bencher.iter_batched(input, merge, BatchSize::LargeInput));
-    group.bench_function("encode", |bencher| bencher.iter(|| black_box(material.encode())));
+    group.bench_function("encode", |bencher| {
+        bencher.iter(|| black_box(material.encode(Encodings::Compatible)));
+    });
     group.finish();
     criterion
         .bench_function("manifest commit", |bencher| bencher.iter(|| black_box(material.books.commit())));

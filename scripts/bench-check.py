@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 BASELINE = Path(__file__).resolve().parent.parent / "benches" / "baseline.json"
-STAGES = ["inflate", "parse", "merge", "encode", "commit"]
+STAGES = ["inflate", "parse", "merge", "encode", "encode-compact", "commit"]
 ABOUT = (
     "Instructions of each stage as valgrind counts them, made by `just bench-baseline`. They hold for this compiler and "
     "processor family only: renew them when the compiler changes, in a commit of its own."

@@ -25,6 +25,7 @@ mod kinds;
 mod layers;
 mod lost;
 mod outage;
+mod parquet_form;
 mod places;
 mod recorded;
 mod repair;

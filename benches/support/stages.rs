@@ -7,7 +7,7 @@ use grab::{
     decode::{Envelope, inflate},
     manifest::{Evidence, Ledger, PageCommit, StoreKind, TaskId},
     model::{Bars, Cursor, Month, Partition, Symbol},
-    store::{Lifetime, Provenance, count_by_day, encode},
+    store::{Encodings, Lifetime, Provenance, count_by_day, encode},
 };
 use tempfile::TempDir;
 
@@ -73,8 +73,8 @@ impl Material {
     ///
     /// # Errors
     /// Never: memory takes it.
-    pub fn encode(&self) -> Result<usize, Box<dyn Error>> {
-        Ok(encode(black_box(&self.month), &self.provenance)?.len())
+    pub fn encode(&self, encodings: Encodings) -> Result<usize, Box<dyn Error>> {
+        Ok(encode(black_box(&self.month), &self.provenance, encodings)?.len())
     }
 }
 

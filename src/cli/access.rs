@@ -90,7 +90,7 @@ impl Access<'_> {
     pub fn store(&self, data_dir: PathBuf, kind: StoreKind) -> Result<Store, Failure> {
         let host = self.base_url()?.host_str().unwrap_or_default().to_owned();
         let source = if kind.sandbox { SANDBOX.to_owned() } else { host };
-        Ok(Store::new(data_dir, kind.adjusted, source))
+        Ok(Store::new(data_dir, kind.adjusted, source).with_encodings(self.settings.encodings))
     }
 
     /// The client; with the sandbox, that of a server that lives as long as the answer.

@@ -192,6 +192,23 @@ pub struct FetchArgs {
     pub max_requests: Option<String>,
 }
 
+/// Which programs the files are for that a command writes.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct ParquetArgs {
+    /// Write Parquet for all readers, or smaller files for the newest: compatible or compact [env: GRAB_PARQUET] [default: compatible]
+    #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
+    pub parquet: Option<ParquetArg>,
+}
+
+/// Which programs can read a Parquet file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ParquetArg {
+    /// All that docs/store.md names.
+    Compatible,
+    /// Those that read byte-stream-split.
+    Compact,
+}
+
 /// `grab start`
 #[derive(Debug, Default, Args)]
 pub struct StartArgs {
@@ -219,6 +236,9 @@ pub struct StartArgs {
     /// Print the tasks with an estimate, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// What the files are for.
+    #[command(flatten)]
+    pub parquet: ParquetArgs,
     /// How to fetch.
     #[command(flatten)]
     pub fetch: FetchArgs,
@@ -230,6 +250,9 @@ pub struct ResumeArgs {
     /// Ask again for what failed, was not found or not entitled
     #[arg(long)]
     pub retry_failed: bool,
+    /// What the files are for.
+    #[command(flatten)]
+    pub parquet: ParquetArgs,
     /// How to fetch.
     #[command(flatten)]
     pub fetch: FetchArgs,
@@ -297,6 +320,9 @@ pub struct RepairArgs {
     /// Make a lost or damaged manifest anew from what the partitions say of themselves
     #[arg(long, conflicts_with_all = ["dry_run", "from"])]
     pub rebuild_manifest: bool,
+    /// What the files are for.
+    #[command(flatten)]
+    pub parquet: ParquetArgs,
     /// How to fetch.
     #[command(flatten)]
     pub fetch: FetchArgs,

@@ -16,6 +16,7 @@ use super::{
     fetch::announce_clock,
     format,
     output::{Output, say},
+    remembered::Remembered,
     settings::Sources,
     start::read_tickers,
 };
@@ -26,6 +27,7 @@ use crate::{
     model::{Rename, Symbol, new_york},
     plan,
     store::{
+        Encodings,
         derived::Format,
         reference::{self, Table},
     },
@@ -73,7 +75,9 @@ pub fn run(
     let out = place(&args.out, &data_dir)?;
     let overview = Overview::frozen(&data_dir)?;
     let today = new_york::date_of(clock.now_ms()).unwrap_or(Date::MAX);
-    let options = options(args, &overview, data_dir, out, args.as_of.unwrap_or(today))?;
+    let encodings = Remembered::of(&data_dir).over(sources).encodings(args.parquet)?;
+    let as_of = args.as_of.unwrap_or(today);
+    let options = options(args, &overview, data_dir, out, as_of, encodings)?;
     let mut report = ExportReport::begun(&options);
     report.notes.extend(old_splits(&options));
     export::run(&options, &overview, |exported| report.add(exported))?;
@@ -96,6 +100,7 @@ fn options(
     data_dir: PathBuf,
     out: PathBuf,
     as_of: Date,
+    encodings: Encodings,
 ) -> Result<Options, Failure> {
     let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
     refuse_adjusted(args, is_adjusted)?;
@@ -128,7 +133,7 @@ fn options(
         universe,
         follow_renames: args.follow_renames,
         format: match args.format {
-            FormatArg::Parquet => Format::Parquet,
+            FormatArg::Parquet => Format::Parquet(encodings),
             FormatArg::Csv => Format::Csv,
         },
     })

@@ -111,7 +111,7 @@ pub fn run(
         bring_up_to_date(&data_dir)?;
     }
     let sources = &Remembered::of(&data_dir).over(sources);
-    let settings = FetchSettings::resolve(&args.fetch, sources)?;
+    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
     announce_clock(clock);
     let saved = args.from.as_deref().map(read_report).transpose()?;
     if !data_dir.join(FILE_NAME).exists() {

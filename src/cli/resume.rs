@@ -28,7 +28,7 @@ pub fn run(
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     bring_up_to_date(&data_dir)?;
     let sources = &Remembered::of(&data_dir).over(sources);
-    let settings = FetchSettings::resolve(&args.fetch, sources)?;
+    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
     announce_clock(clock);
     begun(&data_dir)?;
     let retry_failed = args.retry_failed;

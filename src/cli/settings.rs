@@ -18,7 +18,7 @@ use toml::Spanned;
 use url::Url;
 
 use super::{
-    args::{CommonArgs, FetchArgs, LogFormat, ProgressMode},
+    args::{CommonArgs, FetchArgs, LogFormat, ParquetArg, ParquetArgs, ProgressMode},
     failure::Failure,
 };
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
     model::{ApiKey, Rate, RateError},
     plan::{self, Spec},
     source::ProxyVariables,
+    store::Encodings,
 };
 pub use values::read_time;
 use values::{
@@ -58,6 +59,7 @@ const PROGRESS: Setting = setting("--progress", &["GRAB_PROGRESS"], "progress");
 const MAX_DURATION: Setting = setting("--max-duration", &["GRAB_MAX_DURATION"], "max_duration");
 const MAX_REQUESTS: Setting = setting("--max-requests", &["GRAB_MAX_REQUESTS"], "max_requests");
 const LOG_FORMAT: Setting = setting("--log-format", &["GRAB_LOG_FORMAT"], "log_format");
+const PARQUET: Setting = setting("--parquet", &["GRAB_PARQUET"], "parquet");
 const API_KEY_FILE: Setting = setting("", &["GRAB_API_KEY_FILE"], "api_key_file");
 
 /// The data directory, if nothing names one.
@@ -69,7 +71,7 @@ pub const SANDBOX_DATA_DIR: &str = "sandbox-data";
 const ALLOW_UNSYNCED: Setting = setting("--allow-unsynced", &["GRAB_ALLOW_UNSYNCED"], "allow_unsynced");
 
 /// All that a config file may set.
-const CONFIG_KEYS: [&Setting; 16] = [
+const CONFIG_KEYS: [&Setting; 17] = [
     &DATA_DIR,
     &BASE_URL,
     &RATE,
@@ -84,6 +86,7 @@ const CONFIG_KEYS: [&Setting; 16] = [
     &MAX_DURATION,
     &MAX_REQUESTS,
     &LOG_FORMAT,
+    &PARQUET,
     &API_KEY_FILE,
     &ALLOW_UNSYNCED,
 ];
@@ -152,6 +155,8 @@ pub struct FetchSettings {
     pub max_duration: Option<Duration>,
     /// After how many requests to stop cleanly.
     pub max_requests: Option<u64>,
+    /// Which programs the files of bars are for.
+    pub encodings: Encodings,
 }
 
 /// How often one page of a list is asked for in vain, and for how long, before bars are worth more.
@@ -204,6 +209,7 @@ impl<'a> Sources<'a> {
             (RATE.key, spec.pacing.rate.clone()),
             (CONCURRENCY.key, spec.pacing.concurrency.map(|n| n.to_string())),
             (ADJUSTED.key, spec.adjusted.map(|adjusted| adjusted.to_string())),
+            (PARQUET.key, spec.parquet.clone()),
         ];
         let values = values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
         self.files.insert(0, Layer { name: path.display().to_string(), values, is_remembered: false });
@@ -312,6 +318,18 @@ impl<'a> Sources<'a> {
         Ok(named?.unwrap_or(LogFormat::Text))
     }
 
+    /// Which programs the Parquet files are for.
+    ///
+    /// # Errors
+    /// If the environment or a file names another kind.
+    pub fn encodings(&self, args: ParquetArgs) -> Result<Encodings, Failure> {
+        let named = args.parquet.map_or_else(|| self.get(&PARQUET, None, read_choice), |kind| Ok(Some(kind)));
+        Ok(match named?.unwrap_or(ParquetArg::Compatible) {
+            ParquetArg::Compatible => Encodings::Compatible,
+            ParquetArg::Compact => Encodings::Compact,
+        })
+    }
+
     /// What to log, in the syntax of `RUST_LOG`, if `GRAB_LOG` says it.
     #[must_use]
     pub fn log_filter(&self) -> Option<String> {
@@ -416,7 +434,20 @@ impl FetchSettings {
             progress: progress?.unwrap_or(ProgressMode::Auto),
             max_duration: time(&MAX_DURATION, &args.max_duration)?,
             max_requests: sources.get(&MAX_REQUESTS, args.max_requests.as_ref(), read_positive)?,
+            encodings: Encodings::default(),
         })
+    }
+
+    /// Resolves how to fetch and to write bars.
+    ///
+    /// # Errors
+    /// As for [`FetchSettings::resolve`].
+    pub fn resolve_with(
+        args: &FetchArgs,
+        parquet: ParquetArgs,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Failure> {
+        Ok(Self { encodings: sources.encodings(parquet)?, ..Self::resolve(args, sources)? })
     }
 }
 

@@ -107,7 +107,7 @@ pub fn run(
         Some((path, spec)) => sources.with_spec(path, spec),
         None => sources,
     };
-    let settings = FetchSettings::resolve(&args.fetch, &sources)?;
+    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, &sources)?;
     announce_clock(clock);
     let wanted = match &args.tasks_file {
         Some(path) => Asked::Tasks(tasks(path, clock)?),

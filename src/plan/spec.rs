@@ -20,6 +20,8 @@ pub struct Spec {
     pub windows: Vec<String>,
     /// Whether split-adjusted bars are asked for.
     pub adjusted: Option<bool>,
+    /// Which programs the files are for, as `--parquet`.
+    pub parquet: Option<String>,
     /// Which symbols.
     pub universe: Universe,
     /// How fast.

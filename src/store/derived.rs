@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{
     StoreError,
     atomic::{Unfinished, failed},
+    encodings::Encodings,
     market::Written,
     parquet,
 };
@@ -29,7 +30,7 @@ const HEADER: &str = "timestamp,open,high,low,close,volume,vwap,transactions";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// The columns of a partition, one row group for each piece that is appended.
-    Parquet,
+    Parquet(Encodings),
     /// The same columns as text: instants in RFC 3339, numbers with as many digits as bring every bit back, nothing where
     /// a value is absent.
     Csv,
@@ -58,7 +59,7 @@ impl Format {
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
-            Self::Parquet => "parquet",
+            Self::Parquet(_) => "parquet",
             Self::Csv => "csv",
         }
     }
@@ -72,9 +73,11 @@ impl Derived {
     pub fn begin(path: &Path, format: Format) -> Result<Self, StoreError> {
         let file = Hashed { file: Unfinished::begin(path)?, bytes: 0, xxh3: Xxh3::new() };
         let sink = match format {
-            Format::Parquet => Sink::Parquet(Box::new(
-                parquet::begin(file, parquet::Lifetime::Lasting).map_err(|error| refused(error, path))?,
-            )),
+            Format::Parquet(encodings) => {
+                let properties = encodings.of_bars(parquet::Lifetime::Lasting);
+                let file = parquet::begin(file, properties).map_err(|error| refused(error, path))?;
+                Sink::Parquet(Box::new(file))
+            }
             Format::Csv => {
                 let mut file = BufWriter::new(file);
                 writeln!(file, "{HEADER}").map_err(failed("write", path))?;
@@ -209,7 +212,7 @@ mod tests {
     fn a_parquet_file_has_the_columns_of_a_partition_and_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("A.parquet");
-        let mut file = Derived::begin(&path, Format::Parquet).unwrap();
+        let mut file = Derived::begin(&path, Format::Parquet(Encodings::Compact)).unwrap();
         file.append(&bars()).unwrap();
         file.append(&bars()).unwrap();
         let written = file.finish(&[("grab.ticker", "A".to_owned())]).unwrap();
@@ -234,7 +237,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("A.parquet");
         fs::write(&path, "before").unwrap();
-        for format in [Format::Parquet, Format::Csv] {
+        for format in [Format::Parquet(Encodings::Compatible), Format::Csv] {
             let mut file = Derived::begin(&path, format).unwrap();
             file.append(&bars()).unwrap();
         }

@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     StoreError,
     atomic::{self, failed},
+    encodings::Encodings,
     layout, market,
     parquet::{self, Lifetime, Provenance},
 };
@@ -26,6 +27,7 @@ pub struct Store {
     data_dir: PathBuf,
     adjusted: bool,
     source: String,
+    encodings: Encodings,
 }
 
 /// A partition's content in memory: handed back to the next merge, it saves reading the file again.
@@ -80,7 +82,13 @@ impl Store {
     /// The store in `data_dir`, which holds bars of one kind, fetched from the host `source`.
     #[must_use]
     pub fn new(data_dir: PathBuf, adjusted: bool, source: String) -> Self {
-        Self { data_dir, adjusted, source }
+        Self { data_dir, adjusted, source, encodings: Encodings::default() }
+    }
+
+    /// The same store, which writes files for the programs that `encodings` says.
+    #[must_use]
+    pub fn with_encodings(self, encodings: Encodings) -> Self {
+        Self { encodings, ..self }
     }
 
     /// Adds bars to a partition, durably: [`Store::merged`] and [`write_all`] in one.
@@ -138,8 +146,8 @@ impl Store {
     }
 
     fn encoded(&self, symbol: &Symbol, held: Held, revision: Revision) -> Result<Merged, StoreError> {
-        let bytes =
-            parquet::encode(&held.bars, &self.provenance(symbol, &held)).map_err(StoreError::Encode)?;
+        let provenance = self.provenance(symbol, &held);
+        let bytes = parquet::encode(&held.bars, &provenance, self.encodings).map_err(StoreError::Encode)?;
         let partition = describe(symbol, &held, &bytes);
         let file = NewFile { path: layout::partition(&self.data_dir, symbol, held.month), bytes };
         Ok(Merged { partition, held, revision, file: Some(file) })

@@ -19,6 +19,7 @@ mod atomic;
 mod column;
 pub mod derived;
 mod digest;
+mod encodings;
 mod guard;
 pub mod layout;
 pub mod market;
@@ -28,6 +29,7 @@ pub mod reference;
 pub mod survey;
 
 pub use atomic::{create_folders, write as write_whole};
+pub use encodings::Encodings;
 pub use merge::{Fetched, Held, Merged, NewFile, Store, count_by_day, write_all};
 pub use parquet::{Content, Lifetime, Provenance, SCHEMA_VERSION, Unreadable, encode, read_file};
 

@@ -7,22 +7,25 @@ use std::{
 
 use bytes::Bytes;
 use parquet::{
-    basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as PhysicalType, ZstdLevel},
+    basic::{LogicalType, Repetition, TimeUnit, Type as PhysicalType},
     data_type::{DoubleType, Int64Type},
     errors::{ParquetError, Result},
     file::{
-        metadata::{KeyValue, SortingColumn},
-        properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
+        metadata::KeyValue,
+        properties::WriterProperties,
         reader::{FileReader, RowGroupReader},
         serialized_reader::SerializedFileReader,
         writer::SerializedFileWriter,
     },
-    schema::types::{ColumnPath, Type, TypePtr},
+    schema::types::{Type, TypePtr},
 };
 
 use super::{
-    column::{read_optional, read_required, write_column, write_optional},
+    column::{
+        read_optional, read_required, write_column, write_integers, write_optional, write_optional_integers,
+    },
     digest,
+    encodings::Encodings,
     guard::guarded,
 };
 use crate::model::Bars;
@@ -99,77 +102,38 @@ pub enum Lifetime {
     Passing,
 }
 
-impl Lifetime {
-    /// Bytes of a bar in the file, about: for how many there is to be room.
-    fn bytes_a_bar(self) -> usize {
-        match self {
-            Self::Lasting => 24,
-            Self::Passing => 66,
-        }
-    }
-}
-
-static PASSING: LazyLock<WriterProperties> = LazyLock::new(|| common().build());
-
-/// Measured on minute bars: delta for the integers, byte-stream-split for volumes, plain for prices, whose decimal
-/// fractions leave noise in every byte of a float64; zstd at level 1, but for counts: packed, they do not shrink any
-/// further. A third smaller than the crate's defaults, and quicker.
-static LASTING: LazyLock<WriterProperties> = LazyLock::new(|| {
-    let zstd = ZstdLevel::try_new(1).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
-    let properties = common()
-        .set_compression(zstd)
-        .set_column_compression(ColumnPath::from("transactions"), Compression::UNCOMPRESSED);
-    let encode = |properties: WriterPropertiesBuilder, name: &str, encoding| {
-        properties.set_column_encoding(ColumnPath::from(name), encoding)
-    };
-    let properties = encode(properties, "timestamp", Encoding::DELTA_BINARY_PACKED);
-    let properties = encode(properties, "transactions", Encoding::DELTA_BINARY_PACKED);
-    encode(properties, "volume", Encoding::BYTE_STREAM_SPLIT).build()
-});
-
-fn common() -> WriterPropertiesBuilder {
-    let by_time = SortingColumn { column_idx: 0, descending: false, nulls_first: false };
-    WriterProperties::builder()
-        .set_created_by(concat!("grab version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_dictionary_enabled(false)
-        .set_encoding(Encoding::PLAIN)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_sorting_columns(Some(vec![by_time]))
-        .set_max_row_group_row_count(None)
-}
-
 /// Encodes bars as one row group with statistics.
 ///
 /// # Errors
 /// If the Parquet writer refuses.
-pub fn encode(bars: &Bars, provenance: &Provenance) -> Result<Vec<u8>> {
+pub fn encode(bars: &Bars, provenance: &Provenance, encodings: Encodings) -> Result<Vec<u8>> {
     let metadata = provenance.to_metadata();
     let digest = KeyValue::new(DIGEST.to_owned(), digest(bars, &metadata));
-    let bytes = Vec::with_capacity(bars.len() * provenance.lifetime.bytes_a_bar() + FOOTER);
-    let mut file = begin(bytes, provenance.lifetime)?;
+    let lifetime = provenance.lifetime;
+    let bytes = Vec::with_capacity(bars.len() * encodings.bytes_a_bar(lifetime) + FOOTER);
+    let mut file = begin(bytes, encodings.of_bars(lifetime))?;
     metadata.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
     write_rows(&mut file, bars)?;
     file.into_inner()
 }
 
 /// A file of bars that is begun, without what it says of itself.
-pub(super) fn begin<W: Write + Send>(file: W, lifetime: Lifetime) -> Result<SerializedFileWriter<W>> {
-    let properties = match lifetime {
-        Lifetime::Lasting => &*LASTING,
-        Lifetime::Passing => &*PASSING,
-    };
+pub(super) fn begin<W: Write + Send>(
+    file: W,
+    properties: &WriterProperties,
+) -> Result<SerializedFileWriter<W>> {
     SerializedFileWriter::new(file, schema()?, Arc::new(properties.clone()))
 }
 
 /// Appends bars as one row group with statistics.
 pub(super) fn write_rows<W: Write + Send>(file: &mut SerializedFileWriter<W>, bars: &Bars) -> Result<()> {
     let mut rows = file.next_row_group()?;
-    write_column::<Int64Type, W>(&mut rows, bars.timestamps(), None)?;
+    write_integers(&mut rows, bars.timestamps(), None)?;
     for column in bars.required() {
         write_column::<DoubleType, W>(&mut rows, column, None)?;
     }
     write_optional::<DoubleType, W>(&mut rows, bars.vwaps().iter())?;
-    write_optional::<Int64Type, W>(&mut rows, bars.transactions().iter())?;
+    write_optional_integers(&mut rows, bars.transactions().iter())?;
     rows.close()?;
     Ok(())
 }
@@ -345,7 +309,7 @@ impl Provenance {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Lifetime::*, *};
+    use super::{Encodings::*, Lifetime::*, *};
     use crate::model::Bar;
 
     fn provenance() -> Provenance {
@@ -379,9 +343,9 @@ mod tests {
         #[test]
         fn every_bit_comes_back(rows in prop::collection::vec(any_bar(), 0..200)) {
             let bars: Bars = rows.into_iter().collect();
-            for lifetime in [Lasting, Passing] {
+            for (lifetime, encodings) in [(Lasting, Compatible), (Lasting, Compact), (Passing, Compatible)] {
                 let provenance = Provenance { lifetime, ..provenance() };
-                let bytes = encode(&bars, &provenance).unwrap();
+                let bytes = encode(&bars, &provenance, encodings).unwrap();
                 let (decoded, found) = decode(bytes.into()).unwrap();
                 prop_assert_eq!(&decoded, &bars);
                 prop_assert_eq!(found, provenance);
@@ -405,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_cut_file_is_an_error() {
-        let bytes = encode(&many(), &provenance()).unwrap();
+        let bytes = encode(&many(), &provenance(), Compatible).unwrap();
         for keep in [0, 4, bytes.len() / 2, bytes.len() - 1] {
             assert!(decode(Bytes::copy_from_slice(&bytes[..keep])).is_err(), "{keep} bytes");
         }
@@ -413,7 +377,7 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_goes_unnoticed_if_it_changes_what_is_read() {
-        let bytes = encode(&many(), &provenance()).unwrap();
+        let bytes = encode(&many(), &provenance(), Compatible).unwrap();
         let whole = (many(), provenance());
         let mut unread = 0;
         for (place, bit) in (0..bytes.len()).flat_map(|place| (0..8).map(move |bit| (place, bit))) {

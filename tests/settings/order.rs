@@ -74,6 +74,7 @@ fn every_variable_is_read_and_its_flag_spares_it() {
         ("GRAB_PROGRESS", "--progress none"),
         ("GRAB_MAX_DURATION", "--max-duration 2s"),
         ("GRAB_MAX_REQUESTS", "--max-requests 2"),
+        ("GRAB_PARQUET", "--parquet compact"),
         ("GRAB_LOG_FORMAT", "--log-format json"),
         ("GRAB_LOG", "-v"),
     ] {
@@ -89,9 +90,11 @@ fn every_variable_is_read_and_its_flag_spares_it() {
 
 #[test]
 fn a_word_that_is_none_of_a_few_is_answered_with_these() {
-    for (variable, words) in
-        [("GRAB_PROGRESS", "auto, bar, lines, json, none"), ("GRAB_LOG_FORMAT", "text, json")]
-    {
+    for (variable, words) in [
+        ("GRAB_PROGRESS", "auto, bar, lines, json, none"),
+        ("GRAB_LOG_FORMAT", "text, json"),
+        ("GRAB_PARQUET", "compatible, compact"),
+    ] {
         let wrong = Grab::new().env(variable, "loud").run(DRY_RUN).exits(2);
         assert_eq!(wrong.stderr, format!("error: {variable}: \"loud\" is none of {words}\n"));
     }

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod colleague;
+mod footer;
 mod grab;
 mod listening;
 mod page;
@@ -15,6 +16,7 @@ mod tls;
 
 #[cfg(unix)]
 pub use colleague::{Colleague, all_below, is_root, set_mode};
+pub use footer::{Thrift, footer};
 pub use grab::{Grab, Ran, wait_until};
 pub use page::{bars_of, market_page, minutes, page, page_with};
 pub use partition::tamper;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 
+use super::ParquetArgs;
+
 /// `grab export`
 #[derive(Debug, Args)]
 pub struct ExportArgs {
@@ -29,6 +31,9 @@ pub struct ExportArgs {
     /// How files are written; instants in a CSV are RFC 3339 in UTC
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "parquet")]
     pub format: FormatArg,
+    /// What Parquet files are for.
+    #[command(flatten)]
+    pub parquet: ParquetArgs,
     /// Where they go: a folder outside of the data directory
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::FetchArgs;
+use super::{FetchArgs, ParquetArgs};
 
 /// `grab update`
 #[derive(Debug, Args)]
@@ -27,6 +27,9 @@ pub struct UpdateArgs {
     /// Write the figures that an operator wants to be alerted on, as Prometheus reads them
     #[arg(long, value_name = "FILE.prom")]
     pub metrics_file: Option<PathBuf>,
+    /// What the files are for.
+    #[command(flatten)]
+    pub parquet: ParquetArgs,
     /// How to fetch.
     #[command(flatten)]
     pub fetch: FetchArgs,

@@ -30,7 +30,8 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 fn every_key_of_the_config_file_has_its_effect() {
     let config = "base_url = \"http://localhost:1\"\nrate = \"9/min\"\nconcurrency = 3\nadjusted = true\n\
         max_attempts = 2\nmax_retry_time = \"1m\"\nconnect_timeout = \"2s\"\nread_timeout = 3\nprogress = \"none\"\n\
-        max_duration = \"50m\"\nmax_requests = 7\ndata_dir = \"elsewhere\"\nlog_format = \"json\"\nallow_unsynced = true\n";
+        max_duration = \"50m\"\nmax_requests = 7\ndata_dir = \"elsewhere\"\nparquet = \"compact\"\nlog_format = \"json\"\n\
+        allow_unsynced = true\n";
     let none = |_: &str| None;
     let sources = sources(&none, config);
     let settings = FetchSettings::resolve(&FetchArgs::default(), &sources).unwrap();
@@ -45,6 +46,7 @@ fn every_key_of_the_config_file_has_its_effect() {
     assert_eq!(sources.data_dir(&common).unwrap(), Path::new("elsewhere"));
     assert_eq!(sources.log_format(&common).unwrap(), LogFormat::Json);
     assert!(sources.allow_unsynced(&common).unwrap());
+    assert_eq!(sources.encodings(ParquetArgs::default()).unwrap(), Encodings::Compact);
 }
 
 #[test]

@@ -5,17 +5,16 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use jiff::civil::Date;
 use parquet::{
-    basic::{Compression, Encoding, LogicalType, Repetition, Type as PhysicalType, ZstdLevel},
+    basic::{LogicalType, Repetition, Type as PhysicalType},
     data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type},
     errors::{ParquetError, Result},
     file::{
         metadata::KeyValue,
-        properties::{EnabledStatistics, WriterProperties},
         reader::{FileReader, RowGroupReader},
         serialized_reader::SerializedFileReader,
         writer::SerializedFileWriter,
     },
-    schema::types::{ColumnPath, Type, TypePtr},
+    schema::types::{Type, TypePtr},
 };
 
 use super::{
@@ -23,6 +22,7 @@ use super::{
         Unreadable,
         column::{read_optional, read_required, write_column, write_optional},
         digest,
+        encodings::TABLE,
         guard::guarded,
         parquet::{DIGEST, entries},
     },
@@ -62,20 +62,6 @@ fn schema() -> Result<TypePtr> {
     SCHEMA.as_ref().map(Arc::clone).map_err(|error| ParquetError::General(error.to_string()))
 }
 
-static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
-    let zstd = ZstdLevel::try_new(1).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
-    WriterProperties::builder()
-        .set_created_by(concat!("grab version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(zstd)
-        .set_dictionary_enabled(false)
-        .set_encoding(Encoding::PLAIN)
-        .set_column_encoding(ColumnPath::from("ticker"), Encoding::DELTA_BYTE_ARRAY)
-        .set_column_encoding(ColumnPath::from("transactions"), Encoding::DELTA_BINARY_PACKED)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_max_row_group_row_count(None)
-        .build()
-});
-
 /// Encodes a day as one row group.
 ///
 /// # Errors
@@ -83,7 +69,7 @@ static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
 pub(super) fn encode(day: &Day<'_>) -> Result<Vec<u8>> {
     let metadata = metadata(day);
     let digest = KeyValue::new(DIGEST.to_owned(), digest(day.bars, &metadata));
-    let mut file = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(PROPERTIES.clone()))?;
+    let mut file = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(TABLE.clone()))?;
     metadata.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
     let mut rows = file.next_row_group()?;
     let tickers: Vec<_> = day.bars.iter().map(|bar| ByteArray::from(bar.symbol.as_str())).collect();
@@ -290,6 +276,7 @@ pub(super) mod tests {
                 whole_days: 0,
                 lifetime: crate::store::Lifetime::Lasting,
             },
+            crate::store::Encodings::Compatible,
         );
         assert!(matches!(read(DAY, partition.unwrap().into()), Err(Unreadable::Schema(_))));
     }

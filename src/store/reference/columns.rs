@@ -1,9 +1,6 @@
 //! A table as Parquet bytes and back, column by column. Which columns it has is for the table to say.
 
-use std::{
-    iter,
-    sync::{Arc, LazyLock},
-};
+use std::{iter, sync::Arc};
 
 use bytes::Bytes;
 use jiff::{
@@ -11,12 +8,11 @@ use jiff::{
     civil::{Date, date},
 };
 use parquet::{
-    basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as PhysicalType, ZstdLevel},
+    basic::{LogicalType, Repetition, TimeUnit, Type as PhysicalType},
     data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type},
     errors::{ParquetError, Result},
     file::{
         metadata::KeyValue,
-        properties::{EnabledStatistics, WriterProperties},
         reader::{FileReader, RowGroupReader},
         serialized_reader::SerializedFileReader,
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
@@ -28,6 +24,7 @@ use super::super::{
     Unreadable,
     column::{read_optional, read_required, write_column, write_optional},
     digest,
+    encodings::TABLE,
     guard::guarded,
     parquet::{DIGEST, entries},
 };
@@ -89,18 +86,6 @@ pub struct Read {
     pub is_intact: bool,
 }
 
-static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
-    let zstd = ZstdLevel::try_new(1).map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
-    WriterProperties::builder()
-        .set_created_by(concat!("grab version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(zstd)
-        .set_dictionary_enabled(false)
-        .set_encoding(Encoding::PLAIN)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_max_row_group_row_count(None)
-        .build()
-});
-
 fn schema(columns: Columns) -> Result<TypePtr> {
     let fields = columns.iter().map(|(name, kind)| field(name, *kind)).collect::<Result<Vec<_>>>()?;
     Ok(Arc::new(Type::group_type_builder("table").with_fields(fields).build()?))
@@ -123,7 +108,7 @@ fn field(name: &str, kind: Kind) -> Result<TypePtr> {
 /// Encodes a table with what it says of itself, and with the digest of both.
 pub fn encode(columns: Columns, values: &[Values], said: Vec<KeyValue>) -> Result<Vec<u8>> {
     let digest = KeyValue::new(DIGEST.to_owned(), digest(values, &said));
-    let mut file = SerializedFileWriter::new(Vec::new(), schema(columns)?, Arc::new(PROPERTIES.clone()))?;
+    let mut file = SerializedFileWriter::new(Vec::new(), schema(columns)?, Arc::new(TABLE.clone()))?;
     said.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
     let mut rows = file.next_row_group()?;
     values.iter().try_for_each(|values| write(&mut rows, values))?;

@@ -1,0 +1,105 @@
+//! How the columns of every Parquet file of ours are encoded: which programs can open it, and how large it is.
+//!
+//! `docs/store.md` has the table of the programs that were tried; `scripts/readers.sh` makes it.
+
+use std::sync::LazyLock;
+
+use parquet::{
+    basic::{Compression, Encoding, ZstdLevel},
+    file::{
+        metadata::SortingColumn,
+        properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
+    },
+    schema::types::ColumnPath,
+};
+
+use super::parquet::Lifetime;
+
+/// Which programs a file of bars is for. Files of both kinds may be in one directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encodings {
+    /// All that people run: no encoding that one of them lacks.
+    #[default]
+    Compatible,
+    /// Those that read byte-stream-split: smaller, for more CPU time.
+    Compact,
+}
+
+impl Encodings {
+    /// The name that the setting `--parquet` has for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Compatible => "compatible",
+            Self::Compact => "compact",
+        }
+    }
+
+    /// Bytes of a bar in a file, about: for how many there is to be room.
+    pub(super) fn bytes_a_bar(self, lifetime: Lifetime) -> usize {
+        match (lifetime, self) {
+            (Lifetime::Lasting, Self::Compatible | Self::Compact) => 24,
+            (Lifetime::Passing, Self::Compatible | Self::Compact) => 66,
+        }
+    }
+
+    /// How a file of bars is written.
+    pub(super) fn of_bars(self, lifetime: Lifetime) -> &'static WriterProperties {
+        match (lifetime, self) {
+            (Lifetime::Passing, Self::Compatible | Self::Compact) => &PASSING,
+            (Lifetime::Lasting, Self::Compatible) => &COMPATIBLE,
+            (Lifetime::Lasting, Self::Compact) => &COMPACT,
+        }
+    }
+}
+
+/// Rows of a page at most.
+const PAGE_ROWS: usize = 20_000;
+
+/// Bars that are soon to be written again: quickly, in the plainest way.
+static PASSING: LazyLock<WriterProperties> = LazyLock::new(|| bars().build());
+
+/// Measured on minute bars: delta for the integers, plain for the floats, whose decimal fractions leave noise in every
+/// byte; zstd at level 1, but for counts: packed, they do not shrink any further. Plain volumes take a quarter of a byte
+/// a bar more than byte-stream-split ones, which Spark before 4.3 and fastparquet cannot read; a dictionary takes more.
+static COMPATIBLE: LazyLock<WriterProperties> = LazyLock::new(|| lasting(1).build());
+
+/// Byte-stream-split for volumes, and level 3 of zstd, which costs more CPU time: a twentieth to an eighth fewer bytes.
+static COMPACT: LazyLock<WriterProperties> = LazyLock::new(|| {
+    lasting(3).set_column_encoding(ColumnPath::from("volume"), Encoding::BYTE_STREAM_SPLIT).build()
+});
+
+/// A table of reference data, or a day of the market: plain columns. Delta for texts would take a byte a row less, and
+/// fastparquet cannot read it.
+pub(super) static TABLE: LazyLock<WriterProperties> =
+    LazyLock::new(|| common().set_compression(zstd(1)).build());
+
+fn lasting(level: i32) -> WriterPropertiesBuilder {
+    bars()
+        .set_compression(zstd(level))
+        .set_column_compression(ColumnPath::from("transactions"), Compression::UNCOMPRESSED)
+        .set_column_encoding(ColumnPath::from("timestamp"), Encoding::DELTA_BINARY_PACKED)
+        .set_column_encoding(ColumnPath::from("transactions"), Encoding::DELTA_BINARY_PACKED)
+}
+
+fn bars() -> WriterPropertiesBuilder {
+    let by_time = SortingColumn { column_idx: 0, descending: false, nulls_first: false };
+    common()
+        .set_sorting_columns(Some(vec![by_time]))
+        // What is written in one go is one page, of so many rows at most: `column::write_integers` cuts some earlier.
+        .set_write_batch_size(PAGE_ROWS)
+        .set_data_page_row_count_limit(1)
+}
+
+fn common() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_created_by(concat!("grab version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::PLAIN)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_max_row_group_row_count(None)
+}
+
+fn zstd(level: i32) -> Compression {
+    ZstdLevel::try_new(level).map_or(Compression::UNCOMPRESSED, Compression::ZSTD)
+}
