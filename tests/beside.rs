@@ -3,8 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
-    process::Child,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -19,7 +17,7 @@ use grab::{
 use jiff::civil::{Date, date};
 use serde_json::Value;
 
-use crate::support::{Grab, Ran, Reply, Request, Server, minutes, page, tamper, wait_until};
+use crate::support::{Grab, Held, Ran, Reply, Request, Server, minutes, page, tamper, wait_until};
 
 const START: &str = "start --json --windows 2024-01-30..2024-02-01 --tickers A,KIMpL";
 
@@ -39,40 +37,6 @@ fn answer(request: &Request) -> Reply {
     let end = bars.len().min(begin + 20);
     let next = format!("http://{host}/v2/aggs/ticker/{symbol}/range/1/minute/{from}/{to}?cursor={end}");
     Reply::json(200, page(symbol, &bars[begin..end], (end < bars.len()).then_some(&next)))
-}
-
-/// A program that is held at a step, until it is let go.
-struct Held {
-    child: Child,
-    path: PathBuf,
-}
-
-impl Held {
-    /// Nothing if the program ends before it has reached the step so often.
-    fn at(grab: &Grab, arguments: &str, step: Step, hit: u32) -> Option<Self> {
-        let path = grab.dir().join("held");
-        let mut command = grab.command(arguments);
-        let failpoint = format!("{}=hold@{hit}", step.as_str());
-        let mut child = command
-            .env("GRAB_FAILPOINT", failpoint)
-            .env("GRAB_FAILPOINT_HELD", &path)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut has_ended = false;
-        wait_until("the step", || {
-            has_ended = child.try_wait().unwrap().is_some();
-            has_ended || path.exists()
-        });
-        (!has_ended).then_some(Self { child, path })
-    }
-
-    /// Lets it go on, and answers its exit code.
-    fn let_go(mut self) -> Option<i32> {
-        std::fs::remove_file(&self.path).unwrap();
-        self.child.wait().unwrap().code()
-    }
 }
 
 /// Runs a command that only reads. What it says is of what was recorded, and nothing of it is damage.
@@ -263,7 +227,7 @@ fn what_needs_to_be_written_still_needs_the_directory() {
     let ran = grab.run("verify --witness grouped-daily --json").exits(31);
     let report = ran.json();
     let (error, hint) = (report["error"].as_str().unwrap(), report["hint"].as_str().unwrap());
-    let process = format!("another grab (process {}) holds this data directory", held.child.id());
+    let process = format!("another grab (process {}) holds this data directory", held.id());
     assert!(error.starts_with(&process) && error.contains("--witness grouped-daily"), "{report}");
     assert!(hint.contains("`grab verify` without --witness grouped-daily works meanwhile"), "{report}");
     for command in

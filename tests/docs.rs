@@ -153,6 +153,7 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
         "spec check demo.toml stocks.toml bad.toml",
         "verify",
         "repair",
+        "repair --rewrite",
         "export --tickers A --format csv --out out",
         "universe sync --list-dates --renames --annotate sectors.csv",
         "universe list",

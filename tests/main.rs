@@ -33,6 +33,9 @@ mod replay;
 mod reports;
 mod requests;
 mod resume;
+// Failpoints again.
+#[cfg(debug_assertions)]
+mod rewrite;
 mod sandbox;
 mod settings;
 mod source;

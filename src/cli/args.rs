@@ -307,6 +307,7 @@ pub enum WitnessArg {
 
 /// `grab repair`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct RepairArgs {
     /// Say what would be done, and change nothing
     #[arg(long)]
@@ -320,6 +321,9 @@ pub struct RepairArgs {
     /// Make a lost or damaged manifest anew from what the partitions say of themselves
     #[arg(long, conflicts_with_all = ["dry_run", "from"])]
     pub rebuild_manifest: bool,
+    /// Write all files anew as they would be written today: bars, reference tables, days of the market; asks nobody anything
+    #[arg(long, conflicts_with_all = ["from", "accept_loss", "rebuild_manifest"])]
+    pub rewrite: bool,
     /// What the files are for.
     #[command(flatten)]
     pub parquet: ParquetArgs,

@@ -183,6 +183,8 @@ impl Job<'_> {
     {
         let (access, Running { recorder, stop, .. }) = (self.access(), running);
         let store = access.store(self.data_dir.clone(), kind)?;
+        let data_dir = self.data_dir.clone();
+        recorder.call(move |ledger| Ok::<_, ManifestError>(engine::settle(&data_dir, ledger))).await??;
         let crashed = recorder.call(|ledger| ledger.crashed()).await?;
         let found = recover(&store, &crashed)?;
         recorder.call(move |ledger| ledger.reclaim(&found)).await?;
@@ -315,7 +317,10 @@ pub fn kind_on_disk(data_dir: &Path) -> Result<Option<StoreKind>, Failure> {
 
 /// Sweeps what a dead process left of its writes, and looks up what it had finished: its tasks' months from the last
 /// recorded bar on.
-fn recover(store: &Store, crashed: &[Task]) -> Result<Vec<Partition>, Failure> {
+///
+/// # Errors
+/// If a folder or a file cannot be read, or what was left cannot be removed.
+pub fn recover(store: &Store, crashed: &[Task]) -> Result<Vec<Partition>, Failure> {
     let mut found = Vec::new();
     for task in crashed {
         store.sweep(&task.symbol, task.window)?;

@@ -25,6 +25,7 @@ mod remembered;
 mod repair;
 mod report;
 mod resume;
+mod rewrite;
 mod runs;
 mod sandbox;
 mod settings;
@@ -85,6 +86,7 @@ fn run(cli: &Cli, typed: &[OsString], output: Output) -> ExitStatus {
             Command::Start(args) => start::run(args, &cli.common, &sources, output),
             Command::Resume(args) => resume::run(args, &cli.common, &sources, output),
             Command::Repair(args) if args.rebuild_manifest => rebuild::run(&cli.common, &sources, output),
+            Command::Repair(args) if args.rewrite => rewrite::run(args, &cli.common, &sources, output),
             Command::Repair(args) => repair::run(args, &cli.common, &sources, output),
             Command::Update(args) => update::run(args, &cli.common, &sources, output),
             Command::Status(args) => status::run(args, &cli.common, &sources, output),

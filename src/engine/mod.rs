@@ -15,6 +15,9 @@
 //! `market` fetches days of the whole market, as a witness, and `lists` the reference lists: an `errand` each, with the same
 //! line, pacer and stopping, but no task.
 //!
+//! # Files written anew
+//! `rewrite` brings all files of a directory into today's form, without a source; [`settle`] clears up after one that died.
+//!
 //! # Stopping
 //! [`Stop`] says once why. Workers then finish the page that they have, give their task back with its cursor, and end.
 //! A task whose bars cannot be written is not given back: the next run clears up after it as after a crash.
@@ -29,6 +32,7 @@ mod market;
 mod merging;
 mod meter;
 mod queue;
+mod rewrite;
 mod stop;
 mod trouble;
 mod worker;
@@ -38,6 +42,7 @@ pub use errand::Outcome;
 pub use lists::{Lists, Wanted, fetch_lists};
 pub use market::{Tally, fetch_market};
 pub use meter::{Meter, Snapshot};
+pub use rewrite::{Anew, RewriteError, Rewriting, settle};
 pub use stop::{Stop, StopReason};
 
 use std::sync::{Arc, Mutex, PoisonError};

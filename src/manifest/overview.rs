@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use jiff::civil::Date;
@@ -21,6 +21,7 @@ use crate::model::{Month, Partition, Symbol, Window};
 /// A task that a dead process left running is shown as what it is: pending.
 pub struct Overview {
     reading: Reading,
+    data_dir: PathBuf,
     is_live: bool,
     holder: Option<u32>,
 }
@@ -78,7 +79,7 @@ impl Overview {
         let reading = reading::open_to_read(data_dir)?;
         // All that is read belongs together: one snapshot, taken with the first question.
         reading.connection.execute_batch("BEGIN")?;
-        Ok(Self { reading, is_live, holder })
+        Ok(Self { reading, data_dir: data_dir.to_owned(), is_live, holder })
     }
 
     /// Whether a process holds the directory.
@@ -99,6 +100,10 @@ impl Overview {
     /// Whether the manifest was taken for one that cannot change.
     pub(super) fn is_still(&self) -> bool {
         self.reading.is_still
+    }
+
+    pub(super) fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     /// How many tasks stand in each state.
@@ -173,6 +178,7 @@ impl Overview {
         while let Some(row) = found.next()? {
             partitions.push(rows::partition(symbol, row)?);
         }
+        self.with_rewritten(symbol, &mut partitions)?;
         Ok(partitions)
     }
 

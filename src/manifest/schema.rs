@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0011_evenings.sql"),
     include_str!("migrations/0012_repairs.sql"),
     include_str!("migrations/0013_told.sql"),
+    include_str!("migrations/0014_rewrites.sql"),
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
@@ -184,7 +185,7 @@ mod tests {
         reading::{bring_up_to_date, open_to_read},
     };
 
-    const SHIPPED: [&str; 13] = [
+    const SHIPPED: [&str; 14] = [
         "a09d1b8dfb63d226",
         "c1d700b2294b2177",
         "43c51eaa26d10c1d",
@@ -198,6 +199,7 @@ mod tests {
         "c6130217ac53d8ae",
         "04d6962fb6a1926b",
         "b0e20dc052c46ae4",
+        "3e4bd5448eba8a36",
     ];
 
     #[test]
@@ -315,7 +317,7 @@ mod tests {
             bring_up_to_date(dir.path()).unwrap();
             let new = open_to_read(dir.path()).unwrap().connection;
             assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
-            let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside, lists, orders, spec, told";
+            let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside, lists, orders, spec, told, rewrites";
             new.query_row(select, [], |_| Ok(())).unwrap();
         }
     }
@@ -326,7 +328,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 13 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 14 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();
@@ -341,7 +343,7 @@ mod tests {
             ("PRAGMA application_id = 77", false),
             ("PRAGMA user_version = 2", false),
             ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 2", true),
-            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 13; CREATE TABLE tasks (id)", true),
+            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 14; CREATE TABLE tasks (id)", true),
         ] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join(FILE_NAME);

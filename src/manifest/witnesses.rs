@@ -59,7 +59,9 @@ impl Overview {
     /// # Errors
     /// If the manifest cannot be read, or has a row that cannot be.
     pub fn witnesses(&self) -> Result<Vec<WitnessFile>, ManifestError> {
-        all(self.connection())
+        let mut files = all(self.connection())?;
+        self.with_rewritten_days(&mut files)?;
+        Ok(files)
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! `docs/store.md` has the table of the programs that were tried; `scripts/readers.sh` makes it.
 
-use std::sync::LazyLock;
+use std::{mem, sync::LazyLock};
 
 use parquet::{
-    basic::{Compression, Encoding, ZstdLevel},
+    basic::{ColumnOrder, Compression, Encoding, ZstdLevel},
     file::{
-        metadata::SortingColumn,
+        metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData, SortingColumn},
         properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
     },
     schema::types::ColumnPath,
@@ -73,6 +73,23 @@ static COMPACT: LazyLock<WriterProperties> = LazyLock::new(|| {
 /// fastparquet cannot read it.
 pub(super) static TABLE: LazyLock<WriterProperties> =
     LazyLock::new(|| common().set_compression(zstd(1)).build());
+
+/// Whether a file is written as these properties say: the order of its columns, their compression and their encodings.
+pub(super) fn is_written_as(file: &ParquetMetaData, properties: &WriterProperties) -> bool {
+    let is_type_order = |order: &ColumnOrder| matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_));
+    let orders = file.file_metadata().column_orders();
+    let mut columns = file.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    orders.is_none_or(|orders| orders.iter().all(is_type_order))
+        && columns.all(|column| is_column_written_as(column, properties))
+}
+
+fn is_column_written_as(column: &ColumnChunkMetaData, properties: &WriterProperties) -> bool {
+    let path = column.column_path();
+    let wanted = properties.encoding(path).unwrap_or(Encoding::PLAIN);
+    // A file says of its compression that it is zstd, and not at which level. RLE is that of levels.
+    mem::discriminant(&column.compression()) == mem::discriminant(&properties.compression(path))
+        && column.encodings().all(|encoding| encoding == wanted || encoding == Encoding::RLE)
+}
 
 fn lasting(level: i32) -> WriterPropertiesBuilder {
     bars()

@@ -264,7 +264,7 @@ pub fn write_all(files: &[NewFile]) -> Result<(), StoreError> {
 pub(super) struct Loaded {
     pub(super) held: Held,
     pub(super) provenance: Provenance,
-    file: Bytes,
+    pub(super) file: Bytes,
 }
 
 impl Loaded {

@@ -26,6 +26,7 @@ pub mod market;
 mod merge;
 mod parquet;
 pub mod reference;
+pub mod rewrite;
 pub mod survey;
 
 pub use atomic::{create_folders, write as write_whole};

@@ -4,6 +4,7 @@
 mod colleague;
 mod footer;
 mod grab;
+mod held;
 mod listening;
 mod page;
 mod partition;
@@ -18,6 +19,7 @@ mod tls;
 pub use colleague::{Colleague, all_below, is_root, set_mode};
 pub use footer::{Thrift, footer};
 pub use grab::{Grab, Ran, wait_until};
+pub use held::Held;
 pub use page::{bars_of, market_page, minutes, page, page_with};
 pub use partition::tamper;
 pub use proxy::{Proxy, SocksProxy};

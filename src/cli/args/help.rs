@@ -75,6 +75,7 @@ Examples:
   grab verify --deep --json > findings.json
   grab repair --from findings.json
   grab repair --rebuild-manifest
+  grab repair --rewrite
 
 Days that one page of the service holds are one request: --dry-run says how many
 requests there will be. Interrupted, grab resume goes on.
@@ -87,7 +88,13 @@ do, or until --accept-loss.
 
 --rebuild-manifest: each file says which of its days are whole: these are not
 asked for again. What was empty or refused is, by the next grab start. The old
-manifest is set aside, not deleted.";
+manifest is set aside, not deleted.
+
+--rewrite: all files get the form in which grab writes them today, with the same
+content: after an update of grab, so that other programs can open them, or to
+change --parquet. It needs no network and no key, can be interrupted at any
+time, and goes on where it was. Files in today's form are passed over; a damaged
+one is left and named (exit 12). Exports are made again by grab export.";
 
 /// After `grab status --help`.
 pub const STATUS: &str = "\

@@ -139,6 +139,38 @@ pub fn read(date: Date, file: Bytes) -> std::result::Result<(Vec<DayBar>, bool),
     guarded(|| read_unguarded(date, file)).unwrap_or_else(panicked)
 }
 
+/// All that a file holds: what it needs to be written anew.
+#[derive(Debug, PartialEq)]
+pub(in crate::store) struct Content {
+    bars: Vec<DayBar>,
+    source: String,
+    fetched_ms: i64,
+}
+
+impl Content {
+    /// The bytes of its file as it would be written today.
+    pub(in crate::store) fn encoded(&self, date: Date) -> Result<Vec<u8>> {
+        encode(&Day { date, bars: &self.bars, source: &self.source, fetched_ms: self.fetched_ms })
+    }
+}
+
+/// All that a file holds, if it is what was written for this day.
+pub(in crate::store) fn read_content(date: Date, file: Bytes) -> std::result::Result<Content, Unreadable> {
+    let (bars, is_intact) = read(date, file.clone())?;
+    if !is_intact {
+        return Err(Unreadable::Corrupt("it is not what was written: its digest differs".to_owned()));
+    }
+    let file = guarded(|| open(file)).unwrap_or_else(panicked)?;
+    let find = |key: &str| {
+        let entry = entries(&file).iter().find(|entry| entry.key == key);
+        let value = entry.and_then(|entry| entry.value.clone());
+        value.ok_or_else(|| Unreadable::Schema(format!("it does not say its {key}")))
+    };
+    let fetched_ms = find("grab.fetched_ms")?;
+    let malformed = |_| Unreadable::Schema("its grab.fetched_ms cannot be read".to_owned());
+    Ok(Content { bars, source: find("grab.source")?, fetched_ms: fetched_ms.parse().map_err(malformed)? })
+}
+
 fn read_unguarded(date: Date, file: Bytes) -> std::result::Result<(Vec<DayBar>, bool), Unreadable> {
     let file = open(file)?;
     let entries = entries(&file);

@@ -2,6 +2,7 @@
 
 mod file;
 
+pub(super) use file::read_content;
 pub use file::{SCHEMA_VERSION, each_volume, read};
 
 use std::{

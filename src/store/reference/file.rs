@@ -10,13 +10,16 @@ use super::{
     columns::{self, Columns, Read, Values},
 };
 use crate::store::{
-    StoreError, Unreadable,
+    NewFile, StoreError, Unreadable,
     atomic::{self, failed},
+    encodings::TABLE,
     layout,
     merge::{read_regular, sweep_folder},
+    rewrite::{self, is_written_as},
 };
 
 /// What a table says of its last sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// When it asked, UTC ms.
     pub fetched_ms: i64,
@@ -32,6 +35,17 @@ pub fn write(
     values: &[Values],
     said: Said,
 ) -> Result<(), StoreError> {
+    let bytes = encode(table, columns, values, said)?;
+    let folder = layout::reference_folder(data_dir);
+    if folder.is_dir() {
+        // A process that died may have left a part of a table, and may have made the folder and no more.
+        sweep_folder(&folder)?;
+        atomic::secure_names(std::slice::from_ref(&folder), data_dir)?;
+    }
+    atomic::write(&layout::reference_table(data_dir, table), &bytes)
+}
+
+fn encode(table: &str, columns: Columns, values: &[Values], said: Said) -> Result<Vec<u8>, StoreError> {
     let entry = |key: &str, value: String| KeyValue::new(format!("grab.{key}"), value);
     let said = vec![
         entry("table", table.to_owned()),
@@ -40,14 +54,26 @@ pub fn write(
         entry("version", env!("CARGO_PKG_VERSION").to_owned()),
         entry("schema_version", SCHEMA_VERSION.to_string()),
     ];
-    let bytes = columns::encode(columns, values, said).map_err(StoreError::Encode)?;
-    let folder = layout::reference_folder(data_dir);
-    if folder.is_dir() {
-        // A process that died may have left a part of a table, and may have made the folder and no more.
-        sweep_folder(&folder)?;
-        atomic::secure_names(std::slice::from_ref(&folder), data_dir)?;
+    columns::encode(columns, values, said).map_err(StoreError::Encode)
+}
+
+/// The new file of a table that is there; nothing in place of it if it would be written in the same way today.
+pub(in crate::store) fn anew(
+    data_dir: &Path,
+    (table, columns): &(&str, Columns),
+) -> Result<Option<NewFile>, StoreError> {
+    let Some(file) = read(data_dir, table, Ok)? else { return Ok(None) };
+    if is_written_as(file.clone(), &TABLE) {
+        // What is not what was written is damaged, in whatever form.
+        return read(data_dir, table, |bytes| decode(table, columns, bytes)).map(|_| None);
     }
-    atomic::write(&layout::reference_table(data_dir, table), &bytes)
+    let path = layout::reference_table(data_dir, table);
+    let unreliable = |why| StoreError::Reference { path: path.clone(), why };
+    let (content, said) = decode(table, columns, file).map_err(unreliable)?;
+    let bytes = encode(table, columns, &content.values, said.clone())?;
+    let (again, said_again) = decode(table, columns, bytes.clone().into()).map_err(unreliable)?;
+    let is_same = (again.values, said_again) == (content.values, said);
+    rewrite::checked(path.clone(), bytes, is_same).map(Some)
 }
 
 /// Reads a table, of which `understand` makes what it holds; nothing if it is not there.

@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use jiff::civil::Date;
 
+use columns::Columns;
+pub(super) use file::anew;
+
 use super::{StoreError, Unreadable, layout};
 use crate::model::{Rename, Split, Symbol};
 
@@ -122,6 +125,10 @@ pub fn write_renames(data_dir: &Path, table: &Table<Rename>) -> Result<(), Store
     write(data_dir, table)
 }
 
+/// The tables, each with its columns.
+pub(super) const TABLES: [(&str, Columns); 3] =
+    [(Split::TABLE, Split::COLUMNS), (Rename::TABLE, Rename::COLUMNS), (tickers::TABLE, tickers::COLUMNS)];
+
 /// Reads each table that is there; answers which of them cannot be relied on, and why.
 #[must_use]
 pub fn inspect(data_dir: &Path) -> Vec<(PathBuf, Unreadable)> {
@@ -146,7 +153,7 @@ pub fn is_table(data_dir: &Path, path: &Path) -> bool {
 
 /// The places of all tables.
 fn places(data_dir: &Path) -> [PathBuf; 3] {
-    [Split::TABLE, Rename::TABLE, tickers::TABLE].map(|table| layout::reference_table(data_dir, table))
+    TABLES.map(|(table, _)| layout::reference_table(data_dir, table))
 }
 
 fn write<T: Row>(data_dir: &Path, table: &Table<T>) -> Result<(), StoreError> {

@@ -18,7 +18,7 @@ use crate::{
 pub const TABLE: &str = "tickers";
 
 /// The table's columns.
-const COLUMNS: Columns = &[
+pub const COLUMNS: Columns = &[
     ("ticker", Kind::Text),
     ("name", Kind::OptionalText),
     ("type", Kind::OptionalText),

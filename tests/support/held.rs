@@ -1,0 +1,50 @@
+//! A run that stands still at a step of its work.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Stdio},
+};
+
+use grab::failpoint::Step;
+
+use super::{Grab, wait_until};
+
+/// A program that is held at a step, until it is let go.
+pub struct Held {
+    child: Child,
+    path: PathBuf,
+}
+
+impl Held {
+    /// Nothing if the program ends before it has reached the step so often.
+    pub fn at(grab: &Grab, arguments: &str, step: Step, hit: u32) -> Option<Self> {
+        let path = grab.dir().join("held");
+        let mut command = grab.command(arguments);
+        let failpoint = format!("{}=hold@{hit}", step.as_str());
+        let mut child = command
+            .env("GRAB_FAILPOINT", failpoint)
+            .env("GRAB_FAILPOINT_HELD", &path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut has_ended = false;
+        wait_until("the step", || {
+            has_ended = child.try_wait().unwrap().is_some();
+            has_ended || path.exists()
+        });
+        (!has_ended).then_some(Self { child, path })
+    }
+
+    /// Lets it go on, and answers its exit code.
+    pub fn let_go(mut self) -> Option<i32> {
+        fs::remove_file(&self.path).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
