@@ -71,6 +71,10 @@ snippets:
 conformance:
     scripts/conformance.sh
 
+# Let programs of many versions read what grab writes, and write the table of docs/store.md; `few` is what CI runs
+readers *ARGS:
+    scripts/readers.sh {{ARGS}}
+
 # Open the page of `verify --report` in a real browser
 browser:
     scripts/browser.sh
