@@ -184,6 +184,25 @@ fn a_spec_that_is_kept_says_it_to_later_commands_too() {
     assert!(checked.stdout.contains(&format!("line 2: {wrong}")), "{checked:?}");
 }
 
+#[test]
+fn what_start_was_told_is_the_form_of_later_runs_too() {
+    let server = Server::start(answer);
+    let grab = Grab::with_server(server.base_url());
+    let told = |status: &str| grab.run(status).exits(0).json()["told"]["parquet"].clone();
+    grab.run("start --plan-only --windows 2024-01 --tickers KIMpL --parquet compact").exits(0);
+    assert_eq!(told("status --json"), "compact");
+    grab.run("resume").exits(0);
+    assert!(volume_encodings(&grab).contains(&BYTE_STREAM_SPLIT));
+    // What another command is told holds for its run alone.
+    grab.run("repair --rewrite --parquet compatible").exits(0);
+    assert!(!volume_encodings(&grab).contains(&BYTE_STREAM_SPLIT));
+    assert_eq!(grab.run("repair --rewrite --json").exits(0).json()["parquet"], "compact");
+    assert!(volume_encodings(&grab).contains(&BYTE_STREAM_SPLIT));
+    grab.run("start --windows 2024-01 --tickers KIMpL --parquet compatible").exits(0);
+    assert_eq!(grab.run("repair --rewrite --json").exits(0).json()["parquet"], "compatible");
+    assert!(!volume_encodings(&grab).contains(&BYTE_STREAM_SPLIT));
+}
+
 /// Bars that are days and weeks apart, and counts that jump: fastparquet misreads steps of more than 28 bits, so that each
 /// begins a page.
 #[test]

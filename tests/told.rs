@@ -76,7 +76,7 @@ fn a_flag_wins_over_a_variable_over_what_was_told_over_the_spec_over_a_file() {
     grab.run("start --plan-only --spec spec.toml").exits(0);
     assert_eq!(pace("", ""), "2/s");
     // What a file says is not kept: it says it again.
-    assert_eq!(told(&grab), json!({"base_url": null, "rate": null, "concurrency": null}));
+    assert_eq!(told(&grab), json!({"base_url": null, "rate": null, "concurrency": null, "parquet": null}));
     grab.run_with("GRAB_RATE", "3/s", "start --plan-only --windows 2024-02 --tickers A").exits(0);
     assert_eq!(pace("", ""), "3/s");
     assert_eq!(pace("4/s", ""), "4/s");

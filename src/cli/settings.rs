@@ -228,12 +228,19 @@ impl<'a> Sources<'a> {
     /// none where what was told before is to be forgotten. Config files are not asked: they say it again, and who changes one
     /// means it. The sandbox has no host.
     #[must_use]
-    pub fn told(&self, args: &FetchArgs, spec: Option<&Spec>) -> BTreeMap<String, Option<String>> {
+    pub fn told(
+        &self,
+        args: &FetchArgs,
+        parquet: ParquetArgs,
+        spec: Option<&Spec>,
+    ) -> BTreeMap<String, Option<String>> {
         let pacing = spec.map(|spec| &spec.pacing);
+        let parquet = parquet.parquet.map(|kind| Encodings::from(kind).as_str().to_owned());
         let settings = [
             (&BASE_URL, &args.base_url, false),
             (&RATE, &args.rate, pacing.is_some_and(|pacing| pacing.rate.is_some())),
             (&CONCURRENCY, &args.concurrency, pacing.is_some_and(|pacing| pacing.concurrency.is_some())),
+            (&PARQUET, &parquet, spec.is_some_and(|spec| spec.parquet.is_some())),
         ];
         let mut told = BTreeMap::new();
         for (setting, flag, is_in_spec) in settings {
@@ -324,10 +331,7 @@ impl<'a> Sources<'a> {
     /// If the environment or a file names another kind.
     pub fn encodings(&self, args: ParquetArgs) -> Result<Encodings, Failure> {
         let named = args.parquet.map_or_else(|| self.get(&PARQUET, None, read_choice), |kind| Ok(Some(kind)));
-        Ok(match named?.unwrap_or(ParquetArg::Compatible) {
-            ParquetArg::Compatible => Encodings::Compatible,
-            ParquetArg::Compact => Encodings::Compact,
-        })
+        Ok(named?.map_or_else(Encodings::default, Encodings::from))
     }
 
     /// What to log, in the syntax of `RUST_LOG`, if `GRAB_LOG` says it.
@@ -401,6 +405,15 @@ impl Layer {
             values.insert(key, value);
         }
         Ok(values)
+    }
+}
+
+impl From<ParquetArg> for Encodings {
+    fn from(kind: ParquetArg) -> Self {
+        match kind {
+            ParquetArg::Compatible => Self::Compatible,
+            ParquetArg::Compact => Self::Compact,
+        }
     }
 }
 

@@ -153,7 +153,7 @@ pub fn run(
 
 /// What the directory is to remember of how this `start` fetches. A key has no place in it, whatever somebody has put there.
 fn to_tell(sources: &Sources<'_>, args: &StartArgs, spec: Option<&Spec>) -> BTreeMap<String, Option<String>> {
-    let mut told = sources.told(&args.fetch, spec);
+    let mut told = sources.told(&args.fetch, args.parquet, spec);
     if let Ok(Some(key)) = sources.key() {
         told.values_mut().flatten().for_each(|value| key.scrub_text(value));
     }

@@ -66,6 +66,7 @@ struct ToldRow {
     base_url: Option<String>,
     rate: Option<String>,
     concurrency: Option<String>,
+    parquet: Option<String>,
     /// Since when the last of them holds.
     told_at: Option<String>,
     #[serde(skip)]
@@ -150,6 +151,7 @@ impl ToldRow {
             base_url: value("base_url"),
             rate: value("rate"),
             concurrency: value("concurrency"),
+            parquet: value("parquet"),
             told_at: told_at_ms.map(format::instant),
             told_at_ms,
         }
@@ -161,6 +163,7 @@ impl ToldRow {
             self.base_url.as_ref().map(|url| format!("from {}", excerpt(url, SHOWN))),
             self.rate.as_ref().map(|rate| format!("at {rate}")),
             self.concurrency.as_ref().map(|n| format!("{n} requests at once")),
+            self.parquet.as_ref().map(|kind| format!("--parquet {kind}")),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         let day = self.told_at_ms.and_then(new_york::date_of)?;
