@@ -49,6 +49,9 @@ FEW = [
     ("fastparquet", "fastparquet", ["pinned"], {}),
 ]
 
+# Seconds after which an engine hangs: Spark takes minutes where others use the processor too.
+LONGEST = 900
+
 # Probes that every engine has to pass, and those that show what it makes of folders' names and of other forms of files.
 NEEDED = ["compatible", "export", "tables", "market", "rewritten", "filter", "named"]
 SHOWN = ["store", "compact", "earlier"]
@@ -118,9 +121,9 @@ def read(place: Path, engine: str, package: str, folder: Path) -> dict:
     program = [place / "bin" / "python", "-W", "ignore", HERE / "readers_engine.py", engine, package, folder]
     environment = {**os.environ, "TZ": "America/New_York", "PYSPARK_PYTHON": str(place / "bin" / "python")}
     try:
-        ran = subprocess.run(program, capture_output=True, text=True, timeout=300, env=environment)
+        ran = subprocess.run(program, capture_output=True, text=True, timeout=LONGEST, env=environment)
     except subprocess.TimeoutExpired:
-        return {"error": "no answer within 300 s"}
+        return {"error": f"no answer within {LONGEST} s"}
     answers = [text for text in ran.stdout.splitlines() if text.startswith('{"version"')]
     return json.loads(answers[-1]) if answers else {"error": f"ended with {ran.returncode}: {ran.stderr[-300:]}"}
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Run it after a change to what grab writes: programs that people open Parquet files with, in old versions and new ones, read
 # a store, an export, the reference tables and a day of the market, and every value must be the one that was served.
-#   scripts/readers.sh few    two versions of Polars, DuckDB and pyarrow, fastparquet, one PySpark: two minutes
-#   scripts/readers.sh        all of the table in docs/store.md, which it writes anew: half an hour
+#   scripts/readers.sh few    two versions of Polars, DuckDB and pyarrow, fastparquet, one PySpark: two minutes of CPU time
+#   scripts/readers.sh        all of the table in docs/store.md, which it writes anew: eleven minutes of CPU time, two gigabytes
 # Needs Python 3.11 or newer, Java 17 or newer for Spark, and a network to install the programs.
 set -euo pipefail
 which=${1:-all}
