@@ -54,6 +54,8 @@ pub enum Step {
     BeforeSweep,
     /// A new manifest has its file, and no table.
     BeforeMigration,
+    /// A new plan is written beside the old one.
+    BeforePlan,
     /// A transaction of the manifest is written, and not committed.
     BeforeCommit,
     /// A transaction is durable; nobody was told.
@@ -62,7 +64,7 @@ pub enum Step {
 
 impl Step {
     /// Every step.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::BeforeFolder,
         Self::AfterFolder,
         Self::AfterNameSync,
@@ -73,6 +75,7 @@ impl Step {
         Self::AfterFolderSync,
         Self::BeforeSweep,
         Self::BeforeMigration,
+        Self::BeforePlan,
         Self::BeforeCommit,
         Self::AfterCommit,
     ];
@@ -91,6 +94,7 @@ impl Step {
             Self::AfterFolderSync => "store.after_folder_sync",
             Self::BeforeSweep => "store.before_sweep",
             Self::BeforeMigration => "manifest.before_migration",
+            Self::BeforePlan => "manifest.before_plan",
             Self::BeforeCommit => "manifest.before_commit",
             Self::AfterCommit => "manifest.after_commit",
         }

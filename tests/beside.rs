@@ -241,6 +241,26 @@ fn what_needs_to_be_written_still_needs_the_directory() {
     assert_eq!(held.let_go(), Some(0));
 }
 
+/// The plan beside the manifest is durable before the transaction that it says more than the manifest without.
+#[test]
+fn what_is_being_asked_for_at_this_moment_is_no_gap() {
+    let server = Server::start(answer);
+    let grab = Grab::with_server(server.base_url());
+    grab.run(START).exits(0);
+    let mut moments = 0;
+    for (hit, symbol) in (1..9).zip(["B", "C", "D", "E", "F", "G", "H", "I"]) {
+        let more = format!("start --plan-only --windows 2024-01-30 --tickers {symbol}");
+        let Some(held) = Held::at(&grab, &more, Step::BeforeCommit, hit) else { break };
+        let plan = std::fs::read_to_string(grab.data_dir().join("plan.jsonl")).unwrap();
+        let recorded = grab.count(&format!("SELECT count(*) FROM tasks WHERE ticker = '{symbol}'"));
+        moments += usize::from(plan.contains(&format!("\"{symbol}\"")) && recorded == 0);
+        let verified = grab.run("verify --json").json();
+        assert!(!verified["findings"].to_string().contains("plan.jsonl"), "{hit}: {verified}");
+        assert_eq!(held.let_go(), Some(0));
+    }
+    assert_eq!(moments, 1, "it was written and not committed at one moment");
+}
+
 #[test]
 fn what_a_dead_process_left_is_still_named() {
     let server = Server::start(answer);

@@ -138,7 +138,8 @@ fn hits(step: Step) -> u32 {
         | Step::AfterFolderSync => 8,
         // Nothing is left by a run that nobody disturbs: see the test of its own.
         Step::BeforeSweep => 0,
-        Step::BeforeMigration => 1,
+        // Of plans, the one with the tasks.
+        Step::BeforeMigration | Step::BeforePlan => 1,
         // What it holds, the run, the recovery, what it was told, the tasks; four leases and one without a task; seven
         // pages, one refusal; the pace, the end of the run.
         Step::BeforeCommit | Step::AfterCommit => 20,
@@ -168,7 +169,7 @@ fn dying_at_a_step_of_a_rename_loses_nothing() {
 
 #[test]
 fn dying_before_any_commit_loses_nothing() {
-    for step in [Step::BeforeMigration, Step::BeforeCommit] {
+    for step in [Step::BeforeMigration, Step::BeforePlan, Step::BeforeCommit] {
         assert_eq!(die_at_every_hit(step), hits(step), "{step:?}");
     }
 }
@@ -271,7 +272,9 @@ fn some_hits(step: Step) -> BTreeSet<u32> {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    for step in [Step::BeforeFolder, Step::BeforeWrite, Step::AfterWrite, Step::BeforeMigration] {
+    for step in
+        [Step::BeforeFolder, Step::BeforeWrite, Step::AfterWrite, Step::BeforeMigration, Step::BeforePlan]
+    {
         fail_at(step, "enospc", some_hits(step));
     }
 }

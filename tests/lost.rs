@@ -124,7 +124,8 @@ fn a_file_that_is_ahead_of_an_older_manifest_is_taken_up() {
     grab.run("start --windows 2024-01-04..2024-01-05 --tickers A").exits(0);
     let whole = read_store(&grab.data_dir());
     fs::copy(&backup, grab.data_dir().join("manifest.sqlite")).unwrap();
-    assert_eq!(kinds(&grab.run("verify --deep --json").exits(12).json()), ["row_count_mismatch"]);
+    let found = grab.run("verify --deep --json").exits(12).json();
+    assert_eq!(kinds(&found), ["row_count_mismatch", "unfinished_task"], "the plan beside it is newer too");
     let repaired = grab.run("repair --json").exits(0).json();
     assert_eq!(repaired["set_aside"], json!([]));
     assert!(read_store(&grab.data_dir()) == whole);

@@ -7,6 +7,7 @@
     reason = "a test may end anywhere, and says so"
 )]
 
+mod asked;
 mod audit;
 // Failpoints are in builds with debug assertions only.
 #[cfg(debug_assertions)]

@@ -53,11 +53,15 @@ fn a_lost_manifest_is_made_anew_and_next_to_nothing_is_asked_for_again() {
     let (bars, before) = (read_store(&grab.data_dir()), partitions(&grab));
     let asked = grab.count("SELECT sum(requests) FROM runs");
     lose_manifest(&grab);
+    let (plan, away) = (grab.data_dir().join("plan.jsonl"), grab.dir().join("plan.jsonl"));
+    fs::rename(&plan, &away).unwrap();
     let planned = grab.run("start --plan-only --windows 2023-11 --tickers AAPL").exits(0);
     assert!(planned.stderr.contains("there are bars here that no manifest knows"), "{planned:?}");
     lose_manifest(&grab);
+    fs::rename(&away, &plan).unwrap();
     let report = grab.run("repair --rebuild-manifest --json").exits(0).json();
     assert_eq!((&report["command"], &report["outcome"]), (&"repair".into(), &"complete".into()));
+    assert_eq!(report["is_all_asked"], true, "by the plan beside the manifest");
     assert_eq!(report["partitions"], before.len());
     assert_eq!(partitions(&grab), before);
     assert_eq!(grab.run("status --json").json()["sandbox"], false);
@@ -80,7 +84,7 @@ fn what_a_run_had_not_come_to_is_not_taken_for_done() {
             "start --windows 2024-01-10..2024-03-20 --tickers {TICKERS} --concurrency 2 --max-requests {requests}"
         ));
         lose_manifest(&grab);
-        grab.run("repair --rebuild-manifest").exits(0);
+        grab.run("repair --rebuild-manifest").exits(10);
         grab.run(&format!("start --windows 2024-01..2024-03 --tickers {TICKERS}")).exits(0);
         assert_eq!(read_store(&grab.data_dir()), expected, "lost after {requests} requests");
     }
@@ -142,7 +146,10 @@ fn a_manifest_that_is_whole_is_not_replaced() {
     assert!(ran.stderr.contains("the manifest is whole"), "{ran:?}");
     assert_eq!(fs::read(grab.data_dir().join("manifest.sqlite")).unwrap(), before);
     let nothing = Grab::new().run("repair --rebuild-manifest").exits(2);
-    assert!(nothing.stderr.contains("there are no bars in data to make a manifest from"), "{nothing:?}");
+    assert!(
+        nothing.stderr.contains("there are no bars in data to make a manifest from, and no plan"),
+        "{nothing:?}"
+    );
 }
 
 /// Nine days of ten bars, three pages. While it is not mended, the last bars of the first page are bad: none of two
@@ -176,7 +183,7 @@ fn days_with_bars_in_quarantine_are_not_taken_for_whole() {
     assert_eq!(grab.count("SELECT count(*) FROM quarantine"), 23);
     mended.store(true, Ordering::SeqCst);
     lose_manifest(&grab);
-    grab.run("repair --rebuild-manifest").exits(0);
+    grab.run("repair --rebuild-manifest").exits(10);
     grab.run(start).exits(0);
     assert_eq!(read_store(&grab.data_dir())["A"].len(), 90);
 }
@@ -186,6 +193,7 @@ fn bars_of_another_kind_are_not_mixed_in_when_the_manifest_is_lost() {
     let grab = Grab::of_sandbox();
     grab.run("start --sandbox --windows 2024-01 --tickers AAPL").exits(0);
     lose_manifest(&grab);
+    fs::remove_file(grab.data_dir().join("plan.jsonl")).unwrap();
     let server = market();
     let real = format!("start --base-url {} --windows 2024-01 --tickers AAPL", server.base_url());
     let refused = grab.run_with("MASSIVE_API_KEY", "key", &real).exits(2);

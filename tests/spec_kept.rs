@@ -287,33 +287,41 @@ fn a_manifest_that_is_made_anew_takes_over_the_spec_and_what_a_list_was_asked_fo
         write(&grab, "four.toml", FOUR);
         grab.run("start --spec four.toml").exits(0);
         grab.run("start --plan-only --universe us-stocks --type CS --windows 2024-01").exits(0);
-        grab.manifest().execute("UPDATE orders SET planned_at_ms = 1", []).unwrap();
         grab.manifest().execute("UPDATE partitions SET session_bars = '[1, 2]'", []).unwrap();
         grab
     };
     let grab = begun();
     let before = kept(&grab);
-    let report = grab.run("repair --rebuild-manifest --json").exits(0).json();
+    let report = grab.run("repair --rebuild-manifest --json").exits(10).json();
     assert_eq!(report["is_all_asked"], true);
     let status = grab.run("status --json").exits(0).json();
     assert_eq!(
         (&status["spec"], &status["unplanned"]),
         (&before, &1.into()),
-        "what was empty is not known: planned anew"
+        "its tasks are still to be planned"
     );
     let order: String =
         grab.manifest().query_row("SELECT types || windows FROM orders", [], |row| row.get(0)).unwrap();
     assert_eq!(order, "[\"CS\"]2024-01");
 
+    // Without the plan beside it.
     let grab = begun();
+    fs::remove_file(grab.data_dir().join("plan.jsonl")).unwrap();
     grab.manifest().execute("UPDATE orders SET windows = 'x'", []).unwrap();
-    let ran = grab.run("repair --rebuild-manifest").exits(0);
-    assert!(ran.stdout.contains("by --universe or --spec is not known any more"), "{ran:?}");
+    let ran = grab.run("repair --rebuild-manifest").exits(10);
+    assert!(ran.stdout.contains("1 request by --universe or --spec cannot be read"), "{ran:?}");
     assert_eq!(grab.count("SELECT count(*) FROM orders"), 0);
 
     let grab = begun();
     fs::write(grab.data_dir().join("manifest.sqlite"), "x".repeat(9_000)).unwrap();
-    let ran = grab.run("repair --rebuild-manifest").exits(0);
-    assert!(ran.stdout.contains("by --universe or --spec is not known any more"), "{ran:?}");
+    let whole = fs::read(grab.data_dir().join("plan.jsonl")).unwrap();
+    fs::remove_file(grab.data_dir().join("plan.jsonl")).unwrap();
+    let ran = grab.run("repair --rebuild-manifest").exits(10);
+    assert!(ran.stdout.contains("what was still pending is not known"), "{ran:?}");
     assert_eq!(kept(&grab), Value::Null);
+    // With it, nothing that was asked for is lost.
+    fs::write(grab.data_dir().join("manifest.sqlite"), "x".repeat(9_000)).unwrap();
+    fs::write(grab.data_dir().join("plan.jsonl"), whole).unwrap();
+    grab.run("repair --rebuild-manifest").exits(10);
+    assert_eq!(kept(&grab)["path"], before["path"]);
 }

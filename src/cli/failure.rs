@@ -209,6 +209,9 @@ impl Failure {
             Self::Store(error) => Some(disk::advice(Trouble::of(error))),
             Self::System(error) => disk::advice_of_system(error),
             Self::Manifest(error) if is_disk_trouble(error) => Some(disk::advice(Trouble::of(error))),
+            Self::Manifest(ManifestError::Lost { .. }) => Some(
+                "`grab repair --rebuild-manifest` makes it anew; to begin anew without it, move plan.jsonl away",
+            ),
             Self::Manifest(error) if is_busy(error) => {
                 Some("another program has it open and is writing: close it, then repeat the command")
             }
@@ -305,7 +308,7 @@ fn is_disk_trouble(error: &ManifestError) -> bool {
                 | ErrorCode::PermissionDenied
         )
     );
-    trouble || matches!(error, ManifestError::Io { .. })
+    trouble || matches!(error, ManifestError::Io { .. } | ManifestError::Plan { .. })
 }
 
 /// What `SQLite` said, if it was `SQLite`.
@@ -313,10 +316,12 @@ fn code(error: &ManifestError) -> Option<ErrorCode> {
     match error {
         ManifestError::Sqlite(error) => error.sqlite_error_code(),
         ManifestError::Io { .. }
+        | ManifestError::Plan { .. }
         | ManifestError::TooNew { .. }
         | ManifestError::TooOld { .. }
         | ManifestError::Foreign { .. }
         | ManifestError::Missing { .. }
+        | ManifestError::Lost { .. }
         | ManifestError::OtherKind { .. }
         | ManifestError::Locked { .. }
         | ManifestError::Illegal(_)
@@ -349,10 +354,13 @@ fn manifest_exit(error: &ManifestError) -> ExitStatus {
     match error {
         ManifestError::Locked { .. } => ExitStatus::Locked,
         ManifestError::TooNew { .. } | ManifestError::TooOld { .. } => ExitStatus::OtherVersion,
-        ManifestError::Missing { .. } | ManifestError::Foreign { .. } | ManifestError::OtherKind { .. } => {
-            ExitStatus::Usage
+        ManifestError::Missing { .. }
+        | ManifestError::Lost { .. }
+        | ManifestError::Foreign { .. }
+        | ManifestError::OtherKind { .. } => ExitStatus::Usage,
+        ManifestError::Io { source, .. } | ManifestError::Plan { source, .. } => {
+            disk::exit_at(Trouble::of(source))
         }
-        ManifestError::Io { source, .. } => disk::exit_at(Trouble::of(source)),
         ManifestError::Corrupt(_) => ExitStatus::Disk,
         ManifestError::Sqlite(_) if is_disk_trouble(error) => ExitStatus::Disk,
         ManifestError::Sqlite(_) if is_busy(error) => ExitStatus::Locked,

@@ -25,7 +25,10 @@ use crate::{
     disk::need_open_files,
     engine::{self, Meter, Stop, StopReason},
     exit::ExitStatus,
-    manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, Recorder, StoreKind, Task},
+    manifest::{
+        FILE_NAME, Ledger, Lock, ManifestError, Overview, PLAN_NAME, PlanBeside, Recorder, StoreKind, Task,
+        missing, not_lost,
+    },
     model::{Month, Partition, new_york},
     sandbox::Sandbox,
     source::Polygon,
@@ -134,6 +137,7 @@ impl Job<'_> {
             signals::watch(stop.clone(), self.last_word(Arc::clone(&meter), begun))?;
         }
         let mut ledger = Ledger::open(&data_dir, self.clock)?;
+        check_plan(&mut ledger)?;
         let kind = self.access().kind(ledger.kind()?.or(orphans));
         hold(&mut ledger, kind, &data_dir)?;
         let pacer = self.access().pacer(kind, &ledger)?;
@@ -233,6 +237,7 @@ impl Job<'_> {
         let (held, settled) = if let Some(overview) = &overview {
             (overview.kind()?, overview.settled_kind()?)
         } else {
+            not_lost(&self.data_dir)?;
             // Bars that no manifest knows settle it too.
             let on_disk = kind_on_disk(&self.data_dir)?;
             (on_disk, on_disk)
@@ -294,6 +299,25 @@ pub fn hold(ledger: &mut Ledger, asked: StoreKind, data_dir: &Path) -> Result<()
     Ok(ledger.hold(asked)?)
 }
 
+/// Makes sure that the plan beside the manifest says what the manifest has been asked for, and says what was different.
+///
+/// # Errors
+/// If it cannot be read or written.
+fn check_plan(ledger: &mut Ledger) -> Result<(), Failure> {
+    let PlanBeside { faults, more, set_aside } = ledger.check_plan()?;
+    if let Some(aside) = set_aside {
+        let (faults, aside) = (faults.join("; "), aside.display());
+        say(&format!("note: {PLAN_NAME} was damaged ({faults}) and is made anew; a copy of it is {aside}"));
+    }
+    if let Some((symbol, window)) = more.first() {
+        let windows = format::plural(more.len() as u64, "window");
+        say(&format!(
+            "note: {PLAN_NAME} asks for {windows} more than the manifest, the first {symbol} {window}: they are pending now"
+        ));
+    }
+    Ok(())
+}
+
 /// What kind of bars a partition says to hold.
 pub fn kind_of(found: &Found) -> StoreKind {
     StoreKind { adjusted: found.adjusted, sandbox: found.source == SANDBOX }
@@ -344,8 +368,7 @@ pub fn announce_clock(clock: Clock) {
 /// # Errors
 /// If there is no manifest, or it cannot be read.
 pub fn begun(data_dir: &Path) -> Result<(), Failure> {
-    let path = data_dir.join(FILE_NAME).display().to_string();
-    overview(data_dir)?.map(|_| ()).ok_or_else(|| ManifestError::Missing { path }.into())
+    overview(data_dir)?.map(|_| ()).ok_or_else(|| missing(data_dir).into())
 }
 
 /// The manifest of a directory, if there is one.
@@ -355,7 +378,7 @@ pub fn begun(data_dir: &Path) -> Result<(), Failure> {
 pub fn overview(data_dir: &Path) -> Result<Option<Overview>, Failure> {
     match Overview::open(data_dir) {
         Ok(overview) => Ok(Some(overview)),
-        Err(ManifestError::Missing { .. }) => Ok(None),
+        Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

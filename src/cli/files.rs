@@ -8,7 +8,7 @@ use std::{
 use super::{args::VerifyArgs, failure::Failure, format, output::say};
 use crate::{
     clock::Clock,
-    manifest::{FILE_NAME, StoreKind},
+    manifest::{FILE_NAME, PLAN_NAME, StoreKind},
     store::{layout, write_whole},
     verify::{
         Kind, Verified,
@@ -91,7 +91,8 @@ pub fn place(flag: &str, path: &Path, data_dir: &Path) -> Result<PathBuf, Failur
     };
     let data_dir = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
     let inside = real.strip_prefix(&data_dir).unwrap_or(Path::new(""));
-    let is_manifest = inside.to_str().is_some_and(|name| name.starts_with(FILE_NAME));
+    let is_manifest =
+        inside.to_str().is_some_and(|name| name.starts_with(FILE_NAME) || name.starts_with(PLAN_NAME));
     if is_manifest || real.starts_with(layout::bars_folder(&data_dir)) || inside.starts_with("reference") {
         return Err(refused("belongs to the data: choose another place"));
     }

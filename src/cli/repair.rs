@@ -28,7 +28,7 @@ use crate::{
     calendar::{self, Session},
     clock::Clock,
     exit::ExitStatus,
-    manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind, bring_up_to_date},
+    manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind, bring_up_to_date, missing},
     model::{Month, Symbol, Window},
     store::layout,
     verify::{CutAway, Deep, Finding, Kept, Kind, Mending, Others, Severity, Verified, requests},
@@ -116,7 +116,7 @@ pub fn run(
     let saved = args.from.as_deref().map(read_report).transpose()?;
     if !data_dir.join(FILE_NAME).exists() {
         overview(&data_dir)?;
-        return Err(ManifestError::Missing { path: data_dir.join(FILE_NAME).display().to_string() }.into());
+        return Err(missing(&data_dir).into());
     }
     let lock = Lock::take(&data_dir)?;
     let deep = saved.as_ref().map_or(Deep::All, |saved| Deep::Only(partitions(saved)));

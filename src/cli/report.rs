@@ -167,6 +167,13 @@ impl RunReport {
         }
     }
 
+    /// The same for a manifest made anew: that a file is damaged is said before what is pending.
+    #[must_use]
+    pub fn damaged_first(self) -> Self {
+        let (outcome, exit) = (Outcome::Incomplete, ExitStatus::Damage);
+        Self { outcome, exit, exit_code: exit.code(), ..self }
+    }
+
     /// The same for a command after which bars are missing that were there once.
     #[must_use]
     pub fn with_gaps(self, hint: String) -> Self {
@@ -185,6 +192,13 @@ impl RunReport {
         }
         let hint = self.hint.iter().cloned().chain([reason]).collect::<Vec<_>>().join("; ");
         Self { outcome: Outcome::Incomplete, exit, exit_code: exit.code(), hint: Some(hint), ..self }
+    }
+
+    /// The same, where the hint is added whatever came before it.
+    #[must_use]
+    pub fn unfinished(self, hint: String) -> Self {
+        let hints = self.hint.iter().cloned().chain([hint.clone()]).collect::<Vec<_>>().join("; ");
+        Self { hint: Some(hints), ..self.short(ExitStatus::Incomplete, hint) }
     }
 
     /// Adds what the manifest says of tasks without data.

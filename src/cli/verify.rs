@@ -32,7 +32,7 @@ use super::{
 use crate::{
     disk::need_open_files,
     exit::ExitStatus,
-    manifest::{FILE_NAME, ManifestError},
+    manifest::{FILE_NAME, missing},
     model::excerpt,
     verify::{
         Coverage, CutAway, Deep, Finding, Kept, Others, Progress, Severity, SymbolCounts, Verified,
@@ -102,7 +102,7 @@ pub fn run(
         spec.map(|(path, spec)| Asked::by_spec(path, spec, clock)?.expanded(&data_dir, clock)).transpose()?;
     if !data_dir.join(FILE_NAME).exists() {
         fetch::overview(&data_dir)?;
-        return Err(ManifestError::Missing { path: data_dir.join(FILE_NAME).display().to_string() }.into());
+        return Err(missing(&data_dir).into());
     }
     let files = Files::of(args, &data_dir)?;
     let (mut verified, witness) = witnessed(args, deep, common.quiet, sources, &data_dir, output)?;

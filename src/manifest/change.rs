@@ -1,5 +1,7 @@
 //! One transaction of the ledger, and the statements that several of its methods share.
 
+use std::path::Path;
+
 use rusqlite::{OptionalExtension, Params, Transaction, named_params, params};
 
 use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState, rows, schema::reached};
@@ -14,6 +16,8 @@ pub(super) struct Change<'a> {
     /// The instant of the whole transaction, UTC ms.
     pub(super) now_ms: i64,
     pub(super) run: Option<i64>,
+    /// The data directory, if the plan is kept there.
+    pub(super) plan_in: Option<&'a Path>,
 }
 
 impl Change<'_> {
@@ -22,8 +26,9 @@ impl Change<'_> {
         Ok(self.transaction.prepare_cached(sql)?.execute(values)?)
     }
 
-    /// Makes it durable.
+    /// Makes it durable, and before it the plan beside the manifest, if what is asked for has changed.
     pub(super) fn commit(self) -> Result<(), ManifestError> {
+        self.keep_plan()?;
         reached(Step::BeforeCommit)?;
         self.transaction.commit()?;
         reached(Step::AfterCommit)

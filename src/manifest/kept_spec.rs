@@ -66,7 +66,7 @@ impl Overview {
     }
 }
 
-fn read(connection: &Connection) -> Result<Option<KeptSpec>, ManifestError> {
+pub(super) fn read(connection: &Connection) -> Result<Option<KeptSpec>, ManifestError> {
     let select = "SELECT path, text, kept_at_ms FROM spec";
     let row = |row: &rusqlite::Row<'_>| {
         let spec = SpecText { path: row.get(0)?, text: row.get(1)? };

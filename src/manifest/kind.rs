@@ -91,7 +91,7 @@ fn is_true(connection: &Connection, condition: &str) -> Result<bool, ManifestErr
     Ok(connection.query_row(&format!("SELECT {condition}"), [], |row| row.get(0))?)
 }
 
-fn kind(connection: &Connection) -> Result<Option<StoreKind>, ManifestError> {
+pub(super) fn kind(connection: &Connection) -> Result<Option<StoreKind>, ManifestError> {
     let select = "SELECT adjusted, sandbox FROM store";
     let read = |row: &rusqlite::Row<'_>| Ok(StoreKind { adjusted: row.get(0)?, sandbox: row.get(1)? });
     Ok(connection.query_row(select, [], read).optional()?)

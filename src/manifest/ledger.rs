@@ -1,6 +1,9 @@
 //! Every statement that writes.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
@@ -23,6 +26,8 @@ pub struct Ledger {
     pub(super) connection: Connection,
     pub(super) clock: Clock,
     pub(super) run: Option<i64>,
+    /// Where the plan is kept beside the manifest; none while a manifest is made anew.
+    pub(super) plan_in: Option<PathBuf>,
 }
 
 /// What became of the tasks that a `start` asked for.
@@ -75,7 +80,8 @@ impl Ledger {
     /// # Errors
     /// If the file cannot be opened, is not ours, or is from a newer grab.
     pub fn open(data_dir: &Path, clock: Clock) -> Result<Self, ManifestError> {
-        Ok(Self { connection: schema::open(data_dir)?, clock, run: None })
+        let plan_in = Some(data_dir.to_owned());
+        Ok(Self { connection: schema::open(data_dir)?, clock, run: None, plan_in })
     }
 
     /// The windows that were asked for of each symbol.
@@ -316,8 +322,9 @@ impl Ledger {
     }
 
     pub(super) fn begin(&mut self) -> Result<Change<'_>, ManifestError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Change { transaction, now_ms: self.clock.now_ms(), run: self.run })
+        let Self { connection, clock, run, plan_in } = self;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        Ok(Change { transaction, now_ms: clock.now_ms(), run: *run, plan_in: plan_in.as_deref() })
     }
 }
 

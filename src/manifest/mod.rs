@@ -9,6 +9,9 @@
 //! [`TaskState::after`] is the whole state machine; the ledger asks it before it writes, and the tables' CHECKs hold
 //! the same invariants. Each change of state is a row of `events`, which no statement may change or delete.
 //!
+//! # Plan
+//! What was asked for is kept in a file beside the manifest too (`kept_plan`), so that a manifest made anew knows what is pending.
+//!
 //! # Durability
 //! WAL with `synchronous=FULL`: what a method has returned is on stable storage. Callers make partitions durable
 //! before they call [`Ledger::store_page`], so the manifest is never ahead of the disk.
@@ -19,6 +22,7 @@ mod frozen;
 mod glance;
 mod history;
 mod holdings;
+mod kept_plan;
 mod kept_spec;
 mod kind;
 mod ledger;
@@ -28,6 +32,7 @@ mod lost;
 mod mend;
 mod orders;
 mod overview;
+mod plan_file;
 mod reading;
 pub mod rebuild;
 mod recorder;
@@ -45,6 +50,7 @@ pub use evenings::{Closure, ClosureEvidence, Silence, SilenceAnswer};
 pub use glance::{Glance, RunningTask, Step, Trouble, Watcher};
 pub use history::RunItem;
 pub use holdings::Holdings;
+pub use kept_plan::{PLAN_NAME, PlanBeside, PlanFile};
 pub use kept_spec::{KeptSpec, SpecText};
 pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
 pub use lists::{KeptLookup, KeptPage, ListOnItsWay, SyncRow};
@@ -53,7 +59,8 @@ pub use lost::{SetAside, has_all};
 pub use mend::Mend;
 pub use orders::Order;
 pub use overview::{Answer, Overview, TaskItem};
-pub use reading::bring_up_to_date;
+pub use plan_file::{PlanRead, RecordedPlan};
+pub use reading::{bring_up_to_date, missing, not_lost};
 pub use rebuild::Stretch;
 pub use recorder::Recorder;
 pub use rewrites::{Rewrite, Rewritten};
@@ -81,6 +88,14 @@ pub enum ManifestError {
     /// The file or its lock cannot be created.
     #[error("{path} cannot be opened{}", disk::whose(Path::new(path), source))]
     Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The plan beside it cannot be written.
+    #[error("{path} cannot be written{}", disk::whose(Path::new(path), source))]
+    Plan {
         /// The file.
         path: String,
         /// What the system said.
@@ -115,6 +130,12 @@ pub enum ManifestError {
     /// There is no manifest yet.
     #[error("{path} does not exist, or is empty: nothing was ever started here")]
     Missing {
+        /// The file.
+        path: String,
+    },
+    /// There is no manifest any more: the plan beside it says that there was one.
+    #[error("{path} does not exist, or is empty, and {PLAN_NAME} beside it says what was asked for here")]
+    Lost {
         /// The file.
         path: String,
     },
@@ -154,7 +175,9 @@ impl ManifestError {
             }
             Self::Corrupt(_) => true,
             Self::Io { .. }
+            | Self::Plan { .. }
             | Self::Missing { .. }
+            | Self::Lost { .. }
             | Self::TooNew { .. }
             | Self::TooOld { .. }
             | Self::Foreign { .. }

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use rusqlite::{Connection, params};
 
-use super::{Ledger, ManifestError, Overview, SpecText};
+use super::{Ledger, ManifestError, Overview, SpecText, change::Change};
 
 /// One request for all symbols of a list that lived in some windows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,18 +29,18 @@ impl Ledger {
     /// If the manifest cannot be written.
     pub fn add_order(&mut self, order: &Order, spec: Option<&SpecText>) -> Result<(), ManifestError> {
         let change = self.begin()?;
-        let (types, exchanges) = (json(&order.types), json(&order.exchanges));
-        let as_of = order.as_of.map(|day| day.to_string());
-        // A UNIQUE constraint takes two absent days for different ones.
-        let update = "UPDATE orders SET planned_at_ms = NULL
-             WHERE list = ? AND types = ? AND exchanges = ? AND as_of IS ? AND windows = ?";
-        let (list, windows) = (&order.list, &order.windows);
-        if change.execute(update, params![list, types, exchanges, as_of, windows])? == 0 {
-            let insert = "INSERT INTO orders (list, types, exchanges, as_of, windows, asked_at_ms)
-                 VALUES (?, ?, ?, ?, ?, ?)";
-            change.execute(insert, params![list, types, exchanges, as_of, windows, change.now_ms])?;
-        }
+        change.add_order(order)?;
         change.keep_new_spec(spec)?;
+        change.commit()
+    }
+
+    /// Records an order that another manifest had. One that is not planned is planned anew.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn take_over_order(&mut self, order: &Order, is_planned: bool) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        change.take_over_order(order, is_planned)?;
         change.commit()
     }
 
@@ -64,6 +64,33 @@ impl Ledger {
     }
 }
 
+impl Change<'_> {
+    fn add_order(&self, order: &Order) -> Result<(), ManifestError> {
+        let (types, exchanges) = (json(&order.types), json(&order.exchanges));
+        let as_of = order.as_of.map(|day| day.to_string());
+        // A UNIQUE constraint takes two absent days for different ones.
+        let update = "UPDATE orders SET planned_at_ms = NULL
+             WHERE list = ? AND types = ? AND exchanges = ? AND as_of IS ? AND windows = ?";
+        let (list, windows) = (&order.list, &order.windows);
+        if self.execute(update, params![list, types, exchanges, as_of, windows])? == 0 {
+            let insert = "INSERT INTO orders (list, types, exchanges, as_of, windows, asked_at_ms)
+                 VALUES (?, ?, ?, ?, ?, ?)";
+            self.execute(insert, params![list, types, exchanges, as_of, windows, self.now_ms])?;
+        }
+        Ok(())
+    }
+
+    /// Records an order that the manifest does not have.
+    pub(super) fn take_over_order(&self, order: &Order, is_planned: bool) -> Result<(), ManifestError> {
+        self.add_order(order)?;
+        if is_planned {
+            let update = "UPDATE orders SET planned_at_ms = ? WHERE id = (SELECT max(id) FROM orders)";
+            self.execute(update, [self.now_ms])?;
+        }
+        Ok(())
+    }
+}
+
 impl Overview {
     /// What was ordered by a list, in that order.
     ///
@@ -78,7 +105,7 @@ fn json(codes: &[String]) -> String {
     serde_json::Value::from(codes.to_vec()).to_string()
 }
 
-fn all(connection: &Connection) -> Result<Vec<Order>, ManifestError> {
+pub(super) fn all(connection: &Connection) -> Result<Vec<Order>, ManifestError> {
     let mut select = connection
         .prepare("SELECT list, types, exchanges, as_of, windows, planned_at_ms FROM orders ORDER BY id")?;
     let mut found = select.query([])?;

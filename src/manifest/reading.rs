@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::{
-    FILE_NAME, Lock, ManifestError,
+    FILE_NAME, Lock, ManifestError, PLAN_NAME,
     schema::{self, BUSY_TIMEOUT, check_tables, check_version, known_version},
 };
 use crate::disk;
@@ -29,7 +29,7 @@ pub(super) struct Reading {
 pub(super) fn open_to_read(data_dir: &Path) -> Result<Reading, ManifestError> {
     let path = data_dir.join(FILE_NAME);
     match path.metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(&path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(data_dir)),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(ManifestError::Io { path: data_dir.display().to_string(), source: error });
         }
@@ -39,7 +39,7 @@ pub(super) fn open_to_read(data_dir: &Path) -> Result<Reading, ManifestError> {
     let (reading, version) = connected(&path).map_err(|error| explained(error, &path, false))?;
     if version == 0 {
         // Its maker died before the first transaction: nothing was ever started.
-        return Err(missing(&path));
+        return Err(missing(data_dir));
     }
     if version < schema::latest() {
         let found = u32::try_from(version).unwrap_or_default();
@@ -53,8 +53,26 @@ pub(super) fn open_to_read(data_dir: &Path) -> Result<Reading, ManifestError> {
     Ok(reading)
 }
 
-fn missing(path: &Path) -> ManifestError {
-    ManifestError::Missing { path: path.display().to_string() }
+/// Says that there is no manifest, or none any more.
+#[must_use]
+pub fn missing(data_dir: &Path) -> ManifestError {
+    let path = data_dir.join(FILE_NAME).display().to_string();
+    match not_lost(data_dir) {
+        Ok(()) => ManifestError::Missing { path },
+        Err(lost) => lost,
+    }
+}
+
+/// Refuses to begin a manifest where the plan of one that is lost is: what it asked for would be forgotten, or all of it asked
+/// for again.
+///
+/// # Errors
+/// [`ManifestError::Lost`] if it is there.
+pub fn not_lost(data_dir: &Path) -> Result<(), ManifestError> {
+    if data_dir.join(PLAN_NAME).exists() {
+        return Err(ManifestError::Lost { path: data_dir.join(FILE_NAME).display().to_string() });
+    }
+    Ok(())
 }
 
 fn connected(path: &Path) -> Result<(Reading, usize), ManifestError> {

@@ -47,7 +47,8 @@ pub fn is_whole(data_dir: &Path) -> Result<bool, ManifestError> {
         Ok(verdict == "ok")
     };
     let checked = match check() {
-        Err(error) if error.is_damage() || matches!(error, ManifestError::Missing { .. }) => Ok(false),
+        Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(false),
+        Err(error) if error.is_damage() => Ok(false),
         // One that cannot be opened now may be as good as ever.
         checked => checked,
     };
@@ -87,7 +88,8 @@ pub fn begin(data_dir: &Path, clock: Clock) -> Result<Ledger, ManifestError> {
         Ok(()) | Err(_) => {}
     }
     fs::create_dir(&folder).map_err(cannot(&folder))?;
-    Ledger::open(&folder, clock)
+    // Its plan is the one beside the manifest that it replaces: `Ledger::take_over_plan`.
+    Ok(Ledger { plan_in: None, ..Ledger::open(&folder, clock)? })
 }
 
 /// Puts a manifest that was begun with [`begin`] into its place. Answers where the old one is now, if there was one.
@@ -106,16 +108,20 @@ pub fn finish(ledger: Ledger, data_dir: &Path) -> Result<Option<PathBuf>, Manife
     Ok(aside)
 }
 
-/// Renames a manifest and its WAL, which may hold what the file does not.
-fn set_aside(data_dir: &Path, clock: Clock) -> Result<Option<PathBuf>, ManifestError> {
-    let now = jiff::Timestamp::from_millisecond(clock.now_ms()).unwrap_or_default().to_zoned(TimeZone::UTC);
-    let base = format!("{FILE_NAME}.set-aside-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+/// The name under which a file of a data directory is set aside: what was set aside before is never replaced.
+pub(super) fn free_name(data_dir: &Path, file: &str, now_ms: i64) -> String {
+    let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::UTC);
+    let base = format!("{file}.set-aside-{}", now.strftime("%Y%m%dT%H%M%SZ"));
     let is_taken = |name: &String| {
         ["", "-wal", "-shm"].iter().any(|ending| data_dir.join(format!("{name}{ending}")).exists())
     };
-    // What was set aside before is never replaced.
     let names = std::iter::once(base.clone()).chain((1..).map(|n| format!("{base}-{n}")));
-    let name = names.into_iter().find(|name| !is_taken(name)).unwrap_or(base);
+    names.into_iter().find(|name| !is_taken(name)).unwrap_or(base)
+}
+
+/// Renames a manifest and its WAL, which may hold what the file does not.
+fn set_aside(data_dir: &Path, clock: Clock) -> Result<Option<PathBuf>, ManifestError> {
+    let name = free_name(data_dir, FILE_NAME, clock.now_ms());
     let mut aside = None;
     for ending in ["-wal", "-shm", ""] {
         let (from, to) =

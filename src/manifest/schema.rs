@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fs::OpenOptions, io, path::Path, sync::OnceLock
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 
-use super::{ManifestError, lock, reading::explained};
+use super::{
+    ManifestError, lock,
+    reading::{explained, not_lost},
+};
 use crate::{
     disk,
     failpoint::{self, Step},
@@ -32,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0012_repairs.sql"),
     include_str!("migrations/0013_told.sql"),
     include_str!("migrations/0014_rewrites.sql"),
+    include_str!("migrations/0015_plan.sql"),
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
@@ -40,6 +44,9 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Opens the manifest of `data_dir` for writing, creating or migrating it where needed.
 pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
     let path = data_dir.join(FILE_NAME);
+    if !path.exists() {
+        not_lost(data_dir)?;
+    }
     create(&path)?;
     opened(data_dir, &path).map_err(|error| explained(error, &path, true))
 }
@@ -52,6 +59,7 @@ fn opened(data_dir: &Path, path: &Path) -> Result<Connection, ManifestError> {
     connection.pragma_update(None, "synchronous", if without_fsync { "OFF" } else { "FULL" })?;
     let version = check_version(&connection, path)?;
     if version == 0 {
+        not_lost(data_dir)?;
         // Nothing of it is written twice like this. What was made just now is as it was made.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         migrate(&mut connection, path)?;
@@ -185,7 +193,7 @@ mod tests {
         reading::{bring_up_to_date, open_to_read},
     };
 
-    const SHIPPED: [&str; 14] = [
+    const SHIPPED: [&str; 15] = [
         "a09d1b8dfb63d226",
         "c1d700b2294b2177",
         "43c51eaa26d10c1d",
@@ -200,6 +208,7 @@ mod tests {
         "04d6962fb6a1926b",
         "b0e20dc052c46ae4",
         "3e4bd5448eba8a36",
+        "dfe4b5f5b3d4b10d",
     ];
 
     #[test]
@@ -328,7 +337,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 14 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 15 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();
@@ -343,7 +352,7 @@ mod tests {
             ("PRAGMA application_id = 77", false),
             ("PRAGMA user_version = 2", false),
             ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 2", true),
-            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 14; CREATE TABLE tasks (id)", true),
+            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 15; CREATE TABLE tasks (id)", true),
         ] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join(FILE_NAME);

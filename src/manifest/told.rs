@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Ledger, ManifestError, Overview};
+use super::{Ledger, ManifestError, Overview, change::Change};
 
 /// One setting. Whoever hands one over has made sure that no key is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +25,25 @@ impl Ledger {
     /// If the manifest cannot be written.
     pub fn tell(&mut self, settings: &BTreeMap<String, Option<String>>) -> Result<(), ManifestError> {
         let change = self.begin()?;
+        change.tell(settings)?;
+        change.commit()
+    }
+
+    /// Keeps what another manifest was told, by setting.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn take_over_told(&mut self, told: BTreeMap<String, String>) -> Result<(), ManifestError> {
+        self.tell(&told.into_iter().map(|(setting, value)| (setting, Some(value))).collect())
+    }
+}
+
+impl Change<'_> {
+    /// Keeps what a `start` was told: see [`Ledger::tell`].
+    pub(super) fn tell(&self, settings: &BTreeMap<String, Option<String>>) -> Result<(), ManifestError> {
         for (setting, value) in settings {
             let select = "SELECT value FROM told WHERE setting = ?";
-            let mut select = change.transaction.prepare_cached(select)?;
+            let mut select = self.transaction.prepare_cached(select)?;
             let before: Option<String> = select.query_row([setting], |row| row.get(0)).optional()?;
             if before == *value {
                 continue;
@@ -42,22 +58,13 @@ impl Ledger {
             match value {
                 Some(value) => {
                     let replace = "INSERT OR REPLACE INTO told (setting, value, told_at_ms) VALUES (?, ?, ?)";
-                    change.execute(replace, params![setting, value, change.now_ms])?
+                    self.execute(replace, params![setting, value, self.now_ms])?
                 }
-                None => change.execute("DELETE FROM told WHERE setting = ?", [setting])?,
+                None => self.execute("DELETE FROM told WHERE setting = ?", [setting])?,
             };
-            change.event(None, "told", None, &reason)?;
+            self.event(None, "told", None, &reason)?;
         }
-        change.commit()
-    }
-
-    /// Keeps what another manifest was told.
-    ///
-    /// # Errors
-    /// If the manifest cannot be written.
-    pub fn take_over_told(&mut self, told: &[Told]) -> Result<(), ManifestError> {
-        let settings = told.iter().map(|told| (told.setting.clone(), Some(told.value.clone())));
-        self.tell(&settings.collect())
+        Ok(())
     }
 }
 
@@ -71,7 +78,7 @@ impl Overview {
     }
 }
 
-fn read(connection: &Connection) -> Result<Vec<Told>, ManifestError> {
+pub(super) fn read(connection: &Connection) -> Result<Vec<Told>, ManifestError> {
     let mut select =
         connection.prepare_cached("SELECT setting, value, told_at_ms FROM told ORDER BY setting")?;
     let told = select.query_map([], |row| {

@@ -13,6 +13,15 @@ use crate::{
 impl Verified {
     /// Adds what a spec wants and nobody has asked for. Its sessions are expected, and not there. `command` asks for them.
     pub fn want(&mut self, unasked: &[(Symbol, Window)], command: &str) {
+        self.expect(unasked, |symbol, window| unasked_window(symbol, window, command));
+    }
+
+    /// Expects the sessions of windows for which there is no task, with a finding for each window.
+    pub(super) fn expect(
+        &mut self,
+        unasked: &[(Symbol, Window)],
+        finding: impl Fn(&Symbol, Window) -> Finding,
+    ) {
         let mut by_symbol: BTreeMap<&Symbol, Vec<Window>> = BTreeMap::new();
         for (symbol, window) in unasked {
             by_symbol.entry(symbol).or_default().push(*window);
@@ -22,9 +31,9 @@ impl Verified {
             self.coverage.add(Coverage { expected_sessions: sessions, ..Coverage::default() });
         }
         for (symbol, windows) in by_symbol {
-            self.findings.extend(windows.iter().map(|window| unasked_window(symbol, *window, command)));
+            self.findings.extend(windows.iter().map(|window| finding(symbol, *window)));
         }
-        self.unasked = unasked.to_vec();
+        self.unasked.extend_from_slice(unasked);
         self.sort();
     }
 

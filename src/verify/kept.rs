@@ -99,6 +99,7 @@ fn verify_sound(
     let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
     verified.witnessed = Witnessed { sessions, of: asked.len() as u64 };
     verified.unwitnessed = unwitnessed(&verified, &witness);
+    verified.expect_planned(data_dir, books)?;
     Ok(verified)
 }
 

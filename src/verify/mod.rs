@@ -19,6 +19,7 @@ mod integrity;
 mod kept;
 mod listed;
 mod mending;
+mod planned;
 mod presence;
 pub mod report;
 pub mod requests;
@@ -105,7 +106,7 @@ pub struct Verified {
     pub sessions: Sessions,
     /// Each symbol with one explanation for each session, in the order of the symbols.
     pub days: Vec<(Symbol, Vec<Day>)>,
-    /// What a spec wants and nobody has asked for: none of its sessions is among the days.
+    /// What a spec wants, or the plan beside the manifest, and no task asks for: none of its sessions is among the days.
     pub unasked: Vec<(Symbol, Window)>,
     /// Symbols whose minutes have so few of the shares that the witness counts on most sessions, and their share.
     pub low_shares: Vec<(Symbol, f64)>,
@@ -180,10 +181,12 @@ pub fn verify(
 /// it.
 fn is_whole(data_dir: &Path) -> Result<bool, VerifyError> {
     match Overview::open(data_dir) {
-        Err(error @ ManifestError::Missing { .. }) if survey::symbols(data_dir)?.is_empty() => {
+        Err(error @ (ManifestError::Missing { .. } | ManifestError::Lost { .. }))
+            if survey::symbols(data_dir)?.is_empty() =>
+        {
             Err(error.into())
         }
-        Err(ManifestError::Missing { .. }) => Ok(false),
+        Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(false),
         Err(error) if !error.is_damage() => Err(error.into()),
         Ok(_) | Err(_) => Ok(rebuild::is_whole(data_dir)?),
     }

@@ -55,7 +55,7 @@ pub fn assert_recorded(data_dir: &Path) {
 pub fn litter(data_dir: &Path) -> Vec<PathBuf> {
     let expected = |file: &PathBuf| {
         let name = file.file_name().unwrap().to_str().unwrap();
-        name.starts_with("manifest.sqlite") || name == "bars.parquet"
+        name.starts_with("manifest.sqlite") || name == "plan.jsonl" || name == "bars.parquet"
     };
     files(data_dir).into_iter().filter(|file| !expected(file)).collect()
 }

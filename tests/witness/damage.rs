@@ -81,10 +81,10 @@ fn a_manifest_that_is_damaged_or_made_anew() {
     fs::write(grab.data_dir().join("manifest.sqlite"), "garbage, and more of it").unwrap();
     let report = grab.run(&format!("{VERIFY} --json")).exits(12).json();
     assert_eq!((findings(&report), witness(&report)), (vec!["manifest_corrupt - -".to_owned()], [0, 0, 0]));
-    grab.run("repair --rebuild-manifest").exits(0);
+    grab.run("repair --rebuild-manifest").exits(10);
     let before = asked(&server).len();
     let report = grab.run(&format!("{VERIFY} --json")).json();
-    // Windows of symbols without bars are not known any more: of the others each session is asked for once more.
+    // That windows of symbols without bars are empty is not known any more: each session is asked for once more.
     assert_eq!(asked(&server).len() - before, usize::try_from(witness(&report)[1]).unwrap());
     assert!(witness(&report)[0] >= 5, "{report}");
 }

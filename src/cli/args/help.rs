@@ -87,8 +87,9 @@ Bars that were on record and do not come back stay a gap (exit 13), until they
 do, or until --accept-loss.
 
 --rebuild-manifest: each file says which of its days are whole: these are not
-asked for again. What was empty or refused is, by the next grab start. The old
-manifest is set aside, not deleted.
+asked for again. What plan.jsonl asks for besides is pending again (exit 10),
+also what was empty or refused: grab resume goes on. Without plan.jsonl it is
+not known what was pending. The old manifest is set aside, not deleted.
 
 --rewrite: all files get the form in which grab writes them today, with the same
 content: after an update of grab, so that other programs can open them, or to

@@ -117,7 +117,9 @@ fn nobody_is_running_once_the_process_is_dead_and_a_new_manifest_is_begun_anew()
     assert_eq!((glance.counts.running, glance.counts.pending, glance.running.len()), (0, 2, 0));
     assert!(!glance.is_held && !glance.run.unwrap().is_live, "nobody holds the directory");
     drop(first);
-    std::fs::remove_file(dir.path().join(super::super::FILE_NAME)).unwrap();
+    for name in [super::super::FILE_NAME, super::super::PLAN_NAME] {
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
     assert!(watcher.look(now()).is_err());
     drop(ledger(&dir, &["A"]));
     let glance = watcher.look(now()).unwrap();
