@@ -141,7 +141,7 @@ pub fn run(
             return Ok(ledger.add_order(order, kept.as_ref())?);
         }
         let tasks = wanted.missing(&ledger.windows()?);
-        let planned = ledger.add_tasks_of(kept.as_ref(), &tasks)?;
+        let planned = ledger.add_tasks_of(kept.as_ref(), &tasks, &[])?;
         if planned.added == 0 {
             say("everything asked for is recorded already");
         }

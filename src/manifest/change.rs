@@ -7,8 +7,11 @@ use rusqlite::{OptionalExtension, Params, Transaction, named_params, params};
 use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState, rows, schema::reached};
 use crate::{
     failpoint::Step,
-    model::{Bar, Cursor, Month, Partition, Revision},
+    model::{Bar, Cursor, Month, Partition, Revision, Symbol, Window},
 };
+
+/// The number of a new task, in SQL. One that a task had which is gone is not given again: its events still name it.
+pub(super) const NEW_TASK: &str = "(SELECT 1 + max(coalesce((SELECT max(id) FROM tasks), 0), coalesce((SELECT max(task_id) FROM events), 0)))";
 
 /// A transaction that has begun. Dropped without a [`Change::commit`], it never happened.
 pub(super) struct Change<'a> {
@@ -34,6 +37,18 @@ impl Change<'_> {
         reached(Step::AfterCommit)
     }
 
+    /// Adds a task; its days are no longer among those that are not served. False if there is one of just this window.
+    pub(super) fn add_task(&self, symbol: &Symbol, window: Window) -> Result<bool, ManifestError> {
+        let insert = format!(
+            "INSERT OR IGNORE INTO tasks (id, ticker, from_date, to_date, updated_at_ms) VALUES ({NEW_TASK}, ?, ?, ?, ?)"
+        );
+        let (from, to) = (window.from().to_string(), window.to().to_string());
+        if self.execute(&insert, params![symbol.as_str(), from, to, self.now_ms])? == 0 {
+            return Ok(false);
+        }
+        self.take_not_entitled(symbol, window).map(|()| true)
+    }
+
     /// Asks the state machine: where the task stands, and where `event` leads.
     pub(super) fn ask(&self, id: TaskId, event: TaskEvent) -> Result<(TaskState, TaskState), ManifestError> {
         let select = "SELECT state FROM tasks WHERE id = ?";
@@ -53,6 +68,9 @@ impl Change<'_> {
         if to != from {
             let update = "UPDATE tasks SET state = ?, updated_at_ms = ? WHERE id = ?";
             self.execute(update, params![to.as_str(), self.now_ms, id.0])?;
+            if to.is_covered() {
+                self.take_answered(id)?;
+            }
         }
         // A page that is followed by another one has its own row of evidence: it changes no state.
         if event != TaskEvent::PageStored {

@@ -32,7 +32,7 @@ const TROUBLES: [&str; 7] =
     ["retry_scheduled", "refused", "unknown", "given_up", "crashed", "quarantined", "lost"];
 
 /// Kinds of events after which other days are owed than before.
-const REPLANNED: [&str; 4] = ["planned", "reopened", "rebuilt", "lost"];
+const REPLANNED: [&str; 5] = ["planned", "reopened", "rebuilt", "lost", "not_entitled"];
 
 const EVENTS: &str =
     "SELECT id, at_ms, task_id, kind, reason FROM events WHERE id > ? ORDER BY id DESC LIMIT ?";

@@ -91,7 +91,7 @@ mod tests {
         let mut ledger = Ledger::open(dir.path(), at("2024-01-05T12:00:00Z")).unwrap();
         let mut start = |clock, spec: Option<&SpecText>| {
             ledger.clock = clock;
-            ledger.add_tasks_of(spec, []).unwrap();
+            ledger.add_tasks_of(spec, [], &[]).unwrap();
             Overview::open(dir.path()).unwrap().spec().unwrap()
         };
         let day = 86_400_000;

@@ -61,8 +61,9 @@ impl Change<'_> {
         self.execute("DELETE FROM quarantine", [])?;
         let anew = "UPDATE tasks SET cursor = NULL, bars = 0, attempts = 0, last_error = NULL, asked_again = 0, begun_at_ms = NULL";
         self.execute(anew, [])?;
+        self.reopen_not_entitled("the plan was that of another source")?;
         // All of this is of the other source.
-        for table in ["pace", "evenings", "closures", "silences"] {
+        for table in ["pace", "evenings", "closures", "silences", "plan_history"] {
             self.execute(&format!("DELETE FROM {table}"), [])?;
         }
         Ok(())

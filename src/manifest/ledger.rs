@@ -28,6 +28,8 @@ pub struct Ledger {
     pub(super) run: Option<i64>,
     /// Where the plan is kept beside the manifest; none while a manifest is made anew.
     pub(super) plan_in: Option<PathBuf>,
+    /// Whether days were asked for that are known not to be served.
+    pub(super) has_refused: bool,
 }
 
 /// What became of the tasks that a `start` asked for.
@@ -81,7 +83,7 @@ impl Ledger {
     /// If the file cannot be opened, is not ours, or is from a newer grab.
     pub fn open(data_dir: &Path, clock: Clock) -> Result<Self, ManifestError> {
         let plan_in = Some(data_dir.to_owned());
-        Ok(Self { connection: schema::open(data_dir)?, clock, run: None, plan_in })
+        Ok(Self { connection: schema::open(data_dir)?, clock, run: None, plan_in, has_refused: false })
     }
 
     /// The windows that were asked for of each symbol.
@@ -100,10 +102,11 @@ impl Ledger {
         &mut self,
         tasks: impl IntoIterator<Item = &'a (Symbol, Window)>,
     ) -> Result<Planned, ManifestError> {
-        self.add_tasks_of(None, tasks)
+        self.add_tasks_of(None, tasks, &[])
     }
 
-    /// The same, and keeps the spec that they come from.
+    /// Records tasks as [`Ledger::add_tasks`] does, with the spec that they come from, and the days that were asked for and
+    /// are known not to be served.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -111,17 +114,19 @@ impl Ledger {
         &mut self,
         spec: Option<&SpecText>,
         tasks: impl IntoIterator<Item = &'a (Symbol, Window)>,
+        not_served: &[(Symbol, Window)],
     ) -> Result<Planned, ManifestError> {
         let change = self.begin()?;
         change.keep_new_spec(spec)?;
+        for (symbol, window) in not_served {
+            change.add_not_entitled(symbol, *window)?;
+        }
         let mut planned = Planned::default();
         for (symbol, window) in tasks {
-            let insert =
-                "INSERT OR IGNORE INTO tasks (ticker, from_date, to_date, updated_at_ms) VALUES (?, ?, ?, ?)";
-            let (from, to) = (window.from().to_string(), window.to().to_string());
-            match change.execute(insert, params![symbol.as_str(), from, to, change.now_ms])? {
-                0 => planned.known += 1,
-                _ => planned.added += 1,
+            if change.add_task(symbol, *window)? {
+                planned.added += 1;
+            } else {
+                planned.known += 1;
             }
         }
         if planned.added > 0 {
@@ -129,6 +134,7 @@ impl Ledger {
             change.event(None, "planned", None, &reason)?;
         }
         change.commit()?;
+        self.has_refused |= !not_served.is_empty();
         Ok(planned)
     }
 
@@ -322,7 +328,7 @@ impl Ledger {
     }
 
     pub(super) fn begin(&mut self) -> Result<Change<'_>, ManifestError> {
-        let Self { connection, clock, run, plan_in } = self;
+        let Self { connection, clock, run, plan_in, has_refused: _ } = self;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Change { transaction, now_ms: clock.now_ms(), run: *run, plan_in: plan_in.as_deref() })
     }

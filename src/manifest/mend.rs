@@ -3,7 +3,10 @@
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ledger, ManifestError, TaskEvent, TaskId, TaskState, change::Change};
+use super::{
+    Ledger, ManifestError, TaskEvent, TaskId, TaskState,
+    change::{Change, NEW_TASK},
+};
 use crate::model::{Month, Partition, Symbol, Window};
 
 /// What is to change, in one transaction.
@@ -76,11 +79,13 @@ fn ask(change: &Change<'_>, symbol: &Symbol, window: Window, is_again: bool) -> 
         .optional()?;
     let Some((id, state)) = known else {
         // One whose days nobody has asked for is all that knows of them: it is not a repair.
-        let insert = "INSERT INTO tasks (ticker, from_date, to_date, asked_again, updated_at_ms, is_repair)
-             SELECT ?1, ?2, ?3, ?4, ?5,
+        let insert = format!(
+            "INSERT INTO tasks (id, ticker, from_date, to_date, asked_again, updated_at_ms, is_repair)
+             SELECT {NEW_TASK}, ?1, ?2, ?3, ?4, ?5,
                  EXISTS (SELECT 1 FROM tasks WHERE ticker = ?1 AND NOT is_repair AND from_date <= ?2 AND to_date >= ?2)
-                 AND EXISTS (SELECT 1 FROM tasks WHERE ticker = ?1 AND NOT is_repair AND from_date <= ?3 AND to_date >= ?3)";
-        change.execute(insert, params![symbol.as_str(), from, to, is_again, change.now_ms])?;
+                 AND EXISTS (SELECT 1 FROM tasks WHERE ticker = ?1 AND NOT is_repair AND from_date <= ?3 AND to_date >= ?3)"
+        );
+        change.execute(&insert, params![symbol.as_str(), from, to, is_again, change.now_ms])?;
         let reason = format!("{symbol} {window} is asked for again");
         return change.event(None, "planned", None, &reason);
     };

@@ -68,6 +68,8 @@ pub fn is_readable(data_dir: &Path) -> Result<bool, ManifestError> {
         let overview = Overview::open(data_dir)?;
         overview.tasks()?;
         overview.witnesses()?;
+        overview.not_entitled()?;
+        overview.plan_histories()?;
         overview.symbols()?.iter().try_for_each(|symbol| overview.partitions(symbol).map(|_| ()))
     };
     match read() {

@@ -7,7 +7,11 @@
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ledger, ManifestError, TaskEvent, TaskId, TaskState, change::Change, rows};
+use super::{
+    Ledger, ManifestError, TaskEvent, TaskId, TaskState,
+    change::{Change, NEW_TASK},
+    rows,
+};
 use crate::model::{Symbol, Window};
 
 /// A row of `tasks`, as far as it matters here.
@@ -168,9 +172,10 @@ fn begin_tail(change: &Change<'_>, symbol: &Symbol, window: Window) -> Result<()
         change.execute("UPDATE tasks SET is_tail = 1, is_repair = 0 WHERE id = ?", [same.id.0])?;
         return ask(change, symbol, &same, window);
     }
-    let insert =
-        "INSERT INTO tasks (ticker, from_date, to_date, is_tail, updated_at_ms) VALUES (?, ?, ?, 1, ?)";
-    change.execute(insert, params![symbol.as_str(), from, to, change.now_ms])?;
+    let insert = format!(
+        "INSERT INTO tasks (id, ticker, from_date, to_date, is_tail, updated_at_ms) VALUES ({NEW_TASK}, ?, ?, ?, 1, ?)"
+    );
+    change.execute(&insert, params![symbol.as_str(), from, to, change.now_ms])?;
     change.event(None, "planned", None, &format!("{symbol} {window}: an update asks for it"))
 }
 
