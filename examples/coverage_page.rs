@@ -116,7 +116,8 @@ fn findings(symbol: &Symbol, days: &[Day], dates: &[Date]) -> Vec<Finding> {
             | Day::AskedAgain
             | Day::Withheld
             | Day::Present
-            | Day::NotListed => {
+            | Day::NotListed
+            | Day::BeforeHistory => {
                 return None;
             }
         };

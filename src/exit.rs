@@ -63,7 +63,7 @@ impl ExitStatus {
             Self::Incomplete => {
                 "incomplete: a limit was reached, or the source was away; grab resume goes on"
             }
-            Self::Unsuccessful => "finished, but some tasks are failed, not_found or not_entitled",
+            Self::Unsuccessful => "finished, but some tasks or days are failed, not_found or not_entitled",
             Self::Damage => "grab verify found damage",
             Self::Gaps => "grab verify found gaps that nobody explains, and no damage",
             Self::Key => "the key is missing, or refused altogether",

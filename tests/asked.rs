@@ -311,8 +311,8 @@ fn a_manifest_of_the_version_before_gets_its_plan() {
     for name in names.split(',') {
         manifest.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
     }
-    let version: u32 = manifest.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    manifest.execute_batch(&format!("DROP TABLE plan; PRAGMA user_version = {}", version - 1)).unwrap();
+    let later = "DROP TABLE plan_history; DROP TABLE not_entitled";
+    manifest.execute_batch(&format!("DROP TABLE plan; {later}; PRAGMA user_version = 14")).unwrap();
     drop(manifest);
     grab.run("resume --max-requests 1").exits(10);
     assert_eq!(fs::read(plan(&grab)).unwrap(), written);

@@ -141,8 +141,8 @@ fn hits(step: Step) -> u32 {
         // Of plans, the one with the tasks.
         Step::BeforeMigration | Step::BeforePlan => 1,
         // What it holds, the run, the recovery, what it was told, the tasks; four leases and one without a task; seven
-        // pages, one refusal; the pace, the end of the run.
-        Step::BeforeCommit | Step::AfterCommit => 20,
+        // pages, one refusal; a question about the plan, its answer, what it serves; the pace, the end of the run.
+        Step::BeforeCommit | Step::AfterCommit => 23,
     }
 }
 

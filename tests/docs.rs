@@ -69,23 +69,25 @@ fn a_line_of_cron_finds_grab_and_reads_every_file_in_a_round_of_days() {
 
 #[test]
 fn every_statement_of_the_manifests_document_runs_and_finds_something() {
-    let server = Serving::start(SandboxOptions::default());
+    let options = SandboxOptions { history_from: Some(date(2024, 7, 1)), ..SandboxOptions::default() };
+    let server = Serving::start(options);
     let grab = Grab::with_server(server.base_url());
-    grab.run("start --windows 2024-07 --tickers AAPL,NOSUCH").exits(0);
+    grab.run("start --windows 2024-06..2024-07 --tickers AAPL,NOSUCH").exits(11);
     let manifest = grab.manifest();
     let text = document("docs/manifest.md");
     let statements: Vec<_> = blocks(&text, "sql")
         .iter()
         .flat_map(|b| b.split(";\n").map(str::to_owned).collect::<Vec<_>>())
         .collect();
-    assert_eq!(statements.len(), 5);
+    assert_eq!(statements.len(), 6);
     for statement in statements {
         let mut prepared = manifest.prepare(statement.trim_end_matches(';')).unwrap();
         let rows = prepared.query([]).unwrap().mapped(|_| Ok(())).count();
         let expected = match () {
             () if statement.contains("last_error, count") => 0,
             () if statement.contains("session_bars") => 22,
-            () if statement.contains("FROM events") => 2,
+            () if statement.contains("FROM events") => 3,
+            () if statement.contains("FROM not_entitled") => 2,
             () => 1,
         };
         assert_eq!(rows, expected, "{statement}");
@@ -120,6 +122,11 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
         _ if request.target.contains("/reference/") => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
         "GONE" => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
         "BRK-B" => Reply::json(200, page("BRK-B", &[], None)),
+        // So that `status` has a plan to show.
+        symbol if request.from() < "2024-01-01" => Reply::json(
+            403,
+            format!(r#"{{"status":"NOT_AUTHORIZED","message":"{symbol}: not this data timeframe"}}"#),
+        ),
         symbol => {
             let first = if request.from() == "2024-01-01" {
                 date(2024, 1, 3)
@@ -160,6 +167,9 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
     ];
     assert_eq!(examples.len(), commands.len());
     for (command, example) in commands.into_iter().zip(examples) {
+        if command.starts_with("status") {
+            grab.run_with("GRAB_RATE", "none", "start --windows 2023-12 --tickers A").exits(11);
+        }
         if command == "verify" {
             let lost = "bars_1m/ticker=A/year=2024/month=01/bars.parquet";
             fs::remove_file(grab.data_dir().join(lost)).unwrap();

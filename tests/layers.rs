@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("source", &["model", "clock", "cpu", "decode"]),
     ("pace", &["model"]),
     ("store", &["model", "disk", "failpoint", "universe"]),
-    ("engine", &["model", "clock", "cpu", "disk", "manifest", "pace", "source", "store"]),
+    ("engine", &["model", "calendar", "clock", "cpu", "disk", "manifest", "pace", "source", "store"]),
     ("verify", &["model", "calendar", "manifest", "store", "universe"]),
     ("update", &["model", "calendar", "manifest", "universe", "verify"]),
     ("export", &["model", "adjust", "manifest", "store", "universe"]),

@@ -21,6 +21,9 @@ mod docs;
 mod export;
 mod faults;
 mod faulty_sandbox;
+// It dies at failpoints, too.
+#[cfg(debug_assertions)]
+mod history;
 mod hostile;
 mod kinds;
 mod layers;

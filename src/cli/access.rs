@@ -83,6 +83,19 @@ impl Access<'_> {
         Ok(Arc::new(Pacer::new(rate, learnt)))
     }
 
+    /// Who is asked, by host and port: what a plan serves belongs to it. None for the sandbox of this process, which serves
+    /// all there is.
+    pub fn service(&self, kind: StoreKind) -> Option<String> {
+        let url = self.base_url().ok().filter(|_| !kind.sandbox)?;
+        let host = url.host_str()?;
+        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    }
+
+    /// The same for a directory that holds bars of this kind already, or none yet.
+    pub fn service_of(&self, held: Option<StoreKind>) -> Option<String> {
+        self.service(self.kind(held))
+    }
+
     /// The store, which writes into each file where its content comes from.
     ///
     /// # Errors
@@ -194,6 +207,7 @@ impl Access<'_> {
             },
             workers: self.settings.concurrency(kind.sandbox),
             max_requests: self.settings.max_requests,
+            service: self.service(kind),
             clock: self.clock,
             random: Rng::new(),
             meter,

@@ -1,9 +1,11 @@
 //! What all commands that fetch have in common: lock, manifest, source, run, report.
 
 mod absences;
+mod history;
 mod lists;
 
 pub use absences::Absences;
+pub use history::AskAnew;
 
 use std::{
     path::{Path, PathBuf},
@@ -30,6 +32,7 @@ use crate::{
         missing, not_lost,
     },
     model::{Month, Partition, new_york},
+    plan,
     sandbox::Sandbox,
     source::Polygon,
     store::{
@@ -65,6 +68,8 @@ pub struct Job<'a> {
     pub lists: universe::Needs,
     /// The evening of which it is asked, after all bars, why some are absent; none if it is not asked.
     pub absences: Option<Evening>,
+    /// Whether to ask if the plan serves more by now than when days were refused.
+    pub ask_anew: AskAnew,
 }
 
 /// What a run knows when it is judged.
@@ -145,18 +150,25 @@ impl Job<'_> {
         let (command, plan_only) = (self.command, self.plan_only);
         let (recorder, writer) = Recorder::start(ledger);
         let running = Running { recorder, meter, pacer, stop };
+        let service = self.access().service(kind);
         let report = runtime.block_on(async move {
             let mut known = Begun::default();
             let stopped = self.work(kind, &running, prepare, &mut known).await.err();
             let Running { recorder, meter, .. } = running;
             let totals = meter.snapshot().totals;
-            let counts = match recorder.call(|ledger| ledger.counts()).await {
+            let counted = move |ledger: &mut Ledger| {
+                let history = service.map(|service| ledger.plan_history(&service)).transpose()?.flatten();
+                Ok((ledger.counts()?, ledger.not_entitled()?, history))
+            };
+            let (counts, beyond, history) = match recorder.call(counted).await {
                 // What could not be given back is given back at the next start.
-                Ok(counts) => counts.given_back(),
+                Ok((counts, beyond, history)) => (counts.given_back(), beyond, history),
                 Err(error) => return Err(stopped.unwrap_or(error.into())),
             };
             let report = RunReport::new(command, counts, stopped.as_ref(), totals, begun.elapsed());
             let report = report.with_left_out(known.left_out.take());
+            let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
+            let report = report.with_not_entitled(days, history.as_ref());
             let report = if plan_only { report.plan_only() } else { judge(report, known)? };
             let (outcome, exit_code) = report.verdict();
             match recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await {
@@ -201,20 +213,30 @@ impl Job<'_> {
         }
         let left_out = &mut known.left_out;
         let opened = self.plan_orders(&access, kind, &store, running, opened, left_out).await?;
+        self.cut_by_what_is_known(&access, kind, recorder).await?;
         if self.plan_only {
             return Ok(());
         }
-        if recorder.call(|ledger| ledger.counts()).await?.owed() == 0 {
+        let is_asked_anew = self.is_asked_anew(&access, kind, recorder).await?;
+        let is_anything_owed = recorder.call(|ledger| ledger.counts()).await?.owed() > 0;
+        if !(is_anything_owed || is_asked_anew) {
             known.absences = self.ask_about_absences(&access, kind, &store, running, opened).await?;
             return Ok(());
         }
         let (sandbox, source) = if let Some(opened) = opened {
             opened
         } else {
-            let opened = access.open(kind).await?;
+            let opened = match access.open(kind).await {
+                // Without a key nothing can be asked, and nothing has to be.
+                Err(Failure::Key(_)) if !is_anything_owed => return Ok(()),
+                opened => opened?,
+            };
             access.stop_in_time(stop);
             opened
         };
+        if is_asked_anew {
+            engine::ask_anew(&source, &access.parts(kind, store.clone(), running)).await?;
+        }
         let owed = recorder.call(|ledger| ledger.owed()).await?;
         let shown = access.show(kind, "task", owed, running);
         let stopped = engine::run(source.clone(), access.parts(kind, store.clone(), running)).await;
@@ -259,12 +281,16 @@ impl Job<'_> {
         let (command, data_dir, output) = (self.command, self.data_dir.clone(), self.output);
         move || {
             let interrupted = interrupted(&data_dir);
-            let counts = Overview::open(&data_dir).and_then(|overview| overview.counts());
-            let report = counts.map_err(Failure::from).and_then(|counts| {
+            let known = Overview::open(&data_dir).and_then(|overview| {
+                Ok((overview.counts()?, overview.not_entitled()?, overview.plan_histories()?))
+            });
+            let report = known.map_err(Failure::from).and_then(|(counts, beyond, histories)| {
                 // Their process is about to be dead.
                 let (counts, totals) = (counts.given_back(), meter.snapshot().totals);
                 let report = RunReport::new(command, counts, Some(&interrupted), totals, begun.elapsed());
-                report.with_details(&data_dir)
+                let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
+                let history = histories.first().map(|(_, history)| history);
+                report.with_not_entitled(days, history).with_details(&data_dir)
             });
             match report {
                 // There is nobody left to tell if stdout is gone.

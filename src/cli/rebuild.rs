@@ -83,6 +83,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     }
     let mut ledger = rebuild::begin(&data_dir, clock)?;
     ledger.begin_run("repair", "--rebuild-manifest")?;
+    let not_served = take_over_history(&data_dir, &mut ledger)?;
     let mut rebuilding = Rebuilding::new(&data_dir, asked, last_day(clock));
     let has_unplanned = rebuilding.take_over(&mut ledger)?;
     for symbol in &symbols {
@@ -90,7 +91,10 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     }
     rebuilding.ask_for_the_rest(&mut ledger)?;
     let Rebuilding { asked, totals, damaged, .. } = rebuilding;
-    let mut report = RunReport::new("repair", ledger.counts()?, None, totals, begun.elapsed());
+    let not_served = plan::missing_tasks(&not_served, &ledger.windows()?);
+    ledger.add_tasks_of(None, [], &not_served)?;
+    let mut report = RunReport::new("repair", ledger.counts()?, None, totals, begun.elapsed())
+        .with_not_entitled(plan::sessions_in(not_served.iter().map(|(_, window)| window)), None);
     if has_unplanned {
         report = report.unfinished("`grab resume` plans what was asked for by a list".to_owned());
     }
@@ -191,6 +195,17 @@ impl AskedBefore {
             ));
         }
     }
+}
+
+/// Takes over what was found out of the plan's history, as far as the old manifest can be read. Returns the days that were
+/// asked for and are not served.
+fn take_over_history(data_dir: &Path, ledger: &mut Ledger) -> Result<Vec<(Symbol, Window)>, Failure> {
+    // What cannot be read is found out again.
+    let Ok(old) = Overview::open(data_dir) else { return Ok(Vec::new()) };
+    for (service, known) in old.plan_histories().unwrap_or_default().iter().rev() {
+        ledger.keep_plan_history(service, known)?;
+    }
+    Ok(old.not_entitled().unwrap_or_default())
 }
 
 /// What is found on the way through the tree.

@@ -15,7 +15,7 @@ use super::{
     args::{CommonArgs, RepairArgs},
     clear::{Cleared, clear, discard_replaced},
     failure::Failure,
-    fetch::{Job, announce_clock, overview},
+    fetch::{AskAnew, Job, announce_clock, overview},
     format,
     output::{Output, say},
     remembered::Remembered,
@@ -135,7 +135,9 @@ pub fn run(
         let absent = verified.findings.iter_mut().filter(|finding| finding.kind.is_of_sessions());
         absent.for_each(|finding| finding.severity = Severity::Gap);
     }
-    let planned = Planned::of(&data_dir, &verified, &cut_away, clock, &settings)?;
+    let service = Access { command: "repair", settings: &settings, sources, clock, quiet: true }
+        .service_of(Overview::open(&data_dir)?.kind()?);
+    let planned = Planned::of(&data_dir, &verified, &cut_away, clock, &settings, service.as_deref())?;
     if args.dry_run {
         let report = RepairReport::planned(&data_dir, &planned)?;
         output.report(&report, RepairReport::text)?;
@@ -166,6 +168,7 @@ pub fn run(
         lock: Some(lock),
         lists: universe::Needs::default(),
         absences: None,
+        ask_anew: AskAnew::Never,
     };
     let left = left(&mending, &untouched);
     let run = job.run_and_judge(
@@ -297,6 +300,7 @@ impl Planned {
         cut_away: &CutAway,
         clock: Clock,
         settings: &FetchSettings,
+        service: Option<&str>,
     ) -> Result<Self, Failure> {
         let overview = Overview::open(data_dir)?;
         let asked: HashMap<_, _> = overview.windows()?;
@@ -304,6 +308,7 @@ impl Planned {
         let mut mending = Mending::of(&verified.findings, &asked, cut_away, last_day);
         let findings = mending.count();
         mending.leave_out(&overview.pending_windows()?);
+        overview.history_edge(service)?.into_iter().for_each(|edge| mending.cut(edge));
         let due = mending.again.iter().chain(&mending.unfinished).chain(&mending.cut_away).cloned();
         let due = due.chain(mending.lost_days());
         let sessions = due.map(|(_, window)| calendar::sessions(window).count() as u64).sum();

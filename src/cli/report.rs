@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{failure::Failure, format, universe::LeftOut, without_bars::WithoutBars};
 use crate::{
     exit::ExitStatus,
-    manifest::{Overview, RunTotals, TaskCounts, TaskState, Workload},
+    manifest::{Overview, PlanHistory, RunTotals, TaskCounts, TaskState, Workload},
     model::Window,
 };
 
@@ -52,6 +52,10 @@ pub struct RunReport {
     tasks: TaskCounts,
     /// Tasks that ask once more for days of these: they are not among them, and count for the outcome.
     repairs: TaskCounts,
+    /// Sessions, summed over the symbols, that were asked for and that the plan does not serve.
+    days_not_entitled: u64,
+    /// The first day that the plan serves, where that is known.
+    first_served_day: Option<String>,
     requests: u64,
     retries: u64,
     bars: u64,
@@ -105,6 +109,8 @@ impl RunReport {
             plan_only: false,
             tasks: work.tasks,
             repairs: work.repairs,
+            days_not_entitled: 0,
+            first_served_day: None,
             requests: totals.requests,
             retries: totals.retries,
             bars: totals.bars,
@@ -140,6 +146,22 @@ impl RunReport {
     #[must_use]
     pub fn with_left_out(self, left_out: Option<LeftOut>) -> Self {
         Self { left_out, ..self }
+    }
+
+    /// Adds what was asked for and is not served. A run that asks for days does not bring them: `start` and `resume` say so by
+    /// their exit code. An update is asked for what is new, and a repair for what was there.
+    #[must_use]
+    pub fn with_not_entitled(mut self, days: u64, known: Option<&PlanHistory>) -> Self {
+        self.days_not_entitled = days;
+        let first = known.and_then(PlanHistory::first_served_day).filter(|_| days > 0);
+        self.first_served_day = first.map(|day| day.to_string());
+        let is_asked = matches!(self.command.as_str(), "start" | "resume");
+        if days == 0 || !is_asked || self.exit != ExitStatus::Complete {
+            return self;
+        }
+        let hint = "`grab resume --retry-failed` asks whether the plan serves more now".to_owned();
+        let (outcome, exit) = (Outcome::Incomplete, ExitStatus::Unsuccessful);
+        Self { outcome, exit, exit_code: exit.code(), hint: Some(hint), ..self }
     }
 
     /// The same for a run that was asked to record tasks and nothing else: what is owed is no fault of it.
@@ -281,8 +303,23 @@ impl RunReport {
             lines.push(format!("  and {} more: `grab status --tickers`", format::count(more)));
         }
         lines.extend(self.without_bars.text().map(|symbols| format!("  empty     {symbols}")));
+        if self.days_not_entitled > 0 {
+            lines.push(format!(
+                "  no plan   {}",
+                not_entitled(self.days_not_entitled, self.first_served_day.as_deref())
+            ));
+        }
         lines.extend(self.hint.as_ref().map(|hint| format!("  next      {hint}")));
         lines.join("\n")
+    }
+}
+
+/// `1,234 days before 2024-12-02, the first day that the plan serves: not_entitled`
+fn not_entitled(days: u64, first_served_day: Option<&str>) -> String {
+    let days = format::plural(days, "day");
+    match first_served_day {
+        Some(first) => format!("{days} before {first}, the first day that the plan serves: not_entitled"),
+        None => format!("{days} that the plan does not serve: not_entitled"),
     }
 }
 
@@ -377,6 +414,23 @@ mod tests {
         let stopped = stopped.map(Failure::Stopped);
         let work = Workload { tasks, ..Workload::default() };
         RunReport::new("start", work, stopped.as_ref(), RunTotals::default(), Duration::ZERO).verdict()
+    }
+
+    #[test]
+    fn days_beyond_the_plan_end_11_for_those_who_ask_for_days() {
+        let all = TaskCounts { total: 1, done: 1, ..TaskCounts::default() };
+        let verdict = |command, tasks, days| {
+            let work = Workload { tasks, ..Workload::default() };
+            let report = RunReport::new(command, work, None, RunTotals::default(), Duration::ZERO);
+            report.with_not_entitled(days, None).exit()
+        };
+        assert_eq!(verdict("start", all, 3), ExitStatus::Unsuccessful);
+        assert_eq!(verdict("resume", all, 3), ExitStatus::Unsuccessful);
+        assert_eq!(verdict("start", all, 0), ExitStatus::Complete);
+        assert_eq!(verdict("update", all, 3), ExitStatus::Complete);
+        assert_eq!(verdict("repair", all, 3), ExitStatus::Complete);
+        let some = TaskCounts { total: 2, pending: 2, ..TaskCounts::default() };
+        assert_eq!(verdict("start", some, 3), ExitStatus::Incomplete, "what is pending comes first");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     args::{CommonArgs, ResumeArgs},
     failure::Failure,
-    fetch::{Job, announce_clock, begun},
+    fetch::{AskAnew, Job, announce_clock, begun},
     output::Output,
     remembered::Remembered,
     report::RunReport,
@@ -45,6 +45,7 @@ pub fn run(
         lock: None,
         lists: universe::Needs::default(),
         absences: None,
+        ask_anew: if retry_failed { AskAnew::IfAny } else { AskAnew::Never },
     };
     let path = job.data_dir.join(FILE_NAME).display().to_string();
     let report = job.run(move |ledger| {

@@ -12,9 +12,10 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
+    access::Access,
     args::{CommonArgs, StartArgs, joined},
     failure::Failure,
-    fetch::{Job, announce_clock, overview},
+    fetch::{AskAnew, Job, announce_clock, overview},
     format,
     output::{Output, say},
     remembered::{Remembered, SpecFile},
@@ -26,7 +27,7 @@ use crate::{
     calendar::{self, Session},
     clock::Clock,
     exit::ExitStatus,
-    manifest::{Order, TaskCounts, bring_up_to_date},
+    manifest::{Order, PlanHistory, StoreKind, TaskCounts, bring_up_to_date},
     model::{Rate, Symbol, Window},
     plan::{self, Estimate, Spec},
 };
@@ -79,6 +80,10 @@ struct DryRunReport {
     /// What lists leave out of what is asked for, if it is asked for by a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<universe::LeftOut>,
+    /// Sessions, summed over the symbols, that the plan is known not to serve: nothing is asked for them.
+    days_not_entitled: u64,
+    /// The first day that the plan serves, where that is known.
+    first_served_day: Option<String>,
     #[serde(skip)]
     rate: Rate,
 }
@@ -116,11 +121,13 @@ pub fn run(
     file.as_ref().map_or(Ok(()), SpecFile::check)?;
     if args.dry_run {
         let wanted = wanted.expanded(&data_dir, clock)?;
-        return dry_run(&wanted, &data_dir, settings.rate(settings.sandbox), output);
+        let service = service(&settings, &sources, clock);
+        return dry_run(&wanted, &data_dir, service.as_deref(), settings.rate(settings.sandbox), output);
     }
     bring_up_to_date(&data_dir)?;
     let kept = file.as_ref().map(|file| file.to_keep(&sources));
     let told = to_tell(&sources, args, spec.map(|(_, spec)| spec));
+    let service = service(&settings, &sources, clock);
     let job = Job {
         command: "start",
         arguments: wanted.describe(),
@@ -134,16 +141,21 @@ pub fn run(
         lock: None,
         lists: universe::Needs::default(),
         absences: None,
+        ask_anew: AskAnew::IfAskedFor,
     };
     let report = job.run(move |ledger| {
         ledger.tell(&told)?;
         if let Asked::List(order) = &wanted {
             return Ok(ledger.add_order(order, kept.as_ref())?);
         }
-        let tasks = wanted.missing(&ledger.windows()?);
-        let planned = ledger.add_tasks_of(kept.as_ref(), &tasks, &[])?;
-        if planned.added == 0 {
+        let known = service.map(|service| ledger.plan_history(&service)).transpose()?.flatten();
+        let edge = known.as_ref().and_then(PlanHistory::edge);
+        let (tasks, not_served) = plan::within_history(wanted.missing(&ledger.windows()?), edge);
+        let planned = ledger.add_tasks_of(kept.as_ref(), &tasks, &not_served)?;
+        if planned.added == 0 && not_served.is_empty() {
             say("everything asked for is recorded already");
+        } else if planned.added == 0 {
+            say("everything asked for is recorded already, but for days that the plan does not serve");
         }
         Ok(())
     })?;
@@ -340,12 +352,27 @@ fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Resu
     Ok(past)
 }
 
-fn dry_run(wanted: &Asked, data_dir: &Path, rate: Rate, output: Output) -> Result<ExitStatus, Failure> {
-    let (recorded, tasks, known) = match overview(data_dir)? {
-        Some(overview) => (overview.windows()?, overview.counts()?.tasks, overview.tasks()?),
-        None => (HashMap::new(), TaskCounts::default(), Vec::new()),
+/// Who is asked, where a plan may have a beginning.
+fn service(settings: &FetchSettings, sources: &Sources<'_>, clock: Clock) -> Option<String> {
+    let access = Access { command: "start", settings, sources, clock, quiet: true };
+    access.service(StoreKind { adjusted: false, sandbox: settings.sandbox })
+}
+
+fn dry_run(
+    wanted: &Asked,
+    data_dir: &Path,
+    service: Option<&str>,
+    rate: Rate,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let (recorded, tasks, known, edge) = match overview(data_dir)? {
+        Some(overview) => {
+            let edge = overview.history_edge(service)?;
+            (overview.windows()?, overview.counts()?.tasks, overview.tasks()?, edge)
+        }
+        None => (HashMap::new(), TaskCounts::default(), Vec::new(), None),
     };
-    let plan = wanted.missing(&recorded);
+    let (plan, not_served) = plan::within_history(wanted.missing(&recorded), edge);
     let owed = known.into_iter().filter(|task| !task.state.is_ended()).map(|task| (task.symbol, task.window));
     let to_run: Vec<_> = plan.iter().cloned().chain(owed).collect();
     let report = DryRunReport {
@@ -357,6 +384,8 @@ fn dry_run(wanted: &Asked, data_dir: &Path, rate: Rate, output: Output) -> Resul
         estimate: Estimate::of(&to_run, rate),
         plan: plan.iter().map(PlannedTask::from).collect(),
         left_out: wanted.left_out().cloned(),
+        days_not_entitled: plan::sessions_in(not_served.iter().map(|(_, window)| window)),
+        first_served_day: edge.map(|edge| edge.first_served().to_string()),
         rate,
     };
     output.report(&report, DryRunReport::text)?;
@@ -388,6 +417,12 @@ impl DryRunReport {
                 format::count(self.tasks.owed())
             ),
         );
+        if let Some(first) = self.first_served_day.as_ref().filter(|_| self.days_not_entitled > 0) {
+            let days = format::plural(self.days_not_entitled, "day");
+            lines.push(format!(
+                "{days} before {first}, the first day that the plan serves: not_entitled, not asked for"
+            ));
+        }
         lines.push(format!(
             "{} sessions; {} to {} requests; at most {} bars, {} to fetch, {} on disk",
             format::count(sessions),

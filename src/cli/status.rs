@@ -15,8 +15,9 @@ use super::{
 };
 use crate::{
     exit::ExitStatus,
-    manifest::{KeptSpec, Overview, TaskCounts, TaskItem, Told},
-    model::{Window, excerpt, new_york},
+    manifest::{KeptSpec, Overview, PlanHistory, TaskCounts, TaskItem, TaskState, Told},
+    model::{Symbol, Window, excerpt, new_york},
+    plan,
 };
 
 /// How much of a path is shown, in characters.
@@ -28,6 +29,12 @@ struct StatusReport {
     tasks: TaskCounts,
     /// Tasks that ask once more for days of these: they are not among them.
     repairs: TaskCounts,
+    /// Sessions, summed over the symbols, that were asked for and that the plan does not serve.
+    days_not_entitled: u64,
+    /// The first day that the plan serves; none if nothing was ever refused, or it was not found yet.
+    first_served_day: Option<String>,
+    /// How that was found out, for each service that was asked, the one that was asked last first.
+    plan_history: Vec<HistoryRow>,
     bars: u64,
     partitions: u64,
     bytes: u64,
@@ -73,6 +80,21 @@ struct ToldRow {
     told_at_ms: Option<i64>,
 }
 
+/// What is known of how far back the plan serves.
+#[derive(Serialize)]
+struct HistoryRow {
+    /// The host that was asked.
+    service: String,
+    /// The first day that its plan serves; none as long as it was not found.
+    first_served_day: Option<String>,
+    /// The New York day on which it was so. Most histories move on by one day a day.
+    as_of: String,
+    /// `refusal`, or `clipping`: earlier days are left out of answers without a word.
+    shown_by: &'static str,
+    /// What the service said.
+    words: Option<String>,
+}
+
 /// The spec that is kept.
 #[derive(Serialize)]
 struct SpecRow {
@@ -115,9 +137,16 @@ pub fn run(
         items.map(|items| items.into_iter().partition::<Vec<_>, _>(|task| task.is_repair)).unzip();
     let work = overview.counts()?;
     let runs = args.runs.then(|| overview.runs(runs::LISTED)).transpose()?;
+    let beyond = overview.not_entitled()?;
+    let histories = overview.plan_histories()?;
+    let known = histories.first().map(|(_, known)| known);
+    let items = items.map(|items| with_not_entitled(items, &beyond, known));
     let report = StatusReport {
         tasks: work.tasks,
         repairs: work.repairs,
+        days_not_entitled: plan::sessions_in(beyond.iter().map(|(_, window)| window)),
+        first_served_day: known.and_then(PlanHistory::first_served_day).map(|day| day.to_string()),
+        plan_history: histories.into_iter().filter_map(HistoryRow::of).collect(),
         bars: holdings.bars,
         partitions: holdings.partitions,
         bytes: holdings.bytes,
@@ -130,7 +159,7 @@ pub fn run(
         unplanned: overview.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
         told: ToldRow::of(&overview.told()?),
         spec: overview.spec()?.map(SpecRow::from),
-        items: items.map(|items| items.into_iter().map(Item::from).collect()),
+        items,
         // Those that did come to their end are evidence, and of no interest here: there are more of them with each repair.
         repair_items: repairs.map(|repairs| {
             repairs.into_iter().filter(|task| !task.state.is_covered()).map(Item::from).collect()
@@ -184,6 +213,52 @@ impl SpecRow {
     }
 }
 
+impl HistoryRow {
+    fn of((service, known): (String, PlanHistory)) -> Option<Self> {
+        known.edge()?;
+        let first_served_day = known.first_served_day().map(|day| day.to_string());
+        let shown_by = known.shown_by?.as_str();
+        Some(Self { service, first_served_day, as_of: known.as_of.to_string(), shown_by, words: known.words })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let Self { service, as_of, .. } = self;
+        let first = self.first_served_day.as_deref().unwrap_or("not known yet");
+        let mut lines =
+            vec![format!("  plan    first day that it serves: {first} ({service}, found on {as_of})")];
+        if let Some(words) = &self.words {
+            lines.push(format!("          the service says: {}", excerpt(words, SHOWN)));
+        }
+        lines
+    }
+}
+
+/// The tasks, and after those of each symbol the days that were asked for and are not served.
+fn with_not_entitled(
+    tasks: Vec<TaskItem>,
+    beyond: &[(Symbol, Window)],
+    known: Option<&PlanHistory>,
+) -> Vec<Item> {
+    let first = known.and_then(PlanHistory::first_served_day);
+    let begins = first.map_or("the plan does not serve these days".to_owned(), |first| {
+        format!("the plan's history begins on {first}")
+    });
+    let words = known.and_then(|known| known.words.as_ref()).map(|words| format!(": {words}"));
+    let reason = format!("{begins}{}", words.unwrap_or_default());
+    let item = |(symbol, window): &(Symbol, Window)| Item {
+        ticker: symbol.to_string(),
+        window: *window,
+        state: TaskState::NotEntitled.as_str(),
+        bars: 0,
+        pages: 0,
+        cursor: None,
+        attempts: 0,
+        last_error: Some(reason.clone()),
+    };
+    let days = beyond.iter().filter(|(_, window)| plan::sessions_in([window]) > 0);
+    tasks.into_iter().map(Item::from).chain(days.map(item)).collect()
+}
+
 impl From<TaskItem> for Item {
     fn from(task: TaskItem) -> Self {
         Self {
@@ -224,6 +299,13 @@ impl StatusReport {
         if self.unplanned > 0 {
             let orders = format::plural(self.unplanned, "order");
             lines.push(format!("  ordered {orders} by a list without tasks yet: `grab resume` plans them"));
+        }
+        lines.extend(self.plan_history.iter().flat_map(HistoryRow::lines));
+        if self.days_not_entitled > 0 {
+            let is_told = self.first_served_day.is_some() && self.plan_history.len() == 1;
+            let before = if is_told { " before it" } else { "" };
+            let days = format::plural(self.days_not_entitled, "day");
+            lines.push(format!("          {days}{before} asked for: not_entitled"));
         }
         lines.extend(self.told.line());
         lines.extend(self.spec.iter().map(SpecRow::line));

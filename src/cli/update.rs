@@ -7,10 +7,11 @@ mod report;
 use std::path::Path;
 
 use super::{
+    access::Access,
     args::{CommonArgs, UpdateArgs},
     enough::Enough,
     failure::Failure,
-    fetch::{Absences, Begun, Job, announce_clock, begun},
+    fetch::{Absences, AskAnew, Begun, Job, announce_clock, begun},
     files, format, metrics,
     output::{Output, say},
     remembered::Remembered,
@@ -67,11 +68,15 @@ fn update(
     announce_clock(clock);
     let evening = evening(args, clock)?;
     begun(&data_dir)?;
+    let service = Access { command: "update", settings: &settings, sources, clock, quiet: true }
+        .service_of(Overview::open(&data_dir)?.kind()?);
     if args.dry_run {
         let overview = Overview::open(&data_dir)?;
         let sandbox = settings.sandbox || overview.kind()?.is_some_and(|held| held.sandbox);
-        let (plan, lists) =
-            (plan(&data_dir, &overview, &evening)?, Lists::due(&data_dir, &overview, &evening)?);
+        let (plan, lists) = (
+            plan(&data_dir, &overview, &evening, service.as_deref())?,
+            Lists::due(&data_dir, &overview, &evening)?,
+        );
         let report = DryRunReport::new(&plan, &evening, &overview, &lists, settings.rate(sandbox))?;
         output.report(&report, DryRunReport::text)?;
         return Ok(ExitStatus::Complete);
@@ -91,9 +96,10 @@ fn update(
         lock: Some(lock),
         lists: lists.needs,
         absences: Some(evening),
+        ask_anew: AskAnew::Never,
     };
     let place = data_dir.clone();
-    let prepare = move |ledger: &mut Ledger| record(&place, ledger, &evening);
+    let prepare = move |ledger: &mut Ledger| record(&place, ledger, &evening, service.as_deref());
     let mut brought = Brought::default();
     let run = job.run_and_judge(prepare, |run, begun| {
         brought = Brought::by(&data_dir, begun, &lists, &evening)?;
@@ -111,13 +117,18 @@ fn evening(args: &UpdateArgs, clock: Clock) -> Result<Evening, Failure> {
 }
 
 /// Plans the evening, and records what is to be asked for.
-fn record(data_dir: &Path, ledger: &mut Ledger, evening: &Evening) -> Result<Plan, Failure> {
+fn record(
+    data_dir: &Path,
+    ledger: &mut Ledger,
+    evening: &Evening,
+    service: Option<&str>,
+) -> Result<Plan, Failure> {
     if universe::unplanned(ledger)?
         && let Some(universe) = known_universe(data_dir)?
     {
         universe::plan_orders(ledger, &universe, evening.session.date())?;
     }
-    let plan = plan(data_dir, &Overview::open(data_dir)?, evening)?;
+    let plan = plan(data_dir, &Overview::open(data_dir)?, evening, service)?;
     for (symbol, split) in &plan.splits {
         say(&format!("{symbol} has split on {}: its whole adjusted history is asked for again", split.date));
     }

@@ -11,6 +11,10 @@
 //! tasks fail one after the other (`health`) or the key is refused (`doubt`), a control question tells whose fault it is;
 //! an outage and a bad key spend no attempt and burn no task. What follows from each error is in `trouble`.
 //!
+//! # A plan's history
+//! What a plan serves begins at some day. Whichever task meets that first finds the day out, and all tasks are cut there:
+//! `history`.
+//!
 //! # Errands
 //! `market` fetches days of the whole market, as a witness, and `lists` the reference lists: an `errand` each, with the same
 //! line, pacer and stopping, but no task.
@@ -26,6 +30,7 @@ mod absence;
 mod doubt;
 mod errand;
 mod health;
+mod history;
 mod line;
 mod lists;
 mod market;
@@ -39,6 +44,7 @@ mod worker;
 
 pub use absence::{AbsenceAnswer, AbsenceQuestion, SilentListing, ask_about_absences};
 pub use errand::Outcome;
+pub use history::ask_anew;
 pub use lists::{Lists, Wanted, fetch_lists};
 pub use market::{Tally, fetch_market};
 pub use meter::{Meter, Snapshot};
@@ -60,6 +66,7 @@ use crate::{
 };
 use doubt::Doubt;
 use health::Health;
+use history::History;
 use line::Line;
 use queue::Queue;
 
@@ -79,6 +86,8 @@ pub struct Parts {
     pub workers: usize,
     /// Stop cleanly after this many requests.
     pub max_requests: Option<u64>,
+    /// Who is asked, by name: what a plan serves belongs to it. None for a source that serves all there is.
+    pub service: Option<String>,
     /// What time it is.
     pub clock: Clock,
     /// Jitter.
@@ -108,6 +117,7 @@ struct Run<S> {
     health: Health,
     queue: Queue,
     doubt: Doubt,
+    history: History,
 }
 
 impl<S> Run<S> {
@@ -138,7 +148,9 @@ async fn may_leave(pacer: &Pacer, meter: &Meter, stop: &Stop, max_requests: Opti
 /// # Errors
 /// If the manifest can no longer be written.
 pub async fn run<S: Source>(source: S, parts: Parts) -> Result<Option<StopReason>, ManifestError> {
+    let history = History::load(parts.service, &parts.recorder, parts.clock).await?;
     let run = Arc::new(Run {
+        history,
         line: Line::new(parts.retry_policy.max_time),
         health: Health::new(),
         queue: Queue::default(),
@@ -175,6 +187,7 @@ pub async fn run<S: Source>(source: S, parts: Parts) -> Result<Option<StopReason
     }
     outcome?;
     run.settle_leftovers().await?;
+    run.keep_history().await?;
     run.keep_pace().await?;
     Ok(run.stop.reason())
 }

@@ -7,10 +7,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Stop, health::Tally};
+use super::{
+    Stop,
+    health::Tally,
+    history::{Cause, Inquiry, Turn},
+};
 use crate::{
     manifest::{Ledger, ManifestError, Recorder, Task, TaskId},
-    model::Cursor,
+    model::{Cursor, Window},
     source::Place,
     store::Held,
 };
@@ -43,6 +47,10 @@ pub(super) struct Lease {
     pub(super) barren: u32,
     /// The window's days that are behind: what progress is measured in.
     days: u32,
+    /// What it is finding out about the plan's history.
+    pub(super) inquiry: Option<Inquiry>,
+    /// The right to do so.
+    pub(super) turn: Option<Turn>,
 }
 
 /// One minute in ms: where the next bar can be.
@@ -67,7 +75,21 @@ impl Lease {
             mistrusts_cursors: false,
             barren: 0,
             days,
+            inquiry: None,
+            turn: None,
         }
+    }
+
+    /// Goes on with fewer days: the plan does not serve those before. Answers how many were taken away.
+    pub(super) fn cut_to(&mut self, window: Window) -> u32 {
+        let before = self.task.window.days();
+        self.task.window = window;
+        // These days were not asked for before.
+        self.is_asked = false;
+        if self.task.cursor.take().is_some() {
+            self.place = Place::Start;
+        }
+        before.saturating_sub(window.days())
     }
 
     /// Notes that bars up to `last_ms` are stored, or that the task has ended. Answers the days that are newly behind.
@@ -199,8 +221,11 @@ impl Queue {
 
     /// Takes back a task whose page is to be asked again at `due`.
     pub(super) async fn park(&self, mut lease: Box<Lease>, due: Instant) {
-        // A parked task may wait for minutes: its month is read again rather than held.
+        // A parked task may wait for minutes: its month is read again rather than held, an answer that is not understood yet
+        // is asked for again, and others may find out meanwhile.
         lease.held = None;
+        lease.turn = None;
+        lease.inquiry = lease.inquiry.take().filter(|inquiry| !matches!(inquiry.cause, Cause::Late(_)));
         let mut state = self.state.lock().await;
         state.parked.insert(lease.task.id, (due, *lease));
         state.out -= 1;

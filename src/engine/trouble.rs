@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     Run, StopReason,
     doubt::Suspicion,
+    history::Conclusion,
     line::{Ticket, Verdict},
     queue::Lease,
     worker::Step,
@@ -50,7 +51,7 @@ impl<S: Source> Run<S> {
     ) -> Result<Step, ManifestError> {
         lease.failed_at = Instant::now();
         let reason = self.note(lease, &error);
-        let disposition = error.disposition();
+        let (disposition, words) = (error.disposition(), error.plan_words().map(str::to_owned));
         if self.line.is_untried()
             && let Some(suspicion) = elsewhere(disposition)
         {
@@ -99,9 +100,15 @@ impl<S: Source> Run<S> {
                 self.answered(sent_at).await?;
                 Ok(Step::Defer(reason))
             }
-            Disposition::NotEntitled => {
+            Disposition::NotEntitled | Disposition::Timeframe => {
+                let is_about_time = disposition == Disposition::Timeframe;
+                let is_asked_why = self.refused_by_plan(lease, reason.clone(), words, is_about_time);
                 self.answered(sent_at).await?;
-                self.end(lease, TaskEvent::Refused, reason).await
+                if is_asked_why {
+                    self.open_search(lease).await
+                } else {
+                    self.end(lease, TaskEvent::Refused, reason).await
+                }
             }
             Disposition::NotFound | Disposition::UnknownRoute => {
                 self.answered(sent_at).await?;
@@ -145,6 +152,10 @@ impl<S: Source> Run<S> {
     }
 
     async fn give_up(&self, lease: &mut Lease, reason: &str, asked: u32) -> Result<Step, ManifestError> {
+        if let Some(inquiry) = lease.inquiry.take() {
+            // Only a question about a single day has no answer: what its page was told stands.
+            return self.conclude(lease, inquiry, Conclusion::OtherReason).await;
+        }
         self.end(lease, TaskEvent::GivenUp, format!("{reason} (asked {asked} times)")).await
     }
 
@@ -369,6 +380,7 @@ pub(super) fn elsewhere(disposition: Disposition) -> Option<Suspicion> {
         | Disposition::KeyRefused
         | Disposition::NotYet
         | Disposition::NotEntitled
+        | Disposition::Timeframe
         | Disposition::NotFound => None,
     }
 }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Run, StopReason,
+    history::{Ask, Cause, Inquiry},
     line::Ticket,
     may_leave,
     merging::{self, Failed, Fresh, Months},
@@ -65,24 +66,36 @@ impl<S: Source> Run<S> {
 
     /// One request and what follows from it.
     async fn step(&self, lease: &mut Lease) -> Result<Step, ManifestError> {
-        let question = question(lease);
+        let ask = match self.next_ask(lease).await? {
+            Ask::Nothing(step) => return Ok(step),
+            ask @ (Ask::Page | Ask::Day(..)) => ask,
+        };
         let Some(mut ticket) = self.stop.unless_requested(self.line.enter(self.jitter())).await else {
             return self.release(lease.task.id).await;
         };
+        if matches!(ask, Ask::Page) && lease.place == Place::Start && self.is_searching() {
+            // It would most likely be refused as well.
+            return Ok(Step::Onward);
+        }
         if !may_leave(&self.pacer, &self.meter, &self.stop, self.max_requests).await {
             return self.release(lease.task.id).await;
         }
         let sent_at = Instant::now();
-        if std::mem::replace(&mut lease.is_asked, true) {
+        let (question, place) = match &ask {
+            Ask::Day(question, _) => (question.clone(), Place::Start),
+            Ask::Page | Ask::Nothing(_) => (question(lease), lease.place.clone()),
+        };
+        if matches!(ask, Ask::Page) && std::mem::replace(&mut lease.is_asked, true) {
             self.meter.retried();
         }
         let page = tokio::select! {
-            page = self.ask(&question, &lease.place, &mut ticket) => page,
+            page = self.ask(&question, &place, &mut ticket) => page,
             () = self.stop.grace_is_over() => return self.release(lease.task.id).await,
         };
-        match page {
-            Ok(page) => self.page(lease, &ticket, page, sent_at).await,
-            Err(error) => self.failure(lease, &ticket, error, sent_at).await,
+        match (ask, page) {
+            (Ask::Day(_, day), answer) => self.heard(lease, &ticket, day, answer, sent_at).await,
+            (Ask::Page | Ask::Nothing(_), Ok(page)) => self.page(lease, &ticket, page, sent_at).await,
+            (Ask::Page | Ask::Nothing(_), Err(error)) => self.failure(lease, &ticket, error, sent_at).await,
         }
     }
 
@@ -120,6 +133,11 @@ impl<S: Source> Run<S> {
         if lease.barren > MOST_BARREN_PAGES {
             let endless = Contradiction::Endless { pages: lease.barren };
             return self.failure(lease, ticket, endless.into(), sent_at).await;
+        }
+        self.history.saw(page.bars.timestamps().first().copied());
+        if self.is_late(lease, &page) {
+            self.inquire(lease, Inquiry::new(Cause::Late(Box::new(page))));
+            return self.open_search(lease).await;
         }
         self.store(lease, page, Vec::new()).await
     }

@@ -11,6 +11,10 @@ use crate::{
     model::{BadBar, CursorError, Symbol},
 };
 
+/// Phrases of a refusal that is about the time asked for, in lower case. The first is the recorded one (polygon-api.md §1,
+/// Errors); the others are there because such texts were reworded before.
+const ABOUT_TIME: [&str; 4] = ["timeframe", "time frame", "time range", "histor"];
+
 /// Why there is no page. The text never holds a key: URLs are shown without their query.
 #[derive(Debug, Error)]
 pub enum FetchError {
@@ -67,6 +71,12 @@ pub enum FetchError {
     /// 403, or `NOT_AUTHORIZED` in a 200.
     #[error("the plan does not include this{}", said(words.as_ref()))]
     NotEntitled {
+        /// What the server said.
+        words: Option<String>,
+    },
+    /// The same, where the words are about the time that is asked for: some other days may be in the plan.
+    #[error("the plan does not include this{}", said(words.as_ref()))]
+    Timeframe {
         /// What the server said.
         words: Option<String>,
     },
@@ -209,8 +219,10 @@ pub enum Disposition {
     CursorForgets,
     /// This window is not in the plan yet: ask again in a later run.
     NotYet,
-    /// This window is not in the plan.
+    /// This is not in the plan.
     NotEntitled,
+    /// Days of this window are not in the plan: find out where the plan's history begins.
+    Timeframe,
     /// There is no such symbol.
     NotFound,
     /// There is no such symbol; or, before anything was answered, this is not the service at all.
@@ -248,6 +260,7 @@ impl FetchError {
             | Disposition::KeyRefused
             | Disposition::NotYet
             | Disposition::NotEntitled
+            | Disposition::Timeframe
             | Disposition::NotFound
             | Disposition::UnknownRoute => None,
         }
@@ -269,8 +282,43 @@ impl FetchError {
             Self::KeyRefused { .. } => Disposition::KeyRefused,
             Self::NotYet { .. } => Disposition::NotYet,
             Self::NotEntitled { .. } => Disposition::NotEntitled,
+            Self::Timeframe { .. } => Disposition::Timeframe,
             Self::NotFound { .. } => Disposition::NotFound,
             Self::UnknownRoute { .. } => Disposition::UnknownRoute,
+        }
+    }
+
+    /// A refusal by the plan, by its words: of this symbol or product, or of these days.
+    pub(super) fn not_entitled(words: Option<String>) -> Self {
+        let lower = words.as_deref().unwrap_or_default().to_lowercase();
+        if ABOUT_TIME.iter().any(|phrase| lower.contains(phrase)) {
+            Self::Timeframe { words }
+        } else {
+            Self::NotEntitled { words }
+        }
+    }
+
+    /// What the server said, if the plan is what it refuses by.
+    #[must_use]
+    pub fn plan_words(&self) -> Option<&str> {
+        match self {
+            Self::NotEntitled { words } | Self::Timeframe { words } | Self::NotYet { words } => {
+                words.as_deref()
+            }
+            Self::Connect { .. }
+            | Self::ProxyRefused { .. }
+            | Self::NoAnswer(_)
+            | Self::Transport(_)
+            | Self::TooManyRequests { .. }
+            | Self::Status { .. }
+            | Self::BadRequest { .. }
+            | Self::KeyRefused { .. }
+            | Self::UnknownRoute { .. }
+            | Self::Redirected { .. }
+            | Self::NotFound { .. }
+            | Self::Decode(_)
+            | Self::BadBars(_)
+            | Self::Contradiction(_) => None,
         }
     }
 

@@ -31,7 +31,8 @@ pub(super) fn due(explained: &Explained, sessions: &Sessions, evening: &Evening,
         | Day::Thin
         | Day::Present
         | Day::NotListed
-        | Day::CutAway => false,
+        | Day::CutAway
+        | Day::BeforeHistory => false,
     };
     days.filter(|(day, date)| is_due(**day, **date)).map(|(_, date)| *date).collect()
 }

@@ -164,7 +164,9 @@ impl Plan {
                 plan.reopened.extend(windows.into_iter().map(|window| (symbol.clone(), window)));
                 continue;
             }
-            let due = holes::due(&facts, &sessions, evening, until);
+            let mut due = holes::due(&facts, &sessions, evening, until);
+            // What the plan's history has moved on from is not served any more.
+            due.retain(|date| reference.history.is_none_or(|edge| *date > edge.last_refused()));
             plan.hole_sessions += due.len() as u64;
             plan.holes
                 .extend(holes::windows(&due, &facts).into_iter().map(|window| (symbol.clone(), window)));

@@ -8,7 +8,7 @@ use super::Evening;
 use crate::{
     calendar,
     manifest::TaskItem,
-    model::{Symbol, Window, new_york},
+    model::{HistoryEdge, Symbol, Window, new_york},
     universe::Universe,
 };
 
@@ -31,6 +31,8 @@ pub struct Reference {
     pub joined: Vec<(Symbol, Window)>,
     /// The splits of each symbol, where bars are adjusted for them.
     pub splits: HashMap<Symbol, Vec<ListedSplit>>,
+    /// Where the history begins that the service's plan serves; none if it serves all there is, or that is not known.
+    pub history: Option<HistoryEdge>,
 }
 
 impl ListedSplit {

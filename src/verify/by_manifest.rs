@@ -51,9 +51,11 @@ pub fn by_manifest(
     let (tasks, recorded) = (overview.tasks_of(symbol)?, overview.partitions(symbol)?);
     let lost = &overview.lost(symbol)?;
     let (checked, witness, cut_away) = (&Checked::default(), &Nobody, &CutAway::default());
+    let not_entitled = &overview.not_entitled_of(symbol)?;
     let facts = Facts {
         symbol,
         tasks: &tasks,
+        not_entitled,
         recorded: &recorded,
         lost,
         checked,

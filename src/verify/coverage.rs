@@ -66,6 +66,8 @@ impl Coverage {
 pub(super) struct Facts<'a> {
     pub(super) symbol: &'a Symbol,
     pub(super) tasks: &'a [TaskItem],
+    /// Days that were asked for and that the plan does not serve: no task has them.
+    pub(super) not_entitled: &'a [Window],
     pub(super) recorded: &'a [Partition],
     /// What was recorded once and has not come back.
     pub(super) lost: &'a HashMap<Month, [u16; 31]>,
@@ -85,6 +87,10 @@ impl Facts<'_> {
         for task in self.tasks {
             let said = self.said(task);
             days[self.sessions.within(task.window)].iter_mut().for_each(|day| *day = said.max(*day));
+        }
+        for window in self.not_entitled {
+            let days = days[self.sessions.within(*window)].iter_mut();
+            days.filter(|day| **day == Day::NotAsked).for_each(|day| *day = Day::BeforeHistory);
         }
         self.mark_stored(&mut days);
         let traded = self.traded(&days);

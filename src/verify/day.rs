@@ -35,11 +35,13 @@ pub enum Day {
     NotListed,
     /// Ordered by a list and never asked for, because the lists do not have the symbol; and the witness saw trades.
     CutAway,
+    /// Asked for, and before the history that the plan serves.
+    BeforeHistory,
 }
 
 impl Day {
     /// All of them, each at the place of its number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NotAsked,
         Self::NotFound,
         Self::NotEntitled,
@@ -55,13 +57,19 @@ impl Day {
         Self::Present,
         Self::NotListed,
         Self::CutAway,
+        Self::BeforeHistory,
     ];
 
     /// Whether bars should be there, as far as anybody knows.
     #[must_use]
     pub fn is_expected(self) -> bool {
         match self {
-            Self::NotAsked | Self::Empty | Self::NoTrade | Self::AskedAgain | Self::NotListed => false,
+            Self::NotAsked
+            | Self::Empty
+            | Self::NoTrade
+            | Self::AskedAgain
+            | Self::NotListed
+            | Self::BeforeHistory => false,
             Self::NotFound
             | Self::NotEntitled
             | Self::Failed
@@ -119,6 +127,7 @@ impl Day {
             Self::Present => "present",
             Self::NotListed => "not listed",
             Self::CutAway => "traded, and never asked for: not listed by the lists",
+            Self::BeforeHistory => "before the plan's history",
         }
     }
 }

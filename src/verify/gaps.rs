@@ -28,7 +28,7 @@ pub(super) fn longest(days: &[Day]) -> u64 {
         match day {
             Day::Present | Day::Thin | Day::NotAsked => length = 0,
             Day::Empty | Day::AskedAgain if is_bare => length += 1,
-            Day::Empty | Day::NoTrade | Day::AskedAgain | Day::NotListed => {}
+            Day::Empty | Day::NoTrade | Day::AskedAgain | Day::NotListed | Day::BeforeHistory => {}
             Day::NotFound
             | Day::NotEntitled
             | Day::Failed

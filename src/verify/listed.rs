@@ -95,6 +95,7 @@ fn is_absent(day: Day) -> bool {
         | Day::Thin
         | Day::Present
         | Day::NotListed
-        | Day::CutAway => false,
+        | Day::CutAway
+        | Day::BeforeHistory => false,
     }
 }

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use super::{CutAway, Finding, Kind, Severity};
 use crate::{
     calendar,
-    model::{Month, Symbol, Window},
+    model::{HistoryEdge, Month, Symbol, Window},
 };
 
 /// What a repair does.
@@ -126,6 +126,15 @@ impl Mending {
             let mut tasks = pending.get(symbol).into_iter().flatten();
             !tasks.any(|task| covers(task, window))
         });
+    }
+
+    /// Leaves out the days that the plan does not serve any more.
+    pub fn cut(&mut self, edge: HistoryEdge) {
+        let served = |(symbol, window): (Symbol, Window)| {
+            let served = edge.split(window).map_or(Some(window), |(_, rest)| rest);
+            served.map(|window| (symbol, window))
+        };
+        self.again = std::mem::take(&mut self.again).into_iter().filter_map(served).collect();
     }
 
     /// The symbols of which anything is asked for.

@@ -96,7 +96,7 @@ pub struct Verified {
     pub coverage: Coverage,
     /// What the directory holds, once that is decided.
     pub kind: Option<StoreKind>,
-    /// The windows that are recorded for each symbol.
+    /// The windows that were asked for of each symbol, also where the plan does not serve them.
     pub asked: HashMap<Symbol, Vec<Window>>,
     /// How many tasks there are of each window in each state.
     pub counts: BTreeMap<Window, BTreeMap<TaskState, u64>>,
@@ -204,7 +204,7 @@ fn verify_whole(
     let symbols = with_symbols(symbols(data_dir, books)?, cut_away);
     let kind = books.read(Overview::kind)?;
     let is_adjusted = kind.is_some_and(|kind| kind.adjusted);
-    let asked = books.read(Overview::windows)?;
+    let asked = books.read(Overview::asked_windows)?;
     let sessions = Sessions::spanned(asked.values().flatten().copied().chain(cut_away.windows()));
     let sessions = sessions.without(&books.read(Overview::closures)?);
     let universe = universe(data_dir);
@@ -224,11 +224,13 @@ fn verify_whole(
             }
             let Rows { tasks, partitions: recorded, .. } = &rows;
             let lost = &books.read(|snapshot| snapshot.lost(symbol))?;
+            let not_entitled = &books.read(|snapshot| snapshot.not_entitled_of(symbol))?;
             let (checked_now, sessions) = (&checked, &sessions);
             let (universe, is_written) = (universe.as_ref(), rows.are_written);
             let facts = Facts {
                 symbol,
                 tasks,
+                not_entitled,
                 recorded,
                 lost,
                 checked: checked_now,

@@ -59,7 +59,8 @@ impl Rank {
             | Day::Thin
             | Day::Present
             | Day::NotListed
-            | Day::CutAway => Self::NothingAbsent,
+            | Day::CutAway
+            | Day::BeforeHistory => Self::NothingAbsent,
         }
     }
 }

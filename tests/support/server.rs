@@ -13,7 +13,7 @@ use std::{
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::listening::Listening;
+use super::{listening::Listening, minutes, page};
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -44,6 +44,12 @@ impl Request {
     /// Whether it is the question that tells whose fault a failure is.
     pub fn is_control(&self) -> bool {
         self.target == "/v1/marketstatus/now"
+    }
+
+    /// The day of which the control symbol is asked for, to find out whether the plan serves it.
+    pub fn control_day(&self) -> Option<jiff::civil::Date> {
+        let to = self.target.split('/').nth(9)?.split('?').next()?;
+        (self.symbol() == "SPY" && self.from() == to).then(|| to.parse().ok())?
     }
 
     /// The `from` segment of a range.
@@ -218,23 +224,41 @@ impl Stream for StreamOwned<ServerConnection, TcpStream> {
     }
 }
 
+/// Who answers what is asked of the control symbol about single days.
+#[derive(Clone, Debug)]
+enum Control {
+    /// A market in which it has bars on every day, as the service and the sandbox have. The script is not asked, and these
+    /// questions are in a log of their own: most scripts know of one symbol only.
+    WholeHistory(Arc<Mutex<Vec<Request>>>),
+    /// The script.
+    Scripted,
+}
+
 /// A server that answers until it is dropped.
 pub struct Server {
     _listening: Listening,
     base_url: String,
     requests: Arc<Mutex<Vec<Request>>>,
+    controls: Arc<Mutex<Vec<Request>>>,
     connections: Arc<AtomicUsize>,
 }
 
 impl Server {
-    /// Answers each request with what `script` says; requests are in the log before the script sees them.
+    /// Answers each request with what `script` says, but for those about the control symbol; requests are in the log before
+    /// the script sees them.
     pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), script)
     }
 
     /// The same at an address of the test's choice.
     pub fn start_at(address: SocketAddr, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self::listen("http", address, |tcp| Box::new(tcp), script)
+        Self::listen("http", address, |tcp| Box::new(tcp), script, Control::WholeHistory(Arc::default()))
+    }
+
+    /// The same, where the script also answers what is asked about single days to find out what the plan serves.
+    pub fn start_with_control(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let address = "127.0.0.1:0".parse().unwrap();
+        Self::listen("http", address, |tcp| Box::new(tcp), script, Control::Scripted)
     }
 
     /// The same behind TLS.
@@ -247,7 +271,8 @@ impl Server {
             let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
             Box::new(StreamOwned::new(tls, tcp))
         };
-        Self::listen("https", "127.0.0.1:0".parse().unwrap(), secure, script)
+        let control = Control::WholeHistory(Arc::default());
+        Self::listen("https", "127.0.0.1:0".parse().unwrap(), secure, script, control)
     }
 
     fn listen(
@@ -255,15 +280,20 @@ impl Server {
         address: SocketAddr,
         open: impl Fn(TcpStream) -> Box<dyn Stream> + Send + Sync + 'static,
         script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+        control: Control,
     ) -> Self {
         let (requests, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
         let (log, opened) = (Arc::clone(&requests), Arc::clone(&connections));
+        let controls = match &control {
+            Control::WholeHistory(controls) => Arc::clone(controls),
+            Control::Scripted => Arc::default(),
+        };
         let listening = Listening::start(address, move |connection| {
             opened.fetch_add(1, Ordering::SeqCst);
-            serve(open(connection), &log, &script);
+            serve(open(connection), &log, &script, &control);
         });
         let base_url = format!("{scheme}://{}", listening.address());
-        Self { _listening: listening, base_url, requests, connections }
+        Self { _listening: listening, base_url, requests, controls, connections }
     }
 
     /// Answers the first request, and from then on nobody listens: the port is free when the answer arrives.
@@ -295,6 +325,11 @@ impl Server {
         self.requests.lock().unwrap().clone()
     }
 
+    /// What was asked about the control symbol so far, where the script was not asked.
+    pub fn controls(&self) -> Vec<Request> {
+        self.controls.lock().unwrap().clone()
+    }
+
     /// How many pages were asked for so far, again or not.
     pub fn pages_asked(&self) -> usize {
         self.requests().iter().filter(|request| !request.is_control()).count()
@@ -309,9 +344,30 @@ impl Server {
     }
 }
 
-fn serve(connection: Box<dyn Stream>, log: &Mutex<Vec<Request>>, script: &impl Fn(&Request) -> Reply) {
+impl Control {
+    /// The answer about a day, if this is such a question.
+    fn reply(&self, request: &Request) -> Option<Reply> {
+        let Self::WholeHistory(log) = self else { return None };
+        let bars = minutes(request.control_day()?, 5);
+        log.lock().unwrap().push(request.clone());
+        Some(Reply::json(200, page("SPY", &bars, None)))
+    }
+}
+
+fn serve(
+    connection: Box<dyn Stream>,
+    log: &Mutex<Vec<Request>>,
+    script: &impl Fn(&Request) -> Reply,
+    control: &Control,
+) {
     let mut connection = BufReader::new(connection);
     while let Some(request) = read_request(&mut connection) {
+        if let Some(reply) = control.reply(&request) {
+            if !reply.send(connection.get_mut().as_mut()).unwrap_or(false) {
+                return;
+            }
+            continue;
+        }
         log.lock().unwrap().push(request.clone());
         let goes_on = script(&request).send(connection.get_mut().as_mut());
         if !goes_on.unwrap_or(false) {

@@ -101,13 +101,19 @@ fn shrunk(tickers: &universe::TickersBrought) -> Option<String> {
 ///
 /// # Errors
 /// If the manifest or a table cannot be read.
-pub fn plan(data_dir: &Path, overview: &Overview, evening: &Evening) -> Result<Plan, Failure> {
+pub fn plan(
+    data_dir: &Path,
+    overview: &Overview,
+    evening: &Evening,
+    service: Option<&str>,
+) -> Result<Plan, Failure> {
     let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
     let splits = if is_adjusted { splits(data_dir, overview)? } else { HashMap::new() };
     let universe = known_universe(data_dir)?.unwrap_or_default();
     let held: HashSet<_> = overview.symbols()?.into_iter().collect();
     let joined = universe::joining(&overview.orders()?, &universe, &held, evening.session.date())?;
-    Ok(Plan::of(overview, evening, &Reference { universe, joined, splits })?)
+    let history = overview.history_edge(service)?;
+    Ok(Plan::of(overview, evening, &Reference { universe, joined, splits, history })?)
 }
 
 /// The universe as it is known here; none if there is none that can be relied on.

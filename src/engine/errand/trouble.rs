@@ -53,7 +53,7 @@ impl<E: Errand> Fetching<E> {
                 self.retry(&reason, Duration::ZERO, tries)
             }
             Disposition::RetryTwice => self.answered(Outcome::Refused(reason)),
-            Disposition::NotEntitled => self.answered(Outcome::NotEntitled),
+            Disposition::NotEntitled | Disposition::Timeframe => self.answered(Outcome::NotEntitled),
             Disposition::NotYet => self.answered(Outcome::NotYet),
             Disposition::NotFound => self.answered(Outcome::NotFound),
             Disposition::UnknownRoute => self.answered(Outcome::UnknownRoute),

@@ -148,3 +148,29 @@ async fn seeds_make_companies_that_come_and_go() {
     assert!(active > 100 && gone > 20, "{active} {gone}");
     assert!(names("date=2010-01-04").await < active);
 }
+
+/// By this symbol it is found out where a plan's history begins: as of the service, each session has bars of it. Tried where
+/// the histories of plans begin, and at both ends.
+#[tokio::test]
+async fn the_first_exchange_traded_fund_trades_on_every_session() {
+    let trial = Trial::generated().await;
+    let spans = [
+        (date(2003, 9, 10), date(2003, 11, 30)),
+        (date(2016, 11, 1), date(2016, 12, 31)),
+        (date(2021, 11, 1), date(2021, 12, 31)),
+        (date(2024, 11, 1), date(2024, 12, 31)),
+        (date(2026, 11, 1), TODAY),
+    ];
+    for (from, to) in spans {
+        let path = format!("/v2/aggs/ticker/SPY/range/1/day/{from}/{to}?adjusted=false&limit=50000");
+        let days = trial.results(&path).await;
+        let days: Vec<_> = days.iter().filter_map(|bar| new_york::date_of(start(bar))).collect();
+        let sessions = calendar::sessions(Window::new(from, to).unwrap());
+        assert_eq!(days, sessions.map(calendar::Session::date).collect::<Vec<_>>());
+    }
+    let floor = date(2024, 12, 2);
+    let options = SandboxOptions { history_from: Some(floor), clip_history: true, ..options() };
+    let clipping = Trial::start(options).await;
+    assert!(clipping.minutes("SPY", date(2024, 11, 29), date(2024, 11, 29)).await.is_empty());
+    assert!(!clipping.minutes("SPY", floor, floor).await.is_empty());
+}

@@ -55,7 +55,7 @@ pub(super) fn check_status<R: Results>(envelope: &Body<R>) -> Result<String, Fet
     let words = || envelope.words().map(str::to_owned);
     match envelope.status.as_deref() {
         Some(status @ ("OK" | "DELAYED")) => Ok(status.to_owned()),
-        Some("NOT_AUTHORIZED") => Err(FetchError::NotEntitled { words: words() }),
+        Some("NOT_AUTHORIZED") => Err(FetchError::not_entitled(words())),
         status => Err(Contradiction::Status { status: status.map(str::to_owned), words: words() }.into()),
     }
 }

@@ -188,7 +188,7 @@ impl Polygon {
             StatusCode::FORBIDDEN if words.as_ref().is_some_and(|words| words.contains(TOO_EARLY)) => {
                 FetchError::NotYet { words }
             }
-            StatusCode::FORBIDDEN => FetchError::NotEntitled { words },
+            StatusCode::FORBIDDEN => FetchError::not_entitled(words),
             StatusCode::NOT_FOUND if is_own_answer(headers, body, &self.key) => {
                 FetchError::NotFound { words }
             }

@@ -65,6 +65,7 @@ fn told(
     let facts = Facts {
         symbol,
         tasks,
+        not_entitled: &[],
         recorded,
         lost: &HashMap::new(),
         checked,
@@ -309,6 +310,7 @@ fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_tr
         Facts {
             symbol,
             tasks: &tasks,
+            not_entitled: &[],
             recorded: &recorded,
             lost: &lost,
             checked: &checked,

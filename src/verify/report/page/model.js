@@ -9,17 +9,17 @@ const REFUSED = bit(1, 2, 3);
 const OWED = bit(4);
 const LOST = bit(10);
 const ABSENT = REFUSED | OWED | LOST | bit(8, 9, 11, 14);
-const DAMAGE = 15;
+const DAMAGE = 30;
 const DAMAGED = bit(DAMAGE);
 
 // The colour of each state among the days of a month, by its number.
-const STATE_COLOURS = ["none", "refused", "refused", "refused", "owed", "empty", "empty", "empty", "zero", "zero", "lost", "few", "full", "empty", "zero"];
+const STATE_COLOURS = ["none", "refused", "refused", "refused", "owed", "empty", "empty", "empty", "zero", "zero", "lost", "few", "full", "empty", "zero", "empty"];
 
 // What a cell can look like, in the order of the legend.
 const LOOKS = [
   ["full", "all that is expected"], ["most", "95 % or more"], ["half", "50 % or more"], ["few", "less than 50 %"],
   ["zero", "none, and nobody says why"], ["owed", "still owed"], ["refused", "failed, not in the plan or not found"],
-  ["lost", "file lost or damaged"], ["empty", "nothing expected: empty, no trade or not listed"], ["none", "not asked for"],
+  ["lost", "file lost or damaged"], ["empty", "nothing expected: empty, no trade, not listed or before the plan's history"], ["none", "not asked for"],
 ];
 
 const isoDay = (number) => new Date(number * DAY_MS).toISOString().slice(0, 10);
@@ -47,7 +47,7 @@ function modelOf(head, days) {
   const cells = head.symbols.length * months.length;
   const model = {
     ...head, days, months,
-    expectedIn: new Uint8Array(cells), presentIn: new Uint8Array(cells), seenIn: new Uint16Array(cells),
+    expectedIn: new Uint8Array(cells), presentIn: new Uint8Array(cells), seenIn: new Uint32Array(cells),
     unexplainedIn: new Uint8Array(cells),
     byState: new Float64Array(head.states.length),
     closures: new Map(head.closures), halfDays: new Map(head.half_days), placeOf: new Map(head.sessions.map((day, place) => [day, place])),
@@ -163,7 +163,7 @@ function rowsOf(model, { text, state, troubled, from, to, sort }) {
 // Expected and present sessions of these rows, month by month.
 function sumsOf(model, rows) {
   const wide = model.months.length;
-  const expected = new Float64Array(wide), present = new Float64Array(wide), seen = new Uint16Array(wide);
+  const expected = new Float64Array(wide), present = new Float64Array(wide), seen = new Uint32Array(wide);
   for (const symbol of rows) {
     for (let month = 0, cell = symbol * wide; month < wide; month++, cell++) {
       expected[month] += model.expectedIn[cell];
