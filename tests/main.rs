@@ -14,6 +14,7 @@ mod audit;
 mod beside;
 mod broken;
 mod cli;
+mod clock;
 // Failpoints are in builds with debug assertions only.
 #[cfg(debug_assertions)]
 mod crash;

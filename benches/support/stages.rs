@@ -124,7 +124,14 @@ impl Books {
             span_ms: first.copied().zip(last.copied()),
             bytes: 1_000_000,
         };
-        let commit = PageCommit { evidence, partitions, revisions: Vec::new(), bad: Vec::new(), next: None };
+        let commit = PageCommit {
+            evidence,
+            partitions,
+            revisions: Vec::new(),
+            bad: Vec::new(),
+            next: None,
+            is_finished: true,
+        };
         Ok(Self { ledger, task, commit, pages: 0, _folder: folder })
     }
 

@@ -19,5 +19,6 @@ mod session;
 mod tests;
 
 pub use session::{
-    FIRST_DAY, LAST_DAY, Session, closure_reason, half_day_reason, last_finished, session_on, sessions,
+    FIRST_DAY, LAST_DAY, Session, closure_reason, finished_days, half_day_reason, last_finished, session_on,
+    sessions,
 };

@@ -85,6 +85,17 @@ pub fn last_finished(now_ms: i64) -> Option<Session> {
         .find(|session| session.extended_close_ms() <= now_ms)
 }
 
+/// The days of a window of which all sessions are finished at `now_ms` (UTC); none if not one session of it is.
+///
+/// Days without a session at its end stay: nothing can come of them.
+#[must_use]
+pub fn finished_days(window: Window, now_ms: i64) -> Option<Window> {
+    let last = last_finished(now_ms)?.date();
+    let rest = Window::new(last.tomorrow().ok()?.max(window.from()), window.to());
+    let is_finished = rest.is_none_or(|rest| sessions(rest).next().is_none());
+    if is_finished { Some(window) } else { Window::new(window.from(), window.to().min(last)) }
+}
+
 /// Why the exchange is closed on a weekday, such as "Thanksgiving" or "Hurricane Sandy".
 ///
 /// Nothing for sessions, for weekends, and outside of [`FIRST_DAY`]..=[`LAST_DAY`].
@@ -179,6 +190,20 @@ mod tests {
         assert_eq!(finished(friday, 16, 59), Some(wednesday));
         assert_eq!(finished(friday, 17, 0), Some(friday));
         assert_eq!(finished(monday, 9, 30), Some(friday));
+    }
+
+    #[test]
+    fn a_window_is_cut_behind_its_last_finished_session() {
+        let november = |from, to| Window::new(date(2024, 11, from), date(2024, 11, to)).unwrap();
+        // Wednesday the 27th in the evening, before Thanksgiving and its half day.
+        let now_ms = new_york::at_ms(date(2024, 11, 27), 20, 0);
+        let cut = |from, to| finished_days(november(from, to), now_ms);
+        assert_eq!(cut(1, 27), Some(november(1, 27)));
+        assert_eq!(cut(1, 28), Some(november(1, 28)), "a holiday brings nothing more");
+        assert_eq!(cut(1, 29), Some(november(1, 27)));
+        assert_eq!(cut(28, 28), Some(november(28, 28)));
+        assert_eq!((cut(28, 29), cut(29, 30)), (None, None));
+        assert_eq!(finished_days(november(27, 27), now_ms - 1), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod absences;
 mod history;
 mod lists;
+mod unfinished;
 
 pub use absences::Absences;
 pub use history::AskAnew;
@@ -204,7 +205,8 @@ impl Job<'_> {
         let crashed = recorder.call(|ledger| ledger.crashed()).await?;
         let found = recover(&store, &crashed)?;
         recorder.call(move |ledger| ledger.reclaim(&found)).await?;
-        let opened = self.bring_lists(&access, kind, &store, running, &mut known.lists).await;
+        let opened = self.cut_unfinished(&access, kind, running).await?;
+        let opened = self.bring_lists(&access, kind, &store, running, opened, &mut known.lists).await;
         // What is known by now is recorded, whatever became of the lists.
         known.prepared = Some(recorder.call(|ledger| Ok::<_, ManifestError>(prepare(ledger))).await??);
         let opened = opened?;

@@ -21,11 +21,12 @@ use super::{
     remembered::Remembered,
     report::RunReport,
     settings::{FetchSettings, Sources},
+    start::last_day,
     universe,
     verify::watched,
 };
 use crate::{
-    calendar::{self, Session},
+    calendar,
     clock::Clock,
     exit::ExitStatus,
     manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind, bring_up_to_date, missing},
@@ -121,7 +122,9 @@ pub fn run(
     let lock = Lock::take(&data_dir)?;
     let deep = saved.as_ref().map_or(Deep::All, |saved| Deep::Only(partitions(saved)));
     let cut_away = universe::cut_away(&data_dir)?;
-    let mut verified = watched(&data_dir, &deep, Kept::Used, Others::Excluded, &cut_away, common.quiet)?;
+    // Tasks that reach beyond the last finished session are cut by the run itself, as soon as the service says so too.
+    let mut verified =
+        watched(&data_dir, &deep, Kept::Used, Others::Excluded, &cut_away, Date::MAX, common.quiet)?;
     if verified.findings.iter().any(|finding| finding.kind == Kind::ManifestCorrupt) {
         let damaged = "its pages do not fit together".to_owned();
         return Err(ManifestError::Corrupt(damaged).into());
@@ -304,7 +307,7 @@ impl Planned {
     ) -> Result<Self, Failure> {
         let overview = Overview::open(data_dir)?;
         let asked: HashMap<_, _> = overview.windows()?;
-        let last_day = calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date);
+        let last_day = last_day(clock);
         let mut mending = Mending::of(&verified.findings, &asked, cut_away, last_day);
         let findings = mending.count();
         mending.leave_out(&overview.pending_windows()?);

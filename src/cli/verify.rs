@@ -9,6 +9,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
     remembered::{Remembered, SpecFile},
     settings::{FetchSettings, Sources},
     shell::quoted,
-    start::Asked,
+    start::{Asked, last_day},
     thresholds::Thresholds,
     universe,
     witness::{self, WitnessReport},
@@ -170,18 +171,20 @@ fn witnessed(
             let access = Access { command: "verify", settings: &settings, sources, clock, quiet };
             let place = data_dir.to_owned();
             let ordered = cut_away.clone();
-            let verify = move || watched(&place, &deep, Kept::Used, Others::Excluded, &ordered, quiet);
+            let last = last_day(clock);
+            let verify = move || watched(&place, &deep, Kept::Used, Others::Excluded, &ordered, last, quiet);
             return witness::fetch_then(&access, data_dir, &cut_away, output, verify);
         }
         Some(WitnessArg::None) => Kept::Ignored,
         None => Kept::Used,
     };
-    let verified = watched(data_dir, &deep, kept, Others::Allowed, &cut_away, quiet)?;
+    let last = last_day(sources.clock()?);
+    let verified = watched(data_dir, &deep, kept, Others::Allowed, &cut_away, last, quiet)?;
     let report = WitnessReport::kept(kept == Kept::Used, &verified);
     Ok((verified, report))
 }
 
-/// Verifies, with a bar on a terminal.
+/// Verifies up to a day, the last one that has been, with a bar on a terminal.
 ///
 /// # Errors
 /// If the manifest cannot be read, or a folder cannot be listed.
@@ -191,11 +194,12 @@ pub fn watched(
     kept: Kept,
     others: Others,
     cut_away: &CutAway,
+    last: Date,
     quiet: bool,
 ) -> Result<Verified, Failure> {
     let progress = Arc::new(Progress::default());
     if quiet || !std::io::stderr().is_terminal() {
-        return Ok(verify_with_kept(data_dir, deep, kept, others, cut_away, &progress)?);
+        return Ok(verify_with_kept(data_dir, deep, kept, others, cut_away, last, &progress)?);
     }
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     let bar = match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} symbols") {
@@ -212,7 +216,7 @@ pub fn watched(
                 thread::sleep(REDRAW);
             }
         });
-        let verified = verify_with_kept(data_dir, deep, kept, others, cut_away, &progress);
+        let verified = verify_with_kept(data_dir, deep, kept, others, cut_away, last, &progress);
         bar.finish_and_clear();
         Ok(verified?)
     })

@@ -61,7 +61,7 @@ use crate::{
     manifest::{ManifestError, Recorder},
     model::Rate,
     pace::{Pacer, RetryPolicy},
-    source::Source,
+    source::{Control, Source},
     store::Store,
 };
 use doubt::Doubt;
@@ -138,6 +138,21 @@ async fn may_leave(pacer: &Pacer, meter: &Meter, stop: &Stop, max_requests: Opti
         stop.because(StopReason::Requests);
     }
     may_leave
+}
+
+/// Asks the control question, as a request of the run. None if the run is to stop.
+pub async fn control<S: Source>(
+    source: &S,
+    pacer: &Pacer,
+    meter: &Meter,
+    stop: &Stop,
+    max_requests: Option<u64>,
+) -> Option<Control> {
+    if may_leave(pacer, meter, stop, max_requests).await {
+        stop.unless_requested(source.control()).await
+    } else {
+        None
+    }
 }
 
 /// Works until nothing is owed or the run is stopped. Answers why it was stopped, if it was.

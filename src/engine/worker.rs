@@ -13,7 +13,8 @@ use super::{
     queue::Lease,
 };
 use crate::{
-    manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId},
+    calendar,
+    manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId, TaskState},
     model::{BadBar, Bars, Month, Partition, Symbol, Window, new_york},
     source::{Contradiction, FetchError, Page, Place, Question, Source},
     store::StoreError,
@@ -168,7 +169,9 @@ impl<S: Source> Run<S> {
     /// Partitions first, onto stable storage; then one transaction for everything that the page changes.
     async fn keep(&self, lease: &mut Lease, page: Page, bad: Vec<BadBar>) -> Result<Step, KeepError> {
         lease.task.has_quarantine |= !bad.is_empty();
-        let whole = whole_days(lease, &page);
+        let finished = calendar::finished_days(lease.task.window, page.as_of_ms);
+        let is_finished = finished == Some(lease.task.window);
+        let whole = finished.and_then(|finished| whole_days(lease, &page, finished));
         let timestamps = page.bars.timestamps();
         let evidence = Evidence {
             request_id: page.request_id,
@@ -181,11 +184,11 @@ impl<S: Source> Run<S> {
         let Months { partitions, revisions, held } = self.merge(lease, page.bars, whole, goes_on).await?;
         let revised = revisions.iter().map(|(_, revision)| revision.bars()).sum();
         let (id, next, last_ms) = (lease.task.id, page.next.clone(), evidence.span_ms.map(|(_, last)| last));
-        let commit = PageCommit { evidence, partitions, revisions, bad, next: page.next };
+        let commit = PageCommit { evidence, partitions, revisions, bad, next: page.next, is_finished };
         let stored = self.recorder.call(move |ledger| ledger.store_page(id, &commit)).await?;
         self.meter.stored(stored.new_bars, stored.new_partitions);
         self.meter.revised(revised);
-        self.meter.covered(lease.advance(last_ms, next.is_none()));
+        self.meter.covered(lease.advance(last_ms, next.is_none() && is_finished));
         lease.held = held.or(lease.held.take());
         lease.is_asked = false;
         lease.failures = 0;
@@ -193,12 +196,29 @@ impl<S: Source> Run<S> {
         lease.failing_since = None;
         lease.refused = None;
         let Some(next) = next else {
+            if stored.state == TaskState::Running {
+                return Ok(Step::Defer(self.unfinished(page.as_of_ms)));
+            }
             self.meter.task_ended();
             return Ok(Step::Settled);
         };
         lease.followed.insert(next.clone());
         lease.turn_to(next);
         Ok(Step::Onward)
+    }
+
+    /// Why a window is not asked for as a whole yet.
+    fn unfinished(&self, as_of_ms: i64) -> String {
+        let last = calendar::last_finished(as_of_ms);
+        let last = last.map_or_else(|| "none".to_owned(), |session| session.date().to_string());
+        let [here, there] = [self.clock.now_ms(), as_of_ms].map(|ms| {
+            let at = jiff::Timestamp::from_millisecond(ms / 1000 * 1000);
+            at.map(|at| at.to_string()).unwrap_or_default()
+        });
+        format!(
+            "sessions after {last} have not been by the answers of the server, which are of {there}; the clock of this \
+             machine says {here}, and one of the two is wrong"
+        )
     }
 
     /// Merges a page's bars into their months, on stable storage.
@@ -278,13 +298,15 @@ pub(super) fn chain(error: &StoreError) -> String {
     }
 }
 
-/// The days that are whole once this page is stored: from where the page before ended to where this one ends. A page
+/// The days that are whole once this page is stored: from where the page before ended to where this one ends, as far as they
+/// were finished when it was made. A page
 /// that is followed by another one may end within a day. Once a bar was bad, no day is claimed any more: nobody knows
 /// which days the bad ones were to be on.
-fn whole_days(lease: &Lease, page: &Page) -> Option<Window> {
+fn whole_days(lease: &Lease, page: &Page, finished: Window) -> Option<Window> {
     let window = lease.task.window;
     let from = lease.task.last_ms.and_then(new_york::date_of).unwrap_or(window.from());
     let last = page.bars.timestamps().last().copied().and_then(new_york::date_of);
     let to = if page.next.is_none() { Some(window.to()) } else { last.and_then(|day| day.yesterday().ok()) };
+    let to = to.map(|to| to.min(finished.to()));
     to.filter(|_| !lease.task.has_quarantine).and_then(|to| Window::new(from, to))
 }

@@ -61,8 +61,10 @@ pub struct PageCommit {
     pub revisions: Vec<(Month, Revision)>,
     /// Bars that cannot be: they are kept apart.
     pub bad: Vec<BadBar>,
-    /// The page to ask for next; none if the server named none, which ends the task.
+    /// The page to ask for next; none if the server named none, which ends the task if its window is finished.
     pub next: Option<Cursor>,
+    /// Whether all sessions of the task's window were over when the server answered: else there may be more bars later.
+    pub is_finished: bool,
 }
 
 /// What a stored page changed.
@@ -282,6 +284,9 @@ impl Ledger {
         let state = match (&page.next, change.quarantined(id)?) {
             (Some(_), _) => change.step(id, TaskEvent::PageStored, "the server named a further page")?,
             (None, Some(bad)) => change.end(id, TaskEvent::GivenUp, &bad)?,
+            (None, None) if !page.is_finished => {
+                change.step(id, TaskEvent::PageStored, "not all sessions of its window have been")?
+            }
             (None, None) => {
                 let event = if bars == 0 { TaskEvent::ProvenEmpty } else { TaskEvent::Completed };
                 change.step(id, event, "the server named no further page")?

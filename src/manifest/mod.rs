@@ -45,6 +45,7 @@ mod schema;
 mod state;
 mod tails;
 mod told;
+mod unfinished;
 mod witnesses;
 mod workload;
 

@@ -233,6 +233,7 @@ mod tests {
                     revisions: Vec::new(),
                     bad: Vec::new(),
                     next: None,
+                    is_finished: true,
                 };
                 self.ledger.store_page(task.id, &page).unwrap();
             }

@@ -52,6 +52,8 @@ pub(super) struct Answer {
     pub request_id: String,
     /// The seconds of a `Retry-After`.
     pub retry_after: Option<u64>,
+    /// The time by the sandbox's clock, UTC ms.
+    pub now_ms: i64,
     pub content: Content,
     /// What happens to it on its way out.
     pub fault: Option<Dealt<OnWire>>,
@@ -90,7 +92,8 @@ impl Api {
                 Err(refusal) => (refusal.status(), refusal.retry_after(), refusal.content(&request_id)),
             },
         };
-        Answer { status, request_id, retry_after, content, fault: fault.and_then(Dealt::on_wire) }
+        let fault = fault.and_then(Dealt::on_wire);
+        Answer { status, request_id, retry_after, now_ms: (self.now)(), content, fault }
     }
 
     fn body(

@@ -19,6 +19,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
@@ -187,6 +188,8 @@ fn packed(answer: Answer, as_gzip: bool) -> io::Result<Response<Vec<u8>>> {
     let headers = response.headers_mut();
     headers.extend(content_type.map(|kind| (header::CONTENT_TYPE, HeaderValue::from_static(kind))));
     headers.extend(answer.retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
+    // Without one, the server would put the system's time there, and not the sandbox's own.
+    headers.extend(HeaderValue::try_from(http_date(answer.now_ms)).map(|date| (header::DATE, date)));
     headers.insert(header::SERVER, HeaderValue::from_static("nginx/1.19.2"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     headers.extend(
@@ -196,6 +199,12 @@ fn packed(answer: Answer, as_gzip: bool) -> io::Result<Response<Vec<u8>>> {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(response)
+}
+
+/// An instant (UTC ms) as the header `Date` has it (RFC 9110, section 5.6.7).
+fn http_date(ms: i64) -> String {
+    let at = Timestamp::from_millisecond(ms).unwrap_or_default();
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 fn gzipped(body: &[u8]) -> io::Result<Vec<u8>> {

@@ -7,11 +7,13 @@
 mod directory;
 mod error;
 mod polygon;
+mod time;
 mod way;
 
 pub use directory::{ClosedDay, Directory, Leaf, List, ListPage, Lookup, Record};
 pub use error::{Contradiction, Disposition, FetchError, Mixed, Symptom};
 pub use polygon::{Polygon, PolygonOptions};
+pub use time::{AnswerTime, ServiceTime};
 pub use way::{ProxyVariables, Way, WayError};
 
 use jiff::civil::Date;
@@ -51,6 +53,8 @@ pub struct Page {
     pub status: String,
     /// Bytes of the body on the wire.
     pub bytes: u64,
+    /// As of when the answer speaks, UTC ms: what had not ended by then may have more bars.
+    pub as_of_ms: i64,
 }
 
 /// What the whole market did on one day, by an answer that fits its question.
@@ -64,6 +68,8 @@ pub struct MarketDay {
     pub request_id: Option<String>,
     /// Bytes of the body on the wire.
     pub bytes: u64,
+    /// As of when the answer speaks, UTC ms.
+    pub as_of_ms: i64,
 }
 
 /// What the control question showed.

@@ -1,15 +1,18 @@
 //! What the manifest says, as it was at one instant, and whether somebody goes on writing meanwhile.
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
+use jiff::civil::Date;
+
 use super::VerifyError;
 use crate::{
     manifest::{ManifestError, Overview, TaskItem, TaskState, is_held},
-    model::{Month, Partition, Symbol},
+    model::{Month, Partition, Symbol, Window},
     store::layout,
 };
 
@@ -27,6 +30,8 @@ pub(super) struct Books {
     data_dir: PathBuf,
     snapshot: Mutex<Overview>,
     others: Others,
+    /// The last day that has been.
+    last: Date,
     /// Whether another process was writing when the snapshot was taken.
     was_written: bool,
 }
@@ -56,14 +61,14 @@ pub(super) enum Writer {
 }
 
 impl Books {
-    /// Takes the snapshot.
+    /// Takes the snapshot. `last` is the last day that has been: of later ones nothing can be held.
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub(super) fn take(data_dir: &Path, others: Others) -> Result<Self, VerifyError> {
+    pub(super) fn take(data_dir: &Path, others: Others, last: Date) -> Result<Self, VerifyError> {
         let snapshot = Overview::frozen(data_dir)?;
         let was_written = others == Others::Allowed && snapshot.is_live();
-        Ok(Self { data_dir: data_dir.to_owned(), snapshot: Mutex::new(snapshot), others, was_written })
+        Ok(Self { data_dir: data_dir.to_owned(), snapshot: Mutex::new(snapshot), others, last, was_written })
     }
 
     /// Asks the snapshot.
@@ -82,7 +87,7 @@ impl Books {
     /// # Errors
     /// If the manifest cannot be read.
     pub(super) fn rows(&self, symbol: &Symbol) -> Result<Rows, VerifyError> {
-        self.read(|snapshot| rows(snapshot, symbol, self.was_written))
+        self.read(|snapshot| rows(snapshot, symbol, self.was_written, self.last))
     }
 
     /// What is recorded of a symbol now, which may be more than the snapshot has.
@@ -92,7 +97,20 @@ impl Books {
     pub(super) fn rows_now(&self, symbol: &Symbol) -> Result<Rows, VerifyError> {
         let now = Overview::open(&self.data_dir)?;
         let are_written = self.others == Others::Allowed && now.is_live();
-        Ok(rows(&now, symbol, are_written)?)
+        Ok(rows(&now, symbol, are_written, self.last)?)
+    }
+
+    /// The windows that were asked for of each symbol, as far as they have been.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub(super) fn asked_windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, VerifyError> {
+        let mut asked = self.read(Overview::asked_windows)?;
+        let until = |window: &Window| Window::new(window.from(), window.to().min(self.last));
+        for windows in asked.values_mut() {
+            *windows = windows.iter().filter_map(until).collect();
+        }
+        Ok(asked)
     }
 
     /// Asks the manifest as it is now.
@@ -131,9 +149,10 @@ impl Books {
     }
 }
 
-fn rows(overview: &Overview, symbol: &Symbol, are_written: bool) -> Result<Rows, ManifestError> {
+fn rows(overview: &Overview, symbol: &Symbol, are_written: bool, last: Date) -> Result<Rows, ManifestError> {
     let set_aside = overview.months_set_aside(symbol)?;
     let (partitions, tasks) = (overview.partitions(symbol)?, overview.tasks_of(symbol)?);
+    let tasks = tasks.into_iter().filter_map(|task| task.until(last)).collect();
     Ok(Rows { partitions, tasks, set_aside, are_written })
 }
 

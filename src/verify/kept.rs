@@ -48,7 +48,8 @@ pub struct Unwitnessed {
 }
 
 /// As [`super::verify`], by the witness that is kept: its files are held against the manifest too, and one that is not
-/// what was written is named and not relied on. What it saw of `cut_away` is expected.
+/// what was written is named and not relied on. What it saw of `cut_away` is expected. `last` is
+/// the last finished session: of later days nothing is.
 ///
 /// # Errors
 /// As [`super::verify`].
@@ -58,12 +59,13 @@ pub fn verify_with_kept(
     kept: Kept,
     others: Others,
     cut_away: &CutAway,
+    last: Date,
     progress: &Progress,
 ) -> Result<Verified, VerifyError> {
     if !is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
-    let sound = Books::take(data_dir, others)
+    let sound = Books::take(data_dir, others, last)
         .and_then(|books| verify_sound(data_dir, &books, deep, kept, cut_away, progress));
     match sound {
         // What `SQLite` calls whole may have rows that cannot be.
@@ -155,7 +157,7 @@ fn unwitnessed(verified: &Verified, witness: &GroupedDaily) -> Vec<Unwitnessed> 
 /// # Errors
 /// If the manifest cannot be read.
 pub fn witnessed(data_dir: &Path) -> Result<(BTreeSet<Date>, Vec<Finding>), VerifyError> {
-    let books = &Books::take(data_dir, Others::Excluded)?;
+    let books = &Books::take(data_dir, Others::Excluded, Date::MAX)?;
     let files = books.read(Overview::witnesses)?;
     let known = symbols(data_dir, books)?;
     let (mut witness, findings) =

@@ -25,13 +25,16 @@ impl Job<'_> {
         kind: StoreKind,
         store: &Store,
         running: &Running,
+        opened: Option<Opened>,
         brought: &mut universe::Brought,
     ) -> Result<Option<Opened>, Failure> {
         if self.lists == universe::Needs::default() {
-            return Ok(None);
+            return Ok(opened);
         }
-        let opened = access.open(kind).await?;
-        access.stop_in_time(&running.stop);
+        let opened = match opened {
+            Some(opened) => opened,
+            None => self.open(access, kind, running).await?,
+        };
         let phase = Running { stop: running.stop.of_phase(), ..running.clone() };
         let settings = self.settings.for_lists();
         let patience = Access { settings: &settings, ..*access };

@@ -18,6 +18,7 @@ use super::{
     worker,
 };
 use crate::{
+    calendar,
     manifest::{ManifestError, WitnessFile},
     source::{FetchError, Market, MarketDay},
     store::StoreError,
@@ -83,6 +84,10 @@ impl<S: Market> Errand for Days<S> {
     }
 
     async fn keep(&self, parts: &Parts, day: &Date, market: MarketDay) -> Result<Next<Date>, ManifestError> {
+        if calendar::last_finished(market.as_of_ms).is_none_or(|last| last.date() < *day) {
+            // By the server's own word the session goes on, or has not begun: what it has now is not the day.
+            return Ok(Next::Settled(Outcome::NotYet));
+        }
         if market.bars.is_empty() {
             // The calendar has a session there. To believe this would explain every absence of that day away.
             return Ok(Next::Settled(Outcome::Nobody));

@@ -42,6 +42,7 @@ fn page(bars: u64, last_ms: i64, is_last: bool) -> PageCommit {
         revisions: Vec::new(),
         bad: Vec::new(),
         next: (!is_last).then(|| Cursor::from_stored("/x".into())),
+        is_finished: true,
     }
 }
 

@@ -58,6 +58,7 @@ fn page(text: &str, bars: u64, next: Option<&str>) -> PageCommit {
         revisions: Vec::new(),
         bad: Vec::new(),
         next: next.map(|path| Cursor::from_stored(path.to_owned())),
+        is_finished: true,
     }
 }
 

@@ -298,6 +298,7 @@ fn page(task: usize, bars: u64, next: Option<String>) -> PageCommit {
         revisions: Vec::new(),
         bad: Vec::new(),
         next: next.map(Cursor::from_stored),
+        is_finished: true,
     }
 }
 

@@ -76,6 +76,7 @@ impl Trial {
             revisions: Vec::new(),
             bad: Vec::new(),
             next: next.map(|text| Cursor::from_stored(text.to_owned())),
+            is_finished: true,
         };
         self.ledger.store_page(id, &page).unwrap();
     }

@@ -9,7 +9,7 @@ use crate::{
     model::{BadBar, Bar, BarFault, Bars, Cursor, Window, new_york},
 };
 
-/// Makes a page of an answer that came with HTTP 200.
+/// Makes a page of an answer that came with HTTP 200; `as_of` says as of when it speaks, by its newest bar (both UTC ms).
 ///
 /// # Errors
 /// At the first thing that does not fit. Nothing of such an answer may be stored.
@@ -19,6 +19,7 @@ pub(super) fn page(
     origin: &Origin,
     envelope: Envelope,
     bytes: u64,
+    as_of: impl FnOnce(Option<i64>) -> i64,
 ) -> Result<Page, FetchError> {
     let status = check_status(&envelope)?;
     check_ticker(question, &envelope)?;
@@ -27,7 +28,9 @@ pub(super) fn page(
     let next = next.map_err(Contradiction::from)?;
     let request_id = envelope.request_id();
     let (bars, bad) = part(envelope.results, question.window);
-    let page = Page { bars: bars.into_unique(), next, request_id, status, bytes };
+    let bars = bars.into_unique();
+    let as_of_ms = as_of(bars.timestamps().last().copied());
+    let page = Page { bars, next, request_id, status, bytes, as_of_ms };
     if bad.is_empty() { Ok(page) } else { Err(FetchError::BadBars(Box::new(Mixed { good: page, bad }))) }
 }
 
@@ -35,7 +38,12 @@ pub(super) fn page(
 ///
 /// # Errors
 /// At the first thing that does not fit.
-pub(super) fn market_day(day: Date, envelope: MarketEnvelope, bytes: u64) -> Result<MarketDay, FetchError> {
+pub(super) fn market_day(
+    day: Date,
+    envelope: MarketEnvelope,
+    bytes: u64,
+    as_of: impl FnOnce(Option<i64>) -> i64,
+) -> Result<MarketDay, FetchError> {
     check_status(&envelope)?;
     check_results(false, &envelope)?;
     let (first, last) = envelope.results.span_ms().unzip();
@@ -47,7 +55,9 @@ pub(super) fn market_day(day: Date, envelope: MarketEnvelope, bytes: u64) -> Res
     }
     let request_id = envelope.request_id();
     let skipped = envelope.results.skipped() as u64;
-    Ok(MarketDay { bars: envelope.results.into_rows(), skipped, request_id, bytes })
+    // The stamp of a day's bar is its end or its close: it says nothing of the hour of the answer.
+    let as_of_ms = as_of(None);
+    Ok(MarketDay { bars: envelope.results.into_rows(), skipped, request_id, bytes, as_of_ms })
 }
 
 /// A refusal was seen inside of an HTTP 200: the body's own status decides.

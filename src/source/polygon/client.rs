@@ -6,7 +6,7 @@ use jiff::{civil::Date, fmt::rfc2822};
 use reqwest::{
     Certificate, Client, Proxy, Response, StatusCode,
     header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, LOCATION,
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION,
         RETRY_AFTER,
     },
     redirect,
@@ -15,7 +15,7 @@ use url::{Origin, Url};
 
 use super::{
     super::{
-        Contradiction, Control, FetchError, Market, MarketDay, Page, Place, Question, Source,
+        Contradiction, Control, FetchError, Market, MarketDay, Page, Place, Question, ServiceTime, Source,
         way::{Way, is_loopback},
     },
     check,
@@ -63,7 +63,7 @@ pub struct PolygonOptions {
     pub connections: usize,
     /// More certificates to trust than the platform does.
     pub ca_bundle: Vec<Certificate>,
-    /// For a `Retry-After` that is a date.
+    /// This machine's clock.
     pub clock: Clock,
 }
 
@@ -76,7 +76,7 @@ pub struct Polygon {
     pub(super) origin: Origin,
     pub(super) key: ApiKey,
     adjusted: bool,
-    clock: Clock,
+    time: ServiceTime,
 }
 
 impl Polygon {
@@ -108,7 +108,14 @@ impl Polygon {
         };
         let http = http.build()?;
         let PolygonOptions { base_url, way, key, adjusted, clock, .. } = options;
-        Ok(Self { http, origin: base_url.origin(), base_url, way, key, adjusted, clock })
+        let time = ServiceTime::new(clock);
+        Ok(Self { http, origin: base_url.origin(), base_url, way, key, adjusted, time })
+    }
+
+    /// What its answers have said of the time.
+    #[must_use]
+    pub fn time(&self) -> &ServiceTime {
+        &self.time
     }
 
     fn url(&self, question: &Question, place: &Place) -> Url {
@@ -195,7 +202,7 @@ impl Polygon {
             StatusCode::NOT_FOUND => FetchError::UnknownRoute { words },
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => FetchError::ProxyRefused { words },
             StatusCode::TOO_MANY_REQUESTS => {
-                FetchError::TooManyRequests { retry_after: retry_after(headers, self.clock), words }
+                FetchError::TooManyRequests { retry_after: retry_after(headers, self.time.clock()), words }
             }
             // A 304 or 300 leads nowhere: it is only no answer.
             _ if status.is_redirection() && headers.contains_key(LOCATION) => {
@@ -219,10 +226,12 @@ impl Source for Polygon {
 
     async fn read(&self, question: &Question, (headers, body): Self::Answer) -> Result<Page, FetchError> {
         let (question, adjusted, origin) = (question.clone(), self.adjusted, self.origin.clone());
-        let key = self.key.clone();
+        let (key, time) = (self.key.clone(), self.time.clone());
+        let came = time.came(date(&headers));
         let decode = move || {
             let bytes = body.len() as u64;
-            check::page(&question, adjusted, &origin, envelope(&headers, body, &key)?, bytes)
+            let as_of = |newest_ms| time.as_of(came, newest_ms);
+            check::page(&question, adjusted, &origin, envelope(&headers, body, &key)?, bytes, as_of)
         };
         cpu::run(Turn::Last, decode).await
     }
@@ -232,7 +241,14 @@ impl Source for Polygon {
         url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
         let answer = match self.get(url).await {
             // What is not JSON comes from something in between, which knows nothing of keys.
-            Ok((headers, body)) => refusal(&headers, body, &self.key),
+            Ok((headers, body)) => {
+                let came = self.time.came(date(&headers));
+                let answer = refusal(&headers, body, &self.key);
+                if answer.is_ok() {
+                    let _ = self.time.as_of(came, None);
+                }
+                answer
+            }
             Err(error) => Err(error),
         };
         answer.map_or_else(|error| Control::from(&error), |_| Control::Good)
@@ -242,15 +258,22 @@ impl Source for Polygon {
 impl Market for Polygon {
     async fn market_day(&self, day: Date) -> Result<MarketDay, FetchError> {
         let (headers, body) = self.get(self.market_url(day)).await?;
-        let key = self.key.clone();
+        let (key, time) = (self.key.clone(), self.time.clone());
+        let came = time.came(date(&headers));
         let decode = move || {
             let bytes = body.len() as u64;
-            let mut market = check::market_day(day, envelope(&headers, body, &key)?, bytes)?;
+            let as_of = |newest_ms| time.as_of(came, newest_ms);
+            let mut market = check::market_day(day, envelope(&headers, body, &key)?, bytes, as_of)?;
             market.bars.retain(|bar| is_clean(&key, bar.symbol.as_str()));
             Ok(market)
         };
         cpu::run(Turn::Last, decode).await
     }
+}
+
+/// The `Date` of an answer, as it came.
+fn date(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(DATE).map(HeaderValue::as_bytes)
 }
 
 /// Whether a text is without the key.

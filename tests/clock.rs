@@ -1,0 +1,205 @@
+//! A clock that is wrong: what counts as finished is bounded by the service's answers, too.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use grab::{
+    calendar,
+    model::{Window, new_york},
+};
+use jiff::{
+    Timestamp,
+    civil::{Date, date},
+};
+
+use crate::support::{Grab, Ran, Reply, Server, bars_of, market_page, page, read_store};
+
+/// The evening of Thursday the 21st of November: its session has ended, by the hour at which extended trading does.
+const NOW: &str = "2024-11-22T02:00:00Z";
+
+/// A month later.
+const AHEAD: &str = "2024-12-22T02:00:00Z";
+
+/// The last session that has been.
+const LAST: Date = date(2024, 11, 21);
+
+const START: &str = "start --windows 2024-11-01..2024-12-31 --tickers A";
+
+/// A service that has bars of each session up to the last one that has been, and says what time it is, or does not.
+struct World {
+    says: Arc<Mutex<Option<&'static str>>>,
+    last: Arc<Mutex<Date>>,
+    server: Server,
+    grab: Grab,
+}
+
+impl World {
+    fn new() -> Self {
+        let says = Arc::new(Mutex::new(Some(NOW)));
+        let last = Arc::new(Mutex::new(LAST));
+        let (says_now, last_now) = (Arc::clone(&says), Arc::clone(&last));
+        let server = Server::start(move |request| {
+            let last = *last_now.lock().unwrap();
+            let reply = if request.is_control() {
+                Reply::json(200, r#"{"market":"closed"}"#)
+            } else if let Some(day) = request.market_day() {
+                Reply::json(200, market_page(day, &[("A", 1000.0)]))
+            } else {
+                let parts: Vec<_> = request.target.split(['/', '?']).collect();
+                let at = parts.iter().position(|part| *part == "minute").unwrap();
+                let [from, to] = [1, 2].map(|n| parts[at + n].parse::<Date>().unwrap());
+                let days: Vec<_> = Window::new(from, to.min(last))
+                    .map(|window| calendar::sessions(window).map(calendar::Session::date).collect())
+                    .unwrap_or_default();
+                Reply::json(200, page(request.symbol(), &bars_of(&days), None))
+            };
+            match *says_now.lock().unwrap() {
+                Some(now) => reply.header("date", &http_date(now)),
+                None => reply,
+            }
+        });
+        let grab = Grab::with_server(server.base_url());
+        Self { says, last, server, grab }
+    }
+
+    fn says(&self, now: Option<&'static str>) {
+        *self.says.lock().unwrap() = now;
+    }
+
+    fn at(&self, clock: &str, arguments: &str) -> Ran {
+        self.grab.run_with("GRAB_NOW", clock, arguments)
+    }
+
+    /// The days of which bars are held.
+    fn held(&self) -> BTreeSet<Date> {
+        let bars = read_store(&self.grab.data_dir()).remove("A").unwrap_or_default();
+        bars.iter().filter_map(|bar| new_york::date_of(bar.timestamp)).collect()
+    }
+
+    fn windows(&self) -> Vec<String> {
+        let manifest = self.grab.manifest();
+        let mut select =
+            manifest.prepare("SELECT from_date || '..' || to_date || ' ' || state FROM tasks").unwrap();
+        let rows = select.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+}
+
+fn http_date(at: &str) -> String {
+    at.parse::<Timestamp>().unwrap().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+fn sessions(from: Date, to: Date) -> BTreeSet<Date> {
+    calendar::sessions(Window::new(from, to).unwrap()).map(calendar::Session::date).collect()
+}
+
+#[test]
+fn a_clock_that_is_ahead_makes_no_day_asked_for_that_has_not_been() {
+    let world = World::new();
+    for command in [START, "resume", START] {
+        let ran = world.at(AHEAD, command).exits(10);
+        for part in ["2024-11-21", "2024-11-22T02:00:00Z", "2024-12-22T02:00:"] {
+            assert!(ran.stdout.contains(part), "{part}: {ran:?}");
+        }
+        assert_eq!(world.held(), sessions(date(2024, 11, 1), LAST), "what there is comes");
+    }
+    // The clock is put right: the task is cut, and asked for as far as its days have been.
+    let verified = world.at(NOW, "verify --json").exits(13).json();
+    assert_eq!(verified["coverage"]["expected_sessions"], 15, "no session that has not been is counted");
+    let ran = world.at(NOW, "resume").exits(0);
+    assert!(ran.stderr.contains("1 task for days after 2024-11-21, which have not been"), "{ran:?}");
+    assert_eq!(world.windows(), ["2024-11-01..2024-11-21 done"]);
+    world.at(NOW, "verify --deep").exits(0);
+    let asked = world.server.requests().len();
+    world.at(NOW, START).exits(0);
+    assert_eq!(world.server.requests().len(), asked, "nothing is left to ask for");
+    // A month later the days have been.
+    world.says(Some(AHEAD));
+    *world.last.lock().unwrap() = date(2024, 12, 20);
+    world.at(AHEAD, START).exits(0);
+    assert_eq!(world.held(), sessions(date(2024, 11, 1), date(2024, 12, 20)));
+}
+
+#[test]
+fn what_was_recorded_too_early_heals() {
+    for command in ["resume", START, "repair", "update"] {
+        let world = World::new();
+        // As a grab that believed every clock has recorded it.
+        world.says(None);
+        world.at(AHEAD, "start --windows 2024-11 --tickers A").exits(0);
+        world.at(AHEAD, "start --windows 2024-12-02..2024-12-06 --tickers A").exits(0);
+        assert_eq!(world.windows().len(), 2);
+        // Another session has been since: nobody has asked for it.
+        let (now, last) = ("2024-11-23T02:00:00Z", date(2024, 11, 22));
+        world.says(Some(now));
+        *world.last.lock().unwrap() = last;
+        let verified = world.at(now, "verify --json").exits(13);
+        assert!(verified.stdout.contains("by the clock of this machine"), "{verified:?}");
+        assert_eq!(verified.json()["coverage"]["expected_sessions"], 16);
+        world.at(now, command).exits(0);
+        assert_eq!(world.held(), sessions(date(2024, 11, 1), last), "{command}");
+        assert!(world.windows().iter().all(|window| window.contains("..2024-11-22 ")), "{command}");
+        world.at(now, "verify --deep").exits(0);
+    }
+}
+
+#[test]
+fn an_evening_by_a_clock_that_is_ahead_is_not_complete_and_changes_nothing_for_later_ones() {
+    let world = World::new();
+    world.at(NOW, "start --windows 2024-11-01..2024-11-20 --tickers A").exits(0);
+    world.at(AHEAD, "update").exits(10);
+    world.at(NOW, "update").exits(0);
+    assert_eq!(world.held(), sessions(date(2024, 11, 1), LAST));
+    assert_eq!(world.grab.count("SELECT count(*) FROM evenings WHERE session > '2024-11-21'"), 0);
+}
+
+#[test]
+fn a_clock_that_is_behind_undoes_nothing() {
+    let world = World::new();
+    world.at(NOW, START).exits(0);
+    let before = world.windows();
+    for command in ["resume", "repair"] {
+        world.at("2024-11-06T02:00:00Z", command);
+        assert_eq!(world.windows(), before, "{command}");
+    }
+    // Without the service's word nothing is decided either.
+    world.says(None);
+    let ran = world.at("2024-11-06T02:00:00Z", "resume").exits(0);
+    assert!(ran.stderr.contains("did not say what time it is"), "{ran:?}");
+    assert_eq!(world.windows(), before);
+}
+
+#[test]
+fn a_date_that_is_wrong_is_not_believed() {
+    for date in ["2024-10-01T12:00:00Z", "1970-01-01T00:00:00Z"] {
+        let world = World::new();
+        world.says(Some(date));
+        world.at(NOW, START).exits(0);
+        assert_eq!(world.windows(), ["2024-11-01..2024-11-21 done"], "{date}");
+    }
+}
+
+#[test]
+fn an_old_answer_of_a_cache_is_no_word_on_later_days() {
+    let world = World::new();
+    world.says(Some("2024-11-20T02:00:00Z"));
+    *world.last.lock().unwrap() = date(2024, 11, 19);
+    world.at(NOW, START).exits(10);
+    world.says(Some(NOW));
+    *world.last.lock().unwrap() = LAST;
+    world.at(NOW, "resume").exits(0);
+    assert_eq!(world.held(), sessions(date(2024, 11, 1), LAST));
+}
+
+#[test]
+fn a_day_that_goes_on_is_no_witness() {
+    let world = World::new();
+    world.at(NOW, START).exits(0);
+    // It is noon by the service.
+    world.says(Some("2024-11-21T17:00:00Z"));
+    world.at(NOW, "verify --witness grouped-daily");
+    assert_eq!(world.grab.count("SELECT count(*) FROM witnesses WHERE date >= '2024-11-21'"), 0);
+    assert_eq!(world.grab.count("SELECT count(*) FROM witnesses"), 14);
+}
