@@ -32,7 +32,9 @@ use crate::{
     manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind, bring_up_to_date, missing},
     model::{Month, Symbol, Window},
     store::layout,
-    verify::{CutAway, Deep, Finding, Kept, Kind, Mending, Others, Severity, Verified, requests},
+    verify::{
+        CutAway, Deep, Finding, Kept, Kind, Mending, Others, Severity, Verified, lacking_sessions, requests,
+    },
 };
 
 /// The folders of a data directory that findings are about.
@@ -179,6 +181,8 @@ pub fn run(
         |run, _| {
             let lost = if args.accept_loss { 0 } else { Overview::open(&data_dir)?.lost_months()? };
             let run = if lost > 0 { run.with_gaps(not_back(lost)) } else { run };
+            let lacking = lacking_sessions(&data_dir)?;
+            let run = if lacking.is_empty() { run } else { run.with_gaps(still_lacking(lacking.len())) };
             Ok(if left.is_empty() { run } else { run.damaged() })
         },
     )?;
@@ -194,6 +198,15 @@ fn not_back(months: u64) -> String {
     let months = format::plural(months, "month");
     format!(
         "{months} with fewer bars than were on record: `grab repair` asks again, `grab repair --accept-loss` takes that for all there is"
+    )
+}
+
+/// What is to be done about sessions that still lack symbols.
+fn still_lacking(sessions: usize) -> String {
+    let sessions = format::plural(sessions as u64, "session");
+    format!(
+        "the source still lacks symbols that have bars every day on {sessions}: `grab verify` names them, and `grab verify \
+         --witness grouped-daily` says who traded"
     )
 }
 

@@ -285,6 +285,14 @@ fn universe(data_dir: &Path) -> Option<Universe> {
     reference::read_listings(data_dir).ok().flatten()
 }
 
+/// Returns the sessions that lack symbols by the measure of the last update, in order; none where no update ever ran.
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub fn lacking_sessions(data_dir: &Path) -> Result<Vec<SessionSymbols>, VerifyError> {
+    Ok(presence::lacking(&Overview::open(data_dir)?, universe(data_dir).as_ref())?)
+}
+
 /// What is said when the manifest is damaged: then nothing else can be said.
 fn manifest_corrupt(data_dir: &Path) -> Verified {
     let kind = Kind::ManifestCorrupt;

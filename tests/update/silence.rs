@@ -66,6 +66,8 @@ fn a_silent_source_is_not_complete_on_any_evening_until_its_bars_are_back() {
         assert_eq!(verified["gaps"], evenings as u64 + 1, "{verified}");
         world.at(day(at), 21, 0, "verify --min-coverage 0").exits(13);
     }
+    let repaired = world.at(day(LATER[LATER.len() - 1]), 21, 0, "repair --json").exits(13).json();
+    assert!(repaired["hint"].as_str().unwrap().contains("the source still lacks symbols"), "{repaired}");
     trade(&world, "A", &LATER);
     evening(&world, day(29), "").exits(0);
     assert_eq!(metric(&world, "session_coverage_ratio"), "1");
