@@ -22,14 +22,14 @@ pub struct Found {
 }
 
 /// What is in the folder of a symbol.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Listing {
     /// Partitions, and the sizes of their files, or why these are none.
     pub partitions: Vec<(Month, Result<u64, String>)>,
     /// What is there besides, and should not be.
     pub strays: Vec<PathBuf>,
     /// Folders that cannot be listed, and why.
-    pub unlisted: Vec<(PathBuf, String)>,
+    pub unlisted: Vec<(PathBuf, io::Error)>,
 }
 
 /// Lists a symbol's folder to its last file. What cannot be looked at is part of the answer.
@@ -67,7 +67,7 @@ impl Listing {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 self.strays.extend(Some(folder).filter(|folder| folder.symlink_metadata().is_ok()));
             }
-            Err(error) => self.unlisted.push((folder, error.to_string())),
+            Err(error) => self.unlisted.push((folder, error)),
         }
         Vec::new()
     }

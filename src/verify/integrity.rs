@@ -68,7 +68,7 @@ pub(super) fn check(
     books: &Books,
     is_deep: &dyn Fn(&Partition) -> bool,
 ) -> Result<Checked, VerifyError> {
-    let Listing { partitions, strays, unlisted } = survey::listing(data_dir, symbol);
+    let Listing { partitions, strays, mut unlisted } = survey::listing(data_dir, symbol);
     let mut on_disk: BTreeMap<Month, Result<u64, String>> = partitions.into_iter().collect();
     let place = Place { data_dir, symbol, rows, is_deep };
     let mut months = BTreeMap::new();
@@ -95,10 +95,15 @@ pub(super) fn check(
     checked.findings.extend(
         strays.into_iter().filter(|path| books.is_litter(path)).map(|path| stray(Some(symbol), &path)),
     );
+    let is_denied = |(_, why): &(PathBuf, io::Error)| why.kind() == io::ErrorKind::PermissionDenied;
+    if let Some(at) = unlisted.iter().position(is_denied) {
+        let (path, source) = unlisted.swap_remove(at);
+        return Err(StoreError::Io { action: "list", path, source }.into());
+    }
     checked.findings.extend(unlisted.into_iter().map(|(path, why)| {
         let kind = Kind::CorruptFile;
         let (ticker, path, severity) = (Some(symbol.clone()), Some(path), kind.severity());
-        Finding { ticker, month: None, date: None, to: None, kind, severity, path, detail: why }
+        Finding { ticker, month: None, date: None, to: None, kind, severity, path, detail: why.to_string() }
     }));
     Ok(checked)
 }
@@ -221,7 +226,10 @@ fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {
     Finding { ticker, month: None, date: None, to: None, kind, severity, path, detail }
 }
 
-/// A file that is there and cannot be read is damaged, whatever the reason.
+/// A file that is there and cannot be read is damaged, unless it is this process that may not, or cannot.
+///
+/// # Errors
+/// If it lacks the right or the memory to read it.
 fn read(partition: &Partition, path: &Path, writer: Writer) -> Result<OneMonth, StoreError> {
     match fs::read(path) {
         Ok(file) => {
@@ -229,7 +237,9 @@ fn read(partition: &Partition, path: &Path, writer: Writer) -> Result<OneMonth, 
             let (findings, measured) = content::check(partition, path, file.into(), writer);
             Ok(OneMonth { findings, measured, is_unknown: false, bytes })
         }
-        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::OutOfMemory | io::ErrorKind::PermissionDenied) =>
+        {
             Err(StoreError::Io { action: "read", path: path.to_owned(), source: error })
         }
         Err(error) => {

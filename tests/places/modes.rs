@@ -149,3 +149,21 @@ fn a_manifest_that_another_one_may_not_read_is_named_with_its_owner() {
     }
     set_mode(&grab.data_dir(), 0o755);
 }
+
+#[test]
+fn a_file_or_folder_that_another_one_may_not_read_is_no_damage() {
+    let server = served();
+    let grab = Grab::with_server(server.base_url());
+    grab.run(START).exits(0);
+    let month = grab.data_dir().join("bars_1m/ticker=A/year=2024/month=01");
+    let closed = |mode_of_root: u32| if crate::support::is_root() { mode_of_root } else { 0o000 };
+    for (path, mode, open, command) in [
+        (month.join("bars.parquet"), closed(0o600), 0o644, "verify --deep"),
+        (month.clone(), closed(0o700), 0o755, "verify"),
+    ] {
+        set_mode(&path, mode);
+        let ran = Colleague::of(&grab).run(command).exits(2);
+        assert!(ran.stderr.contains("month=01") && ran.stderr.contains(" belongs to "), "{ran:?}");
+        set_mode(&path, open);
+    }
+}
