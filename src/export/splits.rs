@@ -95,6 +95,8 @@ impl<'a> Known<'a> {
             if let Some(had) = self.holder_elsewhere(split).filter(|_| !is_joined) {
                 let reason = format!("the company that has {} now had {} then", split.ticker, had.ticker);
                 found.left_out.push(LeftOut::new(split, reason));
+            } else if let Some(reason) = self.given_up(split).filter(|_| !is_joined) {
+                found.left_out.push(LeftOut::new(split, reason));
             } else {
                 let since = if is_joined { None } else { self.since(split) };
                 found.applied.push(Own { split: split.clone(), since, had: None });
@@ -207,6 +209,24 @@ impl<'a> Known<'a> {
         let company = self.companies().iter().find(|company| company.ticker() == Some(ticker))?;
         let had = company.at(day).filter(|had| had.ticker != *ticker)?;
         self.other_holder(company, ticker, day).is_none().then_some(had)
+    }
+
+    /// Why a split is of nobody: the company that had its symbol has given it up before, and nobody else is known to have taken it.
+    fn given_up(&self, split: &Split) -> Option<String> {
+        let (ticker, day) = (&split.ticker, split.execution_date);
+        let mut lives = self.universe.into_iter().flat_map(|universe| universe.of(ticker));
+        let is_had = lives.any(|(life, span)| Universe::is_active(life, span, day));
+        if is_had || self.companies().iter().any(|company| company.under(ticker).any(|one| one.has(day))) {
+            return None;
+        }
+        let given_up = self.companies().iter().filter_map(|company| {
+            let until = company.under(ticker).filter_map(|one| one.until.filter(|until| *until <= day)).max();
+            Some((until?, company.ticker()?))
+        });
+        let (until, now) = given_up.max_by_key(|(until, _)| *until)?;
+        Some(format!(
+            "the company that had {ticker} until {until} has {now} now, and nobody is known to have it then"
+        ))
     }
 
     /// The day before which bars of a split's symbol are another company's, as far as events and lists say.

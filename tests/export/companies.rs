@@ -112,6 +112,14 @@ fn splits_after_a_change_of_the_symbol_are_named_where_nothing_is_joined() {
     assert_eq!(notes.last().map(String::as_str), Some(said), "{notes:?}");
 }
 
+#[test]
+fn a_split_under_a_symbol_that_the_company_has_given_up_is_named_and_not_applied() {
+    let grab = stored();
+    keep_splits(&grab, vec![split("DRAD", date(2021, 3, 15), 1.0, 2.0)]);
+    let (price, applied, left_out, _) = first_price(&grab, "--tickers DRAD");
+    assert_eq!((price, applied, left_out), (0.5, vec![], vec!["DRAD 2021-03-15".to_owned()]));
+}
+
 /// MA at 830 USD, and from a day in January 2014 on at a tenth of it.
 fn mastercard(jump: Date) -> Grab {
     let days: Vec<Date> = (2..=31).map(|day| date(2014, 1, day)).collect();
