@@ -286,6 +286,8 @@ impl Trouble {
         use rusqlite::ffi;
         let rusqlite::Error::SqliteFailure(failure, _) = error else { return Self::Other };
         match failure.extended_code {
+            // Where it is accepted that there is no fsync, none is asked for: then the device itself fails.
+            ffi::SQLITE_IOERR_FSYNC if IS_ACCEPTED.load(Ordering::Relaxed) => return Self::Broken,
             ffi::SQLITE_IOERR_FSYNC => return Self::Unpromised,
             ffi::SQLITE_IOERR_SHMOPEN
             | ffi::SQLITE_IOERR_SHMSIZE

@@ -31,6 +31,8 @@ const START: &str = "start --windows 2024-11-01..2024-12-31 --tickers A";
 struct World {
     says: Arc<Mutex<Option<&'static str>>>,
     last: Arc<Mutex<Date>>,
+    /// With what HTTP status whether the market is open is answered.
+    status: Arc<Mutex<u16>>,
     server: Server,
     grab: Grab,
 }
@@ -39,11 +41,12 @@ impl World {
     fn new() -> Self {
         let says = Arc::new(Mutex::new(Some(NOW)));
         let last = Arc::new(Mutex::new(LAST));
-        let (says_now, last_now) = (Arc::clone(&says), Arc::clone(&last));
+        let status = Arc::new(Mutex::new(200));
+        let (says_now, last_now, status_now) = (Arc::clone(&says), Arc::clone(&last), Arc::clone(&status));
         let server = Server::start(move |request| {
             let last = *last_now.lock().unwrap();
             let reply = if request.is_control() {
-                Reply::json(200, r#"{"market":"closed"}"#)
+                Reply::json(*status_now.lock().unwrap(), r#"{"market":"closed"}"#)
             } else if let Some(day) = request.market_day() {
                 Reply::json(200, market_page(day, &[("A", 1000.0)]))
             } else {
@@ -61,7 +64,7 @@ impl World {
             }
         });
         let grab = Grab::with_server(server.base_url());
-        Self { says, last, server, grab }
+        Self { says, last, status, server, grab }
     }
 
     fn says(&self, now: Option<&'static str>) {
@@ -150,6 +153,9 @@ fn an_evening_by_a_clock_that_is_ahead_is_not_complete_and_changes_nothing_for_l
     let world = World::new();
     world.at(NOW, "start --windows 2024-11-01..2024-11-20 --tickers A").exits(0);
     world.at(AHEAD, "update").exits(10);
+    let verified = world.at(NOW, "verify --json").json();
+    let is_of_future = |finding: &serde_json::Value| finding["date"].as_str() > Some("2024-11-21");
+    assert!(!verified["findings"].as_array().unwrap().iter().any(is_of_future), "{verified}");
     world.at(NOW, "update").exits(0);
     assert_eq!(world.held(), sessions(date(2024, 11, 1), LAST));
     assert_eq!(world.grab.count("SELECT count(*) FROM evenings WHERE session > '2024-11-21'"), 0);
@@ -202,4 +208,18 @@ fn a_day_that_goes_on_is_no_witness() {
     world.at(NOW, "verify --witness grouped-daily");
     assert_eq!(world.grab.count("SELECT count(*) FROM witnesses WHERE date >= '2024-11-21'"), 0);
     assert_eq!(world.grab.count("SELECT count(*) FROM witnesses"), 14);
+}
+
+#[test]
+fn it_heals_where_a_service_does_not_say_whether_the_market_is_open() {
+    for status in [403, 404, 500] {
+        let world = World::new();
+        world.says(None);
+        world.at(AHEAD, START).exits(0);
+        world.says(Some(NOW));
+        *world.status.lock().unwrap() = status;
+        world.at(NOW, "resume").exits(0);
+        assert_eq!(world.windows(), ["2024-11-01..2024-11-21 done"], "{status}");
+        world.at(NOW, "verify").exits(0);
+    }
 }

@@ -142,6 +142,8 @@ fn what_a_hint_names_for_the_sandbox_is_found() {
     assert!(nothing.contains("`grab status --tickers --data-dir sandbox-data`"), "{nothing}");
     let keyless = grab.run("start --windows 2024-01-03 --tickers AAPL").exits(20).stderr;
     assert!(keyless.contains("`grab start --windows 2024-01-03 --tickers AAPL --sandbox`"), "{keyless}");
+    let keyless = grab.run("start --windows 2024-01-03 --tickers AAPL --data-dir real").exits(20).stderr;
+    assert!(keyless.contains("`grab start --windows 2024-01-03 --tickers AAPL --sandbox`"), "{keyless}");
     grab.run("start --windows 2024-01-03 --tickers AAPL --sandbox").exits(0);
     let mixed = grab.run_with(
         "MASSIVE_API_KEY",

@@ -82,10 +82,26 @@ impl Called {
             let given = self.fetch.iter().filter(|(flag, _)| !has(flag));
             missing.extend(given.map(|(flag, value)| format!(" {flag} {}", quoted(OsStr::new(value)))));
         }
-        if self.data_dir != Path::new(DEFAULT_DATA_DIR) && !has("--data-dir") {
+        // What the sandbox makes up goes to a directory of its own.
+        let is_elsewhere = has("--sandbox") && !self.is_of_sandbox;
+        if self.data_dir != Path::new(DEFAULT_DATA_DIR) && !is_elsewhere && !has("--data-dir") {
             missing.push(format!(" --data-dir {}", quoted(self.data_dir.as_os_str())));
         }
         missing
+    }
+
+    /// The same line without the data directory that it names.
+    fn elsewhere(&self) -> Self {
+        let mut typed = Vec::new();
+        let mut words = self.typed.iter();
+        while let Some(word) = words.next() {
+            if word == "--data-dir" {
+                words.next();
+            } else if !word.to_string_lossy().starts_with("--data-dir=") {
+                typed.push(word.clone());
+            }
+        }
+        Self { typed, ..self.clone() }
     }
 
     fn again(&self, more: &str) -> String {
@@ -160,6 +176,12 @@ pub fn command(what: &str) -> String {
 #[must_use]
 pub fn again(more: &str) -> Option<String> {
     CALLED.get().map(|called| called.again(more))
+}
+
+/// What was typed, for the sandbox: in a directory of its own, whichever was named.
+#[must_use]
+pub fn again_in_sandbox() -> Option<String> {
+    CALLED.get().map(|called| called.elsewhere().again("--sandbox"))
 }
 
 /// Whether this run uses the directory that it has if nobody names one.

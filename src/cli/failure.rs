@@ -253,7 +253,7 @@ impl Failure {
 
 fn no_key() -> String {
     let key = "set MASSIVE_API_KEY (or POLYGON_API_KEY), or let GRAB_API_KEY_FILE name a file with the key";
-    match called::again("--sandbox") {
+    match called::again_in_sandbox() {
         Some(again) if again.starts_with("grab start ") && !again.contains("--base-url") => {
             format!("{key}; without one, `{again}` shows how it goes with bars that are made up")
         }

@@ -181,7 +181,7 @@ pub fn run(
         |run, _| {
             let lost = if args.accept_loss { 0 } else { Overview::open(&data_dir)?.lost_months()? };
             let run = if lost > 0 { run.with_gaps(not_back(lost)) } else { run };
-            let lacking = lacking_sessions(&data_dir)?;
+            let lacking = lacking_sessions(&data_dir, last_day(clock))?;
             let run = if lacking.is_empty() { run } else { run.with_gaps(still_lacking(lacking.len())) };
             Ok(if left.is_empty() { run } else { run.damaged() })
         },

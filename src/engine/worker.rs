@@ -23,6 +23,9 @@ use crate::{
 /// A page may have no new bar and still name another one (polygon-api.md §1), but not for ever.
 const MOST_BARREN_PAGES: u32 = 100;
 
+/// From so many ms on, two clocks are said to differ.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
+
 /// What became of a lease after one step of its traversal.
 pub(super) enum Step {
     /// Go on with the page that the lease now names.
@@ -211,7 +214,11 @@ impl<S: Source> Run<S> {
     fn unfinished(&self, as_of_ms: i64) -> String {
         let last = calendar::last_finished(as_of_ms);
         let last = last.map_or_else(|| "none".to_owned(), |session| session.date().to_string());
-        let [here, there] = [self.clock.now_ms(), as_of_ms].map(|ms| {
+        let here_ms = self.clock.now_ms();
+        if here_ms - as_of_ms < CLOCKS_DIFFER_MS {
+            return format!("sessions after {last} have not been yet");
+        }
+        let [here, there] = [here_ms, as_of_ms].map(|ms| {
             let at = jiff::Timestamp::from_millisecond(ms / 1000 * 1000);
             at.map(|at| at.to_string()).unwrap_or_default()
         });

@@ -15,6 +15,12 @@ use crate::{
 /// Errors); the others are there because such texts were reworded before.
 const ABOUT_TIME: [&str; 4] = ["timeframe", "time frame", "time range", "histor"];
 
+/// Whether a refusal is about the time that was asked for, by its words.
+fn is_about_time(words: Option<&str>) -> bool {
+    let lower = words.unwrap_or_default().to_lowercase();
+    ABOUT_TIME.iter().any(|phrase| lower.contains(phrase))
+}
+
 /// Why there is no page. The text never holds a key: URLs are shown without their query.
 #[derive(Debug, Error)]
 pub enum FetchError {
@@ -290,12 +296,12 @@ impl FetchError {
 
     /// A refusal by the plan, by its words: of this symbol or product, or of these days.
     pub(super) fn not_entitled(words: Option<String>) -> Self {
-        let lower = words.as_deref().unwrap_or_default().to_lowercase();
-        if ABOUT_TIME.iter().any(|phrase| lower.contains(phrase)) {
-            Self::Timeframe { words }
-        } else {
-            Self::NotEntitled { words }
-        }
+        if is_about_time(words.as_deref()) { Self::Timeframe { words } } else { Self::NotEntitled { words } }
+    }
+
+    /// A refusal of the key, or by its words, of the days that it is used for.
+    pub(super) fn unauthorized(words: Option<String>) -> Self {
+        if is_about_time(words.as_deref()) { Self::Timeframe { words } } else { Self::KeyRefused { words } }
     }
 
     /// What the server said, if the plan is what it refuses by.

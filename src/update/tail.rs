@@ -84,7 +84,9 @@ impl Known<'_> {
         if self.owed_to().is_some_and(|owed_to| owed_to >= target) {
             return Tail::UpToDate { from };
         }
-        let Some(window) = Window::new(from, target) else { return Tail::UpToDate { from } };
+        // Lists may name a day of leaving that is too early: until all is final, what came after it is asked for as well.
+        let until = if is_answered { target } else { today };
+        let Some(window) = Window::new(from, until) else { return Tail::UpToDate { from } };
         if !is_answered {
             return Tail::Ask(window);
         }
@@ -192,15 +194,15 @@ mod tests {
     fn who_has_left_is_asked_for_until_its_last_days_are_final_and_no_longer() {
         let done = [task(1, 13, TaskState::Done)];
         assert_eq!(tail(&done, Some(13), Some(14), 14), ask(8, 14));
-        assert_eq!(tail(&done, Some(13), Some(13), 15), ask(8, 13), "two sessions later: late trades");
-        assert_eq!(tail(&done, Some(13), Some(13), 18), ask(8, 13), "three: a last time");
+        assert_eq!(tail(&done, Some(13), Some(13), 15), ask(8, 15), "two sessions later: late trades");
+        assert_eq!(tail(&done, Some(13), Some(13), 18), ask(8, 18), "three: a last time");
         let answered =
             |on: i8| TaskItem { ended_ms: Some(new_york::at_ms(november(on), 20, 45)), ..done[0].clone() };
         assert_eq!(tail(&[answered(18)], Some(13), Some(13), 18), Tail::Closed);
         assert_eq!(tail(&[answered(18)], Some(12), Some(13), 22), Tail::Closed);
         assert_eq!(
             tail(&[answered(15)], Some(13), Some(13), 22),
-            ask(8, 13),
+            ask(8, 22),
             "the evenings since were missed"
         );
         assert_eq!(tail(&[answered(15)], Some(13), Some(13), 15), Tail::UpToDate { from: november(8) });

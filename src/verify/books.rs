@@ -124,6 +124,11 @@ impl Books {
         Ok(question(&Overview::open(&self.data_dir)?)?)
     }
 
+    /// The last day that has been.
+    pub(super) fn last(&self) -> Date {
+        self.last
+    }
+
     /// Whether another process was writing when the snapshot was taken.
     pub(super) fn was_written(&self) -> bool {
         self.was_written

@@ -270,7 +270,8 @@ fn verify_whole(
         })
     })?;
     let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
-    verified.lacking = books.read(|snapshot| Ok(presence::lacking(snapshot, universe.as_ref())))??;
+    verified.lacking =
+        books.read(|snapshot| Ok(presence::lacking(snapshot, universe.as_ref(), books.last())))??;
     verified.findings.extend(verified.lacking.iter().map(presence::finding));
     verified.sessions = sessions;
     verified.findings.extend(thin::low_shares(data_dir, &verified.low_shares));
@@ -285,12 +286,12 @@ fn universe(data_dir: &Path) -> Option<Universe> {
     reference::read_listings(data_dir).ok().flatten()
 }
 
-/// Returns the sessions that lack symbols by the measure of the last update, in order; none where no update ever ran.
+/// Returns the sessions up to a day that lack symbols by the measure of the last update, in order; none where no update ever ran.
 ///
 /// # Errors
 /// If the manifest cannot be read.
-pub fn lacking_sessions(data_dir: &Path) -> Result<Vec<SessionSymbols>, VerifyError> {
-    Ok(presence::lacking(&Overview::open(data_dir)?, universe(data_dir).as_ref())?)
+pub fn lacking_sessions(data_dir: &Path, last: Date) -> Result<Vec<SessionSymbols>, VerifyError> {
+    Ok(presence::lacking(&Overview::open(data_dir)?, universe(data_dir).as_ref(), last)?)
 }
 
 /// What is said when the manifest is damaged: then nothing else can be said.

@@ -159,12 +159,17 @@ impl Presence {
         let last_sessions = open.within(Window::new(last.saturating_sub((3 * LOOK_BACK).days()), last));
         let long_ago = last_sessions.iter().rev().nth(LONG - 1).copied();
         let mut silent = Vec::new();
+        let not_served = not_served(overview)?;
         for (symbol, held) in overview.last_sessions(Month::of(two_weeks_before(first)))? {
             let silence = silences.get(&symbol);
             let mut is_absent = false;
             for session in &mut sessions {
                 let date = session.date;
                 let is_there = held.contains(&date);
+                if !is_there && is_within(not_served.get(&symbol), date) {
+                    // The plan does not serve it: that is no silence.
+                    continue;
+                }
                 let before = held.range(..date).next_back().copied();
                 let has_left = universe.is_left(&symbol, date, before) || has_left(silence, before);
                 let is_regular = !has_left && before.is_some_and(|before| open.is_regular(&held, before));
@@ -227,16 +232,30 @@ impl Presence {
     }
 }
 
-/// The sessions that lack symbols by the last update's measure; none where no update ever ran.
+/// The sessions up to a day that lack symbols by the last update's measure; none where no update ever ran.
 pub(super) fn lacking(
     overview: &Overview,
     universe: Option<&Universe>,
+    last: Date,
 ) -> Result<Vec<SessionSymbols>, ManifestError> {
-    let Some(last) = overview.last_evening(Date::MAX)? else { return Ok(Vec::new()) };
+    let Some(last) = overview.last_evening(last)? else { return Ok(Vec::new()) };
     let judged = overview.before_evenings(last.saturating_sub(FILLED_WITHIN_DAYS.days()), last)?;
     let none = Universe::default();
     let presence = Presence::of(overview, universe.unwrap_or(&none), judged, last)?;
     Ok(presence.lacking(judged, RECENT))
+}
+
+/// The days of each symbol that were asked for and that the plan does not serve.
+fn not_served(overview: &Overview) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
+    let mut days: HashMap<_, Vec<_>> = HashMap::new();
+    for (symbol, window) in overview.not_entitled()? {
+        days.entry(symbol).or_default().push(window);
+    }
+    Ok(days)
+}
+
+fn is_within(windows: Option<&Vec<Window>>, date: Date) -> bool {
+    windows.into_iter().flatten().any(|window| window.from() <= date && date <= window.to())
 }
 
 /// What is said of a session that lacks symbols.

@@ -61,7 +61,7 @@ impl Unlisted {
             if named.len() == 1 { "1 symbol".to_owned() } else { format!("{} symbols", named.len()) };
         let detail = format!(
             "the witness saw {symbols} trade on ordered days that the lists do not know: {}{more}; \
-             `grab start --tickers` asks for them",
+             `grab start` with --tickers and --windows asks for them",
             first.join(", ")
         );
         let finding = Kind::MissingSymbol.of_nobody(&(from..=to), detail);

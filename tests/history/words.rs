@@ -66,3 +66,18 @@ fn a_symbol_that_the_plan_does_not_include_hides_no_day_of_the_others() {
         );
     }
 }
+
+#[test]
+fn a_refusal_about_time_with_401_is_none_of_the_key() {
+    let server = Server::start_with_control(move |request| {
+        let window = asked(request);
+        if window.from() < FLOOR {
+            return Reply::json(401, REFUSAL);
+        }
+        bars_from(request.symbol(), window, Date::MIN)
+    });
+    let grab = grab(&server);
+    let report = grab.run("start --json --windows 2024-06..2025-01 --tickers A").exits(11).json();
+    assert_eq!(days_not_entitled(&report), count(date(2024, 6, 1), date(2024, 11, 30)));
+    assert_eq!(held(&grab, "A"), sessions(FIRST_SERVED, date(2025, 1, 31)));
+}

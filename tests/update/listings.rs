@@ -1,6 +1,6 @@
 //! The universe moves on: who is new joins, who has left is closed, and a symbol may be two companies'.
 
-use jiff::civil::Date;
+use jiff::civil::{Date, date};
 use serde_json::{Value, json};
 
 use super::world::{FORTNIGHT, World, day};
@@ -47,6 +47,28 @@ fn the_lists_of_tickers_are_asked_for_once_an_evening() {
     assert_eq!(report["universe"]["tickers"]["active"], 2);
     assert_eq!(world.update(15, 0)["requests"], 0);
     assert!(world.is_true());
+}
+
+#[test]
+fn lists_of_a_clock_that_was_ahead_are_asked_for_again() {
+    let world = ordered();
+    world.at(date(2024, 12, 20), 21, 0, "universe sync").exits(0);
+    world.trade(day(15));
+    assert_eq!(world.update(15, 0)["universe"]["tickers"]["active"], 2);
+}
+
+#[test]
+fn one_that_goes_on_trading_after_the_day_on_which_lists_say_it_left_is_seen_at_once() {
+    let world = ordered();
+    world.list(|lists| {
+        lists.active.retain(|row| row["ticker"] != "B");
+        lists.left.push(left("B", "F2", day(14)));
+    });
+    for on in [15, 18, 19, 20, 21] {
+        world.trade(day(on));
+        world.update(on, 0);
+    }
+    assert!(world.is_true(), "B has bars of each day");
 }
 
 #[test]

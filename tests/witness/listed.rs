@@ -238,7 +238,7 @@ fn a_symbol_that_no_list_knows_is_named() {
     let report = grab.run(&format!("{VERIFY} --json")).exits(0).json();
     assert_eq!(findings(&report), ["missing_symbol - 2024-01-02"]);
     let said = "the witness saw 1 symbol trade on ordered days that the lists do not know: XTRA on 21 sessions to 2024-01-31; \
-                `grab start --tickers` asks for them";
+                `grab start` with --tickers and --windows asks for them";
     assert_eq!((&report["findings"][0]["detail"], &report["notices"]), (&said.into(), &1.into()));
     let by_name = ordered(&server, "start --tickers S,Z --windows 2024-01");
     assert_eq!(

@@ -17,6 +17,8 @@ use crate::{
     update::{Evening, ListedSplit, Plan, Reference},
 };
 
+const HOUR_MS: i64 = 3_600_000;
+
 /// One in so many known listings may be missing from lists.
 const MOST_UNSEEN: u64 = 20;
 
@@ -39,7 +41,13 @@ impl Lists {
     pub fn due(data_dir: &Path, overview: &Overview, evening: &Evening) -> Result<Self, Failure> {
         let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
         let is_ordered = !overview.orders()?.is_empty();
-        let is_old = |what| Ok::<_, Failure>(overview.last_sync_ms(what)? < Some(evening.settled_ms));
+        // One of more than an hour from now is of a clock that was ahead.
+        let is_old = |what| {
+            let synced_ms = overview.last_sync_ms(what)?;
+            Ok::<_, Failure>(
+                synced_ms < Some(evening.settled_ms) || synced_ms > Some(evening.now_ms + HOUR_MS),
+            )
+        };
         let is_kept = known_universe(data_dir)?.is_some();
         let tickers = (is_ordered || is_kept) && (!is_kept || is_old("tickers")?);
         let has_splits = known(reference::read_splits(data_dir))?.is_some();

@@ -167,6 +167,10 @@ impl Polygon {
         let response = sent.map_err(|error| self.not_sent(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read(response).await?;
+        if status != StatusCode::OK {
+            // Whatever it refuses: it says what time it is.
+            let _ = self.time.as_of(self.time.came(date(&headers)), None);
+        }
         if status == StatusCode::OK {
             Ok((headers, body))
         } else {
@@ -191,7 +195,7 @@ impl Polygon {
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> FetchError {
         let words = words(headers, body, &self.key);
         match status {
-            StatusCode::UNAUTHORIZED => FetchError::KeyRefused { words },
+            StatusCode::UNAUTHORIZED => FetchError::unauthorized(words),
             StatusCode::FORBIDDEN if words.as_ref().is_some_and(|words| words.contains(TOO_EARLY)) => {
                 FetchError::NotYet { words }
             }
@@ -243,11 +247,8 @@ impl Source for Polygon {
             // What is not JSON comes from something in between, which knows nothing of keys.
             Ok((headers, body)) => {
                 let came = self.time.came(date(&headers));
-                let answer = refusal(&headers, body, &self.key);
-                if answer.is_ok() {
-                    let _ = self.time.as_of(came, None);
-                }
-                answer
+                let _ = self.time.as_of(came, None);
+                refusal(&headers, body, &self.key)
             }
             Err(error) => Err(error),
         };
