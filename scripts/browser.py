@@ -196,7 +196,7 @@ def check_colours(page: Page, verified: dict) -> None:
         ("BRK.B", "2024-04"): "none, and nobody says why",
         ("GOOG", "2024-06"): "still owed",
         ("GOOG", "2024-07"): "failed, not in the plan or not found",
-        ("NOSUCH", "2024-01"): "nothing expected: empty, no trade or not listed",
+        ("NOSUCH", "2024-01"): "nothing expected: empty, no trade, not listed or before the plan's history",
         ("TSLA", "2024-04"): "not asked for",
         ("TSLA", "2024-05"): "still owed",
         ("NVDA", "2024-05"): "file lost or damaged",
