@@ -96,7 +96,7 @@ fn of_five_thousand_doubled_minutes_each_is_stored_once_and_the_later_one() {
     let folder = lent("minute-bars/yahoo-2019-12");
     let server = serve(&folder, 1_000);
     let grab = Grab::with_server(server.base_url());
-    grab.run("start --windows 2019-12,2020-01 --tickers SPY,BKLN,IBDO,VPU").exits(0);
+    grab.run("start --windows 2019-12-13..2020-01-31 --tickers SPY,BKLN,IBDO,VPU").exits(0);
     let stored = read_store(&grab.data_dir());
     for symbol in ["SPY", "BKLN", "IBDO", "VPU"] {
         let inside = |bar: &&Bar| (1_575_176_400_000..1_580_533_200_000).contains(&bar.timestamp);

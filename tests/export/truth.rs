@@ -126,7 +126,7 @@ fn recorded_bars_by_observed_splits() {
     let (folder, observed) = (lent("minute-bars/yahoo-2019-12"), observed());
     let server = Serving::start(SandboxOptions { recorded: Some(folder), ..SandboxOptions::default() });
     let grab = Grab::with_server(server.base_url()).env("GRAB_NOW", NOW);
-    grab.run("start --windows 2019-12,2020-01 --tickers SOXS,SOXL,SPY").exits(0);
+    grab.run("start --windows 2019-12-13..2020-01-31 --tickers SOXS,SOXL,SPY").exits(0);
     keep_splits(&grab, observed.into_iter().map(|(split, ..)| split).collect());
     let held = read_store(&grab.data_dir());
     assert!(held["SOXS"].len() > 1_000 && held["SOXL"].len() > 1_000);
