@@ -49,6 +49,23 @@ impl Change<'_> {
         self.take_not_entitled(symbol, window).map(|()| true)
     }
 
+    /// Whether a task asks for just this window of a symbol.
+    pub(super) fn has_task(&self, symbol: &Symbol, window: Window) -> Result<bool, ManifestError> {
+        let select = "SELECT 1 FROM tasks WHERE ticker = ? AND from_date = ? AND to_date = ?";
+        let (from, to) = (window.from().to_string(), window.to().to_string());
+        let mut select = self.transaction.prepare_cached(select)?;
+        Ok(select.exists(params![symbol.as_str(), from, to])?)
+    }
+
+    /// Removes a task, with its pages and its bars in quarantine. Its events stay.
+    pub(super) fn remove_task(&self, id: TaskId) -> Result<(), ManifestError> {
+        for table in ["pages", "quarantine"] {
+            self.execute(&format!("DELETE FROM {table} WHERE task_id = ?"), [id.0])?;
+        }
+        self.execute("DELETE FROM tasks WHERE id = ?", [id.0])?;
+        Ok(())
+    }
+
     /// Asks the state machine: where the task stands, and where `event` leads.
     pub(super) fn ask(&self, id: TaskId, event: TaskEvent) -> Result<(TaskState, TaskState), ManifestError> {
         let select = "SELECT state FROM tasks WHERE id = ?";

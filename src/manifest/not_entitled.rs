@@ -236,7 +236,7 @@ fn cut_task(change: &Change<'_>, task: &Row, edge: HistoryEdge) -> Result<Option
             keep_answered(change, task, answered, &reason)?;
             Ok(None)
         }
-        (None, Some(rest)) if !is_recorded(change, &task.symbol, rest)? => {
+        (None, Some(rest)) if !change.has_task(&task.symbol, rest)? => {
             let update =
                 "UPDATE tasks SET from_date = ?, cursor = NULL, bars = 0, attempts = 0, last_error = NULL,
                               updated_at_ms = ? WHERE id = ?";
@@ -244,7 +244,7 @@ fn cut_task(change: &Change<'_>, task: &Row, edge: HistoryEdge) -> Result<Option
             Ok(Some(rest))
         }
         // Nothing is left of it, or another task asks for just that.
-        (None, _) => remove(change, task).map(|()| None),
+        (None, _) => change.remove_task(task.id).map(|()| None),
     }
 }
 
@@ -295,7 +295,7 @@ fn keep_answered(
     (answered, bars): (Window, u64),
     reason: &str,
 ) -> Result<(), ManifestError> {
-    if answered != task.window && is_recorded(change, &task.symbol, answered)? {
+    if answered != task.window && change.has_task(&task.symbol, answered)? {
         // Another task has just these days, and is not answered itself: what becomes of them is that one's to say.
         change.end(task.id, TaskEvent::Refused, reason)?;
         return Ok(());
@@ -313,22 +313,6 @@ fn was_empty(change: &Change<'_>, task: &Row) -> Result<bool, ManifestError> {
     let select = "SELECT EXISTS (SELECT 1 FROM pages WHERE task_id = ? AND bars > 0)";
     let had_bars: bool = change.transaction.query_row(select, [task.id.0], |row| row.get(0))?;
     Ok(task.is_answered && task.state == TaskState::Running && !had_bars)
-}
-
-/// Takes a task off the record: nothing is held of what it was ever answered.
-fn remove(change: &Change<'_>, task: &Row) -> Result<(), ManifestError> {
-    for table in ["pages", "quarantine"] {
-        change.execute(&format!("DELETE FROM {table} WHERE task_id = ?"), [task.id.0])?;
-    }
-    change.execute("DELETE FROM tasks WHERE id = ?", [task.id.0])?;
-    Ok(())
-}
-
-fn is_recorded(change: &Change<'_>, symbol: &Symbol, window: Window) -> Result<bool, ManifestError> {
-    let select = "SELECT 1 FROM tasks WHERE ticker = ? AND from_date = ? AND to_date = ?";
-    let (from, to) = (window.from().to_string(), window.to().to_string());
-    let mut select = change.transaction.prepare_cached(select)?;
-    Ok(select.exists(params![symbol.as_str(), from, to])?)
 }
 
 fn select_rows(change: &Change<'_>, select: &str, key: impl Params) -> Result<Vec<Row>, ManifestError> {

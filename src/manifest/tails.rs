@@ -125,27 +125,18 @@ fn settle(change: &Change<'_>, symbol: &Symbol, tail: &Row) -> Result<bool, Mani
         return Ok(true);
     }
     let says_the_same = base.state == TaskState::Done || tail.state == TaskState::Empty;
-    if !says_the_same || is_recorded(change, symbol, base.window.from(), to)? {
+    let joined = Window::new(base.window.from(), to);
+    if !says_the_same || joined.map_or(Ok(false), |joined| change.has_task(symbol, joined))? {
         return Ok(false);
     }
     change.execute("UPDATE tasks SET to_date = ? WHERE id = ?", params![to.to_string(), base.id.0])?;
     Ok(true)
 }
 
-fn is_recorded(change: &Change<'_>, symbol: &Symbol, from: Date, to: Date) -> Result<bool, ManifestError> {
-    let same = row(
-        change,
-        "ticker = ?1 AND from_date = ?2 AND to_date = ?3",
-        symbol,
-        [&from.to_string(), &to.to_string()],
-    );
-    Ok(same?.is_some())
-}
-
 /// Lets a tail ask for a window from its beginning.
 fn ask(change: &Change<'_>, symbol: &Symbol, tail: &Row, window: Window) -> Result<(), ManifestError> {
     let (from, to) = (window.from().to_string(), window.to().to_string());
-    if tail.window != window && is_recorded(change, symbol, window.from(), window.to())? {
+    if tail.window != window && change.has_task(symbol, window)? {
         change.execute("UPDATE tasks SET is_tail = 0 WHERE id = ?", [tail.id.0])?;
         return begin_tail(change, symbol, window);
     }

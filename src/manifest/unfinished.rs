@@ -68,10 +68,10 @@ impl TaskItem {
 fn cut(change: &Change<'_>, task: &Row, last: Date) -> Result<(), ManifestError> {
     let reason = format!("asked for to {}, while the last day that has been is {last}", task.window.to());
     let left = match Window::new(task.window.from(), last) {
-        Some(left) if !is_recorded(change, &task.symbol, left)? => left,
+        Some(left) if !change.has_task(&task.symbol, left)? => left,
         Some(_) | None => {
             change.event(Some(task.id), "cut", None, &format!("{} {reason}: it is gone", task.symbol))?;
-            return remove(change, task.id);
+            return change.remove_task(task.id);
         }
     };
     change.leave_quarantine(&format!("id = {}", task.id.0))?;
@@ -82,22 +82,6 @@ fn cut(change: &Change<'_>, task: &Row, last: Date) -> Result<(), ManifestError>
     let update = "UPDATE tasks SET to_date = ?, cursor = NULL, bars = 0, attempts = 0 WHERE id = ?";
     change.execute(update, params![left.to().to_string(), task.id.0])?;
     Ok(())
-}
-
-/// Takes a task off the record: its days have not been, or another task asks for those that have.
-fn remove(change: &Change<'_>, id: TaskId) -> Result<(), ManifestError> {
-    for table in ["pages", "quarantine"] {
-        change.execute(&format!("DELETE FROM {table} WHERE task_id = ?"), [id.0])?;
-    }
-    change.execute("DELETE FROM tasks WHERE id = ?", [id.0])?;
-    Ok(())
-}
-
-fn is_recorded(change: &Change<'_>, symbol: &Symbol, window: Window) -> Result<bool, ManifestError> {
-    let select = "SELECT 1 FROM tasks WHERE ticker = ? AND from_date = ? AND to_date = ?";
-    let (from, to) = (window.from().to_string(), window.to().to_string());
-    let mut select = change.transaction.prepare_cached(select)?;
-    Ok(select.exists(params![symbol.as_str(), from, to])?)
 }
 
 fn beyond(change: &Change<'_>, last: Date) -> Result<Vec<Row>, ManifestError> {
