@@ -178,6 +178,16 @@ fn a_clock_that_is_behind_undoes_nothing() {
 }
 
 #[test]
+fn a_run_that_waits_for_a_clock_that_is_behind_names_it() {
+    let world = World::new();
+    world.at(NOW, &format!("{START} --plan-only")).exits(0);
+    let ran = world.at("2024-11-06T02:00:00Z", "resume").exits(10);
+    assert!(ran.stdout.contains("by the clock of this machine, which says 2024-11-06T02:00:"), "{ran:?}");
+    world.at(NOW, "resume").exits(0);
+    assert_eq!(world.held(), sessions(date(2024, 11, 1), LAST));
+}
+
+#[test]
 fn a_date_that_is_wrong_is_not_believed() {
     for date in ["2024-10-01T12:00:00Z", "1970-01-01T00:00:00Z"] {
         let world = World::new();

@@ -321,7 +321,7 @@ pub struct RepairArgs {
     /// Make a lost or damaged manifest anew from what the partitions say of themselves
     #[arg(long, conflicts_with_all = ["dry_run", "from"])]
     pub rebuild_manifest: bool,
-    /// Write all files anew as they would be written today: bars, reference tables, days of the market; asks nobody anything
+    /// Write all files anew as they would be written today: bars, reference tables, days of the market; asks the service for nothing
     #[arg(long, conflicts_with_all = ["from", "accept_loss", "rebuild_manifest"])]
     pub rewrite: bool,
     /// What the files are for.

@@ -1,4 +1,4 @@
-//! `grab repair --rewrite`: all files written anew in today's form. It asks nobody anything.
+//! `grab repair --rewrite`: all files written anew in today's form. It asks the service for nothing.
 
 use std::{
     io::IsTerminal,

@@ -212,19 +212,19 @@ impl<S: Source> Run<S> {
 
     /// Why a window is not asked for as a whole yet.
     fn unfinished(&self, as_of_ms: i64) -> String {
-        let last = calendar::last_finished(as_of_ms);
-        let last = last.map_or_else(|| "none".to_owned(), |session| session.date().to_string());
+        let sessions = calendar::last_finished(as_of_ms)
+            .map_or_else(|| "sessions".to_owned(), |last| format!("sessions after {}", last.date()));
         let here_ms = self.clock.now_ms();
-        if here_ms - as_of_ms < CLOCKS_DIFFER_MS {
-            return format!("sessions after {last} have not been yet");
-        }
         let [here, there] = [here_ms, as_of_ms].map(|ms| {
             let at = jiff::Timestamp::from_millisecond(ms / 1000 * 1000);
             at.map(|at| at.to_string()).unwrap_or_default()
         });
+        if here_ms - as_of_ms < CLOCKS_DIFFER_MS {
+            return format!("{sessions} have not been yet by the clock of this machine, which says {here}");
+        }
         format!(
-            "sessions after {last} have not been by the answers of the server, which are of {there}; the clock of this \
-             machine says {here}, and one of the two is wrong"
+            "{sessions} have not been yet by the answers of the server, which are of {there}; the clock of this machine says \
+             {here}, and one of the two is wrong"
         )
     }
 

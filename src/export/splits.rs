@@ -211,7 +211,8 @@ impl<'a> Known<'a> {
         self.other_holder(company, ticker, day).is_none().then_some(had)
     }
 
-    /// Why a split is of nobody: the company that had its symbol has given it up before, and nobody else is known to have taken it.
+    /// Why a split belongs to no known company: the one that had its symbol has given it up before, and no other one is known to
+    /// have had it on that day.
     fn given_up(&self, split: &Split) -> Option<String> {
         let (ticker, day) = (&split.ticker, split.execution_date);
         let mut lives = self.universe.into_iter().flat_map(|universe| universe.of(ticker));
@@ -225,7 +226,7 @@ impl<'a> Known<'a> {
         });
         let (until, now) = given_up.max_by_key(|(until, _)| *until)?;
         Some(format!(
-            "the company that had {ticker} until {until} has {now} now, and nobody is known to have it then"
+            "the company that had {ticker} until {until} has {now} now, and no other company is known to have had it on that day"
         ))
     }
 

@@ -77,6 +77,11 @@ impl ServiceTime {
         AnswerTime { came_ms, date_ms }
     }
 
+    /// Notes the `Date` of any answer, whatever it says.
+    pub fn hear(&self, date: Option<&[u8]>) {
+        let _ = self.as_of(self.came(date), None);
+    }
+
     /// The instant as of which an answer speaks, UTC ms. `newest_ms` is the start of its newest bar.
     #[must_use]
     pub fn as_of(&self, answer: AnswerTime, newest_ms: Option<i64>) -> i64 {

@@ -167,7 +167,7 @@ impl Presence {
                 let date = session.date;
                 let is_there = held.contains(&date);
                 if !is_there && is_within(not_served.get(&symbol), date) {
-                    // The plan does not serve it: that is no silence.
+                    // The plan does not serve this day: the source is not silent.
                     continue;
                 }
                 let before = held.range(..date).next_back().copied();

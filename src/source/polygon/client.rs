@@ -167,10 +167,7 @@ impl Polygon {
         let response = sent.map_err(|error| self.not_sent(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read(response).await?;
-        if status != StatusCode::OK {
-            // Whatever it refuses: it says what time it is.
-            let _ = self.time.as_of(self.time.came(date(&headers)), None);
-        }
+        self.time.hear(date(&headers));
         if status == StatusCode::OK {
             Ok((headers, body))
         } else {
@@ -245,11 +242,7 @@ impl Source for Polygon {
         url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
         let answer = match self.get(url).await {
             // What is not JSON comes from something in between, which knows nothing of keys.
-            Ok((headers, body)) => {
-                let came = self.time.came(date(&headers));
-                let _ = self.time.as_of(came, None);
-                refusal(&headers, body, &self.key)
-            }
+            Ok((headers, body)) => refusal(&headers, body, &self.key),
             Err(error) => Err(error),
         };
         answer.map_or_else(|error| Control::from(&error), |_| Control::Good)
