@@ -84,8 +84,18 @@ fn without_the_plan_what_was_pending_is_not_known_and_nothing_is_called_complete
     let hint = report["hint"].as_str().unwrap();
     assert!(hint.starts_with("what was still pending is not known: a grab start with"), "{hint}");
     assert!(report["notes"][0].as_str().unwrap().starts_with("plan.jsonl is not there"), "{report}");
+    // Until it is asked for again, no command calls the directory complete.
+    for command in ["resume", "repair"] {
+        let hint = grab.run(&format!("{command} --json")).exits(10).json()["hint"].clone();
+        assert!(hint.as_str().unwrap().contains("what was still pending is not known"), "{command}: {hint}");
+    }
+    assert!(grab.run("verify").exits(13).stdout.contains("what was pending"));
+    assert_eq!(grab.run("status --json").exits(0).json()["is_all_asked"], false);
     // As it says.
     assert_eq!(grab.run(&format!("{START} --json")).exits(0).json()["requests"], 5);
+    assert_eq!(grab.run("status --json").exits(0).json()["is_all_asked"], true);
+    grab.run("resume").exits(0);
+    grab.run("verify").exits(0);
     assert!(read_store(&grab.data_dir()) == whole());
 }
 

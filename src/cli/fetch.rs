@@ -19,7 +19,7 @@ use super::{
     failure::Failure,
     format,
     output::{Output, say},
-    report::RunReport,
+    report::{ASK_AGAIN, RunReport},
     settings::{FetchSettings, Sources},
     signals, universe,
 };
@@ -159,11 +159,13 @@ impl Job<'_> {
             let totals = meter.snapshot().totals;
             let counted = move |ledger: &mut Ledger| {
                 let history = service.map(|service| ledger.plan_history(&service)).transpose()?.flatten();
-                Ok((ledger.counts()?, ledger.not_entitled()?, history))
+                Ok((ledger.counts()?, ledger.not_entitled()?, history, ledger.is_all_asked()?))
             };
-            let (counts, beyond, history) = match recorder.call(counted).await {
+            let (counts, beyond, history, is_all_asked) = match recorder.call(counted).await {
                 // What could not be given back is given back at the next start.
-                Ok((counts, beyond, history)) => (counts.given_back(), beyond, history),
+                Ok((counts, beyond, history, is_all_asked)) => {
+                    (counts.given_back(), beyond, history, is_all_asked)
+                }
                 Err(error) => return Err(stopped.unwrap_or(error.into())),
             };
             let report = RunReport::new(command, counts, stopped.as_ref(), totals, begun.elapsed());
@@ -171,6 +173,7 @@ impl Job<'_> {
             let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
             let report = report.with_not_entitled(days, history.as_ref());
             let report = if plan_only { report.plan_only() } else { judge(report, known)? };
+            let report = if is_all_asked { report } else { report.unfinished(ASK_AGAIN.to_owned()) };
             let (outcome, exit_code) = report.verdict();
             match recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await {
                 // The report has said it already, and what was done in spite of it.

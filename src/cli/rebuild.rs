@@ -15,7 +15,7 @@ use super::{
     fetch::{announce_clock, kind_of},
     format,
     output::{Output, say},
-    report::RunReport,
+    report::{ASK_AGAIN, RunReport},
     settings::Sources,
     start::last_day,
 };
@@ -98,6 +98,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     if has_unplanned {
         report = report.unfinished("`grab resume` plans what was asked for by a list".to_owned());
     }
+    ledger.set_all_asked(asked.is_known)?;
     if !asked.is_known {
         report = report.unfinished(ASK_AGAIN.to_owned());
     }
@@ -124,10 +125,6 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     output.report(&report, RebuildReport::text)?;
     Ok(report.run.exit())
 }
-
-/// What to do where it is not known what was pending.
-const ASK_AGAIN: &str = "what was still pending is not known: a grab start with the symbols and windows that were asked for before asks \
-                         for the rest, and for nothing twice";
 
 fn nothing(data_dir: &Path) -> Failure {
     let place = data_dir.display();

@@ -89,6 +89,10 @@ struct Unsuccessful {
     last_error: Option<String>,
 }
 
+/// What to do where it is not known what was pending.
+pub const ASK_AGAIN: &str = "what was still pending is not known: a grab start with the symbols and windows that were asked for before \
+                             asks for the rest, and for nothing twice";
+
 impl RunReport {
     /// Judges a run by what is owed now and by why it stopped.
     #[must_use]

@@ -146,12 +146,14 @@ pub fn run(
     let report = job.run(move |ledger| {
         ledger.tell(&told)?;
         if let Asked::List(order) = &wanted {
-            return Ok(ledger.add_order(order, kept.as_ref())?);
+            ledger.add_order(order, kept.as_ref())?;
+            return Ok(ledger.set_all_asked(true)?);
         }
         let known = service.map(|service| ledger.plan_history(&service)).transpose()?.flatten();
         let edge = known.as_ref().and_then(PlanHistory::edge);
         let (tasks, not_served) = plan::within_history(wanted.missing(&ledger.windows()?), edge);
         let planned = ledger.add_tasks_of(kept.as_ref(), &tasks, &not_served)?;
+        ledger.set_all_asked(true)?;
         if planned.added == 0 && not_served.is_empty() {
             say("everything asked for is recorded already");
         } else if planned.added == 0 {

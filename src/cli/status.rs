@@ -51,6 +51,8 @@ struct StatusReport {
     without_bars: WithoutBars,
     /// What was asked for by a list and has no tasks yet.
     unplanned: u64,
+    /// Whether all that was asked for is known: not after the manifest was made anew without a sound plan.
+    is_all_asked: bool,
     /// What runs go by because `start` was told so.
     told: ToldRow,
     /// The spec that runs go by; none if the directory was started without one.
@@ -156,6 +158,7 @@ pub fn run(
         adjusted: kind.map(|kind| kind.adjusted),
         sandbox: kind.map(|kind| kind.sandbox),
         without_bars: WithoutBars::of(&overview, &data_dir)?,
+        is_all_asked: overview.is_all_asked()?,
         unplanned: overview.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
         told: ToldRow::of(&overview.told()?),
         spec: overview.spec()?.map(SpecRow::from),
@@ -306,6 +309,9 @@ impl StatusReport {
             let before = if is_told { " before it" } else { "" };
             let days = format::plural(self.days_not_entitled, "day");
             lines.push(format!("          {days}{before} asked for: not_entitled"));
+        }
+        if !self.is_all_asked {
+            lines.push(format!("  pending {}", report::ASK_AGAIN));
         }
         lines.extend(self.told.line());
         lines.extend(self.spec.iter().map(SpecRow::line));

@@ -121,6 +121,39 @@ fn recorded(connection: &Connection) -> Result<RecordedPlan, ManifestError> {
     Ok(plan)
 }
 
+fn is_all_asked(connection: &Connection) -> Result<bool, ManifestError> {
+    Ok(connection.query_row("SELECT is_all_asked FROM plan", [], |row| row.get(0))?)
+}
+
+impl Ledger {
+    /// Returns whether all that was asked for is known.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn is_all_asked(&self) -> Result<bool, ManifestError> {
+        is_all_asked(&self.connection)
+    }
+
+    /// Notes whether all that was asked for is known.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn set_all_asked(&mut self, is_all_asked: bool) -> Result<(), ManifestError> {
+        if self.is_all_asked()? == is_all_asked {
+            return Ok(());
+        }
+        let change = self.begin()?;
+        change.execute("UPDATE plan SET is_all_asked = ?", [is_all_asked])?;
+        let (kind, reason) = if is_all_asked {
+            ("plan_known", "a start has asked for the rest")
+        } else {
+            ("plan_lost", "the manifest was made anew without a sound plan")
+        };
+        change.event(None, kind, None, reason)?;
+        change.commit()
+    }
+}
+
 impl Change<'_> {
     /// Makes the plan beside the manifest say what is asked for after this transaction, if it does not. It comes last before the
     /// commit. What a file that the manifest does not know asks for besides is taken up.
@@ -273,6 +306,14 @@ impl Overview {
 
     /// Returns what was asked for.
     ///
+    /// Returns whether all that was asked for is known.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn is_all_asked(&self) -> Result<bool, ManifestError> {
+        is_all_asked(self.connection())
+    }
+
     /// # Errors
     /// If the manifest cannot be read, or has a row that cannot be.
     pub fn plan(&self) -> Result<RecordedPlan, ManifestError> {

@@ -37,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0014_rewrites.sql"),
     include_str!("migrations/0015_plan.sql"),
     include_str!("migrations/0016_plan_history.sql"),
+    include_str!("migrations/0017_asked.sql"),
 ];
 
 /// How long a statement waits for a reader's checkpoint lock.
@@ -194,7 +195,7 @@ mod tests {
         reading::{bring_up_to_date, open_to_read},
     };
 
-    const SHIPPED: [&str; 16] = [
+    const SHIPPED: [&str; 17] = [
         "a09d1b8dfb63d226",
         "c1d700b2294b2177",
         "43c51eaa26d10c1d",
@@ -211,6 +212,7 @@ mod tests {
         "3e4bd5448eba8a36",
         "dfe4b5f5b3d4b10d",
         "c1c78224b64e9854",
+        "b96dc2fb389732b6",
     ];
 
     #[test]
@@ -339,7 +341,7 @@ mod tests {
         let connection = open(dir.path()).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 16 })));
+        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 17 })));
         assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();
@@ -354,7 +356,7 @@ mod tests {
             ("PRAGMA application_id = 77", false),
             ("PRAGMA user_version = 2", false),
             ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 2", true),
-            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 16; CREATE TABLE tasks (id)", true),
+            ("PRAGMA application_id = 0x67726162; PRAGMA user_version = 17; CREATE TABLE tasks (id)", true),
         ] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join(FILE_NAME);

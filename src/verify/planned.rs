@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Finding, Kind, Severity, Verified, VerifyError, books::Books};
 use crate::{
     calendar,
-    manifest::{ManifestError, PLAN_NAME, PlanBeside, PlanFile},
+    manifest::{ManifestError, Overview, PLAN_NAME, PlanBeside, PlanFile},
     model::{Symbol, Window},
 };
 
@@ -13,6 +13,12 @@ impl Verified {
     /// Adds what the plan beside the manifest asks for and the manifest does not, and what is wrong with that file. Where another
     /// process is writing, it sees to both.
     pub(super) fn expect_planned(&mut self, data_dir: &Path, books: &Books) -> Result<(), VerifyError> {
+        if !books.read(Overview::is_all_asked)? {
+            let detail = "what was pending before the manifest was made anew is not known: a grab start with the symbols and windows \
+                          that were asked for before asks for the rest";
+            let path = data_dir.join(PLAN_NAME);
+            self.findings.push(Kind::UnfinishedTask.in_reference(None, path, detail.to_owned()));
+        }
         let file = match PlanFile::open(data_dir) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(()),
