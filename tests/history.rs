@@ -185,6 +185,7 @@ fn a_directory_that_fell_into_the_trap_is_healed_by_the_next_run() {
     manifest
         .execute_batch(
             "UPDATE tasks SET state = 'not_entitled', last_error = 'the plan does not include this: Your plan doesn''t include this data timeframe.';
+             ALTER TABLE plan DROP COLUMN is_all_asked;
              DROP TABLE plan_history; DROP TABLE not_entitled; PRAGMA user_version = 15;",
         )
         .unwrap();
