@@ -9,6 +9,7 @@ WORKDIR /src
 # The toolchain is the image's own, of the version that rust-toolchain.toml names: that file would ask for clippy, too.
 RUN rustup target add "$(uname -m)-unknown-linux-musl"
 COPY Cargo.toml Cargo.lock ./
+COPY crates crates
 COPY src src
 RUN cargo build --profile dist --locked --bin grab --target "$(uname -m)-unknown-linux-musl" \
     && cp "target/$(uname -m)-unknown-linux-musl/dist/grab" /usr/local/bin/grab \

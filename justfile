@@ -9,7 +9,7 @@ ci:
 
 # Format the sources
 fmt:
-    cargo fmt
+    cargo fmt --all
 
 # Lint everything, warnings are errors
 lint:

@@ -7,7 +7,7 @@ use std::{
     io::{self, Write},
 };
 
-use grab::store::Encodings;
+use grab_core::store::Encodings;
 
 #[path = "support/mod.rs"]
 mod support;

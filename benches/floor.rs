@@ -21,7 +21,7 @@ use std::{
     thread,
 };
 
-use grab::model::Month;
+use grab_model::Month;
 use jiff::civil::Date;
 use libdeflater::Decompressor;
 use parquet::{

@@ -5,7 +5,7 @@
 use std::{error::Error, hint::black_box, time::Duration};
 
 use criterion::{BatchSize, Criterion, Throughput};
-use grab::store::Encodings;
+use grab_core::store::Encodings;
 
 #[path = "support/mod.rs"]
 mod support;

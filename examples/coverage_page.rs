@@ -10,13 +10,11 @@ use std::{
     time::Instant,
 };
 
-use grab::{
-    model::{Symbol, Window},
-    verify::{
-        Coverage, Day, Finding, Kind, Sessions, Verified,
-        report::{About, page},
-    },
+use grab_core::verify::{
+    Coverage, Day, Finding, Kind, Sessions, Verified,
+    report::{About, page},
 };
+use grab_model::{Symbol, Window};
 use jiff::civil::{Date, date};
 
 fn main() -> Result<(), Box<dyn Error>> {

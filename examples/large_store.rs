@@ -3,13 +3,12 @@
 
 use std::{env, io::Write, path::PathBuf, process::ExitCode};
 
-use grab::{
-    calendar,
+use grab_core::{
     clock::Clock,
     manifest::{Ledger, StoreKind, Stretch},
-    model::{Bar, Bars, Month, Symbol, Window},
     store::{Fetched, Lifetime, Store},
 };
+use grab_model::{Bar, Bars, Month, Symbol, Window, calendar};
 
 type Failed = Box<dyn std::error::Error>;
 

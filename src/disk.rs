@@ -1,376 +1,107 @@
-//! What a disk promises, and why it refuses.
-//!
-//! A file's bytes and the names in a folder are on stable storage once fsync has returned. Some file systems (FUSE, SMB, 9p,
-//! some of NFS) have no fsync for folders and answer EINVAL, EBADF, ENOSYS or ENOTSUP. Then nothing can promise that a
-//! name survives a power failure, and that is an error ([`Unpromised`]), unless the user has said that it is to be accepted
-//! ([`accept_unpromised`]).
+//! What to do about a disk that refuses, and the exit code that belongs to it.
 
-use std::{
-    error::Error,
-    fs::File,
-    io,
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::io;
 
-use rusqlite::ErrorCode;
-use thiserror::Error;
+use grab_core::{disk::Trouble, exit::ExitStatus};
 
-/// A file system without the promise that fsync stands for.
-#[derive(Debug, Error)]
-#[error("this file system does not promise that {what} survives a power failure")]
-pub struct Unpromised {
-    what: &'static str,
-    source: io::Error,
-}
-
-/// A process that may have too few files and connections open for what it is to do.
-#[derive(Debug, Error)]
-#[error("the system lets this process have {limit} files and connections open, and it needs up to {needed}")]
-struct TooFewOpen {
-    limit: u64,
-    needed: u64,
-}
-
-/// What is the matter with a disk, as far as its error says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// No space, or no room for more files.
-    Full,
-    /// The user may not store more.
-    Quota,
-    /// The file system takes no writes.
-    ReadOnly,
-    /// The user may not do this there.
-    Denied,
-    /// Something else is at the place, or a part of the path is no folder.
-    InTheWay,
-    /// There is no such folder.
-    Missing,
-    /// The process, or the machine, has too many files open.
-    TooManyOpen,
-    /// The machine has no memory or no more threads to give.
-    Exhausted,
-    /// A name or a path is longer than the file system allows.
-    NameTooLong,
-    /// A file is larger than the file system or a limit of the process allows.
-    TooLarge,
-    /// The file system has no fsync.
-    Unpromised,
-    /// The file system has no locks, or no memory that processes share: the manifest needs both.
-    NoLocks,
-    /// A network share or a device has gone away.
-    Gone,
-    /// The device reports an error.
-    Broken,
-    /// Anything else.
-    Other,
-}
-
-/// What the standard library has names for.
-const KINDS: [(io::ErrorKind, Trouble); 18] = [
-    (io::ErrorKind::StorageFull, Trouble::Full),
-    (io::ErrorKind::QuotaExceeded, Trouble::Quota),
-    (io::ErrorKind::ReadOnlyFilesystem, Trouble::ReadOnly),
-    (io::ErrorKind::PermissionDenied, Trouble::Denied),
-    (io::ErrorKind::NotADirectory, Trouble::InTheWay),
-    (io::ErrorKind::IsADirectory, Trouble::InTheWay),
-    (io::ErrorKind::AlreadyExists, Trouble::InTheWay),
-    (io::ErrorKind::DirectoryNotEmpty, Trouble::InTheWay),
-    (io::ErrorKind::NotFound, Trouble::Missing),
-    (io::ErrorKind::InvalidFilename, Trouble::NameTooLong),
-    (io::ErrorKind::FileTooLarge, Trouble::TooLarge),
-    (io::ErrorKind::OutOfMemory, Trouble::Exhausted),
-    (io::ErrorKind::WouldBlock, Trouble::Exhausted),
-    (io::ErrorKind::StaleNetworkFileHandle, Trouble::Gone),
-    (io::ErrorKind::NotConnected, Trouble::Gone),
-    (io::ErrorKind::TimedOut, Trouble::Gone),
-    (io::ErrorKind::HostUnreachable, Trouble::Gone),
-    (io::ErrorKind::NetworkDown, Trouble::Gone),
-];
-
-/// Whether the user accepts that file systems do not promise what they should.
-static IS_ACCEPTED: AtomicBool = AtomicBool::new(false);
-
-/// Whether it was said that something is not promised.
-static IS_SAID: AtomicBool = AtomicBool::new(false);
-
-/// From now on, what a file system does not promise is said once, and is no error.
-pub fn accept_unpromised() {
-    IS_ACCEPTED.store(true, Ordering::Relaxed);
-}
-
-/// Makes the bytes of a file durable; then comes `after`, which may let the step fail.
-///
-/// # Errors
-/// If the system refuses; [`Unpromised`] inside of it if the file system has no fsync.
-pub fn sync_file(file: &File, path: &Path, after: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    let synced = file.sync_all().and_then(|()| after());
-    settled(synced, path, "what is written to a file")
-}
-
-/// Makes the names in a folder durable; then comes `after`, which may let the step fail. Windows has no such call and needs none.
-///
-/// # Errors
-/// As for [`sync_file`].
-pub fn sync_folder(folder: &Path, after: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    let synced = if cfg!(unix) { File::open(folder).and_then(|open| open.sync_all()) } else { Ok(()) };
-    settled(synced.and_then(|()| after()), folder, "the name of a new file or folder")
-}
-
-fn settled(synced: io::Result<()>, path: &Path, what: &'static str) -> io::Result<()> {
-    match synced {
-        Err(source) if is_without_fsync(&source) => {
-            if !IS_ACCEPTED.load(Ordering::Relaxed) {
-                return Err(io::Error::new(source.kind(), Unpromised { what, source }));
-            }
-            if !IS_SAID.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    "{}: this file system does not promise that {what} survives a power failure ({source}): accepted, as \
-                     --allow-unsynced says; after one, `grab verify --deep` names what is damaged or missing",
-                    path.display()
-                );
-            }
-            Ok(())
-        }
-        synced => synced,
-    }
-}
-
-/// Whether `SQLite` is to go without fsync in a folder: it has none for files, and the user accepts that.
-///
-/// # Errors
-/// If a file cannot be made there.
-pub fn is_unpromised_and_accepted(folder: &Path) -> io::Result<bool> {
-    if !IS_ACCEPTED.load(Ordering::Relaxed) {
-        return Ok(false);
-    }
-    let file = tempfile::tempfile_in(folder)?;
-    Ok(file.sync_all().is_err_and(|error| is_without_fsync(&error)))
-}
-
-#[cfg(unix)]
-fn is_without_fsync(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let codes = [Errno::INVAL, Errno::BADF, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOTTY];
-    codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
-}
-
-#[cfg(not(unix))]
-fn is_without_fsync(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported
-}
-
-/// Makes sure that the process may have so many files and connections open: raises its own limit as far as it has to and may.
-/// To find out in the middle of the work would look like a broken disk, or like a service that cannot be reached.
-///
-/// # Errors
-/// If the system allows fewer.
-pub fn need_open_files(needed: u64) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        // None is no limit.
-        let Some(limit) = current.filter(|current| *current < needed) else { return Ok(()) };
-        let raised = Rlimit { current: Some(needed), maximum };
-        if maximum.is_some_and(|most| most < needed) || setrlimit(Resource::Nofile, raised).is_err() {
-            let limit = maximum.unwrap_or(limit).max(limit);
-            return Err(io::Error::other(TooFewOpen { limit, needed }));
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = needed;
-    Ok(())
-}
-
-/// Says whose a path is, in brackets, where the system has denied it to this process: of a file, and of the folder that it
-/// is or should be in. Returns nothing for other errors, and where the system has no owners of files.
+/// The exit code of a command that could not use a place: 2 if it is the wrong one, which is found out at once, else 30.
 #[must_use]
-pub fn whose(path: &Path, error: &io::Error) -> String {
-    if Trouble::of(error) == Trouble::Denied { owners(path) } else { String::new() }
-}
-
-#[cfg(unix)]
-fn owners(path: &Path) -> String {
-    use std::os::unix::fs::MetadataExt;
-    let places =
-        path.ancestors().map(|place| if place.as_os_str().is_empty() { Path::new(".") } else { place });
-    // Of a place that is not there, or cannot be looked at, the one above it says why.
-    let seen = places.filter_map(|place| Some((place, place.symlink_metadata().ok()?)));
-    let said: Vec<_> = seen
-        .take(if path.is_dir() { 1 } else { 2 })
-        .map(|(place, metadata)| {
-            let (owner, mode) = (user(metadata.uid()), metadata.mode() & 0o7777);
-            format!("{} belongs to {owner}, mode {mode:04o}", place.display())
-        })
-        .collect();
-    format!(" ({}; this process runs as {})", said.join("; "), user(rustix::process::geteuid().as_raw()))
-}
-
-#[cfg(not(unix))]
-fn owners(_: &Path) -> String {
-    String::new()
-}
-
-/// The name of a user, as far as it is a local one.
-#[cfg(unix)]
-fn user(id: u32) -> String {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let named = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
-    });
-    named.unwrap_or_else(|| format!("user {id}"))
-}
-
-impl Trouble {
-    /// Finds out what is the matter from an error and its causes.
-    #[must_use]
-    pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let (mut trouble, mut next) = (Self::Other, Some(error));
-        while let Some(cause) = next {
-            next = cause.source();
-            if cause.is::<Unpromised>() {
-                return Self::Unpromised;
-            }
-            if cause.is::<TooFewOpen>() {
-                return Self::TooManyOpen;
-            }
-            let found = match (cause.downcast_ref::<io::Error>(), cause.downcast_ref::<rusqlite::Error>()) {
-                (Some(error), _) => {
-                    // What an error is made of is not among its causes: it is the error itself.
-                    let inner = error.get_ref().map_or(Self::Other, |inner| Self::of(inner));
-                    if inner == Self::Other { Self::of_system(error) } else { inner }
-                }
-                (None, Some(error)) => Self::of_manifest(error),
-                (None, None) => Self::Other,
-            };
-            if found != Self::Other {
-                // The innermost one knows best.
-                trouble = found;
-            }
-        }
-        trouble
-    }
-
-    fn of_system(error: &io::Error) -> Self {
-        let known = KINDS.iter().find(|(kind, _)| *kind == error.kind());
-        known.map_or_else(|| Self::of_code(error), |(_, trouble)| *trouble)
-    }
-
-    #[cfg(unix)]
-    fn of_code(error: &io::Error) -> Self {
-        use rustix::io::Errno;
-        let is = |code: Errno| error.raw_os_error() == Some(code.raw_os_error());
-        if is(Errno::MFILE) || is(Errno::NFILE) {
-            Self::TooManyOpen
-        } else if is(Errno::IO) {
-            Self::Broken
-        } else if is(Errno::NOLCK) {
-            Self::NoLocks
-        } else if is(Errno::NODEV) || is(Errno::NXIO) {
-            Self::Gone
-        } else {
-            Self::Other
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn of_code(_: &io::Error) -> Self {
-        Self::Other
-    }
-
-    fn of_manifest(error: &rusqlite::Error) -> Self {
-        use rusqlite::ffi;
-        let rusqlite::Error::SqliteFailure(failure, _) = error else { return Self::Other };
-        match failure.extended_code {
-            // Where it is accepted that there is no fsync, none is asked for: then the device itself fails.
-            ffi::SQLITE_IOERR_FSYNC if IS_ACCEPTED.load(Ordering::Relaxed) => return Self::Broken,
-            ffi::SQLITE_IOERR_FSYNC => return Self::Unpromised,
-            ffi::SQLITE_IOERR_SHMOPEN
-            | ffi::SQLITE_IOERR_SHMSIZE
-            | ffi::SQLITE_IOERR_SHMLOCK
-            | ffi::SQLITE_IOERR_SHMMAP
-            | ffi::SQLITE_IOERR_LOCK
-            | ffi::SQLITE_IOERR_RDLOCK
-            | ffi::SQLITE_IOERR_UNLOCK => return Self::NoLocks,
-            _ => {}
-        }
-        if failure.code == ErrorCode::DiskFull {
-            Self::Full
-        } else if failure.code == ErrorCode::SystemIoFailure {
-            Self::Broken
-        } else if matches!(failure.code, ErrorCode::ReadOnly | ErrorCode::PermissionDenied) {
-            Self::Denied
-        } else if failure.code == ErrorCode::OutOfMemory {
-            Self::Exhausted
-        } else if failure.code == ErrorCode::FileLockingProtocolFailed {
-            Self::NoLocks
-        } else {
-            Self::Other
-        }
+pub fn exit_at(trouble: Trouble) -> ExitStatus {
+    match trouble {
+        Trouble::Denied | Trouble::InTheWay | Trouble::Missing | Trouble::NameTooLong => ExitStatus::Usage,
+        Trouble::Full
+        | Trouble::Quota
+        | Trouble::ReadOnly
+        | Trouble::TooManyOpen
+        | Trouble::Exhausted
+        | Trouble::TooLarge
+        | Trouble::Unpromised
+        | Trouble::NoLocks
+        | Trouble::Gone
+        | Trouble::Broken
+        | Trouble::Other => ExitStatus::Disk,
     }
 }
 
-#[cfg(all(test, unix))]
-mod tests {
-    use rustix::io::Errno;
+/// The exit code where the system gives no threads, files or memory.
+#[must_use]
+pub fn exit_of_system(error: &io::Error) -> ExitStatus {
+    if is_short(error) { ExitStatus::Disk } else { ExitStatus::Bug }
+}
 
-    use super::*;
+/// What to do about that.
+#[must_use]
+pub fn advice_of_system(error: &io::Error) -> Option<&'static str> {
+    is_short(error).then(|| advice(Trouble::of(error)))
+}
 
-    fn system(code: Errno) -> io::Error {
-        io::Error::from_raw_os_error(code.raw_os_error())
-    }
+fn is_short(error: &io::Error) -> bool {
+    matches!(Trouble::of(error), Trouble::TooManyOpen | Trouble::Exhausted)
+}
 
-    #[test]
-    fn each_error_of_the_system_has_its_trouble() {
-        for (code, trouble) in [
-            (Errno::NOSPC, Trouble::Full),
-            (Errno::DQUOT, Trouble::Quota),
-            (Errno::ROFS, Trouble::ReadOnly),
-            (Errno::ACCESS, Trouble::Denied),
-            (Errno::PERM, Trouble::Denied),
-            (Errno::NOTDIR, Trouble::InTheWay),
-            (Errno::ISDIR, Trouble::InTheWay),
-            (Errno::EXIST, Trouble::InTheWay),
-            (Errno::NOENT, Trouble::Missing),
-            (Errno::MFILE, Trouble::TooManyOpen),
-            (Errno::NFILE, Trouble::TooManyOpen),
-            (Errno::NAMETOOLONG, Trouble::NameTooLong),
-            (Errno::FBIG, Trouble::TooLarge),
-            (Errno::NOMEM, Trouble::Exhausted),
-            (Errno::AGAIN, Trouble::Exhausted),
-            (Errno::NOLCK, Trouble::NoLocks),
-            (Errno::STALE, Trouble::Gone),
-            (Errno::NOTCONN, Trouble::Gone),
-            (Errno::IO, Trouble::Broken),
-            (Errno::INVAL, Trouble::Other),
-        ] {
-            assert_eq!(Trouble::of(&system(code)), trouble, "{code}");
-            let wrapped = io::Error::other(system(code));
-            assert_eq!(Trouble::of(&wrapped), trouble, "{code}, as a library passes it on");
+/// What to do.
+#[must_use]
+pub fn advice(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Full => {
+            "nothing is lost: make room (`df -h` says how much is left, `df -i` how many files), then repeat the command, or \
+             `grab resume` goes on"
         }
-    }
-
-    #[test]
-    fn a_limit_of_open_files_that_is_too_low_is_told_before_it_is_reached() {
-        need_open_files(16).unwrap();
-        let error = need_open_files(u64::MAX / 2).unwrap_err();
-        assert_eq!(Trouble::of(&error), Trouble::TooManyOpen);
-        assert!(error.to_string().starts_with("the system lets this process have "), "{error}");
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_synced_is_told_from_a_broken_disk() {
-        let place = Path::new("data");
-        for code in [Errno::INVAL, Errno::BADF, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP] {
-            let error = settled(Err(system(code)), place, "a name").unwrap_err();
-            assert_eq!(Trouble::of(&error), Trouble::Unpromised, "{code}");
-            assert!(error.to_string().contains("does not promise that a name survives"), "{error}");
+        Trouble::Quota => {
+            "nothing is lost: your quota on this file system is used up. Remove files, or have it raised, then repeat the \
+             command, or `grab resume` goes on"
         }
-        let error = settled(Err(system(Errno::IO)), place, "a name").unwrap_err();
-        assert_eq!(Trouble::of(&error), Trouble::Broken);
+        Trouble::ReadOnly => {
+            "nothing is lost: this file system is mounted read-only, as some are after an error (`dmesg` says so). Mount it \
+             for writing, or choose another place; then repeat the command, or `grab resume` goes on"
+        }
+        Trouble::Denied => {
+            "nothing is lost: run the command as the user to whom this belongs, or have that user give you the right, or \
+             choose another place; then repeat the command, or `grab resume` goes on"
+        }
+        Trouble::InTheWay => {
+            "nothing is lost: a file is where a folder is needed, or the reverse. Move it away, or choose another place; then \
+             repeat the command, or `grab resume` goes on"
+        }
+        Trouble::Missing => {
+            "nothing is lost: there is no such place, and it cannot be made. Choose another one; then repeat the command, or \
+             `grab resume` goes on"
+        }
+        Trouble::TooManyOpen => {
+            "nothing is lost: the system lets this process have too few files and connections open. Raise the limit \
+             (`ulimit -n 1024`) or lower --concurrency; then repeat the command, or `grab resume` goes on"
+        }
+        Trouble::Exhausted => {
+            "nothing is lost: the system has no memory or no threads left for this process (`ulimit -a` shows its limits). \
+             Then repeat the command, or `grab resume` goes on"
+        }
+        Trouble::NameTooLong => {
+            "nothing is lost: the path is longer than this file system allows. Choose a shorter one; then repeat the command, \
+             or `grab resume` goes on"
+        }
+        Trouble::TooLarge => {
+            "nothing is lost: the file is larger than this file system, or `ulimit -f`, allows. Raise the limit, or choose \
+             another place; then repeat the command, or `grab resume` goes on"
+        }
+        Trouble::Unpromised => {
+            "nothing is lost: after a power failure files could be missing or damaged here, as on some network and FUSE file \
+             systems. A --data-dir on a local disk is safe. To go on here all the same, repeat the command with \
+             --allow-unsynced, or set GRAB_ALLOW_UNSYNCED=true; then `grab resume` goes on, too"
+        }
+        Trouble::NoLocks => {
+            "nothing is lost: this file system has no locks, or no memory that processes share, and the manifest needs both. \
+             Choose a --data-dir on a local disk; then repeat the command, or `grab resume` goes on"
+        }
+        Trouble::Gone => {
+            "nothing is lost: the network share or the device is gone. Mount it again, then repeat the command, or \
+             `grab resume` goes on"
+        }
+        Trouble::Broken => {
+            "nothing is lost that was reported as stored: the device reports an error (`dmesg` says more). Once it is well, \
+             or what is there was copied to another one, repeat the command, or `grab resume` goes on"
+        }
+        Trouble::Other => {
+            "nothing is lost: once this is mended, repeat the command, or `grab resume` goes on"
+        }
     }
 }

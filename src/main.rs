@@ -1,12 +1,148 @@
-//! Parses the command line, runs the command, exits with its code. All else is in the library.
+//! The command line: what was typed → what it means → one command → a report and an exit code.
+//!
+//! stdout is the report, stderr is talk. With `--json` stdout gets exactly one JSON object, also on failure.
 
-use std::{panic, process::ExitCode};
+mod access;
+mod args;
+mod called;
+mod clear;
+mod completions;
+mod disk;
+mod enough;
+mod export;
+mod failure;
+mod fetch;
+mod files;
+mod format;
+mod logging;
+mod man;
+mod metrics;
+mod output;
+mod overview;
+mod progress;
+mod rebuild;
+mod remembered;
+mod repair;
+mod report;
+mod resume;
+mod rewrite;
+mod runs;
+mod sandbox;
+mod settings;
+mod shell;
+mod signals;
+mod spec;
+mod start;
+mod status;
+mod thresholds;
+mod universe;
+mod update;
+mod verify;
+mod watch;
+mod without_bars;
+mod witness;
 
-use grab::{cli, exit::ExitStatus};
+use std::{env, ffi::OsString, panic, process::ExitCode};
+
+use clap::Parser;
+use grab_core::exit::ExitStatus;
+
+use args::{Cli, Command, UniverseArgs, UniverseCommand, given_twice};
+use called::Called;
+use failure::Failure;
+use output::Output;
+use settings::Sources;
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args_os().collect();
+    let arguments: Vec<_> = env::args_os().collect();
     // What a panic says is on stderr already. Its exit code is that of a bug.
-    let status = panic::catch_unwind(|| cli::main(&arguments)).unwrap_or(ExitStatus::Bug);
+    let status = panic::catch_unwind(|| run_typed(&arguments)).unwrap_or(ExitStatus::Bug);
     ExitCode::from(status.code())
+}
+
+/// Runs the program on `arguments`, the first of which is its name.
+fn run_typed(arguments: &[OsString]) -> ExitStatus {
+    // Found out by hand, because it must hold even if the rest cannot be parsed.
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let parsed = Cli::try_parse_from(arguments).and_then(|cli| given_twice(arguments).map_or(Ok(cli), Err));
+    match parsed {
+        Ok(cli) => run(&cli, arguments, Output::new(cli.common.json)),
+        Err(error) => not_parsed(&error, arguments, Output::new(json)),
+    }
+}
+
+fn run(cli: &Cli, typed: &[OsString], output: Output) -> ExitStatus {
+    // What is not UTF-8 is still set: it is refused where it is used, and never taken for nothing.
+    let value = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let env = |name: &str| value(name).filter(|value| !value.is_empty());
+    // What concerns no data directory works whatever the config files say.
+    let is_tool = matches!(cli.command, Command::Spec(_) | Command::Completions(_) | Command::Man(_));
+    let sources = if is_tool { Ok(Sources::without_files(&env)) } else { Sources::read(&env) };
+    let done = sources.and_then(|sources| {
+        let is_of_sandbox = cli.command.fetch().is_some_and(|fetch| fetch.sandbox);
+        let sources = if is_of_sandbox { sources.of_sandbox() } else { sources };
+        if !is_tool {
+            called::set(Called::new(cli, typed, sources.data_dir(&cli.common)?));
+        }
+        logging::start(&cli.common, &sources)?;
+        if sources.allow_unsynced(&cli.common)? {
+            grab_core::disk::accept_unpromised();
+        }
+        match &cli.command {
+            Command::Start(args) => start::run(args, &cli.common, &sources, output),
+            Command::Resume(args) => resume::run(args, &cli.common, &sources, output),
+            Command::Repair(args) if args.rebuild_manifest => rebuild::run(&cli.common, &sources, output),
+            Command::Repair(args) if args.rewrite => rewrite::run(args, &cli.common, &sources, output),
+            Command::Repair(args) => repair::run(args, &cli.common, &sources, output),
+            Command::Update(args) => update::run(args, &cli.common, &sources, output),
+            Command::Status(args) => status::run(args, &cli.common, &sources, output),
+            Command::Verify(args) => verify::run(args, &cli.common, &sources, output),
+            Command::Export(args) => export::run(args, &cli.common, &sources, output),
+            Command::Universe(args) => universe::run(args, &cli.common, &sources, output),
+            Command::Sandbox(args) => sandbox::run(args, &sources, output),
+            Command::Spec(args) => spec::run(args, &sources, output),
+            Command::Completions(args) => completions::run(args, output),
+            Command::Man(args) => man::run(args, output),
+        }
+    });
+    done.unwrap_or_else(|failure| output.failure(cli.command.name(), &failure))
+}
+
+/// Help and version are reports; everything else is a usage error.
+fn not_parsed(error: &clap::Error, arguments: &[OsString], output: Output) -> ExitStatus {
+    if !error.use_stderr() {
+        // A reader that closed the pipe has seen enough.
+        let _ = error.print();
+        return ExitStatus::Complete;
+    }
+    if output.is_json() {
+        let text = error.render().to_string();
+        // What is wrong comes first; the usage that follows is for people.
+        let what = text.split("\n\nUsage").next().unwrap_or_default().trim_start_matches("error: ");
+        let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+        let command = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default();
+        return output.failure(command, &Failure::Usage(what));
+    }
+    let _ = error.print();
+    ExitStatus::Usage
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "start",
+            Self::Resume(_) => "resume",
+            Self::Repair(_) => "repair",
+            Self::Update(_) => "update",
+            Self::Status(_) => "status",
+            Self::Verify(_) => "verify",
+            Self::Export(_) => "export",
+            Self::Universe(UniverseArgs { command: UniverseCommand::Sync(_) }) => "universe sync",
+            Self::Universe(UniverseArgs { command: UniverseCommand::List(_) }) => "universe list",
+            Self::Sandbox(_) => "sandbox",
+            Self::Spec(_) => "spec check",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
 }

@@ -11,7 +11,8 @@ const START: &str = "start --windows 2024-01-02..2024-01-05,2024-02-01..2024-02-
 /// Thirty bars on each weekday that is asked for.
 fn answer(request: &Request) -> Reply {
     let day = |at| request.target.split(['/', '?']).nth(at).unwrap().parse::<jiff::civil::Date>().unwrap();
-    let days = grab::model::Window::new(day(8), day(9)).map(grab::calendar::sessions).into_iter().flatten();
+    let days =
+        grab_model::Window::new(day(8), day(9)).map(grab_model::calendar::sessions).into_iter().flatten();
     let bars: Vec<_> = days.flat_map(|day| minutes(day.date(), 30)).collect();
     Reply::json(200, page(request.symbol(), &bars, None))
 }
@@ -40,7 +41,7 @@ fn tasks(report: &Value) -> [u64; 2] {
 }
 
 /// What an undisturbed run stores.
-fn whole() -> std::collections::BTreeMap<String, Vec<grab::model::Bar>> {
+fn whole() -> std::collections::BTreeMap<String, Vec<grab_model::Bar>> {
     let server = Server::start(answer);
     let grab = client(&server);
     grab.run(START).exits(0);
@@ -347,7 +348,7 @@ fn the_plan_is_of_the_kind_that_the_directory_turns_to() {
 #[cfg(debug_assertions)]
 #[test]
 fn killed_at_any_step_the_plan_is_never_behind_the_manifest() {
-    use grab::failpoint::Step;
+    use grab_core::failpoint::Step;
     let mut kills = 0;
     for step in Step::ALL {
         for hit in 1..8 {

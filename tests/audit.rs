@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use grab::model::{Bar, new_york};
+use grab_model::{Bar, new_york};
 use jiff::civil::{Date, date};
 
 use crate::support::{Grab, Reply, Request, Server, bars_of, minutes, page, read_store, wait_until};

@@ -10,10 +10,8 @@ use std::{
     thread,
 };
 
-use grab::{
-    failpoint::Step,
-    model::{Bar, new_york},
-};
+use grab_core::failpoint::Step;
+use grab_model::{Bar, new_york};
 use jiff::civil::{Date, date};
 use serde_json::Value;
 

@@ -10,11 +10,9 @@ use std::{
     },
 };
 
-use grab::{
-    model::{Bar, Month, new_york},
-    sandbox::SandboxOptions,
-    store::{Fetched, Lifetime, Store},
-};
+use grab_core::store::{Fetched, Lifetime, Store};
+use grab_model::{Bar, Month, new_york};
+use grab_sandbox::SandboxOptions;
 use jiff::civil::date;
 
 use crate::support::{Grab, Reply, Server, Serving, bars_of, litter, page, read_store, tamper};

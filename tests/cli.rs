@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use grab::sandbox::SandboxOptions;
+use grab_sandbox::SandboxOptions;
 use jiff::civil::date;
 use serde_json::Value;
 

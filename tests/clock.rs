@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use grab::{
-    calendar,
-    model::{Window, new_york},
-};
+use grab_model::{Window, calendar, new_york};
 use jiff::{
     Timestamp,
     civil::{Date, date},

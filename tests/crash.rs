@@ -8,7 +8,8 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use grab::{failpoint::Step, model::Bar};
+use grab_core::failpoint::Step;
+use grab_model::Bar;
 use jiff::civil::date;
 
 use crate::support::{
@@ -368,7 +369,7 @@ fn sources(folder: &Path) -> String {
 /// step that is hit in a run dies and fails in the tests above.
 #[test]
 fn every_step_is_in_the_code_and_in_the_list() {
-    let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/core/src"));
     let named = |step: &Step| code.contains(&format!("reached(Step::{step:?})"));
     assert_eq!(Step::ALL.iter().find(|step| !named(step)), None, "it is nowhere");
     let uses = code.matches("reached(Step::").count();

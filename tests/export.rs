@@ -8,10 +8,8 @@ mod truth;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use grab::{
-    model::{Bar, Rename, Split},
-    store::reference::{self, Kept, Row, Table},
-};
+use grab_core::store::reference::{self, Kept, Row, Table};
+use grab_model::{Bar, Rename, Split};
 use jiff::{
     Timestamp,
     civil::{Date, date},

@@ -7,7 +7,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use grab::model::Bar;
+use grab_model::Bar;
 use jiff::civil::{Date, date};
 
 use crate::support::{Grab, Reply, Request, Server, minutes, page, page_with, read_store};

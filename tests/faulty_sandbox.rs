@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grab::sandbox::{FaultOptions, SandboxOptions};
+use grab_sandbox::{FaultOptions, SandboxOptions};
 use serde_json::Value;
 
 use crate::support::{Grab, Ran, Serving, litter, read_store};

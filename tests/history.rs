@@ -11,12 +11,13 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use grab::{
+use grab_core::failpoint::Step;
+use grab_model::{
+    Window,
     calendar::{self, Session},
-    failpoint::Step,
-    model::{Window, new_york},
-    sandbox::SandboxOptions,
+    new_york,
 };
+use grab_sandbox::SandboxOptions;
 use jiff::civil::{Date, date};
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use grab::model::Bar;
+use grab_model::Bar;
 use jiff::civil::date;
 
 use crate::support::{Grab, Ran, Reply, Server, minutes, page, read_store};

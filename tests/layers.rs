@@ -1,49 +1,119 @@
-//! Who may import whom. The table is the one of `docs/ARCHITECTURE.md`.
+//! Who may import whom. `docs/ARCHITECTURE.md` shows the same tables: they are made of the ones that are enforced here.
 
 use std::{fs, path::Path};
 
-/// Each module of the library with the others that it may name.
-const LAYERS: &[(&str, &[&str])] = &[
-    ("model", &[]),
-    ("adjust", &["model"]),
-    ("clock", &[]),
-    ("cpu", &[]),
-    ("disk", &[]),
-    ("exit", &[]),
-    ("failpoint", &[]),
-    ("calendar", &["model"]),
-    ("universe", &["model"]),
-    ("plan", &["model", "calendar", "universe"]),
-    ("manifest", &["model", "clock", "disk", "failpoint"]),
-    ("decode", &["model"]),
-    ("source", &["model", "clock", "cpu", "decode"]),
-    ("pace", &["model"]),
-    ("store", &["model", "disk", "failpoint", "universe"]),
-    ("engine", &["model", "calendar", "clock", "cpu", "disk", "manifest", "pace", "source", "store"]),
-    ("verify", &["model", "calendar", "manifest", "store", "universe"]),
-    ("update", &["model", "calendar", "manifest", "universe", "verify"]),
-    ("export", &["model", "adjust", "manifest", "store", "universe"]),
-    ("sandbox", &["model", "calendar"]),
+/// One part of a crate: its module (or `words`, for what lies in the root of `grab-model`), what it does, and the other parts of
+/// this workspace that it may name.
+type Layer = (&'static str, &'static str, &'static [&'static str]);
+
+/// The parts of each crate, from the ground up.
+const CRATES: &[(&str, &str, &[Layer])] = &[
     (
-        "cli",
+        "grab-model",
+        "crates/model/src",
         &[
-            "model", "clock", "exit", "calendar", "plan", "manifest", "decode", "source", "pace", "store",
-            "engine", "verify", "sandbox", "adjust", "export", "universe", "update", "disk",
+            ("words", "symbols, windows, months, bars as columns, page cursors, rates, the API key", &[]),
+            ("adjust", "what splits make of bars as traded, to the last bit", &[]),
+            ("calendar", "the exchange's sessions, half days and closures, by rule", &[]),
+            (
+                "universe",
+                "which security was listed when and under which ticker: lists merged, filters, a company's symbols",
+                &[],
+            ),
+            (
+                "plan",
+                "what a user asked for becomes tasks, and what they will cost",
+                &["calendar", "universe"],
+            ),
         ],
+    ),
+    (
+        "grab-core",
+        "crates/core/src",
+        &[
+            ("clock", "what time it is", &[]),
+            ("cpu", "a thread for each core", &[]),
+            ("disk", "fsync, and why a disk refuses", &[]),
+            ("exit", "the exit codes", &[]),
+            ("failpoint", "where tests make it die", &[]),
+            (
+                "manifest",
+                "SQLite: tasks, pages, partitions, events, runs; the state machine; the lock; the plan beside it",
+                &["clock", "disk", "failpoint"],
+            ),
+            ("pace", "the pacer; how often and how late a page is asked again", &[]),
+            ("decode", "bytes become bars; sans I/O", &[]),
+            (
+                "source",
+                "the seam to a service, its REST client, errors and what to do about each",
+                &["clock", "cpu", "decode"],
+            ),
+            (
+                "store",
+                "paths, atomic files, Parquet, the merge; tickers, splits, renames",
+                &["disk", "failpoint", "universe"],
+            ),
+            (
+                "engine",
+                "queue, workers, outages, stopping: wires source, store and manifest; the market's days; what explains an absence",
+                &["calendar", "clock", "cpu", "disk", "manifest", "pace", "source", "store"],
+            ),
+            (
+                "verify",
+                "manifest against disk, calendar and a witness, files read whole: findings, and reports of them as bytes",
+                &["calendar", "manifest", "store", "universe"],
+            ),
+            (
+                "update",
+                "what an evening asks for, as a plan",
+                &["calendar", "manifest", "universe", "verify"],
+            ),
+            (
+                "export",
+                "files derived from the store: windows, splits, renames, Parquet or CSV",
+                &["adjust", "manifest", "store", "universe"],
+            ),
+        ],
+    ),
+    (
+        "grab-sandbox",
+        "crates/sandbox/src",
+        &[("sandbox", "a Polygon-compatible server on loopback", &["calendar"])],
+    ),
+    (
+        "grab",
+        "src",
+        &[(
+            "cli",
+            "what was typed becomes settings; one file a command; reports; the exit code",
+            &[
+                "adjust", "calendar", "universe", "plan", "clock", "cpu", "disk", "exit", "manifest", "pace",
+                "decode", "source", "store", "engine", "verify", "update", "export", "sandbox",
+            ],
+        )],
     ),
 ];
 
-/// The modules that a source text names with `crate::`, also in grouped imports.
+/// All parts that the tables name.
+fn parts() -> impl Iterator<Item = &'static Layer> {
+    CRATES.iter().flat_map(|(_, _, layers)| *layers)
+}
+
+/// The names that a source text takes from this workspace, also in grouped imports: `crate::{a, b::c}` has a and b, and a name of
+/// `grab_sandbox` is `sandbox`.
 fn imports(text: &str) -> Vec<String> {
     let code: String =
         text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut found = Vec::new();
-    for rest in code.split("crate::").skip(1) {
-        match rest.strip_prefix('{') {
-            Some(group) => found.extend(top_level(group)),
-            None => found.push(leading_name(rest)),
+    for root in ["crate::", "grab_model::", "grab_core::"] {
+        for rest in code.split(root).skip(1) {
+            match rest.strip_prefix('{') {
+                Some(group) => found.extend(top_level(group)),
+                None => found.push(leading_name(rest)),
+            }
         }
     }
+    found.extend(code.contains("grab_sandbox::").then(|| "sandbox".to_owned()));
     found
 }
 
@@ -83,23 +153,36 @@ fn sources(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
+/// The part of a crate that a file is in.
+fn part_of(inside: &Path, layers: &'static [Layer]) -> &'static Layer {
+    let module = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+    let own = layers.iter().find(|(name, ..)| *name == module);
+    // What has no part of its own is in the first one; a crate of several parts has no other files than these and its root.
+    own.unwrap_or_else(|| &layers[0])
+}
+
 #[test]
 fn no_module_imports_what_the_layer_table_forbids() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&src, &mut files);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut forbidden = Vec::new();
-    for file in files {
-        let inside = file.strip_prefix(&src).unwrap();
-        let module = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
-        if matches!(module.as_str(), "lib" | "main") {
-            continue;
-        }
-        let (_, allowed) =
-            LAYERS.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("{module} has no row"));
-        for import in imports(&fs::read_to_string(&file).unwrap()) {
-            if import != module && !allowed.contains(&import.as_str()) {
-                forbidden.push(format!("{}: {import}", inside.display()));
+    for (_, folder, layers) in CRATES {
+        let mut files = Vec::new();
+        sources(&root.join(folder), &mut files);
+        for file in files {
+            let inside = file.strip_prefix(root.join(folder)).unwrap();
+            if inside == Path::new("lib.rs") {
+                continue;
+            }
+            let (own, _, allowed) = part_of(inside, layers);
+            // In a crate of one part, `crate::` names its own modules.
+            let is_single = layers.len() == 1;
+            for import in imports(&fs::read_to_string(&file).unwrap()) {
+                let is_part = parts().any(|(name, ..)| *name == import);
+                let is_own =
+                    import == *own || is_single && file.with_file_name(format!("{import}.rs")).exists();
+                if is_part && !is_own && !is_single && !allowed.contains(&import.as_str()) {
+                    forbidden.push(format!("{folder}/{}: {import}", inside.display()));
+                }
             }
         }
     }
@@ -107,9 +190,45 @@ fn no_module_imports_what_the_layer_table_forbids() {
 }
 
 #[test]
+fn every_module_is_in_the_layer_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (_, folder, layers) = CRATES.iter().find(|(name, ..)| *name == "grab-core").unwrap();
+    for entry in fs::read_dir(root.join(folder)).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.trim_end_matches(".rs");
+        assert!(module == "lib" || layers.iter().any(|(name, ..)| *name == module), "{module} has no row");
+    }
+}
+
+/// A row of the table in `docs/ARCHITECTURE.md`.
+fn row(krate: &str, (name, does, allowed): &Layer) -> String {
+    let names: Vec<_> = allowed.iter().map(|name| format!("`{name}`")).collect();
+    let names = match names.len() {
+        0 => "–".to_owned(),
+        count if count + 6 > parts().count() => "all".to_owned(),
+        _ => names.join(", "),
+    };
+    format!("| `{krate}` | `{name}` | {does} | {names} |\n")
+}
+
+/// The table as `docs/ARCHITECTURE.md` has it.
+fn table() -> String {
+    let rows = CRATES.iter().flat_map(|(krate, _, layers)| layers.iter().map(|layer| row(krate, layer)));
+    "| crate | module | does | may import |\n| --- | --- | --- | --- |\n".to_owned()
+        + &rows.collect::<String>()
+}
+
+#[test]
+fn the_architecture_shows_the_layers_that_are_enforced() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ARCHITECTURE.md");
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(&table()), "docs/ARCHITECTURE.md should have this table:\n{}", table());
+}
+
+#[test]
 fn the_scan_sees_every_form_of_an_import() {
-    let text = "use crate::{\n    clock::Clock,\n    model::{Bars, Month},\n    store,\n};\nfn f() { crate::pace::backoff(1, 0.0) }\n// crate::cli\n";
-    assert_eq!(imports(text), ["clock", "model", "store", "pace"]);
+    let text = "use crate::{\n    clock::Clock,\n    store,\n};\nuse grab_model::{Bars, plan};\nfn f() { crate::pace::backoff(1, 0.0) }\n// crate::cli\n";
+    assert_eq!(imports(text), ["clock", "store", "pace", "Bars", "plan"]);
 }
 
 /// What `.ci/run` names to run tests that are ignored because they need something.
@@ -121,8 +240,9 @@ fn a_test_that_needs_more_than_rust_is_ignored_and_run_by_its_name() {
     let ci = fs::read_to_string(root.join(".ci/run")).unwrap();
     assert!(RUN_BY_NAME.iter().all(|name| ci.contains(&format!("-- --ignored {name}\n"))));
     let mut files = Vec::new();
-    sources(&root.join("src"), &mut files);
-    sources(&root.join("tests"), &mut files);
+    for folder in ["src", "tests", "crates"] {
+        sources(&root.join(folder), &mut files);
+    }
     let (mut found, mut forgotten) = (0, Vec::new());
     for file in files {
         let text = fs::read_to_string(&file).unwrap();

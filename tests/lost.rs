@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use grab::sandbox::SandboxOptions;
+use grab_sandbox::SandboxOptions;
 use jiff::civil::date;
 use serde_json::{Value, json};
 

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fs::File, path::Path};
 
 use flate2::read::GzDecoder;
-use grab::{model::Bar, sandbox::SandboxOptions};
+use grab_model::Bar;
+use grab_sandbox::SandboxOptions;
 
 use crate::support::{Grab, Serving, lent, litter, read_store};
 

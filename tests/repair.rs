@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use grab::{model::Bar, sandbox::SandboxOptions};
+use grab_model::Bar;
+use grab_sandbox::SandboxOptions;
 
 use jiff::civil::date;
 

@@ -5,8 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use grab::calendar;
-use grab::model::Window;
+use grab_model::Window;
+use grab_model::calendar;
 use jiff::civil::{Date, date};
 use serde_json::{Value, json};
 

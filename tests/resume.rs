@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, process::Command, sync::Mutex, time::Duration};
 
-use grab::{model::Bar, sandbox::SandboxOptions};
+use grab_model::Bar;
+use grab_sandbox::SandboxOptions;
 use jiff::civil::date;
 
 use crate::support::{Grab, Reply, Request, Server, Serving, litter, minutes, page, read_store, wait_until};

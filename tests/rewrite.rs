@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use grab::{failpoint::Step, manifest::bring_up_to_date, model::Bar};
+use grab_core::{failpoint::Step, manifest::bring_up_to_date};
+use grab_model::Bar;
 use serde_json::Value;
 
 use crate::support::{

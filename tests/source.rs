@@ -3,7 +3,7 @@
 use std::{io::Write, sync::Mutex, thread, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
-use grab::model::Bar;
+use grab_model::Bar;
 use jiff::civil::{Date, date};
 
 use crate::support::{Grab, Reply, Request, Server, minutes, page, page_with, read_store};

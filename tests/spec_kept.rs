@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use grab::model::new_york;
+use grab_model::new_york;
 use jiff::{
     Timestamp,
     civil::{Date, date},

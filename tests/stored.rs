@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use grab::model::Bar;
+use grab_model::Bar;
 use jiff::{Timestamp, civil::date};
 use parquet::{
     basic::Compression,

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use grab::model::Bar;
+use grab_model::Bar;
 use jiff::civil::date;
 use serde_json::{Value, json};
 

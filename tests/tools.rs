@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use grab::exit::ExitStatus;
+use grab_core::exit::ExitStatus;
 
 use crate::support::Grab;
 

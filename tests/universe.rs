@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use grab::sandbox::{FaultOptions, Reference, SandboxOptions};
+use grab_sandbox::{FaultOptions, Reference, SandboxOptions};
 use serde_json::Value;
 
 use crate::support::{Grab, Reply, Request, Serving};

@@ -8,7 +8,7 @@ mod world;
 
 use std::fs;
 
-use grab::model::{Bar, new_york};
+use grab_model::{Bar, new_york};
 use jiff::civil::date;
 
 use crate::support::{Grab, read_store};

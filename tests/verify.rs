@@ -2,11 +2,11 @@
 
 use std::{fs, path::PathBuf};
 
-use grab::{
-    model::{Bar, Month, new_york},
+use grab_core::{
     store::{Fetched, Lifetime, Store},
     verify::{Deep, Finding, Kind, Nobody, Progress, Severity, verify},
 };
+use grab_model::{Bar, Month, new_york};
 use jiff::civil::date;
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use grab::sandbox::SandboxOptions;
+use grab_sandbox::SandboxOptions;
 use serde_json::Value;
 
 use crate::support::{Grab, Reply, Server, Serving, Terminal, read_store, wait_until};

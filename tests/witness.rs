@@ -8,7 +8,8 @@ mod thin;
 
 use std::collections::BTreeMap;
 
-use grab::{model::Bar, sandbox::SandboxOptions};
+use grab_model::Bar;
+use grab_sandbox::SandboxOptions;
 use jiff::civil::{Date, date};
 use serde_json::Value;
 
@@ -176,7 +177,7 @@ fn a_run_that_is_cut_short_goes_on_without_asking_twice() {
 #[cfg(debug_assertions)]
 #[test]
 fn killed_at_any_step_it_asks_for_nothing_twice_but_what_was_under_way() {
-    use grab::failpoint::Step;
+    use grab_core::failpoint::Step;
     for step in Step::ALL
         .into_iter()
         .filter(|step| !matches!(step, Step::BeforeMigration | Step::BeforeSweep | Step::BeforePlan))

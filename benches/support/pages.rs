@@ -7,9 +7,9 @@ use std::{error::Error, io::Write, thread};
 
 use fastrand::Rng;
 use flate2::{Compression, write::GzEncoder};
-use grab::{
+use grab_model::{
+    Window,
     calendar::{Session, sessions},
-    model::Window,
 };
 use jiff::civil::date;
 

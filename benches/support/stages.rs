@@ -2,13 +2,13 @@
 
 use std::{error::Error, hint::black_box};
 
-use grab::{
+use grab_core::{
     clock::Clock,
     decode::{Envelope, inflate},
     manifest::{Evidence, Ledger, PageCommit, StoreKind, TaskId},
-    model::{Bars, Cursor, Month, Partition, Symbol},
     store::{Encodings, Lifetime, Provenance, count_by_day, encode},
 };
+use grab_model::{Bars, Cursor, Month, Partition, Symbol};
 use tempfile::TempDir;
 
 use super::pages::{bodies_of, gzip, ticker, window};

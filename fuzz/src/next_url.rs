@@ -1,6 +1,6 @@
 //! Where a page says that the next one is.
 
-use grab::model::{Cursor, CursorError};
+use grab_model::{Cursor, CursorError};
 use url::{Url, form_urlencoded};
 
 use super::check_error;

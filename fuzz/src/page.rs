@@ -1,9 +1,7 @@
 //! A page's body: gzip or plain, JSON → columns.
 
-use grab::{
-    decode::{DecodeError, Envelope, inflate},
-    model::Bar,
-};
+use grab_core::decode::{DecodeError, Envelope, inflate};
+use grab_model::Bar;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 

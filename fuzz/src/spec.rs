@@ -1,6 +1,6 @@
 //! A spec: TOML that a person wrote.
 
-use grab::plan::{Spec, SpecError, problems, read_tickers_list, read_windows};
+use grab_model::plan::{Spec, SpecError, problems, read_tickers_list, read_windows};
 
 use super::check_error;
 

@@ -5,10 +5,10 @@ use std::{
     path::{Component, Path},
 };
 
-use grab::{
-    model::{Month, Symbol, SymbolError},
+use grab_core::store::layout;
+use grab_model::{
+    Month, Symbol, SymbolError,
     plan::{TickersError, read_tickers_file, read_tickers_list},
-    store::layout,
 };
 
 use super::check_error;

@@ -1,8 +1,7 @@
 //! Windows as users write them.
 
-use grab::{
-    calendar,
-    model::{Month, Window},
+use grab_model::{
+    Month, Window, calendar,
     plan::{WindowsError, clip, read_windows},
 };
 use jiff::civil::date;

@@ -1,19 +1,41 @@
-//! Who was listed when: the lives of securities under their tickers. Pure: nothing is read or written here.
-//!
-//! A sync brings rows, and [`merge()`] unites them with the lives that are known. Nothing is ever taken out: a list that lacks
-//! a third of its rows for a day takes nobody's life. [`Universe`] answers who lived when, and [`Filter`] who is meant.
+//! `grab universe`: who is listed and who was, with splits and renames.
 
-mod annotate;
-mod company;
-mod filter;
-mod meant;
-mod merge;
-mod spans;
-pub mod stretch;
+mod cut_away;
+mod fetching;
+mod list;
+mod orders;
+mod planned;
+mod report;
+mod sync;
+mod tables;
 
-pub use annotate::{AnnotateError, Annotation, annotate, read_annotations};
-pub use company::Company;
-pub use filter::{Dropped, Filter, UNKNOWN};
-pub use merge::{Defects, Merged, merge};
-pub use spans::{Around, Listed, Span, Universe};
-pub use stretch::Stretch;
+pub use cut_away::cut_away;
+pub use fetching::{Brought, Fetching, ListDates, Needs, Renames, Without};
+pub use orders::{is_kept, joining, kept, known, order, plan_orders, unplanned};
+pub use planned::{LeftOut, Planned};
+pub use tables::{Sync, TickersBrought};
+
+use grab_core::exit::ExitStatus;
+
+use super::{
+    args::{CommonArgs, UniverseArgs, UniverseCommand},
+    failure::Failure,
+    output::Output,
+    settings::Sources,
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// If something that is asked for is not there, or the data directory cannot be used.
+pub fn run(
+    args: &UniverseArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    match &args.command {
+        UniverseCommand::Sync(args) => sync::run(args, common, sources, output),
+        UniverseCommand::List(args) => list::run(args, common, sources, output),
+    }
+}

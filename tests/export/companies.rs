@@ -1,6 +1,6 @@
 //! Splits of one company across its symbols, and splits that the bars do not show.
 
-use grab::store::reference;
+use grab_core::store::reference;
 
 use super::*;
 
@@ -124,7 +124,7 @@ fn a_split_under_a_symbol_that_the_company_has_given_up_is_named_and_not_applied
 fn mastercard(jump: Date) -> Grab {
     let days: Vec<Date> = (2..=31).map(|day| date(2014, 1, day)).collect();
     let server = Server::start(move |request| {
-        let sessions = days.iter().filter(|day| grab::calendar::session_on(**day).is_some()).copied();
+        let sessions = days.iter().filter(|day| grab_model::calendar::session_on(**day).is_some()).copied();
         let bars = bars_at(&sessions.collect::<Vec<_>>(), |day| if day < jump { 830.0 } else { 83.0 });
         Reply::json(200, page(request.symbol(), &bars, None))
     });

@@ -1,6 +1,7 @@
 //! A company's history under all its symbols, and a symbol that two companies had.
 
-use grab::{model::new_york, store::reference};
+use grab_core::store::reference;
+use grab_model::new_york;
 
 use super::*;
 

@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use grab::{adjust, model::new_york, sandbox::SandboxOptions};
+use grab_model::{adjust, new_york};
+use grab_sandbox::SandboxOptions;
 
 use super::*;
 use crate::support::{Serving, lent};

@@ -6,7 +6,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-use grab::failpoint::Step;
+use grab_core::failpoint::Step;
 
 use super::{Grab, wait_until};
 

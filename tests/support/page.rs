@@ -1,6 +1,6 @@
 //! Pages as the service writes them, of made-up bars.
 
-use grab::model::{Bar, new_york};
+use grab_model::{Bar, new_york};
 use jiff::civil::Date;
 
 /// `count` bars from 09:30 New York time on a day, one a minute, all columns different.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use grab::model::Bar;
+use grab_model::Bar;
 use parquet::{
     data_type::{DataType, DoubleType, Int64Type},
     file::{

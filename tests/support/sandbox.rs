@@ -1,6 +1,6 @@
 //! The sandbox on a runtime of its own.
 
-use grab::sandbox::{Sandbox, SandboxOptions};
+use grab_sandbox::{Sandbox, SandboxOptions};
 use tokio::runtime::Runtime;
 
 /// A sandbox that serves until it is dropped.

@@ -6,10 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use grab::{
-    model::{Bar, Month},
-    store::Store,
-};
+use grab_core::store::Store;
+use grab_model::{Bar, Month};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Every bar of every symbol. Panics if a file is not where it belongs, or its bars are not ascending and unique.

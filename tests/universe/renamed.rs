@@ -1,10 +1,8 @@
 //! Companies that took a ticker over: what lists and events together say of who had it when.
 
-use grab::{
-    model::Rename,
-    sandbox::SandboxOptions,
-    store::reference::{self, Table},
-};
+use grab_core::store::reference::{self, Table};
+use grab_model::Rename;
+use grab_sandbox::SandboxOptions;
 use jiff::civil::date;
 use serde_json::Value;
 

@@ -1,9 +1,7 @@
 //! Splits: a directory of adjusted bars is asked for anew, one of bars as traded is not.
 
-use grab::{
-    model::Month,
-    store::{Store, reference},
-};
+use grab_core::store::{Store, reference};
+use grab_model::Month;
 use jiff::civil::date;
 use serde_json::{Value, json};
 
@@ -57,7 +55,7 @@ fn factors(world: &World) -> Vec<String> {
     let days: Vec<_> =
         (1..=18).map(day).filter(|day| world.truth.lock().unwrap()["A"].contains_key(day)).collect();
     let truth =
-        bars_of(&days).into_iter().filter(|bar| bar.timestamp < grab::model::new_york::at_ms(day(18), 0, 0));
+        bars_of(&days).into_iter().filter(|bar| bar.timestamp < grab_model::new_york::at_ms(day(18), 0, 0));
     let mut factors: Vec<_> =
         held.iter().zip(truth).map(|(bar, whole)| format!("{:.3}", bar.open / whole.open)).collect();
     factors.dedup();

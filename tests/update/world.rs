@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use grab::model::{Bar, new_york};
+use grab_model::{Bar, new_york};
 use jiff::{
     Timestamp,
     civil::{Date, date},

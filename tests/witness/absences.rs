@@ -29,7 +29,7 @@ fn asked_days(request: &Request) -> (i8, i8) {
     let path = request.target.split('?').next().unwrap();
     let mut ends = path.rsplit('/').map(|end| match end.parse::<Date>() {
         Ok(date) => date.day(),
-        Err(_) => grab::model::new_york::date_of(end.parse().unwrap()).unwrap().day(),
+        Err(_) => grab_model::new_york::date_of(end.parse().unwrap()).unwrap().day(),
     });
     let to = ends.next().unwrap();
     (ends.next().unwrap(), to)

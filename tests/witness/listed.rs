@@ -20,8 +20,8 @@ const JANUARY: &str = "start --universe us-stocks --windows 2024-01";
 
 /// The sessions of January 2024.
 fn sessions() -> Vec<Date> {
-    let window = grab::model::Window::new(january(1), january(31)).unwrap();
-    grab::calendar::sessions(window).map(grab::calendar::Session::date).collect()
+    let window = grab_model::Window::new(january(1), january(31)).unwrap();
+    grab_model::calendar::sessions(window).map(grab_model::calendar::Session::date).collect()
 }
 
 /// S trades on each session of January, and so does Z.
@@ -73,7 +73,7 @@ fn asked(request: &Request) -> std::ops::RangeInclusive<Date> {
     let path = request.target.split('?').next().unwrap();
     let mut ends = path.rsplit('/').map(|end| match end.parse::<Date>() {
         Ok(date) => date,
-        Err(_) => grab::model::new_york::date_of(end.parse().unwrap()).unwrap(),
+        Err(_) => grab_model::new_york::date_of(end.parse().unwrap()).unwrap(),
     });
     let to = ends.next().unwrap();
     ends.next().unwrap()..=to

@@ -1,0 +1,344 @@
+//! Reference lists, page by page, and single questions about tickers. Nothing here touches a task or a table: what came is
+//! kept in the manifest, where it is whole or goes on at its cursor.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Mutex, PoisonError},
+};
+
+use grab_model::Cursor;
+
+use super::{
+    Parts,
+    errand::{self, Errand, Next, Outcome},
+};
+use crate::{
+    manifest::{KeptLookup, KeptPage, ManifestError},
+    source::{Contradiction, Directory, FetchError, Leaf, List, ListPage, Lookup, Record},
+};
+
+/// More pages than any list has: 1,000 tickers each, of some 40,000 that there ever were.
+const MOST_PAGES: u32 = 1_000;
+
+/// So many pages in a row without a row, each of which names another one, come to no end.
+const BARREN_PAGES: u32 = 20;
+
+/// So many single questions given up, and none answered in between, are the source's fault and not theirs.
+const GIVEN_UP_IN_A_ROW: u32 = 5;
+
+/// How long a list that was left on its way can be gone on with: its cursor pins the day.
+const LONGEST_MS: i64 = 86_400_000;
+
+/// What is to be asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Whole lists.
+    pub lists: Vec<List>,
+    /// How long ago a list may have been begun that is gone on with, ms; never longer than a day.
+    pub longest_ms: Option<i64>,
+    /// Single questions, each with the subject that it is kept under, in the order of their worth.
+    pub lookups: Vec<(Lookup, String)>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// Lists that the plan does not include, or the source does not have; and those that were given up, each with the reason.
+    pub lists_without: Vec<(List, String)>,
+    /// Single questions that were answered.
+    pub answered: u64,
+    /// Single questions to which the source says that it knows no such ticker.
+    pub not_found: u64,
+    /// Single questions that the plan does not include.
+    pub not_entitled: u64,
+    /// Single questions that were given up.
+    pub failed: u64,
+    given_up_in_a_row: u32,
+}
+
+/// One question.
+enum Asked {
+    /// The next page of a list.
+    Page(Walk),
+    /// About one ticker, kept under a subject.
+    Single(Lookup, String),
+}
+
+/// How far a list has come in this run.
+#[derive(Clone)]
+struct Walk {
+    list: List,
+    cursor: Option<Cursor>,
+    pages: u32,
+    /// Pages in a row without a row.
+    barren: u32,
+    /// Cursors that were followed.
+    followed: HashSet<Cursor>,
+    /// Whether it was begun anew, which helps once.
+    is_anew: bool,
+}
+
+enum Answer {
+    Page(ListPage),
+    Single(Record),
+}
+
+/// The errand.
+struct Fetching<S> {
+    source: S,
+    asked: Mutex<VecDeque<Asked>>,
+    tally: Mutex<Lists>,
+}
+
+/// Fetches what is wanted until nothing is left or the run is stopped. Each page and each answer is in the manifest before
+/// anything follows from it.
+///
+/// # Errors
+/// If the manifest can no longer be written.
+pub async fn fetch_lists<S: Directory>(
+    source: S,
+    wanted: Wanted,
+    parts: Parts,
+) -> Result<Lists, ManifestError> {
+    let mut asked = VecDeque::new();
+    let longest_ms = wanted.longest_ms.map_or(LONGEST_MS, |longest| longest.min(LONGEST_MS));
+    for list in wanted.lists {
+        let name = parts.store.source().to_owned();
+        let way =
+            parts.recorder.call(move |ledger| ledger.begin_list(list.as_str(), &name, longest_ms)).await?;
+        if !way.is_whole {
+            let pages = u32::try_from(way.pages).unwrap_or(MOST_PAGES);
+            let followed = way.cursor.iter().cloned().collect();
+            let walk = Walk { list, cursor: way.cursor, pages, barren: 0, followed, is_anew: false };
+            asked.push_back(Asked::Page(walk));
+        }
+    }
+    asked.extend(wanted.lookups.into_iter().map(|(lookup, subject)| Asked::Single(lookup, subject)));
+    let fetching = Fetching { source, asked: Mutex::new(asked), tally: Mutex::default() };
+    let fetched = errand::run(fetching, parts).await?;
+    Ok(fetched.tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl<S: Directory> Errand for Fetching<S> {
+    type Source = S;
+    type Question = Asked;
+    type Answer = Answer;
+
+    fn source(&self) -> &S {
+        &self.source
+    }
+
+    fn next(&self, parts: &Parts) -> Option<Asked> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if parts.stop.is_requested() { None } else { asked.pop_front() }
+    }
+
+    fn name(question: &Asked) -> String {
+        match question {
+            Asked::Page(walk) => format!("page {} of the {}", walk.pages + 1, walk.list.as_str()),
+            Asked::Single(Lookup::Details(ticker, _), _) => format!("the details of {ticker}"),
+            Asked::Single(Lookup::Renames(ticker), _) => format!("the renames of {ticker}"),
+        }
+    }
+
+    async fn ask(&self, question: &Asked) -> Result<Answer, FetchError> {
+        match question {
+            Asked::Page(walk) => {
+                let page = self.source.list_page(walk.list, walk.cursor.as_ref()).await?;
+                walk.check(&page)?;
+                Ok(Answer::Page(page))
+            }
+            Asked::Single(lookup, _) => self.source.look_up(lookup).await.map(Answer::Single),
+        }
+    }
+
+    fn bytes(answer: &Answer) -> u64 {
+        match answer {
+            Answer::Page(page) => page.bytes,
+            Answer::Single(record) => record.bytes,
+        }
+    }
+
+    async fn keep(
+        &self,
+        parts: &Parts,
+        question: &Asked,
+        answer: Answer,
+    ) -> Result<Next<Asked>, ManifestError> {
+        match (question, answer) {
+            (Asked::Page(walk), Answer::Page(page)) => walk.keep(parts, page).await,
+            (Asked::Single(lookup, subject), Answer::Single(record)) => {
+                keep_record(parts, lookup, subject, Some(record)).await?;
+                Ok(Next::Settled(Outcome::Kept))
+            }
+            (Asked::Page(_) | Asked::Single(..), _) => {
+                Ok(Next::Settled(Outcome::Failed("an answer to another question".to_owned())))
+            }
+        }
+    }
+
+    fn instead(&self, question: &Asked, refusal: &Outcome) -> Option<Asked> {
+        let Asked::Page(walk) = question else { return None };
+        match refusal {
+            // The cursor is refused; the list itself may not be.
+            Outcome::Refused(_) | Outcome::NotFound | Outcome::UnknownRoute
+                if walk.cursor.is_some() && !walk.is_anew =>
+            {
+                Some(Asked::Page(Walk::anew(walk.list)))
+            }
+            Outcome::NotEntitled | Outcome::NotFound | Outcome::UnknownRoute if walk.list == List::Splits => {
+                Some(Asked::Page(Walk::anew(List::OldSplits)))
+            }
+            Outcome::Kept
+            | Outcome::NotEntitled
+            | Outcome::NotYet
+            | Outcome::NotFound
+            | Outcome::UnknownRoute
+            | Outcome::Nobody
+            | Outcome::Refused(_)
+            | Outcome::Failed(_) => None,
+        }
+    }
+
+    async fn settle(
+        &self,
+        parts: &Parts,
+        question: Asked,
+        outcome: Outcome,
+    ) -> Result<Option<String>, ManifestError> {
+        match question {
+            Asked::Page(walk) => {
+                if let Some(why) = why(outcome) {
+                    self.tally().lists_without.push((walk.list, why));
+                }
+                Ok(None)
+            }
+            Asked::Single(lookup, subject) => {
+                if outcome == Outcome::NotFound {
+                    // The server's own word: to ask again brings nothing else.
+                    keep_record(parts, &lookup, &subject, None).await?;
+                }
+                Ok(self.tally().add(outcome))
+            }
+        }
+    }
+}
+
+impl<S> Fetching<S> {
+    fn tally(&self) -> std::sync::MutexGuard<'_, Lists> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why there is no list; none if there is.
+fn why(outcome: Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Kept => None,
+        Outcome::NotEntitled | Outcome::NotYet => Some("the plan does not include it".to_owned()),
+        Outcome::NotFound | Outcome::UnknownRoute => Some("the source has no such list".to_owned()),
+        Outcome::Nobody => Some("it is empty".to_owned()),
+        Outcome::Refused(reason) | Outcome::Failed(reason) => Some(reason),
+    }
+}
+
+impl Lists {
+    /// Counts a single question. Answers why nothing else is worth a request, if that is so.
+    fn add(&mut self, outcome: Outcome) -> Option<String> {
+        let in_a_row = std::mem::take(&mut self.given_up_in_a_row);
+        match outcome {
+            Outcome::Kept => self.answered += 1,
+            Outcome::NotFound => self.not_found += 1,
+            Outcome::NotEntitled | Outcome::NotYet | Outcome::UnknownRoute => self.not_entitled += 1,
+            Outcome::Nobody => self.failed += 1,
+            Outcome::Refused(reason) | Outcome::Failed(reason) => {
+                self.failed += 1;
+                self.given_up_in_a_row = in_a_row + 1;
+                return (self.given_up_in_a_row >= GIVEN_UP_IN_A_ROW).then_some(reason);
+            }
+        }
+        None
+    }
+}
+
+impl Walk {
+    /// A list from its beginning, whatever is kept of it.
+    fn anew(list: List) -> Self {
+        Self { list, cursor: None, pages: 0, barren: 0, followed: HashSet::new(), is_anew: true }
+    }
+
+    /// Whether the page can be followed to an end.
+    fn check(&self, page: &ListPage) -> Result<(), Contradiction> {
+        let Some(next) = &page.next else { return Ok(()) };
+        if self.followed.contains(next) {
+            return Err(Contradiction::Repeated(next.to_string()));
+        }
+        let barren = if page.rows.is_empty() { self.barren + 1 } else { 0 };
+        if barren >= BARREN_PAGES {
+            return Err(Contradiction::Endless { pages: barren });
+        }
+        if self.pages + 1 >= MOST_PAGES {
+            return Err(Contradiction::TooLong { pages: self.pages + 1 });
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, parts: &Parts, page: ListPage) -> Result<Next<Asked>, ManifestError> {
+        let (list, is_first) = (self.list, self.pages == 0);
+        let (next, is_barren) = (page.next.clone(), page.rows.is_empty());
+        if is_first && is_barren && next.is_none() && list == List::Active {
+            // There is no market without tickers: to believe this would say of each that it was not seen.
+            return Ok(Next::Settled(Outcome::Nobody));
+        }
+        let name = parts.store.source().to_owned();
+        let kept = kept(page)?;
+        let cursor = next.clone();
+        parts
+            .recorder
+            .call(move |ledger| {
+                if is_first {
+                    ledger.forget_list(list.as_str())?;
+                    ledger.begin_list(list.as_str(), &name, LONGEST_MS)?;
+                }
+                ledger.keep_list_page(list.as_str(), &kept, cursor.as_ref())
+            })
+            .await?;
+        let Some(cursor) = next else { return Ok(Next::Settled(Outcome::Kept)) };
+        let mut walk = self.clone();
+        walk.followed.insert(cursor.clone());
+        walk.cursor = Some(cursor);
+        walk.pages += 1;
+        walk.barren = if is_barren { walk.barren + 1 } else { 0 };
+        Ok(Next::Further(Asked::Page(walk)))
+    }
+}
+
+fn kept(page: ListPage) -> Result<KeptPage, ManifestError> {
+    let rows = match page.rows {
+        Leaf::Listings(rows) => serde_json::to_string(&rows),
+        Leaf::Splits(rows) => serde_json::to_string(&rows),
+    };
+    let rows = rows.map_err(|error| ManifestError::Corrupt(error.to_string()))?;
+    let ListPage { bad_symbols, bad_days, nonsense, .. } = page;
+    Ok(KeptPage { rows, bad_symbols, bad_days, nonsense })
+}
+
+async fn keep_record(
+    parts: &Parts,
+    lookup: &Lookup,
+    subject: &str,
+    record: Option<Record>,
+) -> Result<(), ManifestError> {
+    let (kind, answer) = match (lookup, record) {
+        (Lookup::Details(..), record) => {
+            let listed = record.and_then(|record| record.listed).map(|day| day.to_string());
+            ("details", serde_json::to_string(&listed))
+        }
+        (Lookup::Renames(_), record) => {
+            ("renames", serde_json::to_string(&record.map(|record| record.renames)))
+        }
+    };
+    let answer = answer.map_err(|error| ManifestError::Corrupt(error.to_string()))?;
+    let (subject, ticker) = (subject.to_owned(), lookup.ticker().clone());
+    let kept = KeptLookup { kind, subject, ticker, answer };
+    parts.recorder.call(move |ledger| ledger.keep_lookup(&kept)).await
+}

@@ -1,0 +1,279 @@
+//! The one queue: tasks that wait for their retry, then the pending ones of the manifest in their order.
+
+use std::collections::{HashMap, HashSet};
+
+use grab_model::{Cursor, Window};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Stop,
+    health::Tally,
+    history::{Cause, Inquiry, Turn},
+};
+use crate::{
+    manifest::{Ledger, ManifestError, Recorder, Task, TaskId},
+    source::Place,
+    store::Held,
+};
+
+/// A task in the hands of one worker, with what it learnt so far.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) task: Task,
+    /// The page to ask for.
+    pub(super) place: Place,
+    /// Whether it was asked for already.
+    pub(super) is_asked: bool,
+    /// Failed attempts at that page.
+    pub(super) failures: u32,
+    /// How many of them were refused as badly asked.
+    pub(super) bad_requests: u32,
+    /// When the last try failed: what is decided about it is decided as of then.
+    pub(super) failed_at: Instant,
+    /// When the first of them failed.
+    pub(super) failing_since: Option<Instant>,
+    /// When the request left that was last refused as one too many, and what became of everybody's until then.
+    pub(super) refused: Option<(Instant, Tally)>,
+    /// The month that is being filled, as it is on disk.
+    pub(super) held: Option<Held>,
+    /// The cursors that were followed: none may come back.
+    pub(super) followed: HashSet<Cursor>,
+    /// Whether cursors were seen to forget the question: then time leads from page to page.
+    mistrusts_cursors: bool,
+    /// Pages in a row that had no new bar and named another one.
+    pub(super) barren: u32,
+    /// The window's days that are behind: what progress is measured in.
+    days: u32,
+    /// What it is finding out about the plan's history.
+    pub(super) inquiry: Option<Inquiry>,
+    /// The right to do so.
+    pub(super) turn: Option<Turn>,
+}
+
+/// One minute in ms: where the next bar can be.
+const MINUTE_MS: i64 = 60_000;
+
+impl Lease {
+    fn new(task: Task) -> Self {
+        let place = task.cursor.clone().map_or(Place::Start, Place::At);
+        let followed = task.cursor.iter().cloned().collect();
+        let days = task.days_behind();
+        Self {
+            task,
+            place,
+            is_asked: false,
+            failures: 0,
+            bad_requests: 0,
+            failed_at: Instant::now(),
+            failing_since: None,
+            refused: None,
+            held: None,
+            followed,
+            mistrusts_cursors: false,
+            barren: 0,
+            days,
+            inquiry: None,
+            turn: None,
+        }
+    }
+
+    /// Goes on with fewer days: the plan does not serve those before. Answers how many were taken away.
+    pub(super) fn cut_to(&mut self, window: Window) -> u32 {
+        let before = self.task.window.days();
+        self.task.window = window;
+        // These days were not asked for before.
+        self.is_asked = false;
+        if self.task.cursor.take().is_some() {
+            self.place = Place::Start;
+        }
+        before.saturating_sub(window.days())
+    }
+
+    /// Notes that bars up to `last_ms` are stored, or that the task has ended. Answers the days that are newly behind.
+    pub(super) fn advance(&mut self, last_ms: Option<i64>, ended: bool) -> u32 {
+        self.task.last_ms = last_ms.or(self.task.last_ms);
+        let behind = if ended { self.task.window.days() } else { self.task.days_behind() };
+        let newly = behind.saturating_sub(self.days);
+        self.days += newly;
+        newly
+    }
+
+    /// Turns to the next page: by its cursor, or, if cursors forget the question, by time.
+    pub(super) fn turn_to(&mut self, next: Cursor) {
+        self.place = match self.task.last_ms {
+            Some(last) if self.mistrusts_cursors && self.barren == 0 => Place::Since(last + MINUTE_MS),
+            Some(_) | None => Place::At(next),
+        };
+    }
+
+    /// Leaves cursors for the rest of the task. False if no cursor was asked for.
+    pub(super) fn mistrust_cursors(&mut self) -> bool {
+        self.mistrusts_cursors = true;
+        self.leave_cursor()
+    }
+
+    /// Leaves a cursor that the server refuses: time leads on from the last bar. False if no cursor was asked for.
+    pub(super) fn leave_cursor(&mut self) -> bool {
+        let refused = matches!(self.place, Place::At(_));
+        if refused {
+            self.place = self.task.last_ms.map_or(Place::Start, |last| Place::Since(last + MINUTE_MS));
+            self.is_asked = false;
+            self.failures = 0;
+            self.bad_requests = 0;
+            self.failing_since = None;
+        }
+        refused
+    }
+}
+
+/// Hands out leases. A task whose page failed is parked here, so that its worker can go on with another one.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    parked: HashMap<TaskId, (Instant, Lease)>,
+    /// Tasks that are not to be asked again in this run, with the reason.
+    deferred: Vec<(TaskId, String)>,
+    /// Leases that workers have.
+    out: usize,
+}
+
+/// What is to be given back at the end of a run.
+#[derive(Debug)]
+pub(super) struct Leftovers {
+    /// Tasks that still wait for a retry.
+    pub(super) parked: Vec<TaskId>,
+    /// Tasks that were put aside, with the reason.
+    pub(super) deferred: Vec<(TaskId, String)>,
+}
+
+/// What there is to do now.
+enum Next {
+    Work(Box<Lease>),
+    /// Something is under way: look again when it changes, or at this instant.
+    Wait(Option<Instant>),
+    Drained,
+}
+
+impl Queue {
+    /// The next task to work on; none when nothing is owed any more, or the run is to stop. One whose retry is due comes
+    /// first, unless `anything_came` is false: then one that was not asked for yet tells more.
+    pub(super) async fn next(
+        &self,
+        recorder: &Recorder,
+        stop: &Stop,
+        anything_came: impl Fn() -> bool,
+    ) -> Result<Option<Box<Lease>>, ManifestError> {
+        loop {
+            let changed = self.changed.notified();
+            if stop.is_requested() {
+                return Ok(None);
+            }
+            let due = match self.look(recorder, stop, anything_came()).await? {
+                Next::Work(lease) => return Ok(Some(lease)),
+                Next::Wait(due) => due,
+                Next::Drained => {
+                    self.changed.notify_waiters();
+                    return Ok(None);
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+                () = stop.requested() => {}
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        recorder: &Recorder,
+        stop: &Stop,
+        anything_came: bool,
+    ) -> Result<Next, ManifestError> {
+        let mut state = self.state.lock().await;
+        if stop.is_requested() {
+            // Waiting for the lock, it was missed: nothing is leased to be given back at once.
+            return Ok(Next::Drained);
+        }
+        let earliest = state.parked.iter().map(|(id, (due, _))| (*due, *id)).min();
+        let due = earliest.filter(|(due, _)| *due <= Instant::now()).map(|(_, id)| id);
+        let retry = due.filter(|_| anything_came).and_then(|id| state.parked.remove(&id));
+        let mut lease = retry.map(|(_, lease)| lease);
+        if lease.is_none() {
+            lease = recorder.call(Ledger::lease).await?.map(Lease::new);
+        }
+        let lease = lease.or_else(|| Some(state.parked.remove(&due?)?.1));
+        if let Some(lease) = lease {
+            state.out += 1;
+            return Ok(Next::Work(Box::new(lease)));
+        }
+        let idle = state.out == 0 && state.parked.is_empty();
+        Ok(if idle { Next::Drained } else { Next::Wait(earliest.map(|(due, _)| due)) })
+    }
+
+    /// Takes back a task whose page is to be asked again at `due`.
+    pub(super) async fn park(&self, mut lease: Box<Lease>, due: Instant) {
+        // A parked task may wait for minutes: its month is read again rather than held, an answer that is not understood yet
+        // is asked for again, and others may find out meanwhile.
+        lease.held = None;
+        lease.turn = None;
+        lease.inquiry = lease.inquiry.take().filter(|inquiry| !matches!(inquiry.cause, Cause::Late(_)));
+        let mut state = self.state.lock().await;
+        state.parked.insert(lease.task.id, (due, *lease));
+        state.out -= 1;
+        self.changed.notify_waiters();
+    }
+
+    /// Puts a task aside for the rest of the run.
+    pub(super) async fn defer(&self, id: TaskId, reason: String) {
+        let mut state = self.state.lock().await;
+        state.deferred.push((id, reason));
+        state.out -= 1;
+        self.changed.notify_waiters();
+    }
+
+    /// A worker is done with a task, whatever became of it.
+    pub(super) async fn settled(&self) {
+        self.state.lock().await.out -= 1;
+        self.changed.notify_waiters();
+    }
+
+    /// The tasks that nobody has in hand when the run stops.
+    pub(super) async fn leftovers(&self) -> Leftovers {
+        let mut state = self.state.lock().await;
+        let deferred = std::mem::take(&mut state.deferred);
+        Leftovers { parked: state.parked.drain().map(|(id, _)| id).collect(), deferred }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use grab_model::Month;
+
+    #[test]
+    fn a_task_goes_on_at_its_cursor_and_does_not_follow_it_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
+        let window = Month::new(2024, 1).unwrap().window();
+        ledger.add_tasks(&[("A".parse().unwrap(), window)]).unwrap();
+        let fresh = ledger.lease().unwrap().unwrap();
+        assert_eq!(Lease::new(fresh.clone()).place, Place::Start);
+        let cursor = Cursor::from_stored("/next?cursor=x".into());
+        let mut lease = Lease::new(Task { cursor: Some(cursor.clone()), last_ms: Some(60_000), ..fresh });
+        assert_eq!(lease.place, Place::At(cursor.clone()));
+        assert!(lease.followed.contains(&cursor));
+        assert!(lease.leave_cursor());
+        assert_eq!(lease.place, Place::Since(120_000));
+        assert!(!lease.leave_cursor(), "time has no cursor to leave");
+    }
+}

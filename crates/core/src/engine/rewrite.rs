@@ -1,0 +1,253 @@
+//! All files of a data directory written anew, in the form in which they would be written today.
+//!
+//! Some files at a time: what their rows will say is noted, the files are brought to stable storage, then their rows follow in
+//! one transaction. A process may die at any instant: what it has noted says of each file whether it is the old one or the
+//! new one, and [`settle`] makes the rows agree. What is in today's form is passed over, so that the next run goes on where
+//! this one ended.
+
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Instant,
+};
+
+use grab_model::{Partition, Symbol};
+use thiserror::Error;
+
+use super::{Stop, StopReason};
+use crate::{
+    manifest::{Ledger, ManifestError, Overview, Rewrite, Rewritten, TaskState},
+    store::{Encodings, NewFile, StoreError, market, rewrite, write_all},
+};
+
+/// How many files are written between two transactions.
+const BATCH: usize = 32;
+
+/// Of how many symbols the partitions are looked up at once.
+const SYMBOLS: usize = 16;
+
+/// What is to be written anew, and when to stop.
+pub struct Rewriting<'a> {
+    /// Where the files are.
+    pub data_dir: &'a Path,
+    /// Which programs they are for.
+    pub encodings: Encodings,
+    /// Asks for a clean stop.
+    pub stop: &'a Stop,
+    /// When to stop cleanly.
+    pub until: Option<Instant>,
+    /// Is told how many files were looked at, of how many.
+    pub watch: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+/// What was done, or would be.
+#[derive(Debug, Default)]
+pub struct Anew {
+    /// Files that were written anew.
+    pub rewritten: u64,
+    /// Partitions among them.
+    pub partitions: u64,
+    /// Files that are in today's form already.
+    pub unchanged: u64,
+    /// The size of the files that were written anew, before.
+    pub bytes_before: u64,
+    /// Their size now.
+    pub bytes_after: u64,
+    /// Files that were left as they are, and why.
+    pub left: Vec<StoreError>,
+}
+
+/// Why a rewrite cannot go on. What was done is in [`Anew`].
+#[derive(Debug, Error)]
+pub enum RewriteError {
+    /// The manifest cannot be read or written.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A file with a row, and the size of the one that is there.
+struct Recorded {
+    of: Rewritten,
+    bytes: u64,
+    anew: Result<Option<NewFile>, StoreError>,
+}
+
+/// Makes the rows agree with the files, where a process died that was writing some anew.
+///
+/// # Errors
+/// If a folder cannot be listed or swept, or the manifest cannot be written.
+pub fn settle(data_dir: &Path, ledger: &mut Ledger) -> Result<(), RewriteError> {
+    let mut noted = ledger.rewrites()?;
+    if noted.is_empty() {
+        return Ok(());
+    }
+    let places: Vec<PathBuf> = noted.iter().map(|rewrite| data_dir.join(&rewrite.path)).collect();
+    rewrite::sweep(places.iter().map(PathBuf::as_path))?;
+    noted.retain(|rewrite| rewrite.is_in_place(data_dir));
+    Ok(ledger.end_rewrites(&noted)?)
+}
+
+impl Rewriting<'_> {
+    /// Writes all files anew that are not in today's form. Without a `ledger` nothing is written.
+    ///
+    /// # Errors
+    /// If the system refuses. Files that do not prove themselves are left, and are no error.
+    pub fn run(&self, mut ledger: Option<&mut Ledger>, done: &mut Anew) -> Result<(), RewriteError> {
+        if let Some(ledger) = ledger.as_deref_mut() {
+            settle(self.data_dir, ledger)?;
+            rewrite::sweep_tables(self.data_dir)?;
+        }
+        let overview = Overview::open(self.data_dir)?;
+        let (symbols, days) = (overview.symbols()?, overview.witnesses()?);
+        let all = overview.holdings()?.partitions + days.len() as u64;
+        // A reader that stays would keep the log of the manifest from being folded in.
+        drop(overview);
+        self.tables(ledger.is_none(), done)?;
+        for symbols in symbols.chunks(SYMBOLS) {
+            for partitions in self.partitions(symbols, ledger.is_none())?.chunks(BATCH) {
+                let batch = in_parallel(partitions, |partition| self.partition(partition));
+                self.store(batch, ledger.as_deref_mut(), done)?;
+                (self.watch)(done.looked_at(), all);
+                if self.is_to_stop() {
+                    return Ok(());
+                }
+            }
+        }
+        for days in days.chunks(BATCH) {
+            let batch = in_parallel(days, |day| {
+                let recorded = market::Written { bytes: day.bytes, xxh3: day.xxh3 };
+                let anew = rewrite::market_day(self.data_dir, day.date, &recorded);
+                Recorded { of: Rewritten::MarketDay(day.date), bytes: day.bytes, anew }
+            });
+            self.store(batch, ledger.as_deref_mut(), done)?;
+            (self.watch)(done.looked_at(), all);
+            if self.is_to_stop() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn is_to_stop(&self) -> bool {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            self.stop.because(StopReason::Duration);
+        }
+        self.stop.is_requested()
+    }
+
+    /// The partitions of some symbols. If nothing is written, files that a fetch which died may have written last are not among
+    /// them: they may be newer than their rows.
+    fn partitions(&self, symbols: &[Symbol], is_dry: bool) -> Result<Vec<Partition>, RewriteError> {
+        let overview = Overview::open(self.data_dir)?;
+        let mut all = Vec::new();
+        for symbol in symbols {
+            let mut partitions = overview.partitions(symbol)?;
+            if is_dry {
+                let mut tasks = overview.tasks_of(symbol)?;
+                tasks.retain(|task| task.state == TaskState::Running);
+                partitions.retain(|one| tasks.iter().all(|task| one.month.mask(task.window) == 0));
+            }
+            all.append(&mut partitions);
+        }
+        Ok(all)
+    }
+
+    fn partition(&self, partition: &Partition) -> Recorded {
+        Recorded {
+            of: Rewritten::Partition(partition.symbol.clone(), partition.month),
+            bytes: partition.bytes,
+            anew: rewrite::partition(self.data_dir, partition, self.encodings),
+        }
+    }
+
+    /// Writes what is new of a batch: its files, then their rows.
+    fn store(
+        &self,
+        batch: Vec<Recorded>,
+        ledger: Option<&mut Ledger>,
+        done: &mut Anew,
+    ) -> Result<(), RewriteError> {
+        let (mut files, mut rewrites, mut new) = (Vec::new(), Vec::new(), Anew::default());
+        for Recorded { of, bytes, anew } in batch {
+            let Some(file) = done.sort(anew)? else { continue };
+            new.count(bytes, file.size());
+            new.partitions += u64::from(matches!(of, Rewritten::Partition(..)));
+            let path = file.path().strip_prefix(self.data_dir).unwrap_or(file.path()).to_owned();
+            rewrites.push(Rewrite { path, of, bytes: file.size(), xxh3: file.xxh3() });
+            files.push(file);
+        }
+        if let Some(ledger) = ledger.filter(|_| !files.is_empty()) {
+            ledger.begin_rewrites(&rewrites)?;
+            if let Err(error) = write_all(&files) {
+                // Some may be at their places. If their rows cannot be written either, the next run does it.
+                let _ = settle(self.data_dir, ledger);
+                return Err(error.into());
+            }
+            ledger.end_rewrites(&rewrites)?;
+        }
+        done.add(&new);
+        Ok(())
+    }
+
+    /// The tables of reference data, which have no rows.
+    fn tables(&self, is_dry: bool, done: &mut Anew) -> Result<(), RewriteError> {
+        for table in rewrite::tables(self.data_dir) {
+            let Some(file) = done.sort(table)? else { continue };
+            let before = std::fs::metadata(file.path()).map_or(0, |metadata| metadata.len());
+            if !is_dry {
+                write_all(std::slice::from_ref(&file))?;
+            }
+            done.count(before, file.size());
+        }
+        Ok(())
+    }
+}
+
+impl Anew {
+    fn looked_at(&self) -> u64 {
+        self.rewritten + self.unchanged + self.left.len() as u64
+    }
+
+    fn count(&mut self, before: u64, after: u64) {
+        self.rewritten += 1;
+        self.bytes_before += before;
+        self.bytes_after += after;
+    }
+
+    fn add(&mut self, more: &Self) {
+        self.rewritten += more.rewritten;
+        self.partitions += more.partitions;
+        self.bytes_before += more.bytes_before;
+        self.bytes_after += more.bytes_after;
+    }
+
+    /// The new file, if there is to be one; what is wrong with the old one stays in mind. The system's refusal is an error.
+    fn sort(&mut self, anew: Result<Option<NewFile>, StoreError>) -> Result<Option<NewFile>, StoreError> {
+        match anew {
+            Ok(Some(file)) => return Ok(Some(file)),
+            Ok(None) => self.unchanged += 1,
+            Err(error @ (StoreError::Io { .. } | StoreError::Encode(_))) => return Err(error),
+            Err(error) => self.left.push(error),
+        }
+        Ok(None)
+    }
+}
+
+/// Does the same with each item, on all cores; the answers are in the order of the items.
+fn in_parallel<T: Sync, U: Send>(items: &[T], work: impl Fn(&T) -> U + Sync) -> Vec<U> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let shares = items.chunks(items.len().div_ceil(cores).max(1));
+        let work = &work;
+        let shares: Vec<_> =
+            shares.map(|share| scope.spawn(move || share.iter().map(work).collect::<Vec<_>>())).collect();
+        let joined = shares.into_iter().map(|share| match share.join() {
+            Ok(done) => done,
+            Err(panicked) => std::panic::resume_unwind(panicked),
+        });
+        joined.flatten().collect()
+    })
+}

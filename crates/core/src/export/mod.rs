@@ -1,0 +1,211 @@
+//! Files for other programs, derived from the store: one for each symbol, with the columns of the store.
+//!
+//! The store stays as it is: bars as traded, under the symbols under which they traded. What is derived (windows, splits,
+//! the history of a company under several symbols) is decided here and said in the file. A month is in memory at a time.
+
+mod current;
+mod folder;
+mod history;
+mod jumps;
+mod made;
+mod notes;
+mod splits;
+
+pub use grab_model::universe::stretch::{self, Stretch};
+pub use history::{Applied, Part};
+pub use made::FILE_NAME;
+pub use splits::LeftOut;
+
+use std::{io, path::PathBuf};
+
+use grab_model::{Rename, Split, Symbol, Window, universe::Universe};
+use jiff::civil::Date;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::{
+    manifest::{ManifestError, Overview},
+    store::{StoreError, derived::Format, layout, reference::Table, survey},
+};
+use folder::Folder;
+use history::History;
+use made::{Former, Made, Record};
+use splits::Known;
+
+/// What is to be exported, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory with the store.
+    pub data_dir: PathBuf,
+    /// Where the files go: not within the data directory.
+    pub out: PathBuf,
+    /// In order, each once.
+    pub symbols: Vec<Symbol>,
+    /// These days only: in order, without overlaps.
+    pub windows: Option<Vec<Window>>,
+    /// Whether the bars of the store are adjusted already, by the server.
+    pub is_adjusted: bool,
+    /// The splits to apply, if any are to be.
+    pub splits: Option<Table<Split>>,
+    /// Splits after this New York day are not applied.
+    pub as_of: Date,
+    /// The renames that are known, for notes; and for joining, if that is asked for.
+    pub renames: Option<Table<Rename>>,
+    /// What lists and events say of companies and their symbols, if that is known: whose the splits are.
+    pub universe: Option<Universe>,
+    /// Whether the bars of a company's former symbols go before those of its present one.
+    pub follow_renames: bool,
+    /// How files are written.
+    pub format: Format,
+}
+
+/// One file that was made. Its fields are public: they are in reports and in what the folder says of itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exported {
+    /// The symbol.
+    pub ticker: Symbol,
+    /// The file's name.
+    pub file: String,
+    /// Rows.
+    pub bars: u64,
+    /// The start of the first bar, RFC 3339; none if there is no bar.
+    pub first: Option<String>,
+    /// The start of the last one.
+    pub last: Option<String>,
+    /// Its size.
+    pub bytes: u64,
+    /// Whether and by whom bars are adjusted: `none`, `splits` (here) or `server`.
+    pub adjusted: &'static str,
+    /// The last day whose splits are applied, with `adjusted` `splits`.
+    pub as_of: Option<String>,
+    /// What is applied, by day.
+    pub splits: Vec<Applied>,
+    /// What may be the company's and is not applied, by day.
+    pub splits_left_out: Vec<LeftOut>,
+    /// Which symbol's bars it holds, in order.
+    pub parts: Vec<Part>,
+    /// What a reader of the file should know.
+    pub notes: Vec<String>,
+}
+
+/// Why an export cannot go on. Files that are finished are whole, and no other one is touched.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// The manifest cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The store cannot be read, or a file not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something is in the way.
+    #[error("{} {what}: choose another --out, or move it away", path.display())]
+    Foreign {
+        /// What.
+        path: PathBuf,
+        /// Why it is not replaced.
+        what: &'static str,
+    },
+    /// Another process exports to the same folder.
+    #[error("another grab exports to {} at this moment", path.display())]
+    Held {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// What is in the folder cannot be looked at.
+    #[error("cannot use {}", path.display())]
+    Out {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ExportError {
+    /// Whether it says that a file of the data directory is not what was stored.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => match error {
+                StoreError::Damaged { .. }
+                | StoreError::Changed { .. }
+                | StoreError::Misplaced { .. }
+                | StoreError::Impossible { .. }
+                | StoreError::Reference { .. } => true,
+                StoreError::Io { .. } | StoreError::Encode(_) | StoreError::OutsideMonth { .. } => false,
+            },
+            Self::Manifest(_) | Self::Foreign { .. } | Self::Held { .. } | Self::Out { .. } => false,
+        }
+    }
+}
+
+/// The name of a symbol's file: lower-case letters are percent-encoded, as in the store, and so is the first letter of a
+/// name that Windows reserves.
+#[must_use]
+pub fn file_name(symbol: &Symbol, format: Format) -> String {
+    format!("{}.{}", layout::file_stem(symbol), format.extension())
+}
+
+/// Returns the name that the file had before reserved names were encoded, if it was another one.
+fn former_name(symbol: &Symbol, format: Format) -> Option<String> {
+    let name = format!("{}.{}", layout::encode(symbol), format.extension());
+    (name != file_name(symbol, format)).then_some(name)
+}
+
+/// Exports each symbol, as the manifest has it in `overview`; `each` is told of a file once it is on stable storage.
+///
+/// # Errors
+/// At the first thing that is wrong. What is in the way is found before anything is written.
+pub fn run(
+    options: &Options,
+    overview: &Overview,
+    mut each: impl FnMut(Exported),
+) -> Result<(), ExportError> {
+    let name = |symbol: &Symbol| file_name(symbol, options.format);
+    let _held = Folder::hold(&options.out)?;
+    let mut made = Made::read(&options.out)?;
+    options.symbols.iter().try_for_each(|symbol| made.check(&name(symbol)))?;
+    survey::sweep_folder(&options.out)?;
+    made.begin(options.symbols.iter().map(name))?;
+    let splits = options.splits.iter().flat_map(Table::current);
+    let known = Known::new(splits, options.universe.as_ref().filter(|_| options.splits.is_some()));
+    let done = options.symbols.iter().try_for_each(|symbol| {
+        let exported = one(options, &known, overview, symbol, &mut made)?;
+        each(exported);
+        Ok(())
+    });
+    // Also after an error: what is made is made.
+    done.and(made.finish())
+}
+
+fn one(
+    options: &Options,
+    known: &Known<'_>,
+    overview: &Overview,
+    symbol: &Symbol,
+    made: &mut Made,
+) -> Result<Exported, ExportError> {
+    let path = options.out.join(file_name(symbol, options.format));
+    let history = History::of(options, known, overview, symbol)?;
+    let (mut exported, xxh3) = history.write(options, &path)?;
+    let content = serde_json::to_value(&exported).unwrap_or_default();
+    made.add(exported.file.clone(), Record { bytes: exported.bytes, xxh3, content });
+    if let Some(former) = former_name(symbol, options.format)
+        && made.remove_former(&former)? == Former::Changed
+    {
+        exported.notes.push(format!(
+            "{former} is an older export of {symbol} that was changed since; it is kept, and {} is the new one",
+            exported.file
+        ));
+    }
+    Ok(exported)
+}
+
+/// The symbols whose bars an export of `symbol` would hold.
+#[must_use]
+pub fn sources(symbol: &Symbol, renames: Option<&Table<Rename>>, follow_renames: bool) -> Vec<Symbol> {
+    let renames: Vec<_> = renames.into_iter().flat_map(Table::current).collect();
+    let stretches =
+        if follow_renames { stretch::history(symbol, &renames) } else { vec![Stretch::all_of(symbol)] };
+    stretches.into_iter().map(|stretch| stretch.ticker).collect()
+}

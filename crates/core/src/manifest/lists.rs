@@ -1,0 +1,315 @@
+//! Reference lists on their way, answers about single tickers, and the history of what was brought.
+
+use std::collections::HashSet;
+
+use grab_model::{Cursor, Symbol};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Ledger, ManifestError, Overview};
+
+/// How far a list has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListOnItsWay {
+    /// The page to ask for next; none at the beginning.
+    pub cursor: Option<Cursor>,
+    /// Pages that are kept.
+    pub pages: u64,
+    /// Whether the server named no further page.
+    pub is_whole: bool,
+}
+
+/// A page of a list as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptPage {
+    /// Its rows, as JSON.
+    pub rows: String,
+    /// Rows that were left out because their ticker is no symbol.
+    pub bad_symbols: u64,
+    /// Days that are none.
+    pub bad_days: u64,
+    /// Rows that were left out because they are like nothing that is documented.
+    pub nonsense: u64,
+}
+
+/// A single question that was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptLookup {
+    /// `details` or `renames`.
+    pub kind: &'static str,
+    /// What it was about: never asked again.
+    pub subject: String,
+    /// The ticker.
+    pub ticker: Symbol,
+    /// The answer as JSON; `null` if the server knows nothing.
+    pub answer: String,
+}
+
+/// What was brought into a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncRow {
+    /// `tickers`, `splits`, `details`, `renames` or `annotations`.
+    pub what: &'static str,
+    /// Rows that came.
+    pub rows: u64,
+    /// Pages or single answers.
+    pub pages: u64,
+    /// Defects by kind, as a JSON object.
+    pub defects: String,
+}
+
+impl Ledger {
+    /// Goes on with a list where it was left; begins it anew if that is longer ago than `longest_ms`, or another source was
+    /// asked.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn begin_list(
+        &mut self,
+        list: &str,
+        source: &str,
+        longest_ms: i64,
+    ) -> Result<ListOnItsWay, ManifestError> {
+        let change = self.begin()?;
+        let old = "DELETE FROM lists WHERE list = ? AND (source <> ? OR begun_at_ms NOT BETWEEN ? AND ?)";
+        change.execute(old, params![list, source, change.now_ms - longest_ms, change.now_ms])?;
+        let insert = "INSERT OR IGNORE INTO lists (list, source, begun_at_ms) VALUES (?, ?, ?)";
+        change.execute(insert, params![list, source, change.now_ms])?;
+        let select = "SELECT cursor, pages, is_whole FROM lists WHERE list = ?";
+        let way = change.transaction.query_row(select, [list], |row| {
+            let cursor = row.get::<_, Option<String>>(0)?.map(Cursor::from_stored);
+            Ok(ListOnItsWay { cursor, pages: row.get(1)?, is_whole: row.get(2)? })
+        })?;
+        change.commit()?;
+        Ok(way)
+    }
+
+    /// Forgets how far a list has come: its cursor is refused.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn forget_list(&mut self, list: &str) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        change.execute("DELETE FROM lists WHERE list = ?", [list])?;
+        change.commit()
+    }
+
+    /// Keeps a page with the cursor of the next one; without one, the list is whole.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written, or the page is not the one that follows.
+    pub fn keep_list_page(
+        &mut self,
+        list: &str,
+        page: &KeptPage,
+        next: Option<&Cursor>,
+    ) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        let update =
+            "UPDATE lists SET pages = pages + 1, cursor = ?, is_whole = ? WHERE list = ? AND is_whole = 0";
+        if change.execute(update, params![next.map(Cursor::as_str), next.is_none(), list])? != 1 {
+            return Err(ManifestError::Corrupt(format!("the list of {list} is not on its way")));
+        }
+        let insert = "INSERT INTO list_pages (list, page, rows, bad_symbols, bad_days, nonsense)
+             SELECT list, pages, ?, ?, ?, ? FROM lists WHERE list = ?";
+        let values = params![page.rows, page.bad_symbols, page.bad_days, page.nonsense, list];
+        change.execute(insert, values)?;
+        change.commit()
+    }
+
+    /// The pages of a list that are kept, in order; nothing if it is not whole.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn whole_list(&self, list: &str) -> Result<Option<Vec<KeptPage>>, ManifestError> {
+        let select = "SELECT is_whole FROM lists WHERE list = ?";
+        let is_whole: Option<bool> =
+            self.connection.query_row(select, [list], |row| row.get(0)).optional()?;
+        if is_whole != Some(true) {
+            return Ok(None);
+        }
+        let select =
+            "SELECT rows, bad_symbols, bad_days, nonsense FROM list_pages WHERE list = ? ORDER BY page";
+        let mut select = self.connection.prepare(select)?;
+        let pages = select.query_map([list], |row| {
+            Ok(KeptPage {
+                rows: row.get(0)?,
+                bad_symbols: row.get(1)?,
+                bad_days: row.get(2)?,
+                nonsense: row.get(3)?,
+            })
+        })?;
+        Ok(Some(pages.collect::<Result<_, _>>()?))
+    }
+
+    /// Keeps the answer to a single question.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn keep_lookup(&mut self, lookup: &KeptLookup) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        let insert = "INSERT OR REPLACE INTO lookups (kind, subject, ticker, asked_at_ms, answer) VALUES (?, ?, ?, ?, ?)";
+        let KeptLookup { kind, subject, ticker, answer } = lookup;
+        change.execute(insert, params![kind, subject, ticker.as_str(), change.now_ms, answer])?;
+        change.commit()
+    }
+
+    /// The subjects of one kind that were asked for.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn asked(&self, kind: &str) -> Result<HashSet<String>, ManifestError> {
+        asked(&self.connection, kind)
+    }
+
+    /// Answers of one kind: all of them, or those that no table has yet.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn lookups(&self, kind: &'static str, is_all: bool) -> Result<Vec<KeptLookup>, ManifestError> {
+        let select = "SELECT subject, ticker, answer FROM lookups
+             WHERE kind = ? AND (? OR is_applied = 0) ORDER BY subject";
+        let mut select = self.connection.prepare(select)?;
+        let mut found = select.query(params![kind, is_all])?;
+        let mut lookups = Vec::new();
+        while let Some(row) = found.next()? {
+            let text: String = row.get(1)?;
+            let ticker = text.parse().map_err(|_| ManifestError::Corrupt(format!("a lookup of {text:?}")))?;
+            lookups.push(KeptLookup { kind, subject: row.get(0)?, ticker, answer: row.get(2)? });
+        }
+        Ok(lookups)
+    }
+
+    /// Ends a sync whose tables are on stable storage: forgets the pages, and records what was brought into tables that say
+    /// `at_ms` (UTC) of it.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn end_sync(&mut self, at_ms: i64, lists: &[&str], brought: &[SyncRow]) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        let mut begun_at_ms = at_ms;
+        for list in lists {
+            let select = "SELECT begun_at_ms FROM lists WHERE list = ?";
+            let begun = change.transaction.query_row(select, [list], |row| row.get(0)).optional()?;
+            begun_at_ms = begun_at_ms.min(begun.unwrap_or(at_ms));
+            change.execute("DELETE FROM lists WHERE list = ?", [list])?;
+        }
+        for row in brought {
+            change.execute("UPDATE lookups SET is_applied = 1 WHERE kind = ?", [row.what])?;
+            let insert = "INSERT INTO syncs (run, at_ms, begun_at_ms, what, rows, pages, defects) VALUES (?, ?, ?, ?, ?, ?, ?)";
+            let SyncRow { what, rows, pages, defects } = row;
+            change.execute(insert, params![change.run, at_ms, begun_at_ms, what, rows, pages, defects])?;
+        }
+        change.commit()
+    }
+}
+
+impl Overview {
+    /// The subjects of one kind that were asked for.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn asked(&self, kind: &str) -> Result<HashSet<String>, ManifestError> {
+        asked(self.connection(), kind)
+    }
+
+    /// How new `what` (see [`SyncRow::what`]) is: when the first page of its last sync was asked for, UTC ms.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn last_sync_ms(&self, what: &str) -> Result<Option<i64>, ManifestError> {
+        let select = "SELECT max(coalesce(begun_at_ms, at_ms)) FROM syncs WHERE what = ?";
+        Ok(self.connection().query_row(select, [what], |row| row.get(0))?)
+    }
+
+    /// The first sync of `what` after an instant, both UTC ms, as its table says it.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn sync_after(&self, what: &str, at_ms: i64) -> Result<Option<i64>, ManifestError> {
+        let select = "SELECT min(at_ms) FROM syncs WHERE what = ? AND at_ms > ?";
+        Ok(self.connection().query_row(select, params![what, at_ms], |row| row.get(0))?)
+    }
+}
+
+fn asked(connection: &Connection, kind: &str) -> Result<HashSet<String>, ManifestError> {
+    let mut select = connection.prepare("SELECT subject FROM lookups WHERE kind = ?")?;
+    let subjects = select.query_map([kind], |row| row.get(0))?;
+    Ok(subjects.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    fn page(rows: &str) -> KeptPage {
+        KeptPage { rows: rows.to_owned(), bad_symbols: 1, bad_days: 2, nonsense: 3 }
+    }
+
+    fn clock(text: &str) -> Clock {
+        Clock::pretending(text.parse().unwrap())
+    }
+
+    const DAY: i64 = 86_400_000;
+
+    #[test]
+    fn a_list_goes_on_where_it_was_left_for_a_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let cursor = Cursor::from_stored("/x?cursor=1".to_owned());
+        {
+            let mut ledger = Ledger::open(dir.path(), clock("2024-01-03T12:00:00Z")).unwrap();
+            let begun = ledger.begin_list("splits", "here", DAY).unwrap();
+            assert_eq!(begun, ListOnItsWay { cursor: None, pages: 0, is_whole: false });
+            ledger.keep_list_page("splits", &page("[1]"), Some(&cursor)).unwrap();
+            assert_eq!(ledger.whole_list("splits").unwrap(), None);
+        }
+        let begin = |now, source| {
+            let mut ledger = Ledger::open(dir.path(), clock(now)).unwrap();
+            ledger.begin_list("splits", source, DAY).unwrap()
+        };
+        let goes_on = ListOnItsWay { cursor: Some(cursor), pages: 1, is_whole: false };
+        assert_eq!(begin("2024-01-04T11:59:00Z", "here"), goes_on);
+        assert_eq!(begin("2024-01-04T12:05:00Z", "here").pages, 0, "that is too long ago");
+        let mut ledger = Ledger::open(dir.path(), clock("2024-01-04T13:00:00Z")).unwrap();
+        ledger.keep_list_page("splits", &page("[1]"), Some(&Cursor::from_stored("/y".to_owned()))).unwrap();
+        assert_eq!(ledger.begin_list("splits", "elsewhere", DAY).unwrap().pages, 0);
+    }
+
+    #[test]
+    fn a_whole_list_is_kept_until_its_table_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
+        ledger.begin_list("splits", "here", DAY).unwrap();
+        let cursor = Cursor::from_stored("/x".to_owned());
+        ledger.keep_list_page("splits", &page("[1]"), Some(&cursor)).unwrap();
+        ledger.keep_list_page("splits", &page("[2]"), None).unwrap();
+        assert_eq!(ledger.whole_list("splits").unwrap(), Some(vec![page("[1]"), page("[2]")]));
+        assert!(ledger.keep_list_page("splits", &page("[3]"), None).is_err(), "nothing comes after the end");
+        let sync = SyncRow { what: "splits", rows: 2, pages: 2, defects: "{}".to_owned() };
+        ledger.end_sync(1, &["splits"], &[sync]).unwrap();
+        assert_eq!(ledger.whole_list("splits").unwrap(), None);
+        let left: u64 =
+            ledger.connection.query_row("SELECT count(*) FROM list_pages", [], |r| r.get(0)).unwrap();
+        assert_eq!(left, 0);
+        assert!(ledger.connection.execute("DELETE FROM syncs", []).is_err(), "history stays");
+    }
+
+    #[test]
+    fn an_answer_is_applied_once_and_never_asked_for_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
+        let lookup = KeptLookup {
+            kind: "details",
+            subject: "A|F".to_owned(),
+            ticker: "A".parse().unwrap(),
+            answer: "null".to_owned(),
+        };
+        ledger.keep_lookup(&lookup).unwrap();
+        assert_eq!(ledger.lookups("details", false).unwrap(), std::slice::from_ref(&lookup));
+        let row = SyncRow { what: "details", rows: 1, pages: 1, defects: "{}".to_owned() };
+        ledger.end_sync(1, &[], &[row]).unwrap();
+        assert!(ledger.lookups("details", false).unwrap().is_empty());
+        assert_eq!(ledger.lookups("details", true).unwrap(), [lookup]);
+        assert!(ledger.asked("details").unwrap().contains("A|F"));
+    }
+}

@@ -1,0 +1,177 @@
+//! A manifest made anew from partitions alone.
+//!
+//! It is made in a folder of its own and takes its place when it is whole. What was there before is set aside, never
+//! deleted: a person may still learn something from it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use grab_model::{Partition, Symbol, Window};
+use jiff::tz::TimeZone;
+use rusqlite::params;
+
+use super::{FILE_NAME, Ledger, ManifestError, Overview, TaskState, reading};
+use crate::{clock::Clock, disk};
+
+/// Where a manifest is made; below the data directory, so that it can be renamed into its place.
+const FOLDER: &str = ".rebuild";
+
+/// What stands for the server's word in the evidence of a task that was made anew.
+pub(super) const REBUILT: &str = "REBUILT";
+
+/// Days that a symbol's partitions say are whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The days.
+    pub window: Window,
+    /// Bars on these days.
+    pub bars: u64,
+}
+
+/// Whether there is a manifest of ours in `data_dir` that `SQLite` finds whole.
+///
+/// # Errors
+/// If there is a file of this name that is not ours, or from a newer grab: then it is not for us to replace it.
+pub fn is_whole(data_dir: &Path) -> Result<bool, ManifestError> {
+    let before = reading::marks(data_dir);
+    let mut is_still = false;
+    let mut check = || -> Result<bool, ManifestError> {
+        let reading = reading::open_to_read(data_dir)?;
+        is_still = reading.is_still;
+        let verdict: String = reading.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        Ok(verdict == "ok")
+    };
+    let checked = match check() {
+        Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(false),
+        Err(error) if error.is_damage() => Ok(false),
+        // One that cannot be opened now may be as good as ever.
+        checked => checked,
+    };
+    if is_still && matches!(checked, Ok(false)) && reading::marks(data_dir) != before {
+        // Somebody has begun to write it while it was taken for one that cannot change.
+        return is_whole(data_dir);
+    }
+    checked
+}
+
+/// Whether, besides, each row of it can be read.
+///
+/// # Errors
+/// As for [`is_whole`].
+pub fn is_readable(data_dir: &Path) -> Result<bool, ManifestError> {
+    let read = || -> Result<(), ManifestError> {
+        let overview = Overview::open(data_dir)?;
+        overview.tasks()?;
+        overview.witnesses()?;
+        overview.not_entitled()?;
+        overview.plan_histories()?;
+        overview.symbols()?.iter().try_for_each(|symbol| overview.partitions(symbol).map(|_| ()))
+    };
+    match read() {
+        _ if !is_whole(data_dir)? => Ok(false),
+        Err(error) if error.is_damage() => Ok(false),
+        read => read.map(|()| true),
+    }
+}
+
+/// Begins a new manifest in its own folder. What an attempt before has left there is removed.
+///
+/// # Errors
+/// If the folder cannot be made.
+pub fn begin(data_dir: &Path, clock: Clock) -> Result<Ledger, ManifestError> {
+    let folder = data_dir.join(FOLDER);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&folder)(error)),
+        Ok(()) | Err(_) => {}
+    }
+    fs::create_dir(&folder).map_err(cannot(&folder))?;
+    // Its plan is the one beside the manifest that it replaces: `Ledger::take_over_plan`.
+    Ok(Ledger { plan_in: None, ..Ledger::open(&folder, clock)? })
+}
+
+/// Puts a manifest that was begun with [`begin`] into its place. Answers where the old one is now, if there was one.
+///
+/// # Errors
+/// If a file cannot be renamed.
+pub fn finish(ledger: Ledger, data_dir: &Path) -> Result<Option<PathBuf>, ManifestError> {
+    let clock = ledger.clock;
+    // Closed, so that all of it is in the one file.
+    ledger.connection.close().map_err(|(_, error)| error)?;
+    let aside = set_aside(data_dir, clock)?;
+    let (made, place) = (data_dir.join(FOLDER).join(FILE_NAME), data_dir.join(FILE_NAME));
+    fs::rename(&made, &place).map_err(cannot(&place))?;
+    disk::sync_folder(data_dir, || Ok(())).map_err(cannot(data_dir))?;
+    fs::remove_dir_all(data_dir.join(FOLDER)).map_err(cannot(&data_dir.join(FOLDER)))?;
+    Ok(aside)
+}
+
+/// The name under which a file of a data directory is set aside: what was set aside before is never replaced.
+pub(super) fn free_name(data_dir: &Path, file: &str, now_ms: i64) -> String {
+    let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::UTC);
+    let base = format!("{file}.set-aside-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+    let is_taken = |name: &String| {
+        ["", "-wal", "-shm"].iter().any(|ending| data_dir.join(format!("{name}{ending}")).exists())
+    };
+    let names = std::iter::once(base.clone()).chain((1..).map(|n| format!("{base}-{n}")));
+    names.into_iter().find(|name| !is_taken(name)).unwrap_or(base)
+}
+
+/// Renames a manifest and its WAL, which may hold what the file does not.
+fn set_aside(data_dir: &Path, clock: Clock) -> Result<Option<PathBuf>, ManifestError> {
+    let name = free_name(data_dir, FILE_NAME, clock.now_ms());
+    let mut aside = None;
+    for ending in ["-wal", "-shm", ""] {
+        let (from, to) =
+            (data_dir.join(format!("{FILE_NAME}{ending}")), data_dir.join(format!("{name}{ending}")));
+        match fs::rename(&from, &to) {
+            Ok(()) if ending.is_empty() => aside = Some(to),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&from)(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(aside)
+}
+
+fn cannot(path: &Path) -> impl FnOnce(io::Error) -> ManifestError + '_ {
+    move |source| ManifestError::Io { path: path.display().to_string(), source }
+}
+
+impl Ledger {
+    /// Records a symbol's partitions, and as ended tasks the days that they say are whole.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn adopt(
+        &mut self,
+        symbol: &Symbol,
+        partitions: &[Partition],
+        stretches: &[Stretch],
+    ) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        for partition in partitions {
+            change.replace(partition)?;
+        }
+        for Stretch { window, bars } in stretches {
+            let state = if *bars > 0 { TaskState::Done } else { TaskState::Empty };
+            let (from, to) = (window.from().to_string(), window.to().to_string());
+            change.execute(
+                "INSERT INTO tasks (ticker, from_date, to_date, state, pages, bars, updated_at_ms)
+                 VALUES (?, ?, ?, ?, 1, ?, ?)",
+                params![symbol.as_str(), from, to, state.as_str(), bars, change.now_ms],
+            )?;
+            let task = change.transaction.last_insert_rowid();
+            let span = (*bars > 0).then(|| (window.start_ms(), window.end_ms()));
+            let (first, last) = span.unzip();
+            change.execute(
+                "INSERT INTO pages (task_id, number, run_id, stored_at_ms, status, bars, first_ms, last_ms, bytes)
+                 VALUES (?, 1, ?, ?, ?, ?, ?, ?, 0)",
+                params![task, change.run, change.now_ms, REBUILT, bars, first, last],
+            )?;
+        }
+        let reason = format!("{symbol}: {} partitions, {} stretches", partitions.len(), stretches.len());
+        change.event(None, "rebuilt", None, &reason)?;
+        change.commit()
+    }
+}

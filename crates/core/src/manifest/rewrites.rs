@@ -1,0 +1,161 @@
+//! Files that are being written anew with the same content.
+//!
+//! A rewrite notes what the rows of its next files will say, brings these files to stable storage, and records them. A process
+//! that dies in between leaves files of which some are new and some are old, and knows both: each is what it should be.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use grab_model::{Month, Partition, Symbol};
+use jiff::civil::Date;
+use rusqlite::{Connection, Params, params};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Ledger, ManifestError, Overview, WitnessFile, change::Change, rows};
+
+/// A file that is being written anew, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Where it is, below the data directory.
+    pub path: PathBuf,
+    /// What it holds.
+    pub of: Rewritten,
+    /// The new file's size.
+    pub bytes: u64,
+    /// XXH3-64 of the new file.
+    pub xxh3: u64,
+}
+
+/// What a file holds that has a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rewritten {
+    /// A symbol's bars of a month.
+    Partition(Symbol, Month),
+    /// A day of the market.
+    MarketDay(Date),
+}
+
+impl Rewrite {
+    /// Whether the new file is at its place.
+    #[must_use]
+    pub fn is_in_place(&self, data_dir: &Path) -> bool {
+        fs::read(data_dir.join(&self.path)).is_ok_and(|file| xxh3_64(&file) == self.xxh3)
+    }
+}
+
+impl Ledger {
+    /// Notes files that are about to be written anew.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn begin_rewrites(&mut self, rewrites: &[Rewrite]) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        for rewrite in rewrites {
+            let insert = "INSERT OR REPLACE INTO rewrites (path, ticker, month, date, bytes, xxh3, at_ms)
+                          VALUES (?, ?, ?, ?, ?, ?, ?)";
+            let path = rewrite.path.to_string_lossy();
+            let (ticker, month, date) = match &rewrite.of {
+                Rewritten::Partition(symbol, month) => (Some(symbol.as_str()), Some(month.to_string()), None),
+                Rewritten::MarketDay(date) => (None, None, Some(date.to_string())),
+            };
+            let xxh3 = format!("{:016x}", rewrite.xxh3);
+            change.execute(insert, params![path, ticker, month, date, rewrite.bytes, xxh3, change.now_ms])?;
+        }
+        change.commit()
+    }
+
+    /// Records those of the noted files that are new now, on stable storage. The others stay as they are recorded.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn end_rewrites(&mut self, in_place: &[Rewrite]) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        in_place.iter().try_for_each(|rewrite| change.rewritten(rewrite))?;
+        change.execute("DELETE FROM rewrites", [])?;
+        change.commit()
+    }
+
+    /// The files that a process which died was writing anew.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn rewrites(&self) -> Result<Vec<Rewrite>, ManifestError> {
+        noted(&self.connection, "", [])
+    }
+}
+
+impl Change<'_> {
+    /// The bars are the same: nothing else of a row changes.
+    fn rewritten(&self, rewrite: &Rewrite) -> Result<(), ManifestError> {
+        let (bytes, xxh3) = (rewrite.bytes, format!("{:016x}", rewrite.xxh3));
+        match &rewrite.of {
+            Rewritten::Partition(symbol, month) => {
+                let update = "UPDATE partitions SET bytes = ?, xxh3 = ? WHERE ticker = ? AND month = ?";
+                self.execute(update, params![bytes, xxh3, symbol.as_str(), month.to_string()])?;
+            }
+            Rewritten::MarketDay(date) => {
+                let update = "UPDATE witnesses SET bytes = ?, xxh3 = ? WHERE date = ?";
+                self.execute(update, params![bytes, xxh3, date.to_string()])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Overview {
+    /// Lets the rows of a symbol's partitions say what is in their places, where that is new already and recorded as it was.
+    pub(super) fn with_rewritten(
+        &self,
+        symbol: &Symbol,
+        partitions: &mut [Partition],
+    ) -> Result<(), ManifestError> {
+        for rewrite in noted(self.connection(), "WHERE ticker = ?", [symbol.as_str()])? {
+            let Rewritten::Partition(_, month) = &rewrite.of else { continue };
+            let partition = partitions.iter_mut().find(|one| one.month == *month);
+            if let Some(partition) = partition.filter(|_| rewrite.is_in_place(self.data_dir())) {
+                (partition.bytes, partition.xxh3) = (rewrite.bytes, rewrite.xxh3);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the rows of days of the market say what is in their places, likewise.
+    pub(super) fn with_rewritten_days(&self, files: &mut [WitnessFile]) -> Result<(), ManifestError> {
+        for rewrite in noted(self.connection(), "WHERE date IS NOT NULL", [])? {
+            let Rewritten::MarketDay(date) = &rewrite.of else { continue };
+            let file = files.iter_mut().find(|file| file.date == *date);
+            if let Some(file) = file.filter(|_| rewrite.is_in_place(self.data_dir())) {
+                (file.bytes, file.xxh3) = (rewrite.bytes, rewrite.xxh3);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files that are noted, by their paths.
+fn noted(
+    connection: &Connection,
+    which: &str,
+    parameters: impl Params,
+) -> Result<Vec<Rewrite>, ManifestError> {
+    let select = format!("SELECT path, ticker, month, date, bytes, xxh3 FROM rewrites {which} ORDER BY path");
+    let mut select = connection.prepare_cached(&select)?;
+    let mut found = select.query(parameters)?;
+    let mut rewrites = Vec::new();
+    while let Some(row) = found.next()? {
+        let path: String = row.get(0)?;
+        let (ticker, month): (Option<String>, Option<String>) = (row.get(1)?, row.get(2)?);
+        let wrong = || ManifestError::Corrupt(format!("the rewrite of {path}"));
+        let of = match (ticker, month, row.get::<_, Option<String>>(3)?) {
+            (Some(ticker), Some(month), None) => {
+                Rewritten::Partition(rows::symbol(&ticker)?, Month::parse(&month).ok_or_else(wrong)?)
+            }
+            (_, _, date) => Rewritten::MarketDay(date.and_then(|date| date.parse().ok()).ok_or_else(wrong)?),
+        };
+        let xxh3 = rows::digest(&row.get::<_, String>(5)?)?;
+        rewrites.push(Rewrite { path: PathBuf::from(path), of, bytes: row.get(4)?, xxh3 });
+    }
+    Ok(rewrites)
+}

@@ -1,0 +1,480 @@
+//! One pacer for all workers: no request, retry included, leaves without its permit.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep_until};
+
+use grab_model::Rate;
+
+/// Permits are this much farther apart than the rate demands (3 %): a request that is delayed on its way must not
+/// fall into one window with those behind it.
+const MARGIN: f64 = 1.03;
+
+/// Who was late may be early again by so much, else every hitch would cost pace for good; but never in a bunch: only
+/// so much closer together than the pace.
+const SLACK: Duration = Duration::from_secs(1);
+const CATCHING_UP: f64 = 0.8;
+
+/// The first pause after a 429 without `Retry-After`, where the rate has no longer period. It doubles from there.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause that is taken of our own accord or on the server's word.
+pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+/// What 429s do to the pace, a multiplicative decrease: one among many answers is little evidence, several in a row
+/// are.
+const AFTER_ONE: f64 = 0.85;
+const AFTER_SEVERAL: f64 = 0.5;
+
+/// The slowest pace that is learnt, in requests a second: one a minute.
+const SLOWEST: f64 = 1.0 / 60.0;
+
+/// An additive increase makes up for the whole rate in so many of its periods, and in so long at least.
+const PERIODS_TO_RECOVER: u32 = 10;
+const SHORTEST_RECOVERY: Duration = Duration::from_mins(1);
+
+/// Without a limit, the pace at a 429 is measured over so many requests.
+const MEASURED: usize = 64;
+
+/// A window that is so short is waited for after a run that may have used it up.
+const SHORT_PERIOD: Duration = Duration::from_secs(10);
+
+/// Spaces requests evenly, and holds them against the sliding window besides. Evenly, because a burst of five and then
+/// one every twelve seconds would be nine in a sliding minute; the vendor's limit is on the window, not on the average.
+/// A pace that the server refuses is lowered, and then raised little by little.
+#[derive(Debug)]
+pub struct Pacer {
+    limit: Option<Limit>,
+    state: Mutex<State>,
+}
+
+/// The rate as it was set.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    requests: usize,
+    period: Duration,
+}
+
+/// A pace below the one that was set: the server has refused more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Requests a second.
+    pub per_second: f64,
+    /// The pace that was refused first, in requests a second.
+    pub refused: f64,
+}
+
+/// What an earlier run leaves for the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Learnt {
+    /// The pace, and how long ago that was.
+    pub pace: Option<(Pace, Duration)>,
+    /// How long ago the last request may have left.
+    pub last_request: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// When the next permit is due. It may lie behind, if nobody asked in time.
+    next: Instant,
+    /// The earliest place in the line that is still free.
+    free: Instant,
+    /// When the last requests left, oldest first: as many as the rate allows in its period.
+    left: VecDeque<Instant>,
+    /// The pace if it is slowed, and since when it recovers.
+    slowed: Option<(Pace, Instant)>,
+    /// No permit is given before.
+    paused_until: Instant,
+    /// Pauses since the last request that was let in.
+    pauses: u32,
+    /// Answers since the last pause began: let in, and refused.
+    since_pause: (u32, u32),
+}
+
+impl Pacer {
+    /// A pacer whose first permit is due at once, unless an earlier run has asked just before.
+    #[must_use]
+    pub fn new(rate: Rate, learnt: Learnt) -> Self {
+        let now = Instant::now();
+        let limit = match rate {
+            Rate::Unlimited => None,
+            Rate::Limited { requests, period } => Some(Limit { requests: requests.get() as usize, period }),
+        };
+        let slowed = learnt.pace.and_then(|(pace, ago)| Some((pace, now.checked_sub(ago)?)));
+        let state = State {
+            next: now,
+            free: now,
+            left: VecDeque::new(),
+            slowed,
+            paused_until: now,
+            pauses: 0,
+            since_pause: (0, 0),
+        };
+        let pacer = Self { limit, state: Mutex::new(state) };
+        if let Some(ago) = learnt.last_request {
+            pacer.follow(ago);
+        }
+        pacer
+    }
+
+    /// Keeps the distance from a run that may have asked `ago`, and used up its window until then.
+    fn follow(&self, ago: Duration) {
+        let now = Instant::now();
+        let mut state = self.locked();
+        let wait = match self.limit {
+            Some(limit) if limit.period <= SHORT_PERIOD => limit.period.mul_f64(MARGIN),
+            Some(_) | None => self.interval(&state, now),
+        };
+        state.next = now + wait.saturating_sub(ago);
+        state.free = state.next;
+    }
+
+    /// Waits for leave to send one request.
+    ///
+    /// # Cancellation
+    /// A permit that was waited for in vain is lost: the next one is not earlier.
+    pub async fn permit(&self) {
+        loop {
+            let due = self.reserve();
+            sleep_until(due).await;
+            // A pause that began meanwhile has moved everyone behind it: take a new place in the line.
+            if self.locked().paused_until > due {
+                continue;
+            }
+            while let Some(later) = self.leave() {
+                sleep_until(later).await;
+            }
+            return;
+        }
+    }
+
+    /// The server has refused a request as one too many: nobody asks for a while, and then more slowly. Answers for
+    /// how long.
+    ///
+    /// Refusals that come in during a pause belong to the requests that were under way when it began: they add no
+    /// pause, but evidence.
+    pub fn slow_down(&self, retry_after: Option<Duration>) -> Duration {
+        let now = Instant::now();
+        let mut state = self.locked();
+        if state.paused_until <= now {
+            let doubled = FIRST_PAUSE.saturating_mul(1 << state.pauses.min(16));
+            let period = self.limit.map_or(Duration::ZERO, |limit| limit.period);
+            let pause = retry_after.unwrap_or(doubled.max(period)).min(LONGEST_PAUSE);
+            let factor = if state.pauses == 0 { AFTER_ONE } else { AFTER_SEVERAL };
+            let pace = self.lowered(&state, now, factor);
+            state.paused_until = now + pause;
+            state.next = state.next.max(state.paused_until);
+            state.free = state.free.max(state.paused_until);
+            state.slowed = Some((pace, state.paused_until));
+            state.since_pause = (0, 1);
+            state.pauses += 1;
+        } else {
+            let (let_in, refused) = &mut state.since_pause;
+            *refused += 1;
+            let is_confirmed = *refused == 2 && *let_in < 2;
+            if is_confirmed && state.pauses == 1 {
+                let pace = self.lowered(&state, now, AFTER_SEVERAL / AFTER_ONE);
+                let until = state.paused_until;
+                state.slowed = Some((pace, until));
+            }
+        }
+        state.paused_until - now
+    }
+
+    /// The server has answered: the pauses were long enough.
+    pub fn let_in(&self) {
+        let mut state = self.locked();
+        state.since_pause.0 += 1;
+        if state.paused_until <= Instant::now() {
+            state.pauses = 0;
+        }
+    }
+
+    /// Pauses in a row, with nothing let in between.
+    #[must_use]
+    pub fn pauses_in_a_row(&self) -> u32 {
+        self.locked().pauses
+    }
+
+    /// A request that had its permit found no connection: it does not count.
+    pub fn give_back(&self) {
+        let mut state = self.locked();
+        state.left.pop_back();
+        state.next = state.next.min(Instant::now());
+        state.free = state.next;
+    }
+
+    /// The pace of now, if it is slower than the one that was set.
+    #[must_use]
+    pub fn learnt(&self) -> Option<Pace> {
+        self.slowed(&self.locked(), Instant::now())
+    }
+
+    /// Takes a place in the line.
+    fn reserve(&self) -> Instant {
+        let now = Instant::now();
+        let mut state = self.locked();
+        let interval = self.interval(&state, now);
+        let scheduled = state.next.max(now.checked_sub(SLACK).unwrap_or(now));
+        state.next = scheduled + interval;
+        let due = scheduled.max(now).max(state.free);
+        state.free = due + interval.mul_f64(CATCHING_UP);
+        due
+    }
+
+    /// Notes that a request leaves now; or answers when it may, if the window is used up.
+    fn leave(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut state = self.locked();
+        if let Some(limit) = self.limit
+            && state.left.len() >= limit.requests
+            && let Some(free_again) = state.left.front().map(|first| *first + limit.period.mul_f64(MARGIN))
+            && free_again > now
+        {
+            return Some(free_again);
+        }
+        state.left.push_back(now);
+        let kept = self.limit.map_or(MEASURED, |limit| limit.requests);
+        if state.left.len() > kept {
+            state.left.pop_front();
+        }
+        None
+    }
+
+    /// From one permit to the next.
+    fn interval(&self, state: &State, now: Instant) -> Duration {
+        let set = self.limit.map(Limit::per_second);
+        let pace = self.slowed(state, now).map(|pace| pace.per_second).or(set);
+        pace.map_or(Duration::ZERO, |per_second| Duration::from_secs_f64(MARGIN / per_second))
+    }
+
+    /// The slowed pace, as far as it has recovered; nothing if it has recovered wholly.
+    fn slowed(&self, state: &State, now: Instant) -> Option<Pace> {
+        let (pace, since) = state.slowed?;
+        let time = self.limit.map_or(SHORTEST_RECOVERY, Limit::recovery);
+        let regained = now.saturating_duration_since(since).div_duration_f64(time) * pace.refused;
+        let per_second = pace.per_second + regained;
+        // Without a limit it is not known what is right: the pace goes on beyond what was refused.
+        let whole = self.limit.map_or(2.0 * pace.refused, Limit::per_second);
+        (per_second < whole).then_some(Pace { per_second, ..pace })
+    }
+
+    /// The pace that follows a refusal.
+    fn lowered(&self, state: &State, now: Instant, factor: f64) -> Pace {
+        let slowed = self.slowed(state, now);
+        let pace = slowed.map(|pace| pace.per_second).or(self.limit.map(Limit::per_second));
+        let pace = pace.unwrap_or_else(|| measured(state, now));
+        Pace { per_second: (pace * factor).max(SLOWEST), refused: slowed.map_or(pace, |pace| pace.refused) }
+    }
+
+    /// The state is whole between any two statements, so a panic elsewhere cannot have left it half-written.
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pace of the last requests.
+fn measured(state: &State, now: Instant) -> f64 {
+    let over = state.left.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(*first));
+    #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
+    let requests = state.left.len().max(1) as f64;
+    requests / over.as_secs_f64().max(0.001)
+}
+
+impl Limit {
+    fn per_second(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
+        let requests = self.requests as f64;
+        requests / self.period.as_secs_f64()
+    }
+
+    /// How long the additive increase takes for the whole rate.
+    fn recovery(self) -> Duration {
+        self.period.saturating_mul(PERIODS_TO_RECOVER).max(SHORTEST_RECOVERY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn pacer(rate: &str) -> Pacer {
+        Pacer::new(rate.parse().unwrap(), Learnt::default())
+    }
+
+    /// The instants of `count` permits taken by four workers.
+    async fn permits(pacer: &Arc<Pacer>, count: usize) -> Vec<Duration> {
+        let begin = Instant::now();
+        let workers = (0..4).map(|worker| {
+            let pacer = Arc::clone(pacer);
+            let share = count / 4 + usize::from(worker < count % 4);
+            tokio::spawn(async move {
+                let mut taken = Vec::new();
+                for _ in 0..share {
+                    pacer.permit().await;
+                    taken.push(begin.elapsed());
+                }
+                taken
+            })
+        });
+        let mut all = Vec::new();
+        for worker in workers.collect::<Vec<_>>() {
+            all.extend(worker.await.unwrap());
+        }
+        all.sort();
+        all
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn never_more_than_five_in_any_sliding_minute_and_nearly_as_many() {
+        let taken = permits(&Arc::new(pacer("5/min")), 100).await;
+        assert_eq!(taken[0], Duration::ZERO);
+        for first in 0..taken.len() - 5 {
+            assert!(taken[first + 5].saturating_sub(taken[first]) > Duration::from_mins(1));
+        }
+        let used = 60.0 * 99.0 / taken[99].as_secs_f64();
+        assert!(used >= 5.0 * 0.95, "{used} a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_nobody_waits() {
+        let taken = permits(&Arc::new(pacer("none")), 1000).await;
+        assert_eq!(taken[999], Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_stops_everyone_also_those_who_wait_already() {
+        let pacer = Arc::new(pacer("10/s"));
+        let waiting = tokio::spawn({
+            let pacer = Arc::clone(&pacer);
+            async move { permits(&pacer, 8).await }
+        });
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        assert_eq!(pacer.slow_down(Some(Duration::from_secs(30))), Duration::from_secs(30));
+        assert!(pacer.slow_down(None) <= Duration::from_secs(30), "the same pause");
+        let taken = waiting.await.unwrap();
+        assert_eq!(taken.iter().filter(|at| at.as_millis() < 250).count(), 3);
+        assert!(taken[3] >= Duration::from_millis(30_250));
+        assert!(
+            taken[4].saturating_sub(taken[3]) >= Duration::from_millis(100),
+            "the line re-forms, it does not burst"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_late_catches_up_within_the_limit() {
+        let pacer = Arc::new(pacer("10/s"));
+        let begin = Instant::now();
+        let mut taken = Vec::new();
+        for request in 0..100 {
+            pacer.permit().await;
+            taken.push(begin.elapsed());
+            if request % 10 == 5 {
+                // Each second, everybody is late by a fifth of one.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        let used = 99.0 / taken[99].as_secs_f64();
+        assert!(used >= 9.5, "{used} a second");
+        for (first, eleventh) in taken.iter().zip(&taken[10..]) {
+            assert!(eleventh.abs_diff(*first) > Duration::from_secs(1));
+        }
+    }
+
+    /// What is left of 100 a second after these: `-` is a refusal, `+` a page that came during the pause, `|` the end
+    /// of the pause, `.` a page after it.
+    async fn after(story: &str) -> f64 {
+        let pacer = pacer("100/s");
+        for event in story.chars() {
+            match event {
+                '-' => drop(pacer.slow_down(Some(Duration::from_secs(1)))),
+                '|' => tokio::time::sleep(Duration::from_secs(1)).await,
+                _ => pacer.let_in(),
+            }
+        }
+        pacer.learnt().map_or(100.0, |pace| pace.per_second)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_refusal_lowers_the_pace_a_little_and_several_in_a_row_halve_it() {
+        let close = |pace: f64, expected: f64| (pace - expected).abs() < 4.0;
+        for (story, expected) in [
+            ("-", 85.0),
+            ("-+++++-", 85.0),
+            ("--", 50.0),
+            ("-----", 50.0),
+            ("-|-", 43.0),
+            ("-----|-|-", 13.0),
+            ("-|.-", 73.0),
+        ] {
+            let pace = after(story).await;
+            assert!(close(pace, expected), "{pace} after {story}, not {expected}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lowered_pace_recovers_step_by_step() {
+        let pacer = pacer("100/s");
+        pacer.slow_down(Some(Duration::ZERO));
+        pacer.slow_down(Some(Duration::ZERO));
+        let begin = pacer.learnt().unwrap().per_second;
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let regained = pacer.learnt().unwrap().per_second - begin;
+        assert!((regained - 10.0).abs() < 0.1, "{regained} in a tenth of the time");
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(pacer.learnt(), None, "the rate that was set again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_the_pace_is_learnt_from_what_was_sent() {
+        let pacer = pacer("none");
+        for _ in 0..100 {
+            pacer.permit().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        pacer.slow_down(Some(Duration::ZERO));
+        let pace = pacer.learnt().unwrap();
+        assert!((pace.per_second - 17.0).abs() < 0.5 && (pace.refused - 20.0).abs() < 0.5, "{pace:?}");
+        let taken = permits(&Arc::new(pacer), 11).await;
+        assert!(taken[10] > Duration::from_millis(500), "{taken:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_run_goes_on_where_the_last_one_was() {
+        let pace = Pace { per_second: 25.0, refused: 100.0 };
+        let nine_seconds_later = Learnt { pace: Some((pace, Duration::from_secs(9))), last_request: None };
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let learnt = Pacer::new("100/s".parse().unwrap(), nine_seconds_later).learnt().unwrap();
+        assert!((learnt.per_second - 40.0).abs() < 0.1, "{learnt:?}");
+        let just_asked = Learnt { pace: None, last_request: Some(Duration::from_secs(2)) };
+        let begin = Instant::now();
+        Pacer::new("5/min".parse().unwrap(), just_asked).permit().await;
+        assert_eq!(begin.elapsed().as_millis(), 10_360);
+        let begin = Instant::now();
+        Pacer::new("20/s".parse().unwrap(), just_asked).permit().await;
+        assert_eq!(begin.elapsed(), Duration::ZERO, "a window ago");
+        let now = Learnt { last_request: Some(Duration::ZERO), ..just_asked };
+        Pacer::new("20/s".parse().unwrap(), now).permit().await;
+        assert_eq!(begin.elapsed().as_millis(), 1_030, "the last run may have used up its second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_until_a_request_is_let_in_and_absurd_ones_are_cut() {
+        let unlimited = pacer("none");
+        for expected in [1, 2, 4] {
+            assert_eq!(unlimited.slow_down(None).as_secs(), expected);
+            unlimited.permit().await;
+        }
+        unlimited.let_in();
+        assert_eq!(unlimited.slow_down(None).as_secs(), 1);
+        unlimited.permit().await;
+        assert_eq!(unlimited.slow_down(Some(Duration::from_secs(u64::MAX))), LONGEST_PAUSE);
+        assert_eq!(pacer("5/min").slow_down(None).as_secs(), 60);
+    }
+}

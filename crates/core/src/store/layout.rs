@@ -1,0 +1,204 @@
+//! The path grammar of a data directory: the only place that knows it.
+
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+
+use grab_model::{Month, Symbol};
+
+/// The folder of the one-minute bars.
+const BARS: &str = "bars_1m";
+
+/// The folder of what is known besides bars, and within it that of the whole market's days.
+const REFERENCE: &str = "reference";
+const GROUPED_DAILY: &str = "grouped_daily";
+
+/// The name of every file of a day of the market.
+pub(super) const MARKET: &str = "market.parquet";
+
+/// The name of every partition file.
+pub(super) const PARTITION: &str = "bars.parquet";
+
+/// How names of unfinished files begin and end. Readers' globs (`**/*.parquet`) do not match them.
+pub(super) const UNFINISHED: (&str, &str) = (".bars-", ".tmp");
+
+/// `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`, below `data_dir`.
+#[must_use]
+pub fn partition(data_dir: &Path, symbol: &Symbol, month: Month) -> PathBuf {
+    month_folder(data_dir, symbol, month).join(PARTITION)
+}
+
+/// The folder of one partition.
+#[must_use]
+pub fn month_folder(data_dir: &Path, symbol: &Symbol, month: Month) -> PathBuf {
+    let (year, month) = (format!("year={:04}", month.year()), format!("month={:02}", month.number()));
+    symbol_folder(data_dir, symbol).join(year).join(month)
+}
+
+/// The folder of one symbol.
+#[must_use]
+pub fn symbol_folder(data_dir: &Path, symbol: &Symbol) -> PathBuf {
+    bars_folder(data_dir).join(format!("ticker={}", encode(symbol)))
+}
+
+/// The folder of all bars.
+#[must_use]
+pub fn bars_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join(BARS)
+}
+
+/// `reference/grouped_daily/date=2024-01-03/market.parquet`, below `data_dir`.
+#[must_use]
+pub fn market_day(data_dir: &Path, day: Date) -> PathBuf {
+    market_folder(data_dir).join(format!("date={day}")).join(MARKET)
+}
+
+/// The folder of all days of the market.
+#[must_use]
+pub fn market_folder(data_dir: &Path) -> PathBuf {
+    reference_folder(data_dir).join(GROUPED_DAILY)
+}
+
+/// `reference/splits.parquet`, below `data_dir`: a table that is kept whole.
+#[must_use]
+pub fn reference_table(data_dir: &Path, table: &str) -> PathBuf {
+    reference_folder(data_dir).join(format!("{table}.parquet"))
+}
+
+/// The folder of what is known besides bars.
+#[must_use]
+pub fn reference_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join(REFERENCE)
+}
+
+/// The day whose folder has this name, if it is the name of one.
+#[must_use]
+pub fn day_of(name: &str) -> Option<Date> {
+    let text = name.strip_prefix("date=")?;
+    text.parse::<Date>().ok().filter(|day| day.to_string() == text)
+}
+
+/// The symbol whose folder has this name, if it is the name of one.
+#[must_use]
+pub fn symbol_of(name: &str) -> Option<Symbol> {
+    let mut parts = name.strip_prefix("ticker=")?.split('%');
+    let mut text = parts.next()?.to_owned();
+    for part in parts {
+        text.push(u8::from_str_radix(part.get(..2)?, 16).ok()?.into());
+        text.push_str(&part[2..]);
+    }
+    let symbol: Symbol = text.parse().ok()?;
+    (format!("ticker={}", encode(&symbol)) == name).then_some(symbol)
+}
+
+/// The month whose folders have these names, if they are the names of one.
+#[must_use]
+pub fn month_of(year: &str, month: &str) -> Option<Month> {
+    let (year, month) = (year.strip_prefix("year=")?, month.strip_prefix("month=")?);
+    (year.len() == 4 && month.len() == 2).then(|| Month::new(year.parse().ok()?, month.parse().ok()?))?
+}
+
+/// Whether a file name is that of an unfinished write.
+#[must_use]
+pub fn is_unfinished(name: &str) -> bool {
+    name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1)
+}
+
+/// Lower-case letters are percent-encoded, so that `KIMpL` and `KIMPL` differ on file systems that ignore case.
+/// Engines decode it when they read the `ticker` column.
+#[must_use]
+pub fn encode(symbol: &Symbol) -> String {
+    let encode = |c: char| if c.is_ascii_lowercase() { percent(c) } else { c.to_string() };
+    symbol.as_str().chars().map(encode).collect()
+}
+
+fn percent(c: char) -> String {
+    format!("%{:02X}", u32::from(c))
+}
+
+/// Windows opens a device instead of a file of one of these names, in upper or lower case, whatever follows its first dot
+/// (learn.microsoft.com, "Naming Files, Paths, and Namespaces").
+const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
+const NUMBERED_DEVICES: [&str; 2] = ["COM", "LPT"];
+
+/// Returns the name of a file that has nothing but a symbol before its extension: [`encode`], and in a name that is a
+/// device on Windows the first letter is encoded too (`CON` becomes `%43ON`). No two symbols share a name, since no other
+/// name has an upper-case letter encoded. The store's folders need none of this: `ticker=CON` is no device.
+#[must_use]
+pub fn file_stem(symbol: &Symbol) -> String {
+    let stem = encode(symbol);
+    let mut chars = stem.chars();
+    match chars.next().filter(|_| is_device(&stem)) {
+        Some(first) => percent(first) + chars.as_str(),
+        None => stem,
+    }
+}
+
+fn is_device(stem: &str) -> bool {
+    let name = stem.split('.').next().unwrap_or_default();
+    let number = NUMBERED_DEVICES.iter().find_map(|device| name.strip_prefix(device)).map(str::as_bytes);
+    DEVICES.contains(&name) || matches!(number, Some([digit]) if digit.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_as_in_the_contract() {
+        let path = |text: &str| {
+            let month = Month::new(2004, 1).unwrap();
+            partition(Path::new("data"), &text.parse().unwrap(), month).display().to_string()
+        };
+        assert_eq!(path("AAPL"), "data/bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet");
+        assert_eq!(path("KIMpL"), "data/bars_1m/ticker=KIM%70L/year=2004/month=01/bars.parquet");
+        for text in ["AAPL", "KIMpL", "BRK.B", "ABCpA"] {
+            let symbol = text.parse().unwrap();
+            let folder = symbol_folder(Path::new("data"), &symbol);
+            assert_eq!(symbol_of(folder.file_name().unwrap().to_str().unwrap()), Some(symbol));
+        }
+        for odd in ["AAPL", "ticker=", "ticker=KIMpL", "ticker=%7", "ticker=%é0", "ticker=%41APL"] {
+            assert_eq!(symbol_of(odd), None, "{odd}");
+        }
+        assert_eq!(month_of("year=2004", "month=01"), Month::new(2004, 1));
+        for (year, month) in [("2004", "01"), ("year=2004", "month=1"), ("year=2004", "month=13")] {
+            assert_eq!(month_of(year, month), None, "{year} {month}");
+        }
+        let day = jiff::civil::date(2024, 1, 3);
+        let market = market_day(Path::new("data"), day).display().to_string();
+        assert_eq!(market, "data/reference/grouped_daily/date=2024-01-03/market.parquet");
+        let splits = reference_table(Path::new("data"), "splits").display().to_string();
+        assert_eq!(splits, "data/reference/splits.parquet");
+        assert_eq!(day_of("date=2024-01-03"), Some(day));
+        for odd in
+            ["2024-01-03", "date=2024-1-3", "date=20240103", "date=2024-01-03T00:00", "date=2024-02-30"]
+        {
+            assert_eq!(day_of(odd), None, "{odd}");
+        }
+        assert_eq!(path("BRK.B"), "data/bars_1m/ticker=BRK.B/year=2004/month=01/bars.parquet");
+    }
+
+    #[test]
+    fn a_file_of_its_own_is_never_named_like_a_device() {
+        let stem = |text: &str| file_stem(&text.parse().unwrap());
+        for (symbol, expected) in [
+            ("CON", "%43ON"),
+            ("PRN", "%50RN"),
+            ("AUX", "%41UX"),
+            ("NUL", "%4EUL"),
+            ("COM1", "%43OM1"),
+            ("LPT0", "%4CPT0"),
+            ("CON.B", "%43ON.B"),
+            ("CON-B", "CON-B"),
+            ("CONN", "CONN"),
+            ("COM", "COM"),
+            ("COM10", "COM10"),
+            ("ACON", "ACON"),
+            ("B.CON", "B.CON"),
+            ("CONp", "CON%70"),
+            ("Con", "C%6F%6E"),
+        ] {
+            assert_eq!(stem(symbol), expected, "{symbol}");
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! The one primitive that writes bars.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use grab_model::{Bars, DayBar, Month, Partition, Revision, Symbol, Window, new_york};
+use jiff::civil::Date;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    StoreError,
+    atomic::{self, failed},
+    encodings::Encodings,
+    layout, market,
+    parquet::{self, Lifetime, Provenance},
+};
+use crate::failpoint::{Step, reached};
+
+/// The Parquet files of one data directory.
+#[derive(Clone, Debug)]
+pub struct Store {
+    data_dir: PathBuf,
+    adjusted: bool,
+    source: String,
+    encodings: Encodings,
+}
+
+/// A partition's content in memory: handed back to the next merge, it saves reading the file again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// The month.
+    pub month: Month,
+    /// All bars of the file, ascending and unique.
+    pub bars: Bars,
+    /// When its first and its last bar were fetched, UTC ms.
+    pub fetched_ms: (i64, i64),
+    /// The days that were asked for and answered to their end, as bits: bit 0 is the first of the month.
+    pub whole_days: u32,
+    /// How its file was written.
+    pub lifetime: Lifetime,
+}
+
+/// Bars of one month, on their way into its partition.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The bars.
+    pub bars: Bars,
+    /// When they were fetched, UTC ms.
+    pub at_ms: i64,
+    /// The days that the answer covers to their end, if any; those of other months do not matter.
+    pub whole: Option<Window>,
+    /// How the partition is to be written: whether it is soon to be written again.
+    pub lifetime: Lifetime,
+}
+
+/// What comes of a merge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merged {
+    /// The partition as it is once its file is written.
+    pub partition: Partition,
+    /// Its content.
+    pub held: Held,
+    /// What the new bars have changed among those that were there.
+    pub revision: Revision,
+    /// Its new file: bars that change nothing leave the one that is there.
+    pub file: Option<NewFile>,
+}
+
+/// A file's bytes, and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    pub(super) path: PathBuf,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Store {
+    /// The store in `data_dir`, which holds bars of one kind, fetched from the host `source`.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, adjusted: bool, source: String) -> Self {
+        Self { data_dir, adjusted, source, encodings: Encodings::default() }
+    }
+
+    /// The same store, which writes files for the programs that `encodings` says.
+    #[must_use]
+    pub fn with_encodings(self, encodings: Encodings) -> Self {
+        Self { encodings, ..self }
+    }
+
+    /// Adds bars to a partition, durably: [`Store::merged`] and [`write_all`] in one.
+    ///
+    /// # Errors
+    /// As for these two.
+    pub fn merge(
+        &self,
+        symbol: &Symbol,
+        month: Month,
+        newer: Fetched,
+        held: Option<Held>,
+    ) -> Result<Merged, StoreError> {
+        let merged = self.merged(symbol, month, newer, held)?;
+        write_all(merged.file.as_slice())?;
+        Ok(merged)
+    }
+
+    /// Adds bars to what a partition holds: where both have a minute, the new bar wins. Nothing is written.
+    ///
+    /// `held` is what the caller knows to be in the file; without it the file is read, if there is one.
+    ///
+    /// # Errors
+    /// If a bar is outside of the month, or if the file that is there cannot be read, is damaged or belongs elsewhere.
+    pub fn merged(
+        &self,
+        symbol: &Symbol,
+        month: Month,
+        newer: Fetched,
+        held: Option<Held>,
+    ) -> Result<Merged, StoreError> {
+        check_month(month, &newer.bars)?;
+        let (older, file) = match held.filter(|held| held.month == month) {
+            Some(held) => (Some(held), None),
+            None => self.load(symbol, month)?.map(|loaded| (loaded.held, loaded.file)).unzip(),
+        };
+        let newer = Fetched { bars: newer.bars.into_unique(), ..newer };
+        if let Some((older, file)) = older.as_ref().zip(file)
+            && adds_nothing(older, &newer)
+        {
+            let partition = describe(symbol, older, &file);
+            let held = older.clone();
+            return Ok(Merged { partition, held, revision: Revision::default(), file: None });
+        }
+        let revision = older.as_ref().map(|older| Revision::of(&older.bars, &newer.bars)).unwrap_or_default();
+        self.encoded(symbol, union(older, month, newer), revision)
+    }
+
+    /// Writes a partition for good that was written for the moment. Nothing is written yet.
+    ///
+    /// # Errors
+    /// If the Parquet writer refuses.
+    pub fn finished(&self, symbol: &Symbol, held: Held) -> Result<Merged, StoreError> {
+        self.encoded(symbol, Held { lifetime: Lifetime::Lasting, ..held }, Revision::default())
+    }
+
+    fn encoded(&self, symbol: &Symbol, held: Held, revision: Revision) -> Result<Merged, StoreError> {
+        let provenance = self.provenance(symbol, &held);
+        let bytes = parquet::encode(&held.bars, &provenance, self.encodings).map_err(StoreError::Encode)?;
+        let partition = describe(symbol, &held, &bytes);
+        let file = NewFile { path: layout::partition(&self.data_dir, symbol, held.month), bytes };
+        Ok(Merged { partition, held, revision, file: Some(file) })
+    }
+
+    /// Holds a partition against its recorded XXH3, before anything is merged into it.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] if it is another file, or none; else if the system refuses.
+    pub fn check_recorded(&self, symbol: &Symbol, month: Month, recorded: u64) -> Result<(), StoreError> {
+        let path = layout::partition(&self.data_dir, symbol, month);
+        match read_regular(&path) {
+            Ok(file) if xxh3_64(&file) == recorded => Ok(()),
+            Ok(_) => Err(StoreError::Changed { path, is_there: true }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::Changed { path, is_there: false })
+            }
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// The host that what is stored comes from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Keeps a day of the whole market. When this returns, its file is on stable storage.
+    ///
+    /// # Errors
+    /// If the system refuses; what was there before is then untouched.
+    pub fn keep_market_day(
+        &self,
+        date: Date,
+        bars: &[DayBar],
+        fetched_ms: i64,
+    ) -> Result<market::Written, StoreError> {
+        market::write(&self.data_dir, &market::Day { date, bars, source: &self.source, fetched_ms })
+    }
+
+    /// A partition's content, if there is one.
+    ///
+    /// # Errors
+    /// If the file is damaged, belongs elsewhere, or cannot be opened.
+    pub fn read(&self, symbol: &Symbol, month: Month) -> Result<Option<Held>, StoreError> {
+        Ok(self.load(symbol, month)?.map(|loaded| loaded.held))
+    }
+
+    /// What a partition is on disk, if it is there and whole: for a manifest that may have missed its last write.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn inspect(&self, symbol: &Symbol, month: Month) -> Result<Option<Partition>, StoreError> {
+        match self.load(symbol, month) {
+            Ok(found) => Ok(found.map(|loaded| loaded.describe(symbol))),
+            // Damage is not what a crash leaves. It is not covered up here: its row stays as it was.
+            Err(
+                StoreError::Damaged { .. } | StoreError::Misplaced { .. } | StoreError::Impossible { .. },
+            ) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn load(&self, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
+        let Some(loaded) = load(&self.data_dir, symbol, month)? else { return Ok(None) };
+        let (expected, found) = (self.adjusted.to_string(), loaded.provenance.adjusted.to_string());
+        if expected == found {
+            return Ok(Some(loaded));
+        }
+        let path = layout::partition(&self.data_dir, symbol, month);
+        Err(StoreError::Misplaced { path, what: "adjusted", expected, found })
+    }
+
+    /// Removes what a crash may have left of writes to `symbol` in `window`; answers the number of files. The folders
+    /// that it may have left are kept, and their names are durable when this returns.
+    ///
+    /// # Errors
+    /// If a folder cannot be listed or a file cannot be removed.
+    pub fn sweep(&self, symbol: &Symbol, window: Window) -> Result<u64, StoreError> {
+        let mut swept = 0;
+        let folder = |month| layout::month_folder(&self.data_dir, symbol, month);
+        let folders: Vec<_> = window.months().map(folder).collect();
+        atomic::secure_names(&folders, &self.data_dir)?;
+        for folder in folders {
+            swept += sweep_folder(&folder)?;
+        }
+        Ok(swept)
+    }
+
+    fn provenance(&self, symbol: &Symbol, held: &Held) -> Provenance {
+        Provenance {
+            ticker: symbol.to_string(),
+            month: held.month.to_string(),
+            adjusted: self.adjusted,
+            source: self.source.clone(),
+            fetched_ms: held.fetched_ms,
+            whole_days: held.whole_days,
+            lifetime: held.lifetime,
+        }
+    }
+}
+
+/// Writes new files to their places, in order. When this returns, all of them are on stable storage.
+///
+/// # Errors
+/// Always [`StoreError::Io`], if the system refuses. The files before the one that failed may be at their places; what
+/// was at the places of those after it is untouched.
+pub fn write_all(files: &[NewFile]) -> Result<(), StoreError> {
+    let files: Vec<_> = files.iter().map(|file| (file.path.as_path(), file.bytes.as_slice())).collect();
+    atomic::write_all(&files)
+}
+
+/// A partition as it is on disk.
+pub(super) struct Loaded {
+    pub(super) held: Held,
+    pub(super) provenance: Provenance,
+    pub(super) file: Bytes,
+}
+
+impl Loaded {
+    pub(super) fn describe(&self, symbol: &Symbol) -> Partition {
+        describe(symbol, &self.held, &self.file)
+    }
+}
+
+/// Reads a partition, if there is one, and holds what it says of itself against its place.
+pub(super) fn load(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
+    load_file(layout::partition(data_dir, symbol, month), symbol, month)
+}
+
+/// The same for a file that lies elsewhere.
+pub(super) fn load_file(path: PathBuf, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
+    let file: Bytes = match read_regular(&path) {
+        Ok(bytes) => bytes.into(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            return Err(StoreError::Impossible { path, what: "a folder" });
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(StoreError::Impossible { path, what: "no file, but a device or a pipe" });
+        }
+        Err(error) => return Err(failed("read", &path)(error)),
+    };
+    let damaged = |source| StoreError::Damaged { path: path.clone(), source };
+    let (bars, provenance) = parquet::decode(file.clone()).map_err(damaged)?;
+    let facts =
+        [("ticker", symbol.to_string(), &provenance.ticker), ("month", month.to_string(), &provenance.month)];
+    if let Some((what, expected, found)) = facts.into_iter().find(|(_, expected, found)| expected != *found) {
+        return Err(StoreError::Misplaced { path, what, expected, found: found.clone() });
+    }
+    if let Some(what) = impossible(month, &bars) {
+        return Err(StoreError::Impossible { path, what });
+    }
+    let Provenance { fetched_ms, whole_days, lifetime, .. } = provenance;
+    let held = Held { month, bars, fetched_ms, whole_days, lifetime };
+    Ok(Some(Loaded { held, provenance, file }))
+}
+
+/// Reads a file; a pipe would be waited for without end.
+pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_file() || metadata.is_dir() {
+        fs::read(path)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+}
+
+/// What bars of a month cannot be, if these are it. No merge has ever written such a file.
+fn impossible(month: Month, bars: &Bars) -> Option<&'static str> {
+    let times = bars.timestamps();
+    let (first, last) = times.first().zip(times.last()).map_or((0, 0), |(first, last)| (*first, *last));
+    let is_finite = || bars.required().iter().all(|column| column.iter().all(|number| number.is_finite()));
+    match () {
+        () if times.is_empty() => Some("without bars"),
+        () if !times.is_sorted_by(|a, b| a < b) => Some("out of order, or has a minute twice"),
+        () if first < month.start_ms() || last >= month.end_ms() => Some("with bars of another month"),
+        () if !is_finite() => Some("with prices that are no numbers"),
+        () => None,
+    }
+}
+
+fn check_month(month: Month, bars: &Bars) -> Result<(), StoreError> {
+    let (start, end) = (month.start_ms(), month.end_ms());
+    let stray = bars.timestamps().iter().find(|t| !(start..end).contains(*t));
+    stray.map_or(Ok(()), |timestamp| Err(StoreError::OutsideMonth { timestamp: *timestamp, month }))
+}
+
+/// Whether a file has all that an answer says already: the same bars, and days that are known to be whole. One that was made
+/// for the moment is to be made for good.
+fn adds_nothing(older: &Held, newer: &Fetched) -> bool {
+    let whole_days = newer.whole.map_or(0, |window| older.month.mask(window));
+    let is_to_last = older.lifetime == Lifetime::Passing && newer.lifetime == Lifetime::Lasting;
+    if is_to_last || older.whole_days | whole_days != older.whole_days {
+        return false;
+    }
+    let (held, times) = (&older.bars, older.bars.timestamps());
+    newer
+        .bars
+        .iter()
+        .all(|bar| times.binary_search(&bar.timestamp).is_ok_and(|row| held.get(row) == Some(bar)))
+}
+
+fn union(older: Option<Held>, month: Month, newer: Fetched) -> Held {
+    let whole_days = newer.whole.map_or(0, |window| month.mask(window));
+    let lifetime = newer.lifetime;
+    match older {
+        None => {
+            let fetched_ms = (newer.at_ms, newer.at_ms);
+            Held { month, bars: newer.bars.into_unique(), fetched_ms, whole_days, lifetime }
+        }
+        Some(older) => Held {
+            month,
+            bars: Bars::union(older.bars, newer.bars),
+            fetched_ms: (older.fetched_ms.0.min(newer.at_ms), older.fetched_ms.1.max(newer.at_ms)),
+            whole_days: older.whole_days | whole_days,
+            lifetime,
+        },
+    }
+}
+
+fn describe(symbol: &Symbol, held: &Held, file: &[u8]) -> Partition {
+    let timestamps = held.bars.timestamps();
+    Partition {
+        symbol: symbol.clone(),
+        month: held.month,
+        bars: timestamps.len() as u64,
+        first_ms: timestamps.first().copied().unwrap_or_default(),
+        last_ms: timestamps.last().copied().unwrap_or_default(),
+        bytes: file.len() as u64,
+        xxh3: xxh3_64(file),
+        bars_by_day: count_by_day(held.month, timestamps),
+    }
+}
+
+/// Counts ascending timestamps by the New York day of the month in which they are.
+#[must_use]
+pub fn count_by_day(month: Month, timestamps: &[i64]) -> [u16; 31] {
+    let mut counts = [0; 31];
+    let mut rest = timestamps;
+    let days = std::iter::successors(Some(month.first_day()), |day| day.tomorrow().ok());
+    for (count, day) in counts.iter_mut().zip(days.take_while(|day| *day <= month.last_day())) {
+        let end = day.tomorrow().map_or(i64::MAX, new_york::day_start_ms);
+        let bars = rest.partition_point(|t| *t < end);
+        *count = u16::try_from(bars).unwrap_or(u16::MAX);
+        rest = &rest[bars..];
+    }
+    counts
+}
+
+pub(super) fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(failed("list", folder)(error)),
+    };
+    let mut swept = 0;
+    for entry in entries {
+        let entry = entry.map_err(failed("list", folder))?;
+        if layout::is_unfinished(&entry.file_name().to_string_lossy()) {
+            let removed = reached(Step::BeforeSweep).and_then(|()| fs::remove_file(entry.path()));
+            removed.map_err(failed("remove", &entry.path()))?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+#[cfg(test)]
+mod tests;

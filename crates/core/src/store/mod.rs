@@ -1,0 +1,111 @@
+//! The store: one Parquet file for each symbol and month.
+//!
+//! # On disk
+//! `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`, Hive partitions. [`layout`] has the whole path grammar.
+//! Beside them, in `reference`, lie the days of the whole market ([`market`]) and tables of splits and renames
+//! ([`mod@reference`]).
+//!
+//! # Writing
+//! One primitive writes data: [`Store::merge`]. It is a union in which the newer bar wins, so first download, resume,
+//! overlap, late revision and repair are one operation, and doing it twice changes nothing.
+//!
+//! # Durability
+//! A file is written beside its place, fsynced, renamed over it, and its directory is fsynced (`atomic`): under its
+//! final name a file is always whole. A page's files take each of these steps together ([`write_all`]), and folders that
+//! are made for them are durable in theirs before. What that has returned from is on stable storage.
+
+pub mod aside;
+mod atomic;
+mod column;
+pub mod derived;
+mod digest;
+mod encodings;
+mod guard;
+pub mod layout;
+pub mod market;
+mod merge;
+mod parquet;
+pub mod reference;
+pub mod rewrite;
+pub mod survey;
+
+pub use atomic::{create_folders, write as write_whole};
+pub use encodings::Encodings;
+pub use merge::{Fetched, Held, Merged, NewFile, Store, count_by_day, write_all};
+pub use parquet::{Content, Lifetime, Provenance, SCHEMA_VERSION, Unreadable, encode, read_file};
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::disk;
+
+/// Why the store could not read or write.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The system refused: no space, no permission, a directory where a file should be.
+    #[error("cannot {action} {}{}", path.display(), disk::whose(path, source))]
+    Io {
+        /// What was tried, such as "write".
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A partition that is there is none that was ever written.
+    #[error("{} is {what}: move it away", path.display())]
+    Impossible {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A partition that is there cannot be read.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the Parquet reader said.
+        source: ::parquet::errors::ParquetError,
+    },
+    /// A partition is not the one that was recorded, or not there any more. To merge into what is there would hide it.
+    #[error("{} is {}: `grab repair` fetches it anew", path.display(), if *is_there { "not the file that was recorded" } else { "gone, though it is recorded" })]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Whether another one is there.
+        is_there: bool,
+    },
+    /// A partition holds something else than its place says.
+    #[error("{}: {what} is {found:?} where {expected:?} belongs", path.display())]
+    Misplaced {
+        /// The file.
+        path: PathBuf,
+        /// Which of the file's facts.
+        what: &'static str,
+        /// What its place demands.
+        expected: String,
+        /// What the file says.
+        found: String,
+    },
+    /// A table of reference data is not what was written.
+    #[error("{} cannot be relied on, {}: `grab universe sync` fetches it anew", path.display(), why.reason())]
+    Reference {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Unreadable,
+    },
+    /// Bars could not be encoded.
+    #[error("bars cannot be encoded as Parquet")]
+    Encode(#[source] ::parquet::errors::ParquetError),
+    /// A bar outside of the month that it was to be written to.
+    #[error("a bar at {timestamp} ms does not belong to {month}")]
+    OutsideMonth {
+        /// The bar's start, UTC ms.
+        timestamp: i64,
+        /// The month.
+        month: grab_model::Month,
+    },
+}

@@ -1,0 +1,175 @@
+//! Tables of what is known besides bars, each kept whole in one file: tickers, splits and renames.
+//!
+//! A sync reads a table, [`merge()`]s what the server has sent, and writes it back. Nothing is ever taken out of a table: a
+//! row that the server has withdrawn says so, and says when it was there last. Each file proves itself by a digest.
+
+mod columns;
+mod file;
+mod merge;
+mod rows;
+mod tickers;
+
+pub use merge::{Contradiction, Merged, merge};
+pub use rows::Row;
+pub use tickers::{Tickers, read_listings, read_tickers, read_universe, write_tickers};
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use grab_model::{Rename, Split, Symbol};
+use jiff::civil::Date;
+
+use columns::Columns;
+pub(super) use file::anew;
+
+use super::{StoreError, Unreadable, layout};
+
+/// The version of the columns and of the metadata; it is in every file.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A row of a table, and what is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept<T> {
+    /// What the server says.
+    pub row: T,
+    /// The first sync that had it, UTC ms.
+    pub first_seen_ms: i64,
+    /// The last sync that had it, UTC ms.
+    pub last_seen_ms: i64,
+    /// Whether it is applied.
+    pub standing: Standing,
+}
+
+/// Whether a row is applied. The names are public.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is.
+    Current,
+    /// Another row of the same symbol and day is, which says something else.
+    Contradicted,
+    /// The server does not send it any more.
+    Withdrawn,
+}
+
+/// A table as it is on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table<T> {
+    /// Its rows, by symbol and day.
+    pub rows: Vec<Kept<T>>,
+    /// When the last sync asked for them, UTC ms.
+    pub fetched_ms: i64,
+    /// The host that it asked.
+    pub source: String,
+}
+
+impl Standing {
+    /// The name as it stands in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Contradicted => "contradicted",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Current, Self::Contradicted, Self::Withdrawn].into_iter().find(|one| one.as_str() == text)
+    }
+}
+
+impl<T> Table<T> {
+    /// The rows that are applied.
+    pub fn current(&self) -> impl Iterator<Item = &T> {
+        self.rows.iter().filter(|kept| kept.standing == Standing::Current).map(|kept| &kept.row)
+    }
+}
+
+impl Table<Split> {
+    /// Days of a symbol on which the server has listed splits that contradict each other.
+    pub fn contradicted<'a>(&'a self, ticker: &'a Symbol) -> impl Iterator<Item = Date> + 'a {
+        let contradicted = self.rows.iter().filter(|kept| kept.standing == Standing::Contradicted);
+        contradicted.map(|kept| &kept.row).filter(|row| row.ticker == *ticker).map(|row| row.execution_date)
+    }
+}
+
+/// The splits of a data directory; none if no sync has brought any yet.
+///
+/// # Errors
+/// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
+pub fn read_splits(data_dir: &Path) -> Result<Option<Table<Split>>, StoreError> {
+    read(data_dir)
+}
+
+/// The renames of a data directory; none if no sync has brought any yet.
+///
+/// # Errors
+/// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
+pub fn read_renames(data_dir: &Path) -> Result<Option<Table<Rename>>, StoreError> {
+    read(data_dir)
+}
+
+/// Writes the splits of a data directory. When this returns, they are on stable storage.
+///
+/// # Errors
+/// If they cannot be encoded, or the system refuses; what was there before is then untouched.
+pub fn write_splits(data_dir: &Path, table: &Table<Split>) -> Result<(), StoreError> {
+    write(data_dir, table)
+}
+
+/// Writes the renames of a data directory. When this returns, they are on stable storage.
+///
+/// # Errors
+/// If they cannot be encoded, or the system refuses; what was there before is then untouched.
+pub fn write_renames(data_dir: &Path, table: &Table<Rename>) -> Result<(), StoreError> {
+    write(data_dir, table)
+}
+
+/// The tables, each with its columns.
+pub(super) const TABLES: [(&str, Columns); 3] =
+    [(Split::TABLE, Split::COLUMNS), (Rename::TABLE, Rename::COLUMNS), (tickers::TABLE, tickers::COLUMNS)];
+
+/// Reads each table that is there; answers which of them cannot be relied on, and why.
+#[must_use]
+pub fn inspect(data_dir: &Path) -> Vec<(PathBuf, Unreadable)> {
+    let errors = [read_splits(data_dir).err(), read_renames(data_dir).err(), read_tickers(data_dir).err()];
+    let flaws = std::iter::zip(places(data_dir), errors).map(|(path, error)| Some((path, flaw(error?))));
+    flaws.flatten().collect()
+}
+
+fn flaw(error: StoreError) -> Unreadable {
+    if let StoreError::Reference { why, .. } = error {
+        return why;
+    }
+    let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+    Unreadable::Corrupt(reason)
+}
+
+/// Whether a path is the place of a table.
+#[must_use]
+pub fn is_table(data_dir: &Path, path: &Path) -> bool {
+    places(data_dir).iter().any(|place| place == path)
+}
+
+/// The places of all tables.
+fn places(data_dir: &Path) -> [PathBuf; 3] {
+    TABLES.map(|(table, _)| layout::reference_table(data_dir, table))
+}
+
+fn write<T: Row>(data_dir: &Path, table: &Table<T>) -> Result<(), StoreError> {
+    let said = file::Said { fetched_ms: table.fetched_ms, source: table.source.clone() };
+    file::write(data_dir, T::TABLE, T::COLUMNS, &rows::all_columns(&table.rows), said)
+}
+
+fn read<T: Row>(data_dir: &Path) -> Result<Option<Table<T>>, StoreError> {
+    file::read(data_dir, T::TABLE, decode)
+}
+
+fn decode<T: Row>(bytes: Bytes) -> Result<Table<T>, Unreadable> {
+    let (file, said) = file::decode(T::TABLE, T::COLUMNS, bytes)?;
+    let rows = file.rows(|row| rows::read_kept(&file, row))?;
+    Ok(Table { rows, fetched_ms: said.fetched_ms, source: said.source })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! Splits and renames as columns and back, and what makes two rows contradict each other.
+
+use std::cmp::Reverse;
+
+use grab_model::{Rename, Split, Symbol};
+use jiff::civil::Date;
+
+use super::{
+    Kept, Standing,
+    columns::{Columns, Kind, Read, Values, days_since_epoch},
+};
+
+/// A kind of row that has a table of its own.
+pub trait Row: Clone {
+    /// The table's name, which is also that of its file.
+    const TABLE: &'static str;
+
+    /// The table's columns; the last three are those of [`Kept`].
+    const COLUMNS: Columns;
+
+    /// How good a row is beside others that contradict it: the least is the best.
+    type Rank: Ord;
+
+    /// The place that can have one row only: a symbol and a day.
+    fn place(&self) -> (&Symbol, Date);
+
+    /// Whether two rows of one place do not contradict each other.
+    fn agrees_with(&self, other: &Self) -> bool;
+
+    /// How good it is beside others of its place that contradict it.
+    fn rank(&self) -> Self::Rank;
+
+    /// What it says, in short.
+    fn claim(&self) -> String;
+
+    /// Why it cannot be, if it cannot.
+    fn nonsense(&self) -> Option<String>;
+
+    /// Takes over what it does not say itself from another row that agrees with it.
+    fn fill(&mut self, other: &Self);
+
+    /// The columns of its own, without those of [`Kept`].
+    fn columns(rows: &[Kept<Self>]) -> Vec<Values>;
+
+    /// The row at a place of a file; nothing if it is none.
+    fn read(file: &Read, row: usize) -> Option<Self>;
+}
+
+impl Row for Split {
+    const TABLE: &'static str = "splits";
+    const COLUMNS: Columns = &[
+        ("ticker", Kind::Text),
+        ("execution_date", Kind::Day),
+        ("split_from", Kind::Number),
+        ("split_to", Kind::Number),
+        ("adjustment_type", Kind::OptionalText),
+        ("id", Kind::OptionalText),
+        ("first_seen", Kind::Instant),
+        ("last_seen", Kind::Instant),
+        ("status", Kind::Text),
+    ];
+
+    /// Whether its type contradicts its own ratio; how far the ratio is from 1; then the rest of it, so that the order
+    /// in which rows came does not matter.
+    type Rank = (bool, u64, u64, u64, Option<String>);
+
+    fn place(&self) -> (&Symbol, Date) {
+        (&self.ticker, self.execution_date)
+    }
+
+    fn agrees_with(&self, other: &Self) -> bool {
+        let (one, two) = (self.split_from * other.split_to, other.split_from * self.split_to);
+        one.to_bits() == two.to_bits()
+    }
+
+    fn rank(&self) -> Self::Rank {
+        let (from, to) = (self.split_from, self.split_to);
+        let contradicts_itself = match self.adjustment_type.as_deref() {
+            Some("forward_split" | "stock_dividend") => to < from,
+            Some("reverse_split") => from < to,
+            Some(_) | None => false,
+        };
+        // The bits of positive numbers are in the order of the numbers.
+        let far_from_one = from.max(to) / from.min(to);
+        (contradicts_itself, far_from_one.to_bits(), from.to_bits(), to.to_bits(), self.id.clone())
+    }
+
+    fn claim(&self) -> String {
+        format!("{}:{}", self.split_from, self.split_to)
+    }
+
+    fn nonsense(&self) -> Option<String> {
+        let is_wrong = |number: f64| !number.is_finite() || number <= 0.0;
+        let is_nonsense = is_wrong(self.split_from) || is_wrong(self.split_to);
+        is_nonsense.then(|| {
+            let (ticker, date, claim) = (&self.ticker, self.execution_date, self.claim());
+            format!("{ticker} {date}: {claim} is no ratio of shares")
+        })
+    }
+
+    fn fill(&mut self, other: &Self) {
+        fill(&mut self.adjustment_type, other.adjustment_type.as_ref());
+        fill(&mut self.id, other.id.as_ref());
+    }
+
+    fn columns(rows: &[Kept<Self>]) -> Vec<Values> {
+        let rows = || rows.iter().map(|kept| &kept.row);
+        vec![
+            Values::Text(rows().map(|split| split.ticker.to_string()).collect()),
+            Values::Days(rows().map(|split| days_since_epoch(split.execution_date)).collect()),
+            Values::Numbers(rows().map(|split| split.split_from).collect()),
+            Values::Numbers(rows().map(|split| split.split_to).collect()),
+            Values::OptionalText(rows().map(|split| split.adjustment_type.clone()).collect()),
+            Values::OptionalText(rows().map(|split| split.id.clone()).collect()),
+        ]
+    }
+
+    fn read(file: &Read, row: usize) -> Option<Self> {
+        let split = Self {
+            ticker: file.text(0, row)?.parse().ok()?,
+            execution_date: file.day(1, row)?,
+            split_from: file.number(2, row)?,
+            split_to: file.number(3, row)?,
+            adjustment_type: file.optional_text(4, row),
+            id: file.optional_text(5, row),
+        };
+        split.nonsense().is_none().then_some(split)
+    }
+}
+
+impl Row for Rename {
+    const TABLE: &'static str = "renames";
+    const COLUMNS: Columns = &[
+        ("composite_figi", Kind::OptionalText),
+        ("cik", Kind::OptionalText),
+        ("name", Kind::OptionalText),
+        ("ticker", Kind::Text),
+        ("date", Kind::Day),
+        ("asked_as", Kind::Text),
+        ("first_seen", Kind::Instant),
+        ("last_seen", Kind::Instant),
+        ("status", Kind::Text),
+    ];
+
+    /// Whether it is the symbol that was asked for, which a company has that answers to it; then the rest of it, so
+    /// that the order in which rows came does not matter.
+    type Rank = (Reverse<bool>, Symbol, Option<String>, Option<String>);
+
+    fn place(&self) -> (&Symbol, Date) {
+        (&self.asked_as, self.date)
+    }
+
+    fn agrees_with(&self, other: &Self) -> bool {
+        self.ticker == other.ticker
+    }
+
+    fn rank(&self) -> Self::Rank {
+        (
+            Reverse(self.ticker == self.asked_as),
+            self.ticker.clone(),
+            self.composite_figi.clone(),
+            self.name.clone(),
+        )
+    }
+
+    fn claim(&self) -> String {
+        self.ticker.to_string()
+    }
+
+    fn nonsense(&self) -> Option<String> {
+        None
+    }
+
+    fn fill(&mut self, other: &Self) {
+        fill(&mut self.composite_figi, other.composite_figi.as_ref());
+        fill(&mut self.cik, other.cik.as_ref());
+        fill(&mut self.name, other.name.as_ref());
+    }
+
+    fn columns(rows: &[Kept<Self>]) -> Vec<Values> {
+        let rows = || rows.iter().map(|kept| &kept.row);
+        vec![
+            Values::OptionalText(rows().map(|rename| rename.composite_figi.clone()).collect()),
+            Values::OptionalText(rows().map(|rename| rename.cik.clone()).collect()),
+            Values::OptionalText(rows().map(|rename| rename.name.clone()).collect()),
+            Values::Text(rows().map(|rename| rename.ticker.to_string()).collect()),
+            Values::Days(rows().map(|rename| days_since_epoch(rename.date)).collect()),
+            Values::Text(rows().map(|rename| rename.asked_as.to_string()).collect()),
+        ]
+    }
+
+    fn read(file: &Read, row: usize) -> Option<Self> {
+        Some(Self {
+            composite_figi: file.optional_text(0, row),
+            cik: file.optional_text(1, row),
+            name: file.optional_text(2, row),
+            ticker: file.text(3, row)?.parse().ok()?,
+            date: file.day(4, row)?,
+            asked_as: file.text(5, row)?.parse().ok()?,
+        })
+    }
+}
+
+fn fill(known: &mut Option<String>, other: Option<&String>) {
+    if known.is_none() {
+        *known = other.cloned();
+    }
+}
+
+/// All columns of a table.
+pub fn all_columns<T: Row>(rows: &[Kept<T>]) -> Vec<Values> {
+    let mut columns = T::columns(rows);
+    columns.push(Values::Instants(rows.iter().map(|kept| kept.first_seen_ms).collect()));
+    columns.push(Values::Instants(rows.iter().map(|kept| kept.last_seen_ms).collect()));
+    columns.push(Values::Text(rows.iter().map(|kept| kept.standing.as_str().to_owned()).collect()));
+    columns
+}
+
+/// A row of a file with what is known of it; nothing if it is none.
+pub fn read_kept<T: Row>(file: &Read, row: usize) -> Option<Kept<T>> {
+    let seen = T::COLUMNS.len().checked_sub(3)?;
+    Some(Kept {
+        row: T::read(file, row)?,
+        first_seen_ms: file.instant(seen, row)?,
+        last_seen_ms: file.instant(seen + 1, row)?,
+        standing: Standing::parse(file.text(seen + 2, row)?)?,
+    })
+}

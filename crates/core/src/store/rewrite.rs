@@ -1,0 +1,158 @@
+//! Files that are there, written anew: the same content, in the form in which it would be written today.
+//!
+//! Nothing is taken for written anew before it was read back.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use ::parquet::{
+    errors::ParquetError,
+    file::{
+        properties::WriterProperties,
+        reader::{FileReader, SerializedFileReader},
+    },
+};
+use bytes::Bytes;
+use grab_model::Partition;
+use jiff::civil::Date;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    Encodings, NewFile, StoreError,
+    atomic::{self, failed},
+    encodings::{self, TABLE},
+    layout, market,
+    merge::{self, read_regular, sweep_folder},
+    parquet, reference,
+};
+
+impl NewFile {
+    /// Where it is to be.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its size.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The XXH3-64 of all of it.
+    #[must_use]
+    pub fn xxh3(&self) -> u64 {
+        xxh3_64(&self.bytes)
+    }
+}
+
+/// A partition's new file; nothing if the one that is there would be written in the same way today.
+///
+/// # Errors
+/// If the file is not the one that was recorded, does not prove itself, or cannot be read or encoded.
+pub fn partition(
+    data_dir: &Path,
+    recorded: &Partition,
+    encodings: Encodings,
+) -> Result<Option<NewFile>, StoreError> {
+    let (symbol, month) = (&recorded.symbol, recorded.month);
+    let path = layout::partition(data_dir, symbol, month);
+    let Some(loaded) = merge::load(data_dir, symbol, month)? else {
+        return Err(StoreError::Changed { path, is_there: false });
+    };
+    if loaded.describe(symbol) != *recorded {
+        return Err(StoreError::Changed { path, is_there: true });
+    }
+    let merge::Loaded { held, provenance, file } = loaded;
+    if is_written_as(file, encodings.of_bars(provenance.lifetime)) {
+        return Ok(None);
+    }
+    let bytes = parquet::encode(&held.bars, &provenance, encodings).map_err(StoreError::Encode)?;
+    let read = parquet::decode(bytes.clone().into()).map_err(StoreError::Encode)?;
+    checked(path, bytes, read == (held.bars, provenance)).map(Some)
+}
+
+/// The new file of a day of the market, which is recorded with its size and XXH3; nothing if the one that is there would be
+/// written in the same way today.
+///
+/// # Errors
+/// As for [`partition`].
+pub fn market_day(
+    data_dir: &Path,
+    date: Date,
+    recorded: &market::Written,
+) -> Result<Option<NewFile>, StoreError> {
+    let path = layout::market_day(data_dir, date);
+    let Some(file) = read(&path)? else { return Err(StoreError::Changed { path, is_there: false }) };
+    let found = market::Written { bytes: file.len() as u64, xxh3: xxh3_64(&file) };
+    if found != *recorded {
+        return Err(StoreError::Changed { path, is_there: true });
+    }
+    if is_written_as(file.clone(), &TABLE) {
+        return Ok(None);
+    }
+    let unreliable = |why| StoreError::Reference { path: path.clone(), why };
+    let content = market::read_content(date, file).map_err(unreliable)?;
+    let bytes = content.encoded(date).map_err(StoreError::Encode)?;
+    let again = market::read_content(date, bytes.clone().into()).map_err(unreliable)?;
+    checked(path.clone(), bytes, again == content).map(Some)
+}
+
+/// The new file of each table of reference data that is there; nothing in place of one that would be written in the same way
+/// today. A table that cannot be relied on is an error of its own.
+#[must_use]
+pub fn tables(data_dir: &Path) -> Vec<Result<Option<NewFile>, StoreError>> {
+    let is_there =
+        |(table, _): &&(&str, _)| layout::reference_table(data_dir, table).symlink_metadata().is_ok();
+    reference::TABLES.iter().filter(is_there).map(|table| reference::anew(data_dir, table)).collect()
+}
+
+/// Clears up what a process left that died while it wrote files anew: removes unfinished files beside these places, and makes
+/// the names of those durable that had got their place.
+///
+/// # Errors
+/// If a folder cannot be listed or a file cannot be removed.
+pub fn sweep<'a>(places: impl IntoIterator<Item = &'a Path>) -> Result<(), StoreError> {
+    let folders = places.into_iter().filter_map(Path::parent);
+    folders.filter(|folder| folder.is_dir()).try_for_each(|folder| {
+        sweep_folder(folder)?;
+        atomic::sync_folder(folder)
+    })
+}
+
+/// The same for the tables of reference data.
+///
+/// # Errors
+/// As for [`sweep`].
+pub fn sweep_tables(data_dir: &Path) -> Result<(), StoreError> {
+    sweep(
+        reference::TABLES
+            .map(|(table, _)| layout::reference_table(data_dir, table))
+            .iter()
+            .map(PathBuf::as_path),
+    )
+}
+
+/// The file at a place; nothing if there is none.
+fn read(path: &Path) -> Result<Option<Bytes>, StoreError> {
+    match read_regular(path) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+pub(super) fn is_written_as(file: Bytes, properties: &WriterProperties) -> bool {
+    SerializedFileReader::new(file).is_ok_and(|file| encodings::is_written_as(file.metadata(), properties))
+}
+
+/// A new file, if it says the same as the old one.
+pub(super) fn checked(path: PathBuf, bytes: Vec<u8>, is_same: bool) -> Result<NewFile, StoreError> {
+    if is_same {
+        return Ok(NewFile { path, bytes });
+    }
+    let differs = "what was encoded is not read back as it was".to_owned();
+    Err(StoreError::Encode(ParquetError::General(differs)))
+}

@@ -1,0 +1,69 @@
+//! Splits that adjusted bars do not know of yet: a new one changes a symbol's whole history.
+
+use std::collections::HashMap;
+
+use grab_model::{HistoryEdge, Symbol, Window, calendar, new_york, universe::Universe};
+use jiff::{ToSpan, civil::Date};
+
+use super::Evening;
+use crate::manifest::TaskItem;
+
+/// A split that the service lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedSplit {
+    /// The first day on which the new shares trade.
+    pub date: Date,
+    /// Since when the service is known to list it, or to have withdrawn it, UTC ms; none if it always did, as far as anybody
+    /// knows.
+    pub known_since_ms: Option<i64>,
+}
+
+/// What is known of symbols besides what the manifest says.
+#[derive(Clone, Debug, Default)]
+pub struct Reference {
+    /// Who lived when; empty if nobody knows.
+    pub universe: Universe,
+    /// What is asked for of symbols that were ordered by a list and are not held yet.
+    pub joined: Vec<(Symbol, Window)>,
+    /// The splits of each symbol, where bars are adjusted for them.
+    pub splits: HashMap<Symbol, Vec<ListedSplit>>,
+    /// Where the history begins that the service's plan serves; none if it serves all there is, or that is not known.
+    pub history: Option<HistoryEdge>,
+}
+
+impl ListedSplit {
+    /// Which answers cannot be relied on in an evening: those whose first page came before this instant, UTC ms. On the split's own
+    /// day nobody knows from which hour on it is in them, and some services apply it an evening late: so its symbol is asked
+    /// for once more when the next session is over.
+    #[must_use]
+    pub fn unreliable_before_ms(self, evening: &Evening) -> i64 {
+        let applied_ms = new_york::at_ms(self.date, 20, 0).max(self.known_since_ms.unwrap_or(i64::MIN));
+        let next = new_york::date_of(applied_ms).and_then(next_session);
+        let is_over = |date: &Date| *date <= evening.session.date();
+        next.filter(is_over).map_or(applied_ms, |date| new_york::at_ms(date, 20, 0).max(applied_ms))
+    }
+}
+
+fn next_session(day: Date) -> Option<Date> {
+    let week = Window::new(day.tomorrow().ok()?, day.saturating_add(7.days()))?;
+    calendar::sessions(week).next().map(calendar::Session::date)
+}
+
+/// The splits that some days before them were answered without, and the windows of these days. The tail is asked for anyway.
+pub(super) fn outdated(
+    tasks: &[TaskItem],
+    splits: &[ListedSplit],
+    evening: &Evening,
+) -> (Vec<ListedSplit>, Vec<Window>) {
+    let is_older = |task: &TaskItem, split: &ListedSplit| {
+        let is_covered = task.state.is_covered() && !task.is_tail && !task.is_repair;
+        let is_before = task.begun_ms.is_some_and(|begun| begun < split.unreliable_before_ms(evening));
+        is_covered && is_before && task.window.from() < split.date
+    };
+    let executed = splits.iter().filter(|split| split.date <= evening.session.date());
+    let missed: Vec<_> =
+        executed.filter(|split| tasks.iter().any(|task| is_older(task, split))).copied().collect();
+    let of_them = tasks.iter().filter(|task| missed.iter().any(|split| is_older(task, split)));
+    let windows = of_them.map(|task| task.window).collect();
+    (missed, windows)
+}

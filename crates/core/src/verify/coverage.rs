@@ -1,0 +1,357 @@
+//! What should be there by the calendar, what is, and why the rest is not. No I/O.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::RangeInclusive,
+};
+
+use grab_model::{Month, Partition, Symbol, Window, new_york, universe::Universe};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::{
+    CutAway, Day, Finding, Kind, Seen, Severity, Witness, gaps, integrity::Checked, sessions::Sessions,
+};
+use crate::manifest::{Answer, TaskItem, TaskState};
+
+/// How many of the expected sessions are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Sessions of the windows that were asked for in which there should be bars.
+    pub expected_sessions: u64,
+    /// Those of them that have bars: how many does not matter, a thin session has a finding of its own.
+    pub present_sessions: u64,
+    /// Others that were asked for and have no bar by the server's own word alone: no witness explains it.
+    pub unexplained_sessions: u64,
+}
+
+impl Coverage {
+    /// The sessions of which nobody but the server says that they need no bars: what is expected, and what is unexplained.
+    #[must_use]
+    pub fn all_sessions(self) -> u64 {
+        self.expected_sessions + self.unexplained_sessions
+    }
+
+    /// The share of [`Self::all_sessions`] that is present; all of nothing is all. The server's word that there was nothing
+    /// does not count as presence: a server that has lost a market says so too.
+    #[must_use]
+    pub fn ratio(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+        let (present, all) = (self.present_sessions as f64, self.all_sessions() as f64);
+        if self.all_sessions() == 0 { 1.0 } else { present / all }
+    }
+
+    /// How many of these days are expected, and how many present.
+    #[must_use]
+    pub fn of(days: &[Day]) -> Self {
+        let count = |is: fn(Day) -> bool| days.iter().filter(|day| is(**day)).count() as u64;
+        Self {
+            expected_sessions: count(Day::is_expected),
+            present_sessions: count(Day::is_present),
+            unexplained_sessions: count(Day::is_unexplained),
+        }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.expected_sessions += other.expected_sessions;
+        self.present_sessions += other.present_sessions;
+        self.unexplained_sessions += other.unexplained_sessions;
+    }
+}
+
+/// All that is known of one symbol.
+pub(super) struct Facts<'a> {
+    pub(super) symbol: &'a Symbol,
+    pub(super) tasks: &'a [TaskItem],
+    /// Days that were asked for and that the plan does not serve: no task has them.
+    pub(super) not_entitled: &'a [Window],
+    pub(super) recorded: &'a [Partition],
+    /// What was recorded once and has not come back.
+    pub(super) lost: &'a HashMap<Month, [u16; 31]>,
+    pub(super) checked: &'a Checked,
+    pub(super) sessions: &'a Sessions,
+    pub(super) witness: &'a dyn Witness,
+    pub(super) universe: Option<&'a Universe>,
+    /// Whether another process is at work: then tasks are running, and were not left so.
+    pub(super) is_written: bool,
+    pub(super) cut_away: &'a CutAway,
+}
+
+impl Facts<'_> {
+    /// One explanation for each of the sessions.
+    pub(super) fn explain(&self) -> Vec<Day> {
+        let mut days = vec![Day::NotAsked; self.sessions.dates().len()];
+        for task in self.tasks {
+            let said = self.said(task);
+            days[self.sessions.within(task.window)].iter_mut().for_each(|day| *day = said.max(*day));
+        }
+        for window in self.not_entitled {
+            let days = days[self.sessions.within(*window)].iter_mut();
+            days.filter(|day| **day == Day::NotAsked).for_each(|day| *day = Day::BeforeHistory);
+        }
+        self.mark_stored(&mut days);
+        let traded = self.traded(&days);
+        self.explain_absent(&mut days, &traded);
+        self.mark_not_listed(&mut days, &traded);
+        self.mark_cut_away(&mut days);
+        self.mark_thin(&mut days);
+        for (date, ..) in self.not_back() {
+            if let Some(place) = self.sessions.place(date).filter(|place| days[*place] != Day::Owed) {
+                days[place] = Day::Lost;
+            }
+        }
+        days
+    }
+
+    /// The days of which fewer bars are held than were once, in order: how many there were, and how many there are.
+    fn not_back(&self) -> Vec<(Date, u16, u16)> {
+        let mut not_back = Vec::new();
+        for (month, were) in self.lost {
+            let held = self.recorded.iter().find(|partition| partition.month == *month);
+            for date in month.days(u32::MAX) {
+                let day = usize::try_from(date.day() - 1).unwrap_or_default();
+                let are = held.map_or(0, |held| held.bars_by_day[day]);
+                if are < were[day] {
+                    not_back.push((date, were[day], are));
+                }
+            }
+        }
+        not_back.sort_unstable();
+        not_back
+    }
+
+    /// What a task says of the days of its window that have no bar. That the server had no more is believed only if all
+    /// that it sent then is still recorded.
+    fn said(&self, task: &TaskItem) -> Day {
+        match task.state {
+            TaskState::Pending | TaskState::Running => Day::Owed,
+            TaskState::Done | TaskState::Empty => {
+                let is_kept = || self.recorded_in(task.window) >= task.bars;
+                if task.asked_again.is_some() && is_kept() { Day::AskedAgain } else { Day::Empty }
+            }
+            TaskState::NotEntitled => Day::NotEntitled,
+            TaskState::NotFound => Day::NotFound,
+            TaskState::Failed => Day::Failed,
+        }
+    }
+
+    /// Bars that are recorded of a window's days.
+    fn recorded_in(&self, window: Window) -> u64 {
+        let in_month = |partition: &Partition| {
+            let mask = partition.month.mask(window);
+            let days = partition.bars_by_day.iter().enumerate().filter(|(day, _)| mask & 1 << day != 0);
+            days.map(|(_, bars)| u64::from(*bars)).sum::<u64>()
+        };
+        self.recorded.iter().map(in_month).sum()
+    }
+
+    fn mark_stored(&self, days: &mut [Day]) {
+        for partition in self.recorded {
+            let what = if self.checked.is_lost(partition.month) { Day::Lost } else { Day::Present };
+            for date in partition.month.days(partition.session_mask()) {
+                if let Some(day) = self.sessions.place(date).map(|place| &mut days[place])
+                    && *day != Day::NotAsked
+                {
+                    *day = what;
+                }
+            }
+        }
+    }
+
+    /// Where the server's traversal came to its end and there is no bar: was there any to be expected? Without a
+    /// witness, it is between the first bar and the last one that are stored, or are on record to have been sent.
+    fn explain_absent(&self, days: &mut [Day], traded: &BTreeSet<usize>) {
+        let life = traded.first().copied().zip(traded.last().copied());
+        let is_known = self.is_known_to_the_witness(traded);
+        for (place, day) in days.iter_mut().enumerate() {
+            if !matches!(day, Day::Empty | Day::AskedAgain) {
+                continue;
+            }
+            let is_alive = life.is_some_and(|(first, last)| (first..=last).contains(&place));
+            let date = self.sessions.dates()[place];
+            *day = match self.witness.saw(self.symbol, date) {
+                // Its bars may lie in a file that nobody recorded, which has a finding of its own.
+                _ if self.checked.unknown.contains(&Month::of(date)) => Day::Lost,
+                Some(Seen::NoTrade) if is_known => Day::NoTrade,
+                Some(Seen::Traded(_)) if *day == Day::AskedAgain => Day::Withheld,
+                Some(Seen::NoTrade) | None if !is_alive => Day::Empty,
+                Some(_) | None if *day == Day::AskedAgain => Day::AskedAgain,
+                Some(_) | None => Day::Missing,
+            };
+        }
+    }
+
+    /// The places of the days of which there are bars, or were: stored, or on record to have been sent.
+    fn traded(&self, days: &[Day]) -> BTreeSet<usize> {
+        let stored = days.iter().enumerate().filter_map(|(place, day)| day.has_bars().then_some(place));
+        let sent = self.tasks.iter().filter_map(|task| task.sent_ms).flat_map(|(first, last)| [first, last]);
+        stored.chain(sent.filter_map(|ms| self.sessions.place(new_york::date_of(ms)?))).collect()
+    }
+
+    /// Whether the witness saw the symbol on any of the days of which there are bars, or were. If it was there on some of
+    /// them and saw it on none, then it does not know the symbol, as one that is traded over the counter.
+    fn is_known_to_the_witness(&self, traded: &BTreeSet<usize>) -> bool {
+        let dates = traded.iter().filter_map(|place| self.sessions.dates().get(*place));
+        let mut seen = dates.filter_map(|date| self.witness.saw(self.symbol, *date)).peekable();
+        seen.peek().is_none() || seen.any(|seen| seen != Seen::NoTrade)
+    }
+
+    /// What is said of days that are not as they should be, and of tasks that have not come to their end.
+    pub(super) fn findings(&self, days: &[Day]) -> Vec<Finding> {
+        let unfinished = self.tasks.iter().filter(|task| !task.state.is_covered());
+        let unfinished = unfinished.map(|task| unfinished_task(task, self.is_written));
+        let mut findings: Vec<_> = unfinished.collect();
+        findings.extend(self.lost_bars(days));
+        let missing = self.stretches(days, |day| day == Day::Missing);
+        if self.recorded.is_empty() && !missing.is_empty() {
+            findings.push(self.no_bar_at_all(&missing));
+        } else {
+            findings.extend(missing.iter().map(|stretch| self.missing(stretch)));
+        }
+        let cut_away = self.cut_away(days);
+        if missing.is_empty() && cut_away.is_empty() {
+            findings.extend(self.no_bar_by_its_word(days));
+        }
+        findings.extend(cut_away);
+        findings.extend(self.outside_listing(days));
+        let asked_again = self.stretches(days, |day| matches!(day, Day::AskedAgain | Day::Withheld));
+        findings.extend(asked_again.iter().map(|stretch| self.missing_at_the_server(stretch)));
+        if days.contains(&Day::Thin) {
+            findings.extend(self.thin_sessions(days).into_iter().map(|(date, thin)| self.thin(date, thin)));
+        }
+        findings
+    }
+
+    /// Bars that were there once and did not come back, month by month.
+    fn lost_bars(&self, days: &[Day]) -> Vec<Finding> {
+        let is_owed = |date: Date| self.sessions.place(date).is_some_and(|place| days[place] == Day::Owed);
+        let mut findings: BTreeMap<Month, (RangeInclusive<Date>, u32, u32)> = BTreeMap::new();
+        let is_said = |date: Date| {
+            let mut damaged = self.checked.findings.iter().filter(|one| one.severity == Severity::Damage);
+            is_owed(date) || damaged.any(|one| one.month == Some(Month::of(date)))
+        };
+        for (date, were, are) in self.not_back().into_iter().filter(|(date, ..)| !is_said(*date)) {
+            let (days, most, held) = findings.entry(Month::of(date)).or_insert_with(|| (date..=date, 0, 0));
+            *days = *days.start()..=date;
+            *most += u32::from(were);
+            *held += u32::from(are);
+        }
+        let findings = findings.into_values().map(|(days, most, held)| {
+            let kind = if held == 0 { Kind::MissingSession } else { Kind::ThinSession };
+            let detail = format!(
+                "{held} of the {most} bars that were on record; the others were lost and did not come back"
+            );
+            kind.on(self.symbol, &days, detail)
+        });
+        findings.collect()
+    }
+
+    /// Days of one kind that follow each other, but for days on which nothing is expected: the first, the last and
+    /// their number.
+    fn stretches(&self, days: &[Day], is_meant: impl Fn(Day) -> bool) -> Vec<Stretch> {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        let mut goes_on = false;
+        for (day, date) in days.iter().zip(self.sessions.dates()) {
+            if is_meant(*day) {
+                match stretches.last_mut().filter(|_| goes_on) {
+                    Some((days, count)) => {
+                        *days = *days.start()..=*date;
+                        *count += 1;
+                    }
+                    None => stretches.push((*date..=*date, 1)),
+                }
+                goes_on = true;
+            } else if day.is_expected() || matches!(day, Day::AskedAgain | Day::NotAsked) {
+                goes_on = false;
+            }
+        }
+        stretches
+    }
+
+    /// The shares that the witness saw on days of which nothing is held; none if it was not there.
+    pub(super) fn witnessed(&self, days: &RangeInclusive<Date>) -> Option<f64> {
+        let dates = self.sessions.dates().iter().filter(|date| days.contains(date));
+        let seen: Vec<f64> = dates
+            .filter_map(|date| match self.witness.saw(self.symbol, *date) {
+                Some(Seen::Traded(shares)) => Some(shares),
+                Some(Seen::NoTrade) | None => None,
+            })
+            .collect();
+        if seen.is_empty() { None } else { Some(seen.iter().sum()) }
+    }
+
+    fn why(&self, days: &RangeInclusive<Date>) -> String {
+        let traded = |shares: f64| format!("the witness counts {shares:.0} shares");
+        self.witnessed(days).map_or_else(|| "nobody says why".to_owned(), traded)
+    }
+
+    fn missing(&self, (days, count): &Stretch) -> Finding {
+        let detail = format!("{}, and {}", no_bar(days, *count), self.why(days));
+        Kind::MissingSession.on(self.symbol, days, detail)
+    }
+
+    fn no_bar_at_all(&self, stretches: &[Stretch]) -> Finding {
+        let count = stretches.iter().map(|(_, count)| *count).sum();
+        let (first, last) = (stretches[0].0.start(), stretches[stretches.len() - 1].0.end());
+        let days = *first..=*last;
+        let detail = format!("{}, and {}", no_bar(&days, count), self.why(&days));
+        Kind::MissingSymbol.on(self.symbol, &days, detail)
+    }
+
+    /// A symbol without any bar, where nobody but the server was asked: that one is not a gap, but too many are.
+    fn no_bar_by_its_word(&self, days: &[Day]) -> Option<Finding> {
+        let unexplained = self.stretches(days, |day| day == Day::Empty);
+        let (first, last) = unexplained.first().zip(unexplained.last()).filter(|_| gaps::has_no_bar(days))?;
+        let (from, to) = (*first.0.start(), *last.0.end());
+        let sessions: u64 = unexplained.iter().map(|(_, count)| *count).sum();
+        let plural = if sessions == 1 { "" } else { "s" };
+        let detail = format!(
+            "no bar at all in {sessions} session{plural} to {to}, by the server's word alone: nobody else says so"
+        );
+        let finding = Kind::MissingSymbol.on(self.symbol, &(from..=to), detail);
+        Some(Finding { severity: Severity::Notice, ..finding })
+    }
+
+    fn missing_at_the_server(&self, (days, count): &Stretch) -> Finding {
+        let traded =
+            self.witnessed(days).map(|shares| format!(", but the witness counts {shares:.0} shares"));
+        let detail = format!(
+            "{}: {}{}",
+            no_bar(days, *count),
+            self.answered(*days.start()),
+            traded.unwrap_or_default()
+        );
+        let finding = Kind::MissingSession.on(self.symbol, days, detail);
+        Finding { severity: Severity::Notice, ..finding }
+    }
+
+    pub(super) fn answer(&self, date: Date) -> Option<&Answer> {
+        let asked = self.tasks.iter().filter(|task| task.window.from() <= date && date <= task.window.to());
+        asked.filter_map(|task| task.asked_again.as_ref()).max_by_key(|answer| answer.at_ms)
+    }
+
+    pub(super) fn answered(&self, date: Date) -> String {
+        let Some(answer) = self.answer(date) else { return "the server has no more".to_owned() };
+        let request = answer.request_id.as_deref().map(|id| format!(" (request {id})")).unwrap_or_default();
+        let day = new_york::date_of(answer.at_ms).map(|day| day.to_string()).unwrap_or_default();
+        format!("the server was asked again on {day}{request} and has no more")
+    }
+}
+
+/// The first day, the last day, and the number of sessions.
+type Stretch = (RangeInclusive<Date>, u64);
+
+fn no_bar(days: &RangeInclusive<Date>, count: u64) -> String {
+    if count == 1 { "no bar".to_owned() } else { format!("{count} sessions to {} have no bar", days.end()) }
+}
+
+fn unfinished_task(task: &TaskItem, is_written: bool) -> Finding {
+    let reason = task.last_error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+    let is_left = task.state == TaskState::Running && !is_written;
+    let died = if is_left { " in a process that died" } else { "" };
+    let detail = format!("{} is {}{died}{reason}", task.window, task.state);
+    Kind::UnfinishedTask.on(&task.symbol, &(task.window.from()..=task.window.to()), detail)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! What can be wrong or unexplained, as data.
+
+use std::{ops::RangeInclusive, path::PathBuf};
+
+use jiff::civil::Date;
+use serde::{Serialize, Serializer};
+
+use grab_model::{Month, Symbol, lossy};
+
+/// One typed statement about something wrong or unexplained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What is wrong.
+    pub kind: Kind,
+    /// How bad that is: as the kind says, or less if the server has said so.
+    pub severity: Severity,
+    /// The symbol, where it is about one.
+    pub ticker: Option<Symbol>,
+    /// The month, where it is about a partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub month: Option<Month>,
+    /// The first day, where it is about sessions.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
+    pub date: Option<Date>,
+    /// The last day, where there is more than one.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
+    pub to: Option<Date>,
+    /// The file, where it is about one.
+    #[serde(serialize_with = "lossy")]
+    pub path: Option<PathBuf>,
+    /// Expected and actual, in words.
+    pub detail: String,
+}
+
+/// What is wrong. The names are public.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The manifest holds a partition that is not on disk.
+    MissingFile,
+    /// A partition cannot be read.
+    CorruptFile,
+    /// A partition is not the one that was recorded.
+    DigestMismatch,
+    /// It has more or fewer bars, or on other days, than was recorded.
+    RowCountMismatch,
+    /// Its columns, or what it says of itself, are not those of its place.
+    SchemaMismatch,
+    /// A minute stands in it twice.
+    DuplicateTimestamp,
+    /// Its bars are not in order.
+    Unsorted,
+    /// A bar belongs to another month.
+    OutsideWindow,
+    /// A bar lies outside of the hours of its session, or on a day without one.
+    OutsideSession,
+    /// A bar does not begin with a minute.
+    OffMinute,
+    /// High and low do not enclose open and close.
+    BadOhlc,
+    /// Sessions have bars on which the lists do not have the symbol.
+    OutsideListing,
+    /// A file that the manifest does not know.
+    StrayFile,
+    /// A session, or some in a row, between a symbol's first and last bar have none.
+    MissingSession,
+    /// A symbol, or too many of a session's symbols, have no bar at all.
+    MissingSymbol,
+    /// A session has far fewer shares than the witness counted.
+    ThinSession,
+    /// The manifest itself is damaged.
+    ManifestCorrupt,
+    /// A task has not come to its end, or has no data.
+    UnfinishedTask,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// What is there is not what was stored.
+    Damage,
+    /// Something is not there, and nobody knows why.
+    Gap,
+    /// Worth knowing: the server sent it so, or it does no harm.
+    Notice,
+}
+
+impl Kind {
+    /// How bad it is.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::MissingFile
+            | Self::CorruptFile
+            | Self::DigestMismatch
+            | Self::RowCountMismatch
+            | Self::SchemaMismatch
+            | Self::DuplicateTimestamp
+            | Self::Unsorted
+            | Self::OutsideWindow
+            | Self::OffMinute
+            | Self::ManifestCorrupt => Severity::Damage,
+            Self::MissingSession | Self::MissingSymbol | Self::ThinSession | Self::UnfinishedTask => {
+                Severity::Gap
+            }
+            Self::OutsideSession | Self::BadOhlc | Self::OutsideListing | Self::StrayFile => Severity::Notice,
+        }
+    }
+
+    /// Whether it is about sessions that have too little.
+    #[must_use]
+    pub fn is_of_sessions(self) -> bool {
+        matches!(self, Self::MissingSession | Self::MissingSymbol | Self::ThinSession)
+    }
+
+    /// The finding about one partition.
+    #[must_use]
+    pub fn in_partition(self, symbol: &Symbol, month: Month, path: PathBuf, detail: String) -> Finding {
+        Finding {
+            ticker: Some(symbol.clone()),
+            month: Some(month),
+            date: None,
+            to: None,
+            kind: self,
+            severity: self.severity(),
+            path: Some(path),
+            detail,
+        }
+    }
+
+    /// The finding about a file of reference data, of a day where it is one's.
+    #[must_use]
+    pub fn in_reference(self, date: Option<Date>, path: PathBuf, detail: String) -> Finding {
+        let (severity, path) = (self.severity(), Some(path));
+        Finding { ticker: None, month: None, date, to: None, kind: self, severity, path, detail }
+    }
+
+    /// The finding about a symbol on some days.
+    #[must_use]
+    pub fn on(self, symbol: &Symbol, days: &RangeInclusive<Date>, detail: String) -> Finding {
+        let to = Some(*days.end()).filter(|to| to != days.start());
+        let (ticker, date) = (Some(symbol.clone()), Some(*days.start()));
+        Finding { ticker, month: None, date, to, kind: self, severity: self.severity(), path: None, detail }
+    }
+
+    /// The finding about some days of the market as a whole.
+    #[must_use]
+    pub fn of_nobody(self, days: &RangeInclusive<Date>, detail: String) -> Finding {
+        let to = Some(*days.end()).filter(|to| to != days.start());
+        let severity = self.severity();
+        Finding {
+            ticker: None,
+            month: None,
+            date: Some(*days.start()),
+            to,
+            kind: self,
+            severity,
+            path: None,
+            detail,
+        }
+    }
+
+    /// The name as it is printed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingFile => "missing_file",
+            Self::CorruptFile => "corrupt_file",
+            Self::DigestMismatch => "digest_mismatch",
+            Self::RowCountMismatch => "row_count_mismatch",
+            Self::SchemaMismatch => "schema_mismatch",
+            Self::DuplicateTimestamp => "duplicate_timestamp",
+            Self::Unsorted => "unsorted",
+            Self::OutsideWindow => "outside_window",
+            Self::OutsideSession => "outside_session",
+            Self::OffMinute => "off_minute",
+            Self::BadOhlc => "bad_ohlc",
+            Self::OutsideListing => "outside_listing",
+            Self::StrayFile => "stray_file",
+            Self::MissingSession => "missing_session",
+            Self::MissingSymbol => "missing_symbol",
+            Self::ThinSession => "thin_session",
+            Self::ManifestCorrupt => "manifest_corrupt",
+            Self::UnfinishedTask => "unfinished_task",
+        }
+    }
+}
+
+impl Severity {
+    /// The name as it is printed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Damage => "damage",
+            Self::Gap => "gap",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+impl Finding {
+    /// The worst first, then by symbol and time.
+    #[must_use]
+    pub fn rank(&self) -> impl Ord + '_ {
+        (self.severity, &self.ticker, self.month, self.date, self.kind, &self.path)
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn text<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+    date.map(|date| date.to_string()).serialize(serializer)
+}

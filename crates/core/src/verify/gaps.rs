@@ -1,0 +1,119 @@
+//! Stretches of sessions without bars, over all that is expected of a symbol.
+
+use std::collections::BTreeMap;
+
+use grab_model::{Symbol, Window};
+
+use super::{Day, Sessions, Verified};
+
+/// How many symbols were asked for, and how many of them have no bar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct SymbolCounts {
+    /// Symbols of which any session was asked for.
+    pub asked_for: u64,
+    /// Those of them of which there is no bar at all, whatever the reason.
+    pub without_bars: u64,
+}
+
+/// Whether there is none, and was none.
+pub(super) fn has_no_bar(days: &[Day]) -> bool {
+    !days.iter().any(|day| day.has_bars())
+}
+
+/// The length of the longest stretch of sessions that should have bars and have none, whatever the reason. Days of which
+/// nothing is expected do not end it. Of a symbol without any bar, the days without an explanation are among it.
+pub(super) fn longest(days: &[Day]) -> u64 {
+    let is_bare = has_no_bar(days);
+    let (mut longest, mut length) = (0, 0);
+    for day in days {
+        match day {
+            Day::Present | Day::Thin | Day::NotAsked => length = 0,
+            Day::Empty | Day::AskedAgain if is_bare => length += 1,
+            Day::Empty | Day::NoTrade | Day::AskedAgain | Day::NotListed | Day::BeforeHistory => {}
+            Day::NotFound
+            | Day::NotEntitled
+            | Day::Failed
+            | Day::Owed
+            | Day::Withheld
+            | Day::Missing
+            | Day::Lost
+            | Day::CutAway => length += 1,
+        }
+        longest = length.max(longest);
+    }
+    longest
+}
+
+impl Verified {
+    /// How many symbols were asked for, and how many have no bar.
+    #[must_use]
+    pub fn symbols(&self) -> SymbolCounts {
+        let asked = self.days.iter().filter(|(_, days)| days.iter().any(|day| *day != Day::NotAsked));
+        let without_bars = asked.clone().filter(|(_, days)| has_no_bar(days)).count() as u64;
+        SymbolCounts { asked_for: asked.count() as u64, without_bars }
+    }
+
+    /// The days of each symbol of which a spec wants windows that nobody has asked for: these are owed. For each symbol,
+    /// how many there are, and the longest gap of what was asked for and what is wanted together.
+    pub(super) fn with_wanted(&self, wanted: &BTreeMap<&Symbol, Vec<Window>>) -> Vec<(u64, u64)> {
+        let span = self.sessions.dates().first().zip(self.sessions.dates().last());
+        let asked = span.and_then(|(first, last)| Window::new(*first, *last));
+        let axis = Sessions::spanned(wanted.values().flatten().copied().chain(asked));
+        let begin = asked.map_or(0, |asked| axis.within(asked).start);
+        let nothing = Vec::new();
+        let joined = wanted.iter().map(|(symbol, windows)| {
+            let known = self.days.binary_search_by(|(known, _)| known.cmp(symbol)).ok();
+            let days = known.and_then(|place| self.days.get(place)).map_or(&nothing, |(_, days)| days);
+            let mut joined = vec![Day::NotAsked; axis.dates().len()];
+            joined.iter_mut().skip(begin).zip(days).for_each(|(place, day)| *place = *day);
+            let mut owed = 0;
+            for day in windows.iter().flat_map(|window| axis.within(*window)) {
+                if let Some(day) = joined.get_mut(day).filter(|day| **day == Day::NotAsked) {
+                    *day = Day::Owed;
+                    owed += 1;
+                }
+            }
+            (owed, longest(&joined))
+        });
+        joined.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use Day::{AskedAgain, Empty, Lost, Missing, NoTrade, NotAsked, Owed, Present, Thin, Withheld};
+
+    #[test]
+    fn what_ends_a_gap_and_what_does_not() {
+        assert_eq!(longest(&[]), 0);
+        assert_eq!(longest(&[Present, Missing, NoTrade, Lost, AskedAgain, Withheld, Thin, Owed]), 3);
+        assert_eq!(longest(&[Owed, Owed, NotAsked, Owed]), 2, "nobody knows of that day");
+        assert_eq!(longest(&[Empty, Empty, Present, Empty]), 0, "before the first bar and after the last");
+        assert_eq!(longest(&[Empty, NoTrade, AskedAgain, Empty]), 3, "not one bar");
+    }
+
+    #[test]
+    fn a_gap_goes_on_from_what_was_asked_for_into_what_is_wanted() {
+        let window = |from, to| Window::new(from, to).unwrap();
+        let asked = window(date(2024, 1, 2), date(2024, 1, 5));
+        let symbol = |text: &str| text.parse::<Symbol>().unwrap();
+        let verified = Verified {
+            sessions: Sessions::spanned([asked].into_iter()),
+            days: vec![(symbol("A"), vec![Present, Missing, Missing, Lost])],
+            ..Verified::default()
+        };
+        let (a, new) = (symbol("A"), symbol("NEW"));
+        let after = [window(date(2024, 1, 6), date(2024, 1, 9)), window(date(2024, 1, 9), date(2024, 1, 10))];
+        let before = window(date(2023, 12, 28), date(2023, 12, 29));
+        let wanted = BTreeMap::from([(&a, after.to_vec()), (&new, vec![before])]);
+        assert_eq!(
+            verified.with_wanted(&wanted),
+            [(3, 6), (2, 2)],
+            "the 9th is wanted twice and counts once"
+        );
+        assert_eq!(Verified::default().with_wanted(&wanted), [(3, 3), (2, 2)]);
+    }
+}

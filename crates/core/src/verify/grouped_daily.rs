@@ -1,0 +1,379 @@
+//! The market's grouped daily bars as a witness, held in memory.
+//!
+//! One request asks for all symbols of a session (polygon-api.md §2), so that it says who did not trade as well. Of each
+//! file only the shares of known symbols are kept, in 4 bytes each: sessions are cut into blocks, and a symbol has no
+//! block of sessions on which it never traded. So memory follows from what was traded, however many symbols there are.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use bytes::Bytes;
+use grab_model::Symbol;
+use jiff::civil::Date;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{CutAway, Finding, Kept, Kind, Seen, Witness, unlisted::Unlisted};
+use crate::{
+    manifest::WitnessFile,
+    store::{Unreadable, layout, market},
+};
+
+/// Sessions in a block.
+const BLOCK: usize = 64;
+
+/// Shares by symbol, then by session; zero where there was no trade. To seven digits, which is enough to compare.
+type Block = Vec<Option<Box<[f32; BLOCK]>>>;
+
+/// Who traded how much on each of the days that it saw.
+#[derive(Debug, Default)]
+pub struct GroupedDaily {
+    places: HashMap<Symbol, usize>,
+    /// The days that are recorded, in order, and whether the file of each can be relied on.
+    days: Vec<(Date, bool)>,
+    /// One for each [`BLOCK`] of these days.
+    blocks: Vec<Block>,
+    /// Whether it does not know most of what is held: then it does not know either what it never saw.
+    knows_little: bool,
+}
+
+/// What the files of one block say, which of them can be relied on, and what is wrong with the others.
+#[derive(Default)]
+struct Loaded {
+    are_good: Vec<bool>,
+    block: Block,
+    findings: Vec<Finding>,
+    unlisted: Unlisted,
+}
+
+/// Reads the files that are recorded, on all cores; keeps what they say of these symbols. If the witness is to be
+/// ignored, only that they are there is looked at, and it was nowhere.
+pub(super) fn load(
+    data_dir: &Path,
+    files: &[WitnessFile],
+    symbols: &[Symbol],
+    kept: Kept,
+    cut_away: &CutAway,
+) -> (GroupedDaily, Vec<Finding>) {
+    let places: HashMap<&str, usize> =
+        symbols.iter().enumerate().map(|(place, symbol)| (symbol.as_str(), place)).collect();
+    let reader = Reader { data_dir, kept, places, cut_away };
+    let chunks: Vec<_> = files.chunks(BLOCK).collect();
+    let loaded = Mutex::new(chunks.iter().map(|_| Loaded::default()).collect::<Vec<_>>());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(chunk) = chunks.get(at) else { break };
+            let read = reader.chunk(chunk);
+            if let Some(place) = loaded.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
+                *place = read;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    let loaded = loaded.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let are_good = loaded.iter().flat_map(|loaded| loaded.are_good.iter().copied());
+    let days = files.iter().map(|file| file.date).zip(are_good).collect();
+    let (mut blocks, mut findings, mut unlisted) = (Vec::new(), Vec::new(), Unlisted::default());
+    for mut loaded in loaded {
+        blocks.push(loaded.block);
+        findings.append(&mut loaded.findings);
+        unlisted.append(loaded.unlisted);
+    }
+    findings.extend(unlisted.finding());
+    let places = symbols.iter().enumerate().map(|(place, symbol)| (symbol.clone(), place)).collect();
+    (GroupedDaily { places, days, blocks, knows_little: false }, findings)
+}
+
+/// What the workers share.
+struct Reader<'a> {
+    data_dir: &'a Path,
+    kept: Kept,
+    places: HashMap<&'a str, usize>,
+    cut_away: &'a CutAway,
+}
+
+impl Reader<'_> {
+    fn chunk(&self, files: &[WitnessFile]) -> Loaded {
+        let mut loaded = Loaded { block: vec![None; self.places.len()], ..Loaded::default() };
+        for (column, file) in files.iter().enumerate() {
+            let path = layout::market_day(self.data_dir, file.date);
+            let read = match self.kept {
+                Kept::Used => self.read(file, &path, column, &mut loaded).map(|()| true),
+                Kept::Ignored => measure(file, &path).map(|()| false),
+            };
+            loaded.are_good.push(*read.as_ref().unwrap_or(&false));
+            if let Err((kind, detail)) = read {
+                loaded.findings.push(kind.in_reference(Some(file.date), path, detail));
+            }
+        }
+        loaded
+    }
+
+    /// Reads a file whose bytes are those that were written.
+    fn read(
+        &self,
+        file: &WitnessFile,
+        path: &Path,
+        column: usize,
+        loaded: &mut Loaded,
+    ) -> Result<(), (Kind, String)> {
+        let bytes = Bytes::from(fs::read(path).map_err(|error| unread(file, &error))?);
+        let (digest, size) = (xxh3_64(&bytes), bytes.len());
+        if digest != file.xxh3 {
+            return Err(damage(file, bytes, &format!("XXH3 {digest:016x} of {size} bytes")));
+        }
+        let is_ordered = self.cut_away.is_ordered(file.date);
+        if self.places.is_empty() && !is_ordered {
+            return Ok(());
+        }
+        let Loaded { block, unlisted, .. } = loaded;
+        let read = market::each_volume(bytes, |ticker, shares| {
+            if let Some(days) = self.places.get(ticker).and_then(|place| block.get_mut(*place)) {
+                days.get_or_insert_with(|| Box::new([0.0; BLOCK]))[column] = compact(shares);
+            } else if is_ordered && shares > 0.0 && !self.cut_away.is_listed(ticker) {
+                unlisted.add(ticker, file.date);
+            }
+        });
+        read.map_err(unreadable)
+    }
+}
+
+/// Seven digits of a number of shares, which is not zero unless it is.
+fn compact(shares: f64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "rounded to seven digits")]
+    let short = shares as f32;
+    if shares > 0.0 { short.clamp(f32::MIN_POSITIVE, f32::MAX) } else { 0.0 }
+}
+
+/// Whether a file is there, in its size.
+fn measure(file: &WitnessFile, path: &Path) -> Result<(), (Kind, String)> {
+    let size = fs::metadata(path).map_err(|error| unread(file, &error))?.len();
+    if size == file.bytes {
+        return Ok(());
+    }
+    Err((Kind::DigestMismatch, format!("{size} bytes, recorded {}", file.bytes)))
+}
+
+fn unread(file: &WitnessFile, error: &io::Error) -> (Kind, String) {
+    if error.kind() == io::ErrorKind::NotFound {
+        (
+            Kind::MissingFile,
+            format!("the market's {} rows are recorded: fetch them with --witness grouped-daily", file.rows),
+        )
+    } else {
+        (Kind::CorruptFile, error.to_string())
+    }
+}
+
+fn unreadable(why: Unreadable) -> (Kind, String) {
+    match why {
+        Unreadable::Corrupt(reason) => (Kind::CorruptFile, format!("{reason}: it is not relied on")),
+        Unreadable::Schema(reason) => (Kind::SchemaMismatch, format!("{reason}: it is not relied on")),
+    }
+}
+
+/// What is wrong with a file whose bytes are not those that were recorded.
+fn damage(file: &WitnessFile, bytes: Bytes, found: &str) -> (Kind, String) {
+    match market::read(file.date, bytes) {
+        Err(why) => unreadable(why),
+        Ok((_, is_intact)) => {
+            let whose =
+                if is_intact { "another one that grab has written" } else { "changed since it was written" };
+            let detail = format!(
+                "{found}, recorded {:016x} of {} bytes: {whose}, and not relied on",
+                file.xxh3, file.bytes
+            );
+            (Kind::DigestMismatch, detail)
+        }
+    }
+}
+
+impl GroupedDaily {
+    /// Whether it saw the market on a day.
+    #[must_use]
+    pub fn was_there(&self, day: Date) -> bool {
+        self.place_of(day).is_some()
+    }
+
+    /// The days that it saw, in order.
+    pub fn dates(&self) -> impl Iterator<Item = Date> {
+        self.days.iter().filter(|(_, is_good)| *is_good).map(|(date, _)| *date)
+    }
+
+    /// Takes days away that are not to be relied on.
+    pub(super) fn disbelieve(&mut self, days: impl Iterator<Item = Date>) {
+        for day in days {
+            let place = self.days.binary_search_by_key(&day, |(date, _)| *date);
+            if let Some((_, is_good)) = place.ok().and_then(|place| self.days.get_mut(place)) {
+                *is_good = false;
+            }
+        }
+    }
+
+    /// From now on nothing is said of symbols that were never seen.
+    pub(super) fn admit_ignorance(&mut self) {
+        self.knows_little = true;
+    }
+
+    fn place_of(&self, day: Date) -> Option<usize> {
+        let place = self.days.binary_search_by_key(&day, |(date, _)| *date).ok()?;
+        self.days.get(place).filter(|(_, is_good)| *is_good).map(|_| place)
+    }
+}
+
+impl Witness for GroupedDaily {
+    fn saw(&self, symbol: &Symbol, day: Date) -> Option<Seen> {
+        let (place, symbol) = (self.place_of(day)?, *self.places.get(symbol)?);
+        if self.knows_little && self.blocks.iter().all(|block| block.get(symbol).is_none_or(Option::is_none))
+        {
+            return None;
+        }
+        let days = self.blocks.get(place / BLOCK)?.get(symbol)?;
+        let shares = days.as_ref().and_then(|days| days.get(place % BLOCK)).copied().unwrap_or_default();
+        Some(if shares > 0.0 { Seen::Traded(f64::from(shares)) } else { Seen::NoTrade })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{ToSpan, civil::date};
+
+    use super::*;
+    use grab_model::DayBar;
+
+    fn symbol(text: &str) -> Symbol {
+        text.parse().unwrap()
+    }
+
+    fn bar(ticker: &str, volume: f64) -> DayBar {
+        let (open, high, low, close) = (1.0, 2.0, 1.0, 2.0);
+        DayBar { symbol: symbol(ticker), open, high, low, close, volume, vwap: None, transactions: Some(3) }
+    }
+
+    /// Writes a day and answers its row.
+    fn kept(data_dir: &Path, date: Date, bars: &[DayBar]) -> WitnessFile {
+        let day = market::Day { date, bars, source: "localhost", fetched_ms: 1 };
+        let market::Written { bytes, xxh3 } = market::write(data_dir, &day).unwrap();
+        let (rows, source) = (bars.len() as u64, "localhost".to_owned());
+        WitnessFile { date, rows, skipped: 0, bytes, xxh3, request_id: None, fetched_at_ms: 1, source }
+    }
+
+    #[test]
+    fn it_says_what_each_day_says_over_several_blocks_and_nothing_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let day = |number: i32| date(2024, 1, 1).saturating_add(number.days());
+        let files: Vec<_> = (0..150)
+            .map(|number| {
+                let mut bars = vec![bar("OTHER", 9.0)];
+                if number % 2 == 0 {
+                    bars.insert(0, bar("A", f64::from(number) + 0.5));
+                }
+                kept(dir.path(), day(number), &bars)
+            })
+            .collect();
+        let (witness, findings) =
+            load(dir.path(), &files, &[symbol("A"), symbol("B")], Kept::Used, &CutAway::default());
+        assert_eq!((findings, witness.dates().count()), (vec![], 150));
+        for number in 0..150 {
+            let traded = Seen::Traded(f64::from(number) + 0.5);
+            let expected = if number % 2 == 0 { traded } else { Seen::NoTrade };
+            assert_eq!(witness.saw(&symbol("A"), day(number)), Some(expected), "{number}");
+            assert_eq!(witness.saw(&symbol("B"), day(number)), Some(Seen::NoTrade));
+        }
+        assert_eq!(witness.saw(&symbol("A"), day(150)), None, "it was not there");
+        assert_eq!(witness.saw(&symbol("OTHER"), day(0)), None, "nobody asked about it");
+    }
+
+    #[test]
+    fn files_that_are_not_what_was_written_are_named_and_not_relied_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let days: Vec<_> = (2..=6).map(|day| date(2024, 1, day)).collect();
+        let files: Vec<_> = days.iter().map(|day| kept(dir.path(), *day, &[bar("A", 7.0)])).collect();
+        let place = |day: usize| layout::market_day(dir.path(), days[day]);
+        fs::remove_file(place(0)).unwrap();
+        fs::write(place(1), &fs::read(place(1)).unwrap()[..100]).unwrap();
+        kept(dir.path(), days[2], &[bar("A", 8.0)]);
+        fs::copy(place(4), place(3)).unwrap();
+        let (witness, findings) = load(dir.path(), &files, &[symbol("A")], Kept::Used, &CutAway::default());
+        let kinds: Vec<_> = findings.iter().map(|finding| (finding.kind, finding.date.unwrap())).collect();
+        let expected = [Kind::MissingFile, Kind::CorruptFile, Kind::DigestMismatch, Kind::SchemaMismatch];
+        assert_eq!(kinds, expected.into_iter().zip(days.clone()).collect::<Vec<_>>());
+        assert!(findings[2].detail.contains("another one that grab has written"), "{findings:?}");
+        assert!(findings.iter().all(|finding| finding.path.is_some() && finding.ticker.is_none()));
+        let saw: Vec<_> = days.iter().map(|day| witness.saw(&symbol("A"), *day)).collect();
+        assert_eq!(saw, [None, None, None, None, Some(Seen::Traded(7.0))]);
+        let (nowhere, sizes) = load(dir.path(), &files, &[symbol("A")], Kept::Ignored, &CutAway::default());
+        assert_eq!((sizes.len(), nowhere.saw(&symbol("A"), days[4])), (2, None), "missing, and cut");
+    }
+
+    /// `cargo test --release -p grab-core -- --ignored --nocapture five_thousand`
+    #[test]
+    #[ignore = "makes 2 GB of files, for the figures"]
+    fn five_thousand_sessions_of_eleven_thousand_symbols() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut random = fastrand::Rng::with_seed(1);
+        let symbols: Vec<_> = (0..11_000_u32)
+            .map(|mut number| {
+                let letters = (0..4).map(|_| (b'A' + u8::try_from(number % 26).unwrap(), number /= 26).0);
+                let text: String = letters.map(char::from).collect();
+                symbol(&text)
+            })
+            .collect();
+        let mut sorted = symbols.clone();
+        sorted.sort_unstable();
+        let dates = std::iter::successors(Some(date(2004, 1, 1)), |day| day.tomorrow().ok());
+        let files: Vec<_> = dates
+            .take(5_000)
+            .map(|date| {
+                let bars = sorted.iter().map(|symbol| DayBar {
+                    symbol: symbol.clone(),
+                    open: f64::from(random.u32(100..90_000)) / 100.0,
+                    high: f64::from(random.u32(100..90_000)) / 100.0,
+                    low: f64::from(random.u32(100..90_000)) / 100.0,
+                    close: f64::from(random.u32(100..90_000)) / 100.0,
+                    volume: f64::from(random.u32(100..90_000_000)),
+                    vwap: Some(random.f64()),
+                    transactions: Some(random.i64(1..100_000)),
+                });
+                kept(dir.path(), date, &bars.collect::<Vec<_>>())
+            })
+            .collect();
+        let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+        println!("{} files, {bytes} bytes", files.len());
+        let memory = |what: &str| {
+            let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let kept = |line: &&str| line.starts_with("VmRSS") || line.starts_with("VmHWM");
+            println!("{what}: {:?}", status.lines().filter(kept).collect::<Vec<_>>());
+        };
+        memory("before");
+        let begun = std::time::Instant::now();
+        let (witness, findings) = load(dir.path(), &files, &symbols, Kept::Used, &CutAway::default());
+        println!("read in {:?}", begun.elapsed());
+        memory("after");
+        assert!(findings.is_empty());
+        let begun = std::time::Instant::now();
+        let asked = symbols.iter().flat_map(|symbol| files.iter().map(move |file| (symbol, file.date)));
+        let traded = asked.filter(|(symbol, date)| witness.saw(symbol, *date) != Some(Seen::NoTrade)).count();
+        println!("asked {traded} times in {:?}", begun.elapsed());
+        assert_eq!(traded, 55_000_000);
+    }
+
+    #[test]
+    fn shares_are_zero_only_if_they_are() {
+        assert!(compact(1e-300) > 0.0 && compact(1e300).is_finite());
+        assert_eq!((compact(0.0), compact(1_234_567.0)), (0.0, 1_234_567.0));
+    }
+}

@@ -1,0 +1,329 @@
+//! The proof of what is there: it needs no trust in the run that put it there.
+//!
+//! Manifest and disk are held against each other, both ways; `deep` reads files whole and holds their bytes against the
+//! recorded digest and counts, the calendar and common sense. Everything that is wrong becomes a [`Finding`]; the first
+//! one never ends the search.
+
+mod books;
+mod by_manifest;
+mod content;
+mod coverage;
+mod cut_away;
+mod day;
+mod demands;
+mod doubt;
+mod finding;
+mod gaps;
+mod grouped_daily;
+mod integrity;
+mod kept;
+mod listed;
+mod mending;
+mod planned;
+mod presence;
+pub mod report;
+pub mod requests;
+mod sessions;
+mod summary;
+mod thin;
+mod unlisted;
+mod wanted;
+mod witness;
+
+pub use books::Others;
+pub use by_manifest::{Explained, by_manifest};
+pub use coverage::Coverage;
+pub use cut_away::CutAway;
+pub use day::Day;
+pub use finding::{Finding, Kind, Severity};
+pub use gaps::SymbolCounts;
+pub use grouped_daily::GroupedDaily;
+pub use kept::{Kept, Unwitnessed, Witnessed, verify_with_kept, witnessed};
+pub use mending::{Mending, Unknown};
+pub use presence::{FILLED_WITHIN_DAYS, Presence, SessionSymbols, Silent};
+pub use requests::BarsBySession;
+pub use sessions::Sessions;
+pub use wanted::wanted;
+pub use witness::{Nobody, Seen, Witness};
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use books::{Books, Rows};
+use coverage::Facts;
+use grab_model::{Month, Partition, Symbol, Window, universe::Universe};
+use jiff::civil::Date;
+use thiserror::Error;
+
+use crate::{
+    manifest::{FILE_NAME, ManifestError, Overview, StoreKind, TaskState, rebuild},
+    store::{StoreError, reference, survey},
+};
+
+/// Which files are read whole.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deep {
+    /// None: names and sizes only.
+    None,
+    /// All.
+    All,
+    /// These.
+    Only(BTreeSet<(Symbol, Month)>),
+    /// This share, from 0 to 1: always the same files, chosen by their digests.
+    Share(f64),
+    /// The `n`th of `of` parts, counted from 1: the parts together are all files.
+    Part {
+        /// Which.
+        n: u64,
+        /// Of how many.
+        of: u64,
+    },
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// The worst first, then by symbol and time.
+    pub findings: Vec<Finding>,
+    /// How many of the expected sessions are there.
+    pub coverage: Coverage,
+    /// What the directory holds, once that is decided.
+    pub kind: Option<StoreKind>,
+    /// The windows that were asked for of each symbol, also where the plan does not serve them.
+    pub asked: HashMap<Symbol, Vec<Window>>,
+    /// How many tasks there are of each window in each state.
+    pub counts: BTreeMap<Window, BTreeMap<TaskState, u64>>,
+    /// Whether another process was writing when this was begun: all that is said is of that instant.
+    pub is_beside_a_writer: bool,
+    /// The sessions that anybody asked for.
+    pub sessions: Sessions,
+    /// Each symbol with one explanation for each session, in the order of the symbols.
+    pub days: Vec<(Symbol, Vec<Day>)>,
+    /// What a spec wants, or the plan beside the manifest, and no task asks for: none of its sessions is among the days.
+    pub unasked: Vec<(Symbol, Window)>,
+    /// Symbols whose minutes have so few of the shares that the witness counts on most sessions, and their share.
+    pub low_shares: Vec<(Symbol, f64)>,
+    /// Sessions in the longest stretch that is missing.
+    pub longest_gap: u64,
+    /// Partitions that were held against the disk.
+    pub partitions: u64,
+    /// Files that were read whole, and their bytes.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// On how many of the sessions that anybody asked for there was a witness.
+    pub witnessed: Witnessed,
+    /// The sessions of which none says why some symbol has no bar.
+    pub unwitnessed: Vec<Unwitnessed>,
+    /// The sessions that were new to an update and lack symbols that have bars every day.
+    pub lacking: Vec<SessionSymbols>,
+}
+
+/// Why a verification cannot go on. Nothing that is only wrong is among these.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// The manifest cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A folder cannot be listed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Deep {
+    /// A digest is as good as a lot, and always the same.
+    fn includes(&self, partition: &Partition) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Only(these) => these.contains(&(partition.symbol.clone(), partition.month)),
+            #[expect(clippy::cast_precision_loss, reason = "a lot, not a count")]
+            Self::Share(share) => (partition.xxh3 as f64) < *share * u64::MAX as f64,
+            Self::Part { n, of } => partition.xxh3 % (*of).max(1) == n.saturating_sub(1),
+        }
+    }
+}
+
+/// How far a verification has come, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Symbols that are to be checked; 0 until that is known.
+    pub symbols: AtomicU64,
+    /// Symbols that were checked.
+    pub done: AtomicU64,
+}
+
+/// Holds the manifest of `data_dir` against its bars and against a witness, on all cores.
+///
+/// # Errors
+/// If the manifest cannot be read, or a folder cannot be listed. What is wrong with files is a finding.
+pub fn verify(
+    data_dir: &Path,
+    deep: &Deep,
+    witness: &dyn Witness,
+    progress: &Progress,
+) -> Result<Verified, VerifyError> {
+    if !is_whole(data_dir)? {
+        return Ok(manifest_corrupt(data_dir));
+    }
+    let books = Books::take(data_dir, Others::Allowed, Date::MAX)?;
+    verify_whole(data_dir, &books, deep, witness, &CutAway::default(), progress)
+}
+
+/// Whether the manifest is whole. One whose maker died at once is none yet, unless there are bars: then something has emptied
+/// it.
+fn is_whole(data_dir: &Path) -> Result<bool, VerifyError> {
+    match Overview::open(data_dir) {
+        Err(error @ (ManifestError::Missing { .. } | ManifestError::Lost { .. }))
+            if survey::symbols(data_dir)?.is_empty() =>
+        {
+            Err(error.into())
+        }
+        Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(false),
+        Err(error) if !error.is_damage() => Err(error.into()),
+        Ok(_) | Err(_) => Ok(rebuild::is_whole(data_dir)?),
+    }
+}
+
+/// The same for a manifest that is whole.
+fn verify_whole(
+    data_dir: &Path,
+    books: &Books,
+    deep: &Deep,
+    witness: &dyn Witness,
+    cut_away: &CutAway,
+    progress: &Progress,
+) -> Result<Verified, VerifyError> {
+    let symbols = with_symbols(symbols(data_dir, books)?, cut_away);
+    let kind = books.read(Overview::kind)?;
+    let is_adjusted = kind.is_some_and(|kind| kind.adjusted);
+    let asked = books.asked_windows()?;
+    let sessions = Sessions::spanned(asked.values().flatten().copied().chain(cut_away.windows()));
+    let sessions = sessions.without(&books.read(Overview::closures)?);
+    let universe = universe(data_dir);
+    progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
+    let strays = integrity::outside_of_symbols(data_dir, books)?;
+    let counts = books.read(Overview::counts_by_window)?;
+    let begun = Verified { findings: strays, kind, asked, counts, ..Verified::default() };
+    let verified = Mutex::new(Verified { is_beside_a_writer: books.was_written(), ..begun });
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(), VerifyError> {
+        while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let rows = books.rows(symbol)?;
+            let mut checked = integrity::check(data_dir, symbol, &rows, books, &|one| deep.includes(one))?;
+            if is_adjusted {
+                // A witness counts shares as traded: these are others.
+                checked.measured.clear();
+            }
+            let Rows { tasks, partitions: recorded, .. } = &rows;
+            let lost = &books.read(|snapshot| snapshot.lost(symbol))?;
+            let not_entitled = &books.read(|snapshot| snapshot.not_entitled_of(symbol))?;
+            let (checked_now, sessions) = (&checked, &sessions);
+            let (universe, is_written) = (universe.as_ref(), rows.are_written);
+            let facts = Facts {
+                symbol,
+                tasks,
+                not_entitled,
+                recorded,
+                lost,
+                checked: checked_now,
+                sessions,
+                witness,
+                universe,
+                is_written,
+                cut_away,
+            };
+            let days = facts.explain();
+            let (gaps, longest_gap) = (facts.findings(&days), gaps::longest(&days));
+            let low = facts.low_usual_share(&days).map(|share| (symbol.clone(), share));
+            let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
+            verified.findings.extend(checked.findings.into_iter().chain(gaps));
+            verified.coverage.add(Coverage::of(&days));
+            verified.longest_gap = verified.longest_gap.max(longest_gap);
+            // Of a symbol that was cut away as a whole and did not trade there is nothing to say.
+            let is_held = !tasks.is_empty() || !recorded.is_empty() || !checked.unknown.is_empty();
+            if is_held || days.iter().any(|day| *day != Day::NotAsked) {
+                verified.days.push((symbol.clone(), days));
+            }
+            verified.low_shares.extend(low);
+            verified.partitions += recorded.len() as u64;
+            verified.files += checked.files;
+            verified.bytes += checked.bytes;
+            progress.done.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(ended) => ended,
+            Err(panicked) => std::panic::resume_unwind(panicked),
+        })
+    })?;
+    let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
+    verified.lacking =
+        books.read(|snapshot| Ok(presence::lacking(snapshot, universe.as_ref(), books.last())))??;
+    verified.findings.extend(verified.lacking.iter().map(presence::finding));
+    verified.sessions = sessions;
+    verified.findings.extend(thin::low_shares(data_dir, &verified.low_shares));
+    verified.days.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    verified.sort();
+    Ok(verified)
+}
+
+/// Which days lists and events have each symbol, if that is kept and can be relied on: what is wrong with the tables is a
+/// finding of its own.
+fn universe(data_dir: &Path) -> Option<Universe> {
+    reference::read_listings(data_dir).ok().flatten()
+}
+
+/// Returns the sessions up to a day that lack symbols by the measure of the last update, in order; none where no update ever ran.
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub fn lacking_sessions(data_dir: &Path, last: Date) -> Result<Vec<SessionSymbols>, VerifyError> {
+    Ok(presence::lacking(&Overview::open(data_dir)?, universe(data_dir).as_ref(), last)?)
+}
+
+/// What is said when the manifest is damaged: then nothing else can be said.
+fn manifest_corrupt(data_dir: &Path) -> Verified {
+    let kind = Kind::ManifestCorrupt;
+    let detail = "`grab repair --rebuild-manifest` makes it anew from the bars".to_owned();
+    let path = Some(data_dir.join(FILE_NAME));
+    let finding = Finding {
+        ticker: None,
+        month: None,
+        date: None,
+        to: None,
+        kind,
+        severity: kind.severity(),
+        path,
+        detail,
+    };
+    Verified { findings: vec![finding], ..Verified::default() }
+}
+
+/// The same symbols and those of which something was cut away, in order.
+fn with_symbols(mut symbols: Vec<Symbol>, cut_away: &CutAway) -> Vec<Symbol> {
+    symbols.extend(cut_away.symbols().cloned());
+    symbols.sort_unstable();
+    symbols.dedup();
+    symbols
+}
+
+/// The symbols that the manifest or the disk knows.
+fn symbols(data_dir: &Path, books: &Books) -> Result<Vec<Symbol>, VerifyError> {
+    let mut symbols = survey::symbols(data_dir)?;
+    symbols.extend(books.read(Overview::symbols)?);
+    symbols.sort_unstable();
+    symbols.dedup();
+    Ok(symbols)
+}

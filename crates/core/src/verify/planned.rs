@@ -1,0 +1,63 @@
+//! The plan beside the manifest: what it asks for and the manifest does not.
+
+use std::path::Path;
+
+use grab_model::{Symbol, Window, calendar};
+
+use super::{Finding, Kind, Severity, Verified, VerifyError, books::Books};
+use crate::manifest::{ManifestError, Overview, PLAN_NAME, PlanBeside, PlanFile};
+
+impl Verified {
+    /// Adds what the plan beside the manifest asks for and the manifest does not, and what is wrong with that file. Where another
+    /// process is writing, it sees to both.
+    pub(super) fn expect_planned(&mut self, data_dir: &Path, books: &Books) -> Result<(), VerifyError> {
+        if !books.read(Overview::is_all_asked)? {
+            let detail = "what was pending before the manifest was made anew is not known: a grab start with the symbols and windows \
+                          that were asked for before asks for the rest";
+            let path = data_dir.join(PLAN_NAME);
+            self.findings.push(Kind::UnfinishedTask.in_reference(None, path, detail.to_owned()));
+        }
+        let file = match PlanFile::open(data_dir) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                self.findings.push(damaged(data_dir, &unreadable(&error)));
+                return Ok(());
+            }
+        };
+        // Asked after the file was read, and before the manifest is: whoever wrote this file has recorded by then what it says.
+        if books.is_written() {
+            return Ok(());
+        }
+        let PlanBeside { faults, more, .. } = books.read_now(|now| now.compare(&file))?;
+        if !faults.is_empty() {
+            let detail = format!("{}: `grab resume` makes it anew from the manifest", faults.join("; "));
+            self.findings.push(damaged(data_dir, &detail));
+        }
+        let more: Vec<_> =
+            more.into_iter().filter(|(_, window)| calendar::sessions(*window).next().is_some()).collect();
+        self.expect(&more, unrecorded_window);
+        for (symbol, window) in more {
+            self.asked.entry(symbol).or_default().push(window);
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(error: &ManifestError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+fn damaged(data_dir: &Path, detail: &str) -> Finding {
+    let finding = Kind::CorruptFile.in_reference(None, data_dir.join(PLAN_NAME), detail.to_owned());
+    Finding { severity: Severity::Notice, ..finding }
+}
+
+fn unrecorded_window(symbol: &Symbol, window: Window) -> Finding {
+    let detail =
+        format!("{window} is asked for by {PLAN_NAME}, and not in the manifest: `grab resume` takes it up");
+    Kind::UnfinishedTask.on(symbol, &(window.from()..=window.to()), detail)
+}

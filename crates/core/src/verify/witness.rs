@@ -1,0 +1,30 @@
+//! Somebody else who saw the market: whether a symbol without bars traded at all.
+
+use jiff::civil::Date;
+
+use grab_model::Symbol;
+
+/// A second source. What it has seen is at hand: asking costs nothing and cannot fail.
+pub trait Witness: Sync {
+    /// What it saw of a symbol on a day; nothing if it was not there, which says nothing.
+    fn saw(&self, symbol: &Symbol, day: Date) -> Option<Seen>;
+}
+
+/// What a witness saw of one symbol on one session.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Seen {
+    /// It did not trade.
+    NoTrade,
+    /// So many shares, as traded.
+    Traded(f64),
+}
+
+/// No witness.
+#[derive(Clone, Copy, Debug)]
+pub struct Nobody;
+
+impl Witness for Nobody {
+    fn saw(&self, _: &Symbol, _: Date) -> Option<Seen> {
+        None
+    }
+}

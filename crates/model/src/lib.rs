@@ -1,0 +1,49 @@
+//! The pure part of grab: symbols, windows, months, bars, page cursors, rates and the API key as types; the exchange's
+//! [`calendar`], the [`universe`] of listed securities, the [`plan`] that a user's request becomes, and what splits do to bars
+//! ([`adjust`]).
+//!
+//! Nothing here does I/O, reads a clock or awaits.
+
+pub mod adjust;
+mod api_key;
+mod bad_bar;
+mod bars;
+pub mod calendar;
+mod corporate_action;
+mod cursor;
+mod day_bar;
+mod excerpt;
+mod history_edge;
+mod json_day;
+mod likely;
+mod listing;
+mod lossy;
+mod month;
+pub mod new_york;
+mod partition;
+pub mod plan;
+mod rate;
+mod revision;
+mod sparse;
+mod symbol;
+pub mod universe;
+mod window;
+
+pub use api_key::ApiKey;
+pub use bad_bar::{BadBar, BarFault};
+pub use bars::{Bar, Bars};
+pub use corporate_action::{Rename, Split};
+pub use cursor::{Cursor, CursorError};
+pub use day_bar::DayBar;
+pub use excerpt::excerpt;
+pub use history_edge::HistoryEdge;
+pub use likely::{likely, squeezed};
+pub use listing::{Life, Listing};
+pub use lossy::{Lossy, lossy};
+pub use month::Month;
+pub use partition::Partition;
+pub use rate::{Rate, RateError};
+pub use revision::Revision;
+pub use sparse::Sparse;
+pub use symbol::{Symbol, SymbolError};
+pub use window::Window;

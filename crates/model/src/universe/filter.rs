@@ -1,0 +1,143 @@
+//! Which lives are meant.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::{Span, Universe};
+use crate::{Life, Symbol};
+
+/// Among codes of types or exchanges it stands for lives of which the list does not say it.
+pub const UNKNOWN: &str = "?";
+
+/// What narrows a universe; what is not given does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only these types, as the service names them; [`UNKNOWN`] is one without.
+    pub types: Option<Vec<String>>,
+    /// Only what is listed on these exchanges, by MIC; [`UNKNOWN`] is nowhere.
+    pub exchanges: Option<Vec<String>>,
+    /// Only what was active on this day.
+    pub active_on: Option<Date>,
+    /// Whether it must be known that it was: else one whose first day nobody knows is taken for active.
+    pub is_strict: bool,
+    /// Only these symbols.
+    pub tickers: Option<Vec<Symbol>>,
+}
+
+/// Tickers with lives that a filter drops only because the list does not have the field; its JSON is public.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// Those without a type.
+    pub without_type: BTreeSet<Symbol>,
+    /// Those without an exchange.
+    pub without_exchange: BTreeSet<Symbol>,
+}
+
+impl Filter {
+    /// Whether a life is meant.
+    #[must_use]
+    pub fn admits(&self, life: &Life, span: Span) -> bool {
+        is_among(self.types.as_ref(), life.listing.kind.as_ref())
+            && is_among(self.exchanges.as_ref(), life.listing.exchange.as_ref())
+            && self.active_on.is_none_or(|day| {
+                Universe::is_active(life, span, day) && (!self.is_strict || span.from.is_some())
+            })
+            && self.tickers.as_ref().is_none_or(|tickers| tickers.contains(life.ticker()))
+    }
+
+    /// The tickers of lives that are dropped only because the list does not say their type or exchange.
+    #[must_use]
+    pub fn dropped<'a>(&self, lives: impl Iterator<Item = (&'a Life, Span)>) -> Dropped {
+        let lacks = |codes: &Option<Vec<String>>, code: &Option<String>| {
+            code.is_none() && !is_among(codes.as_ref(), None)
+        };
+        let with_unknown = |codes: &Option<Vec<String>>| {
+            let codes = codes.clone()?;
+            Some(codes.into_iter().chain([UNKNOWN.to_owned()]).collect())
+        };
+        let wider = Self {
+            types: with_unknown(&self.types),
+            exchanges: with_unknown(&self.exchanges),
+            ..self.clone()
+        };
+        let mut dropped = Dropped::default();
+        for (life, _) in lives.filter(|(life, span)| wider.admits(life, *span)) {
+            if lacks(&self.types, &life.listing.kind) {
+                dropped.without_type.insert(life.ticker().clone());
+            }
+            if lacks(&self.exchanges, &life.listing.exchange) {
+                dropped.without_exchange.insert(life.ticker().clone());
+            }
+        }
+        dropped
+    }
+}
+
+fn is_among(codes: Option<&Vec<String>>, code: Option<&String>) -> bool {
+    let code = code.map_or(UNKNOWN, String::as_str);
+    codes.is_none_or(|codes| codes.iter().any(|one| one == code))
+}
+
+impl Dropped {
+    /// Whether nothing is dropped.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.without_type.is_empty() && self.without_exchange.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Listing;
+
+    fn life(ticker: &str, kind: Option<&str>, exchange: Option<&str>) -> (Life, Span) {
+        let listing = Listing {
+            ticker: ticker.parse().unwrap(),
+            name: None,
+            kind: kind.map(str::to_owned),
+            exchange: exchange.map(str::to_owned),
+            active: true,
+            delisted: None,
+            composite_figi: None,
+            share_class_figi: None,
+            cik: None,
+            updated: None,
+        };
+        let life =
+            Life { listing, listed: None, first_seen_ms: 0, last_seen_ms: 0, sector: None, industry: None };
+        (life, Span { from: None, to: None })
+    }
+
+    #[test]
+    fn what_the_list_does_not_say_is_dropped_counted_and_can_be_asked_for() {
+        let lives = [
+            life("A", Some("CS"), Some("XNAS")),
+            life("IBM", None, Some("XNAS")),
+            life("YHOO", Some("CS"), None),
+            life("NIL", None, None),
+            life("SPY", Some("ETF"), None),
+        ];
+        let codes = |codes: &[&str]| Some(codes.iter().map(|code| (*code).to_owned()).collect());
+        let told = |types: Option<Vec<String>>, exchanges: Option<Vec<String>>| {
+            let filter = Filter { types, exchanges, ..Filter::default() };
+            let admitted = lives.iter().filter(|(life, span)| filter.admits(life, *span));
+            let admitted: Vec<_> = admitted.map(|(life, _)| life.ticker().as_str()).collect();
+            let dropped = filter.dropped(lives.iter().map(|(life, span)| (life, *span)));
+            let names = |symbols: &BTreeSet<Symbol>| {
+                symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            };
+            (admitted.join(" "), names(&dropped.without_type), names(&dropped.without_exchange))
+        };
+        let texts = |one: &str, two: &str, three: &str| (one.to_owned(), two.to_owned(), three.to_owned());
+        assert_eq!(told(None, None), texts("A IBM YHOO NIL SPY", "", ""));
+        assert_eq!(told(codes(&["CS"]), None), texts("A YHOO", "IBM NIL", ""));
+        assert_eq!(told(None, codes(&["XNAS"])), texts("A IBM", "", "NIL SPY YHOO"));
+        assert_eq!(told(codes(&["CS"]), codes(&["XNAS"])), texts("A", "IBM NIL", "NIL YHOO"));
+        assert_eq!(told(codes(&["CS", "?"]), codes(&["XNAS"])), texts("A IBM", "", "NIL YHOO"));
+        assert_eq!(told(codes(&["CS", "?"]), codes(&["XNAS", "?"])), texts("A IBM YHOO NIL", "", ""));
+        assert_eq!(told(codes(&["?"]), None), texts("IBM NIL", "", ""));
+    }
+}

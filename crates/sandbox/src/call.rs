@@ -1,0 +1,97 @@
+//! A request, and what an endpoint needs to answer it.
+
+use std::ops::RangeInclusive;
+
+use grab_model::{
+    calendar::{self, Session},
+    new_york,
+};
+use hyper::Method;
+use jiff::civil::Date;
+
+use super::{
+    defects::Defects,
+    evolution::Newest,
+    fault::{Dealt, InBars},
+    market::{Market, Minutes},
+    params::{Order, Params},
+    plan::Plan,
+};
+
+/// The parameter that may carry the key.
+pub(super) const KEY_PARAMETER: &str = "apiKey";
+
+/// A request as it came in.
+pub(super) struct Request {
+    /// Only GET is answered.
+    pub method: Method,
+    /// Percent-encoded.
+    pub path: String,
+    pub query: String,
+    /// The key of an `Authorization: Bearer` header.
+    pub bearer: Option<String>,
+    /// What the client calls this server: `127.0.0.1:8080`.
+    pub host: String,
+}
+
+/// One question that was let in, with everything that an endpoint needs to answer it.
+pub(super) struct Call<'a> {
+    pub market: &'a dyn Market,
+    pub plan: &'a Plan,
+    pub now_ms: i64,
+    /// Whether cursors of bars lose that adjustment was declined.
+    pub forgets_adjusted: bool,
+    pub request: &'a Request,
+    /// The parameters of the query, or of the cursor in it.
+    pub params: Params,
+    pub request_id: &'a str,
+    /// What is wrong with reference data.
+    pub defects: Option<&'a Defects>,
+    /// What is not as it will be for ever.
+    pub newest: Option<Newest>,
+    /// How the bars of the answer are to be spoilt.
+    pub fault: Option<Dealt<InBars>>,
+}
+
+impl Request {
+    /// The request's own address, without a key.
+    pub fn url(&self) -> String {
+        let query = Params::parse(&self.query).without(KEY_PARAMETER).query();
+        format!("http://{}{}?{query}", self.host, self.path)
+    }
+}
+
+impl Call<'_> {
+    /// The New York day.
+    pub fn today(&self) -> Date {
+        new_york::date_of(self.now_ms).unwrap_or(calendar::LAST_DAY)
+    }
+
+    /// The last instant (UTC ms) at which a bar that is served may begin. There are none of unfinished sessions.
+    pub fn market_end(&self) -> i64 {
+        calendar::last_finished(self.now_ms).map_or(i64::MIN, Session::extended_close_ms)
+    }
+
+    /// The bars of a ticker, as traded, that begin within `range` (UTC ms), as far as the service has them by now.
+    pub fn minutes(&self, ticker: &str, range: RangeInclusive<i64>, order: Order) -> Minutes<'_> {
+        let minutes = self.market.minutes(ticker, range, order);
+        match &self.newest {
+            Some(newest) => newest.seen(ticker, minutes),
+            None => minutes,
+        }
+    }
+
+    /// The same without holes: what grouped daily bars are made of.
+    pub fn minutes_without_holes(&self, ticker: &str, range: RangeInclusive<i64>) -> Minutes<'_> {
+        let minutes = self.market.minutes(ticker, range, Order::Ascending);
+        match &self.newest {
+            Some(newest) => newest.seen_without_holes(ticker, minutes),
+            None => minutes,
+        }
+    }
+
+    /// Where the next page is, on the host that the client called. The key is not in it.
+    pub fn next_url(&self, path: &str, params: &Params) -> String {
+        format!("http://{}{path}?cursor={}", self.request.host, params.cursor())
+    }
+}

@@ -1,0 +1,135 @@
+//! Which answers are broken.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use super::{Dealt, Fault, FaultOptions};
+use crate::{
+    call::{KEY_PARAMETER, Request},
+    params::Params,
+    seed::Seed,
+};
+
+/// After so many broken answers to a question comes a good one, so that every client gets on. No more than two, as
+/// there are refusals (400) of which clients rightly believe the third.
+const MOST_IN_A_ROW: u8 = 2;
+
+/// Deals faults by seed, question, and how often it was asked before; what else is asked makes no difference. So a run
+/// can be repeated, whatever the order in which its requests arrive.
+pub(crate) struct Dealer {
+    seed: Seed,
+    share: f64,
+    kinds: Vec<Fault>,
+    asked: Mutex<HashMap<Seed, Asked>>,
+}
+
+/// What is known of a question.
+#[derive(Default)]
+struct Asked {
+    times: u64,
+    /// How many of the last answers were broken.
+    in_a_row: u8,
+}
+
+impl Dealer {
+    pub fn new(seed: u64, options: &FaultOptions) -> Self {
+        let seed = Seed::root(seed).named("faults");
+        let kinds = options.kinds.iter().copied().collect();
+        Self { seed, share: options.share, kinds, asked: Mutex::default() }
+    }
+
+    /// The fault for the next answer to a request, if it is to be broken.
+    pub fn deal(&self, request: &Request) -> Option<Dealt> {
+        let is_range = request.path.starts_with("/v2/aggs/ticker/") && request.path.contains("/range/");
+        let fits = |kind: &Fault| is_range || !matches!(kind, Fault::InBars(_));
+        let kinds: Vec<Fault> = self.kinds.iter().copied().filter(fits).collect();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let question = self.question(request);
+        let state = asked.entry(question).or_default();
+        let seed = question.child(state.times);
+        state.times += 1;
+        let mut draws = seed.draws();
+        let is_hit = !kinds.is_empty() && state.in_a_row < MOST_IN_A_ROW && draws.happens(self.share);
+        state.in_a_row = if is_hit { state.in_a_row + 1 } else { 0 };
+        is_hit.then(|| Dealt { kind: draws.pick_from(&kinds), seed: seed.child(0) })
+    }
+
+    /// What makes two requests the same: path and parameters, in any order and with any key.
+    fn question(&self, request: &Request) -> Seed {
+        let params = Params::parse(&request.query).without(KEY_PARAMETER);
+        self.seed.named(&request.path).named("?").named(&params.query())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Method;
+
+    use super::*;
+    use crate::fault::OnWire;
+
+    fn request(path: &str, query: &str) -> Request {
+        let host = "127.0.0.1:8080".to_owned();
+        Request { method: Method::GET, path: path.to_owned(), query: query.to_owned(), bearer: None, host }
+    }
+
+    fn dealt(dealer: &Dealer, path: &str) -> Vec<Option<Dealt>> {
+        (0..20).map(|_| dealer.deal(&request(path, ""))).collect()
+    }
+
+    const RANGE: &str = "/v2/aggs/ticker/A/range/1/minute/2024-01-02/2024-01-02";
+
+    #[test]
+    fn a_question_meets_the_same_faults_whatever_else_is_asked() {
+        let options = FaultOptions::of(0.5);
+        let alone = Dealer::new(7, &options);
+        let alone = dealt(&alone, RANGE);
+        let busy = Dealer::new(7, &options);
+        let among_others: Vec<_> = (0..20)
+            .map(|n| {
+                busy.deal(&request(&format!("/v3/reference/tickers/{n}"), ""));
+                busy.deal(&request(RANGE, &format!("apiKey=k{n}")))
+            })
+            .collect();
+        assert_eq!(alone, among_others);
+        assert_ne!(alone, dealt(&Dealer::new(8, &options), RANGE));
+    }
+
+    #[test]
+    fn no_question_is_broken_for_ever() {
+        let dealer = Dealer::new(1, &FaultOptions::of(1.0));
+        let hits: Vec<_> = dealt(&dealer, RANGE).iter().map(Option::is_some).collect();
+        assert_eq!(hits[..6], [true, true, false, true, true, false]);
+    }
+
+    #[test]
+    fn the_share_of_first_answers_is_kept() {
+        let dealer = Dealer::new(1, &FaultOptions::of(0.3));
+        let hits = (0..10_000).filter(|n| dealer.deal(&request(RANGE, &format!("limit={n}"))).is_some());
+        let hits = hits.count();
+        assert!((2_850..3_150).contains(&hits), "{hits}");
+    }
+
+    #[test]
+    fn what_spoils_bars_is_for_ranges_of_bars() {
+        let mut options = FaultOptions::of(1.0);
+        let everywhere = Dealer::new(1, &options);
+        for dealt in dealt(&everywhere, "/v1/marketstatus/now").into_iter().flatten() {
+            assert!(!matches!(dealt.kind, Fault::InBars(_)), "{dealt:?}");
+        }
+        options.kinds.retain(|kind| matches!(kind, Fault::InBars(_)));
+        let on_ranges = Dealer::new(1, &options);
+        assert_eq!(dealt(&on_ranges, "/v1/marketstatus/now"), [None; 20]);
+        assert!(dealt(&on_ranges, RANGE).iter().any(Option::is_some));
+    }
+
+    #[test]
+    fn only_the_kinds_that_are_wanted_are_dealt() {
+        let kind = Fault::OnWire(OnWire::Stall);
+        let options = FaultOptions { kinds: [kind].into(), ..FaultOptions::of(1.0) };
+        let dealt = dealt(&Dealer::new(1, &options), RANGE);
+        assert!(dealt.into_iter().flatten().all(|dealt| dealt.kind == kind));
+    }
+}

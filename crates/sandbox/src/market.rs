@@ -1,0 +1,104 @@
+//! What stands behind the endpoints: bars as traded, listings and splits.
+
+use std::ops::RangeInclusive;
+
+use grab_model::{Bar, new_york};
+use jiff::civil::Date;
+
+use super::{identity::Identity, params::Order};
+
+/// Bars of a ticker, read one after the other for as long as they are wanted.
+pub(super) type Minutes<'m> = Box<dyn Iterator<Item = Bar> + 'm>;
+
+/// A source of bars. It knows no clock and no plan: those narrow the range before it is asked.
+pub(super) trait Market: Send + Sync {
+    /// All listings that there ever were, by ticker, then by first day.
+    fn listings(&self) -> Vec<&Listing>;
+
+    /// The bars of a ticker, as traded, that begin within `range` (UTC ms). None if the ticker is not known.
+    fn minutes(&self, ticker: &str, range: RangeInclusive<i64>, order: Order) -> Minutes<'_>;
+}
+
+/// A security under one ticker, from its first to its last day. A ticker may be listed again later, by another company.
+#[derive(Clone, Debug)]
+pub(super) struct Listing {
+    pub ticker: String,
+    /// The company's: the same under all tickers that it has in its life, and nobody else's.
+    pub name: String,
+    pub identity: Identity,
+    /// The vendor's type code: `CS`, `ETF`, `ADRC`, `PFD`, `FUND`.
+    pub kind: &'static str,
+    /// The primary exchange's MIC, where it is known.
+    pub exchange: Option<&'static str>,
+    /// The first day of trading.
+    pub listed: Date,
+    /// The first day without trading, if there is one.
+    pub delisted: Option<Date>,
+    /// By date.
+    pub splits: Vec<Split>,
+}
+
+impl Listing {
+    /// Whether it is traded on a day, if that day is a session.
+    pub fn is_active_on(&self, date: Date) -> bool {
+        self.listed <= date && self.delisted.is_none_or(|delisted| date < delisted)
+    }
+}
+
+/// A split: `from` shares become `to` shares before the session of `date`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split {
+    pub date: Date,
+    pub from: f64,
+    pub to: f64,
+}
+
+impl Split {
+    /// What a price of the days before is multiplied with.
+    pub fn factor(&self) -> f64 {
+        self.from / self.to
+    }
+
+    /// Whether shares become fewer.
+    pub fn is_reverse(&self) -> bool {
+        self.to < self.from
+    }
+
+    /// The vendor's `adjustment_type`.
+    pub fn kind(&self) -> &'static str {
+        if self.is_reverse() { "reverse_split" } else { "forward_split" }
+    }
+}
+
+/// The splits that turn bars as traded into adjusted ones, as of a day.
+pub(super) struct Adjustment(Vec<(i64, f64)>);
+
+impl Adjustment {
+    /// None at all: bars stay as traded.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// All splits of a ticker that were executed until `today`.
+    pub fn of(listings: &[&Listing], ticker: &str, today: Date) -> Self {
+        let splits =
+            listings.iter().filter(|listing| listing.ticker == ticker).flat_map(|listing| &listing.splits);
+        let executed = splits.filter(|split| split.date <= today);
+        Self(executed.map(|split| (new_york::day_start_ms(split.date), split.factor())).collect())
+    }
+
+    /// The bar in shares of the last day: the tail digits that come of it are not rounded away.
+    pub fn apply(&self, bar: Bar) -> Bar {
+        let later = self.0.iter().filter(|(executed, _)| *executed > bar.timestamp);
+        let factor: f64 = later.map(|(_, factor)| factor).product();
+        Bar {
+            open: bar.open * factor,
+            high: bar.high * factor,
+            low: bar.low * factor,
+            close: bar.close * factor,
+            volume: bar.volume / factor,
+            vwap: bar.vwap.map(|vwap| vwap * factor),
+            ..bar
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What a repair moves out of the way before it fetches, and removes afterwards.
+
+use std::path::{Path, PathBuf};
+
+use grab_core::{
+    manifest::{Ledger, Mend, Overview, SetAside, StoreKind, has_all},
+    store::{
+        StoreError, aside, layout,
+        survey::{self, Found},
+    },
+    verify::{Mending, Unknown, requests},
+};
+use grab_model::{Month, Symbol, Window};
+
+use super::{failure::Failure, fetch::kind_of, output::say};
+
+/// What was moved, and what follows from it.
+#[derive(Default)]
+pub struct Cleared {
+    /// What is to change in the manifest.
+    pub mend: Mend,
+    /// Where strays are now.
+    pub strays: Vec<PathBuf>,
+    /// What lies behind a link, and was left where it is.
+    pub untouched: Vec<PathBuf>,
+}
+
+/// Moves out of the way what cannot be used, and says what is to change in the manifest. This comes first: whoever dies
+/// after it leaves partitions that are missing, which the next repair finds. Each move is noted before it is made, so that
+/// nothing else is ever taken for something that may be removed.
+///
+/// # Errors
+/// If the system refuses, or the manifest cannot be written.
+pub fn clear(
+    data_dir: &Path,
+    kind: StoreKind,
+    mending: &Mending,
+    ledger: &mut Ledger,
+) -> Result<Cleared, Failure> {
+    let mut cleared = Cleared::default();
+    cleared.mend.again = mending.again.iter().chain(&mending.unfinished).cloned().collect();
+    cleared.mend.ordered = mending.cut_away.iter().cloned().collect();
+    cleared.mend.unwitnessed = mending.unwitnessed.keys().copied().collect();
+    for ((symbol, month), unknown) in &mending.unknown {
+        cleared.take_up(data_dir, kind, (symbol, *month), unknown, ledger)?;
+    }
+    for ((symbol, month), broken) in &mending.broken {
+        // A run would find the file behind a link as it is, and store nothing.
+        if !cleared.leaves(data_dir, &layout::partition(data_dir, symbol, *month)) {
+            cleared.replace(data_dir, kind, (symbol, *month), broken.may_be_good, ledger)?;
+            cleared.ask_for(symbol, &broken.days);
+        }
+    }
+    for path in mending.strays.iter().chain(mending.unwitnessed.values().flatten()) {
+        if !cleared.leaves(data_dir, path) {
+            cleared.strays.extend(aside::set_aside(data_dir, path)?);
+        }
+    }
+    cleared.mend.again.sort_unstable();
+    cleared.mend.again.dedup();
+    let (overview, replaced) = (Overview::open(data_dir)?, cleared.mend.replaced.drain(..).collect());
+    cleared.mend.replaced = requests::joined(&overview, &replaced, &overview.windows()?)?;
+    Ok(cleared)
+}
+
+impl Cleared {
+    /// Whether a path leads through a link: then it is not touched.
+    fn leaves(&mut self, data_dir: &Path, path: &Path) -> bool {
+        let is_left = aside::is_behind_link(data_dir, path);
+        if is_left {
+            say(&format!("{} lies behind a link: not touched", path.display().to_string().escape_debug()));
+            self.untouched.push(path.to_owned());
+        }
+        is_left
+    }
+
+    fn ask_for(&mut self, symbol: &Symbol, windows: &[Window]) {
+        self.mend.replaced.extend(windows.iter().map(|window| (symbol.clone(), *window)));
+    }
+
+    /// Takes up a partition that nobody recorded, if it is good.
+    fn take_up(
+        &mut self,
+        data_dir: &Path,
+        kind: StoreKind,
+        (symbol, month): (&Symbol, Month),
+        unknown: &Unknown,
+        ledger: &mut Ledger,
+    ) -> Result<(), Failure> {
+        if self.leaves(data_dir, &layout::partition(data_dir, symbol, month)) {
+            return Ok(());
+        }
+        let examined = survey::examine(data_dir, symbol, month);
+        let is_damaged = matches!(examined, Err(StoreError::Damaged { .. }));
+        let Some(found) = readable(examined)?.filter(|found| kind_of(found) == kind) else {
+            set_aside(data_dir, (symbol, month), 0, ledger)?;
+            // What was here before the manifest was made anew. Another month's or symbol's file says nothing of this one.
+            let is_forgotten = is_damaged && unknown.asked.is_empty();
+            self.ask_for(symbol, if is_forgotten { &unknown.month } else { &unknown.asked });
+            return Ok(());
+        };
+        let is_owed = |window: &&Window| month.mask(**window) & !found.whole_days != 0;
+        let owed: Vec<_> = unknown.asked.iter().filter(is_owed).copied().collect();
+        self.ask_for(symbol, &owed);
+        self.mend.found.push(found.partition);
+        Ok(())
+    }
+
+    /// Sets a partition aside that is not the recorded one; a good one that has no bar less is taken up instead: then it
+    /// is the manifest that is behind, as one that comes from a backup.
+    fn replace(
+        &mut self,
+        data_dir: &Path,
+        kind: StoreKind,
+        (symbol, month): (&Symbol, Month),
+        may_be_good: bool,
+        ledger: &mut Ledger,
+    ) -> Result<(), Failure> {
+        let found = readable(survey::examine(data_dir, symbol, month))?;
+        let found = found.filter(|found| kind_of(found) == kind);
+        let recorded =
+            Overview::open(data_dir)?.partitions(symbol)?.into_iter().find(|one| one.month == month);
+        let counts = recorded.as_ref().map_or([0; 31], |recorded| recorded.bars_by_day);
+        if let Some(found) = found.as_ref().filter(|_| may_be_good)
+            && has_all(&found.partition.bars_by_day, &counts)
+        {
+            self.mend.found.push(found.partition.clone());
+            return Ok(());
+        }
+        let in_file = found.map_or(0, |found| found.partition.bars);
+        let bars = recorded.map_or(0, |recorded| recorded.bars).max(in_file);
+        set_aside(data_dir, (symbol, month), bars, ledger)?;
+        self.mend.lost.push((symbol.clone(), month));
+        Ok(())
+    }
+}
+
+fn set_aside(
+    data_dir: &Path,
+    (symbol, month): (&Symbol, Month),
+    bars: u64,
+    ledger: &mut Ledger,
+) -> Result<(), Failure> {
+    let Some(place) = aside::place_of_partition(data_dir, symbol, month, bars) else { return Ok(()) };
+    let path = place.strip_prefix(data_dir).unwrap_or(&place).to_owned();
+    ledger.note_set_aside(&SetAside { path, symbol: symbol.clone(), month, bars })?;
+    Ok(aside::move_partition(data_dir, symbol, month, &place)?)
+}
+
+/// A partition that can be taken up; nothing if it is not there, or damaged.
+fn readable(examined: Result<Option<Found>, StoreError>) -> Result<Option<Found>, StoreError> {
+    match examined {
+        Err(error @ StoreError::Io { .. }) => Err(error),
+        Err(_) => Ok(None),
+        found => found,
+    }
+}
+
+/// Removes what was set aside, by this repair or one before, and has a replacement now that lacks none of its bars.
+/// Answers what is left.
+///
+/// # Errors
+/// If the system refuses, or the manifest cannot be written.
+pub fn discard_replaced(data_dir: &Path, ledger: &mut Ledger) -> Result<Vec<PathBuf>, Failure> {
+    let mut kept = Vec::new();
+    for set_aside in Overview::open(data_dir)?.set_aside()? {
+        let place = data_dir.join(&set_aside.path);
+        if place.is_file() && !is_replaced(data_dir, &set_aside, &place)? {
+            kept.push(place);
+            continue;
+        }
+        if place.is_file() {
+            aside::discard(&place)?;
+        } else if place.exists() {
+            // A folder where a file should have been: nobody knows what is in it.
+            kept.push(place);
+            continue;
+        }
+        ledger.forget_set_aside(&set_aside.path)?;
+    }
+    Ok(kept)
+}
+
+/// Whether a month is held again with as many bars on each day, and nothing that was asked for in it is owed or has
+/// failed. Of a file that cannot be read, the bars that were on record count; where nobody knows what was in it, nothing
+/// can stand in for it.
+fn is_replaced(data_dir: &Path, set_aside: &SetAside, place: &Path) -> Result<bool, Failure> {
+    let overview = Overview::open(data_dir)?;
+    let SetAside { symbol, month, bars, .. } = set_aside;
+    let held = overview.partitions(symbol)?.into_iter().find(|one| one.month == *month);
+    let Some(held) = held.filter(|held| held.bars >= *bars) else { return Ok(false) };
+    let was = survey::examine_file(place, symbol, *month).ok().flatten();
+    let has_all_of_it = match was {
+        Some(was) => has_all(&held.bars_by_day, &was.partition.bars_by_day),
+        None => *bars > 0 && !overview.lost(symbol)?.contains_key(month),
+    };
+    let tasks = overview.tasks_of(symbol)?;
+    let mut in_month = tasks.iter().filter(|task| month.mask(task.window) != 0);
+    Ok(has_all_of_it && in_month.all(|task| task.state.is_covered()))
+}

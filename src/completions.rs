@@ -1,0 +1,31 @@
+//! `grab completions`: a script that completes a command line.
+
+use clap::CommandFactory;
+use grab_core::exit::ExitStatus;
+use serde::Serialize;
+
+use super::{
+    args::{Cli, CompletionsArgs},
+    failure::Failure,
+    output::Output,
+};
+
+#[derive(Serialize)]
+struct Completions {
+    command: &'static str,
+    shell: String,
+    script: String,
+}
+
+/// Prints the script of a shell.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub fn run(args: &CompletionsArgs, output: Output) -> Result<ExitStatus, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "grab", &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    let completions = Completions { command: "completions", shell: args.shell.to_string(), script };
+    output.report(&completions, |completions| completions.script.clone())?;
+    Ok(ExitStatus::Complete)
+}

@@ -1,0 +1,339 @@
+//! `grab export`: files for other programs, derived from the store, which stays as it is.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Component, Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use grab_core::{
+    exit::ExitStatus,
+    export::{self, ExportError, Exported, Options, stretch},
+    manifest::Overview,
+    store::{
+        Encodings,
+        derived::Format,
+        reference::{self, Table},
+    },
+};
+use grab_model::{Rename, Symbol, new_york, plan, universe::Universe};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::{
+    args::{AdjustedArg, CommonArgs, ExportArgs, FormatArg, joined},
+    failure::Failure,
+    fetch::announce_clock,
+    format,
+    output::{Output, say},
+    remembered::Remembered,
+    settings::Sources,
+    start::read_tickers,
+};
+
+/// How many notes, and how many symbols, are shown to a person.
+const SHOWN: usize = 20;
+
+/// What was made; its JSON is documented.
+#[derive(Serialize)]
+struct ExportReport {
+    command: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    out: String,
+    format: &'static str,
+    adjusted: &'static str,
+    as_of: Option<String>,
+    /// When the splits were asked for.
+    splits_fetched: Option<String>,
+    bars: u64,
+    bytes: u64,
+    elapsed_seconds: f64,
+    files: Vec<Exported>,
+    notes: Vec<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If something that is asked for is not there, something is in the way, or a file is not what was stored.
+pub fn run(
+    args: &ExportArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let begun = Instant::now();
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    announce_clock(clock);
+    if args.as_of.is_some() && args.adjusted == AdjustedArg::None {
+        return Err(Failure::Usage("--as-of is about splits: add --adjusted splits".to_owned()));
+    }
+    let out = place(&args.out, &data_dir)?;
+    let overview = Overview::frozen(&data_dir)?;
+    let today = new_york::date_of(clock.now_ms()).unwrap_or(Date::MAX);
+    let encodings = Remembered::of(&data_dir).over(sources).encodings(args.parquet)?;
+    let as_of = args.as_of.unwrap_or(today);
+    let options = options(args, &overview, data_dir, out, as_of, encodings)?;
+    let mut report = ExportReport::begun(&options);
+    report.notes.extend(old_splits(&options));
+    export::run(&options, &overview, |exported| report.add(exported))?;
+    report.elapsed_seconds = seconds(begun.elapsed());
+    if !common.quiet {
+        report.say_notes();
+    }
+    output.report(&report, ExportReport::text)?;
+    Ok(ExitStatus::Complete)
+}
+
+fn seconds(elapsed: Duration) -> f64 {
+    (elapsed.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// What the command line asks for, as far as the directory has it.
+fn options(
+    args: &ExportArgs,
+    overview: &Overview,
+    data_dir: PathBuf,
+    out: PathBuf,
+    as_of: Date,
+    encodings: Encodings,
+) -> Result<Options, Failure> {
+    let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
+    refuse_adjusted(args, is_adjusted)?;
+    let renames = reference::read_renames(&data_dir).map_err(ExportError::from);
+    let renames = if args.follow_renames { renames? } else { known_or_said(renames) };
+    if args.follow_renames && renames.is_none() {
+        return Err(missing("--follow-renames", "renames", "grab universe sync --renames"));
+    }
+    let splits = match args.adjusted {
+        AdjustedArg::None => None,
+        AdjustedArg::Splits => {
+            let splits = reference::read_splits(&data_dir).map_err(ExportError::from)?;
+            Some(splits.ok_or_else(|| missing("--adjusted splits", "splits", "grab universe sync"))?)
+        }
+    };
+    let universe = if splits.is_some() { listings(&data_dir, renames.as_ref())? } else { None };
+    let windows = joined(&args.windows).as_deref().map(plan::read_windows).transpose();
+    let windows = windows.map_err(|error| Failure::Usage(format!("--windows: {error}")))?;
+    let source = |symbol: &Symbol| export::sources(symbol, renames.as_ref(), args.follow_renames);
+    let symbols = symbols(args, overview, source)?;
+    Ok(Options {
+        data_dir,
+        out,
+        symbols,
+        windows: windows.map(stretch::joined),
+        is_adjusted,
+        splits,
+        as_of,
+        renames,
+        universe,
+        follow_renames: args.follow_renames,
+        format: match args.format {
+            FormatArg::Parquet => Format::Parquet(encodings),
+            FormatArg::Csv => Format::Csv,
+        },
+    })
+}
+
+/// What lists and events say of companies: whose a split is. That a list cannot be relied on is said, and events alone say it.
+fn listings(data_dir: &Path, renames: Option<&Table<Rename>>) -> Result<Option<Universe>, Failure> {
+    let listings = reference::read_listings(data_dir).map_err(ExportError::from);
+    match listings {
+        Err(error) if error.is_damage() => {
+            say(&format!("note: {error}: whose a split is, it does not say"));
+            let renames: Vec<_> = renames.into_iter().flat_map(Table::current).collect();
+            Ok(Some(Universe::with_renames(Vec::new(), &renames)))
+        }
+        listings => Ok(listings?),
+    }
+}
+
+/// Nobody asked for renames: that they cannot be read is worth a word, and no more.
+fn known_or_said<T>(table: Result<Option<Table<T>>, ExportError>) -> Option<Table<T>> {
+    table.unwrap_or_else(|error| {
+        say(&format!("note: {error}"));
+        None
+    })
+}
+
+fn missing(flag: &str, table: &str, command: &str) -> Failure {
+    Failure::Usage(format!("{flag}: no {table} are known here yet: `{command}` fetches them"))
+}
+
+/// What the server has adjusted already cannot be adjusted again, nor joined.
+fn refuse_adjusted(args: &ExportArgs, is_adjusted: bool) -> Result<(), Failure> {
+    let holds = "this data directory holds bars that the server has adjusted already";
+    if is_adjusted && args.adjusted == AdjustedArg::Splits {
+        return Err(Failure::Usage(format!("--adjusted splits: {holds}, each as of its own fetch")));
+    }
+    if is_adjusted && args.follow_renames {
+        return Err(Failure::Usage(format!("--follow-renames: {holds}, each symbol by its own splits")));
+    }
+    Ok(())
+}
+
+/// The symbols, in order: all that have bars, or those that are named, if each of them was ever asked for.
+fn symbols(
+    args: &ExportArgs,
+    overview: &Overview,
+    sources: impl Fn(&Symbol) -> Vec<Symbol>,
+) -> Result<Vec<Symbol>, Failure> {
+    let known: BTreeSet<_> = overview.symbols()?.into_iter().collect();
+    let Some(named) = named(args)? else {
+        let mut held = Vec::new();
+        for symbol in known {
+            if !overview.partitions(&symbol)?.is_empty() {
+                held.push(symbol);
+            }
+        }
+        return Ok(held);
+    };
+    let is_known = |symbol: &Symbol| sources(symbol).iter().any(|source| known.contains(source));
+    let unknown: Vec<_> = named.iter().filter(|symbol| !is_known(symbol)).map(Symbol::as_str).collect();
+    if unknown.is_empty() {
+        return Ok(named.into_iter().collect());
+    }
+    let more = unknown.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let shown: Vec<_> = unknown.into_iter().take(SHOWN).collect();
+    Err(Failure::Usage(format!(
+        "not held, and never asked for: {}{more}; `grab start` with --tickers and --windows fetches them",
+        shown.join(", ")
+    )))
+}
+
+fn named(args: &ExportArgs) -> Result<Option<BTreeSet<Symbol>>, Failure> {
+    if let Some(list) = joined(&args.tickers) {
+        let list = plan::read_tickers_list(&list);
+        let list = list.map_err(|error| Failure::Usage(format!("--tickers: {error}")))?;
+        return Ok(Some(list.into_iter().collect()));
+    }
+    let file = args.tickers_file.as_deref().map(read_tickers).transpose()?;
+    Ok(file.map(|symbols| symbols.into_iter().collect()))
+}
+
+/// The real place of the folder, which need not be there yet; never one within the data directory.
+fn place(out: &Path, data_dir: &Path) -> Result<PathBuf, Failure> {
+    let refused = |what: &str| Failure::Usage(format!("--out: {} {what}", out.display()));
+    let begun = if out.is_absolute() { out.to_owned() } else { Path::new(".").join(out) };
+    let there = begun.ancestors().find(|folder| fs::symlink_metadata(folder).is_ok());
+    let there = there.ok_or_else(|| refused("is nowhere"))?;
+    let rest = begun.strip_prefix(there).unwrap_or(Path::new(""));
+    if rest.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(refused("leads through a folder that is not there"));
+    }
+    let real = fs::canonicalize(there).map_err(|_| refused("is a link that leads nowhere"))?;
+    if !real.is_dir() {
+        return Err(refused("is, or is below, something that is no folder"));
+    }
+    let real = if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+    let data_dir = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    if real.starts_with(&data_dir) {
+        return Err(refused("is within the data directory: choose another place"));
+    }
+    Ok(real)
+}
+
+/// Splits that were asked for before the last day that they are to be applied of.
+fn old_splits(options: &Options) -> Option<String> {
+    let fetched = new_york::date_of(options.splits.as_ref()?.fetched_ms)?;
+    (fetched < options.as_of).then(|| {
+        format!(
+            "the splits are those of {fetched}: `grab universe sync` asks for those up to {}",
+            options.as_of
+        )
+    })
+}
+
+impl ExportReport {
+    fn begun(options: &Options) -> Self {
+        let adjusted = match (options.is_adjusted, &options.splits) {
+            (true, _) => "server",
+            (false, Some(_)) => "splits",
+            (false, None) => "none",
+        };
+        Self {
+            command: "export",
+            outcome: "complete",
+            exit_code: ExitStatus::Complete.code(),
+            out: options.out.display().to_string(),
+            format: options.format.extension(),
+            adjusted,
+            as_of: options.splits.as_ref().map(|_| options.as_of.to_string()),
+            splits_fetched: options.splits.as_ref().map(|table| format::instant(table.fetched_ms)),
+            bars: 0,
+            bytes: 0,
+            elapsed_seconds: 0.0,
+            files: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, exported: Exported) {
+        self.bars += exported.bars;
+        self.bytes += exported.bytes;
+        self.files.push(exported);
+    }
+
+    /// The splits that may be a company's and are not applied, each by its day.
+    fn left_out(&self) -> Option<String> {
+        let left_out: Vec<_> = self.files.iter().flat_map(|file| &file.splits_left_out).collect();
+        let named = left_out.iter().take(SHOWN).map(|split| {
+            format!("{} {} ({}:{})", split.ticker, split.execution_date, split.split_from, split.split_to)
+        });
+        let named: Vec<_> = named.collect();
+        let more = left_out.len() - named.len();
+        let more = if more > 0 {
+            format!(", and {more} more, which are in {}", export::FILE_NAME)
+        } else {
+            String::new()
+        };
+        let are = if left_out.len() == 1 { "1 split is" } else { &format!("{} splits are", left_out.len()) };
+        (!left_out.is_empty()).then(|| format!("  {are} not applied: {}{more}", named.join(", ")))
+    }
+
+    fn say_notes(&self) {
+        let of_file = |file: &Exported| {
+            let ticker = file.ticker.clone();
+            file.notes.iter().map(move |note| format!("{ticker}: {note}")).collect::<Vec<_>>()
+        };
+        let notes: Vec<_> = self.notes.iter().cloned().chain(self.files.iter().flat_map(of_file)).collect();
+        notes.iter().take(SHOWN).for_each(|note| say(&format!("note: {note}")));
+        if notes.len() > SHOWN {
+            say(&format!("note: and {} more, which are in {}", notes.len() - SHOWN, export::FILE_NAME));
+        }
+    }
+
+    fn text(&self) -> String {
+        let count = |number: usize| format::plural(number as u64, "file");
+        let mut lines = vec![format!(
+            "{} in {}, {}, {}",
+            count(self.files.len()),
+            self.out,
+            format::plural(self.bars, "bar"),
+            format::bytes(self.bytes)
+        )];
+        lines.push(match (self.adjusted, &self.as_of) {
+            ("splits", Some(as_of)) => {
+                let splits: usize = self.files.iter().map(|file| file.splits.len()).sum();
+                format!("  adjusted for {} up to {as_of}", format::plural(splits as u64, "split"))
+            }
+            ("server", _) => "  split-adjusted, as the server sent them".to_owned(),
+            _ => "  as traded".to_owned(),
+        });
+        lines.extend(self.left_out());
+        let joined = self.files.iter().filter(|file| file.parts.len() > 1);
+        lines.extend(joined.map(|file| {
+            let part = |part: &export::Part| {
+                let days = part.from.as_deref().zip(part.to.as_deref());
+                let days = days.map_or("no bars".to_owned(), |(from, to)| format!("{from}..{to}"));
+                format!("{} {days}", part.ticker)
+            };
+            let parts: Vec<_> = file.parts.iter().map(part).collect();
+            format!("  {} is made of {}", file.ticker, parts.join(", "))
+        }));
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,415 @@
+//! What all commands that fetch have in common: lock, manifest, source, run, report.
+
+mod absences;
+mod history;
+mod lists;
+mod unfinished;
+
+pub use absences::Absences;
+pub use history::AskAnew;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use grab_core::{
+    clock::Clock,
+    disk::need_open_files,
+    engine::{self, Meter, Stop, StopReason},
+    exit::ExitStatus,
+    manifest::{
+        FILE_NAME, Ledger, Lock, ManifestError, Overview, PLAN_NAME, PlanBeside, Recorder, StoreKind, Task,
+        missing, not_lost,
+    },
+    source::Polygon,
+    store::{
+        Store, create_folders,
+        survey::{self, Found},
+    },
+    update::Evening,
+};
+use grab_model::{Month, Partition, new_york, plan};
+use grab_sandbox::Sandbox;
+
+use super::{
+    access::{Access, Running, SANDBOX},
+    failure::Failure,
+    format,
+    output::{Output, say},
+    report::{ASK_AGAIN, RunReport},
+    settings::{FetchSettings, Sources},
+    signals, universe,
+};
+
+/// A command that fetches, ready to go.
+pub struct Job<'a> {
+    /// The command's name.
+    pub command: &'static str,
+    /// What the user asked for, for the manifest; without a key.
+    pub arguments: String,
+    /// Where bars and manifest are.
+    pub data_dir: PathBuf,
+    /// How to fetch.
+    pub settings: FetchSettings,
+    /// Where the key comes from.
+    pub sources: &'a Sources<'a>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Whether to stop before anything is fetched.
+    pub plan_only: bool,
+    /// Whether progress may be shown.
+    pub quiet: bool,
+    /// Where the report goes if there is no time for the caller to print it.
+    pub output: Output,
+    /// The right to write, if the command has it already.
+    pub lock: Option<Lock>,
+    /// Lists to bring before anything is prepared; that they are not to be had does not end the run.
+    pub lists: universe::Needs,
+    /// The evening of which it is asked, after all bars, why some are absent; none if it is not asked.
+    pub absences: Option<Evening>,
+    /// Whether to ask if the plan serves more by now than when days were refused.
+    pub ask_anew: AskAnew,
+}
+
+/// What a run knows when it is judged.
+#[derive(Debug)]
+pub struct Begun<T> {
+    /// What came of the lists.
+    pub lists: universe::Brought,
+    /// What the service said of absences.
+    pub absences: Absences,
+    /// What was prepared; none if the run came to its end before.
+    pub prepared: Option<T>,
+    /// What lists leave out of what was ordered and planned in this run, if anything was.
+    pub left_out: Option<universe::LeftOut>,
+}
+
+impl<T> Default for Begun<T> {
+    fn default() -> Self {
+        let (lists, absences) = (universe::Brought::default(), Absences::default());
+        Self { lists, absences, prepared: None, left_out: None }
+    }
+}
+
+/// A client; with the sandbox, that of a server that lives as long.
+type Opened = (Option<Sandbox>, Polygon);
+
+impl Job<'_> {
+    /// Holds the data directory, lets `prepare` record what is wanted, and works until nothing is owed.
+    ///
+    /// # Errors
+    /// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
+    pub fn run<P>(self, prepare: P) -> Result<RunReport, Failure>
+    where
+        P: FnOnce(&mut Ledger) -> Result<(), Failure> + Send + 'static,
+    {
+        self.run_and_judge(prepare, |report, _| Ok(report))
+    }
+
+    /// The same, where `judge` has the last word on how the run ended before that is recorded: the manifest says then what
+    /// the run has brought.
+    ///
+    /// # Errors
+    /// As for [`Job::run`], and if it cannot be judged.
+    pub fn run_and_judge<T, P, J>(mut self, prepare: P, judge: J) -> Result<RunReport, Failure>
+    where
+        T: Send + 'static,
+        P: FnOnce(&mut Ledger) -> Result<T, Failure> + Send + 'static,
+        J: FnOnce(RunReport, Begun<T>) -> Result<RunReport, Failure>,
+    {
+        let begun = Instant::now();
+        let data_dir = self.data_dir.clone();
+        self.check_source()?;
+        need_open_files(self.settings.open_files(self.settings.sandbox))?;
+        create_folders(&data_dir)?;
+        let _lock = self.lock.take().map_or_else(|| Lock::take(&data_dir), Ok)?;
+        let is_new = !data_dir.join(FILE_NAME).exists();
+        let orphans = if is_new { kind_on_disk(&data_dir)? } else { None };
+        if let Some(held) = orphans {
+            say(
+                "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first saves asking for them",
+            );
+            let asked = self.access().kind(orphans);
+            if held != asked {
+                return Err(ManifestError::OtherKind { held, asked }.into());
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let (stop, meter) = (Stop::default(), Arc::new(Meter::default()));
+        {
+            let _entered = runtime.enter();
+            signals::watch(stop.clone(), self.last_word(Arc::clone(&meter), begun))?;
+        }
+        let mut ledger = Ledger::open(&data_dir, self.clock)?;
+        check_plan(&mut ledger)?;
+        let kind = self.access().kind(ledger.kind()?.or(orphans));
+        hold(&mut ledger, kind, &data_dir)?;
+        let pacer = self.access().pacer(kind, &ledger)?;
+        ledger.begin_run(self.command, &self.arguments)?;
+        let (command, plan_only) = (self.command, self.plan_only);
+        let (recorder, writer) = Recorder::start(ledger);
+        let running = Running { recorder, meter, pacer, stop };
+        let service = self.access().service(kind);
+        let report = runtime.block_on(async move {
+            let mut known = Begun::default();
+            let stopped = self.work(kind, &running, prepare, &mut known).await.err();
+            let Running { recorder, meter, .. } = running;
+            let totals = meter.snapshot().totals;
+            let counted = move |ledger: &mut Ledger| {
+                let history = service.map(|service| ledger.plan_history(&service)).transpose()?.flatten();
+                Ok((ledger.counts()?, ledger.not_entitled()?, history, ledger.is_all_asked()?))
+            };
+            let (counts, beyond, history, is_all_asked) = match recorder.call(counted).await {
+                // What could not be given back is given back at the next start.
+                Ok((counts, beyond, history, is_all_asked)) => {
+                    (counts.given_back(), beyond, history, is_all_asked)
+                }
+                Err(error) => return Err(stopped.unwrap_or(error.into())),
+            };
+            let report = RunReport::new(command, counts, stopped.as_ref(), totals, begun.elapsed());
+            let report = report.with_left_out(known.left_out.take());
+            let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
+            let report = report.with_not_entitled(days, history.as_ref());
+            let report = if plan_only { report.plan_only() } else { judge(report, known)? };
+            let report = if is_all_asked { report } else { report.unfinished(ASK_AGAIN.to_owned()) };
+            let (outcome, exit_code) = report.verdict();
+            match recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await {
+                // The report has said it already, and what was done in spite of it.
+                Err(_) if report.exit() == ExitStatus::Disk => Ok(report),
+                ended => ended.map(|()| report).map_err(Failure::from),
+            }
+        })?;
+        // A request that was given up must not hold the process: nothing that matters is under way any more.
+        runtime.shutdown_background();
+        // The last handle is gone: the manifest is closed, its WAL folded in.
+        if let Err(panicked) = writer.join() {
+            std::panic::resume_unwind(panicked);
+        }
+        report.with_details(&data_dir)
+    }
+
+    async fn work<T, P>(
+        self,
+        kind: StoreKind,
+        running: &Running,
+        prepare: P,
+        known: &mut Begun<T>,
+    ) -> Result<(), Failure>
+    where
+        T: Send + 'static,
+        P: FnOnce(&mut Ledger) -> Result<T, Failure> + Send + 'static,
+    {
+        let (access, Running { recorder, stop, .. }) = (self.access(), running);
+        let store = access.store(self.data_dir.clone(), kind)?;
+        let data_dir = self.data_dir.clone();
+        recorder.call(move |ledger| Ok::<_, ManifestError>(engine::settle(&data_dir, ledger))).await??;
+        let crashed = recorder.call(|ledger| ledger.crashed()).await?;
+        let found = recover(&store, &crashed)?;
+        recorder.call(move |ledger| ledger.reclaim(&found)).await?;
+        let opened = self.cut_unfinished(&access, kind, running).await?;
+        let opened = self.bring_lists(&access, kind, &store, running, opened, &mut known.lists).await;
+        // What is known by now is recorded, whatever became of the lists.
+        known.prepared = Some(recorder.call(|ledger| Ok::<_, ManifestError>(prepare(ledger))).await??);
+        let opened = opened?;
+        if let Some(reason) = stop.reason() {
+            return Err(Failure::Stopped(reason));
+        }
+        let left_out = &mut known.left_out;
+        let opened = self.plan_orders(&access, kind, &store, running, opened, left_out).await?;
+        self.cut_by_what_is_known(&access, kind, recorder).await?;
+        if self.plan_only {
+            return Ok(());
+        }
+        let is_asked_anew = self.is_asked_anew(&access, kind, recorder).await?;
+        let is_anything_owed = recorder.call(|ledger| ledger.counts()).await?.owed() > 0;
+        if !(is_anything_owed || is_asked_anew) {
+            known.absences = self.ask_about_absences(&access, kind, &store, running, opened).await?;
+            return Ok(());
+        }
+        let (sandbox, source) = if let Some(opened) = opened {
+            opened
+        } else {
+            let opened = match access.open(kind).await {
+                // Without a key nothing can be asked, and nothing has to be.
+                Err(Failure::Key(_)) if !is_anything_owed => return Ok(()),
+                opened => opened?,
+            };
+            access.stop_in_time(stop);
+            opened
+        };
+        if is_asked_anew {
+            engine::ask_anew(&source, &access.parts(kind, store.clone(), running)).await?;
+        }
+        let owed = recorder.call(|ledger| ledger.owed()).await?;
+        let shown = access.show(kind, "task", owed, running);
+        let stopped = engine::run(source.clone(), access.parts(kind, store.clone(), running)).await;
+        shown.end().await;
+        if let Some(reason) = stopped? {
+            return Err(access.stopped(kind, reason));
+        }
+        let opened = Some((sandbox, source));
+        known.absences = self.ask_about_absences(&access, kind, &store, running, opened).await?;
+        Ok(())
+    }
+
+    /// Finds out, before anything is made or recorded, whether the directory can hold what is asked for, and whether the
+    /// source can be asked. What goes on in a directory records its run there, and why it failed.
+    fn check_source(&self) -> Result<(), Failure> {
+        let overview = overview(&self.data_dir)?;
+        if overview.is_some() && self.command != "start" {
+            return Ok(());
+        }
+        let (held, settled) = if let Some(overview) = &overview {
+            (overview.kind()?, overview.settled_kind()?)
+        } else {
+            not_lost(&self.data_dir)?;
+            // Bars that no manifest knows settle it too.
+            let on_disk = kind_on_disk(&self.data_dir)?;
+            (on_disk, on_disk)
+        };
+        let asked = self.access().kind(held);
+        if let Some(held) = settled.filter(|held| *held != asked) {
+            return Err(ManifestError::OtherKind { held, asked }.into());
+        }
+        if self.plan_only { Ok(()) } else { self.access().check_source(asked) }
+    }
+
+    fn access(&self) -> Access<'_> {
+        let Self { command, settings, sources, clock, quiet, .. } = self;
+        Access { command, settings, sources, clock: *clock, quiet: *quiet }
+    }
+
+    /// The report of a run that is ended at once, by what the manifest says at that moment.
+    fn last_word(&self, meter: Arc<Meter>, begun: Instant) -> impl FnOnce() -> ExitStatus + Send + 'static {
+        let (command, data_dir, output) = (self.command, self.data_dir.clone(), self.output);
+        move || {
+            let interrupted = interrupted(&data_dir);
+            let known = Overview::open(&data_dir).and_then(|overview| {
+                Ok((overview.counts()?, overview.not_entitled()?, overview.plan_histories()?))
+            });
+            let report = known.map_err(Failure::from).and_then(|(counts, beyond, histories)| {
+                // Their process is about to be dead.
+                let (counts, totals) = (counts.given_back(), meter.snapshot().totals);
+                let report = RunReport::new(command, counts, Some(&interrupted), totals, begun.elapsed());
+                let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
+                let history = histories.first().map(|(_, history)| history);
+                report.with_not_entitled(days, history).with_details(&data_dir)
+            });
+            match report {
+                // There is nobody left to tell if stdout is gone.
+                Ok(report) => output
+                    .report(&report, RunReport::text)
+                    .map_or(ExitStatus::Interrupted, |()| report.exit()),
+                Err(_) => output.failure(command, &interrupted),
+            }
+        }
+    }
+}
+
+/// Why a run ends that is interrupted: with an order that has no tasks yet, it is not complete whatever is owed.
+fn interrupted(data_dir: &Path) -> Failure {
+    let interrupted = Failure::Stopped(StopReason::Interrupted);
+    let orders = Overview::open(data_dir).and_then(|overview| overview.orders()).unwrap_or_default();
+    let is_planned = orders.iter().all(|order| order.planned_at_ms.is_some());
+    if is_planned { interrupted } else { Failure::Unplanned(Box::new(interrupted)) }
+}
+
+/// Declares what a directory is to hold. Where its manifest knows of no bar, the files are asked too: one that was written
+/// by a process that died before it could record it has a kind as well.
+///
+/// # Errors
+/// If it holds another kind, or its manifest cannot be written.
+pub fn hold(ledger: &mut Ledger, asked: StoreKind, data_dir: &Path) -> Result<(), Failure> {
+    if ledger.kind()?.is_some_and(|held| held != asked)
+        && let Some(held) = kind_on_disk(data_dir)?.filter(|held| *held != asked)
+    {
+        return Err(ManifestError::OtherKind { held, asked }.into());
+    }
+    Ok(ledger.hold(asked)?)
+}
+
+/// Makes sure that the plan beside the manifest says what the manifest has been asked for, and says what was different.
+///
+/// # Errors
+/// If it cannot be read or written.
+fn check_plan(ledger: &mut Ledger) -> Result<(), Failure> {
+    let PlanBeside { faults, more, set_aside } = ledger.check_plan()?;
+    if let Some(aside) = set_aside {
+        let (faults, aside) = (faults.join("; "), aside.display());
+        say(&format!("note: {PLAN_NAME} was damaged ({faults}) and is made anew; a copy of it is {aside}"));
+    }
+    if let Some((symbol, window)) = more.first() {
+        let windows = format::plural(more.len() as u64, "window");
+        say(&format!(
+            "note: {PLAN_NAME} asks for {windows} more than the manifest, the first {symbol} {window}: they are pending now"
+        ));
+    }
+    Ok(())
+}
+
+/// What kind of bars a partition says to hold.
+pub fn kind_of(found: &Found) -> StoreKind {
+    StoreKind { adjusted: found.adjusted, sandbox: found.source == SANDBOX }
+}
+
+/// What kind of bars a directory without a manifest holds, if it holds any: the first good file says it.
+///
+/// # Errors
+/// If a folder cannot be listed.
+pub fn kind_on_disk(data_dir: &Path) -> Result<Option<StoreKind>, Failure> {
+    for symbol in survey::symbols(data_dir)? {
+        for month in survey::months(data_dir, &symbol)? {
+            // One that cannot be read says nothing.
+            if let Ok(Some(found)) = survey::examine(data_dir, &symbol, month) {
+                return Ok(Some(kind_of(&found)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Sweeps what a dead process left of its writes, and looks up what it had finished: its tasks' months from the last
+/// recorded bar on.
+///
+/// # Errors
+/// If a folder or a file cannot be read, or what was left cannot be removed.
+pub fn recover(store: &Store, crashed: &[Task]) -> Result<Vec<Partition>, Failure> {
+    let mut found = Vec::new();
+    for task in crashed {
+        store.sweep(&task.symbol, task.window)?;
+        let recorded = task.last_ms.and_then(new_york::date_of).map(Month::of);
+        for month in task.window.months().filter(|month| recorded.is_none_or(|recorded| *month >= recorded)) {
+            found.extend(store.inspect(&task.symbol, month)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Says that the time is pretended, so that nobody takes a rehearsal for the real thing.
+pub fn announce_clock(clock: Clock) {
+    if clock.is_pretended() {
+        say(&format!("GRAB_NOW is set: it is taken to be {}", format::instant(clock.now_ms())));
+    }
+}
+
+/// Makes sure that something was started in a directory, before anything is made there.
+///
+/// # Errors
+/// If there is no manifest, or it cannot be read.
+pub fn begun(data_dir: &Path) -> Result<(), Failure> {
+    overview(data_dir)?.map(|_| ()).ok_or_else(|| missing(data_dir).into())
+}
+
+/// The manifest of a directory, if there is one.
+///
+/// # Errors
+/// If there is one that cannot be read.
+pub fn overview(data_dir: &Path) -> Result<Option<Overview>, Failure> {
+    match Overview::open(data_dir) {
+        Ok(overview) => Ok(Some(overview)),
+        Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

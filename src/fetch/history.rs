@@ -1,0 +1,58 @@
+//! Before anything is asked: what is known of the plan's history.
+
+use grab_core::manifest::{Ledger, ManifestError, PlanHistory, Recorder, StoreKind};
+use grab_model::plan;
+
+use super::{super::access::Access, Job};
+
+/// Whether a run asks, with one question, if the plan serves more by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskAnew {
+    /// It goes by what is known.
+    Never,
+    /// It asks if it was itself asked for days that are known not to be served.
+    IfAskedFor,
+    /// It asks if such days were ever asked for.
+    IfAny,
+}
+
+/// Whether any session was asked for that is not served: a weekend alone is no reason to ask.
+fn has_sessions(ledger: &Ledger) -> Result<bool, ManifestError> {
+    Ok(plan::sessions_in(ledger.not_entitled()?.iter().map(|(_, window)| window)) > 0)
+}
+
+impl Job<'_> {
+    /// Cuts the pending tasks that begin before the history which the plan is known to have: none of them needs a request.
+    pub(super) async fn cut_by_what_is_known(
+        &self,
+        access: &Access<'_>,
+        kind: StoreKind,
+        recorder: &Recorder,
+    ) -> Result<(), ManifestError> {
+        let Some(service) = access.service(kind) else { return Ok(()) };
+        let cut = move |ledger: &mut Ledger| {
+            let edge = ledger.plan_history(&service)?.as_ref().and_then(PlanHistory::edge);
+            edge.map_or(Ok(()), |edge| ledger.cut_pending(edge).map(|_| ()))
+        };
+        recorder.call(cut).await
+    }
+
+    /// Whether it is to be asked if the plan serves more by now.
+    pub(super) async fn is_asked_anew(
+        &self,
+        access: &Access<'_>,
+        kind: StoreKind,
+        recorder: &Recorder,
+    ) -> Result<bool, ManifestError> {
+        if self.plan_only || access.service(kind).is_none() {
+            return Ok(false);
+        }
+        match self.ask_anew {
+            AskAnew::Never => Ok(false),
+            AskAnew::IfAskedFor => {
+                recorder.call(|ledger| Ok(ledger.has_refused() && has_sessions(ledger)?)).await
+            }
+            AskAnew::IfAny => recorder.call(|ledger| has_sessions(ledger)).await,
+        }
+    }
+}

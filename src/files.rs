@@ -1,0 +1,123 @@
+//! Files that `grab verify` writes for people and programs elsewhere: each beside its place, then renamed over it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use grab_core::{
+    clock::Clock,
+    manifest::{FILE_NAME, PLAN_NAME, StoreKind},
+    store::{layout, write_whole},
+    verify::{
+        Kind, Verified,
+        report::{self, About},
+    },
+};
+
+use super::{args::VerifyArgs, failure::Failure, format, output::say};
+
+/// Where they go: real places, checked before the work begins.
+pub struct Files {
+    report: Option<PathBuf>,
+    csv: Option<PathBuf>,
+    missing: Option<PathBuf>,
+}
+
+impl Files {
+    /// The files that are asked for.
+    ///
+    /// # Errors
+    /// If a place is no place for a file, belongs to the data itself, or is given twice.
+    pub fn of(args: &VerifyArgs, data_dir: &Path) -> Result<Self, Failure> {
+        let place = |flag, path: &Option<PathBuf>| {
+            path.as_deref().map(|path| place(flag, path, data_dir)).transpose()
+        };
+        let files = Self {
+            report: place("--report", &args.report)?,
+            csv: place("--csv", &args.csv)?,
+            missing: place("--missing", &args.missing)?,
+        };
+        let [report, csv, missing] = [&files.report, &files.csv, &files.missing];
+        if [(report, csv), (report, missing), (csv, missing)].iter().any(|(a, b)| a.is_some() && a == b) {
+            let reason = "--report, --csv and --missing: two of them name the same file";
+            return Err(Failure::Usage(reason.to_owned()));
+        }
+        Ok(files)
+    }
+
+    /// Writes them, and says so.
+    ///
+    /// # Errors
+    /// If one cannot be written.
+    pub fn write(&self, verified: &Verified, clock: Clock, quiet: bool) -> Result<(), Failure> {
+        if let Some(path) = &self.report {
+            let page = report::page(verified, &about(verified, clock)).map_err(std::io::Error::other)?;
+            write(path, page.as_bytes(), quiet)?;
+        }
+        if let Some(path) = &self.csv {
+            write(path, report::findings_csv(&verified.findings).as_bytes(), quiet)?;
+        }
+        let Some(path) = &self.missing else { return Ok(()) };
+        if verified.findings.iter().any(|finding| finding.kind == Kind::ManifestCorrupt) {
+            // An empty list would say that nothing is missing.
+            say(&format!(
+                "{} is not written: without a manifest nobody knows what is missing",
+                path.display()
+            ));
+            return Ok(());
+        }
+        write(path, report::missing_csv(verified).as_bytes(), quiet)
+    }
+}
+
+/// The real place of a file that may be written: where a link leads, and never what is no file, or part of the data.
+///
+/// # Errors
+/// If it is no such place; `flag` is who named it.
+pub fn place(flag: &str, path: &Path, data_dir: &Path) -> Result<PathBuf, Failure> {
+    let refused = |what: &str| Failure::Usage(format!("{flag}: {} {what}", path.display()));
+    let real = match fs::canonicalize(path) {
+        Ok(real) if !real.is_file() => return Err(refused("is there, and is no file")),
+        Ok(real) => real,
+        Err(_) if path.is_symlink() => return Err(refused("is a link that leads nowhere")),
+        Err(_) => {
+            let name = path.file_name().ok_or_else(|| refused("is no name of a file"))?;
+            let folder =
+                path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            // A folder that is made up on the way may be a slip of the pen.
+            let folder = fs::canonicalize(folder).map_err(|_| refused("is in a folder that is not there"))?;
+            folder.join(name)
+        }
+    };
+    let data_dir = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let inside = real.strip_prefix(&data_dir).unwrap_or(Path::new(""));
+    let is_manifest =
+        inside.to_str().is_some_and(|name| name.starts_with(FILE_NAME) || name.starts_with(PLAN_NAME));
+    if is_manifest || real.starts_with(layout::bars_folder(&data_dir)) || inside.starts_with("reference") {
+        return Err(refused("belongs to the data: choose another place"));
+    }
+    Ok(real)
+}
+
+fn write(path: &Path, bytes: &[u8], quiet: bool) -> Result<(), Failure> {
+    write_whole(path, bytes)?;
+    if !quiet {
+        say(&format!("wrote {}, {}", path.display(), format::bytes(bytes.len() as u64)));
+    }
+    Ok(())
+}
+
+fn about(verified: &Verified, clock: Clock) -> About {
+    About {
+        made: format::instant(clock.now_ms() / 1000 * 1000),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        // A manifest that cannot be read says nothing of its kind; that it cannot is a finding.
+        holds: verified.kind.map(holds).unwrap_or_default(),
+    }
+}
+
+fn holds(kind: StoreKind) -> String {
+    let bars = if kind.adjusted { "split-adjusted bars" } else { "bars as traded" };
+    if kind.sandbox { format!("{bars}, made up by a sandbox") } else { bars.to_owned() }
+}

@@ -1,0 +1,141 @@
+//! `--metrics-file`: the figures that an operator wants to be alerted on, in the text format that Prometheus' node exporter
+//! reads from files.
+
+use std::{fmt::Write, path::Path};
+
+use grab_core::{
+    clock::Clock,
+    exit::ExitStatus,
+    manifest::{Overview, RunItem, TaskState},
+    store::{self, reference},
+    update::{Evening, Verdict},
+};
+use grab_model::universe::Universe;
+
+use super::failure::Failure;
+
+/// How many runs are looked through for the last one that went well.
+const RUNS: usize = 1_000;
+
+/// Writes the file whole, beside its place and renamed over it: a reader never sees half of it. `evening` has the last
+/// session that should be there.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write(
+    path: &Path,
+    data_dir: &Path,
+    evening: Option<&Evening>,
+    exit: ExitStatus,
+    clock: Clock,
+) -> Result<(), Failure> {
+    let universe = reference::read_universe(data_dir).ok().flatten().unwrap_or_default();
+    let text = text(Overview::open(data_dir).ok().as_ref(), &universe, evening, exit, clock);
+    Ok(store::write_whole(path, text.as_bytes())?)
+}
+
+/// One metric with its help.
+fn add(text: &mut String, name: &str, help: &str, samples: &[(String, f64)]) {
+    // A String takes whatever is written to it.
+    let _ = write!(text, "# HELP grab_{name} {help}\n# TYPE grab_{name} gauge\n");
+    for (labels, value) in samples {
+        let _ = writeln!(text, "grab_{name}{labels} {value}");
+    }
+}
+
+fn one(value: f64) -> Vec<(String, f64)> {
+    vec![(String::new(), value)]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float64")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds since the epoch")]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+/// What can be said; a manifest that cannot be read leaves the exit code.
+fn text(
+    overview: Option<&Overview>,
+    universe: &Universe,
+    evening: Option<&Evening>,
+    exit: ExitStatus,
+    clock: Clock,
+) -> String {
+    let mut text = String::new();
+    add(&mut text, "last_exit_code", "Exit code of the last grab update.", &one(f64::from(exit.code())));
+    let runs = overview.and_then(|overview| overview.runs(RUNS).ok()).unwrap_or_default();
+    let mut updates = runs.iter().filter(|run| run.command == "update");
+    let newest = updates.clone().next();
+    let ended_ms = newest.and_then(|run| run.ended_at_ms).unwrap_or(clock.now_ms());
+    let help = "When the last grab update ended.";
+    add(&mut text, "last_run_timestamp_seconds", help, &one(seconds(ended_ms)));
+    let success = updates.find(|run| run.exit_code == Some(0)).and_then(|run| run.ended_at_ms);
+    if let Some(ended_ms) = success {
+        let help = "When a grab update last ended with 0.";
+        add(&mut text, "last_success_timestamp_seconds", help, &one(seconds(ended_ms)));
+    }
+    if let Some(run) = newest {
+        add_run(&mut text, run);
+    }
+    if let Some(overview) = overview {
+        add_store(&mut text, overview);
+        if let Some(evening) = evening {
+            add_session(&mut text, overview, universe, evening);
+        }
+    }
+    text
+}
+
+fn add_store(text: &mut String, overview: &Overview) {
+    if let Ok(counts) = overview.counts_by_window() {
+        let of = |state: TaskState| counts.values().filter_map(|states| states.get(&state)).sum::<u64>();
+        let states = TaskState::ALL.map(|state| (format!("{{state=\"{state}\"}}"), float(of(state))));
+        add(text, "tasks", "Tasks by state.", &states);
+    }
+    if let Ok(Some(synced_ms)) = overview.last_sync_ms("tickers") {
+        let help = "When the lists of tickers were last brought.";
+        add(text, "universe_timestamp_seconds", help, &one(seconds(synced_ms)));
+    }
+    let Ok(holdings) = overview.holdings() else { return };
+    add(text, "bars", "Bars that are held.", &one(float(holdings.bars)));
+    add(text, "partitions", "Parquet files that are held.", &one(float(holdings.partitions)));
+    add(text, "bytes", "Bytes of these files.", &one(float(holdings.bytes)));
+    let Some((_, newest_ms)) = holdings.span_ms else { return };
+    add(text, "newest_bar_timestamp_seconds", "Start of the newest bar.", &one(seconds(newest_ms)));
+}
+
+/// Of the last session that should be there, not of the newest bar: a source that is silent has none.
+fn add_session(text: &mut String, overview: &Overview, universe: &Universe, evening: &Evening) {
+    let Ok(verdict) = Verdict::of(overview, universe, evening) else { return };
+    let last = verdict.last().copied().unwrap_or_default();
+    add(text, "session_symbols", "Symbols with bars on the last session.", &one(float(last.symbols)));
+    let help = "Of the symbols with bars on each of five sessions up to their last one, the share that has some on the last session.";
+    add(text, "session_coverage_ratio", help, &one(last.regular_share().unwrap_or(1.0)));
+    let help = "Sessions that lack so many of these symbols that the update is not complete.";
+    add(text, "lacking_sessions", help, &one(float(verdict.lacking.len() as u64)));
+}
+
+fn add_run(text: &mut String, run: &RunItem) {
+    let totals = run.totals;
+    let duration = run.ended_at_ms.map(|ended| seconds(ended - run.started_at_ms));
+    let figures = [
+        ("last_requests", "Requests of the last grab update, retries included.", totals.requests),
+        ("last_retries", "Those of them that were asked before and failed.", totals.retries),
+        ("last_new_bars", "Bars that it added.", totals.bars),
+        ("last_revised_bars", "Bars that it found changed.", totals.revised),
+    ];
+    for (name, help, value) in figures {
+        add(text, name, help, &one(float(value)));
+    }
+    if let Some(duration) = duration {
+        add(text, "last_duration_seconds", "How long it took.", &one(duration));
+        if duration > 0.0 {
+            let pace = float(totals.requests) / duration;
+            add(text, "last_requests_per_second", "Its pace.", &one(pace));
+        }
+    }
+}

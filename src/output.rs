@@ -1,0 +1,78 @@
+//! stdout and stderr: the only place that prints.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use grab_core::exit::ExitStatus;
+use serde::Serialize;
+
+use super::{called, failure::Failure, report::RunReport};
+
+/// Whether stdout has its report. A second signal may want to print one while the first is being printed.
+static REPORTED: AtomicBool = AtomicBool::new(false);
+
+/// Where a command reports to.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// `json`: whether stdout gets one JSON object instead of text.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether stdout gets JSON.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints a report: the value as JSON, or the text that `render` makes of it. A process has one: the first.
+    ///
+    /// # Errors
+    /// If stdout cannot be written; a reader that closed the pipe is no error.
+    pub fn report<T: Serialize>(self, value: &T, render: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        let text =
+            if self.json { serde_json::to_string(value).map_err(io::Error::from)? } else { render(value) };
+        let text = if self.json { called::whole_json(&text) } else { called::whole(&text) };
+        let mut stdout = io::stdout().lock();
+        if REPORTED.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Report(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Says on stderr why a command failed, and on stdout too if it is to be JSON.
+    pub fn failure(self, command: &str, failure: &Failure) -> ExitStatus {
+        let exit = failure.exit();
+        say(&format!("error: {}", failure.chain()));
+        if let Some(hint) = failure.hint() {
+            say(&format!("  {hint}"));
+        }
+        if self.json {
+            let report = RunReport::failed(command, failure);
+            // There is nobody left to tell if stdout is gone as well.
+            let _ = self.report(&report, |_| String::new());
+        }
+        exit
+    }
+}
+
+/// A line on stderr, with each command in it whole. If nobody can read it, nothing is lost.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", called::whole(line));
+}
+
+/// Whether stderr is a terminal that can redraw a line.
+#[must_use]
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}

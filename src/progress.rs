@@ -1,0 +1,283 @@
+//! Progress on stderr while a run is live: a bar on a terminal, lines or JSON elsewhere.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use grab_core::{
+    engine::{Meter, Snapshot, Stop},
+    manifest::Owed,
+    pace::Pacer,
+};
+use grab_model::Rate;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use tokio::{sync::oneshot, task::JoinHandle, time};
+
+use super::{
+    args::ProgressMode,
+    format,
+    output::{say, stderr_is_terminal},
+};
+
+/// How often a bar is redrawn, and how often a line is written.
+const REDRAW: Duration = Duration::from_millis(200);
+const LINE: Duration = Duration::from_secs(10);
+
+/// Said once when a run is to stop.
+const STOPPING: &str = "stopping: pages under way are finished first; Ctrl-C (once more) stops at once";
+
+/// The pace is that of the last minute: the vendor's limits are on minutes.
+const PACE_WINDOW: Duration = Duration::from_mins(1);
+
+/// A display that runs until it is ended.
+pub struct Shown {
+    end: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+impl Shown {
+    /// Takes the display away.
+    pub async fn end(self) {
+        // Both fail only if the display is gone already.
+        let _ = self.end.send(());
+        let _ = self.ended.await;
+    }
+}
+
+/// Shows what `meter` counts until it is ended; `what` is one of what is owed, such as a task.
+pub fn show(
+    mode: ProgressMode,
+    what: &'static str,
+    rate: Rate,
+    pacer: Arc<Pacer>,
+    owed: Owed,
+    meter: Arc<Meter>,
+    stop: Stop,
+) -> Shown {
+    let mode = match mode {
+        ProgressMode::Auto if stderr_is_terminal() => ProgressMode::Bar,
+        ProgressMode::Auto => ProgressMode::Lines,
+        chosen @ (ProgressMode::Bar | ProgressMode::Lines | ProgressMode::Json | ProgressMode::None) => {
+            chosen
+        }
+    };
+    let watch = Watch::new(what, owed, rate, pacer, meter);
+    let (end, ended) = oneshot::channel();
+    let ended = tokio::spawn(async move {
+        match mode {
+            ProgressMode::Bar | ProgressMode::Auto => {
+                let bar = bar(watch.owed.days);
+                follow(watch, ended, &stop, REDRAW, |moment| draw(&bar, moment)).await;
+                bar.finish_and_clear();
+            }
+            ProgressMode::Lines => follow(watch, ended, &stop, LINE, |moment| say(&moment.line())).await,
+            ProgressMode::Json => follow(watch, ended, &stop, LINE, |moment| say(&moment.json())).await,
+            ProgressMode::None => {}
+        }
+    });
+    Shown { end, ended }
+}
+
+/// Something to show.
+enum Moment {
+    /// A period is over, or the run has ended.
+    Status(Status),
+    /// The run is to stop.
+    Stopping,
+}
+
+/// Shows a status each period and a last one, and says once when the run is to stop: that may take a few seconds.
+async fn follow(
+    mut watch: Watch,
+    mut end: oneshot::Receiver<()>,
+    stop: &Stop,
+    period: Duration,
+    show: impl Fn(&Moment),
+) {
+    let mut ticks = time::interval_at(time::Instant::now() + period, period);
+    let mut stopping = pin!(stop.requested());
+    let mut is_said = false;
+    loop {
+        tokio::select! {
+            _ = &mut end => break,
+            () = &mut stopping, if !is_said => {
+                is_said = true;
+                show(&Moment::Stopping);
+            }
+            _ = ticks.tick() => show(&Moment::Status(watch.look())),
+        }
+    }
+    show(&Moment::Status(watch.look()));
+}
+
+fn bar(days: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(days.max(1)), ProgressDrawTarget::stderr());
+    // The template is constant; without it the plain style serves as well.
+    match ProgressStyle::with_template("{bar:30} {percent:>3}%  {prefix}\n  {wide_msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn draw(bar: &ProgressBar, moment: &Moment) {
+    match moment {
+        Moment::Stopping => bar.println(STOPPING),
+        Moment::Status(status) => {
+            bar.set_position(status.days);
+            bar.set_prefix(status.done_and_left());
+            bar.set_message(status.pace_and_trouble());
+        }
+    }
+}
+
+impl Moment {
+    fn line(&self) -> String {
+        match self {
+            Self::Stopping => STOPPING.to_owned(),
+            Self::Status(status) => status.line(),
+        }
+    }
+
+    fn json(&self) -> String {
+        match self {
+            Self::Stopping => serde_json::json!({ "message_type": "stopping" }).to_string(),
+            Self::Status(status) => serde_json::to_string(status).unwrap_or_default(),
+        }
+    }
+}
+
+/// Turns counters into what people want to know.
+struct Watch {
+    what: &'static str,
+    owed: Owed,
+    rate: Rate,
+    pacer: Arc<Pacer>,
+    meter: Arc<Meter>,
+    begun: Instant,
+    samples: VecDeque<(Instant, u64)>,
+}
+
+/// The state of a run at one instant.
+#[derive(Serialize)]
+struct Status {
+    message_type: &'static str,
+    tasks_ended: u64,
+    tasks_total: u64,
+    #[serde(skip)]
+    what: &'static str,
+    #[serde(skip)]
+    days: u64,
+    bars: u64,
+    requests: u64,
+    requests_per_minute: f64,
+    rate: String,
+    /// The pace, if the server has refused the one that was set.
+    slowed_to_per_minute: Option<f64>,
+    seconds_left: Option<u64>,
+    last_error: Option<String>,
+}
+
+impl Watch {
+    fn new(what: &'static str, owed: Owed, rate: Rate, pacer: Arc<Pacer>, meter: Arc<Meter>) -> Self {
+        let now = Instant::now();
+        Self { what, owed, rate, pacer, meter, begun: now, samples: VecDeque::from([(now, 0)]) }
+    }
+
+    fn look(&mut self) -> Status {
+        let Snapshot { totals, tasks, days, trouble } = self.meter.snapshot();
+        let now = Instant::now();
+        self.samples.push_back((now, totals.requests));
+        while self.samples.len() > 2 && now - self.samples[1].0 > PACE_WINDOW {
+            self.samples.pop_front();
+        }
+        Status {
+            message_type: "status",
+            tasks_ended: tasks,
+            tasks_total: self.owed.tasks,
+            what: self.what,
+            days,
+            bars: totals.bars,
+            requests: totals.requests,
+            requests_per_minute: self.pace(now, totals.requests),
+            rate: self.rate.to_string(),
+            slowed_to_per_minute: self.pacer.learnt().map(|pace| (pace.per_second * 600.0).round() / 10.0),
+            seconds_left: self.left(now, days).map(|left| left.as_secs()),
+            last_error: trouble,
+        }
+    }
+
+    fn pace(&self, now: Instant, requests: u64) -> f64 {
+        let (since, before) = self.samples.front().copied().unwrap_or((now, requests));
+        // Over less than the limit's own period, the first request would count as a pace.
+        let least = self.rate.period().unwrap_or_default().max(Duration::from_secs(1));
+        let minutes = (now - since).max(least).as_secs_f64() / 60.0;
+        #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+        let pace = (requests - before) as f64 / minutes;
+        (pace * 10.0).round() / 10.0
+    }
+
+    /// The time left if the days to come take as long as those behind.
+    fn left(&self, now: Instant, days: u64) -> Option<Duration> {
+        let (done, left) =
+            (u32::try_from(days).ok()?, u32::try_from(self.owed.days.saturating_sub(days)).ok()?);
+        (done > 0).then(|| (now - self.begun) / done * left)
+    }
+}
+
+impl Status {
+    /// What stands beside the bar.
+    fn done_and_left(&self) -> String {
+        let done =
+            format!("{} of {}", format::count(self.tasks_ended), format::plural(self.tasks_total, self.what));
+        match self.seconds_left {
+            Some(left) => format!("{done}, {} left", format::duration(Duration::from_secs(left))),
+            None => done,
+        }
+    }
+
+    /// What stands below the bar. The terminal cuts it off; the report has all of it.
+    fn pace_and_trouble(&self) -> String {
+        let pace = format!(
+            "{}, {}, {}/min ({})",
+            format::plural(self.bars, "bar"),
+            format::plural(self.requests, "request"),
+            self.requests_per_minute,
+            self.limit()
+        );
+        match &self.last_error {
+            Some(error) => format!("{pace}; {error}"),
+            None => pace,
+        }
+    }
+
+    fn limit(&self) -> String {
+        match self.slowed_to_per_minute {
+            Some(pace) => format!("limit {}, slowed by 429 to {pace}/min", self.rate),
+            None => format!("limit {}", self.rate),
+        }
+    }
+
+    fn line(&self) -> String {
+        let mut text = format!(
+            "{} of {}, {}, {}, {}/min ({})",
+            format::count(self.tasks_ended),
+            format::plural(self.tasks_total, self.what),
+            format::plural(self.bars, "new bar"),
+            format::plural(self.requests, "request"),
+            self.requests_per_minute,
+            self.limit()
+        );
+        if let Some(left) = self.seconds_left.filter(|left| *left > 0) {
+            let _ = write!(text, ", about {} left", format::duration(Duration::from_secs(left)));
+        }
+        if let Some(error) = &self.last_error {
+            let _ = write!(text, "; last error: {error}");
+        }
+        text
+    }
+}

@@ -1,0 +1,376 @@
+//! `grab repair --rebuild-manifest`: a lost or damaged manifest is made anew from the bars, and from the plan beside it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    time::Instant,
+};
+
+use grab_core::{
+    exit::ExitStatus,
+    manifest::{
+        Ledger, Lock, ManifestError, Order, Overview, PLAN_NAME, PlanFile, PlanRead, RecordedPlan, RunTotals,
+        StoreKind, Stretch, bring_up_to_date, rebuild,
+    },
+    store::{
+        StoreError,
+        survey::{self, Found},
+    },
+};
+use grab_model::{Partition, Symbol, Window, plan};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::{
+    args::CommonArgs,
+    failure::Failure,
+    fetch::{announce_clock, kind_of},
+    format,
+    output::{Output, say},
+    report::{ASK_AGAIN, RunReport},
+    settings::Sources,
+    start::last_day,
+};
+
+/// What was made.
+#[derive(Serialize)]
+struct RebuildReport {
+    #[serde(flatten)]
+    run: RunReport,
+    /// Where the old manifest is now.
+    set_aside: Option<String>,
+    /// Whether all that was asked for is known: what is still pending, what was asked for by a list, and the spec.
+    is_all_asked: bool,
+    /// What is not known, and why.
+    notes: Vec<String>,
+    /// Files that could not be taken up. They are where they were.
+    damaged: Vec<Damaged>,
+}
+
+#[derive(Serialize)]
+struct Damaged {
+    ticker: String,
+    month: String,
+    detail: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the manifest is whole, or there are neither bars nor a plan, or the directory cannot be written.
+pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result<ExitStatus, Failure> {
+    let begun = Instant::now();
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    announce_clock(clock);
+    let symbols = survey::symbols(&data_dir)?;
+    if symbols.is_empty() && !data_dir.join(PLAN_NAME).exists() {
+        return Err(nothing(&data_dir));
+    }
+    match bring_up_to_date(&data_dir) {
+        // One that is damaged is what is to be made anew.
+        Err(error) if error.is_damage() => {}
+        brought => brought?,
+    }
+    let _lock = Lock::take(&data_dir)?;
+    if rebuild::is_readable(&data_dir)? {
+        let whole = "the manifest is whole, and knows more than the bars do; to make it anew all the same, move it away";
+        return Err(Failure::Usage(whole.to_owned()));
+    }
+    let asked = AskedBefore::of(&data_dir)?;
+    if symbols.is_empty() && asked.plan.is_empty() {
+        return Err(nothing(&data_dir));
+    }
+    let mut ledger = rebuild::begin(&data_dir, clock)?;
+    ledger.begin_run("repair", "--rebuild-manifest")?;
+    let not_served = take_over_history(&data_dir, &mut ledger)?;
+    let mut rebuilding = Rebuilding::new(&data_dir, asked, last_day(clock));
+    let has_unplanned = rebuilding.take_over(&mut ledger)?;
+    for symbol in &symbols {
+        rebuilding.take_up(symbol, &mut ledger)?;
+    }
+    rebuilding.ask_for_the_rest(&mut ledger)?;
+    let Rebuilding { asked, totals, damaged, .. } = rebuilding;
+    let not_served = plan::missing_tasks(&not_served, &ledger.windows()?);
+    ledger.add_tasks_of(None, [], &not_served)?;
+    let mut report = RunReport::new("repair", ledger.counts()?, None, totals, begun.elapsed())
+        .with_not_entitled(plan::sessions_in(not_served.iter().map(|(_, window)| window)), None);
+    if has_unplanned {
+        report = report.unfinished("`grab resume` plans what was asked for by a list".to_owned());
+    }
+    ledger.set_all_asked(asked.is_known)?;
+    if !asked.is_known {
+        report = report.unfinished(ASK_AGAIN.to_owned());
+    }
+    if !damaged.is_empty() {
+        report = report.damaged_first();
+    }
+    let (outcome, exit_code) = report.verdict();
+    ledger.end_run(outcome, exit_code, &totals)?;
+    if let Some(file) = &asked.file
+        && let Some(aside) = ledger.take_over_plan(&data_dir, file)?
+    {
+        say(&format!("a copy of the damaged {PLAN_NAME} is {}", aside.display()));
+    }
+    let set_aside = rebuild::finish(ledger, &data_dir)?;
+    // From now on it says what the new manifest does.
+    Ledger::open(&data_dir, clock)?.check_plan()?;
+    let report = RebuildReport {
+        run: report.with_details(&data_dir)?,
+        set_aside: set_aside.map(|path| path.display().to_string()),
+        is_all_asked: asked.is_known,
+        notes: asked.notes,
+        damaged,
+    };
+    output.report(&report, RebuildReport::text)?;
+    Ok(report.run.exit())
+}
+
+fn nothing(data_dir: &Path) -> Failure {
+    let place = data_dir.display();
+    let advice = "move a damaged manifest.sqlite away, then a grab start begins anew";
+    Failure::Usage(format!("there are no bars in {place} to make a manifest from, and no plan: {advice}"))
+}
+
+/// What was asked for before the manifest was lost.
+#[derive(Default)]
+struct AskedBefore {
+    plan: RecordedPlan,
+    /// The plan beside it, if there is one.
+    file: Option<PlanFile>,
+    /// Whether that is all of it.
+    is_known: bool,
+    notes: Vec<String>,
+}
+
+impl AskedBefore {
+    /// Reads the manifest and the plan beside it, each as far as it is sound.
+    ///
+    /// # Errors
+    /// If the plan is there and cannot be read: only the user can tell whether to do without it.
+    fn of(data_dir: &Path) -> Result<Self, Failure> {
+        let mut asked = Self::default();
+        let is_whole = rebuild::is_whole(data_dir)?;
+        if let Ok(plan) = Overview::open(data_dir).and_then(|old| old.plan()) {
+            // One that SQLite does not find whole may have lost rows without a word.
+            (asked.plan, asked.is_known) = (plan, is_whole);
+        }
+        asked.file = PlanFile::open(data_dir)?;
+        match asked.file.as_ref().map(PlanFile::read) {
+            Some(PlanRead { plan, faults }) => {
+                asked.is_known |= faults.is_empty();
+                if !faults.is_empty() {
+                    let faults = faults.join("; ");
+                    asked.notes.push(format!(
+                        "{PLAN_NAME} is damaged ({faults}): it was used as far as it is sound"
+                    ));
+                }
+                asked.plan.unite(plan);
+            }
+            None if asked.is_known => {}
+            None => asked
+                .notes
+                .push(format!("{PLAN_NAME} is not there: what was asked for is known from the bars alone")),
+        }
+        asked.drop_unreadable_orders();
+        Ok(asked)
+    }
+
+    /// Leaves out what another program has written.
+    fn drop_unreadable_orders(&mut self) {
+        let is_good = |order: &Order| {
+            plan::List::parse(&order.list).is_some() && plan::read_windows(&order.windows).is_ok()
+        };
+        let before = self.plan.orders.len();
+        self.plan.orders.retain(is_good);
+        let bad = before - self.plan.orders.len();
+        if bad > 0 {
+            self.is_known = false;
+            let orders = format::plural(bad as u64, "request");
+            self.notes.push(format!(
+                "{orders} by --universe or --spec cannot be read: a grab start asks for it again"
+            ));
+        }
+    }
+}
+
+/// Takes over what was found out of the plan's history, as far as the old manifest can be read. Returns the days that were
+/// asked for and are not served.
+fn take_over_history(data_dir: &Path, ledger: &mut Ledger) -> Result<Vec<(Symbol, Window)>, Failure> {
+    // What cannot be read is found out again.
+    let Ok(old) = Overview::open(data_dir) else { return Ok(Vec::new()) };
+    for (service, known) in old.plan_histories().unwrap_or_default().iter().rev() {
+        ledger.keep_plan_history(service, known)?;
+    }
+    Ok(old.not_entitled().unwrap_or_default())
+}
+
+/// What is found on the way through the tree.
+struct Rebuilding<'a> {
+    data_dir: &'a Path,
+    last_day: Date,
+    asked: AskedBefore,
+    kind: Option<StoreKind>,
+    totals: RunTotals,
+    damaged: Vec<Damaged>,
+    /// What was asked for and is not held.
+    pending: Vec<(Symbol, Window)>,
+    /// The first symbol with bars of days that the plan does not ask for, and how many there are.
+    outside: Option<(Symbol, u64)>,
+}
+
+impl<'a> Rebuilding<'a> {
+    fn new(data_dir: &'a Path, asked: AskedBefore, last_day: Date) -> Self {
+        Self {
+            data_dir,
+            last_day,
+            asked,
+            kind: None,
+            totals: RunTotals::default(),
+            damaged: Vec::new(),
+            pending: Vec::new(),
+            outside: None,
+        }
+    }
+
+    /// Takes over what was asked for by a list, the spec, and what `start` was told. Returns whether there is anything that has no tasks yet.
+    fn take_over(&self, ledger: &mut Ledger) -> Result<bool, ManifestError> {
+        let RecordedPlan { orders, spec, told, .. } = &self.asked.plan;
+        ledger.take_over_told(told.clone())?;
+        // Where the tasks of an order may be incomplete, it is planned anew.
+        let is_planned = |order: &Order| self.asked.is_known && order.planned_at_ms.is_some();
+        for order in orders {
+            ledger.take_over_order(order, is_planned(order))?;
+        }
+        // One that has become unreadable is said where it would be used.
+        spec.as_ref().map_or(Ok(()), |spec| ledger.take_over_spec(spec))?;
+        Ok(!orders.iter().all(is_planned))
+    }
+
+    fn take_up(&mut self, symbol: &Symbol, ledger: &mut Ledger) -> Result<(), Failure> {
+        let mut found = Vec::new();
+        for month in survey::months(self.data_dir, symbol)? {
+            // Which tasks were running is not known any more: any month may have litter.
+            survey::sweep(self.data_dir, symbol, month)?;
+            match survey::examine(self.data_dir, symbol, month) {
+                Ok(None) => {}
+                Ok(Some(one)) => {
+                    self.check_kind(&one, ledger)?;
+                    found.push(one);
+                }
+                Err(error @ StoreError::Io { .. }) => return Err(error.into()),
+                Err(error) => {
+                    let detail = Failure::from(error).chain();
+                    say(&detail);
+                    self.damaged.push(Damaged {
+                        ticker: symbol.to_string(),
+                        month: month.to_string(),
+                        detail,
+                    });
+                }
+            }
+        }
+        let partitions: Vec<_> = found.iter().map(|found| found.partition.clone()).collect();
+        self.totals.partitions += partitions.len() as u64;
+        self.totals.bars += partitions.iter().map(|partition| partition.bars).sum::<u64>();
+        let stretches = stretches(&found);
+        ledger.adopt(symbol, &partitions, &stretches)?;
+        self.compare(symbol, &partitions, &stretches);
+        Ok(())
+    }
+
+    /// Adds what was asked for of a symbol and is not held whole.
+    fn compare(&mut self, symbol: &Symbol, partitions: &[Partition], stretches: &[Stretch]) {
+        let asked = self.asked.plan.windows.remove(symbol).unwrap_or_default();
+        if !are_within(partitions, &asked) {
+            let (_, count) = self.outside.get_or_insert_with(|| (symbol.clone(), 0));
+            *count += 1;
+        }
+        let held = stretches.iter().map(|stretch| stretch.window).collect();
+        let held = HashMap::from([(symbol.clone(), held)]);
+        let past = asked.into_iter().filter_map(|window| plan::clip(window, self.last_day));
+        let past: Vec<_> = past.map(|window| (symbol.clone(), window)).collect();
+        self.pending.extend(plan::missing_tasks(&past, &held));
+    }
+
+    /// Records what was asked for and is not held: the oldest windows first.
+    fn ask_for_the_rest(&mut self, ledger: &mut Ledger) -> Result<(), Failure> {
+        if let (None, Some(kind)) = (self.kind, self.asked.plan.kind) {
+            ledger.hold(kind)?;
+        }
+        let rest: BTreeMap<Symbol, Vec<Window>> = std::mem::take(&mut self.asked.plan.windows);
+        for (symbol, windows) in rest {
+            let past = windows.into_iter().filter_map(|window| plan::clip(window, self.last_day));
+            self.pending.extend(past.map(|window| (symbol.clone(), window)));
+        }
+        self.pending.sort_by(|one, other| one.1.cmp(&other.1).then_with(|| one.0.cmp(&other.0)));
+        ledger.add_tasks(&self.pending)?;
+        if let (Some((symbol, count)), true) = (&self.outside, self.asked.is_known) {
+            self.asked.is_known = false;
+            let symbols = format::plural(*count, "symbol");
+            self.asked.notes.push(format!(
+                "{PLAN_NAME} is older than the bars: it does not ask for all that is held of {symbols}, such as {symbol}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// A directory holds bars of one kind: the first file says of which.
+    fn check_kind(&mut self, found: &Found, ledger: &mut Ledger) -> Result<(), Failure> {
+        let asked = kind_of(found);
+        match self.kind {
+            Some(held) if held == asked => Ok(()),
+            Some(held) => Err(ManifestError::OtherKind { held, asked }.into()),
+            None => {
+                self.kind = Some(asked);
+                Ok(ledger.hold(asked)?)
+            }
+        }
+    }
+}
+
+/// Whether all days with bars were asked for.
+fn are_within(partitions: &[Partition], asked: &[Window]) -> bool {
+    partitions.iter().all(|partition| {
+        let mask = asked.iter().fold(0, |mask, window| mask | partition.month.mask(*window));
+        partition.session_mask() & !mask == 0
+    })
+}
+
+/// The days that partitions of one symbol, in the order of their months, say are whole: joined where they touch.
+fn stretches(found: &[Found]) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for Found { partition, whole_days, .. } in found {
+        for day in partition.month.days(*whole_days) {
+            let bars = u64::from(partition.bars_by_day[usize::try_from(day.day() - 1).unwrap_or_default()]);
+            let before =
+                stretches.last_mut().filter(|stretch| stretch.window.to() == day.yesterday().unwrap_or(day));
+            match (before, Window::new(day, day)) {
+                (Some(stretch), _) => {
+                    stretch.window = Window::new(stretch.window.from(), day).unwrap_or(stretch.window);
+                    stretch.bars += bars;
+                }
+                (None, Some(window)) => stretches.push(Stretch { window, bars }),
+                (None, None) => {}
+            }
+        }
+    }
+    stretches
+}
+
+impl RebuildReport {
+    fn text(&self) -> String {
+        let mut lines = vec![self.run.text()];
+        lines.extend(self.set_aside.iter().map(|path| format!("  aside     the old manifest is {path}")));
+        let damaged = self
+            .damaged
+            .iter()
+            .map(|file| format!("  damaged   {} {}: {}", file.ticker, file.month, file.detail));
+        lines.extend(damaged);
+        lines.extend(self.notes.iter().map(|note| format!("  note      {note}")));
+        lines.push(
+            "  note      what was found empty or refused is not known any more: it is asked for again"
+                .to_owned(),
+        );
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,428 @@
+//! `grab repair`: fetches again what `verify` finds wrong.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::{Component, Path, PathBuf},
+    time::Duration,
+};
+
+use grab_core::{
+    clock::Clock,
+    exit::ExitStatus,
+    manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind, bring_up_to_date, missing},
+    store::layout,
+    verify::{
+        CutAway, Deep, Finding, Kept, Kind, Mending, Others, Severity, Verified, lacking_sessions, requests,
+    },
+};
+use grab_model::{Month, Symbol, Window, calendar};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    access::Access,
+    args::{CommonArgs, RepairArgs},
+    clear::{Cleared, clear, discard_replaced},
+    failure::Failure,
+    fetch::{AskAnew, Job, announce_clock, overview},
+    format,
+    output::{Output, say},
+    remembered::Remembered,
+    report::RunReport,
+    settings::{FetchSettings, Sources},
+    start::last_day,
+    universe,
+    verify::watched,
+};
+
+/// The folders of a data directory that findings are about.
+const TOP_FOLDERS: [&str; 2] = ["bars_1m", "reference"];
+
+/// How much of a plan is listed for a person.
+const LISTED: usize = 20;
+
+/// What was done, or would be.
+#[derive(Default, Serialize)]
+struct RepairReport {
+    #[serde(flatten)]
+    run: Option<RunReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<u8>,
+    dry_run: bool,
+    /// Findings that something is done about.
+    mended: usize,
+    /// What is asked for again.
+    asked_again: Vec<AskedAgain>,
+    /// How much that is.
+    estimate: RepairEstimate,
+    /// Files that are out of the way: where they are now, or in a dry run, where they are.
+    set_aside: Vec<String>,
+    /// Damage that is still there: only a person can do something about it.
+    left: Vec<String>,
+}
+
+/// How much a repair asks for.
+#[derive(Clone, Copy, Default, Serialize)]
+struct RepairEstimate {
+    /// Sessions that are lost, missing or thin, or of a task without data.
+    sessions: u64,
+    /// Windows that have them.
+    windows: usize,
+    /// Requests, by what is known of the symbols' bars.
+    requests: u64,
+    /// How long these take at the pace that is set; none without one.
+    seconds: Option<f64>,
+}
+
+#[derive(Clone, Serialize)]
+struct AskedAgain {
+    ticker: Symbol,
+    window: Window,
+}
+
+/// What names a finding in a saved report.
+#[derive(Deserialize)]
+struct Named {
+    ticker: Option<String>,
+    month: Option<String>,
+    date: Option<String>,
+    to: Option<String>,
+    path: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct SavedReport {
+    findings: Vec<Named>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If nothing was ever started here, the manifest is damaged, or the directory cannot be held or written.
+pub fn run(
+    args: &RepairArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    if !args.dry_run {
+        bring_up_to_date(&data_dir)?;
+    }
+    let sources = &Remembered::of(&data_dir).over(sources);
+    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
+    announce_clock(clock);
+    let saved = args.from.as_deref().map(read_report).transpose()?;
+    if !data_dir.join(FILE_NAME).exists() {
+        overview(&data_dir)?;
+        return Err(missing(&data_dir).into());
+    }
+    let lock = Lock::take(&data_dir)?;
+    let deep = saved.as_ref().map_or(Deep::All, |saved| Deep::Only(partitions(saved)));
+    let cut_away = universe::cut_away(&data_dir)?;
+    // Tasks that reach beyond the last finished session are cut by the run itself, as soon as the service says so too.
+    let mut verified =
+        watched(&data_dir, &deep, Kept::Used, Others::Excluded, &cut_away, Date::MAX, common.quiet)?;
+    if verified.findings.iter().any(|finding| finding.kind == Kind::ManifestCorrupt) {
+        let damaged = "its pages do not fit together".to_owned();
+        return Err(ManifestError::Corrupt(damaged).into());
+    }
+    if let Some(saved) = &saved {
+        let found = std::mem::take(&mut verified.findings);
+        let named =
+            |finding: &Finding| saved.iter().filter_map(|named| named.part_of(finding)).collect::<Vec<_>>();
+        verified.findings = found.iter().flat_map(named).collect();
+        // Who names them means them, whatever the server has said.
+        let absent = verified.findings.iter_mut().filter(|finding| finding.kind.is_of_sessions());
+        absent.for_each(|finding| finding.severity = Severity::Gap);
+    }
+    let service = Access { command: "repair", settings: &settings, sources, clock, quiet: true }
+        .service_of(Overview::open(&data_dir)?.kind()?);
+    let planned = Planned::of(&data_dir, &verified, &cut_away, clock, &settings, service.as_deref())?;
+    if args.dry_run {
+        let report = RepairReport::planned(&data_dir, &planned)?;
+        output.report(&report, RepairReport::text)?;
+        return Ok(ExitStatus::Complete);
+    }
+    let Planned { mending, findings, estimate } = planned;
+    if mending.is_empty() {
+        say("there is nothing to repair");
+    } else if estimate.windows > 0 {
+        say(&format!("asks for {}", estimate.text()));
+    }
+    let kind = ready(&settings, sources, &data_dir, clock, common.quiet)?;
+    let Cleared { mend, strays, untouched } = {
+        let mut ledger = Ledger::open(&data_dir, clock)?;
+        clear(&data_dir, kind, &mending, &mut ledger)?
+    };
+    let again: Vec<_> = mend.replaced.iter().chain(&mend.again).chain(&mend.ordered).cloned().collect();
+    let job = Job {
+        command: "repair",
+        arguments: describe(&mending),
+        data_dir: data_dir.clone(),
+        settings,
+        sources,
+        clock,
+        plan_only: false,
+        quiet: common.quiet,
+        output,
+        lock: Some(lock),
+        lists: universe::Needs::default(),
+        absences: None,
+        ask_anew: AskAnew::Never,
+    };
+    let left = left(&mending, &untouched);
+    let run = job.run_and_judge(
+        move |ledger| Ok(ledger.mend(&mend)?),
+        |run, _| {
+            let lost = if args.accept_loss { 0 } else { Overview::open(&data_dir)?.lost_months()? };
+            let run = if lost > 0 { run.with_gaps(not_back(lost)) } else { run };
+            let lacking = lacking_sessions(&data_dir, last_day(clock))?;
+            let run = if lacking.is_empty() { run } else { run.with_gaps(still_lacking(lacking.len())) };
+            Ok(if left.is_empty() { run } else { run.damaged() })
+        },
+    )?;
+    let mended = findings.saturating_sub(untouched.len());
+    let report = RepairReport { run: Some(run), mended, left, estimate, ..RepairReport::default() };
+    let report = report.with(&again, &strays, &settle(args, &data_dir, clock)?);
+    output.report(&report, RepairReport::text)?;
+    Ok(report.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit))
+}
+
+/// What is to be done about months that have not come back as they were.
+fn not_back(months: u64) -> String {
+    let months = format::plural(months, "month");
+    format!(
+        "{months} with fewer bars than were on record: `grab repair` asks again, `grab repair --accept-loss` takes that for all there is"
+    )
+}
+
+/// What is to be done about sessions that still lack symbols.
+fn still_lacking(sessions: usize) -> String {
+    let sessions = format::plural(sessions as u64, "session");
+    format!(
+        "the source still lacks symbols that have bars every day on {sessions}: `grab verify` names them, and `grab verify \
+         --witness grouped-daily` says who traded"
+    )
+}
+
+/// Removes what has its replacement. Answers what is still set aside.
+fn settle(args: &RepairArgs, data_dir: &Path, clock: Clock) -> Result<Vec<PathBuf>, Failure> {
+    let _lock = match Lock::take(data_dir) {
+        // Another one came in between. What is to be removed can wait for the next repair.
+        Err(ManifestError::Locked { .. }) if !args.accept_loss => {
+            let kept = Overview::open(data_dir)?.set_aside()?;
+            return Ok(kept.into_iter().map(|aside| data_dir.join(aside.path)).collect());
+        }
+        lock => lock?,
+    };
+    let mut ledger = Ledger::open(data_dir, clock)?;
+    if args.accept_loss {
+        let months = format::plural(ledger.accept_loss()? as u64, "month");
+        say(&format!("{months} with fewer bars than there were: taken for all there is"));
+    }
+    discard_replaced(data_dir, &mut ledger)
+}
+
+/// A path as text, whatever bytes and control characters it has.
+fn shown(path: &Path) -> String {
+    path.display().to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Finds out whether the run will be able to begin, before any file is moved: the kind of bars, and the key.
+fn ready(
+    settings: &FetchSettings,
+    sources: &Sources<'_>,
+    data_dir: &Path,
+    clock: Clock,
+    quiet: bool,
+) -> Result<StoreKind, Failure> {
+    let held = Overview::open(data_dir)?.kind()?;
+    let asked = Access { command: "repair", settings, sources, clock, quiet }.kind(held);
+    match held.filter(|held| *held != asked) {
+        Some(held) => Err(ManifestError::OtherKind { held, asked }.into()),
+        None if asked.sandbox || sources.key()?.is_some() => Ok(asked),
+        None => Err(Failure::Key("there is no API key".to_owned())),
+    }
+}
+
+fn read_report(path: &Path) -> Result<Vec<Named>, Failure> {
+    let named = |reason: String| Failure::Config(format!("{}: {reason}", path.display()));
+    let bytes = fs::read(path).map_err(|error| named(error.to_string()))?;
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let saved: SavedReport = serde_json::from_slice(text)
+        .map_err(|error| named(format!("not a report of grab verify --json: {error}")))?;
+    Ok(saved.findings)
+}
+
+/// The partitions that a saved report names: they are read again, as they may have been mended since. Whether a session is
+/// thin is seen in its partition too.
+fn partitions(saved: &[Named]) -> BTreeSet<(Symbol, Month)> {
+    let partition = |named: &Named| {
+        let month = match (&named.month, &named.date) {
+            (Some(month), _) => Month::parse(month)?,
+            (None, date) => Month::of(date.as_deref()?.parse().ok()?),
+        };
+        Some((named.ticker.as_deref()?.parse().ok()?, month))
+    };
+    saved.iter().filter_map(partition).collect()
+}
+
+/// A path without the way to the data directory, which may be written in more than one way.
+fn below_data_dir(path: &Path) -> PathBuf {
+    let is_top = |part: &Component<'_>| TOP_FOLDERS.iter().any(|top| part.as_os_str() == *top);
+    let parts: Vec<_> = path.components().collect();
+    let top = parts.iter().rposition(is_top).unwrap_or_default();
+    parts.into_iter().skip(top).collect()
+}
+
+impl Named {
+    /// A finding about the same place; of sessions, those that it names.
+    fn part_of(&self, finding: &Finding) -> Option<Finding> {
+        let path = |path: &Option<PathBuf>| path.as_deref().map(below_data_dir);
+        let has_place = self.month.is_some() || self.date.is_some();
+        let is_same = self.ticker == finding.ticker.as_ref().map(ToString::to_string)
+            && self.month == finding.month.map(|month| month.to_string())
+            && self.date.is_some() == finding.date.is_some()
+            && (has_place || path(&self.path) == path(&finding.path));
+        let Some(date) = finding.date.filter(|_| is_same) else { return is_same.then(|| finding.clone()) };
+        let named: Date = self.date.as_deref()?.parse().ok()?;
+        let named_to = self.to.as_deref().map_or(Some(named), |to| to.parse().ok())?;
+        let (from, to) = (date.max(named), finding.to.unwrap_or(date).min(named_to));
+        (from <= to).then(|| Finding {
+            date: Some(from),
+            to: Some(to).filter(|to| *to != from),
+            ..finding.clone()
+        })
+    }
+}
+
+/// What is to be done, with as few requests as bring it.
+struct Planned {
+    mending: Mending,
+    /// Findings that something is done about.
+    findings: usize,
+    estimate: RepairEstimate,
+}
+
+impl Planned {
+    fn of(
+        data_dir: &Path,
+        verified: &Verified,
+        cut_away: &CutAway,
+        clock: Clock,
+        settings: &FetchSettings,
+        service: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let overview = Overview::open(data_dir)?;
+        let asked: HashMap<_, _> = overview.windows()?;
+        let last_day = last_day(clock);
+        let mut mending = Mending::of(&verified.findings, &asked, cut_away, last_day);
+        let findings = mending.count();
+        mending.leave_out(&overview.pending_windows()?);
+        overview.history_edge(service)?.into_iter().for_each(|edge| mending.cut(edge));
+        let due = mending.again.iter().chain(&mending.unfinished).chain(&mending.cut_away).cloned();
+        let due = due.chain(mending.lost_days());
+        let sessions = due.map(|(_, window)| calendar::sessions(window).count() as u64).sum();
+        mending.again = requests::joined(&overview, &mending.again, &asked)?.into_iter().collect();
+        let windows = asked_for(data_dir, &mending)?;
+        let requests = requests::requests(&overview, &windows)?;
+        let sandbox = settings.sandbox || overview.kind()?.is_some_and(|held| held.sandbox);
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds = settings.rate(sandbox).per_second().map(|rate| requests as f64 / rate);
+        let estimate = RepairEstimate { sessions, windows: windows.len(), requests, seconds };
+        Ok(Self { mending, findings, estimate })
+    }
+}
+
+/// The windows that are asked for, if no file turns out to be good.
+fn asked_for(data_dir: &Path, mending: &Mending) -> Result<BTreeSet<(Symbol, Window)>, Failure> {
+    let overview = Overview::open(data_dir)?;
+    let replaced = requests::joined(&overview, &mending.lost_days(), &overview.windows()?)?;
+    let others = mending.again.iter().chain(&mending.unfinished).chain(&mending.cut_away);
+    Ok(replaced.into_iter().chain(others.cloned()).collect())
+}
+
+/// What a repair does, for the run's row in the manifest.
+fn describe(mending: &Mending) -> String {
+    let (lost, again) = (mending.broken.len() as u64, mending.windows() as u64);
+    format!("{} lost, {} asked for again", format::plural(lost, "partition"), format::plural(again, "window"))
+}
+
+fn asked_again<'a>(again: impl IntoIterator<Item = &'a (Symbol, Window)>) -> Vec<AskedAgain> {
+    let pair = |(symbol, window): &(Symbol, Window)| AskedAgain { ticker: symbol.clone(), window: *window };
+    again.into_iter().map(pair).collect()
+}
+
+impl RepairEstimate {
+    /// `61 sessions in 1 window, about 1 request, 12s`.
+    fn text(&self) -> String {
+        let time =
+            self.seconds.map(|seconds| format!(", {}", format::duration(Duration::from_secs_f64(seconds))));
+        format!(
+            "{} in {}, about {}{}",
+            format::plural(self.sessions, "session"),
+            format::plural(self.windows as u64, "window"),
+            format::plural(self.requests, "request"),
+            time.unwrap_or_default()
+        )
+    }
+}
+
+impl RepairReport {
+    fn planned(data_dir: &Path, planned: &Planned) -> Result<Self, Failure> {
+        let Planned { mending, findings, estimate } = planned;
+        let partition = |(symbol, month): &(Symbol, Month)| layout::partition(data_dir, symbol, *month);
+        let broken = mending.broken.keys().chain(mending.unknown.keys()).map(partition);
+        let files = broken.filter(|path| path.exists());
+        let others = mending.strays.iter().chain(mending.unwitnessed.values().flatten()).cloned();
+        Ok(Self {
+            command: Some("repair"),
+            exit_code: Some(ExitStatus::Complete.code()),
+            dry_run: true,
+            mended: *findings,
+            asked_again: asked_again(&asked_for(data_dir, mending)?),
+            estimate: *estimate,
+            set_aside: files.chain(others).map(|path| shown(&path)).collect(),
+            left: left(mending, &[]),
+            ..Self::default()
+        })
+    }
+
+    /// Adds what was done before the run, and after it.
+    fn with(mut self, again: &[(Symbol, Window)], strays: &[PathBuf], kept: &[PathBuf]) -> Self {
+        self.asked_again = asked_again(again);
+        self.set_aside = kept.iter().chain(strays).map(|path| shown(path)).collect();
+        self
+    }
+
+    fn text(&self) -> String {
+        let mut lines: Vec<_> = self.run.iter().map(RunReport::text).collect();
+        let windows = format::plural(self.asked_again.len() as u64, "window");
+        lines.push(if self.dry_run {
+            format!("to ask for again: {}; nothing was asked or changed", self.estimate.text())
+        } else {
+            format!("  again     {windows} asked for again")
+        });
+        let again = self.asked_again.iter().take(LISTED);
+        lines.extend(again.map(|again| format!("  {} {}", again.ticker, again.window)));
+        let more = self.asked_again.len().saturating_sub(LISTED);
+        lines.extend((more > 0).then(|| format!("  and {} more", format::count(more as u64))));
+        lines.extend(self.set_aside.iter().map(|path| format!("  aside     {path}")));
+        lines.extend(self.left.iter().map(|what| format!("  left      {what}")));
+        lines.join("\n")
+    }
+}
+
+/// What is damaged still, and why nothing was done about it.
+fn left(mending: &Mending, untouched: &[PathBuf]) -> Vec<String> {
+    let found = mending.left.iter().map(|finding| {
+        let place = finding.path.as_deref().map(shown).unwrap_or_default();
+        format!("{place}: {}", finding.detail)
+    });
+    let linked = untouched.iter().map(|path| format!("{}: it lies behind a link", shown(path)));
+    found.chain(linked).collect()
+}

@@ -1,0 +1,244 @@
+//! `grab repair --rewrite`: all files written anew in today's form. It asks the service for nothing.
+
+use std::{
+    io::IsTerminal,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use grab_core::{
+    engine::{Anew, RewriteError, Rewriting, Stop},
+    exit::ExitStatus,
+    manifest::{Ledger, Lock, Overview, RunTotals, TaskCounts, Workload, bring_up_to_date},
+    store::{Encodings, Store},
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::{
+    args::{CommonArgs, RepairArgs},
+    failure::Failure,
+    fetch::{announce_clock, begun, recover},
+    format,
+    output::Output,
+    remembered::Remembered,
+    settings::{FetchSettings, Sources},
+    signals,
+};
+
+/// What was done; its JSON is documented.
+#[derive(Serialize)]
+struct RewriteReport {
+    command: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    dry_run: bool,
+    /// Which programs the files are for now.
+    parquet: &'static str,
+    rewritten: u64,
+    unchanged: u64,
+    bytes_before: u64,
+    bytes_after: u64,
+    /// Files that do not prove themselves: they are as they were.
+    left: Vec<String>,
+    tasks: TaskCounts,
+    repairs: TaskCounts,
+    requests: u64,
+    retries: u64,
+    bars: u64,
+    partitions: u64,
+    bytes_received: u64,
+    elapsed_seconds: f64,
+    /// Why it stopped before the end.
+    error: Option<String>,
+    /// What to do next.
+    hint: Option<String>,
+    #[serde(skip)]
+    exit: ExitStatus,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If nothing was ever started here, or the directory cannot be held or its manifest be used.
+pub fn run(
+    args: &RepairArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let started = Instant::now();
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    if !args.dry_run {
+        bring_up_to_date(&data_dir)?;
+    }
+    let sources = &Remembered::of(&data_dir).over(sources);
+    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
+    announce_clock(clock);
+    begun(&data_dir)?;
+    let _lock = Lock::take(&data_dir)?;
+    let (stop, until) = (Stop::default(), settings.max_duration.map(|time| started + time));
+    let shown = (!common.quiet && std::io::stderr().is_terminal()).then(bar);
+    let watch = |done, all| {
+        if let Some(bar) = &shown {
+            bar.set_length(all);
+            bar.set_position(done);
+        }
+    };
+    let encodings = settings.encodings;
+    let rewriting = Rewriting { data_dir: &data_dir, encodings, stop: &stop, until, watch: &watch };
+    let mut done = Anew::default();
+    let finish = |done: &Anew, failure: Option<Failure>| -> Result<RewriteReport, Failure> {
+        if let Some(bar) = &shown {
+            bar.finish_and_clear();
+        }
+        let work = Overview::open(&data_dir)?.counts()?;
+        let failure = failure.or_else(|| stop.reason().map(Failure::Stopped));
+        Ok(RewriteReport::new(done, failure.as_ref(), work, encodings, args.dry_run, started.elapsed()))
+    };
+    let report = if args.dry_run {
+        let failure = rewriting.run(None, &mut done).err().map(Failure::from);
+        finish(&done, failure)?
+    } else {
+        let mut ledger = Ledger::open(&data_dir, clock)?;
+        ledger.begin_run("repair", "--rewrite")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        {
+            let _entered = runtime.enter();
+            // A second signal ends it at once, as a crash does, which the next run clears up.
+            signals::watch(stop.clone(), || ExitStatus::Interrupted)?;
+        }
+        let failure = reclaim(&data_dir, &mut ledger)
+            .and_then(|()| Ok(rewriting.run(Some(&mut ledger), &mut done)?))
+            .err();
+        let report = finish(&done, failure)?;
+        let totals = RunTotals { partitions: done.partitions, ..RunTotals::default() };
+        // The row of a run knows four words.
+        let outcome = if report.exit == ExitStatus::Damage { "incomplete" } else { report.outcome };
+        let ended = ledger.end_run(outcome, report.exit_code, &totals);
+        if report.exit != ExitStatus::Disk {
+            ended?;
+        }
+        runtime.shutdown_background();
+        report
+    };
+    output.report(&report, RewriteReport::text)?;
+    Ok(report.exit)
+}
+
+/// Records what a fetch that died has written last: such a file is newer than its row, and not damaged.
+fn reclaim(data_dir: &Path, ledger: &mut Ledger) -> Result<(), Failure> {
+    let (kind, crashed) = (ledger.kind()?, ledger.crashed()?);
+    if let Some(kind) = kind.filter(|_| !crashed.is_empty()) {
+        // Nothing is fetched here, from no source.
+        let store = Store::new(data_dir.to_owned(), kind.adjusted, String::new());
+        ledger.reclaim(&recover(&store, &crashed)?)?;
+    }
+    Ok(())
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} files") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+impl From<RewriteError> for Failure {
+    fn from(error: RewriteError) -> Self {
+        match error {
+            RewriteError::Manifest(error) => Self::Manifest(error),
+            RewriteError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl RewriteReport {
+    fn new(
+        done: &Anew,
+        failure: Option<&Failure>,
+        work: Workload,
+        encodings: Encodings,
+        dry_run: bool,
+        elapsed: Duration,
+    ) -> Self {
+        let is_damaged = !done.left.is_empty();
+        let (exit, outcome) = match failure.map(Failure::exit) {
+            Some(exit @ ExitStatus::Interrupted) => (exit, "interrupted"),
+            Some(exit @ ExitStatus::Incomplete) => (exit, "incomplete"),
+            Some(exit) => (exit, "error"),
+            None if is_damaged => (ExitStatus::Damage, "damaged"),
+            None => (ExitStatus::Complete, "complete"),
+        };
+        let left = done.left.iter().map(chain).collect();
+        let hint = match (failure, is_damaged) {
+            (Some(Failure::Stopped(_)), _) => {
+                Some(format!("`grab repair --rewrite --parquet {}` goes on", encodings.as_str()))
+            }
+            (Some(failure), _) => failure.hint(),
+            (None, true) => Some("`grab repair` fetches anew what is damaged".to_owned()),
+            (None, false) => None,
+        };
+        Self {
+            command: "repair",
+            outcome,
+            exit_code: exit.code(),
+            dry_run,
+            parquet: encodings.as_str(),
+            rewritten: done.rewritten,
+            unchanged: done.unchanged,
+            bytes_before: done.bytes_before,
+            bytes_after: done.bytes_after,
+            left,
+            tasks: work.tasks,
+            repairs: work.repairs,
+            requests: 0,
+            retries: 0,
+            bars: 0,
+            partitions: done.partitions,
+            bytes_received: 0,
+            elapsed_seconds: (elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
+            error: failure.map(Failure::chain),
+            hint,
+            exit,
+        }
+    }
+
+    fn text(&self) -> String {
+        let files = |files: u64| format::plural(files, "file");
+        let outcome =
+            self.error.as_ref().map_or(self.outcome.to_owned(), |error| format!("{}: {error}", self.outcome));
+        let in_form = format!("in the form of --parquet {}", self.parquet);
+        let mut lines = vec![outcome];
+        lines.push(match self.rewritten {
+            0 => format!("  rewritten none: {} {in_form} already", files(self.unchanged)),
+            _ if self.dry_run => {
+                format!("  rewritten none yet: {} would be, {in_form}", files(self.rewritten))
+            }
+            _ => format!(
+                "  rewritten {} {in_form}: from {} to {}",
+                files(self.rewritten),
+                format::bytes(self.bytes_before),
+                format::bytes(self.bytes_after)
+            ),
+        });
+        if self.rewritten > 0 && self.unchanged > 0 {
+            lines.push(format!("  unchanged {}", files(self.unchanged)));
+        }
+        lines.extend(self.left.iter().map(|why| format!("  left      {why}")));
+        lines.extend(self.hint.iter().map(|hint| format!("  next      {hint}")));
+        lines.join("\n")
+    }
+}
+
+/// An error with all its causes, in one line.
+fn chain(error: &grab_core::store::StoreError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

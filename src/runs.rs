@@ -1,0 +1,92 @@
+//! `grab status --runs`: what was run in a directory, and how it ended.
+
+use grab_core::manifest::RunItem;
+use serde::Serialize;
+
+use super::format;
+
+/// How many are listed.
+pub const LISTED: usize = 20;
+
+/// A row of `runs`, with all of its columns and what can be said of them.
+#[derive(Serialize)]
+pub struct Run {
+    id: i64,
+    command: String,
+    arguments: String,
+    grab_version: String,
+    pid: u32,
+    started_at_ms: i64,
+    started_at: String,
+    ended_at_ms: Option<i64>,
+    ended_at: Option<String>,
+    /// Whether it is at work. One that has not ended and is not was killed.
+    live: bool,
+    outcome: Option<String>,
+    exit_code: Option<u8>,
+    requests: u64,
+    retries: u64,
+    bars: u64,
+    partitions: u64,
+    bytes_received: u64,
+    revised: u64,
+}
+
+impl From<RunItem> for Run {
+    fn from(run: RunItem) -> Self {
+        Self {
+            id: run.id,
+            command: run.command,
+            arguments: run.arguments,
+            grab_version: run.grab_version,
+            pid: run.pid,
+            started_at_ms: run.started_at_ms,
+            started_at: format::instant(run.started_at_ms),
+            ended_at_ms: run.ended_at_ms,
+            ended_at: run.ended_at_ms.map(format::instant),
+            live: run.is_live,
+            outcome: run.outcome,
+            exit_code: run.exit_code,
+            requests: run.totals.requests,
+            retries: run.totals.retries,
+            bars: run.totals.bars,
+            partitions: run.totals.partitions,
+            bytes_received: run.totals.bytes_received,
+            revised: run.totals.revised,
+        }
+    }
+}
+
+/// The runs as a table of 80 columns, the newest first.
+#[must_use]
+pub fn table(runs: &[Run]) -> Vec<String> {
+    if runs.is_empty() {
+        return vec!["no run is recorded".to_owned()];
+    }
+    let head = ["started (UTC)", "command", "outcome", "exit", "requests", "bars", "time"];
+    let rows = runs.iter().map(|run| row(&run.cells().each_ref().map(String::as_str)));
+    std::iter::once(row(&head)).chain(rows).collect()
+}
+
+fn row([started, command, outcome, exit, requests, bars, time]: &[&str; 7]) -> String {
+    format!("{started:<19}  {command:<8} {outcome:<12} {exit:>4} {requests:>9} {bars:>13} {time:>7}")
+}
+
+impl Run {
+    fn cells(&self) -> [String; 7] {
+        let outcome = self.outcome.as_deref().unwrap_or(if self.live { "live" } else { "killed" });
+        // Before its end nobody has counted.
+        let counted =
+            |number: u64| if self.ended_at_ms.is_some() { format::count(number) } else { "-".into() };
+        let time = self.ended_at_ms.map(|ended| format::milliseconds(ended - self.started_at_ms));
+        [
+            format::second(self.started_at_ms),
+            self.command.clone(),
+            outcome.to_owned(),
+            self.exit_code.map_or_else(|| "-".to_owned(), |code| code.to_string()),
+            counted(self.requests),
+            counted(self.bars),
+            time.unwrap_or_else(|| "-".to_owned()),
+        ]
+    }
+}

@@ -1,0 +1,176 @@
+//! `grab sandbox`: the loopback server for people who try things.
+
+use std::{env, sync::Arc};
+
+use clap::Args;
+use grab_core::{clock::Clock, engine::Stop, exit::ExitStatus};
+use grab_model::ApiKey;
+use grab_sandbox::{Evolution, FaultOptions, RateLimit, Reference, Sandbox, SandboxOptions};
+use serde::Serialize;
+
+use super::{
+    args::{SandboxArgs, SandboxFaultArgs, SandboxRateArgs},
+    failure::Failure,
+    fetch::announce_clock,
+    output::{Output, say},
+    settings::{SANDBOX_DATA_DIR, Sources, read_time},
+    signals,
+};
+
+/// Where the only key that is accepted comes from. Not from a flag: keys are never on a command line, so that nobody
+/// gets used to it.
+const KEY_VARIABLE: &str = "GRAB_SANDBOX_KEY";
+
+/// The newest sessions of `grab sandbox`
+#[derive(Debug, Args)]
+pub struct EvolutionArgs {
+    /// Revise a session for so many sessions after it: until then some bars have less volume, and some are missing
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub settling: u8,
+    /// Serve a session only so long after its end; before that, nothing of it or not all
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub lag: String,
+    /// Leave out this share of sessions, 0 to 1, until 2 to 8 sessions later; grouped daily bars have them
+    #[arg(long, value_name = "SHARE")]
+    pub holes: Option<String>,
+}
+
+/// Printed once the server listens.
+#[derive(Serialize)]
+struct Listening {
+    command: &'static str,
+    base_url: String,
+}
+
+/// Serves until a signal comes.
+///
+/// # Errors
+/// If the options are wrong, the address is taken, or recorded bars cannot be read.
+pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<ExitStatus, Failure> {
+    let clock = sources.clock()?;
+    announce_clock(clock);
+    let options = options(args, clock)?;
+    // The variable's name and not its value: terminals are recorded.
+    let accepted = if options.key.is_some() { format!("${KEY_VARIABLE}") } else { "any".to_owned() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let sandbox = Sandbox::start(options).await?;
+        let stop = Stop::default();
+        signals::watch(stop.clone(), || ExitStatus::Interrupted)?;
+        let listening = Listening { command: "sandbox", base_url: sandbox.base_url() };
+        output.report(&listening, |listening| listening.base_url.clone())?;
+        say(&format!(
+            "try it: MASSIVE_API_KEY={accepted} grab start --base-url {} --rate none --windows 2024-01 --tickers AAPL \
+             --data-dir {SANDBOX_DATA_DIR}-served; Ctrl-C ends it",
+            listening.base_url
+        ));
+        stop.requested().await;
+        Ok(ExitStatus::Complete)
+    })
+}
+
+fn options(args: &SandboxArgs, clock: Clock) -> Result<SandboxOptions, Failure> {
+    Ok(SandboxOptions {
+        seed: args.seed,
+        recorded: args.recorded.clone(),
+        listen: args.listen,
+        key: key()?,
+        rate_limit: rate_limit(&args.rate),
+        forbidden: args.forbid.iter().copied().collect(),
+        history_from: args.history_from,
+        clip_history: args.clip_history,
+        page_cap: args.page_cap,
+        latency: read_time(&args.latency).map_err(|why| Failure::Usage(format!("--latency: {why}")))?,
+        forget_adjusted: args.forget_adjusted,
+        delayed: args.delayed,
+        faults: faults(&args.faults)?,
+        reference: if args.faults.reference_defects { Reference::Defective } else { Reference::Sound },
+        evolution: evolution(&args.evolution)?,
+        now: Arc::new(move || clock.now_ms()),
+    })
+}
+
+/// The only key that is accepted, if there is one. It has to be one that a client can send.
+fn key() -> Result<Option<String>, Failure> {
+    let Some(text) = env::var_os(KEY_VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let key = text.to_str().map(str::trim).filter(|key| ApiKey::new(key).is_some());
+    let wrong = || Failure::Usage(format!("{KEY_VARIABLE} does not hold a key"));
+    key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
+}
+
+fn rate_limit(args: &SandboxRateArgs) -> Option<RateLimit> {
+    let (window, body, retry_after) = (args.rate_window, args.rate_body, args.retry_after);
+    args.plan_rate.map(|per_minute| RateLimit { per_minute, window, body, retry_after })
+}
+
+/// Reads a share, such as 0.3.
+fn share(flag: &str, text: &str) -> Result<f64, Failure> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| Failure::Usage(format!("{flag}: a share is a number from 0 to 1")))
+}
+
+fn evolution(args: &EvolutionArgs) -> Result<Evolution, Failure> {
+    Ok(Evolution {
+        settling: args.settling,
+        lag: read_time(&args.lag).map_err(|why| Failure::Usage(format!("--lag: {why}")))?,
+        holes: args.holes.as_deref().map_or(Ok(0.0), |text| share("--holes", text))?,
+    })
+}
+
+fn faults(args: &SandboxFaultArgs) -> Result<Option<FaultOptions>, Failure> {
+    let Some(text) = &args.faults else { return Ok(None) };
+    let share = share("--faults", text)?;
+    let mut options = FaultOptions::of(share);
+    options.stall =
+        read_time(&args.fault_stall).map_err(|why| Failure::Usage(format!("--fault-stall: {why}")))?;
+    if !args.fault_kinds.is_empty() {
+        options.kinds = args.fault_kinds.iter().copied().collect();
+    }
+    Ok(Some(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroU32, time::Duration};
+
+    use clap::Parser;
+
+    use super::{super::args::Cli, *};
+    use crate::args::Command;
+    use grab_sandbox::{RateWindow, TooManyBody};
+
+    #[test]
+    fn the_flags_of_an_evolution_are_its_fields() {
+        let evolution = |flags: &str| {
+            let words = ["grab", "sandbox"].into_iter().chain(flags.split_whitespace());
+            let Command::Sandbox(args) = Cli::parse_from(words).command else { panic!("{flags}") };
+            evolution(&args.evolution).ok()
+        };
+        assert_eq!(evolution(""), Some(Evolution::default()));
+        let all = Evolution { settling: 2, lag: Duration::from_mins(45), holes: 0.05 };
+        assert_eq!(evolution("--settling 2 --lag 45m --holes 0.05"), Some(all));
+        for wrong in ["--holes 1.5", "--holes NaN", "--lag soon"] {
+            assert_eq!(evolution(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_flags_of_a_limit_are_its_fields() {
+        let limit = |flags: &str| {
+            let words = ["grab", "sandbox"].into_iter().chain(flags.split_whitespace());
+            let Command::Sandbox(args) = Cli::parse_from(words).command else { panic!("{flags}") };
+            rate_limit(&args.rate)
+        };
+        let five = RateLimit::per_minute(NonZeroU32::new(5).unwrap());
+        let empty = RateLimit { body: TooManyBody::Empty, ..five };
+        for (flags, expected) in [
+            ("", None),
+            ("--plan-rate 5", Some(five)),
+            ("--plan-rate 5 --rate-window fixed", Some(RateLimit { window: RateWindow::Fixed, ..five })),
+            ("--plan-rate 5 --rate-body empty", Some(empty)),
+            ("--plan-rate 5 --rate-body empty --retry-after", Some(RateLimit { retry_after: true, ..empty })),
+        ] {
+            assert_eq!(limit(flags), expected, "{flags}");
+        }
+    }
+}

@@ -1,0 +1,506 @@
+//! What the command line, the environment and the files mean together.
+//!
+//! The order is flag > environment > what the data directory was told before > spec > `grab.toml` >
+//! `$XDG_CONFIG_HOME/grab/config.toml` > default; a spec that is named now wins over what was told before. Everything that
+//! comes after reads the resolved settings only.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use grab_core::{clock::Clock, manifest::Told, source::ProxyVariables, store::Encodings};
+use grab_model::{
+    ApiKey, Rate, RateError,
+    plan::{self, Spec},
+};
+use jiff::Timestamp;
+use reqwest::Certificate;
+use toml::Spanned;
+use url::Url;
+
+use super::{
+    args::{CommonArgs, FetchArgs, LogFormat, ParquetArg, ParquetArgs, ProgressMode},
+    failure::Failure,
+};
+pub use values::read_time;
+use values::{
+    read_base_url, read_bool, read_certificates, read_choice, read_concurrency, read_positive, read_timeout,
+};
+
+/// One setting: its flag, its environment variables, its key in config files.
+struct Setting {
+    flag: &'static str,
+    env: &'static [&'static str],
+    key: &'static str,
+}
+
+const fn setting(flag: &'static str, env: &'static [&'static str], key: &'static str) -> Setting {
+    Setting { flag, env, key }
+}
+
+const DATA_DIR: Setting = setting("--data-dir", &["GRAB_DATA_DIR"], "data_dir");
+const BASE_URL: Setting = setting("--base-url", &["MASSIVE_API_BASE_URL", "GRAB_BASE_URL"], "base_url");
+const RATE: Setting = setting("--rate", &["GRAB_RATE"], "rate");
+const CONCURRENCY: Setting = setting("--concurrency", &["GRAB_CONCURRENCY"], "concurrency");
+const ADJUSTED: Setting = setting("--adjusted", &["GRAB_ADJUSTED"], "adjusted");
+const MAX_ATTEMPTS: Setting = setting("--max-attempts", &["GRAB_MAX_ATTEMPTS"], "max_attempts");
+const MAX_RETRY_TIME: Setting = setting("--max-retry-time", &["GRAB_MAX_RETRY_TIME"], "max_retry_time");
+const CONNECT_TIMEOUT: Setting = setting("--connect-timeout", &["GRAB_CONNECT_TIMEOUT"], "connect_timeout");
+const READ_TIMEOUT: Setting = setting("--read-timeout", &["GRAB_READ_TIMEOUT"], "read_timeout");
+const CA_BUNDLE: Setting = setting("--ca-bundle", &["SSL_CERT_FILE"], "ca_bundle");
+const PROGRESS: Setting = setting("--progress", &["GRAB_PROGRESS"], "progress");
+const MAX_DURATION: Setting = setting("--max-duration", &["GRAB_MAX_DURATION"], "max_duration");
+const MAX_REQUESTS: Setting = setting("--max-requests", &["GRAB_MAX_REQUESTS"], "max_requests");
+const LOG_FORMAT: Setting = setting("--log-format", &["GRAB_LOG_FORMAT"], "log_format");
+const PARQUET: Setting = setting("--parquet", &["GRAB_PARQUET"], "parquet");
+const API_KEY_FILE: Setting = setting("", &["GRAB_API_KEY_FILE"], "api_key_file");
+
+/// The data directory, if nothing names one.
+pub const DEFAULT_DATA_DIR: &str = "data";
+
+/// The same for what the sandbox makes up.
+pub const SANDBOX_DATA_DIR: &str = "sandbox-data";
+
+const ALLOW_UNSYNCED: Setting = setting("--allow-unsynced", &["GRAB_ALLOW_UNSYNCED"], "allow_unsynced");
+
+/// All that a config file may set.
+const CONFIG_KEYS: [&Setting; 17] = [
+    &DATA_DIR,
+    &BASE_URL,
+    &RATE,
+    &CONCURRENCY,
+    &ADJUSTED,
+    &MAX_ATTEMPTS,
+    &MAX_RETRY_TIME,
+    &CONNECT_TIMEOUT,
+    &READ_TIMEOUT,
+    &CA_BUNDLE,
+    &PROGRESS,
+    &MAX_DURATION,
+    &MAX_REQUESTS,
+    &LOG_FORMAT,
+    &PARQUET,
+    &API_KEY_FILE,
+    &ALLOW_UNSYNCED,
+];
+
+/// Values that a file sets, as texts, by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Layer {
+    name: String,
+    values: BTreeMap<String, String>,
+    /// Whether it is what a data directory was told, and no file.
+    is_remembered: bool,
+}
+
+/// Who says where the service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostBy {
+    /// A flag or a variable of this run.
+    Told,
+    /// What the data directory was told before.
+    Remembered,
+    /// A config file.
+    File,
+    /// Nobody: it is the vendor's.
+    Default,
+}
+
+/// Where values come from besides flags: the environment, as a function, so that tests need no real one, and files.
+#[derive(Clone)]
+pub struct Sources<'a> {
+    env: &'a dyn Fn(&str) -> Option<String>,
+    files: Vec<Layer>,
+    /// The data directory, if nothing names one.
+    default_data_dir: &'static str,
+}
+
+/// How to fetch.
+#[derive(Clone, Debug)]
+pub struct FetchSettings {
+    /// Whether the built-in sandbox is the source.
+    pub sandbox: bool,
+    /// Where the service is, if anybody said so.
+    pub base_url: Option<Url>,
+    /// Who said it.
+    pub host_by: HostBy,
+    /// Requests at most, if anybody said so.
+    rate: Option<Rate>,
+    /// Requests under way at once, if anybody said so.
+    concurrency: Option<usize>,
+    /// Whether split-adjusted bars are asked for; none if nobody said, then what the directory holds decides.
+    pub adjusted: Option<bool>,
+    /// Requests for one page at most.
+    pub max_attempts: u32,
+    /// Time for the retries of one page, and for an outage.
+    pub max_retry_time: Duration,
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Silence within an answer at most.
+    pub read_timeout: Duration,
+    /// Certificates to trust besides the platform's.
+    pub ca_bundle: Vec<Certificate>,
+    /// What the environment says of proxies.
+    pub proxies: ProxyVariables,
+    /// How progress is shown.
+    pub progress: ProgressMode,
+    /// When to stop cleanly.
+    pub max_duration: Option<Duration>,
+    /// After how many requests to stop cleanly.
+    pub max_requests: Option<u64>,
+    /// Which programs the files of bars are for.
+    pub encodings: Encodings,
+}
+
+/// How often one page of a list is asked for in vain, and for how long, before bars are worth more.
+const LIST_ATTEMPTS: u32 = 3;
+const LIST_TIME: Duration = Duration::from_mins(1);
+
+impl FetchSettings {
+    /// The same for lists that come before bars: they must leave room for these.
+    #[must_use]
+    pub fn for_lists(&self) -> Self {
+        Self {
+            max_attempts: self.max_attempts.min(LIST_ATTEMPTS),
+            max_retry_time: self.max_retry_time.min(LIST_TIME),
+            max_duration: self.max_duration.map(|time| time / 2),
+            ..self.clone()
+        }
+    }
+}
+
+impl<'a> Sources<'a> {
+    /// Reads the config files of the working directory and of the user. `env` answers a variable that is set and
+    /// not empty.
+    ///
+    /// # Errors
+    /// If one is there and cannot be read, or has an unknown key.
+    pub fn read(env: &'a dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let home = env("XDG_CONFIG_HOME").map(PathBuf::from);
+        let home = home.or_else(|| env("HOME").map(|home| PathBuf::from(home).join(".config")));
+        let paths = [Some(PathBuf::from("grab.toml")), home.map(|home| home.join("grab/config.toml"))];
+        let files = paths.into_iter().flatten().map(|path| Layer::read(&path)).collect::<Result<_, _>>()?;
+        Ok(Self { env, files, default_data_dir: DEFAULT_DATA_DIR })
+    }
+
+    /// The environment alone.
+    pub fn without_files(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { env, files: Vec::new(), default_data_dir: DEFAULT_DATA_DIR }
+    }
+
+    /// The same for a command that is told to use the sandbox: what is made up has a directory of its own, unless another
+    /// one is named.
+    #[must_use]
+    pub fn of_sandbox(self) -> Self {
+        Self { default_data_dir: SANDBOX_DATA_DIR, ..self }
+    }
+
+    /// The same with a spec above the config files.
+    #[must_use]
+    pub fn with_spec(mut self, path: &Path, spec: &Spec) -> Self {
+        let values = [
+            (RATE.key, spec.pacing.rate.clone()),
+            (CONCURRENCY.key, spec.pacing.concurrency.map(|n| n.to_string())),
+            (ADJUSTED.key, spec.adjusted.map(|adjusted| adjusted.to_string())),
+            (PARQUET.key, spec.parquet.clone()),
+        ];
+        let values = values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        self.files.insert(0, Layer { name: path.display().to_string(), values, is_remembered: false });
+        self
+    }
+
+    /// The same with what a data directory was told before, above a spec and the config files.
+    #[must_use]
+    pub fn with_told(mut self, place: &Path, told: &[Told]) -> Self {
+        let values = told.iter().map(|told| (told.setting.clone(), told.value.clone())).collect();
+        self.files.insert(0, Layer { name: place.display().to_string(), values, is_remembered: true });
+        self
+    }
+
+    /// What a `start` is told by flag or variable of how to fetch, for the directory to remember: by the key of the setting;
+    /// none where what was told before is to be forgotten. Config files are not asked: they say it again, and who changes one
+    /// means it. The sandbox has no host.
+    #[must_use]
+    pub fn told(
+        &self,
+        args: &FetchArgs,
+        parquet: ParquetArgs,
+        spec: Option<&Spec>,
+    ) -> BTreeMap<String, Option<String>> {
+        let pacing = spec.map(|spec| &spec.pacing);
+        let parquet = parquet.parquet.map(|kind| Encodings::from(kind).as_str().to_owned());
+        let settings = [
+            (&BASE_URL, &args.base_url, false),
+            (&RATE, &args.rate, pacing.is_some_and(|pacing| pacing.rate.is_some())),
+            (&CONCURRENCY, &args.concurrency, pacing.is_some_and(|pacing| pacing.concurrency.is_some())),
+            (&PARQUET, &parquet, spec.is_some_and(|spec| spec.parquet.is_some())),
+        ];
+        let mut told = BTreeMap::new();
+        for (setting, flag, is_in_spec) in settings {
+            let value = flag.clone().or_else(|| self.variable(setting).map(|(_, value)| value));
+            // The sandbox is nowhere. What the spec says is the last word where nobody says anything else.
+            let is_nowhere = args.sandbox && setting.key == BASE_URL.key;
+            let value = value.filter(|_| !is_nowhere);
+            if value.is_some() || is_in_spec || is_nowhere {
+                told.insert(setting.key.to_owned(), value);
+            }
+        }
+        told
+    }
+
+    fn variable(&self, setting: &Setting) -> Option<(&'static str, String)> {
+        setting.env.iter().find_map(|name| Some((*name, (self.env)(name)?)))
+    }
+
+    /// Who says where the service is.
+    fn host_by(&self, args: &FetchArgs) -> HostBy {
+        if args.base_url.is_some() || self.variable(&BASE_URL).is_some() {
+            return HostBy::Told;
+        }
+        let layer = self.files.iter().find(|layer| layer.values.contains_key(BASE_URL.key));
+        match layer {
+            Some(layer) if layer.is_remembered => HostBy::Remembered,
+            Some(_) => HostBy::File,
+            None => HostBy::Default,
+        }
+    }
+
+    /// The first that is set of flag, environment and files, as `read` understands it; an error names where it is set.
+    fn get<T>(
+        &self,
+        setting: &Setting,
+        flag: Option<&String>,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Failure> {
+        let usage = |name: &str, why| Failure::Usage(format!("{name}: {why}"));
+        if let Some(text) = flag {
+            return read(text).map(Some).map_err(|why| usage(setting.flag, why));
+        }
+        if let Some((name, text)) = self.variable(setting) {
+            return read(&text).map(Some).map_err(|why| usage(name, why));
+        }
+        let set = self.files.iter().find_map(|file| Some((file, file.values.get(setting.key)?)));
+        let config = |file: &Layer, why| Failure::Config(format!("{}: {}: {why}", file.name, setting.key));
+        set.map(|(file, text)| read(text).map_err(|why| config(file, why))).transpose()
+    }
+
+    /// Where bars and manifest are.
+    ///
+    /// # Errors
+    /// If the path is not UTF-8.
+    pub fn data_dir(&self, common: &CommonArgs) -> Result<PathBuf, Failure> {
+        let flag = common.data_dir.as_ref().map(|path| path.display().to_string());
+        let read = |text: &str| {
+            if text.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(format!("{text:?} is not UTF-8: choose another name"));
+            }
+            Ok(PathBuf::from(text))
+        };
+        let data_dir = self.get(&DATA_DIR, flag.as_ref(), read)?;
+        Ok(data_dir.unwrap_or_else(|| PathBuf::from(self.default_data_dir)))
+    }
+
+    /// Whether to go on where a file system does not promise that what is written survives a power failure.
+    ///
+    /// # Errors
+    /// If the environment or a file says neither true nor false.
+    pub fn allow_unsynced(&self, common: &CommonArgs) -> Result<bool, Failure> {
+        Ok(common.allow_unsynced || self.get(&ALLOW_UNSYNCED, None, read_bool)?.unwrap_or(false))
+    }
+
+    /// How logs look.
+    ///
+    /// # Errors
+    /// If the environment or a file names another form.
+    pub fn log_format(&self, common: &CommonArgs) -> Result<LogFormat, Failure> {
+        let named =
+            common.log_format.map_or_else(|| self.get(&LOG_FORMAT, None, read_choice), |f| Ok(Some(f)));
+        Ok(named?.unwrap_or(LogFormat::Text))
+    }
+
+    /// Which programs the Parquet files are for.
+    ///
+    /// # Errors
+    /// If the environment or a file names another kind.
+    pub fn encodings(&self, args: ParquetArgs) -> Result<Encodings, Failure> {
+        let named = args.parquet.map_or_else(|| self.get(&PARQUET, None, read_choice), |kind| Ok(Some(kind)));
+        Ok(named?.map_or_else(Encodings::default, Encodings::from))
+    }
+
+    /// What to log, in the syntax of `RUST_LOG`, if `GRAB_LOG` says it.
+    #[must_use]
+    pub fn log_filter(&self) -> Option<String> {
+        (self.env)("GRAB_LOG")
+    }
+
+    /// The system's clock, or the one that `GRAB_NOW` pretends.
+    ///
+    /// # Errors
+    /// If `GRAB_NOW` is not an RFC 3339 instant.
+    pub fn clock(&self) -> Result<Clock, Failure> {
+        let Some(text) = (self.env)("GRAB_NOW") else { return Ok(Clock::system()) };
+        let wrong =
+            |_| Failure::Usage(format!("GRAB_NOW: {text:?} is not an instant such as 2024-07-03T21:00:00Z"));
+        text.parse::<Timestamp>().map(Clock::pretending).map_err(wrong)
+    }
+
+    /// The key, if there is one.
+    ///
+    /// # Errors
+    /// If the file that should hold it cannot be read, or what is there cannot be a key.
+    pub fn key(&self) -> Result<Option<ApiKey>, Failure> {
+        let set = key::VARIABLES.iter().find_map(|name| Some((name, (self.env)(name)?)));
+        if let Some((name, value)) = set {
+            return key::of_variable(name, &value).map(Some).map_err(Failure::Key);
+        }
+        let path = self.get(&API_KEY_FILE, None, |text| Ok(text.to_owned()))?;
+        path.map(|path| key::of_file(&path).map_err(Failure::Key)).transpose()
+    }
+}
+
+impl Layer {
+    /// The values of a config file; none if it is not there.
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Failure::Config(format!("{name}: {error}"))),
+        };
+        let values = Self::parse(&text).map_err(|why| Failure::Config(format!("{name}: {why}")))?;
+        Ok(Self { name, values, is_remembered: false })
+    }
+
+    fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
+        let table: BTreeMap<Spanned<String>, toml::Value> =
+            toml::from_str(text).map_err(|error| plan::toml_error(text, &error))?;
+        let mut values = BTreeMap::new();
+        for (key, value) in table {
+            let line = 1 + text[..key.span().start].matches('\n').count();
+            let key = key.into_inner();
+            if !CONFIG_KEYS.iter().any(|setting| setting.key == key) {
+                let known: Vec<_> = CONFIG_KEYS.iter().map(|setting| setting.key).collect();
+                return Err(format!("line {line}: unknown key {key:?}; known are {}", known.join(", ")));
+            }
+            let value = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(yes) => yes.to_string(),
+                toml::Value::Float(_)
+                | toml::Value::Datetime(_)
+                | toml::Value::Array(_)
+                | toml::Value::Table(_) => {
+                    return Err(format!(
+                        "line {line}: {key} is neither a text, nor a whole number, nor true or false"
+                    ));
+                }
+            };
+            values.insert(key, value);
+        }
+        Ok(values)
+    }
+}
+
+impl From<ParquetArg> for Encodings {
+    fn from(kind: ParquetArg) -> Self {
+        match kind {
+            ParquetArg::Compatible => Self::Compatible,
+            ParquetArg::Compact => Self::Compact,
+        }
+    }
+}
+
+impl FetchSettings {
+    /// Resolves how to fetch.
+    ///
+    /// # Errors
+    /// With the name of the flag, variable or key whose value is wrong.
+    pub fn resolve(args: &FetchArgs, sources: &Sources<'_>) -> Result<Self, Failure> {
+        let time = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_time);
+        let timeout = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_timeout);
+        let progress =
+            args.progress.map_or_else(|| sources.get(&PROGRESS, None, read_choice), |mode| Ok(Some(mode)));
+        Ok(Self {
+            sandbox: args.sandbox,
+            base_url: sources.get(&BASE_URL, args.base_url.as_ref(), read_base_url)?,
+            host_by: sources.host_by(args),
+            rate: sources
+                .get(&RATE, args.rate.as_ref(), |text| text.parse().map_err(|e: RateError| e.to_string()))?,
+            concurrency: sources.get(&CONCURRENCY, args.concurrency.as_ref(), read_concurrency)?,
+            adjusted: sources.get(&ADJUSTED, args.adjusted.as_ref(), read_bool)?,
+            max_attempts: sources.get(&MAX_ATTEMPTS, args.max_attempts.as_ref(), read_positive)?.unwrap_or(8),
+            max_retry_time: time(&MAX_RETRY_TIME, &args.max_retry_time)?.unwrap_or(Duration::from_mins(10)),
+            connect_timeout: timeout(&CONNECT_TIMEOUT, &args.connect_timeout)?
+                .unwrap_or(Duration::from_secs(10)),
+            read_timeout: timeout(&READ_TIMEOUT, &args.read_timeout)?.unwrap_or(Duration::from_mins(1)),
+            ca_bundle: sources
+                .get(&CA_BUNDLE, args.ca_bundle.as_ref(), read_certificates)?
+                .unwrap_or_default(),
+            proxies: ProxyVariables::read(sources.env),
+            progress: progress?.unwrap_or(ProgressMode::Auto),
+            max_duration: time(&MAX_DURATION, &args.max_duration)?,
+            max_requests: sources.get(&MAX_REQUESTS, args.max_requests.as_ref(), read_positive)?,
+            encodings: Encodings::default(),
+        })
+    }
+
+    /// Resolves how to fetch and to write bars.
+    ///
+    /// # Errors
+    /// As for [`FetchSettings::resolve`].
+    pub fn resolve_with(
+        args: &FetchArgs,
+        parquet: ParquetArgs,
+        sources: &Sources<'_>,
+    ) -> Result<Self, Failure> {
+        Ok(Self { encodings: sources.encodings(parquet)?, ..Self::resolve(args, sources)? })
+    }
+}
+
+impl FetchSettings {
+    /// Requests at most: as set, else none for the sandbox, else those of the free plan.
+    #[must_use]
+    pub fn rate(&self, sandbox: bool) -> Rate {
+        self.rate.unwrap_or(if sandbox { Rate::Unlimited } else { FREE_PLAN })
+    }
+
+    /// Requests under way at once: as set, else enough for the rate.
+    #[must_use]
+    pub fn concurrency(&self, sandbox: bool) -> usize {
+        self.concurrency.unwrap_or_else(|| concurrency_for(self.rate(sandbox)))
+    }
+}
+
+impl FetchSettings {
+    /// Files and connections that a run may have open at once: its own, and for each request two connections, as the sandbox
+    /// is in the same process, and files that are written.
+    #[must_use]
+    pub fn open_files(&self, sandbox: bool) -> u64 {
+        OWN_FILES + 4 * self.concurrency(sandbox) as u64
+    }
+}
+
+/// Open files of a run without its requests: the manifest for a writer and a reader, the lock, a group of new files, signals.
+const OWN_FILES: u64 = 48;
+
+/// The vendor's free plan (polygon-api.md §1): the only pace that is right for everybody.
+const FREE_PLAN: Rate =
+    Rate::Limited { requests: NonZeroU32::new(5).unwrap(), period: Duration::from_mins(1) };
+
+/// Enough requests under way to use the rate although an answer may take three seconds, at most 32.
+fn concurrency_for(rate: Rate) -> usize {
+    match rate.per_second() {
+        None => 16,
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2..=32")]
+        Some(rate) => (3.0 * rate).ceil().clamp(2.0, 32.0) as usize,
+    }
+}
+
+mod key;
+#[cfg(test)]
+mod tests;
+mod values;

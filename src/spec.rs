@@ -1,0 +1,257 @@
+//! `grab spec check`: what specs ask for, and what is wrong with them. It asks nobody anything.
+
+use std::path::Path;
+
+use grab_core::{clock::Clock, exit::ExitStatus};
+use grab_model::{
+    Rate, Symbol, Window,
+    plan::{self, Estimate, Spec, SpecError, Universe},
+};
+use serde::Serialize;
+
+use super::{
+    args::{SpecArgs, SpecCommand},
+    failure::Failure,
+    format,
+    output::Output,
+    settings::Sources,
+    start::{beside, last_day, read_spec_bytes, read_tickers},
+};
+
+/// How many symbols are named for a person.
+const NAMED: usize = 8;
+
+/// The report.
+#[derive(Serialize)]
+struct SpecReport {
+    command: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    specs: Vec<Checked>,
+}
+
+/// What one spec asks for.
+#[derive(Serialize)]
+struct Checked {
+    file: String,
+    ok: bool,
+    problems: Vec<Problem>,
+    /// How many symbols; none if nobody knows before the list is fetched.
+    symbols: Option<u64>,
+    list: Option<Listed>,
+    /// Up to the last finished session.
+    windows: Vec<Window>,
+    /// Windows that begin after it.
+    left_out: Vec<Window>,
+    /// What a new data directory would be asked to hold.
+    estimate: Option<Estimate>,
+    rate: Option<String>,
+    #[serde(skip)]
+    named: Vec<String>,
+}
+
+/// A list of symbols, and what narrows it.
+#[derive(Serialize)]
+struct Listed {
+    list: &'static str,
+    types: Option<Vec<String>>,
+    exchanges: Option<Vec<String>>,
+    as_of: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Problem {
+    /// The spec, or the file of symbols that it names.
+    file: String,
+    line: Option<usize>,
+    reason: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If `GRAB_NOW` is wrong, or stdout cannot be written. What is wrong with specs is in the report.
+pub fn run(args: &SpecArgs, sources: &Sources<'_>, output: Output) -> Result<ExitStatus, Failure> {
+    let SpecCommand::Check(args) = &args.command;
+    let clock = sources.clock()?;
+    let specs: Vec<_> = args.files.iter().map(|path| Checked::of(path, clock)).collect();
+    let is_good = specs.iter().all(|spec| spec.ok);
+    let exit = if is_good { ExitStatus::Complete } else { ExitStatus::Config };
+    let outcome = if is_good { "complete" } else { "error" };
+    let report = SpecReport { command: "spec check", outcome, exit_code: exit.code(), specs };
+    output.report(&report, SpecReport::text)?;
+    Ok(exit)
+}
+
+impl Checked {
+    fn of(path: &Path, clock: Clock) -> Self {
+        let mut checked = Self {
+            file: path.display().to_string(),
+            ok: false,
+            problems: Vec::new(),
+            symbols: None,
+            list: None,
+            windows: Vec::new(),
+            left_out: Vec::new(),
+            estimate: None,
+            rate: None,
+            named: Vec::new(),
+        };
+        match read_spec_bytes(path) {
+            Ok(bytes) => checked.read(path, &bytes, clock),
+            Err(failure) => checked.refuse(None, failure.chain()),
+        }
+        checked.ok = checked.problems.is_empty();
+        checked
+    }
+
+    fn read(&mut self, path: &Path, bytes: &[u8], clock: Clock) {
+        let spec = match Spec::read(bytes) {
+            Ok(spec) => spec,
+            Err(error) => return self.refuse(line_of(&error), error.to_string()),
+        };
+        let text = String::from_utf8_lossy(bytes);
+        for problem in plan::problems(&spec, text.trim_start_matches('\u{feff}')) {
+            let line = problem.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            self.refuse(problem.line, format!("{line}{}", problem.reason));
+        }
+        self.take_windows(&spec, clock);
+        self.rate.clone_from(&spec.pacing.rate);
+        if let Some(symbols) = self.take_symbols(path, &spec.universe) {
+            self.estimate(&symbols, spec.pacing.rate.as_ref().and_then(|rate| rate.parse().ok()));
+        }
+    }
+
+    fn refuse(&mut self, line: Option<usize>, reason: String) {
+        self.problems.push(Problem { file: self.file.clone(), line, reason });
+    }
+
+    fn take_windows(&mut self, spec: &Spec, clock: Clock) {
+        let last_day = last_day(clock);
+        let asked = plan::read_windows(&spec.windows.join(",")).unwrap_or_default();
+        for window in asked {
+            match plan::clip(window, last_day) {
+                Some(window) => self.windows.push(window),
+                None => self.left_out.push(window),
+            }
+        }
+        if self.windows.is_empty() && !self.left_out.is_empty() {
+            self.refuse(None, format!("windows: all begin after the last finished session, {last_day}"));
+        }
+    }
+
+    /// The symbols, if they can be known here.
+    fn take_symbols(&mut self, path: &Path, universe: &Universe) -> Option<Vec<Symbol>> {
+        if let Some(list) = universe.list {
+            self.list = Some(Listed {
+                list: list.as_str(),
+                types: universe.types.clone(),
+                exchanges: universe.exchanges.clone(),
+                as_of: universe.as_of.map(|day| day.to_string()),
+            });
+            return None;
+        }
+        let symbols = match &universe.tickers_file {
+            Some(file) => self.read_symbols(&beside(path, file))?,
+            None => plan::read_tickers_list(&universe.tickers.as_ref()?.join(",")).ok()?,
+        };
+        self.symbols = Some(symbols.len() as u64);
+        self.named = symbols.iter().take(NAMED).map(ToString::to_string).collect();
+        Some(symbols)
+    }
+
+    fn read_symbols(&mut self, file: &Path) -> Option<Vec<Symbol>> {
+        match read_tickers(file) {
+            Ok(symbols) => Some(symbols),
+            Err(failure) => {
+                let name = file.display().to_string();
+                let reason = failure.chain();
+                let reason = reason.strip_prefix(&format!("{name}: ")).unwrap_or(&reason).to_owned();
+                let line = reason.strip_prefix("line ").and_then(|rest| rest.split([':', ',']).next());
+                let line = line.and_then(|line| line.parse().ok());
+                self.problems.push(Problem { file: name, line, reason });
+                None
+            }
+        }
+    }
+
+    fn estimate(&mut self, symbols: &[Symbol], rate: Option<Rate>) {
+        let tasks = plan::missing(symbols, &self.windows, &std::collections::HashMap::new());
+        self.estimate = Some(Estimate::of(&tasks, rate.unwrap_or(Rate::Unlimited)));
+    }
+}
+
+fn line_of(error: &SpecError) -> Option<usize> {
+    match error {
+        SpecError::Toml { line, .. } | SpecError::NotText { line, .. } => Some(*line),
+        SpecError::Value { line, .. } => *line,
+    }
+}
+
+impl SpecReport {
+    fn text(&self) -> String {
+        let mut lines: Vec<_> = self.specs.iter().flat_map(Checked::lines).collect();
+        let wrong = self.specs.iter().filter(|spec| !spec.ok).count();
+        if self.specs.len() > 1 || wrong > 0 {
+            let all = format::plural(self.specs.len() as u64, "spec");
+            lines.push(match wrong {
+                0 => format!("{all}: nothing is wrong"),
+                wrong => format!("{all}: something is wrong with {wrong}"),
+            });
+        }
+        lines.join("\n")
+    }
+}
+
+impl Checked {
+    fn lines(&self) -> Vec<String> {
+        if !self.ok {
+            let line = |problem: &Problem| format!("{}: {}", problem.file, problem.reason);
+            return self.problems.iter().map(line).collect();
+        }
+        let windows: Vec<_> = self.windows.iter().map(ToString::to_string).collect();
+        let mut lines = vec![
+            format!("{}: good", self.file),
+            format!("  symbols {}", self.symbols_in_words()),
+            format!("  windows {}", windows.join(", ")),
+        ];
+        if !self.left_out.is_empty() {
+            let left_out: Vec<_> = self.left_out.iter().map(ToString::to_string).collect();
+            lines.push(format!("  future  {}: left out", left_out.join(", ")));
+        }
+        lines.push(match &self.estimate {
+            Some(estimate) => format!("  tasks   {}", in_words(estimate, self.rate.as_ref())),
+            None => "  tasks   as many as the list has symbols that lived in a window".to_owned(),
+        });
+        lines
+    }
+
+    fn symbols_in_words(&self) -> String {
+        if let Some(Listed { list, types, exchanges, as_of }) = &self.list {
+            let limits = [
+                types.as_ref().map(|types| format!("of type {}", types.join(", "))),
+                exchanges.as_ref().map(|exchanges| format!("on {}", exchanges.join(", "))),
+                Some(as_of.as_ref().map_or_else(
+                    || "that lived in a window, delisted or not".to_owned(),
+                    |day| format!("active on {day}"),
+                )),
+            ];
+            return format!("all of {list} {}", limits.into_iter().flatten().collect::<Vec<_>>().join(" "));
+        }
+        let symbols = self.symbols.unwrap_or_default();
+        let more = if symbols > self.named.len() as u64 { " …" } else { "" };
+        format!("{}: {}{more}", format::count(symbols), self.named.join(" "))
+    }
+}
+
+fn in_words(estimate: &Estimate, rate: Option<&String>) -> String {
+    let Estimate { tasks, sessions, requests, .. } = estimate;
+    let rate = rate.map(|rate| format!(" at {rate}")).unwrap_or_default();
+    format!(
+        "{}, {} sessions, {} to {} requests{rate}",
+        format::count(*tasks),
+        format::count(*sessions),
+        format::count(requests.min),
+        format::count(requests.max)
+    )
+}

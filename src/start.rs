@@ -1,0 +1,455 @@
+//! `grab start`: records what is wanted, and fetches it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use grab_core::{
+    clock::Clock,
+    exit::ExitStatus,
+    manifest::{Order, PlanHistory, StoreKind, TaskCounts, bring_up_to_date},
+};
+use grab_model::{
+    Rate, Symbol, Window,
+    calendar::{self, Session},
+    plan::{self, Estimate, Spec},
+};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::{
+    access::Access,
+    args::{CommonArgs, StartArgs, joined},
+    failure::Failure,
+    fetch::{AskAnew, Job, announce_clock, overview},
+    format,
+    output::{Output, say},
+    remembered::{Remembered, SpecFile},
+    report::RunReport,
+    settings::{FetchSettings, Sources},
+    universe,
+};
+
+/// How many tasks a dry run lists for a person.
+const LISTED: usize = 20;
+
+/// Bytes of the largest spec that is read: tens of thousands of symbols.
+const LARGEST_SPEC: u64 = 1 << 20;
+
+/// Bytes of the largest tickers file that is read: all symbols that ever were, with a table's other columns.
+const LARGEST_TICKERS_FILE: u64 = 64 << 20;
+
+/// Bytes of the largest tasks file that is read: millions of rows.
+const LARGEST_TASKS_FILE: u64 = 256 << 20;
+
+/// What is wanted: each window of each symbol.
+pub struct Wanted {
+    /// Which symbols.
+    symbols: Vec<Symbol>,
+    /// Which days, up to the last finished session.
+    windows: Vec<Window>,
+}
+
+/// What a command line or a spec asks for.
+pub enum Asked {
+    /// Each window of each symbol.
+    Windows(Wanted),
+    /// These, one by one.
+    Tasks(Vec<(Symbol, Window)>),
+    /// What lists make of an order.
+    Listed(universe::Planned),
+    /// All of a list that lived in some windows.
+    List(Order),
+}
+
+/// What `--dry-run` reports.
+#[derive(Serialize)]
+struct DryRunReport {
+    command: &'static str,
+
+    dry_run: bool,
+    outcome: &'static str,
+    exit_code: u8,
+    /// What is recorded already.
+    tasks: TaskCounts,
+    /// What `start` would run: what would be added, and what is owed already.
+    estimate: Estimate,
+    plan: Vec<PlannedTask>,
+    /// What lists leave out of what is asked for, if it is asked for by a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<universe::LeftOut>,
+    /// Sessions, summed over the symbols, that the plan is known not to serve: nothing is asked for them.
+    days_not_entitled: u64,
+    /// The first day that the plan serves, where that is known.
+    first_served_day: Option<String>,
+    #[serde(skip)]
+    rate: Rate,
+}
+
+#[derive(Serialize)]
+struct PlannedTask {
+    ticker: String,
+    window: Window,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If what is wanted cannot be understood, or the data directory cannot be used.
+pub fn run(
+    args: &StartArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let file = args.spec.as_deref().map(SpecFile::read).transpose()?;
+    let spec = file.as_ref().map(SpecFile::named);
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    let sources = Remembered::of(&data_dir).told_over(sources);
+    let sources = match spec {
+        Some((path, spec)) => sources.with_spec(path, spec),
+        None => sources,
+    };
+    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, &sources)?;
+    announce_clock(clock);
+    let wanted = match &args.tasks_file {
+        Some(path) => Asked::Tasks(tasks(path, clock)?),
+        None => Asked::of(args, spec, clock)?,
+    };
+    file.as_ref().map_or(Ok(()), SpecFile::check)?;
+    if args.dry_run {
+        let wanted = wanted.expanded(&data_dir, clock)?;
+        let service = service(&settings, &sources, clock);
+        return dry_run(&wanted, &data_dir, service.as_deref(), settings.rate(settings.sandbox), output);
+    }
+    bring_up_to_date(&data_dir)?;
+    let kept = file.as_ref().map(|file| file.to_keep(&sources));
+    let told = to_tell(&sources, args, spec.map(|(_, spec)| spec));
+    let service = service(&settings, &sources, clock);
+    let job = Job {
+        command: "start",
+        arguments: wanted.describe(),
+        data_dir,
+        settings,
+        sources: &sources,
+        clock,
+        plan_only: args.plan_only,
+        quiet: common.quiet,
+        output,
+        lock: None,
+        lists: universe::Needs::default(),
+        absences: None,
+        ask_anew: AskAnew::IfAskedFor,
+    };
+    let report = job.run(move |ledger| {
+        ledger.tell(&told)?;
+        if let Asked::List(order) = &wanted {
+            ledger.add_order(order, kept.as_ref())?;
+            return Ok(ledger.set_all_asked(true)?);
+        }
+        let known = service.map(|service| ledger.plan_history(&service)).transpose()?.flatten();
+        let edge = known.as_ref().and_then(PlanHistory::edge);
+        let (tasks, not_served) = plan::within_history(wanted.missing(&ledger.windows()?), edge);
+        let planned = ledger.add_tasks_of(kept.as_ref(), &tasks, &not_served)?;
+        ledger.set_all_asked(true)?;
+        if planned.added == 0 && not_served.is_empty() {
+            say("everything asked for is recorded already");
+        } else if planned.added == 0 {
+            say("everything asked for is recorded already, but for days that the plan does not serve");
+        }
+        Ok(())
+    })?;
+    output.report(&report, RunReport::text)?;
+    Ok(report.exit())
+}
+
+/// What the directory is to remember of how this `start` fetches. A key has no place in it, whatever somebody has put there.
+fn to_tell(sources: &Sources<'_>, args: &StartArgs, spec: Option<&Spec>) -> BTreeMap<String, Option<String>> {
+    let mut told = sources.told(&args.fetch, args.parquet, spec);
+    if let Ok(Some(key)) = sources.key() {
+        told.values_mut().flatten().for_each(|value| key.scrub_text(value));
+    }
+    told
+}
+
+impl Asked {
+    /// What a spec wants.
+    ///
+    /// # Errors
+    /// If its symbols or windows cannot be understood.
+    pub fn by_spec(path: &Path, spec: &Spec, clock: Clock) -> Result<Self, Failure> {
+        Self::of(&StartArgs::default(), Some((path, spec)), clock)
+    }
+
+    fn of(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<Self, Failure> {
+        if let Some(order) = universe::order(args, spec)? {
+            // What cannot be read, or is wholly in the future, is said before anything is recorded.
+            windows(args, spec, clock)?;
+            return Ok(Self::List(order));
+        }
+        Ok(Self::Windows(Wanted { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? }))
+    }
+
+    /// The same as tasks, by the universe that is kept.
+    ///
+    /// # Errors
+    /// If one is needed, and there is none.
+    pub fn expanded(self, data_dir: &Path, clock: Clock) -> Result<Self, Failure> {
+        let Self::List(order) = &self else { return Ok(self) };
+        Ok(Self::Listed(universe::Planned::of(order, &universe::kept(data_dir)?, last_day(clock))?))
+    }
+
+    /// For the run's row in the manifest.
+    fn describe(&self) -> String {
+        match self {
+            Self::Windows(Wanted { symbols, windows }) => {
+                let windows: Vec<_> = windows.iter().map(ToString::to_string).collect();
+                format!("{} in {}", format::plural(symbols.len() as u64, "symbol"), windows.join(","))
+            }
+            Self::Tasks(tasks) => format!("{} of a file", format::plural(tasks.len() as u64, "task")),
+            Self::Listed(planned) => {
+                format!("{} of a list", format::plural(planned.tasks.len() as u64, "task"))
+            }
+            Self::List(order) => format!("all of {} in {}", order.list, order.windows),
+        }
+    }
+
+    /// What lists leave out of it.
+    fn left_out(&self) -> Option<&universe::LeftOut> {
+        match self {
+            Self::Listed(planned) => Some(&planned.left_out),
+            Self::Windows(_) | Self::Tasks(_) | Self::List(_) => None,
+        }
+    }
+
+    /// The tasks that it needs beyond those that are recorded.
+    #[must_use]
+    pub fn missing(&self, recorded: &HashMap<Symbol, Vec<Window>>) -> Vec<(Symbol, Window)> {
+        match self {
+            Self::Windows(Wanted { symbols, windows }) => plan::missing(symbols, windows, recorded),
+            Self::Tasks(tasks) => plan::missing_tasks(tasks, recorded),
+            Self::Listed(planned) => plan::missing_tasks(&planned.tasks, recorded),
+            // Nobody knows before the universe is there.
+            Self::List(_) => Vec::new(),
+        }
+    }
+}
+
+/// Reads the bytes of a spec.
+///
+/// # Errors
+/// If they cannot be read, or are too many for a spec.
+pub fn read_spec_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    read_whole(path, LARGEST_SPEC)
+}
+
+/// Reads a file that people write. A wrong name, such as that of a device, must not fill the memory.
+fn read_whole(path: &Path, largest: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(largest + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(length) if length as u64 <= largest => Ok(bytes),
+        Ok(_) => Err(Failure::Config(format!(
+            "{}: larger than {}: is it the right file?",
+            path.display(),
+            format::bytes(largest)
+        ))),
+        Err(error) => Err(Failure::Config(format!("{}: {error}", path.display()))),
+    }
+}
+
+fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>, Failure> {
+    if let Some(list) = joined(&args.tickers) {
+        return plan::read_tickers_list(&list).map_err(|error| Failure::Usage(format!("--tickers: {error}")));
+    }
+    if let Some(path) = &args.tickers_file {
+        return read_tickers(path);
+    }
+    let missing = || {
+        Failure::Usage(
+            "which symbols? Give --tickers, --tickers-file, --universe, --spec or --tasks-file".to_owned(),
+        )
+    };
+    let (spec_path, spec) = spec.ok_or_else(missing)?;
+    match (&spec.universe.tickers, &spec.universe.tickers_file) {
+        (_, Some(path)) => read_tickers(&beside(spec_path, path)),
+        (tickers, None) => {
+            let list = tickers.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(",");
+            let wrong =
+                |error| Failure::Config(format!("{}: universe.tickers: {error}", spec_path.display()));
+            plan::read_tickers_list(&list).map_err(wrong)
+        }
+    }
+}
+
+/// Where a file is that a spec names.
+pub fn beside(spec: &Path, file: &Path) -> PathBuf {
+    spec.parent().unwrap_or(Path::new("")).join(file)
+}
+
+/// Reads a file of symbols.
+///
+/// # Errors
+/// If it cannot be read, or holds what is no symbol.
+pub fn read_tickers(path: &Path) -> Result<Vec<Symbol>, Failure> {
+    let bytes = read_whole(path, LARGEST_TICKERS_FILE)?;
+    plan::read_tickers_file(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
+}
+
+/// The tasks of a file up to the last finished session. What is wholly in the future is left out, and said.
+fn tasks(path: &Path, clock: Clock) -> Result<Vec<(Symbol, Window)>, Failure> {
+    let wrong = |reason: String| Failure::Config(format!("{}: {reason}", path.display()));
+    let bytes = read_whole(path, LARGEST_TASKS_FILE)?;
+    let asked = plan::read_tasks_file(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let (count, last_day) = (asked.len(), last_day(clock));
+    let clipped = |(symbol, window)| Some((symbol, plan::clip(window, last_day)?));
+    let past: Vec<_> = asked.into_iter().filter_map(clipped).collect();
+    let future = format::plural((count - past.len()) as u64, "task");
+    if past.len() == count {
+        return Ok(past);
+    }
+    if past.is_empty() {
+        return Err(wrong(format!("all {future} of it begin after the last finished session, {last_day}")));
+    }
+    say(&format!("left out, because they begin after the last finished session, {last_day}: {future}"));
+    Ok(past)
+}
+
+/// The last finished session.
+pub fn last_day(clock: Clock) -> Date {
+    calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date)
+}
+
+/// The windows up to the last finished session. What is wholly in the future is left out, and said.
+fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<Vec<Window>, Failure> {
+    let asked = match (joined(&args.windows), spec) {
+        (Some(text), _) => {
+            plan::read_windows(&text).map_err(|error| Failure::Usage(format!("--windows: {error}")))?
+        }
+        (None, Some((path, spec))) => plan::read_windows(&spec.windows.join(","))
+            .map_err(|error| Failure::Config(format!("{}: windows: {error}", path.display())))?,
+        (None, None) => {
+            return Err(Failure::Usage("which windows? Give --windows, --spec or --tasks-file".to_owned()));
+        }
+    };
+    let last_day = last_day(clock);
+    let (mut past, mut future) = (Vec::new(), Vec::new());
+    for window in asked {
+        plan::clip(window, last_day)
+            .map_or_else(|| future.push(window.to_string()), |window| past.push(window));
+    }
+    if past.is_empty() {
+        let reason =
+            format!("--windows: {} begins after the last finished session, {last_day}", future.join(","));
+        return Err(Failure::Usage(reason));
+    }
+    if !future.is_empty() {
+        say(&format!(
+            "left out, because it begins after the last finished session, {last_day}: {}",
+            future.join(",")
+        ));
+    }
+    Ok(past)
+}
+
+/// Who is asked, where a plan may have a beginning.
+fn service(settings: &FetchSettings, sources: &Sources<'_>, clock: Clock) -> Option<String> {
+    let access = Access { command: "start", settings, sources, clock, quiet: true };
+    access.service(StoreKind { adjusted: false, sandbox: settings.sandbox })
+}
+
+fn dry_run(
+    wanted: &Asked,
+    data_dir: &Path,
+    service: Option<&str>,
+    rate: Rate,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let (recorded, tasks, known, edge) = match overview(data_dir)? {
+        Some(overview) => {
+            let edge = overview.history_edge(service)?;
+            (overview.windows()?, overview.counts()?.tasks, overview.tasks()?, edge)
+        }
+        None => (HashMap::new(), TaskCounts::default(), Vec::new(), None),
+    };
+    let (plan, not_served) = plan::within_history(wanted.missing(&recorded), edge);
+    let owed = known.into_iter().filter(|task| !task.state.is_ended()).map(|task| (task.symbol, task.window));
+    let to_run: Vec<_> = plan.iter().cloned().chain(owed).collect();
+    let report = DryRunReport {
+        command: "start",
+        dry_run: true,
+        outcome: "complete",
+        exit_code: ExitStatus::Complete.code(),
+        tasks,
+        estimate: Estimate::of(&to_run, rate),
+        plan: plan.iter().map(PlannedTask::from).collect(),
+        left_out: wanted.left_out().cloned(),
+        days_not_entitled: plan::sessions_in(not_served.iter().map(|(_, window)| window)),
+        first_served_day: edge.map(|edge| edge.first_served().to_string()),
+        rate,
+    };
+    output.report(&report, DryRunReport::text)?;
+    Ok(ExitStatus::Complete)
+}
+
+impl From<&(Symbol, Window)> for PlannedTask {
+    fn from((symbol, window): &(Symbol, Window)) -> Self {
+        Self { ticker: symbol.to_string(), window: *window }
+    }
+}
+
+impl DryRunReport {
+    fn text(&self) -> String {
+        let Estimate { sessions, requests, bars_max, bytes_received_max, bytes_stored_max, hours, .. } =
+            self.estimate;
+        let mut lines: Vec<_> =
+            self.plan.iter().take(LISTED).map(|task| format!("  {} {}", task.ticker, task.window)).collect();
+        if self.plan.len() > LISTED {
+            lines.push(format!("  and {} more", format::count((self.plan.len() - LISTED) as u64)));
+        }
+        let new = self.plan.len() as u64;
+        lines.insert(
+            0,
+            format!(
+                "{} to add, {} recorded already, {} of these owed",
+                format::plural(new, "task"),
+                format::count(self.tasks.total),
+                format::count(self.tasks.owed())
+            ),
+        );
+        if let Some(first) = self.first_served_day.as_ref().filter(|_| self.days_not_entitled > 0) {
+            let days = format::plural(self.days_not_entitled, "day");
+            lines.push(format!(
+                "{days} before {first}, the first day that the plan serves: not_entitled, not asked for"
+            ));
+        }
+        lines.push(format!(
+            "{} sessions; {} to {} requests; at most {} bars, {} to fetch, {} on disk",
+            format::count(sessions),
+            format::count(requests.min),
+            format::count(requests.max),
+            format::count(bars_max),
+            format::bytes(bytes_received_max),
+            format::bytes(bytes_stored_max),
+        ));
+        lines.push(match hours {
+            Some(hours) => format!(
+                "{} to {} at {}",
+                format::duration(Duration::from_secs_f64(hours.min * 3600.0)),
+                format::duration(Duration::from_secs_f64(hours.max * 3600.0)),
+                self.rate
+            ),
+            None => "no rate is set: as fast as line and server allow".to_owned(),
+        });
+        lines.extend(self.left_out.iter().flat_map(universe::LeftOut::notes));
+        lines.push(
+            "Nothing was asked or changed. The upper ends are for names that trade in every minute."
+                .to_owned(),
+        );
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,350 @@
+//! `grab status`: what is owed, what is held, and why. It reads only, also while a run is live.
+
+use grab_core::{
+    exit::ExitStatus,
+    manifest::{KeptSpec, Overview, PlanHistory, TaskCounts, TaskItem, TaskState, Told},
+};
+use grab_model::{Symbol, Window, excerpt, new_york, plan};
+use serde::Serialize;
+
+use super::{
+    args::{CommonArgs, StatusArgs},
+    failure::Failure,
+    format,
+    output::Output,
+    report,
+    runs::{self, Run},
+    settings::Sources,
+    watch,
+    without_bars::WithoutBars,
+};
+
+/// How much of a path is shown, in characters.
+const SHOWN: usize = 300;
+
+/// The report; its JSON is in the contract.
+#[derive(Serialize)]
+struct StatusReport {
+    tasks: TaskCounts,
+    /// Tasks that ask once more for days of these: they are not among them.
+    repairs: TaskCounts,
+    /// Sessions, summed over the symbols, that were asked for and that the plan does not serve.
+    days_not_entitled: u64,
+    /// The first day that the plan serves; none if nothing was ever refused, or it was not found yet.
+    first_served_day: Option<String>,
+    /// How that was found out, for each service that was asked, the one that was asked last first.
+    plan_history: Vec<HistoryRow>,
+    bars: u64,
+    partitions: u64,
+    bytes: u64,
+    /// Bars that cannot be: they are in no partition.
+    quarantined: u64,
+    /// Start of the first and of the last bar.
+    oldest: Option<String>,
+    newest: Option<String>,
+    /// Whether the bars are adjusted for splits; none before the first `start`.
+    adjusted: Option<bool>,
+    /// Whether the bars are made up by the sandbox.
+    sandbox: Option<bool>,
+    /// Symbols of which no bar came in any window.
+    without_bars: WithoutBars,
+    /// What was asked for by a list and has no tasks yet.
+    unplanned: u64,
+    /// Whether all that was asked for is known: not after the manifest was made anew without a sound plan.
+    is_all_asked: bool,
+    /// What runs go by because `start` was told so.
+    told: ToldRow,
+    /// The spec that runs go by; none if the directory was started without one.
+    spec: Option<SpecRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Vec<Item>>,
+    /// The repairs that have not come to their end, or have no data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair_items: Option<Vec<Item>>,
+    /// The newest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Vec<Run>>,
+    #[serde(skip)]
+    data_dir: String,
+}
+
+/// What `start` was told of how to fetch.
+#[derive(Serialize)]
+struct ToldRow {
+    base_url: Option<String>,
+    rate: Option<String>,
+    concurrency: Option<String>,
+    parquet: Option<String>,
+    /// Since when the last of them holds.
+    told_at: Option<String>,
+    #[serde(skip)]
+    told_at_ms: Option<i64>,
+}
+
+/// What is known of how far back the plan serves.
+#[derive(Serialize)]
+struct HistoryRow {
+    /// The host that was asked.
+    service: String,
+    /// The first day that its plan serves; none as long as it was not found.
+    first_served_day: Option<String>,
+    /// The New York day on which it was so. Most histories move on by one day a day.
+    as_of: String,
+    /// `refusal`, or `clipping`: earlier days are left out of answers without a word.
+    shown_by: &'static str,
+    /// What the service said.
+    words: Option<String>,
+}
+
+/// The spec that is kept.
+#[derive(Serialize)]
+struct SpecRow {
+    path: String,
+    kept_at: String,
+    #[serde(skip)]
+    kept_at_ms: i64,
+}
+
+#[derive(Serialize)]
+struct Item {
+    ticker: String,
+    window: Window,
+    state: &'static str,
+    bars: u64,
+    pages: u64,
+    cursor: Option<String>,
+    attempts: u64,
+    last_error: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If nothing was ever started here, or the manifest cannot be read.
+pub fn run(
+    args: &StatusArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let data_dir = sources.data_dir(common)?;
+    if args.watch {
+        return watch::run(&data_dir, &args.interval, sources.clock()?, output);
+    }
+    let overview = Overview::open(&data_dir)?;
+    let (holdings, kind) = (overview.holdings()?, overview.kind()?);
+    let items = args.tickers.then(|| overview.tasks()).transpose()?;
+    let (repairs, items) =
+        items.map(|items| items.into_iter().partition::<Vec<_>, _>(|task| task.is_repair)).unzip();
+    let work = overview.counts()?;
+    let runs = args.runs.then(|| overview.runs(runs::LISTED)).transpose()?;
+    let beyond = overview.not_entitled()?;
+    let histories = overview.plan_histories()?;
+    let known = histories.first().map(|(_, known)| known);
+    let items = items.map(|items| with_not_entitled(items, &beyond, known));
+    let report = StatusReport {
+        tasks: work.tasks,
+        repairs: work.repairs,
+        days_not_entitled: plan::sessions_in(beyond.iter().map(|(_, window)| window)),
+        first_served_day: known.and_then(PlanHistory::first_served_day).map(|day| day.to_string()),
+        plan_history: histories.into_iter().filter_map(HistoryRow::of).collect(),
+        bars: holdings.bars,
+        partitions: holdings.partitions,
+        bytes: holdings.bytes,
+        quarantined: overview.quarantined()?,
+        oldest: holdings.span_ms.map(|(first, _)| format::instant(first)),
+        newest: holdings.span_ms.map(|(_, last)| format::instant(last)),
+        adjusted: kind.map(|kind| kind.adjusted),
+        sandbox: kind.map(|kind| kind.sandbox),
+        without_bars: WithoutBars::of(&overview, &data_dir)?,
+        is_all_asked: overview.is_all_asked()?,
+        unplanned: overview.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
+        told: ToldRow::of(&overview.told()?),
+        spec: overview.spec()?.map(SpecRow::from),
+        items,
+        // Those that did come to their end are evidence, and of no interest here: there are more of them with each repair.
+        repair_items: repairs.map(|repairs| {
+            repairs.into_iter().filter(|task| !task.state.is_covered()).map(Item::from).collect()
+        }),
+        runs: runs.map(|runs| runs.into_iter().map(Run::from).collect()),
+        data_dir: data_dir.display().to_string(),
+    };
+    output.report(&report, StatusReport::text)?;
+    Ok(ExitStatus::Complete)
+}
+
+impl ToldRow {
+    fn of(told: &[Told]) -> Self {
+        let value =
+            |setting: &str| told.iter().find(|told| told.setting == setting).map(|told| told.value.clone());
+        let told_at_ms = told.iter().map(|told| told.told_at_ms).max();
+        Self {
+            base_url: value("base_url"),
+            rate: value("rate"),
+            concurrency: value("concurrency"),
+            parquet: value("parquet"),
+            told_at: told_at_ms.map(format::instant),
+            told_at_ms,
+        }
+    }
+
+    /// For a person; nothing if nothing was told.
+    fn line(&self) -> Option<String> {
+        let parts = [
+            self.base_url.as_ref().map(|url| format!("from {}", excerpt(url, SHOWN))),
+            self.rate.as_ref().map(|rate| format!("at {rate}")),
+            self.concurrency.as_ref().map(|n| format!("{n} requests at once")),
+            self.parquet.as_ref().map(|kind| format!("--parquet {kind}")),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        let day = self.told_at_ms.and_then(new_york::date_of)?;
+        Some(format!("  told    {}, by grab start on {day}", parts.join(", ")))
+    }
+}
+
+impl From<KeptSpec> for SpecRow {
+    fn from(KeptSpec { spec, kept_at_ms }: KeptSpec) -> Self {
+        Self { path: spec.path, kept_at: format::instant(kept_at_ms), kept_at_ms }
+    }
+}
+
+impl SpecRow {
+    fn line(&self) -> String {
+        let day = new_york::date_of(self.kept_at_ms).map(|day| format!(", kept {day}"));
+        format!("  spec    {}{}", excerpt(&self.path, SHOWN), day.unwrap_or_default())
+    }
+}
+
+impl HistoryRow {
+    fn of((service, known): (String, PlanHistory)) -> Option<Self> {
+        known.edge()?;
+        let first_served_day = known.first_served_day().map(|day| day.to_string());
+        let shown_by = known.shown_by?.as_str();
+        Some(Self { service, first_served_day, as_of: known.as_of.to_string(), shown_by, words: known.words })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let Self { service, as_of, .. } = self;
+        let first = self.first_served_day.as_deref().unwrap_or("not known yet");
+        let mut lines =
+            vec![format!("  plan    first day that it serves: {first} ({service}, found on {as_of})")];
+        if let Some(words) = &self.words {
+            lines.push(format!("          the service says: {}", excerpt(words, SHOWN)));
+        }
+        lines
+    }
+}
+
+/// The tasks, and after those of each symbol the days that were asked for and are not served.
+fn with_not_entitled(
+    tasks: Vec<TaskItem>,
+    beyond: &[(Symbol, Window)],
+    known: Option<&PlanHistory>,
+) -> Vec<Item> {
+    let first = known.and_then(PlanHistory::first_served_day);
+    let begins = first.map_or("the plan does not serve these days".to_owned(), |first| {
+        format!("the plan's history begins on {first}")
+    });
+    let words = known.and_then(|known| known.words.as_ref()).map(|words| format!(": {words}"));
+    let reason = format!("{begins}{}", words.unwrap_or_default());
+    let item = |(symbol, window): &(Symbol, Window)| Item {
+        ticker: symbol.to_string(),
+        window: *window,
+        state: TaskState::NotEntitled.as_str(),
+        bars: 0,
+        pages: 0,
+        cursor: None,
+        attempts: 0,
+        last_error: Some(reason.clone()),
+    };
+    let days = beyond.iter().filter(|(_, window)| plan::sessions_in([window]) > 0);
+    tasks.into_iter().map(Item::from).chain(days.map(item)).collect()
+}
+
+impl From<TaskItem> for Item {
+    fn from(task: TaskItem) -> Self {
+        Self {
+            ticker: task.symbol.to_string(),
+            window: task.window,
+            state: task.state.as_str(),
+            bars: task.bars,
+            pages: task.pages,
+            cursor: task.cursor,
+            attempts: task.attempts,
+            last_error: task.last_error,
+        }
+    }
+}
+
+impl StatusReport {
+    fn text(&self) -> String {
+        let made_up = if self.sandbox == Some(true) { ", made up by the sandbox" } else { "" };
+        let adjusted = if self.adjusted == Some(true) { "split-adjusted" } else { "as traded" };
+        let mut lines = vec![
+            format!("{}: bars {adjusted}{made_up}", self.data_dir),
+            format!("  tasks   {}", report::counts(self.tasks)),
+            format!(
+                "  held    {} in {}, {}",
+                format::plural(self.bars, "bar"),
+                format::plural(self.partitions, "partition"),
+                format::bytes(self.bytes)
+            ),
+        ];
+        lines.extend(report::repairs(self.repairs).map(|repairs| format!("  repairs {repairs}")));
+        if let (Some(oldest), Some(newest)) = (&self.oldest, &self.newest) {
+            lines.push(format!("  from    {oldest} to {newest}"));
+        }
+        if self.quarantined > 0 {
+            lines.push(format!("  apart   {} in quarantine", format::plural(self.quarantined, "bar")));
+        }
+        lines.extend(self.without_bars.text().map(|symbols| format!("  empty   {symbols}")));
+        if self.unplanned > 0 {
+            let orders = format::plural(self.unplanned, "order");
+            lines.push(format!("  ordered {orders} by a list without tasks yet: `grab resume` plans them"));
+        }
+        lines.extend(self.plan_history.iter().flat_map(HistoryRow::lines));
+        if self.days_not_entitled > 0 {
+            let is_told = self.first_served_day.is_some() && self.plan_history.len() == 1;
+            let before = if is_told { " before it" } else { "" };
+            let days = format::plural(self.days_not_entitled, "day");
+            lines.push(format!("          {days}{before} asked for: not_entitled"));
+        }
+        if !self.is_all_asked {
+            lines.push(format!("  pending {}", report::ASK_AGAIN));
+        }
+        lines.extend(self.told.line());
+        lines.extend(self.spec.iter().map(SpecRow::line));
+        if let Some(items) = &self.items {
+            let width = items.iter().map(|item| item.ticker.len()).max().unwrap_or_default().max(6);
+            lines.push(format!(
+                "\n{:<width$} {:<22} {:<12} {:>11} {:>5}",
+                "ticker", "window", "state", "bars", "pages"
+            ));
+            lines.extend(items.iter().map(|item| item.line(width)));
+            let repairs = self.repair_items.iter().flatten();
+            lines.extend(repairs.map(|item| format!("{}  (repair)", item.line(width))));
+        }
+        if let Some(runs) = &self.runs {
+            lines.push(String::new());
+            lines.extend(runs::table(runs));
+        }
+        lines.join("\n")
+    }
+}
+
+impl Item {
+    fn line(&self, width: usize) -> String {
+        let window = self.window.to_string();
+        let line = format!(
+            "{:<width$} {window:<22} {:<12} {:>11} {:>5}",
+            self.ticker,
+            self.state,
+            format::count(self.bars),
+            format::count(self.pages)
+        );
+        match &self.last_error {
+            Some(error) => format!("{line}\n{:width$} {error}", ""),
+            None => line,
+        }
+    }
+}

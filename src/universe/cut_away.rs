@@ -1,0 +1,116 @@
+//! What lists have cut away from orders: `verify` holds it against the witness, `repair` asks for what traded.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use grab_core::{
+    manifest::{ManifestError, Order},
+    store::{StoreError, reference},
+    verify::CutAway,
+};
+use grab_model::{
+    Symbol, Window, calendar, plan,
+    universe::{Universe, stretch::joined},
+};
+use jiff::civil::Date;
+
+use super::{
+    super::{failure::Failure, fetch::overview},
+    orders::{filter_of, windows_of},
+};
+
+/// Windows of a symbol, each with the day on which it must have been seen, if there is one.
+type Parts = BTreeMap<(Symbol, Option<Date>), Vec<Window>>;
+
+/// The days of all symbols that orders mean and that are in no task, because the lists do not have their symbol then. After an
+/// update they go on to its session: an update follows each symbol that is ordered or held, but for those that have left by
+/// the lists.
+///
+/// Where the manifest or the lists are damaged, nothing of this can be known: `verify` names the damage.
+///
+/// # Errors
+/// If manifest or lists cannot be opened.
+pub fn cut_away(data_dir: &Path) -> Result<CutAway, Failure> {
+    match by_orders(data_dir) {
+        Err(Failure::Manifest(error)) if error.is_damage() => Ok(CutAway::default()),
+        cut_away => cut_away,
+    }
+}
+
+fn by_orders(data_dir: &Path) -> Result<CutAway, Failure> {
+    let universe = match reference::read_universe(data_dir) {
+        Err(StoreError::Reference { .. }) => None,
+        universe => universe?,
+    };
+    let Some((overview, universe)) = overview(data_dir)?.zip(universe) else { return Ok(CutAway::default()) };
+    let asked = overview.windows()?;
+    let updated = overview.updated()?;
+    let mut parts = Parts::new();
+    let orders = overview.orders()?;
+    for order in &orders {
+        add_order(&mut parts, order, &universe, updated)?;
+    }
+    if let Some((_, session)) = updated {
+        add_left(&mut parts, &universe, &asked, session);
+    }
+    let mut cut_away = CutAway::default();
+    for order in orders {
+        cut_away.order(&planned_windows(&order)?.map(|(_, windows)| windows).unwrap_or_default());
+    }
+    cut_away.list(universe.tickers());
+    for ((symbol, seen_on), windows) in parts {
+        let held = asked.get(&symbol).map_or(&[][..], Vec::as_slice);
+        let windows = joined(windows).into_iter().map(|window| (symbol.clone(), window)).collect::<Vec<_>>();
+        let asked = HashMap::from([(symbol.clone(), held.to_vec())]);
+        for (symbol, window) in plan::missing_tasks(&windows, &asked) {
+            cut_away.add(&symbol, window, seen_on);
+        }
+    }
+    Ok(cut_away)
+}
+
+/// What lists cut away from an order as far as it was planned, and on to the session of the last update after that.
+fn add_order(
+    parts: &mut Parts,
+    order: &Order,
+    universe: &Universe,
+    updated: Option<(i64, Date)>,
+) -> Result<(), Failure> {
+    let Some((planned_ms, mut windows)) = planned_windows(order)? else { return Ok(()) };
+    let end = windows.iter().map(|window| window.to()).max();
+    let since = updated.filter(|(at_ms, _)| *at_ms >= planned_ms).zip(end);
+    windows.extend(since.and_then(|((_, session), end)| Window::new(end.tomorrow().ok()?, session)));
+    let filter = filter_of(order);
+    for cut in plan::cut(universe, &filter, &windows) {
+        parts.entry((cut.ticker, None)).or_default().push(cut.window);
+    }
+    if let Some(day) = order.as_of {
+        for cut in plan::cut_by_day(universe, &filter, day, &windows) {
+            parts.entry((cut.ticker, Some(day))).or_default().push(cut.window);
+        }
+    }
+    Ok(())
+}
+
+/// When an order was planned (UTC ms), and its windows as far as they were over then; nothing if it never was.
+fn planned_windows(order: &Order) -> Result<Option<(i64, Vec<Window>)>, ManifestError> {
+    let planned = order.planned_at_ms.and_then(|at_ms| Some((at_ms, calendar::last_finished(at_ms)?)));
+    let Some((planned_ms, last)) = planned else { return Ok(None) };
+    let windows = windows_of(order)?.into_iter().filter_map(|window| plan::clip(window, last.date()));
+    Ok(Some((planned_ms, windows.collect())))
+}
+
+/// What an update has not asked for of symbols that had left by then, as the lists say.
+fn add_left(parts: &mut Parts, universe: &Universe, asked: &HashMap<Symbol, Vec<Window>>, session: Date) {
+    for (symbol, windows) in asked {
+        let covered = windows.iter().map(|window| window.to()).max();
+        let Some((end, covered)) = universe.end_of(symbol).zip(covered) else { continue };
+        let since = covered.tomorrow().ok().filter(|_| covered >= end);
+        parts
+            .entry((symbol.clone(), None))
+            .or_default()
+            .extend(since.and_then(|since| Window::new(since, session)));
+    }
+}

@@ -1,0 +1,322 @@
+//! The lists that a command needs: asked for, kept, and brought into their tables.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use grab_core::{
+    engine::{Lists, Parts, Wanted, fetch_lists},
+    manifest::{Ledger, ManifestError, Overview, Owed, StoreKind},
+    source::{List, Lookup, Polygon},
+    store::Store,
+};
+use grab_model::{
+    Life, Symbol,
+    universe::{Span, Universe},
+};
+use jiff::ToSpan;
+use serde::Serialize;
+
+use super::{
+    super::{
+        access::{Access, Running},
+        failure::Failure,
+    },
+    orders::filter_of,
+    tables::{LookupsBrought, SplitsBrought, Sync, TickersBrought, lives, subject_of},
+};
+
+/// What to bring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Tickers.
+    pub tickers: bool,
+    /// Splits.
+    pub splits: bool,
+    /// Lists that are on their way since before this instant (UTC ms) are begun anew: they do not know of this evening.
+    pub begun_since_ms: Option<i64>,
+    /// List dates.
+    pub list_dates: ListDates,
+    /// Renames.
+    pub renames: Renames,
+}
+
+/// Whose list dates to bring. No life's is asked for twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListDates {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Of those that no sync but a later one than the first has brought, and that are ordered.
+    New,
+    /// Everybody's.
+    All,
+}
+
+/// Whose renames to bring. No row's are asked for twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Renames {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Of those that no sync but a later one than the first has brought, and that are a held company's next ticker.
+    Successors,
+    /// Of all that are held.
+    Held,
+}
+
+/// What came; its JSON is public.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Brought {
+    /// Of the tickers.
+    pub tickers: Option<TickersBrought>,
+    /// Of the splits.
+    pub splits: Option<SplitsBrought>,
+    /// Of list dates.
+    pub list_dates: Option<LookupsBrought>,
+    /// Of renames.
+    pub renames: Option<LookupsBrought>,
+    /// What could not be brought, and why.
+    pub without: Vec<Without>,
+}
+
+/// Something that could not be brought; its JSON is public.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Without {
+    /// What.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// All that asking needs.
+pub struct Fetching<'a> {
+    /// How to get to the source.
+    pub access: &'a Access<'a>,
+    /// What the directory holds.
+    pub kind: StoreKind,
+    /// The store, which knows the host that is asked.
+    pub store: &'a Store,
+    /// The client.
+    pub source: &'a Polygon,
+    /// What the run shares.
+    pub running: &'a Running,
+    /// Where tables are written.
+    pub sync: Sync,
+}
+
+impl Fetching<'_> {
+    /// Brings the tickers, and what else is needed, into their tables. If the run was stopped before all lists were there,
+    /// they stay on their way.
+    ///
+    /// # Errors
+    /// If manifest or tables cannot be read or written.
+    pub async fn bring(&self, needs: Needs) -> Result<Brought, Failure> {
+        let mut brought = Brought::default();
+        let mut lists = Vec::new();
+        lists.extend(needs.tickers.then_some([List::Active, List::Left]).into_iter().flatten());
+        lists.extend(needs.splits.then_some(List::Splits));
+        let wanted = lists.clone();
+        let longest_ms = needs.begun_since_ms.map(|since| self.sync.now_ms.saturating_sub(since));
+        let fetched = self.fetch("list", Wanted { lists, longest_ms, ..Wanted::default() }).await?;
+        brought.add_without(fetched);
+        if self.running.stop.is_requested() && !self.are_settled(wanted, &brought).await? {
+            // What is written into a table is forgotten on its way: the next run would ask for it again.
+            return Ok(brought);
+        }
+        let lists = move |sync: &Sync, ledger: &mut Ledger| sync.lists(ledger, needs);
+        (brought.tickers, brought.splits) = self.in_ledger(lists).await?;
+        if needs.list_dates != ListDates::None {
+            brought.list_dates = Some(self.list_dates(needs.list_dates, &mut brought.without).await?);
+        }
+        if needs.renames != Renames::None {
+            brought.renames = Some(self.renames(needs.renames, &mut brought.without).await?);
+        }
+        Ok(brought)
+    }
+
+    /// Whether each list is whole, or cannot be had.
+    async fn are_settled(&self, lists: Vec<List>, brought: &Brought) -> Result<bool, Failure> {
+        let is_without = |list: &List| brought.without.iter().any(|one| one.what == list.as_str());
+        let lists: Vec<_> = lists.into_iter().filter(|list| !is_without(list)).collect();
+        let is_whole = move |ledger: &mut Ledger| {
+            let mut are_whole = true;
+            for list in lists {
+                let is_old = list == List::Splits && ledger.whole_list(List::OldSplits.as_str())?.is_some();
+                are_whole &= is_old || ledger.whole_list(list.as_str())?.is_some();
+            }
+            Ok(are_whole)
+        };
+        Ok(self.running.recorder.call(is_whole).await?)
+    }
+
+    /// Brings the tickers and nothing else.
+    ///
+    /// # Errors
+    /// If they are not there when this returns, for whatever reason.
+    pub async fn bring_universe(&self) -> Result<(), Failure> {
+        let brought = self.bring(Needs { tickers: true, ..Needs::default() }).await?;
+        if brought.tickers.is_some() {
+            return Ok(());
+        }
+        if let Some(reason) = self.running.stop.reason() {
+            return Err(Failure::Stopped(reason));
+        }
+        let why = |one: &Without| format!("{}: {}", one.what, one.reason);
+        Err(Failure::NoList(brought.without.iter().map(why).collect::<Vec<_>>().join("; ")))
+    }
+
+    async fn list_dates(
+        &self,
+        whose: ListDates,
+        without: &mut Vec<Without>,
+    ) -> Result<LookupsBrought, Failure> {
+        let data_dir = self.sync.data_dir.clone();
+        let wanted = self.in_ledger(move |_, ledger| details_wanted(&data_dir, ledger, whose)).await?;
+        let answered = self.look_up("list date", wanted.clone(), without).await?;
+        let brought = self.in_ledger(Sync::details).await?;
+        Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
+    }
+
+    async fn renames(&self, whose: Renames, without: &mut Vec<Without>) -> Result<LookupsBrought, Failure> {
+        let data_dir = self.sync.data_dir.clone();
+        let wanted = self.in_ledger(move |_, ledger| renames_wanted(&data_dir, ledger, whose)).await?;
+        let answered = self.look_up("ticker", wanted.clone(), without).await?;
+        let brought = self.in_ledger(Sync::renames).await?;
+        Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
+    }
+
+    /// Asks single questions. Answers how many were answered.
+    async fn look_up(
+        &self,
+        what: &'static str,
+        lookups: Vec<(Lookup, String)>,
+        without: &mut Vec<Without>,
+    ) -> Result<u64, Failure> {
+        let fetched = self.fetch(what, Wanted { lookups, ..Wanted::default() }).await?;
+        let reasons = [(fetched.not_entitled, "the plan does not include it"), (fetched.failed, "given up")];
+        for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
+            without.push(Without { what: format!("{count} of {what}s"), reason: reason.to_owned() });
+        }
+        Ok(fetched.answered + fetched.not_found)
+    }
+
+    async fn fetch(&self, what: &'static str, wanted: Wanted) -> Result<Lists, Failure> {
+        if self.running.stop.is_requested() || wanted.lists.is_empty() && wanted.lookups.is_empty() {
+            return Ok(Lists::default());
+        }
+        let count = (wanted.lists.len() + wanted.lookups.len()) as u64;
+        let shown = self.access.show(self.kind, what, Owed { tasks: count, days: count }, self.running);
+        let fetched = fetch_lists(self.source.clone(), wanted, self.parts()).await;
+        shown.end().await;
+        Ok(fetched?)
+    }
+
+    fn parts(&self) -> Parts {
+        self.access.parts(self.kind, self.store.clone(), self.running)
+    }
+
+    /// Runs a step that reads and writes the manifest and tables, on the manifest's own thread.
+    async fn in_ledger<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Sync, &mut Ledger) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let sync = self.sync.clone();
+        self.running.recorder.call(move |ledger| Ok::<_, ManifestError>(step(&sync, ledger))).await?
+    }
+}
+
+impl Brought {
+    fn add_without(&mut self, fetched: Lists) {
+        let without = fetched.lists_without.into_iter();
+        self.without.extend(without.map(|(list, reason)| Without { what: list.as_str().to_owned(), reason }));
+    }
+}
+
+/// Which list dates nobody has asked for yet: of those with tasks first, then of those who are listed.
+fn details_wanted(
+    data_dir: &Path,
+    ledger: &mut Ledger,
+    whose: ListDates,
+) -> Result<Vec<(Lookup, String)>, Failure> {
+    let (asked, held) = (ledger.asked("details")?, ledger.windows()?);
+    let mut wanted: Vec<Life> = lives(data_dir)?;
+    if whose == ListDates::New {
+        let first_sync = wanted.iter().map(|life| life.first_seen_ms).min();
+        let universe = Universe::new(std::mem::take(&mut wanted));
+        let filters: Vec<_> = ledger.orders()?.iter().map(filter_of).collect();
+        let is_ordered = |(life, span): &(&Life, Span)| filters.iter().any(|one| one.admits(life, *span));
+        let new = universe.lives().filter(|(life, _)| Some(life.first_seen_ms) != first_sync);
+        wanted = new.filter(is_ordered).map(|(life, _)| life.clone()).collect();
+    }
+    wanted.retain(|life| life.listed.is_none() && !asked.contains(&subject_of(life)));
+    wanted.sort_by_key(|life| (!held.contains_key(life.ticker()), !life.listing.active));
+    let question = |life: &Life| {
+        let day = match (life.listing.active, life.listing.delisted) {
+            (true, _) => None,
+            (false, Some(left)) => Some(left.saturating_sub(1.day())),
+            (false, None) => return None,
+        };
+        Some((Lookup::Details(life.ticker().clone(), day), subject_of(life)))
+    };
+    Ok(wanted.iter().filter_map(question).collect())
+}
+
+/// How many list dates nobody has asked for yet.
+///
+/// # Errors
+/// If the manifest or the tickers cannot be read.
+pub fn list_dates_left(data_dir: &Path) -> Result<u64, Failure> {
+    let asked = Overview::open(data_dir)?.asked("details")?;
+    let is_left =
+        |life: &&Life| life.listed.is_none() && life.listing.delisted.is_some() != life.listing.active;
+    Ok(lives(data_dir)?.iter().filter(is_left).filter(|life| !asked.contains(&subject_of(life))).count()
+        as u64)
+}
+
+/// Which tickers nobody has asked about since their rows changed.
+fn renames_wanted(
+    data_dir: &Path,
+    ledger: &mut Ledger,
+    whose: Renames,
+) -> Result<Vec<(Lookup, String)>, Failure> {
+    let asked = ledger.asked("renames")?;
+    let lives = lives(data_dir)?;
+    let held: HashSet<Symbol> = ledger.windows()?.into_keys().collect();
+    let symbols = match whose {
+        Renames::None => HashSet::new(),
+        Renames::Successors => successors(&lives, &held),
+        Renames::Held => held,
+    };
+    let mut rows: HashMap<&Symbol, String> = HashMap::new();
+    for life in &lives {
+        let left = life.listing.delisted.map(|day| day.to_string()).unwrap_or_default();
+        let row = format!("|{}|{}|{left}", life.identity(), life.listing.active);
+        rows.entry(life.ticker()).or_default().push_str(&row);
+    }
+    let mut wanted: Vec<_> = symbols
+        .into_iter()
+        .map(|symbol| {
+            let subject = format!("{symbol}{}", rows.get(&symbol).map(String::as_str).unwrap_or_default());
+            (Lookup::Renames(symbol), subject)
+        })
+        .collect();
+    wanted.retain(|(_, subject)| !asked.contains(subject));
+    wanted.sort();
+    Ok(wanted)
+}
+
+/// The tickers that securities have now which were held under another one, as far as a sync after the first has shown it.
+fn successors(lives: &[Life], held: &HashSet<Symbol>) -> HashSet<Symbol> {
+    let first_sync = lives.iter().map(|life| life.first_seen_ms).min();
+    let left = lives.iter().filter(|life| !life.listing.active && held.contains(life.ticker()));
+    let figis: HashSet<_> = left.filter_map(|life| life.listing.composite_figi.as_deref()).collect();
+    let is_successor = |life: &&Life| {
+        let figi = life.listing.composite_figi.as_deref();
+        life.listing.active
+            && Some(life.first_seen_ms) != first_sync
+            && figi.is_some_and(|figi| figis.contains(figi))
+    };
+    lives.iter().filter(is_successor).map(|life| life.ticker().clone()).collect()
+}

@@ -1,0 +1,205 @@
+//! `grab universe list`: who is and was listed, by what is kept. It asks nobody anything.
+
+use grab_core::{exit::ExitStatus, store::reference};
+use grab_model::{
+    Life, excerpt, plan,
+    universe::{Dropped, Filter, Span},
+};
+use serde::Serialize;
+
+use super::{
+    super::{
+        args::{CommonArgs, UniverseListArgs, joined},
+        failure::Failure,
+        format,
+        output::{Output, say},
+        settings::Sources,
+    },
+    orders::kept,
+    planned::dropped_in_words,
+};
+
+/// How much of a name is shown, in characters.
+const NAME: usize = 34;
+
+/// The report; its JSON is public.
+#[derive(Serialize)]
+struct ListReport {
+    command: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    /// When the last sync asked, and whom.
+    fetched_at: String,
+    source: String,
+    count: u64,
+    /// Lives among them of which nobody knows when they began: they count as if they always had been there.
+    unknown_list_dates: u64,
+    /// Tickers that --type and --exchange drop only because the list does not say it.
+    dropped: Dropped,
+    items: Vec<Item>,
+    #[serde(skip)]
+    tickers_only: bool,
+}
+
+/// One life.
+#[derive(Serialize)]
+struct Item {
+    ticker: String,
+    name: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    exchange: Option<String>,
+    active: bool,
+    /// The company's first day, as its details say.
+    listed: Option<String>,
+    delisted: Option<String>,
+    /// The days on which it had the ticker, as far as anybody knows.
+    from: Option<String>,
+    to: Option<String>,
+    composite_figi: Option<String>,
+    share_class_figi: Option<String>,
+    cik: Option<String>,
+    sector: Option<String>,
+    industry: Option<String>,
+    first_seen: String,
+    last_seen: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If no universe is kept, or it cannot be read.
+pub fn run(
+    args: &UniverseListArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let data_dir = sources.data_dir(common)?;
+    let tickers = joined(&args.ticker).as_deref().map(plan::read_tickers_list).transpose();
+    let tickers = tickers.map_err(|error| Failure::Usage(format!("--ticker: {error}")))?;
+    let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
+    let filter = Filter {
+        types: codes(&args.types),
+        exchanges: codes(&args.exchanges),
+        active_on: args.active_on,
+        is_strict: false,
+        tickers,
+    };
+    refuse_codes(args)?;
+    let universe = kept(&data_dir)?;
+    let table = reference::read_tickers(&data_dir)?;
+    let (fetched_ms, source) = table.map(|table| (table.fetched_ms, table.source)).unwrap_or_default();
+    let dropped = filter.dropped(universe.lives());
+    let meant: Vec<_> = universe.lives().filter(|(life, span)| filter.admits(life, *span)).collect();
+    let unknown = meant.iter().filter(|(_, span)| span.from.is_none()).count() as u64;
+    let report = ListReport {
+        command: "universe list",
+        outcome: "complete",
+        exit_code: ExitStatus::Complete.code(),
+        fetched_at: format::instant(fetched_ms),
+        source,
+        count: meant.len() as u64,
+        unknown_list_dates: unknown,
+        dropped,
+        items: meant.into_iter().map(|(life, span)| Item::of(life, span)).collect(),
+        tickers_only: args.tickers_only,
+    };
+    if let Some(day) = args.active_on.filter(|_| unknown > 0 && !common.quiet) {
+        say(&format!(
+            "note: of {} of these nobody knows when they were listed: they count as listed before {day}; \
+             `grab universe sync --list-dates` asks",
+            format::count(unknown)
+        ));
+    }
+    if !common.quiet {
+        for note in dropped_in_words(&report.dropped) {
+            say(&format!("note: {note}"));
+        }
+    }
+    output.report(&report, ListReport::text)?;
+    Ok(ExitStatus::Complete)
+}
+
+/// A code in the wrong form would list nobody.
+fn refuse_codes(args: &UniverseListArgs) -> Result<(), Failure> {
+    let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
+    let asked = plan::Universe {
+        list: Some(plan::List::UsStocks),
+        types: codes(&args.types),
+        exchanges: codes(&args.exchanges),
+        as_of: args.active_on,
+        ..plan::Universe::default()
+    };
+    asked.check().map_err(|(key, why)| {
+        let flag = match key {
+            "universe.types" => "--type",
+            "universe.exchanges" => "--exchange",
+            _ => "--active-on",
+        };
+        Failure::Usage(format!("{flag}: {why}"))
+    })
+}
+
+impl Item {
+    fn of(life: &Life, span: Span) -> Self {
+        let day = |day: Option<jiff::civil::Date>| day.map(|day| day.to_string());
+        let listing = life.listing.clone();
+        Self {
+            ticker: listing.ticker.to_string(),
+            name: listing.name,
+            kind: listing.kind,
+            exchange: listing.exchange,
+            active: listing.active,
+            listed: day(life.listed),
+            delisted: day(listing.delisted),
+            from: day(span.from),
+            to: day(span.to),
+            composite_figi: listing.composite_figi,
+            share_class_figi: listing.share_class_figi,
+            cik: listing.cik,
+            sector: life.sector.clone(),
+            industry: life.industry.clone(),
+            first_seen: format::instant(life.first_seen_ms),
+            last_seen: format::instant(life.last_seen_ms),
+        }
+    }
+
+    fn line(&self) -> String {
+        let or = |text: &Option<String>, other: &str| text.clone().unwrap_or_else(|| other.to_owned());
+        let name = excerpt(self.name.as_deref().unwrap_or_default(), NAME);
+        format!(
+            "{:<8} {:<5} {:<5} {:<10} {:<10} {name}",
+            self.ticker,
+            or(&self.kind, "-"),
+            or(&self.exchange, "-"),
+            or(&self.from, "?"),
+            if self.active && self.to.is_none() {
+                "listed".to_owned()
+            } else {
+                or(self.delisted.as_ref().map_or(&self.to, |_| &self.delisted), "?")
+            },
+        )
+    }
+}
+
+impl ListReport {
+    fn text(&self) -> String {
+        if self.tickers_only {
+            let mut tickers: Vec<_> = self.items.iter().map(|item| item.ticker.clone()).collect();
+            // Two lives have one ticker.
+            tickers.dedup();
+            return tickers.join("\n");
+        }
+        let header = format!("{:<8} {:<5} {:<5} {:<10} {:<10} name", "ticker", "type", "on", "from", "until");
+        let mut lines = vec![header];
+        lines.extend(self.items.iter().map(Item::line));
+        lines.push(format!(
+            "{} lives, {} of unknown beginning; asked at {}",
+            format::count(self.count),
+            format::count(self.unknown_list_dates),
+            self.fetched_at
+        ));
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,172 @@
+//! What lists make of orders, and what they leave out of them: nothing is planned away in silence.
+
+use std::collections::BTreeSet;
+
+use grab_core::manifest::{ManifestError, Order};
+use grab_model::{
+    Symbol, Window,
+    plan::{self, Cut},
+    universe::{Around, Dropped, Universe},
+};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::{
+    super::format,
+    orders::{filter_of, windows_of},
+};
+
+/// How many are named for a person.
+const NAMED: usize = 10;
+
+/// How many windows that were cut the report of a run lists.
+const LISTED: usize = 20;
+
+/// The tasks of orders, and what is not among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// Window by window.
+    pub tasks: Vec<(Symbol, Window)>,
+    /// What the lists leave out.
+    pub left_out: LeftOut,
+}
+
+/// What lists leave out of orders; its JSON is public.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Symbols that are not meant only because the list lacks a field.
+    dropped: Dropped,
+    /// Days of symbols that are meant and are not listed then.
+    cut: CutAway,
+}
+
+/// Parts of windows that are not asked for, because the lists do not have their symbol then; first those of symbols that are
+/// listed on the day before or after.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct CutAway {
+    symbols: usize,
+    windows: usize,
+    items: Vec<Item>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Item {
+    ticker: Symbol,
+    window: Window,
+    /// The last listed day before it, and the first one after it.
+    listed_until: Option<String>,
+    listed_from: Option<String>,
+    #[serde(skip)]
+    listed: Around,
+}
+
+impl Planned {
+    /// What lists make of an order up to a day.
+    ///
+    /// # Errors
+    /// If its windows cannot be read: another program has written them.
+    pub fn of(order: &Order, universe: &Universe, last_day: Date) -> Result<Self, ManifestError> {
+        let windows = windows_of(order)?.into_iter().filter_map(|window| plan::clip(window, last_day));
+        let (windows, filter) = (windows.collect::<Vec<_>>(), filter_of(order));
+        let in_time =
+            universe.lives().filter(|(_, span)| windows.iter().any(|window| span.cut(*window).is_some()));
+        let dropped = filter.dropped(in_time);
+        let cut = CutAway::of(plan::cut(universe, &filter, &windows));
+        Ok(Self { tasks: plan::windows_of(universe, &filter, &windows), left_out: LeftOut { dropped, cut } })
+    }
+
+    /// Adds what is made of another order.
+    pub fn add(&mut self, other: Self) {
+        self.tasks.extend(other.tasks);
+        let Dropped { without_type, without_exchange } = other.left_out.dropped;
+        self.left_out.dropped.without_type.extend(without_type);
+        self.left_out.dropped.without_exchange.extend(without_exchange);
+        let items = self.left_out.cut.items.iter().chain(&other.left_out.cut.items);
+        self.left_out.cut = CutAway::counted(items.cloned().collect());
+    }
+}
+
+impl CutAway {
+    fn of(cut: Vec<Cut>) -> Self {
+        let day = |day: Option<Date>| day.map(|day| day.to_string());
+        let item = |Cut { ticker, window, listed }| Item {
+            ticker,
+            window,
+            listed_until: day(listed.until),
+            listed_from: day(listed.from),
+            listed,
+        };
+        Self::counted(cut.into_iter().map(item).collect())
+    }
+
+    fn counted(mut items: Vec<Item>) -> Self {
+        items.sort_by_cached_key(|item| (!item.is_next_to_listed_days(), item.ticker.clone(), item.window));
+        items.dedup();
+        let symbols: BTreeSet<&Symbol> = items.iter().map(|item| &item.ticker).collect();
+        Self { symbols: symbols.len(), windows: items.len(), items }
+    }
+}
+
+impl Item {
+    fn is_next_to_listed_days(&self) -> bool {
+        let until = self.listed.until.and_then(|until| until.tomorrow().ok());
+        let from = self.listed.from.and_then(|from| from.yesterday().ok());
+        until == Some(self.window.from()) || from == Some(self.window.to())
+    }
+}
+
+impl LeftOut {
+    /// The same for the report of a run, which names the first few only.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        self.cut.items.truncate(LISTED);
+        self
+    }
+
+    /// What is left out, in words: a line for each reason.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        dropped_in_words(&self.dropped).into_iter().chain(self.cut.in_words()).collect()
+    }
+}
+
+impl CutAway {
+    fn in_words(&self) -> Option<String> {
+        let named = self.items.iter().map(|item| {
+            let Item { ticker, window, listed, .. } = item;
+            format!("{ticker} {window} (listed {listed})")
+        });
+        let (symbols, windows) =
+            (format::plural(self.symbols as u64, "symbol"), format::plural(self.windows as u64, "window"));
+        (self.windows > 0).then(|| {
+            format!(
+                "not asked for, because the lists do not have the symbol then: {windows} of {symbols}: {}; \
+                 `grab verify --witness grouped-daily` finds what traded all the same",
+                first_of(named, self.windows)
+            )
+        })
+    }
+}
+
+/// Which tickers a filter drops because a field is missing: a line for each field.
+#[must_use]
+pub fn dropped_in_words(dropped: &Dropped) -> Vec<String> {
+    let Dropped { without_type, without_exchange } = dropped;
+    let fields = [("type", without_type), ("exchange", without_exchange)];
+    let line = |(field, symbols): (&str, &BTreeSet<Symbol>)| {
+        format!(
+            "left out, because the list does not say their {field}: {}: {}; a '?' among the codes of --{field} takes them in",
+            format::plural(symbols.len() as u64, "symbol"),
+            first_of(symbols.iter().map(ToString::to_string), symbols.len())
+        )
+    };
+    fields.into_iter().filter(|(_, symbols)| !symbols.is_empty()).map(line).collect()
+}
+
+fn first_of(names: impl Iterator<Item = String>, count: usize) -> String {
+    let first: Vec<_> = names.take(NAMED).collect();
+    let more = count.saturating_sub(first.len());
+    let more = if more > 0 { format!(", and {} more", format::count(more as u64)) } else { String::new() };
+    first.join(", ") + &more
+}

@@ -1,0 +1,201 @@
+//! `grab universe sync`: brings the lists, and says what came.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use grab_core::{
+    disk::need_open_files,
+    engine::{Meter, Stop, StopReason},
+    exit::ExitStatus,
+    manifest::{FILE_NAME, Ledger, Lock, Recorder, StoreKind, bring_up_to_date},
+    store::create_folders,
+};
+use grab_model::universe::{self, Annotation};
+
+use super::{
+    super::{
+        access::{Access, Running},
+        args::{CommonArgs, UniverseSyncArgs},
+        failure::Failure,
+        fetch::{self, announce_clock, kind_on_disk},
+        format,
+        output::{Output, say},
+        remembered::Remembered,
+        settings::{FetchSettings, Sources},
+        signals,
+    },
+    fetching::{Brought, Fetching, ListDates, Needs, Renames, list_dates_left},
+    report::{Done, SyncReport},
+    tables::Sync,
+};
+
+/// Bytes of the largest table that is read.
+const LARGEST: u64 = 64 << 20;
+
+/// How many unknown tickers are named.
+const NAMED: usize = 10;
+
+/// Runs the command.
+///
+/// # Errors
+/// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
+pub fn run(
+    args: &UniverseSyncArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let begun = Instant::now();
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    let sources = &Remembered::of(&data_dir).over(sources);
+    let settings = FetchSettings::resolve(&args.fetch, sources)?;
+    announce_clock(clock);
+    let annotations = args.annotate.as_ref().map(annotations).transpose()?;
+    let access =
+        Access { command: "universe sync", settings: &settings, sources, clock, quiet: common.quiet };
+    let needs = Needs {
+        tickers: true,
+        splits: !args.no_splits,
+        begun_since_ms: None,
+        list_dates: if args.list_dates { ListDates::All } else { ListDates::None },
+        renames: if args.renames { Renames::Held } else { Renames::None },
+    };
+    if !data_dir.join(FILE_NAME).exists() {
+        access.check_source(access.kind(None))?;
+    }
+    need_open_files(settings.open_files(settings.sandbox))?;
+    bring_up_to_date(&data_dir)?;
+    let done = hold(&access, &data_dir, needs, annotations, output)?;
+    let left = list_dates_left(&data_dir)?;
+    let report = SyncReport::new(done, left, begun.elapsed());
+    output.report(&report, SyncReport::text)?;
+    Ok(report.exit())
+}
+
+fn annotations(path: &PathBuf) -> Result<Vec<Annotation>, Failure> {
+    let wrong = |why: String| Failure::Config(format!("{}: {why}", path.display()));
+    let length = fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
+    if length > LARGEST {
+        return Err(wrong(format!("larger than {}: is it the right file?", format::bytes(LARGEST))));
+    }
+    let bytes = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    universe::read_annotations(&bytes).map_err(|error| wrong(error.to_string()))
+}
+
+/// Holds the directory and its manifest while the lists are brought.
+fn hold(
+    access: &Access<'_>,
+    data_dir: &Path,
+    needs: Needs,
+    annotations: Option<Vec<Annotation>>,
+    output: Output,
+) -> Result<Done, Failure> {
+    create_folders(data_dir)?;
+    let _lock = Lock::take(data_dir)?;
+    if !data_dir.join(FILE_NAME).exists() && kind_on_disk(data_dir)?.is_some() {
+        // A new manifest would say of them that they are not there.
+        let advice = "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first";
+        return Err(Failure::Usage(advice.to_owned()));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let stop = Stop::default();
+    {
+        let _entered = runtime.enter();
+        let command = access.command;
+        let last_word = move || output.failure(command, &Failure::Stopped(StopReason::Interrupted));
+        signals::watch(stop.clone(), last_word)?;
+    }
+    let mut ledger = Ledger::open(data_dir, access.clock)?;
+    let kind = access.kind(ledger.kind()?);
+    fetch::hold(&mut ledger, kind, data_dir)?;
+    let pacer = access.pacer(kind, &ledger)?;
+    ledger.begin_run(access.command, &needs.describe())?;
+    let (recorder, writer) = Recorder::start(ledger);
+    let running = Running { recorder, meter: Arc::new(Meter::default()), pacer, stop };
+    let done = runtime.block_on(async {
+        let done = bring(access, data_dir, needs, annotations, kind, &running).await?;
+        let (outcome, exit_code) = done.verdict();
+        let totals = done.totals;
+        running
+            .recorder
+            .call(move |ledger| ledger.end_run(outcome.as_str(), exit_code.code(), &totals))
+            .await?;
+        Ok::<_, Failure>(done)
+    });
+    runtime.shutdown_background();
+    drop(running);
+    // The last handle is gone: the manifest is closed, its WAL folded in.
+    if let Err(panicked) = writer.join() {
+        std::panic::resume_unwind(panicked);
+    }
+    done
+}
+
+async fn bring(
+    access: &Access<'_>,
+    data_dir: &Path,
+    needs: Needs,
+    annotations: Option<Vec<Annotation>>,
+    kind: StoreKind,
+    running: &Running,
+) -> Result<Done, Failure> {
+    let store = access.store(data_dir.to_owned(), kind)?;
+    let now_ms = access.clock.now_ms();
+    let sync = Sync { data_dir: data_dir.to_owned(), now_ms, source: store.source().to_owned() };
+    let fetched = async {
+        let (sandbox, source) = access.open(kind).await?;
+        access.stop_in_time(&running.stop);
+        let fetching = Fetching { access, kind, store: &store, source: &source, running, sync: sync.clone() };
+        let brought = fetching.bring(needs).await;
+        drop(sandbox);
+        brought
+    };
+    let (brought, failure) = match fetched.await {
+        Ok(brought) => (brought, None),
+        Err(failure) => (Brought::default(), Some(failure)),
+    };
+    let mut done = Done {
+        brought,
+        annotated: None,
+        stopped: failure.or_else(|| running.stop.reason().map(Failure::Stopped)),
+        totals: running.meter.snapshot().totals,
+    };
+    if let Some(annotations) = annotations {
+        let annotated = running.recorder.call(move |ledger| Ok(sync.annotate(ledger, &annotations))).await?;
+        match annotated {
+            Ok((annotated, unknown)) => {
+                say_unknown(&unknown);
+                done.annotated = Some(annotated);
+            }
+            Err(failure) => done.stopped = done.stopped.or(Some(failure)),
+        }
+    }
+    // A limit that was reached with the last request is none.
+    done.stopped = done
+        .stopped
+        .take()
+        .filter(|failure| !matches!(failure, Failure::Stopped(_)) || !done.is_whole(needs));
+    Ok(done)
+}
+
+fn say_unknown(unknown: &BTreeSet<String>) {
+    if !unknown.is_empty() {
+        let named: Vec<_> = unknown.iter().take(NAMED).map(|name| grab_model::excerpt(name, 20)).collect();
+        let more = if unknown.len() > NAMED { ", …" } else { "" };
+        let count = format::plural(unknown.len() as u64, "ticker");
+        say(&format!("note: {count} of the table match nobody: {}{more}", named.join(", ")));
+    }
+}
+
+impl Needs {
+    fn describe(self) -> String {
+        let (list_dates, renames) = (self.list_dates != ListDates::None, self.renames != Renames::None);
+        let flags = [(!self.splits, "--no-splits"), (list_dates, "--list-dates"), (renames, "--renames")];
+        flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect::<Vec<_>>().join(" ")
+    }
+}

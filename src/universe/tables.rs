@@ -1,0 +1,353 @@
+//! From pages and answers in the manifest to the tables in `reference/`: the file first, onto stable storage; then what was
+//! kept of it on the way is forgotten, and the sync recorded. What dies in between repeats the last step.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::Path,
+};
+
+use grab_core::{
+    manifest::{KeptPage, Ledger, ManifestError, SyncRow},
+    source::List,
+    store::{
+        StoreError,
+        reference::{self, Table, Tickers},
+    },
+};
+use grab_model::{
+    Life, Listing, Rename, Split, Symbol,
+    universe::{self, Annotation},
+};
+use jiff::civil::Date;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    super::{failure::Failure, output::say},
+    fetching::Needs,
+};
+
+/// What is written into each table besides its rows.
+#[derive(Clone, Debug)]
+pub struct Sync {
+    /// Where the tables are.
+    pub data_dir: std::path::PathBuf,
+    /// Now, UTC ms.
+    pub now_ms: i64,
+    /// The host that was asked.
+    pub source: String,
+}
+
+/// What the lists of tickers have brought; its JSON is public.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TickersBrought {
+    pub rows: u64,
+    pub pages: u64,
+    pub lives: u64,
+    pub active: u64,
+    pub new: u64,
+    pub left: u64,
+    pub not_seen: u64,
+    pub defects: TickerDefects,
+    /// Who has left.
+    #[serde(skip)]
+    pub gone: Vec<Symbol>,
+}
+
+/// What was wrong with them, by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TickerDefects {
+    pub listed_twice: u64,
+    pub other_cik: u64,
+    pub without_figi: u64,
+    pub bad_symbols: u64,
+    pub bad_days: u64,
+    pub nonsense: u64,
+}
+
+/// What the list of splits has brought; its JSON is public.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SplitsBrought {
+    pub rows: u64,
+    pub pages: u64,
+    pub kept: u64,
+    pub added: u64,
+    pub withdrawn: u64,
+    pub defects: SplitDefects,
+}
+
+/// What was wrong with them, by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SplitDefects {
+    pub duplicates: u64,
+    pub contradictions: u64,
+    pub refused: u64,
+    pub bad_symbols: u64,
+    pub bad_days: u64,
+    pub nonsense: u64,
+}
+
+/// What answers about single tickers have brought; its JSON is public.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LookupsBrought {
+    /// Questions of this run that were answered, also with nothing.
+    pub answered: u64,
+    /// Rows that came into the table with them.
+    pub brought: u64,
+    /// Questions that are left.
+    pub left: u64,
+}
+
+/// A user's table; its JSON is public.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Annotated {
+    pub rows: u64,
+    pub tickers: u64,
+    pub unknown: u64,
+}
+
+/// Rows of all pages, and what was left out of them.
+struct Pages<T> {
+    rows: Vec<T>,
+    count: u64,
+    bad_symbols: u64,
+    bad_days: u64,
+    nonsense: u64,
+}
+
+impl<T: DeserializeOwned> Pages<T> {
+    fn read(kept: &[KeptPage]) -> Result<Self, ManifestError> {
+        let mut all = Self { rows: Vec::new(), count: 0, bad_symbols: 0, bad_days: 0, nonsense: 0 };
+        for page in kept {
+            let rows: Vec<T> = serde_json::from_str(&page.rows)
+                .map_err(|error| ManifestError::Corrupt(format!("a page of a list: {error}")))?;
+            all.rows.extend(rows);
+            all.count += 1;
+            all.bad_symbols += page.bad_symbols;
+            all.bad_days += page.bad_days;
+            all.nonsense += page.nonsense;
+        }
+        Ok(all)
+    }
+}
+
+/// A table that is there and can be relied on. One that cannot is replaced: that is said.
+fn known<T>(table: Result<Option<T>, StoreError>) -> Result<Option<T>, Failure> {
+    match table {
+        Err(error @ StoreError::Reference { .. }) => {
+            say(&format!("note: {error}: it is made anew"));
+            Ok(None)
+        }
+        table => Ok(table?),
+    }
+}
+
+/// Defects as the history has them.
+fn json(defects: &impl Serialize) -> String {
+    serde_json::to_string(defects).unwrap_or_else(|_| "{}".to_owned())
+}
+
+impl Sync {
+    /// Writes the tables whose lists are whole, then forgets the lists and records what they have brought, in one transaction.
+    ///
+    /// # Errors
+    /// If table or manifest cannot be read or written.
+    pub fn lists(
+        &self,
+        ledger: &mut Ledger,
+        needs: Needs,
+    ) -> Result<(Option<TickersBrought>, Option<SplitsBrought>), Failure> {
+        let tickers = if needs.tickers { self.tickers(ledger)? } else { None };
+        let splits = if needs.splits { self.splits(ledger)? } else { None };
+        let (mut names, mut rows) = (Vec::new(), Vec::new());
+        if let Some(tickers) = &tickers {
+            names.extend([List::Active.as_str(), List::Left.as_str()]);
+            let defects = json(&tickers.defects);
+            rows.push(SyncRow { what: "tickers", rows: tickers.rows, pages: tickers.pages, defects });
+        }
+        if let Some(splits) = &splits {
+            names.extend([List::Splits.as_str(), List::OldSplits.as_str()]);
+            let defects = json(&splits.defects);
+            rows.push(SyncRow { what: "splits", rows: splits.rows, pages: splits.pages, defects });
+        }
+        ledger.end_sync(self.now_ms, &names, &rows)?;
+        Ok((tickers, splits))
+    }
+
+    /// Writes the tickers, if both of their lists are whole.
+    ///
+    /// # Errors
+    /// If table or manifest cannot be read or written.
+    fn tickers(&self, ledger: &Ledger) -> Result<Option<TickersBrought>, Failure> {
+        let names = [List::Active.as_str(), List::Left.as_str()];
+        let (active, left) = (ledger.whole_list(names[0])?, ledger.whole_list(names[1])?);
+        let Some((mut pages, left)) = active.zip(left) else { return Ok(None) };
+        pages.extend(left);
+        let Pages { rows, count: pages, bad_symbols, bad_days, nonsense } = Pages::<Listing>::read(&pages)?;
+        let count = rows.len() as u64;
+        if rows.iter().all(|row| row.active) {
+            say("note: the source lists nobody who has left: histories of delisted companies may be missing");
+        }
+        let kept =
+            known(reference::read_tickers(&self.data_dir))?.map(|table| table.lives).unwrap_or_default();
+        let merged = universe::merge(kept, rows, self.now_ms);
+        let universe::Defects { listed_twice, other_cik, without_figi } = merged.defects;
+        let brought = TickersBrought {
+            rows: count,
+            pages,
+            lives: merged.lives.len() as u64,
+            active: merged.lives.iter().filter(|life| life.listing.active).count() as u64,
+            new: merged.new,
+            left: merged.left.len() as u64,
+            gone: merged.left,
+            not_seen: merged.not_seen,
+            defects: TickerDefects { listed_twice, other_cik, without_figi, bad_symbols, bad_days, nonsense },
+        };
+        self.write_lives(merged.lives)?;
+        Ok(Some(brought))
+    }
+
+    fn write_lives(&self, lives: Vec<Life>) -> Result<(), Failure> {
+        let tickers = Tickers { lives, fetched_ms: self.now_ms, source: self.source.clone() };
+        Ok(reference::write_tickers(&self.data_dir, &tickers)?)
+    }
+
+    /// Writes the splits, if their list is whole, by either endpoint.
+    ///
+    /// # Errors
+    /// If table or manifest cannot be read or written.
+    fn splits(&self, ledger: &Ledger) -> Result<Option<SplitsBrought>, Failure> {
+        let new = ledger.whole_list(List::Splits.as_str())?;
+        let is_old = new.is_none();
+        let Some(pages) =
+            new.map_or_else(|| ledger.whole_list(List::OldSplits.as_str()), |new| Ok(Some(new)))?
+        else {
+            return Ok(None);
+        };
+        let Pages { rows, count: pages, bad_symbols, bad_days, nonsense } = Pages::<Split>::read(&pages)?;
+        let count = rows.len() as u64;
+        let kept = known(reference::read_splits(&self.data_dir))?.map(|table| table.rows).unwrap_or_default();
+        // Nobody has withdrawn all splits: an empty list is believed only where none is known. And the old endpoint does
+        // not speak for rows of the new one.
+        let covers = |split: &Split| count > 0 && (!is_old || split.adjustment_type.is_none());
+        let merged = reference::merge(kept, rows, self.now_ms, covers);
+        let brought = SplitsBrought {
+            rows: count,
+            pages,
+            kept: merged.rows.len() as u64,
+            added: merged.added,
+            withdrawn: merged.withdrawn,
+            defects: SplitDefects {
+                duplicates: merged.duplicates,
+                contradictions: merged.contradictions.len() as u64,
+                refused: merged.refused.len() as u64,
+                bad_symbols,
+                bad_days,
+                nonsense,
+            },
+        };
+        merged.contradictions.iter().for_each(|one| tracing::warn!("{one}"));
+        let (rows, source) = (merged.rows, self.source.clone());
+        reference::write_splits(&self.data_dir, &Table { rows, fetched_ms: self.now_ms, source })?;
+        Ok(Some(brought))
+    }
+
+    /// Writes the list dates that were answered to the lives that they are about. Answers how many had none before.
+    ///
+    /// # Errors
+    /// If table or manifest cannot be read or written.
+    pub fn details(&self, ledger: &mut Ledger) -> Result<u64, Failure> {
+        let Some(mut table) = reference::read_tickers(&self.data_dir)? else { return Ok(0) };
+        let mut listed = std::collections::HashMap::new();
+        for lookup in ledger.lookups("details", true)? {
+            let day: Option<String> = serde_json::from_str(&lookup.answer).unwrap_or_default();
+            if let Some(day) = day.and_then(|day| day.parse::<Date>().ok()) {
+                listed.insert(lookup.subject, day);
+            }
+        }
+        let mut brought = 0;
+        for life in &mut table.lives {
+            let day = listed.get(&subject_of(life)).filter(|_| life.listed.is_none());
+            // Nobody was listed after having left.
+            if let Some(day) = day.filter(|day| life.end().is_none_or(|end| **day <= end)) {
+                life.listed = Some(*day);
+                brought += 1;
+            }
+        }
+        if brought > 0 {
+            reference::write_tickers(&self.data_dir, &table)?;
+        }
+        let answers = ledger.lookups("details", false)?.len() as u64;
+        if answers > 0 {
+            let defects = "{}".to_owned();
+            ledger.end_sync(
+                self.now_ms,
+                &[],
+                &[SyncRow { what: "details", rows: brought, pages: answers, defects }],
+            )?;
+        }
+        Ok(brought)
+    }
+
+    /// Writes the renames that were answered. Answers how many are new.
+    ///
+    /// # Errors
+    /// If table or manifest cannot be read or written.
+    pub fn renames(&self, ledger: &mut Ledger) -> Result<u64, Failure> {
+        let table = known(reference::read_renames(&self.data_dir))?;
+        let answers = ledger.lookups("renames", table.is_none())?;
+        if answers.is_empty() {
+            return Ok(0);
+        }
+        let (mut rows, mut asked): (Vec<Rename>, HashSet<Symbol>) = Default::default();
+        for answer in &answers {
+            let renames: Option<Vec<Rename>> = serde_json::from_str(&answer.answer).map_err(|error| {
+                ManifestError::Corrupt(format!("the renames of {}: {error}", answer.ticker))
+            })?;
+            asked.insert(answer.ticker.clone());
+            rows.extend(renames.unwrap_or_default());
+        }
+        let (count, pages) = (rows.len() as u64, answers.len() as u64);
+        let kept = table.map(|table| table.rows).unwrap_or_default();
+        let merged =
+            reference::merge(kept, rows, self.now_ms, |rename: &Rename| asked.contains(&rename.asked_as));
+        let (rows, source) = (merged.rows, self.source.clone());
+        reference::write_renames(&self.data_dir, &Table { rows, fetched_ms: self.now_ms, source })?;
+        let defects = json(&serde_json::json!({
+            "duplicates": merged.duplicates,
+            "contradictions": merged.contradictions.len(),
+        }));
+        ledger.end_sync(self.now_ms, &[], &[SyncRow { what: "renames", rows: count, pages, defects }])?;
+        Ok(merged.added)
+    }
+
+    /// Writes a user's sectors and industries to the tickers. Answers which tickers nobody has.
+    ///
+    /// # Errors
+    /// If there are no tickers yet, or table or manifest cannot be read or written.
+    pub fn annotate(
+        &self,
+        ledger: &mut Ledger,
+        annotations: &[Annotation],
+    ) -> Result<(Annotated, BTreeSet<String>), Failure> {
+        let nothing = || Failure::Usage("--annotate: no tickers are known here yet".to_owned());
+        let mut table = reference::read_tickers(&self.data_dir)?.ok_or_else(nothing)?;
+        let (tickers, unknown) = universe::annotate(&mut table.lives, annotations);
+        reference::write_tickers(&self.data_dir, &table)?;
+        let (rows, defects) = (annotations.len() as u64, format!(r#"{{"unknown":{}}}"#, unknown.len()));
+        ledger.end_sync(self.now_ms, &[], &[SyncRow { what: "annotations", rows, pages: 1, defects }])?;
+        Ok((Annotated { rows, tickers, unknown: unknown.len() as u64 }, unknown))
+    }
+}
+
+/// What the question for a life's details is kept under: the ticker, and what names the security for good.
+pub fn subject_of(life: &Life) -> String {
+    format!("{}|{}", life.ticker(), life.identity())
+}
+
+/// The tickers of a data directory; none if no sync has brought any.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn lives(data_dir: &Path) -> Result<Vec<Life>, Failure> {
+    Ok(reference::read_tickers(data_dir)?.map(|table| table.lives).unwrap_or_default())
+}

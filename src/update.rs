@@ -1,0 +1,217 @@
+//! `grab update`: brings every known symbol up to the last finished session. Made for cron.
+
+mod left;
+mod planned;
+mod report;
+
+use std::path::Path;
+
+use grab_core::{
+    clock::Clock,
+    exit::ExitStatus,
+    manifest::{Ledger, Lock, Mend, Overview, Silence, SilenceAnswer, bring_up_to_date},
+    update::{Evening, Plan, Verdict},
+    verify::SessionSymbols,
+};
+
+use super::{
+    access::Access,
+    args::{CommonArgs, UpdateArgs},
+    enough::Enough,
+    failure::Failure,
+    fetch::{Absences, AskAnew, Begun, Job, announce_clock, begun},
+    files, format, metrics,
+    output::{Output, say},
+    remembered::Remembered,
+    report::RunReport,
+    settings::{FetchSettings, Sources, read_time},
+    universe,
+};
+use left::Left;
+use planned::{Lists, known_universe, plan};
+use report::{DryRunReport, UpdateReport};
+
+/// Runs the command, and writes the metrics whatever became of it.
+///
+/// # Errors
+/// If nothing was ever started here, or the data directory cannot be used.
+pub fn run(
+    args: &UpdateArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    let asked = args.metrics_file.as_deref().filter(|_| !args.dry_run);
+    let place = asked.map(|path| files::place("--metrics-file", path, &data_dir)).transpose()?;
+    let updated = update(args, common, sources, output);
+    let Some(path) = place else { return updated };
+    let exit = updated.as_ref().map_or_else(Failure::exit, |exit| *exit);
+    let written = metrics::write(&path, &data_dir, evening(args, clock).ok().as_ref(), exit, clock);
+    // Why the update failed matters more than that nobody can be told.
+    updated.and_then(|exit| written.map(|()| exit))
+}
+
+fn update(
+    args: &UpdateArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    if !args.dry_run {
+        bring_up_to_date(&data_dir)?;
+    }
+    let remembered = Remembered::of(&data_dir);
+    let sources = &remembered.over(sources);
+    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
+    let enough = Enough::resolve(args, &remembered.verify())?;
+    announce_clock(clock);
+    let evening = evening(args, clock)?;
+    begun(&data_dir)?;
+    let service = Access { command: "update", settings: &settings, sources, clock, quiet: true }
+        .service_of(Overview::open(&data_dir)?.kind()?);
+    if args.dry_run {
+        let overview = Overview::open(&data_dir)?;
+        let sandbox = settings.sandbox || overview.kind()?.is_some_and(|held| held.sandbox);
+        let (plan, lists) = (
+            plan(&data_dir, &overview, &evening, service.as_deref())?,
+            Lists::due(&data_dir, &overview, &evening)?,
+        );
+        let report = DryRunReport::new(&plan, &evening, &overview, &lists, settings.rate(sandbox))?;
+        output.report(&report, DryRunReport::text)?;
+        return Ok(ExitStatus::Complete);
+    }
+    let lock = Lock::take(&data_dir)?;
+    let lists = Lists::due(&data_dir, &Overview::open(&data_dir)?, &evening)?;
+    let job = Job {
+        command: "update",
+        arguments: format!("to {}", evening.session.date()),
+        data_dir: data_dir.clone(),
+        settings,
+        sources,
+        clock,
+        plan_only: false,
+        quiet: common.quiet,
+        output,
+        lock: Some(lock),
+        lists: lists.needs,
+        absences: Some(evening),
+        ask_anew: AskAnew::Never,
+    };
+    let place = data_dir.clone();
+    let prepare = move |ledger: &mut Ledger| record(&place, ledger, &evening, service.as_deref());
+    let mut brought = Brought::default();
+    let run = job.run_and_judge(prepare, |run, begun| {
+        brought = Brought::by(&data_dir, begun, &lists, &evening)?;
+        Ok(brought.judge(run, enough))
+    })?;
+    let report = UpdateReport::new(run, &evening, &lists, brought);
+    output.report(&report, UpdateReport::text)?;
+    Ok(report.run.exit())
+}
+
+fn evening(args: &UpdateArgs, clock: Clock) -> Result<Evening, Failure> {
+    let settle = read_time(&args.settle).map_err(|why| Failure::Usage(format!("--settle: {why}")))?;
+    let evening = Evening::at(clock.now_ms(), settle, args.overlap);
+    evening.ok_or_else(|| Failure::Usage("no session has ended yet at this time".to_owned()))
+}
+
+/// Plans the evening, and records what is to be asked for.
+fn record(
+    data_dir: &Path,
+    ledger: &mut Ledger,
+    evening: &Evening,
+    service: Option<&str>,
+) -> Result<Plan, Failure> {
+    if universe::unplanned(ledger)?
+        && let Some(universe) = known_universe(data_dir)?
+    {
+        universe::plan_orders(ledger, &universe, evening.session.date())?;
+    }
+    let plan = plan(data_dir, &Overview::open(data_dir)?, evening, service)?;
+    for (symbol, split) in &plan.splits {
+        say(&format!("{symbol} has split on {}: its whole adjusted history is asked for again", split.date));
+    }
+    ledger.begin_evening(evening.session.date(), plan.newest)?;
+    ledger.reopen_failed()?;
+    ledger.move_tails(&plan.tails)?;
+    ledger.add_tasks(&plan.joined)?;
+    let splits = plan.splits.iter();
+    let splits: Vec<_> = splits
+        .map(|(symbol, split)| (symbol.clone(), split.date, split.unreliable_before_ms(evening)))
+        .collect();
+    ledger.reopen_split(&splits)?;
+    ledger.mend(&Mend { again: plan.holes.clone(), ..Mend::default() })?;
+    Ok(plan)
+}
+
+/// What the evening has brought.
+#[derive(Default)]
+struct Brought {
+    plan: Plan,
+    lists: universe::Brought,
+    /// Held symbols that have left.
+    left: Vec<Left>,
+    /// Whether the sessions are there.
+    verdict: Verdict,
+    /// What the service said of absences in this run.
+    absences: Absences,
+    /// Silent symbols of which it has said that they are active, or nothing that explains the silence.
+    silent: Vec<Silence>,
+    /// Whether there is a symbol that is still traded, as far as anybody knows.
+    is_alive: bool,
+    /// Why it should be asked for again, if a list that is needed was not to be had.
+    listless: Option<String>,
+}
+
+impl Brought {
+    fn by(data_dir: &Path, begun: Begun<Plan>, due: &Lists, evening: &Evening) -> Result<Self, Failure> {
+        let Begun { lists, absences, prepared, .. } = begun;
+        let Some(plan) = prepared else { return Ok(Self { lists, ..Self::default() }) };
+        let overview = Overview::open(data_dir)?;
+        let universe = known_universe(data_dir)?.unwrap_or_default();
+        let verdict = Verdict::of(&overview, &universe, evening)?;
+        let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.tails.is_empty();
+        let mut silences = overview.silences()?;
+        let is_open = |silent: &Silence| silent.answer != SilenceAnswer::Left;
+        let silent = verdict.silent.iter().filter_map(|silent| {
+            silences.remove(&silent.symbol).filter(|said| said.last_session == silent.last_session)
+        });
+        let silent = silent.filter(is_open).collect();
+        let (left, listless) = (Left::of(&universe, &overview, &lists)?, due.missed(&lists));
+        Ok(Self { plan, lists, left, verdict, absences, silent, is_alive, listless })
+    }
+
+    /// A run that got less than it should is not complete. Where waiting may help, it is incomplete; else a person has to
+    /// look.
+    fn judge(&self, run: RunReport, enough: Enough) -> RunReport {
+        let Verdict { asked, lacking: sessions, is_early, .. } = &self.verdict;
+        let missed = enough.missed(asked, self.is_alive);
+        let lacking = (!sessions.is_empty()).then(|| lacking(sessions, *is_early));
+        let is_short = missed.is_some() || lacking.is_some() && !is_early;
+        let reasons: Vec<_> = missed.into_iter().chain(lacking).chain(self.listless.clone()).collect();
+        match (reasons.is_empty(), is_short) {
+            (true, _) => run,
+            (false, true) => run.short(ExitStatus::Gaps, reasons.join("; ")),
+            (false, false) => run.short(ExitStatus::Incomplete, reasons.join("; ")),
+        }
+    }
+}
+
+/// How many sessions lack symbols, and what the last of them has.
+fn lacking(sessions: &[SessionSymbols], is_early: bool) -> String {
+    let Some(last) = sessions.last() else { return String::new() };
+    let count = format::plural(sessions.len() as u64, "session");
+    let (present, regular) = (format::count(last.present), format::plural(last.regular, "symbol"));
+    let (verb, what) = if sessions.len() == 1 { ("lacks", "") } else { ("lack", "the last one, ") };
+    let advice = if is_early {
+        "the source may be late: run `grab update` again later"
+    } else {
+        "the source has not filled it for a day: `grab verify --witness grouped-daily` says who traded"
+    };
+    format!(
+        "{count} {verb} symbols that have bars every day: {what}{} has bars of {present} of {regular}; {advice}",
+        last.date
+    )
+}

@@ -1,0 +1,162 @@
+//! What an update knows before it asks for bars: the plan, and the lists that it is made by.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use grab_core::{
+    manifest::Overview,
+    store::{
+        StoreError,
+        reference::{self, Standing},
+    },
+    update::{Evening, ListedSplit, Plan, Reference},
+};
+use grab_model::{Symbol, universe::Universe};
+
+use super::super::{failure::Failure, format, output::say, universe};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// One in so many known listings may be missing from lists.
+const MOST_UNSEEN: u64 = 20;
+
+/// The lists that an evening needs.
+pub struct Lists {
+    /// Those that were not asked for since the session was settled.
+    pub needs: universe::Needs,
+    /// Whether symbols join by them.
+    is_ordered: bool,
+    /// Whether bars depend on the splits.
+    is_adjusted: bool,
+}
+
+impl Lists {
+    /// Which lists are due: tickers where an order or an earlier sync brought some, and splits where bars are adjusted or an
+    /// earlier sync brought some; each once an evening.
+    ///
+    /// # Errors
+    /// If the manifest or a table cannot be read.
+    pub fn due(data_dir: &Path, overview: &Overview, evening: &Evening) -> Result<Self, Failure> {
+        let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
+        let is_ordered = !overview.orders()?.is_empty();
+        // One of more than an hour from now is of a clock that was ahead.
+        let is_old = |what| {
+            let synced_ms = overview.last_sync_ms(what)?;
+            Ok::<_, Failure>(
+                synced_ms < Some(evening.settled_ms) || synced_ms > Some(evening.now_ms + HOUR_MS),
+            )
+        };
+        let is_kept = known_universe(data_dir)?.is_some();
+        let tickers = (is_ordered || is_kept) && (!is_kept || is_old("tickers")?);
+        let has_splits = known(reference::read_splits(data_dir))?.is_some();
+        let splits = (is_adjusted || has_splits) && (!has_splits || is_old("splits")?);
+        let needs = universe::Needs {
+            tickers,
+            splits,
+            begun_since_ms: (tickers || splits).then_some(evening.settled_ms),
+            list_dates: if tickers && is_ordered {
+                universe::ListDates::New
+            } else {
+                universe::ListDates::None
+            },
+            renames: if tickers { universe::Renames::Successors } else { universe::Renames::None },
+        };
+        Ok(Self { needs, is_ordered, is_adjusted })
+    }
+
+    /// Whether nothing is to be asked for.
+    pub fn are_known(&self) -> bool {
+        self.needs == universe::Needs::default()
+    }
+
+    /// Why the evening is not complete, if a list is missing that it depends on. That others are missing is said.
+    pub fn missed(&self, brought: &universe::Brought) -> Option<String> {
+        let lists = [
+            ("tickers", self.needs.tickers && brought.tickers.is_none(), self.is_ordered),
+            ("splits", self.needs.splits && brought.splits.is_none(), self.is_adjusted),
+        ];
+        let reasons: Vec<_> =
+            brought.without.iter().map(|one| format!("{}: {}", one.what, one.reason)).collect();
+        let reasons = if reasons.is_empty() { "the run was stopped".to_owned() } else { reasons.join("; ") };
+        let mut missed = brought.tickers.as_ref().filter(|_| self.is_ordered).and_then(shrunk);
+        for (what, _, is_needed) in lists.into_iter().filter(|(_, is_missing, _)| *is_missing) {
+            let why = format!("the list of {what} was not to be had ({reasons})");
+            if is_needed {
+                missed = Some(format!("{why}: run `grab update` again later"));
+            } else {
+                say(&format!("note: {why}"));
+            }
+        }
+        missed
+    }
+}
+
+/// What is wrong with lists that lack many of those that they had.
+fn shrunk(tickers: &universe::TickersBrought) -> Option<String> {
+    let (missing, known) = (tickers.not_seen, tickers.lives);
+    (MOST_UNSEEN * missing > known).then(|| {
+        let known = format::plural(known, "listing");
+        format!(
+            "the lists lack {} of {known} that are known: run `grab update` again later",
+            format::count(missing)
+        )
+    })
+}
+
+/// Plans an evening by what is known here.
+///
+/// # Errors
+/// If the manifest or a table cannot be read.
+pub fn plan(
+    data_dir: &Path,
+    overview: &Overview,
+    evening: &Evening,
+    service: Option<&str>,
+) -> Result<Plan, Failure> {
+    let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
+    let splits = if is_adjusted { splits(data_dir, overview)? } else { HashMap::new() };
+    let universe = known_universe(data_dir)?.unwrap_or_default();
+    let held: HashSet<_> = overview.symbols()?.into_iter().collect();
+    let joined = universe::joining(&overview.orders()?, &universe, &held, evening.session.date())?;
+    let history = overview.history_edge(service)?;
+    Ok(Plan::of(overview, evening, &Reference { universe, joined, splits, history })?)
+}
+
+/// The universe as it is known here; none if there is none that can be relied on.
+///
+/// # Errors
+/// If its file cannot be opened.
+pub fn known_universe(data_dir: &Path) -> Result<Option<Universe>, Failure> {
+    universe::known(data_dir)
+}
+
+/// A table that can be relied on. A damaged one is made anew by the next sync, which says so.
+fn known<T>(table: Result<Option<T>, StoreError>) -> Result<Option<T>, Failure> {
+    match table {
+        Err(StoreError::Reference { .. }) => Ok(None),
+        table => Ok(table?),
+    }
+}
+
+/// The splits that are known, by symbol. Those that the first sync brought were always there, as far as anybody knows. One that
+/// was withdrawn changes as much as a new one does.
+fn splits(data_dir: &Path, overview: &Overview) -> Result<HashMap<Symbol, Vec<ListedSplit>>, Failure> {
+    let Some(table) = known(reference::read_splits(data_dir))? else {
+        say("bars are adjusted here, and no splits are known yet: a new one would go unnoticed");
+        return Ok(HashMap::new());
+    };
+    let first_sync = table.rows.iter().map(|kept| kept.first_seen_ms).min();
+    let mut splits: HashMap<_, Vec<_>> = HashMap::new();
+    for kept in &table.rows {
+        let known_since_ms = match kept.standing {
+            Standing::Current => Some(kept.first_seen_ms).filter(|seen| Some(*seen) != first_sync),
+            Standing::Withdrawn => overview.sync_after("splits", kept.last_seen_ms)?,
+            Standing::Contradicted => continue,
+        };
+        let split = ListedSplit { date: kept.row.execution_date, known_since_ms };
+        splits.entry(kept.row.ticker.clone()).or_default().push(split);
+    }
+    Ok(splits)
+}

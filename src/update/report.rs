@@ -1,0 +1,369 @@
+//! What an update says, done or planned.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use grab_core::{
+    exit::ExitStatus,
+    manifest::{Closure, Overview, Silence, SilenceAnswer},
+    update::{Evening, Plan, Verdict},
+    verify::SessionSymbols,
+};
+use grab_model::{Rate, Symbol, Window, plan::Estimate};
+use serde::Serialize;
+
+use super::{
+    super::{failure::Failure, format, report::RunReport, universe},
+    Brought,
+    left::Left,
+    planned::Lists,
+};
+
+/// How much of a plan is listed for a person.
+const LISTED: usize = 20;
+
+/// How many of the new sessions are listed for a person.
+const SESSIONS_LISTED: usize = 5;
+
+/// How many of those that join or have left are named to a person.
+const NAMED: usize = 8;
+
+/// What was done; its JSON is in docs/json.md.
+#[derive(Serialize)]
+pub struct UpdateReport {
+    #[serde(flatten)]
+    pub run: RunReport,
+    /// The last session that was asked for.
+    session: String,
+    #[serde(flatten)]
+    plan: PlanReport,
+    /// Symbols that were not held before.
+    joined: Vec<Asked>,
+    /// Held symbols that have left the exchange, as far as the lists of this run show it.
+    left: Vec<Left>,
+    /// What came of the lists; none if they were not due.
+    universe: Option<universe::Brought>,
+    /// The sessions that are new since the update before, and how many symbols have bars on each.
+    sessions: Vec<SessionSymbols>,
+    /// The sessions that lack symbols with bars every day.
+    lacking: Vec<Lacking>,
+    /// Days on which the market was closed although the calendar has a session, by what the service said in this run.
+    closed_days: Vec<Closed>,
+    /// Silent symbols, and what the service says of them.
+    silent: Vec<SilentSymbol>,
+    /// Whether the last session is one of them.
+    is_lagging: bool,
+}
+
+/// A session that lacks regular symbols; its JSON is public.
+#[derive(Serialize)]
+struct Lacking {
+    date: String,
+    /// Symbols that have bars on each of five sessions up to their last one, and have not left.
+    regular: u64,
+    /// Those of them that have bars.
+    present: u64,
+}
+
+impl From<&SessionSymbols> for Lacking {
+    fn from(session: &SessionSymbols) -> Self {
+        Self { date: session.date.to_string(), regular: session.regular, present: session.present }
+    }
+}
+
+/// A day on which the market was closed; its JSON is public.
+#[derive(Serialize)]
+struct Closed {
+    date: String,
+    evidence: &'static str,
+    name: String,
+}
+
+impl From<&Closure> for Closed {
+    fn from(closure: &Closure) -> Self {
+        let Closure { date, evidence, name } = closure;
+        Self { date: date.to_string(), evidence: evidence.as_str(), name: name.clone() }
+    }
+}
+
+/// A symbol that is silent, and what the service says of it; its JSON is public.
+#[derive(Serialize)]
+struct SilentSymbol {
+    ticker: Symbol,
+    last_session: String,
+    answer: &'static str,
+    left_on: Option<String>,
+    words: String,
+}
+
+impl From<&Silence> for SilentSymbol {
+    fn from(silence: &Silence) -> Self {
+        let Silence { symbol, last_session, answer, left_on, words, .. } = silence;
+        Self {
+            ticker: symbol.clone(),
+            last_session: last_session.to_string(),
+            answer: answer.as_str(),
+            left_on: left_on.map(|day| day.to_string()),
+            words: words.clone(),
+        }
+    }
+}
+
+impl SilentSymbol {
+    fn text(&self) -> String {
+        format!("{} since {}: {}", self.ticker, self.last_session, self.words)
+    }
+}
+
+/// What `--dry-run` reports.
+#[derive(Serialize)]
+pub struct DryRunReport {
+    command: &'static str,
+    dry_run: bool,
+    outcome: &'static str,
+    exit_code: u8,
+    session: String,
+    #[serde(flatten)]
+    plan: PlanReport,
+    /// Whether lists would be asked for first, so that more may join or leave.
+    lists_due: bool,
+    estimate: Estimate,
+    asked: Vec<Asked>,
+    #[serde(skip)]
+    rate: Rate,
+}
+
+#[derive(Clone, Serialize)]
+struct Asked {
+    ticker: Symbol,
+    window: Window,
+}
+
+/// What an evening asks for, in numbers.
+#[derive(Clone, Copy, Serialize)]
+struct PlanReport {
+    /// Symbols that were behind.
+    extended: u64,
+    /// Sessions without bars that were asked for once more, and the windows that they were asked for in.
+    holes: u64,
+    hole_windows: u64,
+    /// Symbols of which nothing was asked.
+    up_to_date: u64,
+    closed: u64,
+    /// Symbols that are asked for from their first day on.
+    joined_symbols: u64,
+    /// Symbols whose whole history is asked for again, because of a split.
+    resplit: u64,
+}
+
+impl From<&Plan> for PlanReport {
+    fn from(plan: &Plan) -> Self {
+        Self {
+            extended: plan.tails.len() as u64,
+            holes: plan.hole_sessions,
+            hole_windows: plan.holes.len() as u64,
+            up_to_date: plan.up_to_date,
+            closed: plan.closed,
+            joined_symbols: plan.joined.iter().map(|(symbol, _)| symbol).collect::<BTreeSet<_>>().len()
+                as u64,
+            resplit: plan.splits.iter().map(|(symbol, _)| symbol).collect::<BTreeSet<_>>().len() as u64,
+        }
+    }
+}
+
+impl From<&(Symbol, Window)> for Asked {
+    fn from((symbol, window): &(Symbol, Window)) -> Self {
+        Self { ticker: symbol.clone(), window: *window }
+    }
+}
+
+impl UpdateReport {
+    /// What is said of a run.
+    pub fn new(run: RunReport, evening: &Evening, lists: &Lists, brought: Brought) -> Self {
+        let Brought { plan, lists: of_lists, left, verdict, absences, silent, .. } = brought;
+        let Verdict { new: sessions, lacking, .. } = verdict;
+        let date = evening.session.date();
+        // That a symbol has left is said once; any other answer for as long as it is silent.
+        let has_left = absences.silences.iter().filter(|silence| silence.answer == SilenceAnswer::Left);
+        Self {
+            run,
+            session: date.to_string(),
+            plan: (&plan).into(),
+            joined: plan.joined.iter().map(Asked::from).collect(),
+            left,
+            universe: (!lists.are_known()).then_some(of_lists),
+            sessions,
+            closed_days: absences.closures.iter().map(Closed::from).collect(),
+            silent: has_left.chain(&silent).map(SilentSymbol::from).collect(),
+            is_lagging: lacking.iter().any(|session| session.date == date),
+            lacking: lacking.iter().map(Lacking::from).collect(),
+        }
+    }
+
+    /// For a person, or a mail.
+    pub fn text(&self) -> String {
+        let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
+            self.plan;
+        // Its first line is in the summary.
+        let run = self.run.text();
+        let mut lines = vec![self.summary()];
+        lines.extend(run.lines().skip(1).map(str::to_owned));
+        lines.push(format!(
+            "  symbols   {} brought to {}, {} up to date, {} closed",
+            format::count(extended),
+            self.session,
+            format::count(up_to_date),
+            format::count(closed)
+        ));
+        lines.extend(self.universe.as_ref().and_then(listed).map(|listed| format!("  universe  {listed}")));
+        if joined_symbols > 0 {
+            lines.push(format!("  joined    {}", named(joined_symbols, self.first_days())));
+        }
+        if !self.left.is_empty() {
+            lines.push(format!(
+                "  left      {}",
+                named(self.left.len() as u64, self.left.iter().map(Left::text))
+            ));
+        }
+        for Closed { date, name, .. } in &self.closed_days {
+            lines.push(format!("  closed    {date}, by the service: {name}"));
+        }
+        if !self.silent.is_empty() {
+            let silent = self.silent.iter().map(SilentSymbol::text);
+            lines.push(format!("  silent    {}", named(self.silent.len() as u64, silent)));
+        }
+        if holes > 0 {
+            let windows = format::plural(hole_windows, "window");
+            lines.push(format!(
+                "  holes     {} asked for again in {windows}",
+                format::plural(holes, "session")
+            ));
+        }
+        if resplit > 0 {
+            lines.push(format!(
+                "  splits    {} asked for from the beginning",
+                format::plural(resplit, "symbol")
+            ));
+        }
+        let first = self.sessions.len().saturating_sub(SESSIONS_LISTED);
+        let shown = self.sessions.iter().skip(first);
+        let shown: Vec<_> =
+            shown.map(|session| format!("{}: {}", session.date, format::count(session.symbols))).collect();
+        lines.push(format!("  sessions  symbols with bars: {}", shown.join(", ")));
+        lines.join("\n")
+    }
+
+    /// `RDDT from 2024-03-21`, once for each symbol.
+    fn first_days(&self) -> impl Iterator<Item = String> {
+        let mut first: BTreeMap<&Symbol, Window> = BTreeMap::new();
+        for Asked { ticker, window } in &self.joined {
+            first.entry(ticker).or_insert(*window);
+        }
+        first.into_iter().map(|(ticker, window)| format!("{ticker} from {}", window.from()))
+    }
+
+    /// One line that says all that a mail's reader must know.
+    fn summary(&self) -> String {
+        let (outcome, code) = self.run.verdict();
+        let symbols = self.sessions.last().map_or(0, |session| session.symbols);
+        let symbols = format::plural(symbols, "symbol");
+        format!("grab update {}: {outcome} (exit {code}): {symbols}, {}", self.session, self.run.brief())
+    }
+}
+
+/// `11,689 listed, 12 new, 3 left; without splits: the plan does not include it`.
+fn listed(brought: &universe::Brought) -> Option<String> {
+    let tickers = brought.tickers.iter().map(|tickers| {
+        let [active, new, left] = [tickers.active, tickers.new, tickers.left].map(format::count);
+        format!("{active} listed, {new} new, {left} left")
+    });
+    let without = brought.without.iter().map(|one| format!("without {}: {}", one.what, one.reason));
+    let parts: Vec<_> = tickers.chain(without).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// The first few, and how many more there are.
+fn named(count: u64, names: impl Iterator<Item = String>) -> String {
+    let names: Vec<_> = names.take(NAMED).collect();
+    let more = count.saturating_sub(names.len() as u64);
+    let more = if more > 0 { format!(", and {} more", format::count(more)) } else { String::new() };
+    names.join(", ") + &more
+}
+
+impl DryRunReport {
+    /// What would be asked for.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn new(
+        plan: &Plan,
+        evening: &Evening,
+        overview: &Overview,
+        lists: &Lists,
+        rate: Rate,
+    ) -> Result<Self, Failure> {
+        let owed = overview.tasks()?.into_iter().filter(|task| !task.state.is_ended());
+        let to_run: Vec<_> =
+            plan.asked().cloned().chain(owed.map(|task| (task.symbol, task.window))).collect();
+        Ok(Self {
+            command: "update",
+            dry_run: true,
+            outcome: "complete",
+            exit_code: ExitStatus::Complete.code(),
+            session: evening.session.date().to_string(),
+            plan: plan.into(),
+            lists_due: !lists.are_known(),
+            estimate: Estimate::of(&to_run, rate),
+            asked: plan.asked().map(Asked::from).collect(),
+            rate,
+        })
+    }
+
+    /// For a person.
+    pub fn text(&self) -> String {
+        let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
+            self.plan;
+        let mut lines = vec![format!(
+            "{} to bring to {}, {} in {} to ask for again; {} up to date, {} closed",
+            format::plural(extended, "symbol"),
+            self.session,
+            format::plural(holes, "hole"),
+            format::plural(hole_windows, "window"),
+            format::count(up_to_date),
+            format::count(closed)
+        )];
+        lines.extend(
+            self.asked.iter().take(LISTED).map(|asked| format!("  {} {}", asked.ticker, asked.window)),
+        );
+        if joined_symbols > 0 {
+            lines.push(format!("{} among them are new", format::plural(joined_symbols, "symbol")));
+        }
+        if resplit > 0 {
+            let symbols = format::plural(resplit, "symbol");
+            lines.push(format!("{symbols} among them from the beginning, because of a split"));
+        }
+        let more = self.asked.len().saturating_sub(LISTED);
+        lines.extend((more > 0).then(|| format!("  and {} more", format::count(more as u64))));
+        if self.lists_due {
+            lines.push(
+                "The lists of tickers or splits are asked for first: by them, symbols join and leave."
+                    .to_owned(),
+            );
+        }
+        let Estimate { requests, hours, .. } = self.estimate;
+        let time = hours.map(|hours| format::duration(Duration::from_secs_f64(hours.max * 3600.0)));
+        let time = time.map(|time| format!(", at most {time} at {}", self.rate)).unwrap_or_default();
+        let least = if requests.min == requests.max {
+            String::new()
+        } else {
+            format!("{} to ", format::count(requests.min))
+        };
+        lines.push(format!(
+            "{least}{} for bars, what was owed before included{time}. Nothing was asked or changed.",
+            format::plural(requests.max, "request")
+        ));
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,330 @@
+//! `grab verify`: the proof of what is there, and what is not.
+
+use std::{
+    io::IsTerminal,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
+
+use grab_core::{
+    disk::need_open_files,
+    exit::ExitStatus,
+    manifest::{FILE_NAME, missing},
+    verify::{
+        Coverage, CutAway, Deep, Finding, Kept, Others, Progress, Severity, SymbolCounts, Verified,
+        verify_with_kept,
+    },
+};
+use grab_model::excerpt;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::{
+    access::Access,
+    args::{CommonArgs, VerifyArgs, WitnessArg},
+    called,
+    failure::Failure,
+    fetch::{self, announce_clock},
+    files::Files,
+    format,
+    output::Output,
+    overview,
+    remembered::{Remembered, SpecFile},
+    settings::{FetchSettings, Sources},
+    shell::quoted,
+    start::{Asked, last_day},
+    thresholds::Thresholds,
+    universe,
+    witness::{self, WitnessReport},
+};
+
+/// How many findings a report for a person lists; the JSON has all.
+const LISTED: usize = 40;
+
+/// How much of a finding is shown, in characters.
+const SHOWN: usize = 400;
+
+/// How often the bar is redrawn.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// The report; its JSON is in the contract.
+#[derive(Serialize)]
+struct VerifyReport {
+    command: &'static str,
+    exit_code: u8,
+    coverage: CoverageReport,
+    symbols: SymbolCounts,
+    damage: usize,
+    gaps: usize,
+    notices: usize,
+    /// Whether another process was writing when this was begun: all of it is as of that instant.
+    beside_a_writer: bool,
+    /// Partitions that were held against the disk, and files that were read whole.
+    partitions: u64,
+    files_read: u64,
+    bytes_read: u64,
+    witness: WitnessReport,
+    findings: Vec<Finding>,
+    /// The thresholds that do not hold, in words.
+    missed: Vec<String>,
+    /// For people.
+    #[serde(skip)]
+    tables: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct CoverageReport {
+    #[serde(flatten)]
+    sessions: Coverage,
+    ratio: f64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If nothing was ever started here, a folder cannot be listed, or a witness is to be fetched and another process holds
+/// the directory.
+pub fn run(
+    args: &VerifyArgs,
+    common: &CommonArgs,
+    sources: &Sources<'_>,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let deep = deep(args)?;
+    let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
+    announce_clock(clock);
+    let spec = args.spec.as_deref().map(SpecFile::read).transpose()?;
+    let spec = spec.as_ref().map(SpecFile::named);
+    let thresholds = Thresholds::resolve(args, spec)?;
+    let wanted =
+        spec.map(|(path, spec)| Asked::by_spec(path, spec, clock)?.expanded(&data_dir, clock)).transpose()?;
+    if !data_dir.join(FILE_NAME).exists() {
+        fetch::overview(&data_dir)?;
+        return Err(missing(&data_dir).into());
+    }
+    let files = Files::of(args, &data_dir)?;
+    let (mut verified, witness) = witnessed(args, deep, common.quiet, sources, &data_dir, output)?;
+    if let Some(wanted) = wanted {
+        let spec = args.spec.as_ref().map(|path| format!(" --spec {}", quoted(path.as_os_str())));
+        let command = format!("grab start{}", spec.unwrap_or_default());
+        verified.want(&wanted.missing(&verified.asked), &command);
+    }
+    if let Some(least) = thresholds.min_symbols_per_session() {
+        verified.demand_symbols(least);
+    }
+    // What they tell people to type is whole in files too.
+    for finding in &mut verified.findings {
+        finding.detail = called::whole(&finding.detail).into_owned();
+    }
+    files.write(&verified, sources.clock()?, common.quiet)?;
+    let tables = overview::tables(&verified.counts, &verified);
+    let report = VerifyReport { tables, ..VerifyReport::new(verified, witness, &thresholds) };
+    output.report(&report, VerifyReport::text)?;
+    Ok(report.exit())
+}
+
+/// Which files are read whole.
+fn deep(args: &VerifyArgs) -> Result<Deep, Failure> {
+    let Some(sample) = &args.sample else {
+        // Shares are compared, and they are in the files.
+        let is_deep = args.deep || args.witness == Some(WitnessArg::GroupedDaily);
+        return Ok(if is_deep { Deep::All } else { Deep::None });
+    };
+    let wrong = || {
+        Failure::Usage(format!("--sample: {sample:?} is neither a share such as 5% nor a part such as 1/10"))
+    };
+    if let Some(percent) = sample.strip_suffix('%') {
+        let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
+        return if (0.0..=100.0).contains(&percent) {
+            Ok(Deep::Share(percent / 100.0))
+        } else {
+            Err(wrong())
+        };
+    }
+    let parts = sample.split_once('/').and_then(|(n, of)| Some((n.parse().ok()?, of.parse().ok()?)));
+    match parts {
+        Some((n, of)) if (1..=of).contains(&n) => Ok(Deep::Part { n, of }),
+        Some(_) | None => Err(wrong()),
+    }
+}
+
+/// Verifies by the witness that was asked for.
+fn witnessed(
+    args: &VerifyArgs,
+    deep: Deep,
+    quiet: bool,
+    sources: &Sources<'_>,
+    data_dir: &Path,
+    output: Output,
+) -> Result<(Verified, WitnessReport), Failure> {
+    let cut_away = universe::cut_away(data_dir)?;
+    let kept = match args.witness {
+        Some(WitnessArg::GroupedDaily) => {
+            let sources = &Remembered::of(data_dir).over(sources);
+            let (settings, clock) = (FetchSettings::resolve(&args.fetch, sources)?, sources.clock()?);
+            need_open_files(settings.open_files(settings.sandbox))?;
+            // What is fetched is kept, and nobody else may write meanwhile.
+            let _lock = witness::hold(data_dir)?;
+            let access = Access { command: "verify", settings: &settings, sources, clock, quiet };
+            let place = data_dir.to_owned();
+            let ordered = cut_away.clone();
+            let last = last_day(clock);
+            let verify = move || watched(&place, &deep, Kept::Used, Others::Excluded, &ordered, last, quiet);
+            return witness::fetch_then(&access, data_dir, &cut_away, output, verify);
+        }
+        Some(WitnessArg::None) => Kept::Ignored,
+        None => Kept::Used,
+    };
+    let last = last_day(sources.clock()?);
+    let verified = watched(data_dir, &deep, kept, Others::Allowed, &cut_away, last, quiet)?;
+    let report = WitnessReport::kept(kept == Kept::Used, &verified);
+    Ok((verified, report))
+}
+
+/// Verifies up to a day, the last one that has been, with a bar on a terminal.
+///
+/// # Errors
+/// If the manifest cannot be read, or a folder cannot be listed.
+pub fn watched(
+    data_dir: &Path,
+    deep: &Deep,
+    kept: Kept,
+    others: Others,
+    cut_away: &CutAway,
+    last: Date,
+    quiet: bool,
+) -> Result<Verified, Failure> {
+    let progress = Arc::new(Progress::default());
+    if quiet || !std::io::stderr().is_terminal() {
+        return Ok(verify_with_kept(data_dir, deep, kept, others, cut_away, last, &progress)?);
+    }
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let bar = match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} symbols") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    };
+    thread::scope(|scope| {
+        let shown = bar.clone();
+        let watch = Arc::clone(&progress);
+        scope.spawn(move || {
+            while !shown.is_finished() {
+                shown.set_length(watch.symbols.load(Ordering::Relaxed));
+                shown.set_position(watch.done.load(Ordering::Relaxed));
+                thread::sleep(REDRAW);
+            }
+        });
+        let verified = verify_with_kept(data_dir, deep, kept, others, cut_away, last, &progress);
+        bar.finish_and_clear();
+        Ok(verified?)
+    })
+}
+
+impl VerifyReport {
+    fn new(verified: Verified, witness: WitnessReport, thresholds: &Thresholds) -> Self {
+        let mut missed = thresholds.missed(&verified);
+        missed.extend(witness.missed().map(str::to_owned));
+        let symbols = verified.symbols();
+        let Verified { findings, coverage, partitions, files, bytes, is_beside_a_writer, .. } = verified;
+        let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+        let mut report = Self {
+            command: "verify",
+            exit_code: 0,
+            coverage: CoverageReport { sessions: coverage, ratio: coverage.ratio() },
+            symbols,
+            damage: count(Severity::Damage),
+            gaps: count(Severity::Gap),
+            notices: count(Severity::Notice),
+            beside_a_writer: is_beside_a_writer,
+            partitions,
+            files_read: files,
+            bytes_read: bytes,
+            witness,
+            findings,
+            missed,
+            tables: Vec::new(),
+        };
+        report.exit_code = report.exit().code();
+        report
+    }
+
+    fn exit(&self) -> ExitStatus {
+        if self.damage > 0 {
+            ExitStatus::Damage
+        } else if let Some(exit) = self.witness.exit() {
+            exit
+        } else if !self.missed.is_empty() {
+            ExitStatus::Gaps
+        } else {
+            ExitStatus::Complete
+        }
+    }
+
+    fn text(&self) -> String {
+        let Coverage { expected_sessions, present_sessions, unexplained_sessions } = self.coverage.sessions;
+        let unexplained = match unexplained_sessions {
+            0 => String::new(),
+            sessions => format!(" and {} unexplained", format::count(sessions)),
+        };
+        let read = match self.files_read {
+            0 => "sizes only: --deep reads the files".to_owned(),
+            files => format!("{} read, {}", format::plural(files, "file"), format::bytes(self.bytes_read)),
+        };
+        let mut lines = vec![
+            format!(
+                "{} of damage, {}, {}",
+                format::plural(self.damage as u64, "finding"),
+                format::plural(self.gaps as u64, "gap"),
+                format::plural(self.notices as u64, "notice")
+            ),
+            format!("  checked   {}, {read}", format::plural(self.partitions, "partition")),
+            format!(
+                "  coverage  {} of {}{unexplained} ({:.2} %)",
+                format::count(present_sessions),
+                format::plural(expected_sessions, "expected session"),
+                100.0 * self.coverage.ratio
+            ),
+            format!("  witness   {}", self.witness.text()),
+        ];
+        if self.beside_a_writer {
+            lines.push("  as of     the beginning: another grab is at work here, and goes on".to_owned());
+        }
+        let SymbolCounts { asked_for, without_bars } = self.symbols;
+        if without_bars > 0 {
+            let (none, all) = (format::count(without_bars), format::plural(asked_for, "symbol"));
+            lines.push(format!("  symbols   {none} of {all} asked for: no bar at all"));
+        }
+        if unexplained_sessions > 0 {
+            let sessions = format::plural(unexplained_sessions, "session");
+            lines.push(format!(
+                "  unexplained  {sessions}: empty by the server's word alone, and no witness says so"
+            ));
+        }
+        lines.extend(self.missed.iter().map(|missed| format!("  missed    {missed}")));
+        lines.extend(self.tables.iter().cloned());
+        if !self.findings.is_empty() {
+            lines.push("findings".to_owned());
+        }
+        lines.extend(self.findings.iter().take(LISTED).map(line));
+        let more = self.findings.len().saturating_sub(LISTED);
+        if more > 0 {
+            lines.push(format!("  and {} more: --json lists all", format::count(more as u64)));
+        }
+        lines.join("\n")
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    let symbol = finding.ticker.as_ref().map(ToString::to_string).unwrap_or_default();
+    let month = finding.month.map(|month| month.to_string());
+    let when = month.or_else(|| finding.date.map(|date| date.to_string())).unwrap_or_default();
+    let path = match (&finding.path, &finding.ticker) {
+        (Some(path), _) if finding.month.is_none() => format!("{}: ", path.display()),
+        _ => String::new(),
+    };
+    // A file may have any name: none of it is to reach the terminal as a command.
+    let said = excerpt(&format!("{path}{}", finding.detail), SHOWN);
+    format!("  {:<20} {symbol:<6} {when:<10} {said}", finding.kind.as_str())
+}

@@ -1,0 +1,161 @@
+//! `grab status --watch`: a live view of a directory, also of a run in another terminal. It only reads.
+
+mod pace;
+mod screen;
+mod view;
+
+use std::{
+    io::{self, IsTerminal},
+    path::Path,
+    time::Duration,
+};
+
+use grab_core::{
+    clock::Clock,
+    exit::ExitStatus,
+    manifest::{Glance, ManifestError, Trouble, Watcher},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc::UnboundedReceiver,
+    time::{self, MissedTickBehavior},
+};
+
+use self::{
+    pace::Pace,
+    screen::{Screen, keys},
+    view::View,
+};
+use super::{failure::Failure, output::Output, settings::read_time};
+
+/// Looking more often shows nothing more, and costs.
+const LEAST_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Troubles that are kept in mind.
+const KEPT_TROUBLES: usize = 20;
+
+/// How many glances may fail in a row: a manifest that is being made anew is away for an instant.
+const FAILED_AT_MOST: u32 = 5;
+
+/// Shows the directory until a key or a signal ends it.
+///
+/// # Errors
+/// If nothing was ever started there, the manifest cannot be read, or the interval is no time.
+pub fn run(data_dir: &Path, interval: &str, clock: Clock, output: Output) -> Result<ExitStatus, Failure> {
+    if output.is_json() {
+        let reason = "--watch is for people: --json prints one object, without --watch";
+        return Err(Failure::Usage(reason.to_owned()));
+    }
+    let wrong = |why| Failure::Usage(format!("--interval: {why}"));
+    let interval = read_time(interval).map_err(wrong)?;
+    if interval < LEAST_INTERVAL {
+        return Err(wrong(format!("at least {}ms", LEAST_INTERVAL.as_millis())));
+    }
+    let mut shown = Shown::new(data_dir, clock);
+    // Before the terminal is touched: what is wrong from the beginning is an error like any other.
+    shown.look()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(shown.follow(interval))
+}
+
+/// What is shown, and what it is made of.
+struct Shown<'a> {
+    data_dir: &'a Path,
+    clock: Clock,
+    watcher: Watcher,
+    pace: Pace,
+    troubles: Vec<Trouble>,
+    last: Option<Glance>,
+    failed: u32,
+}
+
+impl<'a> Shown<'a> {
+    fn new(data_dir: &'a Path, clock: Clock) -> Self {
+        Self {
+            data_dir,
+            clock,
+            watcher: Watcher::new(data_dir),
+            pace: Pace::default(),
+            troubles: Vec::new(),
+            last: None,
+            failed: 0,
+        }
+    }
+
+    fn look(&mut self) -> Result<(), ManifestError> {
+        let now_ms = self.clock.now_ms();
+        let glance = self.watcher.look(now_ms)?;
+        self.failed = 0;
+        self.pace.add(&glance, now_ms);
+        if glance.known_from_ms.is_some() {
+            self.troubles.clear();
+        }
+        self.troubles.splice(..0, glance.troubles.iter().cloned());
+        self.troubles.truncate(KEPT_TROUBLES);
+        self.last = Some(glance);
+        Ok(())
+    }
+
+    /// Looks again, and puts up with a few failures.
+    fn look_again(&mut self) -> Result<(), ManifestError> {
+        self.look().or_else(|error| {
+            self.failed += 1;
+            if self.failed > FAILED_AT_MOST { Err(error) } else { Ok(()) }
+        })
+    }
+
+    async fn follow(&mut self, interval: Duration) -> Result<ExitStatus, Failure> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut resized = signal(SignalKind::window_change())?;
+        let mut screen = Screen::open()?;
+        let mut typed = if screen.is_terminal() && io::stdin().is_terminal() { Some(keys()) } else { None };
+        let mut ticks = time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first one comes at once, and has been looked for already.
+        ticks.tick().await;
+        while self.draw(&mut screen)? {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = hangup.recv() => break,
+                () = end_key(&mut typed) => break,
+                _ = resized.recv(), if screen.is_terminal() => {}
+                _ = ticks.tick() => self.look_again()?,
+            }
+        }
+        Ok(ExitStatus::Complete)
+    }
+
+    /// Draws what was seen last. False if nobody reads any more.
+    fn draw(&self, screen: &mut Screen) -> Result<bool, Failure> {
+        let Some(glance) = &self.last else { return Ok(true) };
+        let view = View {
+            data_dir: self.data_dir,
+            now_ms: self.clock.now_ms(),
+            glance,
+            pace: &self.pace,
+            troubles: &self.troubles,
+            is_terminal: screen.is_terminal(),
+        };
+        let (width, height) = screen.size();
+        match screen.draw(&view.lines(width, height)) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            drawn => drawn.map(|()| true).map_err(Failure::Report),
+        }
+    }
+}
+
+/// Waits for a key that ends the view.
+async fn end_key(typed: &mut Option<UnboundedReceiver<u8>>) {
+    while let Some(keys) = typed {
+        match keys.recv().await {
+            Some(b'q' | b'Q' | 0x03 | 0x04) => return,
+            Some(_) => {}
+            // Nobody types any more.
+            None => *typed = None,
+        }
+    }
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,117 @@
+//! How fast it goes, from what was seen in the last minutes.
+
+use std::{collections::VecDeque, time::Duration};
+
+use grab_core::manifest::{Glance, Step};
+
+/// Over which time requests and bars are counted, in ms: the vendor's limits are on minutes.
+const MINUTE_MS: i64 = 60_000;
+
+/// Over which time the time left is told from, in ms.
+const SPAN_MS: i64 = 5 * MINUTE_MS;
+
+/// What is needed to tell the time left: this time, in ms, and so many requests.
+const LEAST_MS: i64 = 10_000;
+const LEAST_STEPS: usize = 3;
+
+/// The requests of the last minutes.
+#[derive(Debug, Default)]
+pub struct Pace {
+    steps: VecDeque<Step>,
+    /// From when on all of them are known, UTC ms.
+    known_from_ms: i64,
+    run: Option<i64>,
+}
+
+/// What was done lately.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lately {
+    /// Over how long: a minute, or less if no more is known.
+    pub over: Duration,
+    /// Requests that were answered or given up.
+    pub requests: usize,
+    /// How many of them brought no page.
+    pub failures: usize,
+    /// Bars a second.
+    pub bars_per_second: f64,
+}
+
+/// How long it will take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing is owed.
+    Nothing,
+    /// About so long, if the days to come take as long as those of the time `over`.
+    About {
+        /// How long.
+        left: Duration,
+        /// From what is it known.
+        over: Duration,
+    },
+    /// Too little was seen so far.
+    TooEarly,
+    /// No day was covered for so long.
+    Stalled(Duration),
+}
+
+impl Pace {
+    /// Adds what was seen at a glance.
+    pub fn add(&mut self, glance: &Glance, now_ms: i64) {
+        let run = glance.run.as_ref().filter(|run| run.is_live);
+        if let Some(known_from_ms) = glance.known_from_ms {
+            self.steps.clear();
+            // What was before the run is no part of its pace.
+            let begun_ms = run.map_or(i64::MIN, |run| run.started_at_ms);
+            self.known_from_ms = known_from_ms.max(begun_ms).min(now_ms);
+        } else if run.is_some_and(|run| self.run != Some(run.id)) {
+            self.steps.clear();
+            self.known_from_ms = now_ms;
+        }
+        self.run = run.map(|run| run.id).or(self.run);
+        let known_from_ms = self.known_from_ms;
+        self.steps.extend(glance.steps.iter().filter(|step| step.at_ms >= known_from_ms));
+        let is_old = |step: &Step| step.at_ms < now_ms - SPAN_MS;
+        self.steps.retain(|step| !is_old(step));
+    }
+
+    /// What was done in the last minute.
+    #[must_use]
+    pub fn lately(&self, now_ms: i64) -> Lately {
+        let (from_ms, over) = self.since(now_ms, MINUTE_MS);
+        let steps = || self.steps.iter().filter(move |step| step.at_ms >= from_ms);
+        let bars: u64 = steps().map(|step| step.bars).sum();
+        Lately {
+            over,
+            requests: steps().count(),
+            failures: steps().filter(|step| step.is_failure).count(),
+            #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+            bars_per_second: bars as f64 / over.as_secs_f64().max(1.0),
+        }
+    }
+
+    /// How long it will take to cover the owed days.
+    #[must_use]
+    pub fn left(&self, now_ms: i64, owed_days: u64) -> Left {
+        let (from_ms, over) = self.since(now_ms, SPAN_MS);
+        let steps = || self.steps.iter().filter(|step| step.at_ms >= from_ms);
+        let days: u64 = steps().map(|step| u64::from(step.days)).sum();
+        if owed_days == 0 {
+            return Left::Nothing;
+        }
+        if now_ms - from_ms < LEAST_MS || (days > 0 && steps().count() < LEAST_STEPS) {
+            return Left::TooEarly;
+        }
+        if days == 0 {
+            return Left::Stalled(over);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "it is an estimate")]
+        let seconds = over.as_secs_f64() * owed_days as f64 / days as f64;
+        Left::About { left: Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), over }
+    }
+
+    /// The beginning of the last `span_ms`, as far as all is known, and the time since.
+    fn since(&self, now_ms: i64, span_ms: i64) -> (i64, Duration) {
+        let from_ms = self.known_from_ms.max(now_ms - span_ms);
+        (from_ms, Duration::from_millis(u64::try_from(now_ms - from_ms).unwrap_or_default()))
+    }
+}

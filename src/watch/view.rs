@@ -1,0 +1,307 @@
+//! What a live view says, as lines of a given width. Pure.
+
+use std::path::Path;
+
+use grab_core::manifest::{Glance, RunItem, RunningTask, TaskCounts, Trouble};
+use grab_model::{Symbol, Window};
+
+use super::{
+    pace::{Lately, Left, Pace},
+    screen::{Line, Style},
+};
+use crate::{called, format};
+
+/// Lines that are always there: what stands above and below the tasks.
+const OTHER_LINES: usize = 12;
+
+/// Errors that are shown at most.
+const ERRORS: usize = 5;
+
+/// From this width on, each task has a bar and its error.
+const WIDE: usize = 110;
+
+/// All that is shown.
+pub struct View<'a> {
+    /// The directory.
+    pub data_dir: &'a Path,
+    /// Now, UTC ms.
+    pub now_ms: i64,
+    /// What was seen last.
+    pub glance: &'a Glance,
+    /// How fast it goes.
+    pub pace: &'a Pace,
+    /// What went wrong lately, the newest first.
+    pub troubles: &'a [Trouble],
+    /// Whether keys can be typed.
+    pub is_terminal: bool,
+}
+
+impl View<'_> {
+    /// The lines, none of them longer than `width`, and at most `height` of them.
+    #[must_use]
+    pub fn lines(&self, width: usize, height: Option<usize>) -> Vec<Line> {
+        let mut lines = vec![self.title(width)];
+        let line = |style, text: String| Line { text, style };
+        lines.push(line(Style::Plain, format!("run      {}", self.run())));
+        lines.push(line(Style::Plain, format!("tasks    {}", tasks(&self.glance.counts))));
+        lines.push(line(Style::Plain, format!("         {}", self.bar(width.min(120).saturating_sub(9)))));
+        lines.push(line(Style::Plain, format!("pace     {}", self.requests())));
+        lines.push(line(Style::Plain, format!("left     {}", self.left())));
+        // A small terminal has more room for tasks than for what went wrong.
+        let errors = self.troubles.len().min(height.map_or(ERRORS, |height| ERRORS.min(height / 6)));
+        let room = height.map(|height| height.saturating_sub(OTHER_LINES + errors).max(2));
+        lines.extend(self.running(width, room));
+        lines.extend(self.next(width).map(|text| line(Style::Plain, text)));
+        if errors > 0 {
+            lines.push(line(Style::Plain, String::new()));
+            lines.push(line(Style::Bold, "lately".to_owned()));
+            let told = self.troubles.iter().take(errors);
+            lines.extend(told.map(|trouble| line(Style::Bad, told_of(trouble))));
+        }
+        if let Some(height) = height {
+            // The last line says how to get out, whatever else there is.
+            lines.truncate(height.saturating_sub(1));
+        }
+        if self.is_terminal {
+            lines.push(line(Style::Faint, "q ends this view, not the run".to_owned()));
+        }
+        for line in &mut lines {
+            line.text = fit(&line.text, width);
+        }
+        lines
+    }
+
+    fn title(&self, width: usize) -> Line {
+        let made_up = self.glance.kind.is_some_and(|kind| kind.sandbox);
+        let what = if made_up { " (made up by the sandbox)" } else { "" };
+        let clock = format!("{} UTC", format::clock(self.now_ms));
+        let path = self.data_dir.display().to_string();
+        let room = width.saturating_sub(clock.len() + what.len() + 2);
+        let path = fit_end(&path, room);
+        let gap = width.saturating_sub(columns(&path) + what.len() + clock.len());
+        Line { text: format!("{path}{what}{}{clock}", " ".repeat(gap)), style: Style::Bold }
+    }
+
+    /// Which run is live; if none is, what the last one came to.
+    fn run(&self) -> String {
+        let since = |ms| format::milliseconds((self.now_ms - ms) / 1000 * 1000);
+        let before = |ms| format!("{} ago", since(ms));
+        match &self.glance.run {
+            Some(run) if run.is_live => {
+                let time = since(run.started_at_ms);
+                let what = if run.arguments.is_empty() { "" } else { ": " };
+                format!("grab {}, process {}, for {time}{what}{}", run.command, run.pid, run.arguments)
+            }
+            Some(run) => format!("{}; the last: grab {} {}", self.nobody(), run.command, ended(run, before)),
+            None => self.nobody().to_owned(),
+        }
+    }
+
+    fn nobody(&self) -> &'static str {
+        if self.glance.is_held {
+            "none is live, but another grab holds the directory"
+        } else {
+            "none is live"
+        }
+    }
+
+    /// The share of days that are covered.
+    fn bar(&self, width: usize) -> String {
+        let Glance { owed_days, total_days, .. } = *self.glance;
+        #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+        let share = total_days.saturating_sub(owed_days) as f64 / total_days.max(1) as f64;
+        // Rounded down: all is there only if it is.
+        let tenths = (share * 1000.0).floor() / 10.0;
+        format!("{} {tenths:5.1} %", gauge(share, width.saturating_sub(8)))
+    }
+
+    fn requests(&self) -> String {
+        let Lately { over, requests, failures, bars_per_second } = self.pace.lately(self.now_ms);
+        let over = match over.as_secs() {
+            60.. => "the last minute".to_owned(),
+            seconds => format!("the last {seconds}s"),
+        };
+        let failed =
+            if failures > 0 { format!(", {} of them failed", count(failures)) } else { String::new() };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rounded, positive number"
+        )]
+        let bars = format::count(bars_per_second.round() as u64);
+        format!("{} in {over}{failed}; {bars} bars/s", format::plural(requests as u64, "request"))
+    }
+
+    fn left(&self) -> String {
+        let days = format::plural(self.glance.owed_days, "day");
+        let is_live = self.glance.run.as_ref().is_some_and(|run| run.is_live);
+        match self.pace.left(self.now_ms, self.glance.owed_days) {
+            Left::Nothing if self.glance.counts.total == 0 => "no task is recorded yet".to_owned(),
+            Left::Nothing => "nothing is owed".to_owned(),
+            _ if !is_live => format!("{days} to cover; {} goes on", called::command("resume")),
+            Left::About { left, over } => {
+                let (left, over) = (format::duration(left), format::duration(whole(over)));
+                format!("about {left}, at the pace of the last {over}; {days} to cover")
+            }
+            Left::TooEarly => format!("too early to say; {days} to cover"),
+            Left::Stalled(over) => {
+                let over = format::duration(whole(over));
+                format!("not known: nothing was covered in the last {over}; {days} to cover")
+            }
+        }
+    }
+
+    fn running(&self, width: usize, room: Option<usize>) -> Vec<Line> {
+        let tasks = &self.glance.running;
+        if tasks.is_empty() {
+            return Vec::new();
+        }
+        let ticker = tasks.iter().map(|task| task.symbol.as_str().len()).max().unwrap_or_default().max(8);
+        let wide = if width >= WIDE { format!("  {:<20}  {}", "", "trouble") } else { String::new() };
+        let head = format!(
+            "{:<ticker$} {:<22} {:<10} {:>4} {:>5} {:>11} {:>7}{wide}",
+            "running", "window", "reached", "", "pages", "bars", "for"
+        );
+        let shown = match room {
+            // The line that says how many more there are needs one, too.
+            Some(room) if tasks.len() > room => room.saturating_sub(1),
+            Some(_) | None => tasks.len(),
+        };
+        let mut lines =
+            vec![Line { text: String::new(), style: Style::Plain }, Line { text: head, style: Style::Bold }];
+        lines.extend(tasks.iter().take(shown).map(|task| self.task(task, ticker, width)));
+        if tasks.len() > shown {
+            let text = format!("and {} more", count(tasks.len() - shown));
+            lines.push(Line { text, style: Style::Plain });
+        }
+        lines
+    }
+
+    fn task(&self, task: &RunningTask, ticker: usize, width: usize) -> Line {
+        let share = f64::from(task.days_behind) / f64::from(task.window.days().max(2));
+        let reached = task.reached.map_or_else(|| "-".to_owned(), |day| day.to_string());
+        let since = task.since_ms.map(|since| format::milliseconds((self.now_ms - since) / 1000 * 1000));
+        let mut text = format!(
+            "{:<ticker$} {:<22} {reached:<10} {:>3.0}% {:>5} {:>11} {:>7}",
+            task.symbol,
+            task.window.to_string(),
+            (share * 100.0).floor(),
+            format::count(task.pages),
+            format::count(task.bars),
+            since.unwrap_or_default(),
+        );
+        if width >= WIDE {
+            let error = task.last_error.as_deref().unwrap_or_default();
+            let times = if task.attempts > 0 { format!("{} x ", task.attempts) } else { String::new() };
+            text = format!("{text}  {}  {times}{error}", gauge(share, 20));
+        }
+        let style = if task.attempts > 0 { Style::Bad } else { Style::Plain };
+        Line { text, style }
+    }
+
+    /// Who comes next, as many as fit.
+    fn next(&self, width: usize) -> Option<String> {
+        let pending = self.glance.counts.pending;
+        let mut text = format!("queue    {}", format::count(pending));
+        let name = |(symbol, window): &(Symbol, Window)| format!("{symbol} {window}");
+        let mut named = 0;
+        for task in self.glance.next.iter().map(name) {
+            let apart = if named == 0 { ": " } else { ", " };
+            // Room for the sign that there are more.
+            if named > 0 && columns(&text) + apart.len() + task.len() + 3 > width {
+                break;
+            }
+            text = format!("{text}{apart}{task}");
+            named += 1;
+        }
+        let more = if pending > named { ", …" } else { "" };
+        (pending > 0).then(|| format!("{text}{more}"))
+    }
+}
+
+fn ended(run: &RunItem, before: impl Fn(i64) -> String) -> String {
+    match (run.ended_at_ms, &run.outcome, run.exit_code) {
+        (Some(ended), Some(outcome), Some(code)) => {
+            format!("{}, {outcome}, exit code {code}", before(ended))
+        }
+        _ => format!("of {}, killed: {} goes on", before(run.started_at_ms), called::command("resume")),
+    }
+}
+
+/// Tasks by state; of those that have ended, only states that there are.
+fn tasks(counts: &TaskCounts) -> String {
+    let ended = counts.total - counts.owed();
+    let named = [
+        (counts.done, "done"),
+        (counts.empty, "empty"),
+        (counts.not_entitled, "not_entitled"),
+        (counts.not_found, "not_found"),
+        (counts.failed, "failed"),
+    ];
+    let there = named.into_iter().filter(|(number, _)| *number > 0);
+    let there: Vec<_> = there.map(|(number, name)| format!("{} {name}", format::count(number))).collect();
+    let there = if there.is_empty() { String::new() } else { format!(": {}", there.join(", ")) };
+    format!(
+        "{} running, {} pending, {} of {} ended{there}",
+        format::count(counts.running),
+        format::count(counts.pending),
+        format::count(ended),
+        format::count(counts.total)
+    )
+}
+
+fn told_of(trouble: &Trouble) -> String {
+    let task =
+        trouble.task.as_ref().map(|(symbol, window)| format!("{symbol} {window} ")).unwrap_or_default();
+    format!("{} {task}{}: {}", format::clock(trouble.at_ms), trouble.kind, trouble.reason)
+}
+
+fn count(number: usize) -> String {
+    format::count(number as u64)
+}
+
+fn whole(time: std::time::Duration) -> std::time::Duration {
+    std::time::Duration::from_secs(time.as_secs())
+}
+
+/// `[####----]` of this width.
+fn gauge(share: f64, width: usize) -> String {
+    let room = width.saturating_sub(2);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "at most as wide as a terminal"
+    )]
+    let full = ((share.clamp(0.0, 1.0) * room as f64).floor() as usize).min(room);
+    format!("[{}{}]", "#".repeat(full), "-".repeat(room - full))
+}
+
+/// What a terminal shows in one column each. Text of servers may have others, which it would show as two, or obey.
+fn plain(c: char) -> char {
+    let is_one = (!c.is_control() && c < '\u{300}' && c != '\u{ad}') || c == '…';
+    if is_one { c } else { '?' }
+}
+
+fn columns(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// At most `width` columns, with a sign where it was cut.
+fn fit(text: &str, width: usize) -> String {
+    let text: String = text.chars().map(plain).collect();
+    if columns(&text) <= width {
+        return text;
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).take(width).collect()
+}
+
+/// The same, but the end stays.
+fn fit_end(text: &str, width: usize) -> String {
+    let text: String = text.chars().map(plain).collect();
+    let over = columns(&text).saturating_sub(width);
+    if over == 0 { text } else { std::iter::once('…').chain(text.chars().skip(over + 1)).collect() }
+}
+
+#[cfg(test)]
+mod tests;

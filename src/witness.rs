@@ -1,0 +1,380 @@
+//! What `grab verify --witness grouped-daily` asks of the source before it verifies.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use grab_core::{
+    disk::Trouble,
+    engine::{Meter, Outcome, Stop, StopReason, Tally, fetch_market},
+    exit::ExitStatus,
+    manifest::{Ledger, Lock, ManifestError, Owed, Recorder, StoreKind, bring_up_to_date, rebuild},
+    store::market,
+    verify::{CutAway, Finding, Unwitnessed, Verified, wanted, witnessed},
+};
+use grab_model::calendar;
+use jiff::civil::Date;
+use serde::Serialize;
+use tokio::task;
+
+use super::{
+    access::{Access, Running},
+    failure::Failure,
+    fetch, format,
+    output::Output,
+    signals,
+};
+
+/// What the command line calls it.
+const GROUPED_DAILY: &str = "grouped-daily";
+
+/// Why sessions have no witness: not in the plan, not yet, not found, nobody traded, failed.
+const REASONS: [&str; 5] =
+    ["not in the plan", "not served yet", "not found", "answered without a row", "failed"];
+
+/// What the report says of the witness; its JSON is public.
+#[derive(Clone, Debug, Serialize)]
+pub struct WitnessReport {
+    source: &'static str,
+    /// Sessions with a witness, of those that anybody asked for.
+    sessions: u64,
+    of: u64,
+    /// Sessions that this run has fetched, and its requests.
+    fetched: u64,
+    requests: u64,
+    /// Sessions that were asked for in vain.
+    without: Without,
+    /// Why not all were asked for.
+    error: Option<String>,
+    /// The exit code that belongs to that.
+    #[serde(skip)]
+    exit: Option<ExitStatus>,
+    /// Sessions that it was to explain and does not, in words.
+    #[serde(skip)]
+    missed: Option<String>,
+}
+
+/// Why sessions have no witness although they were asked for.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Without {
+    not_entitled: u64,
+    not_yet: u64,
+    not_found: u64,
+    nobody_traded: u64,
+    failed: u64,
+}
+
+/// What a run has fetched.
+#[derive(Debug, Default)]
+struct Fetched {
+    tally: Tally,
+    requests: u64,
+    stopped: Option<Failure>,
+    /// Days that nobody has asked for yet.
+    left: usize,
+    /// What was wrong with files that were kept before.
+    damage: Vec<Finding>,
+}
+
+impl WitnessReport {
+    /// Of a witness that was not asked for anything; none if it is not to be used either.
+    #[must_use]
+    pub fn kept(is_used: bool, verified: &Verified) -> Self {
+        let source = if is_used { GROUPED_DAILY } else { "none" };
+        // Nobody has asked for it: that it is not there is no miss.
+        Self { missed: None, ..Self::new(source, verified, &Fetched::default()) }
+    }
+
+    fn new(source: &'static str, verified: &Verified, fetched: &Fetched) -> Self {
+        let tally = &fetched.tally;
+        let is_short = |failure: &&Failure| fetched.left > 0 || failure.exit() != ExitStatus::Incomplete;
+        let stopped = fetched.stopped.as_ref().filter(is_short);
+        Self {
+            source,
+            sessions: verified.witnessed.sessions,
+            of: verified.witnessed.of,
+            fetched: tally.kept.len() as u64,
+            requests: fetched.requests,
+            without: Without {
+                not_entitled: tally.not_entitled,
+                not_yet: tally.not_yet,
+                not_found: tally.not_found,
+                nobody_traded: tally.nobody,
+                failed: tally.failed,
+            },
+            error: stopped.map(Failure::chain),
+            exit: stopped.map(Failure::exit),
+            missed: missed(verified, tally),
+        }
+    }
+
+    /// What does not hold of the demand for a witness.
+    #[must_use]
+    pub fn missed(&self) -> Option<&str> {
+        self.missed.as_deref()
+    }
+
+    /// The exit code of a run that could not ask for all that it should have.
+    #[must_use]
+    pub fn exit(&self) -> Option<ExitStatus> {
+        self.exit
+    }
+
+    /// For a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        if self.sessions == 0 && self.requests == 0 && self.error.is_none() {
+            return "none: --witness grouped-daily asks who traded on each session".to_owned();
+        }
+        let mut text = format!(
+            "{}: {} of {}",
+            self.source,
+            format::count(self.sessions),
+            format::plural(self.of, "session")
+        );
+        if self.requests > 0 {
+            let (fetched, requests) = (format::count(self.fetched), format::plural(self.requests, "request"));
+            text = format!("{text}, {fetched} fetched with {requests}");
+        }
+        let Without { not_entitled, not_yet, not_found, nobody_traded, failed } = self.without;
+        let counts = [not_entitled, not_yet, not_found, nobody_traded, failed];
+        for (sessions, reason) in counts.into_iter().zip(REASONS).filter(|(sessions, _)| *sessions > 0) {
+            text = format!("{text}; {} {reason}", format::count(sessions));
+        }
+        match &self.error {
+            Some(error) => format!("{text}; cut short, the same command goes on: {error}"),
+            None => text,
+        }
+    }
+}
+
+/// Why there is no witness of a day, in words.
+fn reason(outcome: &Outcome) -> &'static str {
+    let [not_entitled, not_yet, not_found, nobody_traded, failed] = REASONS;
+    match outcome {
+        Outcome::NotEntitled => not_entitled,
+        Outcome::NotYet => not_yet,
+        Outcome::NotFound | Outcome::UnknownRoute => not_found,
+        Outcome::Nobody => nobody_traded,
+        Outcome::Refused(_) | Outcome::Failed(_) | Outcome::Kept => failed,
+    }
+}
+
+/// The sessions on which an absence has no explanation because a witness that was asked for is not to be had. Their
+/// emptiness is then the server's word alone, which is what the witness was to prove.
+fn missed(verified: &Verified, tally: &Tally) -> Option<String> {
+    let why = |day: &Unwitnessed| match tally.lacking.get(&day.date) {
+        Some(outcome) => reason(outcome),
+        None if day.is_doubted => "not to be relied on",
+        None => "not asked for",
+    };
+    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+    verified.unwitnessed.iter().for_each(|day| *reasons.entry(why(day)).or_default() += 1);
+    let parts: Vec<_> = reasons.iter().map(|(why, days)| format!("{} {why}", format::count(*days))).collect();
+    let sessions = format::plural(verified.unwitnessed.len() as u64, "session");
+    (!parts.is_empty())
+        .then(|| format!("{sessions} with absences that no witness explains: {}", parts.join(", ")))
+}
+
+/// Fetches what is not kept yet, then lets `verify` verify by all that is.
+///
+/// # Errors
+/// If a signal came, nothing can be written, or `verify` fails. What the source refuses is in the report.
+pub fn fetch_then(
+    access: &Access<'_>,
+    data_dir: &Path,
+    cut_away: &CutAway,
+    output: Output,
+    verify: impl FnOnce() -> Result<Verified, Failure> + Send + 'static,
+) -> Result<(Verified, WitnessReport), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let signalled = Stop::default();
+    {
+        let _entered = runtime.enter();
+        let command = access.command;
+        let last_word = move || output.failure(command, &Failure::Stopped(StopReason::Interrupted));
+        signals::watch(signalled.clone(), last_word)?;
+    }
+    let done = bring(access, data_dir, cut_away, &runtime, &signalled).and_then(|fetched| {
+        let verified = runtime.block_on(async {
+            let verifying = signalled.unless_requested(task::spawn_blocking(verify)).await;
+            match verifying.ok_or(Failure::Stopped(StopReason::Interrupted))? {
+                Ok(verified) => verified,
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            }
+        });
+        Ok((verified?, fetched))
+    });
+    // A verification that nobody waits for any more must not hold the process: it only reads.
+    runtime.shutdown_background();
+    let (mut verified, mut fetched) = done?;
+    verified.findings.append(&mut fetched.damage);
+    verified.findings.sort_unstable_by(|one, other| one.rank().cmp(&other.rank()));
+    let report = WitnessReport::new(GROUPED_DAILY, &verified, &fetched);
+    Ok((verified, report))
+}
+
+fn bring(
+    access: &Access<'_>,
+    data_dir: &Path,
+    cut_away: &CutAway,
+    runtime: &tokio::runtime::Runtime,
+    signalled: &Stop,
+) -> Result<Fetched, Failure> {
+    if !rebuild::is_whole(data_dir)? {
+        // The verification says so.
+        return Ok(Fetched::default());
+    }
+    let (kept, damage) = witnessed(data_dir)?;
+    let until = calendar::last_finished(access.clock.now_ms()).map(calendar::Session::date);
+    let mut days = until.map_or_else(|| Ok(Vec::new()), |until| wanted(data_dir, until, cut_away))?;
+    days.retain(|day| !kept.contains(day));
+    if days.is_empty() {
+        return Ok(Fetched::default());
+    }
+    market::sweep(data_dir)?;
+    let mut ledger = Ledger::open(data_dir, access.clock)?;
+    let kind = access.kind(ledger.kind()?);
+    fetch::hold(&mut ledger, kind, data_dir)?;
+    let pacer = access.pacer(kind, &ledger)?;
+    ledger.begin_run(access.command, "--witness grouped-daily")?;
+    let (recorder, writer) = Recorder::start(ledger);
+    let running = Running { recorder, meter: Arc::new(Meter::default()), pacer, stop: Stop::default() };
+    let asked = Asked { data_dir: data_dir.to_owned(), days, served: kept.last().copied() };
+    let fetched = runtime.block_on(run(access, kind, asked, running, signalled));
+    // The last handle is gone: the manifest is closed, its WAL folded in.
+    if let Err(panicked) = writer.join() {
+        std::panic::resume_unwind(panicked);
+    }
+    fetched.map(|fetched| fetched.with_damage(damage))
+}
+
+/// What is to be asked for.
+struct Asked {
+    data_dir: PathBuf,
+    /// In the order of their worth.
+    days: Vec<Date>,
+    /// The latest day that is kept already.
+    served: Option<Date>,
+}
+
+async fn run(
+    access: &Access<'_>,
+    kind: StoreKind,
+    asked: Asked,
+    running: Running,
+    signalled: &Stop,
+) -> Result<Fetched, Failure> {
+    let (stop, signalled) = (running.stop.clone(), signalled.clone());
+    let forwarding = tokio::spawn(async move {
+        signalled.requested().await;
+        stop.because(StopReason::Interrupted);
+    });
+    let wanted = asked.days.len();
+    let answered = ask(access, kind, asked, &running).await;
+    forwarding.abort();
+    let totals = running.meter.snapshot().totals;
+    let (tally, failure) = match answered {
+        Ok(tally) => (tally, running.stop.reason().map(Failure::Stopped)),
+        Err(failure) => (Tally::default(), Some(failure)),
+    };
+    let (outcome, exit_code) = failure.as_ref().map_or(("complete", 0), verdict);
+    let ended = running.recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await;
+    match failure {
+        Some(failure) if is_fatal(&failure) => Err(failure),
+        stopped => {
+            ended?;
+            let left = wanted.saturating_sub(usize::try_from(tally.settled()).unwrap_or(usize::MAX));
+            Ok(Fetched { tally, requests: totals.requests, stopped, left, damage: Vec::new() })
+        }
+    }
+}
+
+async fn ask(
+    access: &Access<'_>,
+    kind: StoreKind,
+    asked: Asked,
+    running: &Running,
+) -> Result<Tally, Failure> {
+    let Asked { data_dir, days, served } = asked;
+    let store = access.store(data_dir, kind)?;
+    let (sandbox, source) = access.open(kind).await?;
+    let owed = Owed { tasks: days.len() as u64, days: days.len() as u64 };
+    let shown = access.show(kind, "market day", owed, running);
+    access.stop_in_time(&running.stop);
+    let tally = fetch_market(source, days, served, access.parts(kind, store, running)).await;
+    shown.end().await;
+    drop(sandbox);
+    Ok(tally?)
+}
+
+/// Whether a verification by what is there is not what anybody waits for.
+fn is_fatal(failure: &Failure) -> bool {
+    !matches!(failure.exit(), ExitStatus::Key | ExitStatus::Unreachable | ExitStatus::Incomplete)
+}
+
+/// The outcome and the exit code for the run's row in the manifest.
+fn verdict(failure: &Failure) -> (&'static str, u8) {
+    let exit = failure.exit();
+    let outcome = match exit {
+        ExitStatus::Interrupted => "interrupted",
+        ExitStatus::Incomplete => "incomplete",
+        ExitStatus::Complete
+        | ExitStatus::Bug
+        | ExitStatus::Usage
+        | ExitStatus::Config
+        | ExitStatus::Unsuccessful
+        | ExitStatus::Damage
+        | ExitStatus::Gaps
+        | ExitStatus::Key
+        | ExitStatus::Unreachable
+        | ExitStatus::Disk
+        | ExitStatus::Locked
+        | ExitStatus::OtherVersion => "error",
+    };
+    (outcome, exit.code())
+}
+
+impl Fetched {
+    /// What was wrong before this run, of files that it has replaced: the others are found once more.
+    fn with_damage(mut self, damage: Vec<Finding>) -> Self {
+        let mut by_day: BTreeMap<Date, Finding> =
+            damage.into_iter().filter_map(|finding| Some((finding.date?, finding))).collect();
+        for day in &self.tally.kept {
+            if let Some(mut finding) = by_day.remove(day) {
+                finding.detail = format!("{}; it was fetched anew", finding.detail);
+                self.damage.push(finding);
+            }
+        }
+        self
+    }
+}
+
+/// Takes the right to write, for what is to be fetched, and brings an older manifest up to date.
+///
+/// # Errors
+/// If another process has it, or this one may not write here.
+pub fn hold(data_dir: &Path) -> Result<Lock, Failure> {
+    bring_up_to_date(data_dir)?;
+    match Lock::take(data_dir) {
+        Ok(lock) => Ok(lock),
+        Err(ManifestError::Locked { holder }) => Err(Failure::WitnessLocked { holder }),
+        Err(ManifestError::Io { source, .. })
+            if matches!(Trouble::of(&source), Trouble::Denied | Trouble::ReadOnly) =>
+        {
+            Err(not_writable(data_dir))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The failure of a run that is to write where nobody may.
+fn not_writable(data_dir: &Path) -> Failure {
+    let place = data_dir.display();
+    Failure::Usage(format!(
+        "--witness grouped-daily keeps what it fetches in {place}, where this process may not write: without the flag, \
+         what is kept there is used"
+    ))
+}
