@@ -11,8 +11,8 @@ use std::{
 };
 
 use grab_core::verify::{
-    Coverage, Day, Finding, Kind, Sessions, Verified,
-    report::{About, page},
+    AskedSessions, Coverage, Finding, FindingKind, SessionStatus, Verification,
+    report::{ReportOrigin, page},
 };
 use grab_model::{Symbol, Window};
 use jiff::civil::{Date, date};
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [symbols, years, file] = arguments.as_slice() else { return Err("usage: SYMBOLS YEARS FILE".into()) };
     let verified = market(symbols.parse()?, years.parse()?)?;
     let begun = Instant::now();
-    let about = About {
+    let about = ReportOrigin {
         made: "2024-01-01T00:00:00Z".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         holds: "bars as traded, made up by an example".to_owned(),
@@ -34,9 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Symbols with lives of their own, holes, losses and refusals: always the same.
-fn market(symbols: usize, years: i16) -> Result<Verified, Box<dyn Error>> {
+fn market(symbols: usize, years: i16) -> Result<Verification, Box<dyn Error>> {
     let window = Window::new(date(2024 - years, 1, 1), date(2023, 12, 31)).ok_or("no years")?;
-    let mut verified = Verified { sessions: Sessions::spanned([window].into_iter()), ..Verified::default() };
+    let mut verified =
+        Verification { sessions: AskedSessions::spanned([window].into_iter()), ..Verification::default() };
     let mut chance = fastrand::Rng::with_seed(7);
     let mut coverage = Coverage::default();
     for number in 0..symbols {
@@ -60,7 +61,7 @@ fn name(number: usize) -> String {
     (0..4).rev().map(letter).collect()
 }
 
-fn life(chance: &mut fastrand::Rng, dates: &[Date]) -> Vec<Day> {
+fn life(chance: &mut fastrand::Rng, dates: &[Date]) -> Vec<SessionStatus> {
     let count = dates.len();
     let (listed, delisted) = match chance.u8(..10) {
         0..4 => (0, count),
@@ -74,52 +75,55 @@ fn life(chance: &mut fastrand::Rng, dates: &[Date]) -> Vec<Day> {
     let thinly = chance.u8(..4) == 0;
     let mut days: Vec<_> = (0..count)
         .map(|place| match place {
-            _ if !(listed..delisted).contains(&place) => Day::Empty,
-            _ if thinly && chance.u8(..10) < 3 => Day::NoTrade,
-            _ if chance.u16(..1500) == 0 => Day::Missing,
-            _ => Day::Present,
+            _ if !(listed..delisted).contains(&place) => SessionStatus::Empty,
+            _ if thinly && chance.u8(..10) < 3 => SessionStatus::NoTrade,
+            _ if chance.u16(..1500) == 0 => SessionStatus::Missing,
+            _ => SessionStatus::Present,
         })
         .collect();
     let trouble = [
-        Day::Missing,
-        Day::Lost,
-        Day::Thin,
-        Day::Failed,
-        Day::NotEntitled,
-        Day::Owed,
-        Day::NotFound,
-        Day::NotAsked,
+        SessionStatus::Missing,
+        SessionStatus::Lost,
+        SessionStatus::Thin,
+        SessionStatus::Failed,
+        SessionStatus::NotEntitled,
+        SessionStatus::Owed,
+        SessionStatus::NotFound,
+        SessionStatus::NotAsked,
     ];
     for _ in 0..chance.usize(..4) {
         let (from, what) = (chance.usize(..count), trouble[chance.usize(..trouble.len())]);
         let until = count.min(from + chance.usize(1..200));
-        days[from..until].iter_mut().filter(|day| **day != Day::Empty).for_each(|day| *day = what);
+        days[from..until].iter_mut().filter(|day| **day != SessionStatus::Empty).for_each(|day| *day = what);
     }
     days
 }
 
-fn findings(symbol: &Symbol, days: &[Day], dates: &[Date]) -> Vec<Finding> {
+fn findings(symbol: &Symbol, days: &[SessionStatus], dates: &[Date]) -> Vec<Finding> {
     let runs = days.iter().zip(dates).collect::<Vec<_>>();
     let runs = runs.chunk_by(|one, other| one.0 == other.0);
-    let finding = |run: &[(&Day, &Date)]| {
+    let finding = |run: &[(&SessionStatus, &Date)]| {
         let ((day, from), (_, to)) = (run.first()?, run.last()?);
         let kind = match day {
-            Day::Missing | Day::CutAway => Kind::MissingSession,
-            Day::Thin => Kind::ThinSession,
-            Day::Lost => Kind::MissingFile,
-            Day::Failed | Day::NotEntitled | Day::Owed | Day::NotFound => Kind::UnfinishedTask,
-            Day::NotAsked
-            | Day::Empty
-            | Day::NoTrade
-            | Day::AskedAgain
-            | Day::Withheld
-            | Day::Present
-            | Day::NotListed
-            | Day::BeforeHistory => {
+            SessionStatus::Missing | SessionStatus::CutAway => FindingKind::MissingSession,
+            SessionStatus::Thin => FindingKind::ThinSession,
+            SessionStatus::Lost => FindingKind::MissingFile,
+            SessionStatus::Failed
+            | SessionStatus::NotEntitled
+            | SessionStatus::Owed
+            | SessionStatus::NotFound => FindingKind::UnfinishedTask,
+            SessionStatus::NotAsked
+            | SessionStatus::Empty
+            | SessionStatus::NoTrade
+            | SessionStatus::AskedAgain
+            | SessionStatus::Withheld
+            | SessionStatus::Present
+            | SessionStatus::NotListed
+            | SessionStatus::BeforeHistory => {
                 return None;
             }
         };
-        Some(kind.on(symbol, &(**from..=**to), format!("{} sessions: {}", run.len(), day.words())))
+        Some(kind.on(symbol, &(**from..=**to), format!("{} sessions: {}", run.len(), day.description())))
     };
     runs.filter_map(finding).collect()
 }

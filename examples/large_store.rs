@@ -5,8 +5,8 @@ use std::{env, io::Write, path::PathBuf, process::ExitCode};
 
 use grab_core::{
     clock::Clock,
-    manifest::{Ledger, StoreKind, Stretch},
-    store::{Fetched, Lifetime, Store},
+    manifest::{ManifestWriter, StoreKind, WholeDays},
+    store::{BarStore, Finality, MergeInput},
 };
 use grab_model::{Bar, Bars, Month, Symbol, Window, calendar};
 
@@ -29,9 +29,9 @@ fn make(arguments: &[String]) -> Result<(), Failed> {
     };
     let (dir, bars_a_day) = (PathBuf::from(dir), bars_a_day.parse()?);
     std::fs::create_dir_all(&dir)?;
-    let store = Store::new(dir.clone(), false, "sandbox".to_owned());
-    let mut ledger = Ledger::open(&dir, Clock::system())?;
-    ledger.hold(StoreKind { adjusted: false, sandbox: true })?;
+    let store = BarStore::new(dir.clone(), false, "sandbox".to_owned());
+    let mut ledger = ManifestWriter::open(&dir, Clock::system())?;
+    ledger.declare_kind(StoreKind { adjusted: false, sandbox: true })?;
     ledger.begin_run("start", "made up, to measure")?;
     let first = Month::new(2004, 1).ok_or("no such month")?;
     let months: Vec<_> =
@@ -44,19 +44,19 @@ fn make(arguments: &[String]) -> Result<(), Failed> {
 }
 
 fn make_symbol(
-    store: &Store,
-    ledger: &mut Ledger,
+    store: &BarStore,
+    ledger: &mut ManifestWriter,
     symbol: &Symbol,
     months: &[Month],
     bars_a_day: usize,
 ) -> Result<(), Failed> {
     let (mut partitions, mut bars) = (Vec::new(), 0);
     for month in months {
-        let fetched = Fetched {
+        let fetched = MergeInput {
             bars: bars_of(month.window(), bars_a_day),
             at_ms: 0,
             whole: Some(month.window()),
-            lifetime: Lifetime::Lasting,
+            lifetime: Finality::Final,
         };
         let partition = store.merge(symbol, *month, fetched, None)?.partition;
         bars += partition.bars;
@@ -64,7 +64,7 @@ fn make_symbol(
     }
     let (Some(first), Some(last)) = (months.first(), months.last()) else { return Ok(()) };
     let window = Window::new(first.first_day(), last.last_day()).ok_or("no month")?;
-    ledger.adopt(symbol, &partitions, &[Stretch { window, bars }])?;
+    ledger.adopt(symbol, &partitions, &[WholeDays { window, bars }])?;
     Ok(())
 }
 

@@ -5,11 +5,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use fastrand::Rng;
 use grab_core::{
     clock::Clock,
-    engine::{Meter, Parts, Stop, StopReason},
-    manifest::{KeptPace, Ledger, Owed, Recorder, StoreKind},
-    pace::{Learnt, Pace, Pacer, RetryPolicy},
-    source::{Polygon, PolygonOptions, Way},
-    store::Store,
+    engine::{RunContext, RunCounters, Stop, StopReason},
+    manifest::{ManifestWriter, Outstanding, SavedPace, StoreKind, WriterHandle},
+    pace::{LearnedPace, Pace, Pacer, RetryPolicy},
+    source::{Polygon, PolygonOptions, ProxyRoute},
+    store::BarStore,
 };
 use grab_model::ApiKey;
 use grab_sandbox::{Sandbox, SandboxOptions};
@@ -47,9 +47,9 @@ pub struct Access<'a> {
 #[derive(Clone)]
 pub struct Running {
     /// Who writes the manifest.
-    pub recorder: Recorder,
+    pub manifest: WriterHandle,
     /// Counts what happens.
-    pub meter: Arc<Meter>,
+    pub counters: Arc<RunCounters>,
     /// Says when a request may leave.
     pub pacer: Arc<Pacer>,
     /// Says when to stop, and why.
@@ -70,15 +70,15 @@ impl Access<'_> {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn pacer(&self, kind: StoreKind, ledger: &Ledger) -> Result<Arc<Pacer>, Failure> {
+    pub fn pacer(&self, kind: StoreKind, writer: &ManifestWriter) -> Result<Arc<Pacer>, Failure> {
         let rate = self.settings.rate(kind.sandbox);
         let ago =
             |ms: i64| Duration::from_millis(u64::try_from(self.clock.now_ms() - ms).unwrap_or_default());
-        let kept = ledger.pace(&rate.to_string())?;
-        let pace = |kept: KeptPace| Pace { per_second: kept.per_second, refused: kept.refused };
-        let learnt = Learnt {
+        let kept = writer.pace(&rate.to_string())?;
+        let pace = |kept: SavedPace| Pace { per_second: kept.per_second, refused: kept.refused };
+        let learnt = LearnedPace {
             pace: kept.map(|kept| (pace(kept), ago(kept.at_ms))),
-            last_request: ledger.last_run_ms()?.map(ago),
+            last_request: writer.last_run_ms()?.map(ago),
         };
         Ok(Arc::new(Pacer::new(rate, learnt)))
     }
@@ -100,10 +100,10 @@ impl Access<'_> {
     ///
     /// # Errors
     /// If there is no such address.
-    pub fn store(&self, data_dir: PathBuf, kind: StoreKind) -> Result<Store, Failure> {
+    pub fn store(&self, data_dir: PathBuf, kind: StoreKind) -> Result<BarStore, Failure> {
         let host = self.base_url()?.host_str().unwrap_or_default().to_owned();
         let source = if kind.sandbox { SANDBOX.to_owned() } else { host };
-        Ok(Store::new(data_dir, kind.adjusted, source).with_encodings(self.settings.encodings))
+        Ok(BarStore::new(data_dir, kind.adjusted, source).with_encodings(self.settings.encodings))
     }
 
     /// The client; with the sandbox, that of a server that lives as long as the answer.
@@ -155,12 +155,12 @@ impl Access<'_> {
         self.key().map(|_| ())
     }
 
-    fn way_to(&self, base_url: &Url) -> Result<Way, Failure> {
-        self.settings.proxies.way_to(base_url).map_err(|error| Failure::Usage(error.to_string()))
+    fn way_to(&self, base_url: &Url) -> Result<ProxyRoute, Failure> {
+        self.settings.proxies.route_to(base_url).map_err(|error| Failure::Usage(error.to_string()))
     }
 
     fn client(&self, base_url: Url, key: ApiKey, kind: StoreKind) -> Result<Polygon, Failure> {
-        let way = if kind.sandbox { Way::Direct } else { self.way_to(&base_url)? };
+        let way = if kind.sandbox { ProxyRoute::Direct } else { self.way_to(&base_url)? };
         let options = PolygonOptions {
             base_url,
             way,
@@ -194,11 +194,11 @@ impl Access<'_> {
     }
 
     /// What the engine needs besides its source.
-    pub fn parts(&self, kind: StoreKind, store: Store, running: &Running) -> Parts {
-        let Running { recorder, meter, pacer, stop } = running.clone();
-        Parts {
+    pub fn parts(&self, kind: StoreKind, store: BarStore, running: &Running) -> RunContext {
+        let Running { manifest, counters, pacer, stop } = running.clone();
+        RunContext {
             store,
-            recorder,
+            manifest,
             pacer,
             rate: self.settings.rate(kind.sandbox),
             retry_policy: RetryPolicy {
@@ -210,17 +210,17 @@ impl Access<'_> {
             service: self.service(kind),
             clock: self.clock,
             random: Rng::new(),
-            meter,
+            counters,
             stop,
         }
     }
 
     /// Shows how far it is until that is ended; `what` is one of what is owed.
-    pub fn show(&self, kind: StoreKind, what: &'static str, owed: Owed, running: &Running) -> Shown {
+    pub fn show(&self, kind: StoreKind, what: &'static str, owed: Outstanding, running: &Running) -> Shown {
         let mode = if self.quiet { ProgressMode::None } else { self.settings.progress };
-        let Running { meter, pacer, stop, .. } = running.clone();
-        meter.begin_phase();
-        progress::show(mode, what, self.settings.rate(kind.sandbox), pacer, owed, meter, stop)
+        let Running { counters, pacer, stop, .. } = running.clone();
+        counters.begin_phase();
+        progress::show(mode, what, self.settings.rate(kind.sandbox), pacer, owed, counters, stop)
     }
 
     /// Asks for a clean stop once `--max-duration` is over.
@@ -229,7 +229,7 @@ impl Access<'_> {
             let stop = stop.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(time).await;
-                stop.because(StopReason::Duration);
+                stop.request(StopReason::Duration);
             });
         }
     }

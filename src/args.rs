@@ -18,7 +18,7 @@ pub use tools::{CompletionsArgs, ManArgs, SpecArgs, SpecCommand};
 pub use universe::{OrderArgs, UniverseArgs, UniverseCommand, UniverseListArgs, UniverseSyncArgs};
 pub use update::UpdateArgs;
 
-use grab_sandbox::{Family, Fault, RateWindow, TooManyBody};
+use grab_sandbox::{EndpointFamily, Fault, RateWindow, TooManyBody};
 
 mod export;
 mod given_twice;
@@ -349,7 +349,7 @@ pub struct SandboxArgs {
     pub rate: SandboxRateArgs,
     /// What the plan leaves out, by commas: it is refused with a 403
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
-    pub forbid: Vec<Family>,
+    pub forbid: Vec<EndpointFamily>,
     /// The plan's first day of history: earlier requests are refused
     #[arg(long, value_name = "DATE")]
     pub history_from: Option<jiff::civil::Date>,

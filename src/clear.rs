@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use grab_core::{
-    manifest::{Ledger, Mend, Overview, SetAside, StoreKind, has_all},
+    manifest::{ManifestReader, ManifestWriter, QuarantinedFile, RepairTransaction, StoreKind, has_all},
     store::{
-        StoreError, aside, layout,
-        survey::{self, Found},
+        StoreError, layout, quarantined_files,
+        scan::{self, FoundPartition},
     },
-    verify::{Mending, Unknown, requests},
+    verify::{RepairPlan, UnrecordedPartition, request_windows},
 };
 use grab_model::{Month, Symbol, Window};
 
@@ -18,7 +18,7 @@ use super::{failure::Failure, fetch::kind_of, output::say};
 #[derive(Default)]
 pub struct Cleared {
     /// What is to change in the manifest.
-    pub mend: Mend,
+    pub mend: RepairTransaction,
     /// Where strays are now.
     pub strays: Vec<PathBuf>,
     /// What lies behind a link, and was left where it is.
@@ -34,39 +34,39 @@ pub struct Cleared {
 pub fn clear(
     data_dir: &Path,
     kind: StoreKind,
-    mending: &Mending,
-    ledger: &mut Ledger,
+    mending: &RepairPlan,
+    writer: &mut ManifestWriter,
 ) -> Result<Cleared, Failure> {
     let mut cleared = Cleared::default();
     cleared.mend.again = mending.again.iter().chain(&mending.unfinished).cloned().collect();
     cleared.mend.ordered = mending.cut_away.iter().cloned().collect();
     cleared.mend.unwitnessed = mending.unwitnessed.keys().copied().collect();
     for ((symbol, month), unknown) in &mending.unknown {
-        cleared.take_up(data_dir, kind, (symbol, *month), unknown, ledger)?;
+        cleared.take_up(data_dir, kind, (symbol, *month), unknown, writer)?;
     }
     for ((symbol, month), broken) in &mending.broken {
         // A run would find the file behind a link as it is, and store nothing.
         if !cleared.leaves(data_dir, &layout::partition(data_dir, symbol, *month)) {
-            cleared.replace(data_dir, kind, (symbol, *month), broken.may_be_good, ledger)?;
+            cleared.replace(data_dir, kind, (symbol, *month), broken.may_be_good, writer)?;
             cleared.ask_for(symbol, &broken.days);
         }
     }
     for path in mending.strays.iter().chain(mending.unwitnessed.values().flatten()) {
         if !cleared.leaves(data_dir, path) {
-            cleared.strays.extend(aside::set_aside(data_dir, path)?);
+            cleared.strays.extend(quarantined_files::quarantine_file(data_dir, path)?);
         }
     }
     cleared.mend.again.sort_unstable();
     cleared.mend.again.dedup();
-    let (overview, replaced) = (Overview::open(data_dir)?, cleared.mend.replaced.drain(..).collect());
-    cleared.mend.replaced = requests::joined(&overview, &replaced, &overview.windows()?)?;
+    let (reader, replaced) = (ManifestReader::open(data_dir)?, cleared.mend.replaced.drain(..).collect());
+    cleared.mend.replaced = request_windows::joined(&reader, &replaced, &reader.windows()?)?;
     Ok(cleared)
 }
 
 impl Cleared {
     /// Whether a path leads through a link: then it is not touched.
     fn leaves(&mut self, data_dir: &Path, path: &Path) -> bool {
-        let is_left = aside::is_behind_link(data_dir, path);
+        let is_left = quarantined_files::is_behind_link(data_dir, path);
         if is_left {
             say(&format!("{} lies behind a link: not touched", path.display().to_string().escape_debug()));
             self.untouched.push(path.to_owned());
@@ -84,16 +84,16 @@ impl Cleared {
         data_dir: &Path,
         kind: StoreKind,
         (symbol, month): (&Symbol, Month),
-        unknown: &Unknown,
-        ledger: &mut Ledger,
+        unknown: &UnrecordedPartition,
+        writer: &mut ManifestWriter,
     ) -> Result<(), Failure> {
         if self.leaves(data_dir, &layout::partition(data_dir, symbol, month)) {
             return Ok(());
         }
-        let examined = survey::examine(data_dir, symbol, month);
+        let examined = scan::examine(data_dir, symbol, month);
         let is_damaged = matches!(examined, Err(StoreError::Damaged { .. }));
         let Some(found) = readable(examined)?.filter(|found| kind_of(found) == kind) else {
-            set_aside(data_dir, (symbol, month), 0, ledger)?;
+            set_aside(data_dir, (symbol, month), 0, writer)?;
             // What was here before the manifest was made anew. Another month's or symbol's file says nothing of this one.
             let is_forgotten = is_damaged && unknown.asked.is_empty();
             self.ask_for(symbol, if is_forgotten { &unknown.month } else { &unknown.asked });
@@ -114,12 +114,12 @@ impl Cleared {
         kind: StoreKind,
         (symbol, month): (&Symbol, Month),
         may_be_good: bool,
-        ledger: &mut Ledger,
+        writer: &mut ManifestWriter,
     ) -> Result<(), Failure> {
-        let found = readable(survey::examine(data_dir, symbol, month))?;
+        let found = readable(scan::examine(data_dir, symbol, month))?;
         let found = found.filter(|found| kind_of(found) == kind);
         let recorded =
-            Overview::open(data_dir)?.partitions(symbol)?.into_iter().find(|one| one.month == month);
+            ManifestReader::open(data_dir)?.partitions(symbol)?.into_iter().find(|one| one.month == month);
         let counts = recorded.as_ref().map_or([0; 31], |recorded| recorded.bars_by_day);
         if let Some(found) = found.as_ref().filter(|_| may_be_good)
             && has_all(&found.partition.bars_by_day, &counts)
@@ -129,7 +129,7 @@ impl Cleared {
         }
         let in_file = found.map_or(0, |found| found.partition.bars);
         let bars = recorded.map_or(0, |recorded| recorded.bars).max(in_file);
-        set_aside(data_dir, (symbol, month), bars, ledger)?;
+        set_aside(data_dir, (symbol, month), bars, writer)?;
         self.mend.lost.push((symbol.clone(), month));
         Ok(())
     }
@@ -139,16 +139,20 @@ fn set_aside(
     data_dir: &Path,
     (symbol, month): (&Symbol, Month),
     bars: u64,
-    ledger: &mut Ledger,
+    writer: &mut ManifestWriter,
 ) -> Result<(), Failure> {
-    let Some(place) = aside::place_of_partition(data_dir, symbol, month, bars) else { return Ok(()) };
+    let Some(place) = quarantined_files::place_of_partition(data_dir, symbol, month, bars) else {
+        return Ok(());
+    };
     let path = place.strip_prefix(data_dir).unwrap_or(&place).to_owned();
-    ledger.note_set_aside(&SetAside { path, symbol: symbol.clone(), month, bars })?;
-    Ok(aside::move_partition(data_dir, symbol, month, &place)?)
+    writer.record_quarantined(&QuarantinedFile { path, symbol: symbol.clone(), month, bars })?;
+    Ok(quarantined_files::quarantine_partition(data_dir, symbol, month, &place)?)
 }
 
 /// A partition that can be taken up; nothing if it is not there, or damaged.
-fn readable(examined: Result<Option<Found>, StoreError>) -> Result<Option<Found>, StoreError> {
+fn readable(
+    examined: Result<Option<FoundPartition>, StoreError>,
+) -> Result<Option<FoundPartition>, StoreError> {
     match examined {
         Err(error @ StoreError::Io { .. }) => Err(error),
         Err(_) => Ok(None),
@@ -161,22 +165,22 @@ fn readable(examined: Result<Option<Found>, StoreError>) -> Result<Option<Found>
 ///
 /// # Errors
 /// If the system refuses, or the manifest cannot be written.
-pub fn discard_replaced(data_dir: &Path, ledger: &mut Ledger) -> Result<Vec<PathBuf>, Failure> {
+pub fn discard_replaced(data_dir: &Path, writer: &mut ManifestWriter) -> Result<Vec<PathBuf>, Failure> {
     let mut kept = Vec::new();
-    for set_aside in Overview::open(data_dir)?.set_aside()? {
+    for set_aside in ManifestReader::open(data_dir)?.set_aside()? {
         let place = data_dir.join(&set_aside.path);
         if place.is_file() && !is_replaced(data_dir, &set_aside, &place)? {
             kept.push(place);
             continue;
         }
         if place.is_file() {
-            aside::discard(&place)?;
+            quarantined_files::discard(&place)?;
         } else if place.exists() {
             // A folder where a file should have been: nobody knows what is in it.
             kept.push(place);
             continue;
         }
-        ledger.forget_set_aside(&set_aside.path)?;
+        writer.forget_quarantined(&set_aside.path)?;
     }
     Ok(kept)
 }
@@ -184,17 +188,17 @@ pub fn discard_replaced(data_dir: &Path, ledger: &mut Ledger) -> Result<Vec<Path
 /// Whether a month is held again with as many bars on each day, and nothing that was asked for in it is owed or has
 /// failed. Of a file that cannot be read, the bars that were on record count; where nobody knows what was in it, nothing
 /// can stand in for it.
-fn is_replaced(data_dir: &Path, set_aside: &SetAside, place: &Path) -> Result<bool, Failure> {
-    let overview = Overview::open(data_dir)?;
-    let SetAside { symbol, month, bars, .. } = set_aside;
-    let held = overview.partitions(symbol)?.into_iter().find(|one| one.month == *month);
+fn is_replaced(data_dir: &Path, set_aside: &QuarantinedFile, place: &Path) -> Result<bool, Failure> {
+    let reader = ManifestReader::open(data_dir)?;
+    let QuarantinedFile { symbol, month, bars, .. } = set_aside;
+    let held = reader.partitions(symbol)?.into_iter().find(|one| one.month == *month);
     let Some(held) = held.filter(|held| held.bars >= *bars) else { return Ok(false) };
-    let was = survey::examine_file(place, symbol, *month).ok().flatten();
+    let was = scan::examine_file(place, symbol, *month).ok().flatten();
     let has_all_of_it = match was {
         Some(was) => has_all(&held.bars_by_day, &was.partition.bars_by_day),
-        None => *bars > 0 && !overview.lost(symbol)?.contains_key(month),
+        None => *bars > 0 && !reader.lost(symbol)?.contains_key(month),
     };
-    let tasks = overview.tasks_of(symbol)?;
+    let tasks = reader.tasks_of(symbol)?;
     let mut in_month = tasks.iter().filter(|task| month.mask(task.window) != 0);
     Ok(has_all_of_it && in_month.all(|task| task.state.is_covered()))
 }

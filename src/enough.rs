@@ -17,7 +17,7 @@ impl Enough {
     ///
     /// # Errors
     /// If a share is none.
-    pub fn resolve(args: &UpdateArgs, kept: &plan::Verify) -> Result<Self, Failure> {
+    pub fn resolve(args: &UpdateArgs, kept: &plan::SpecThresholds) -> Result<Self, Failure> {
         let flag = args.min_coverage.map(share).transpose();
         let flag = flag.map_err(|why| Failure::Usage(format!("--min-coverage: {why}")))?;
         Ok(Self {

@@ -9,12 +9,12 @@ use std::{
 
 use grab_core::{
     exit::ExitStatus,
-    export::{self, ExportError, Exported, Options, stretch},
-    manifest::Overview,
+    export::{self, ExportError, ExportOptions, ExportedSymbol},
+    manifest::ManifestReader,
     store::{
         Encodings,
-        derived::Format,
-        reference::{self, Table},
+        export_writer::ExportFormat,
+        reference::{self, ReferenceTable},
     },
 };
 use grab_model::{Rename, Symbol, new_york, plan, universe::Universe};
@@ -50,7 +50,7 @@ struct ExportReport {
     bars: u64,
     bytes: u64,
     elapsed_seconds: f64,
-    files: Vec<Exported>,
+    files: Vec<ExportedSymbol>,
     notes: Vec<String>,
 }
 
@@ -71,14 +71,14 @@ pub fn run(
         return Err(Failure::Usage("--as-of is about splits: add --adjusted splits".to_owned()));
     }
     let out = place(&args.out, &data_dir)?;
-    let overview = Overview::frozen(&data_dir)?;
+    let reader = ManifestReader::snapshot(&data_dir)?;
     let today = new_york::date_of(clock.now_ms()).unwrap_or(Date::MAX);
     let encodings = Remembered::of(&data_dir).over(sources).encodings(args.parquet)?;
     let as_of = args.as_of.unwrap_or(today);
-    let options = options(args, &overview, data_dir, out, as_of, encodings)?;
+    let options = options(args, &reader, data_dir, out, as_of, encodings)?;
     let mut report = ExportReport::begun(&options);
     report.notes.extend(old_splits(&options));
-    export::run(&options, &overview, |exported| report.add(exported))?;
+    export::run(&options, &reader, |exported| report.add(exported))?;
     report.elapsed_seconds = seconds(begun.elapsed());
     if !common.quiet {
         report.say_notes();
@@ -94,13 +94,13 @@ fn seconds(elapsed: Duration) -> f64 {
 /// What the command line asks for, as far as the directory has it.
 fn options(
     args: &ExportArgs,
-    overview: &Overview,
+    reader: &ManifestReader,
     data_dir: PathBuf,
     out: PathBuf,
     as_of: Date,
     encodings: Encodings,
-) -> Result<Options, Failure> {
-    let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
+) -> Result<ExportOptions, Failure> {
+    let is_adjusted = reader.kind()?.is_some_and(|kind| kind.adjusted);
     refuse_adjusted(args, is_adjusted)?;
     let renames = reference::read_renames(&data_dir).map_err(ExportError::from);
     let renames = if args.follow_renames { renames? } else { known_or_said(renames) };
@@ -118,12 +118,12 @@ fn options(
     let windows = joined(&args.windows).as_deref().map(plan::read_windows).transpose();
     let windows = windows.map_err(|error| Failure::Usage(format!("--windows: {error}")))?;
     let source = |symbol: &Symbol| export::sources(symbol, renames.as_ref(), args.follow_renames);
-    let symbols = symbols(args, overview, source)?;
-    Ok(Options {
+    let symbols = symbols(args, reader, source)?;
+    Ok(ExportOptions {
         data_dir,
         out,
         symbols,
-        windows: windows.map(stretch::joined),
+        windows: windows.map(grab_model::universe::symbol_history::joined),
         is_adjusted,
         splits,
         as_of,
@@ -131,19 +131,19 @@ fn options(
         universe,
         follow_renames: args.follow_renames,
         format: match args.format {
-            FormatArg::Parquet => Format::Parquet(encodings),
-            FormatArg::Csv => Format::Csv,
+            FormatArg::Parquet => ExportFormat::Parquet(encodings),
+            FormatArg::Csv => ExportFormat::Csv,
         },
     })
 }
 
 /// What lists and events say of companies: whose a split is. That a list cannot be relied on is said, and events alone say it.
-fn listings(data_dir: &Path, renames: Option<&Table<Rename>>) -> Result<Option<Universe>, Failure> {
+fn listings(data_dir: &Path, renames: Option<&ReferenceTable<Rename>>) -> Result<Option<Universe>, Failure> {
     let listings = reference::read_listings(data_dir).map_err(ExportError::from);
     match listings {
         Err(error) if error.is_damage() => {
             say(&format!("note: {error}: whose a split is, it does not say"));
-            let renames: Vec<_> = renames.into_iter().flat_map(Table::current).collect();
+            let renames: Vec<_> = renames.into_iter().flat_map(ReferenceTable::current).collect();
             Ok(Some(Universe::with_renames(Vec::new(), &renames)))
         }
         listings => Ok(listings?),
@@ -151,7 +151,7 @@ fn listings(data_dir: &Path, renames: Option<&Table<Rename>>) -> Result<Option<U
 }
 
 /// Nobody asked for renames: that they cannot be read is worth a word, and no more.
-fn known_or_said<T>(table: Result<Option<Table<T>>, ExportError>) -> Option<Table<T>> {
+fn known_or_said<T>(table: Result<Option<ReferenceTable<T>>, ExportError>) -> Option<ReferenceTable<T>> {
     table.unwrap_or_else(|error| {
         say(&format!("note: {error}"));
         None
@@ -177,14 +177,14 @@ fn refuse_adjusted(args: &ExportArgs, is_adjusted: bool) -> Result<(), Failure> 
 /// The symbols, in order: all that have bars, or those that are named, if each of them was ever asked for.
 fn symbols(
     args: &ExportArgs,
-    overview: &Overview,
+    reader: &ManifestReader,
     sources: impl Fn(&Symbol) -> Vec<Symbol>,
 ) -> Result<Vec<Symbol>, Failure> {
-    let known: BTreeSet<_> = overview.symbols()?.into_iter().collect();
+    let known: BTreeSet<_> = reader.symbols()?.into_iter().collect();
     let Some(named) = named(args)? else {
         let mut held = Vec::new();
         for symbol in known {
-            if !overview.partitions(&symbol)?.is_empty() {
+            if !reader.partitions(&symbol)?.is_empty() {
                 held.push(symbol);
             }
         }
@@ -237,7 +237,7 @@ fn place(out: &Path, data_dir: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Splits that were asked for before the last day that they are to be applied of.
-fn old_splits(options: &Options) -> Option<String> {
+fn old_splits(options: &ExportOptions) -> Option<String> {
     let fetched = new_york::date_of(options.splits.as_ref()?.fetched_ms)?;
     (fetched < options.as_of).then(|| {
         format!(
@@ -248,7 +248,7 @@ fn old_splits(options: &Options) -> Option<String> {
 }
 
 impl ExportReport {
-    fn begun(options: &Options) -> Self {
+    fn begun(options: &ExportOptions) -> Self {
         let adjusted = match (options.is_adjusted, &options.splits) {
             (true, _) => "server",
             (false, Some(_)) => "splits",
@@ -271,7 +271,7 @@ impl ExportReport {
         }
     }
 
-    fn add(&mut self, exported: Exported) {
+    fn add(&mut self, exported: ExportedSymbol) {
         self.bars += exported.bars;
         self.bytes += exported.bytes;
         self.files.push(exported);
@@ -295,7 +295,7 @@ impl ExportReport {
     }
 
     fn say_notes(&self) {
-        let of_file = |file: &Exported| {
+        let of_file = |file: &ExportedSymbol| {
             let ticker = file.ticker.clone();
             file.notes.iter().map(move |note| format!("{ticker}: {note}")).collect::<Vec<_>>()
         };
@@ -326,7 +326,7 @@ impl ExportReport {
         lines.extend(self.left_out());
         let joined = self.files.iter().filter(|file| file.parts.len() > 1);
         lines.extend(joined.map(|file| {
-            let part = |part: &export::Part| {
+            let part = |part: &export::SymbolPart| {
                 let days = part.from.as_deref().zip(part.to.as_deref());
                 let days = days.map_or("no bars".to_owned(), |(from, to)| format!("{from}..{to}"));
                 format!("{} {days}", part.ticker)

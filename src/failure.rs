@@ -6,7 +6,7 @@ use std::{
 };
 
 use grab_core::{
-    disk::Trouble,
+    disk::DiskTrouble,
     engine::StopReason,
     exit::ExitStatus,
     export::ExportError,
@@ -205,10 +205,10 @@ impl Failure {
                  --ca-bundle, then `grab resume` goes on",
             ),
             Self::Stopped(StopReason::Disk { trouble, .. }) => Some(disk::advice(*trouble)),
-            Self::Stopped(StopReason::Manifest) => Some(disk::advice(Trouble::Other)),
-            Self::Store(error) => Some(disk::advice(Trouble::of(error))),
+            Self::Stopped(StopReason::Manifest) => Some(disk::advice(DiskTrouble::Other)),
+            Self::Store(error) => Some(disk::advice(DiskTrouble::of(error))),
             Self::System(error) => disk::advice_of_system(error),
-            Self::Manifest(error) if is_disk_trouble(error) => Some(disk::advice(Trouble::of(error))),
+            Self::Manifest(error) if is_disk_trouble(error) => Some(disk::advice(DiskTrouble::of(error))),
             Self::Manifest(ManifestError::Lost { .. }) => Some(
                 "`grab repair --rebuild-manifest` makes it anew; to begin anew without it, move plan.jsonl away",
             ),
@@ -332,10 +332,10 @@ fn code(error: &ManifestError) -> Option<ErrorCode> {
 
 /// A folder that is gone while it is used is no wrong place.
 fn store_exit(error: &StoreError) -> ExitStatus {
-    let exit = disk::exit_at(Trouble::of(error));
+    let exit = disk::exit_at(DiskTrouble::of(error));
     match error {
         StoreError::Io { action, source, .. }
-            if *action != "create" && Trouble::of(source) == Trouble::Missing =>
+            if *action != "create" && DiskTrouble::of(source) == DiskTrouble::Missing =>
         {
             ExitStatus::Disk
         }
@@ -359,7 +359,7 @@ fn manifest_exit(error: &ManifestError) -> ExitStatus {
         | ManifestError::Foreign { .. }
         | ManifestError::OtherKind { .. } => ExitStatus::Usage,
         ManifestError::Io { source, .. } | ManifestError::Plan { source, .. } => {
-            disk::exit_at(Trouble::of(source))
+            disk::exit_at(DiskTrouble::of(source))
         }
         ManifestError::Corrupt(_) => ExitStatus::Disk,
         ManifestError::Sqlite(_) if is_disk_trouble(error) => ExitStatus::Disk,

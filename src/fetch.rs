@@ -17,18 +17,18 @@ use std::{
 use grab_core::{
     clock::Clock,
     disk::need_open_files,
-    engine::{self, Meter, Stop, StopReason},
+    engine::{self, RunCounters, Stop, StopReason},
     exit::ExitStatus,
     manifest::{
-        FILE_NAME, Ledger, Lock, ManifestError, Overview, PLAN_NAME, PlanBeside, Recorder, StoreKind, Task,
-        missing, not_lost,
+        FILE_NAME, Lock, ManifestError, ManifestReader, ManifestWriter, PLAN_NAME, PlanDifference, StoreKind,
+        Task, WriterHandle, check_not_lost, missing,
     },
     source::Polygon,
     store::{
-        Store, create_folders,
-        survey::{self, Found},
+        BarStore, create_folders,
+        scan::{self, FoundPartition},
     },
-    update::Evening,
+    update::UpdateCutoff,
 };
 use grab_model::{Month, Partition, new_york, plan};
 use grab_sandbox::Sandbox;
@@ -68,7 +68,7 @@ pub struct Job<'a> {
     /// Lists to bring before anything is prepared; that they are not to be had does not end the run.
     pub lists: universe::Needs,
     /// The evening of which it is asked, after all bars, why some are absent; none if it is not asked.
-    pub absences: Option<Evening>,
+    pub absences: Option<UpdateCutoff>,
     /// Whether to ask if the plan serves more by now than when days were refused.
     pub ask_anew: AskAnew,
 }
@@ -103,7 +103,7 @@ impl Job<'_> {
     /// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
     pub fn run<P>(self, prepare: P) -> Result<RunReport, Failure>
     where
-        P: FnOnce(&mut Ledger) -> Result<(), Failure> + Send + 'static,
+        P: FnOnce(&mut ManifestWriter) -> Result<(), Failure> + Send + 'static,
     {
         self.run_and_judge(prepare, |report, _| Ok(report))
     }
@@ -116,7 +116,7 @@ impl Job<'_> {
     pub fn run_and_judge<T, P, J>(mut self, prepare: P, judge: J) -> Result<RunReport, Failure>
     where
         T: Send + 'static,
-        P: FnOnce(&mut Ledger) -> Result<T, Failure> + Send + 'static,
+        P: FnOnce(&mut ManifestWriter) -> Result<T, Failure> + Send + 'static,
         J: FnOnce(RunReport, Begun<T>) -> Result<RunReport, Failure>,
     {
         let begun = Instant::now();
@@ -137,31 +137,31 @@ impl Job<'_> {
             }
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let (stop, meter) = (Stop::default(), Arc::new(Meter::default()));
+        let (stop, counters) = (Stop::default(), Arc::new(RunCounters::default()));
         {
             let _entered = runtime.enter();
-            signals::watch(stop.clone(), self.last_word(Arc::clone(&meter), begun))?;
+            signals::watch(stop.clone(), self.last_word(Arc::clone(&counters), begun))?;
         }
-        let mut ledger = Ledger::open(&data_dir, self.clock)?;
-        check_plan(&mut ledger)?;
-        let kind = self.access().kind(ledger.kind()?.or(orphans));
-        hold(&mut ledger, kind, &data_dir)?;
-        let pacer = self.access().pacer(kind, &ledger)?;
-        ledger.begin_run(self.command, &self.arguments)?;
+        let mut writer = ManifestWriter::open(&data_dir, self.clock)?;
+        check_plan(&mut writer)?;
+        let kind = self.access().kind(writer.kind()?.or(orphans));
+        hold(&mut writer, kind, &data_dir)?;
+        let pacer = self.access().pacer(kind, &writer)?;
+        writer.begin_run(self.command, &self.arguments)?;
         let (command, plan_only) = (self.command, self.plan_only);
-        let (recorder, writer) = Recorder::start(ledger);
-        let running = Running { recorder, meter, pacer, stop };
+        let (manifest, writer_thread) = WriterHandle::start(writer);
+        let running = Running { manifest, counters, pacer, stop };
         let service = self.access().service(kind);
         let report = runtime.block_on(async move {
             let mut known = Begun::default();
             let stopped = self.work(kind, &running, prepare, &mut known).await.err();
-            let Running { recorder, meter, .. } = running;
-            let totals = meter.snapshot().totals;
-            let counted = move |ledger: &mut Ledger| {
-                let history = service.map(|service| ledger.plan_history(&service)).transpose()?.flatten();
-                Ok((ledger.counts()?, ledger.not_entitled()?, history, ledger.is_all_asked()?))
+            let Running { manifest, counters, .. } = running;
+            let totals = counters.snapshot().totals;
+            let counted = move |writer: &mut ManifestWriter| {
+                let history = service.map(|service| writer.plan_history(&service)).transpose()?.flatten();
+                Ok((writer.counts()?, writer.not_entitled()?, history, writer.is_all_asked()?))
             };
-            let (counts, beyond, history, is_all_asked) = match recorder.call(counted).await {
+            let (counts, beyond, history, is_all_asked) = match manifest.call(counted).await {
                 // What could not be given back is given back at the next start.
                 Ok((counts, beyond, history, is_all_asked)) => {
                     (counts.given_back(), beyond, history, is_all_asked)
@@ -175,7 +175,7 @@ impl Job<'_> {
             let report = if plan_only { report.plan_only() } else { judge(report, known)? };
             let report = if is_all_asked { report } else { report.unfinished(ASK_AGAIN.to_owned()) };
             let (outcome, exit_code) = report.verdict();
-            match recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await {
+            match manifest.call(move |writer| writer.end_run(outcome, exit_code, &totals)).await {
                 // The report has said it already, and what was done in spite of it.
                 Err(_) if report.exit() == ExitStatus::Disk => Ok(report),
                 ended => ended.map(|()| report).map_err(Failure::from),
@@ -184,7 +184,7 @@ impl Job<'_> {
         // A request that was given up must not hold the process: nothing that matters is under way any more.
         runtime.shutdown_background();
         // The last handle is gone: the manifest is closed, its WAL folded in.
-        if let Err(panicked) = writer.join() {
+        if let Err(panicked) = writer_thread.join() {
             std::panic::resume_unwind(panicked);
         }
         report.with_details(&data_dir)
@@ -199,31 +199,31 @@ impl Job<'_> {
     ) -> Result<(), Failure>
     where
         T: Send + 'static,
-        P: FnOnce(&mut Ledger) -> Result<T, Failure> + Send + 'static,
+        P: FnOnce(&mut ManifestWriter) -> Result<T, Failure> + Send + 'static,
     {
-        let (access, Running { recorder, stop, .. }) = (self.access(), running);
+        let (access, Running { manifest, stop, .. }) = (self.access(), running);
         let store = access.store(self.data_dir.clone(), kind)?;
         let data_dir = self.data_dir.clone();
-        recorder.call(move |ledger| Ok::<_, ManifestError>(engine::settle(&data_dir, ledger))).await??;
-        let crashed = recorder.call(|ledger| ledger.crashed()).await?;
+        manifest.call(move |writer| Ok::<_, ManifestError>(engine::settle(&data_dir, writer))).await??;
+        let crashed = manifest.call(|writer| writer.crashed()).await?;
         let found = recover(&store, &crashed)?;
-        recorder.call(move |ledger| ledger.reclaim(&found)).await?;
+        manifest.call(move |writer| writer.reclaim(&found)).await?;
         let opened = self.cut_unfinished(&access, kind, running).await?;
         let opened = self.bring_lists(&access, kind, &store, running, opened, &mut known.lists).await;
         // What is known by now is recorded, whatever became of the lists.
-        known.prepared = Some(recorder.call(|ledger| Ok::<_, ManifestError>(prepare(ledger))).await??);
+        known.prepared = Some(manifest.call(|writer| Ok::<_, ManifestError>(prepare(writer))).await??);
         let opened = opened?;
         if let Some(reason) = stop.reason() {
             return Err(Failure::Stopped(reason));
         }
         let left_out = &mut known.left_out;
         let opened = self.plan_orders(&access, kind, &store, running, opened, left_out).await?;
-        self.cut_by_what_is_known(&access, kind, recorder).await?;
+        self.cut_by_what_is_known(&access, kind, manifest).await?;
         if self.plan_only {
             return Ok(());
         }
-        let is_asked_anew = self.is_asked_anew(&access, kind, recorder).await?;
-        let is_anything_owed = recorder.call(|ledger| ledger.counts()).await?.owed() > 0;
+        let is_asked_anew = self.is_asked_anew(&access, kind, manifest).await?;
+        let is_anything_owed = manifest.call(|writer| writer.counts()).await?.owed() > 0;
         if !(is_anything_owed || is_asked_anew) {
             known.absences = self.ask_about_absences(&access, kind, &store, running, opened).await?;
             return Ok(());
@@ -240,9 +240,9 @@ impl Job<'_> {
             opened
         };
         if is_asked_anew {
-            engine::ask_anew(&source, &access.parts(kind, store.clone(), running)).await?;
+            engine::recheck_history(&source, &access.parts(kind, store.clone(), running)).await?;
         }
-        let owed = recorder.call(|ledger| ledger.owed()).await?;
+        let owed = manifest.call(|writer| writer.outstanding()).await?;
         let shown = access.show(kind, "task", owed, running);
         let stopped = engine::run(source.clone(), access.parts(kind, store.clone(), running)).await;
         shown.end().await;
@@ -257,14 +257,14 @@ impl Job<'_> {
     /// Finds out, before anything is made or recorded, whether the directory can hold what is asked for, and whether the
     /// source can be asked. What goes on in a directory records its run there, and why it failed.
     fn check_source(&self) -> Result<(), Failure> {
-        let overview = overview(&self.data_dir)?;
-        if overview.is_some() && self.command != "start" {
+        let reader = overview(&self.data_dir)?;
+        if reader.is_some() && self.command != "start" {
             return Ok(());
         }
-        let (held, settled) = if let Some(overview) = &overview {
-            (overview.kind()?, overview.settled_kind()?)
+        let (held, settled) = if let Some(reader) = &reader {
+            (reader.kind()?, reader.settled_kind()?)
         } else {
-            not_lost(&self.data_dir)?;
+            check_not_lost(&self.data_dir)?;
             // Bars that no manifest knows settle it too.
             let on_disk = kind_on_disk(&self.data_dir)?;
             (on_disk, on_disk)
@@ -282,16 +282,19 @@ impl Job<'_> {
     }
 
     /// The report of a run that is ended at once, by what the manifest says at that moment.
-    fn last_word(&self, meter: Arc<Meter>, begun: Instant) -> impl FnOnce() -> ExitStatus + Send + 'static {
+    fn last_word(
+        &self,
+        counters: Arc<RunCounters>,
+        begun: Instant,
+    ) -> impl FnOnce() -> ExitStatus + Send + 'static {
         let (command, data_dir, output) = (self.command, self.data_dir.clone(), self.output);
         move || {
             let interrupted = interrupted(&data_dir);
-            let known = Overview::open(&data_dir).and_then(|overview| {
-                Ok((overview.counts()?, overview.not_entitled()?, overview.plan_histories()?))
-            });
+            let known = ManifestReader::open(&data_dir)
+                .and_then(|reader| Ok((reader.counts()?, reader.not_entitled()?, reader.plan_histories()?)));
             let report = known.map_err(Failure::from).and_then(|(counts, beyond, histories)| {
                 // Their process is about to be dead.
-                let (counts, totals) = (counts.given_back(), meter.snapshot().totals);
+                let (counts, totals) = (counts.given_back(), counters.snapshot().totals);
                 let report = RunReport::new(command, counts, Some(&interrupted), totals, begun.elapsed());
                 let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
                 let history = histories.first().map(|(_, history)| history);
@@ -311,7 +314,7 @@ impl Job<'_> {
 /// Why a run ends that is interrupted: with an order that has no tasks yet, it is not complete whatever is owed.
 fn interrupted(data_dir: &Path) -> Failure {
     let interrupted = Failure::Stopped(StopReason::Interrupted);
-    let orders = Overview::open(data_dir).and_then(|overview| overview.orders()).unwrap_or_default();
+    let orders = ManifestReader::open(data_dir).and_then(|reader| reader.orders()).unwrap_or_default();
     let is_planned = orders.iter().all(|order| order.planned_at_ms.is_some());
     if is_planned { interrupted } else { Failure::Unplanned(Box::new(interrupted)) }
 }
@@ -321,21 +324,21 @@ fn interrupted(data_dir: &Path) -> Failure {
 ///
 /// # Errors
 /// If it holds another kind, or its manifest cannot be written.
-pub fn hold(ledger: &mut Ledger, asked: StoreKind, data_dir: &Path) -> Result<(), Failure> {
-    if ledger.kind()?.is_some_and(|held| held != asked)
+pub fn hold(writer: &mut ManifestWriter, asked: StoreKind, data_dir: &Path) -> Result<(), Failure> {
+    if writer.kind()?.is_some_and(|held| held != asked)
         && let Some(held) = kind_on_disk(data_dir)?.filter(|held| *held != asked)
     {
         return Err(ManifestError::OtherKind { held, asked }.into());
     }
-    Ok(ledger.hold(asked)?)
+    Ok(writer.declare_kind(asked)?)
 }
 
 /// Makes sure that the plan beside the manifest says what the manifest has been asked for, and says what was different.
 ///
 /// # Errors
 /// If it cannot be read or written.
-fn check_plan(ledger: &mut Ledger) -> Result<(), Failure> {
-    let PlanBeside { faults, more, set_aside } = ledger.check_plan()?;
+fn check_plan(writer: &mut ManifestWriter) -> Result<(), Failure> {
+    let PlanDifference { faults, more, set_aside } = writer.check_plan()?;
     if let Some(aside) = set_aside {
         let (faults, aside) = (faults.join("; "), aside.display());
         say(&format!("note: {PLAN_NAME} was damaged ({faults}) and is made anew; a copy of it is {aside}"));
@@ -350,7 +353,7 @@ fn check_plan(ledger: &mut Ledger) -> Result<(), Failure> {
 }
 
 /// What kind of bars a partition says to hold.
-pub fn kind_of(found: &Found) -> StoreKind {
+pub fn kind_of(found: &FoundPartition) -> StoreKind {
     StoreKind { adjusted: found.adjusted, sandbox: found.source == SANDBOX }
 }
 
@@ -359,10 +362,10 @@ pub fn kind_of(found: &Found) -> StoreKind {
 /// # Errors
 /// If a folder cannot be listed.
 pub fn kind_on_disk(data_dir: &Path) -> Result<Option<StoreKind>, Failure> {
-    for symbol in survey::symbols(data_dir)? {
-        for month in survey::months(data_dir, &symbol)? {
+    for symbol in scan::symbols(data_dir)? {
+        for month in scan::months(data_dir, &symbol)? {
             // One that cannot be read says nothing.
-            if let Ok(Some(found)) = survey::examine(data_dir, &symbol, month) {
+            if let Ok(Some(found)) = scan::examine(data_dir, &symbol, month) {
                 return Ok(Some(kind_of(&found)));
             }
         }
@@ -375,7 +378,7 @@ pub fn kind_on_disk(data_dir: &Path) -> Result<Option<StoreKind>, Failure> {
 ///
 /// # Errors
 /// If a folder or a file cannot be read, or what was left cannot be removed.
-pub fn recover(store: &Store, crashed: &[Task]) -> Result<Vec<Partition>, Failure> {
+pub fn recover(store: &BarStore, crashed: &[Task]) -> Result<Vec<Partition>, Failure> {
     let mut found = Vec::new();
     for task in crashed {
         store.sweep(&task.symbol, task.window)?;
@@ -406,9 +409,9 @@ pub fn begun(data_dir: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If there is one that cannot be read.
-pub fn overview(data_dir: &Path) -> Result<Option<Overview>, Failure> {
-    match Overview::open(data_dir) {
-        Ok(overview) => Ok(Some(overview)),
+pub fn overview(data_dir: &Path) -> Result<Option<ManifestReader>, Failure> {
+    match ManifestReader::open(data_dir) {
+        Ok(reader) => Ok(Some(reader)),
         Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -10,8 +10,8 @@ use grab_core::{
     manifest::{FILE_NAME, PLAN_NAME, StoreKind},
     store::{layout, write_whole},
     verify::{
-        Kind, Verified,
-        report::{self, About},
+        FindingKind, Verification,
+        report::{self, ReportOrigin},
     },
 };
 
@@ -50,7 +50,7 @@ impl Files {
     ///
     /// # Errors
     /// If one cannot be written.
-    pub fn write(&self, verified: &Verified, clock: Clock, quiet: bool) -> Result<(), Failure> {
+    pub fn write(&self, verified: &Verification, clock: Clock, quiet: bool) -> Result<(), Failure> {
         if let Some(path) = &self.report {
             let page = report::page(verified, &about(verified, clock)).map_err(std::io::Error::other)?;
             write(path, page.as_bytes(), quiet)?;
@@ -59,7 +59,7 @@ impl Files {
             write(path, report::findings_csv(&verified.findings).as_bytes(), quiet)?;
         }
         let Some(path) = &self.missing else { return Ok(()) };
-        if verified.findings.iter().any(|finding| finding.kind == Kind::ManifestCorrupt) {
+        if verified.findings.iter().any(|finding| finding.kind == FindingKind::ManifestCorrupt) {
             // An empty list would say that nothing is missing.
             say(&format!(
                 "{} is not written: without a manifest nobody knows what is missing",
@@ -108,8 +108,8 @@ fn write(path: &Path, bytes: &[u8], quiet: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn about(verified: &Verified, clock: Clock) -> About {
-    About {
+fn about(verified: &Verification, clock: Clock) -> ReportOrigin {
+    ReportOrigin {
         made: format::instant(clock.now_ms() / 1000 * 1000),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         // A manifest that cannot be read says nothing of its kind; that it cannot is a finding.

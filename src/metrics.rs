@@ -6,9 +6,9 @@ use std::{fmt::Write, path::Path};
 use grab_core::{
     clock::Clock,
     exit::ExitStatus,
-    manifest::{Overview, RunItem, TaskState},
+    manifest::{ManifestReader, RunItem, TaskState},
     store::{self, reference},
-    update::{Evening, Verdict},
+    update::{SessionVerdict, UpdateCutoff},
 };
 use grab_model::universe::Universe;
 
@@ -25,12 +25,12 @@ const RUNS: usize = 1_000;
 pub fn write(
     path: &Path,
     data_dir: &Path,
-    evening: Option<&Evening>,
+    evening: Option<&UpdateCutoff>,
     exit: ExitStatus,
     clock: Clock,
 ) -> Result<(), Failure> {
     let universe = reference::read_universe(data_dir).ok().flatten().unwrap_or_default();
-    let text = text(Overview::open(data_dir).ok().as_ref(), &universe, evening, exit, clock);
+    let text = text(ManifestReader::open(data_dir).ok().as_ref(), &universe, evening, exit, clock);
     Ok(store::write_whole(path, text.as_bytes())?)
 }
 
@@ -59,15 +59,15 @@ fn seconds(ms: i64) -> f64 {
 
 /// What can be said; a manifest that cannot be read leaves the exit code.
 fn text(
-    overview: Option<&Overview>,
+    reader: Option<&ManifestReader>,
     universe: &Universe,
-    evening: Option<&Evening>,
+    evening: Option<&UpdateCutoff>,
     exit: ExitStatus,
     clock: Clock,
 ) -> String {
     let mut text = String::new();
     add(&mut text, "last_exit_code", "Exit code of the last grab update.", &one(f64::from(exit.code())));
-    let runs = overview.and_then(|overview| overview.runs(RUNS).ok()).unwrap_or_default();
+    let runs = reader.and_then(|reader| reader.runs(RUNS).ok()).unwrap_or_default();
     let mut updates = runs.iter().filter(|run| run.command == "update");
     let newest = updates.clone().next();
     let ended_ms = newest.and_then(|run| run.ended_at_ms).unwrap_or(clock.now_ms());
@@ -81,26 +81,26 @@ fn text(
     if let Some(run) = newest {
         add_run(&mut text, run);
     }
-    if let Some(overview) = overview {
-        add_store(&mut text, overview);
+    if let Some(reader) = reader {
+        add_store(&mut text, reader);
         if let Some(evening) = evening {
-            add_session(&mut text, overview, universe, evening);
+            add_session(&mut text, reader, universe, evening);
         }
     }
     text
 }
 
-fn add_store(text: &mut String, overview: &Overview) {
-    if let Ok(counts) = overview.counts_by_window() {
+fn add_store(text: &mut String, reader: &ManifestReader) {
+    if let Ok(counts) = reader.counts_by_window() {
         let of = |state: TaskState| counts.values().filter_map(|states| states.get(&state)).sum::<u64>();
         let states = TaskState::ALL.map(|state| (format!("{{state=\"{state}\"}}"), float(of(state))));
         add(text, "tasks", "Tasks by state.", &states);
     }
-    if let Ok(Some(synced_ms)) = overview.last_sync_ms("tickers") {
+    if let Ok(Some(synced_ms)) = reader.last_sync_ms("tickers") {
         let help = "When the lists of tickers were last brought.";
         add(text, "universe_timestamp_seconds", help, &one(seconds(synced_ms)));
     }
-    let Ok(holdings) = overview.holdings() else { return };
+    let Ok(holdings) = reader.holdings() else { return };
     add(text, "bars", "Bars that are held.", &one(float(holdings.bars)));
     add(text, "partitions", "Parquet files that are held.", &one(float(holdings.partitions)));
     add(text, "bytes", "Bytes of these files.", &one(float(holdings.bytes)));
@@ -109,8 +109,8 @@ fn add_store(text: &mut String, overview: &Overview) {
 }
 
 /// Of the last session that should be there, not of the newest bar: a source that is silent has none.
-fn add_session(text: &mut String, overview: &Overview, universe: &Universe, evening: &Evening) {
-    let Ok(verdict) = Verdict::of(overview, universe, evening) else { return };
+fn add_session(text: &mut String, reader: &ManifestReader, universe: &Universe, evening: &UpdateCutoff) {
+    let Ok(verdict) = SessionVerdict::of(reader, universe, evening) else { return };
     let last = verdict.last().copied().unwrap_or_default();
     add(text, "session_symbols", "Symbols with bars on the last session.", &one(float(last.symbols)));
     let help = "Of the symbols with bars on each of five sessions up to their last one, the share that has some on the last session.";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use grab_core::{
     manifest::TaskState,
-    verify::{Coverage, Verified},
+    verify::{Coverage, Verification},
 };
 use grab_model::{Month, Symbol, Window};
 
@@ -24,7 +24,7 @@ const FULL: char = '█';
 
 /// All tables, each under its name.
 #[must_use]
-pub fn tables(counts: &BTreeMap<Window, BTreeMap<TaskState, u64>>, verified: &Verified) -> Vec<String> {
+pub fn tables(counts: &BTreeMap<Window, BTreeMap<TaskState, u64>>, verified: &Verification) -> Vec<String> {
     let tables = [("tasks", windows(counts)), ("months", strip(verified)), ("worst", worst(verified))];
     let named = tables.into_iter().filter(|(_, lines)| !lines.is_empty());
     named.flat_map(|(name, lines)| std::iter::once(name.to_owned()).chain(lines)).collect()
@@ -46,7 +46,7 @@ fn windows(counts: &BTreeMap<Window, BTreeMap<TaskState, u64>>) -> Vec<String> {
 }
 
 /// One character for each month, one block for each year.
-fn strip(verified: &Verified) -> Vec<String> {
+fn strip(verified: &Verification) -> Vec<String> {
     let months = verified.by_month();
     let Some((first, last)) = months.keys().next().zip(months.keys().next_back()) else { return Vec::new() };
     let year = |year: i16| {
@@ -67,7 +67,7 @@ fn glyph(coverage: &Coverage) -> char {
 }
 
 /// The symbols of which the smallest shares are there.
-fn worst(verified: &Verified) -> Vec<String> {
+fn worst(verified: &Verification) -> Vec<String> {
     let line = |(symbol, coverage): (&Symbol, Coverage)| {
         let share = 100.0 * coverage.ratio();
         format!(

@@ -9,8 +9,8 @@ use std::{
 };
 
 use grab_core::{
-    engine::{Meter, Snapshot, Stop},
-    manifest::Owed,
+    engine::{CountersSnapshot, RunCounters, Stop},
+    manifest::Outstanding,
     pace::Pacer,
 };
 use grab_model::Rate;
@@ -49,14 +49,14 @@ impl Shown {
     }
 }
 
-/// Shows what `meter` counts until it is ended; `what` is one of what is owed, such as a task.
+/// Shows what `counters` counts until it is ended; `what` is one of what is owed, such as a task.
 pub fn show(
     mode: ProgressMode,
     what: &'static str,
     rate: Rate,
     pacer: Arc<Pacer>,
-    owed: Owed,
-    meter: Arc<Meter>,
+    owed: Outstanding,
+    counters: Arc<RunCounters>,
     stop: Stop,
 ) -> Shown {
     let mode = match mode {
@@ -66,7 +66,7 @@ pub fn show(
             chosen
         }
     };
-    let watch = Watch::new(what, owed, rate, pacer, meter);
+    let watch = Watch::new(what, owed, rate, pacer, counters);
     let (end, ended) = oneshot::channel();
     let ended = tokio::spawn(async move {
         match mode {
@@ -154,10 +154,10 @@ impl Moment {
 /// Turns counters into what people want to know.
 struct Watch {
     what: &'static str,
-    owed: Owed,
+    owed: Outstanding,
     rate: Rate,
     pacer: Arc<Pacer>,
-    meter: Arc<Meter>,
+    counters: Arc<RunCounters>,
     begun: Instant,
     samples: VecDeque<(Instant, u64)>,
 }
@@ -183,13 +183,19 @@ struct Status {
 }
 
 impl Watch {
-    fn new(what: &'static str, owed: Owed, rate: Rate, pacer: Arc<Pacer>, meter: Arc<Meter>) -> Self {
+    fn new(
+        what: &'static str,
+        owed: Outstanding,
+        rate: Rate,
+        pacer: Arc<Pacer>,
+        counters: Arc<RunCounters>,
+    ) -> Self {
         let now = Instant::now();
-        Self { what, owed, rate, pacer, meter, begun: now, samples: VecDeque::from([(now, 0)]) }
+        Self { what, owed, rate, pacer, counters, begun: now, samples: VecDeque::from([(now, 0)]) }
     }
 
     fn look(&mut self) -> Status {
-        let Snapshot { totals, tasks, days, trouble } = self.meter.snapshot();
+        let CountersSnapshot { totals, tasks, days, trouble } = self.counters.snapshot();
         let now = Instant::now();
         self.samples.push_back((now, totals.requests));
         while self.samples.len() > 2 && now - self.samples[1].0 > PACE_WINDOW {
@@ -205,7 +211,7 @@ impl Watch {
             requests: totals.requests,
             requests_per_minute: self.pace(now, totals.requests),
             rate: self.rate.to_string(),
-            slowed_to_per_minute: self.pacer.learnt().map(|pace| (pace.per_second * 600.0).round() / 10.0),
+            slowed_to_per_minute: self.pacer.learned().map(|pace| (pace.per_second * 600.0).round() / 10.0),
             seconds_left: self.left(now, days).map(|left| left.as_secs()),
             last_error: trouble,
         }

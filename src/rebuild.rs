@@ -9,12 +9,12 @@ use std::{
 use grab_core::{
     exit::ExitStatus,
     manifest::{
-        Ledger, Lock, ManifestError, Order, Overview, PLAN_NAME, PlanFile, PlanRead, RecordedPlan, RunTotals,
-        StoreKind, Stretch, bring_up_to_date, rebuild,
+        Lock, ManifestError, ManifestReader, ManifestWriter, PLAN_NAME, PlanFile, PlanRead, RecordedPlan,
+        RunTotals, StoreKind, Subscription, WholeDays, migrate, rebuild,
     },
     store::{
         StoreError,
-        survey::{self, Found},
+        scan::{self, FoundPartition},
     },
 };
 use grab_model::{Partition, Symbol, Window, plan};
@@ -62,11 +62,11 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     let begun = Instant::now();
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
-    let symbols = survey::symbols(&data_dir)?;
+    let symbols = scan::symbols(&data_dir)?;
     if symbols.is_empty() && !data_dir.join(PLAN_NAME).exists() {
         return Err(nothing(&data_dir));
     }
-    match bring_up_to_date(&data_dir) {
+    match migrate(&data_dir) {
         // One that is damaged is what is to be made anew.
         Err(error) if error.is_damage() => {}
         brought => brought?,
@@ -80,24 +80,24 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     if symbols.is_empty() && asked.plan.is_empty() {
         return Err(nothing(&data_dir));
     }
-    let mut ledger = rebuild::begin(&data_dir, clock)?;
-    ledger.begin_run("repair", "--rebuild-manifest")?;
-    let not_served = take_over_history(&data_dir, &mut ledger)?;
+    let mut writer = rebuild::begin(&data_dir, clock)?;
+    writer.begin_run("repair", "--rebuild-manifest")?;
+    let not_served = take_over_history(&data_dir, &mut writer)?;
     let mut rebuilding = Rebuilding::new(&data_dir, asked, last_day(clock));
-    let has_unplanned = rebuilding.take_over(&mut ledger)?;
+    let has_unplanned = rebuilding.take_over(&mut writer)?;
     for symbol in &symbols {
-        rebuilding.take_up(symbol, &mut ledger)?;
+        rebuilding.take_up(symbol, &mut writer)?;
     }
-    rebuilding.ask_for_the_rest(&mut ledger)?;
+    rebuilding.ask_for_the_rest(&mut writer)?;
     let Rebuilding { asked, totals, damaged, .. } = rebuilding;
-    let not_served = plan::missing_tasks(&not_served, &ledger.windows()?);
-    ledger.add_tasks_of(None, [], &not_served)?;
-    let mut report = RunReport::new("repair", ledger.counts()?, None, totals, begun.elapsed())
+    let not_served = plan::missing_tasks(&not_served, &writer.windows()?);
+    writer.add_tasks_of(None, [], &not_served)?;
+    let mut report = RunReport::new("repair", writer.counts()?, None, totals, begun.elapsed())
         .with_not_entitled(plan::sessions_in(not_served.iter().map(|(_, window)| window)), None);
     if has_unplanned {
         report = report.unfinished("`grab resume` plans what was asked for by a list".to_owned());
     }
-    ledger.set_all_asked(asked.is_known)?;
+    writer.set_all_asked(asked.is_known)?;
     if !asked.is_known {
         report = report.unfinished(ASK_AGAIN.to_owned());
     }
@@ -105,15 +105,15 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
         report = report.damaged_first();
     }
     let (outcome, exit_code) = report.verdict();
-    ledger.end_run(outcome, exit_code, &totals)?;
+    writer.end_run(outcome, exit_code, &totals)?;
     if let Some(file) = &asked.file
-        && let Some(aside) = ledger.take_over_plan(&data_dir, file)?
+        && let Some(aside) = writer.restore_plan(&data_dir, file)?
     {
         say(&format!("a copy of the damaged {PLAN_NAME} is {}", aside.display()));
     }
-    let set_aside = rebuild::finish(ledger, &data_dir)?;
+    let set_aside = rebuild::finish(writer, &data_dir)?;
     // From now on it says what the new manifest does.
-    Ledger::open(&data_dir, clock)?.check_plan()?;
+    ManifestWriter::open(&data_dir, clock)?.check_plan()?;
     let report = RebuildReport {
         run: report.with_details(&data_dir)?,
         set_aside: set_aside.map(|path| path.display().to_string()),
@@ -150,7 +150,7 @@ impl AskedBefore {
     fn of(data_dir: &Path) -> Result<Self, Failure> {
         let mut asked = Self::default();
         let is_whole = rebuild::is_whole(data_dir)?;
-        if let Ok(plan) = Overview::open(data_dir).and_then(|old| old.plan()) {
+        if let Ok(plan) = ManifestReader::open(data_dir).and_then(|old| old.plan()) {
             // One that SQLite does not find whole may have lost rows without a word.
             (asked.plan, asked.is_known) = (plan, is_whole);
         }
@@ -177,8 +177,8 @@ impl AskedBefore {
 
     /// Leaves out what another program has written.
     fn drop_unreadable_orders(&mut self) {
-        let is_good = |order: &Order| {
-            plan::List::parse(&order.list).is_some() && plan::read_windows(&order.windows).is_ok()
+        let is_good = |order: &Subscription| {
+            plan::UniverseList::parse(&order.list).is_some() && plan::read_windows(&order.windows).is_ok()
         };
         let before = self.plan.orders.len();
         self.plan.orders.retain(is_good);
@@ -195,11 +195,11 @@ impl AskedBefore {
 
 /// Takes over what was found out of the plan's history, as far as the old manifest can be read. Returns the days that were
 /// asked for and are not served.
-fn take_over_history(data_dir: &Path, ledger: &mut Ledger) -> Result<Vec<(Symbol, Window)>, Failure> {
+fn take_over_history(data_dir: &Path, writer: &mut ManifestWriter) -> Result<Vec<(Symbol, Window)>, Failure> {
     // What cannot be read is found out again.
-    let Ok(old) = Overview::open(data_dir) else { return Ok(Vec::new()) };
+    let Ok(old) = ManifestReader::open(data_dir) else { return Ok(Vec::new()) };
     for (service, known) in old.plan_histories().unwrap_or_default().iter().rev() {
-        ledger.keep_plan_history(service, known)?;
+        writer.save_plan_history(service, known)?;
     }
     Ok(old.not_entitled().unwrap_or_default())
 }
@@ -233,28 +233,28 @@ impl<'a> Rebuilding<'a> {
     }
 
     /// Takes over what was asked for by a list, the spec, and what `start` was told. Returns whether there is anything that has no tasks yet.
-    fn take_over(&self, ledger: &mut Ledger) -> Result<bool, ManifestError> {
+    fn take_over(&self, writer: &mut ManifestWriter) -> Result<bool, ManifestError> {
         let RecordedPlan { orders, spec, told, .. } = &self.asked.plan;
-        ledger.take_over_told(told.clone())?;
+        writer.restore_settings(told.clone())?;
         // Where the tasks of an order may be incomplete, it is planned anew.
-        let is_planned = |order: &Order| self.asked.is_known && order.planned_at_ms.is_some();
+        let is_planned = |order: &Subscription| self.asked.is_known && order.planned_at_ms.is_some();
         for order in orders {
-            ledger.take_over_order(order, is_planned(order))?;
+            writer.restore_subscription(order, is_planned(order))?;
         }
         // One that has become unreadable is said where it would be used.
-        spec.as_ref().map_or(Ok(()), |spec| ledger.take_over_spec(spec))?;
+        spec.as_ref().map_or(Ok(()), |spec| writer.restore_spec(spec))?;
         Ok(!orders.iter().all(is_planned))
     }
 
-    fn take_up(&mut self, symbol: &Symbol, ledger: &mut Ledger) -> Result<(), Failure> {
+    fn take_up(&mut self, symbol: &Symbol, writer: &mut ManifestWriter) -> Result<(), Failure> {
         let mut found = Vec::new();
-        for month in survey::months(self.data_dir, symbol)? {
+        for month in scan::months(self.data_dir, symbol)? {
             // Which tasks were running is not known any more: any month may have litter.
-            survey::sweep(self.data_dir, symbol, month)?;
-            match survey::examine(self.data_dir, symbol, month) {
+            scan::sweep(self.data_dir, symbol, month)?;
+            match scan::examine(self.data_dir, symbol, month) {
                 Ok(None) => {}
                 Ok(Some(one)) => {
-                    self.check_kind(&one, ledger)?;
+                    self.check_kind(&one, writer)?;
                     found.push(one);
                 }
                 Err(error @ StoreError::Io { .. }) => return Err(error.into()),
@@ -273,13 +273,13 @@ impl<'a> Rebuilding<'a> {
         self.totals.partitions += partitions.len() as u64;
         self.totals.bars += partitions.iter().map(|partition| partition.bars).sum::<u64>();
         let stretches = stretches(&found);
-        ledger.adopt(symbol, &partitions, &stretches)?;
+        writer.adopt(symbol, &partitions, &stretches)?;
         self.compare(symbol, &partitions, &stretches);
         Ok(())
     }
 
     /// Adds what was asked for of a symbol and is not held whole.
-    fn compare(&mut self, symbol: &Symbol, partitions: &[Partition], stretches: &[Stretch]) {
+    fn compare(&mut self, symbol: &Symbol, partitions: &[Partition], stretches: &[WholeDays]) {
         let asked = self.asked.plan.windows.remove(symbol).unwrap_or_default();
         if !are_within(partitions, &asked) {
             let (_, count) = self.outside.get_or_insert_with(|| (symbol.clone(), 0));
@@ -293,9 +293,9 @@ impl<'a> Rebuilding<'a> {
     }
 
     /// Records what was asked for and is not held: the oldest windows first.
-    fn ask_for_the_rest(&mut self, ledger: &mut Ledger) -> Result<(), Failure> {
+    fn ask_for_the_rest(&mut self, writer: &mut ManifestWriter) -> Result<(), Failure> {
         if let (None, Some(kind)) = (self.kind, self.asked.plan.kind) {
-            ledger.hold(kind)?;
+            writer.declare_kind(kind)?;
         }
         let rest: BTreeMap<Symbol, Vec<Window>> = std::mem::take(&mut self.asked.plan.windows);
         for (symbol, windows) in rest {
@@ -303,7 +303,7 @@ impl<'a> Rebuilding<'a> {
             self.pending.extend(past.map(|window| (symbol.clone(), window)));
         }
         self.pending.sort_by(|one, other| one.1.cmp(&other.1).then_with(|| one.0.cmp(&other.0)));
-        ledger.add_tasks(&self.pending)?;
+        writer.add_tasks(&self.pending)?;
         if let (Some((symbol, count)), true) = (&self.outside, self.asked.is_known) {
             self.asked.is_known = false;
             let symbols = format::plural(*count, "symbol");
@@ -315,14 +315,14 @@ impl<'a> Rebuilding<'a> {
     }
 
     /// A directory holds bars of one kind: the first file says of which.
-    fn check_kind(&mut self, found: &Found, ledger: &mut Ledger) -> Result<(), Failure> {
+    fn check_kind(&mut self, found: &FoundPartition, writer: &mut ManifestWriter) -> Result<(), Failure> {
         let asked = kind_of(found);
         match self.kind {
             Some(held) if held == asked => Ok(()),
             Some(held) => Err(ManifestError::OtherKind { held, asked }.into()),
             None => {
                 self.kind = Some(asked);
-                Ok(ledger.hold(asked)?)
+                Ok(writer.declare_kind(asked)?)
             }
         }
     }
@@ -337,9 +337,9 @@ fn are_within(partitions: &[Partition], asked: &[Window]) -> bool {
 }
 
 /// The days that partitions of one symbol, in the order of their months, say are whole: joined where they touch.
-fn stretches(found: &[Found]) -> Vec<Stretch> {
-    let mut stretches: Vec<Stretch> = Vec::new();
-    for Found { partition, whole_days, .. } in found {
+fn stretches(found: &[FoundPartition]) -> Vec<WholeDays> {
+    let mut stretches: Vec<WholeDays> = Vec::new();
+    for FoundPartition { partition, whole_days, .. } in found {
         for day in partition.month.days(*whole_days) {
             let bars = u64::from(partition.bars_by_day[usize::try_from(day.day() - 1).unwrap_or_default()]);
             let before =
@@ -349,7 +349,7 @@ fn stretches(found: &[Found]) -> Vec<Stretch> {
                     stretch.window = Window::new(stretch.window.from(), day).unwrap_or(stretch.window);
                     stretch.bars += bars;
                 }
-                (None, Some(window)) => stretches.push(Stretch { window, bars }),
+                (None, Some(window)) => stretches.push(WholeDays { window, bars }),
                 (None, None) => {}
             }
         }

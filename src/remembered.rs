@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use grab_core::manifest::{FILE_NAME, KeptSpec, Overview, SpecText, Told};
+use grab_core::manifest::{FILE_NAME, ManifestReader, SavedSetting, SavedSpec, SpecText};
 use grab_model::{
     excerpt,
     plan::{self, Spec},
@@ -71,7 +71,7 @@ fn problem(spec: &Spec, text: &str) -> Option<String> {
 #[derive(Default)]
 pub struct Remembered {
     spec: Option<(PathBuf, Spec)>,
-    told: Vec<Told>,
+    told: Vec<SavedSetting>,
     place: PathBuf,
 }
 
@@ -80,9 +80,10 @@ impl Remembered {
     #[must_use]
     pub fn of(data_dir: &Path) -> Self {
         // Who cannot open the manifest finds out, and says why, when it is needed.
-        let Ok(overview) = Overview::open(data_dir) else { return Self::default() };
-        let told = overview.told().map_err(|error| say(&format!("note: {}", Failure::from(error).chain())));
-        let spec = match overview.spec() {
+        let Ok(reader) = ManifestReader::open(data_dir) else { return Self::default() };
+        let told =
+            reader.saved_settings().map_err(|error| say(&format!("note: {}", Failure::from(error).chain())));
+        let spec = match reader.spec() {
             Ok(kept) => {
                 kept.map(|kept| Self::read(&kept).map_err(|why| format!("{}: {why}", kept.spec.path)))
             }
@@ -92,7 +93,7 @@ impl Remembered {
         Self { spec, told: told.unwrap_or_default(), place: data_dir.join(FILE_NAME) }
     }
 
-    fn read(kept: &KeptSpec) -> Result<(PathBuf, Spec), String> {
+    fn read(kept: &SavedSpec) -> Result<(PathBuf, Spec), String> {
         let SpecText { path, text } = &kept.spec;
         let spec = Spec::read(text.as_bytes()).map_err(|error| error.to_string())?;
         match problem(&spec, text) {
@@ -120,7 +121,7 @@ impl Remembered {
 
     /// What it takes for good enough.
     #[must_use]
-    pub fn verify(&self) -> plan::Verify {
+    pub fn verify(&self) -> plan::SpecThresholds {
         self.spec.as_ref().map(|(_, spec)| spec.verify.clone()).unwrap_or_default()
     }
 }

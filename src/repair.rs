@@ -10,10 +10,11 @@ use std::{
 use grab_core::{
     clock::Clock,
     exit::ExitStatus,
-    manifest::{FILE_NAME, Ledger, Lock, ManifestError, Overview, StoreKind, bring_up_to_date, missing},
+    manifest::{FILE_NAME, Lock, ManifestError, ManifestReader, ManifestWriter, StoreKind, migrate, missing},
     store::layout,
     verify::{
-        CutAway, Deep, Finding, Kept, Kind, Mending, Others, Severity, Verified, lacking_sessions, requests,
+        DeepSelection, Finding, FindingKind, ListingCuts, OtherWriters, RepairPlan, Severity, StoredWitness,
+        Verification, lacking_sessions, request_windows,
     },
 };
 use grab_model::{Month, Symbol, Window, calendar};
@@ -110,7 +111,7 @@ pub fn run(
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     if !args.dry_run {
-        bring_up_to_date(&data_dir)?;
+        migrate(&data_dir)?;
     }
     let sources = &Remembered::of(&data_dir).over(sources);
     let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
@@ -121,12 +122,19 @@ pub fn run(
         return Err(missing(&data_dir).into());
     }
     let lock = Lock::take(&data_dir)?;
-    let deep = saved.as_ref().map_or(Deep::All, |saved| Deep::Only(partitions(saved)));
+    let deep = saved.as_ref().map_or(DeepSelection::All, |saved| DeepSelection::Only(partitions(saved)));
     let cut_away = universe::cut_away(&data_dir)?;
     // Tasks that reach beyond the last finished session are cut by the run itself, as soon as the service says so too.
-    let mut verified =
-        watched(&data_dir, &deep, Kept::Used, Others::Excluded, &cut_away, Date::MAX, common.quiet)?;
-    if verified.findings.iter().any(|finding| finding.kind == Kind::ManifestCorrupt) {
+    let mut verified = watched(
+        &data_dir,
+        &deep,
+        StoredWitness::Used,
+        OtherWriters::Excluded,
+        &cut_away,
+        Date::MAX,
+        common.quiet,
+    )?;
+    if verified.findings.iter().any(|finding| finding.kind == FindingKind::ManifestCorrupt) {
         let damaged = "its pages do not fit together".to_owned();
         return Err(ManifestError::Corrupt(damaged).into());
     }
@@ -140,7 +148,7 @@ pub fn run(
         absent.for_each(|finding| finding.severity = Severity::Gap);
     }
     let service = Access { command: "repair", settings: &settings, sources, clock, quiet: true }
-        .service_of(Overview::open(&data_dir)?.kind()?);
+        .service_of(ManifestReader::open(&data_dir)?.kind()?);
     let planned = Planned::of(&data_dir, &verified, &cut_away, clock, &settings, service.as_deref())?;
     if args.dry_run {
         let report = RepairReport::planned(&data_dir, &planned)?;
@@ -155,8 +163,8 @@ pub fn run(
     }
     let kind = ready(&settings, sources, &data_dir, clock, common.quiet)?;
     let Cleared { mend, strays, untouched } = {
-        let mut ledger = Ledger::open(&data_dir, clock)?;
-        clear(&data_dir, kind, &mending, &mut ledger)?
+        let mut writer = ManifestWriter::open(&data_dir, clock)?;
+        clear(&data_dir, kind, &mending, &mut writer)?
     };
     let again: Vec<_> = mend.replaced.iter().chain(&mend.again).chain(&mend.ordered).cloned().collect();
     let job = Job {
@@ -176,9 +184,9 @@ pub fn run(
     };
     let left = left(&mending, &untouched);
     let run = job.run_and_judge(
-        move |ledger| Ok(ledger.mend(&mend)?),
+        move |writer| Ok(writer.apply_repair(&mend)?),
         |run, _| {
-            let lost = if args.accept_loss { 0 } else { Overview::open(&data_dir)?.lost_months()? };
+            let lost = if args.accept_loss { 0 } else { ManifestReader::open(&data_dir)?.lost_months()? };
             let run = if lost > 0 { run.with_gaps(not_back(lost)) } else { run };
             let lacking = lacking_sessions(&data_dir, last_day(clock))?;
             let run = if lacking.is_empty() { run } else { run.with_gaps(still_lacking(lacking.len())) };
@@ -214,17 +222,17 @@ fn settle(args: &RepairArgs, data_dir: &Path, clock: Clock) -> Result<Vec<PathBu
     let _lock = match Lock::take(data_dir) {
         // Another one came in between. What is to be removed can wait for the next repair.
         Err(ManifestError::Locked { .. }) if !args.accept_loss => {
-            let kept = Overview::open(data_dir)?.set_aside()?;
+            let kept = ManifestReader::open(data_dir)?.set_aside()?;
             return Ok(kept.into_iter().map(|aside| data_dir.join(aside.path)).collect());
         }
         lock => lock?,
     };
-    let mut ledger = Ledger::open(data_dir, clock)?;
+    let mut writer = ManifestWriter::open(data_dir, clock)?;
     if args.accept_loss {
-        let months = format::plural(ledger.accept_loss()? as u64, "month");
+        let months = format::plural(writer.accept_loss()? as u64, "month");
         say(&format!("{months} with fewer bars than there were: taken for all there is"));
     }
-    discard_replaced(data_dir, &mut ledger)
+    discard_replaced(data_dir, &mut writer)
 }
 
 /// A path as text, whatever bytes and control characters it has.
@@ -240,7 +248,7 @@ fn ready(
     clock: Clock,
     quiet: bool,
 ) -> Result<StoreKind, Failure> {
-    let held = Overview::open(data_dir)?.kind()?;
+    let held = ManifestReader::open(data_dir)?.kind()?;
     let asked = Access { command: "repair", settings, sources, clock, quiet }.kind(held);
     match held.filter(|held| *held != asked) {
         Some(held) => Err(ManifestError::OtherKind { held, asked }.into()),
@@ -302,7 +310,7 @@ impl Named {
 
 /// What is to be done, with as few requests as bring it.
 struct Planned {
-    mending: Mending,
+    mending: RepairPlan,
     /// Findings that something is done about.
     findings: usize,
     estimate: RepairEstimate,
@@ -311,26 +319,26 @@ struct Planned {
 impl Planned {
     fn of(
         data_dir: &Path,
-        verified: &Verified,
-        cut_away: &CutAway,
+        verified: &Verification,
+        cut_away: &ListingCuts,
         clock: Clock,
         settings: &FetchSettings,
         service: Option<&str>,
     ) -> Result<Self, Failure> {
-        let overview = Overview::open(data_dir)?;
-        let asked: HashMap<_, _> = overview.windows()?;
+        let reader = ManifestReader::open(data_dir)?;
+        let asked: HashMap<_, _> = reader.windows()?;
         let last_day = last_day(clock);
-        let mut mending = Mending::of(&verified.findings, &asked, cut_away, last_day);
+        let mut mending = RepairPlan::of(&verified.findings, &asked, cut_away, last_day);
         let findings = mending.count();
-        mending.leave_out(&overview.pending_windows()?);
-        overview.history_edge(service)?.into_iter().for_each(|edge| mending.cut(edge));
+        mending.leave_out(&reader.pending_windows()?);
+        reader.history_edge(service)?.into_iter().for_each(|edge| mending.cut(edge));
         let due = mending.again.iter().chain(&mending.unfinished).chain(&mending.cut_away).cloned();
         let due = due.chain(mending.lost_days());
         let sessions = due.map(|(_, window)| calendar::sessions(window).count() as u64).sum();
-        mending.again = requests::joined(&overview, &mending.again, &asked)?.into_iter().collect();
+        mending.again = request_windows::joined(&reader, &mending.again, &asked)?.into_iter().collect();
         let windows = asked_for(data_dir, &mending)?;
-        let requests = requests::requests(&overview, &windows)?;
-        let sandbox = settings.sandbox || overview.kind()?.is_some_and(|held| held.sandbox);
+        let requests = request_windows::requests(&reader, &windows)?;
+        let sandbox = settings.sandbox || reader.kind()?.is_some_and(|held| held.sandbox);
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = settings.rate(sandbox).per_second().map(|rate| requests as f64 / rate);
         let estimate = RepairEstimate { sessions, windows: windows.len(), requests, seconds };
@@ -339,15 +347,15 @@ impl Planned {
 }
 
 /// The windows that are asked for, if no file turns out to be good.
-fn asked_for(data_dir: &Path, mending: &Mending) -> Result<BTreeSet<(Symbol, Window)>, Failure> {
-    let overview = Overview::open(data_dir)?;
-    let replaced = requests::joined(&overview, &mending.lost_days(), &overview.windows()?)?;
+fn asked_for(data_dir: &Path, mending: &RepairPlan) -> Result<BTreeSet<(Symbol, Window)>, Failure> {
+    let reader = ManifestReader::open(data_dir)?;
+    let replaced = request_windows::joined(&reader, &mending.lost_days(), &reader.windows()?)?;
     let others = mending.again.iter().chain(&mending.unfinished).chain(&mending.cut_away);
     Ok(replaced.into_iter().chain(others.cloned()).collect())
 }
 
 /// What a repair does, for the run's row in the manifest.
-fn describe(mending: &Mending) -> String {
+fn describe(mending: &RepairPlan) -> String {
     let (lost, again) = (mending.broken.len() as u64, mending.windows() as u64);
     format!("{} lost, {} asked for again", format::plural(lost, "partition"), format::plural(again, "window"))
 }
@@ -418,7 +426,7 @@ impl RepairReport {
 }
 
 /// What is damaged still, and why nothing was done about it.
-fn left(mending: &Mending, untouched: &[PathBuf]) -> Vec<String> {
+fn left(mending: &RepairPlan, untouched: &[PathBuf]) -> Vec<String> {
     let found = mending.left.iter().map(|finding| {
         let place = finding.path.as_deref().map(shown).unwrap_or_default();
         format!("{place}: {}", finding.detail)

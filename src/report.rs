@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use grab_core::{
     exit::ExitStatus,
-    manifest::{Overview, PlanHistory, RunTotals, TaskCounts, TaskState, Workload},
+    manifest::{ManifestReader, PlanHistory, RunTotals, TaskCounts, TaskState, Workload},
 };
 use grab_model::Window;
 use serde::Serialize;
@@ -233,11 +233,11 @@ impl RunReport {
     /// If the manifest cannot be read.
     pub fn with_details(mut self, data_dir: &Path) -> Result<Self, Failure> {
         self.data_dir = data_dir.display().to_string();
-        let overview = Overview::open(data_dir)?;
-        self.without_bars = WithoutBars::of(&overview, data_dir)?;
+        let reader = ManifestReader::open(data_dir)?;
+        self.without_bars = WithoutBars::of(&reader, data_dir)?;
         if self.work().unsuccessful() > 0 {
             let without_data = [TaskState::NotEntitled, TaskState::NotFound, TaskState::Failed];
-            self.unsuccessful = overview
+            self.unsuccessful = reader
                 .first_tasks(&without_data, NAMED)?
                 .into_iter()
                 .map(|task| Unsuccessful {
@@ -353,7 +353,7 @@ fn judge(work: Workload, stopped: Option<&Failure>) -> (Outcome, ExitStatus) {
 }
 
 fn next_step(work: Workload) -> Option<String> {
-    let kinds = [(work.tasks.owed(), "task"), (work.repairs.owed(), "repair")];
+    let kinds = [(work.tasks.outstanding(), "task"), (work.repairs.outstanding(), "repair")];
     let owed: Vec<_> = kinds
         .into_iter()
         .filter(|(count, _)| *count > 0)
@@ -372,7 +372,7 @@ fn next_step(work: Workload) -> Option<String> {
 #[must_use]
 pub fn repairs(repairs: TaskCounts) -> Option<String> {
     let TaskCounts { pending, running, not_entitled, not_found, failed, .. } = repairs;
-    let open = repairs.owed() + repairs.unsuccessful();
+    let open = repairs.outstanding() + repairs.unsuccessful();
     let open = TaskCounts {
         total: open,
         pending,
@@ -412,7 +412,7 @@ pub fn counts(tasks: TaskCounts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use grab_core::{disk::Trouble, engine::StopReason};
+    use grab_core::{disk::DiskTrouble, engine::StopReason};
 
     fn verdict(tasks: TaskCounts, stopped: Option<StopReason>) -> (&'static str, u8) {
         let stopped = stopped.map(Failure::Stopped);
@@ -442,7 +442,7 @@ mod tests {
         let all = TaskCounts { total: 3, done: 2, empty: 1, ..TaskCounts::default() };
         let some = TaskCounts { total: 3, done: 1, pending: 2, ..TaskCounts::default() };
         let bad = TaskCounts { total: 3, done: 1, failed: 1, not_entitled: 1, ..TaskCounts::default() };
-        let disk = StopReason::Disk { what: "x".into(), trouble: Trouble::Full };
+        let disk = StopReason::Disk { what: "x".into(), trouble: DiskTrouble::Full };
         assert_eq!(verdict(all, None), ("complete", 0));
         assert_eq!(verdict(all, Some(StopReason::Requests)), ("complete", 0), "the last request was enough");
         assert_eq!(verdict(bad, None), ("incomplete", 11));

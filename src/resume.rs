@@ -2,7 +2,7 @@
 
 use grab_core::{
     exit::ExitStatus,
-    manifest::{FILE_NAME, ManifestError, bring_up_to_date},
+    manifest::{FILE_NAME, ManifestError, migrate},
 };
 
 use super::{
@@ -27,7 +27,7 @@ pub fn run(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
-    bring_up_to_date(&data_dir)?;
+    migrate(&data_dir)?;
     let sources = &Remembered::of(&data_dir).over(sources);
     let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
     announce_clock(clock);
@@ -49,13 +49,13 @@ pub fn run(
         ask_anew: if retry_failed { AskAnew::IfAny } else { AskAnew::Never },
     };
     let path = job.data_dir.join(FILE_NAME).display().to_string();
-    let report = job.run(move |ledger| {
-        if ledger.counts()?.total() == 0 && ledger.orders()?.is_empty() {
+    let report = job.run(move |writer| {
+        if writer.counts()?.total() == 0 && writer.subscriptions()?.is_empty() {
             // A start that could not record what it was asked for has left an empty one.
             return Err(ManifestError::Missing { path }.into());
         }
         if retry_failed {
-            ledger.reopen_unsuccessful()?;
+            writer.reopen_unsuccessful()?;
         }
         Ok(())
     })?;

@@ -7,10 +7,10 @@ use std::{
 };
 
 use grab_core::{
-    engine::{Anew, RewriteError, Rewriting, Stop},
+    engine::{RewriteError, RewriteJob, RewriteOutcome, Stop},
     exit::ExitStatus,
-    manifest::{Ledger, Lock, Overview, RunTotals, TaskCounts, Workload, bring_up_to_date},
-    store::{Encodings, Store},
+    manifest::{Lock, ManifestReader, ManifestWriter, RunTotals, TaskCounts, Workload, migrate},
+    store::{BarStore, Encodings},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -70,7 +70,7 @@ pub fn run(
     let started = Instant::now();
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     if !args.dry_run {
-        bring_up_to_date(&data_dir)?;
+        migrate(&data_dir)?;
     }
     let sources = &Remembered::of(&data_dir).over(sources);
     let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
@@ -86,13 +86,13 @@ pub fn run(
         }
     };
     let encodings = settings.encodings;
-    let rewriting = Rewriting { data_dir: &data_dir, encodings, stop: &stop, until, watch: &watch };
-    let mut done = Anew::default();
-    let finish = |done: &Anew, failure: Option<Failure>| -> Result<RewriteReport, Failure> {
+    let rewriting = RewriteJob { data_dir: &data_dir, encodings, stop: &stop, until, watch: &watch };
+    let mut done = RewriteOutcome::default();
+    let finish = |done: &RewriteOutcome, failure: Option<Failure>| -> Result<RewriteReport, Failure> {
         if let Some(bar) = &shown {
             bar.finish_and_clear();
         }
-        let work = Overview::open(&data_dir)?.counts()?;
+        let work = ManifestReader::open(&data_dir)?.counts()?;
         let failure = failure.or_else(|| stop.reason().map(Failure::Stopped));
         Ok(RewriteReport::new(done, failure.as_ref(), work, encodings, args.dry_run, started.elapsed()))
     };
@@ -100,22 +100,22 @@ pub fn run(
         let failure = rewriting.run(None, &mut done).err().map(Failure::from);
         finish(&done, failure)?
     } else {
-        let mut ledger = Ledger::open(&data_dir, clock)?;
-        ledger.begin_run("repair", "--rewrite")?;
+        let mut writer = ManifestWriter::open(&data_dir, clock)?;
+        writer.begin_run("repair", "--rewrite")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         {
             let _entered = runtime.enter();
             // A second signal ends it at once, as a crash does, which the next run clears up.
             signals::watch(stop.clone(), || ExitStatus::Interrupted)?;
         }
-        let failure = reclaim(&data_dir, &mut ledger)
-            .and_then(|()| Ok(rewriting.run(Some(&mut ledger), &mut done)?))
+        let failure = reclaim(&data_dir, &mut writer)
+            .and_then(|()| Ok(rewriting.run(Some(&mut writer), &mut done)?))
             .err();
         let report = finish(&done, failure)?;
         let totals = RunTotals { partitions: done.partitions, ..RunTotals::default() };
         // The row of a run knows four words.
         let outcome = if report.exit == ExitStatus::Damage { "incomplete" } else { report.outcome };
-        let ended = ledger.end_run(outcome, report.exit_code, &totals);
+        let ended = writer.end_run(outcome, report.exit_code, &totals);
         if report.exit != ExitStatus::Disk {
             ended?;
         }
@@ -127,12 +127,12 @@ pub fn run(
 }
 
 /// Records what a fetch that died has written last: such a file is newer than its row, and not damaged.
-fn reclaim(data_dir: &Path, ledger: &mut Ledger) -> Result<(), Failure> {
-    let (kind, crashed) = (ledger.kind()?, ledger.crashed()?);
+fn reclaim(data_dir: &Path, writer: &mut ManifestWriter) -> Result<(), Failure> {
+    let (kind, crashed) = (writer.kind()?, writer.crashed()?);
     if let Some(kind) = kind.filter(|_| !crashed.is_empty()) {
         // Nothing is fetched here, from no source.
-        let store = Store::new(data_dir.to_owned(), kind.adjusted, String::new());
-        ledger.reclaim(&recover(&store, &crashed)?)?;
+        let store = BarStore::new(data_dir.to_owned(), kind.adjusted, String::new());
+        writer.reclaim(&recover(&store, &crashed)?)?;
     }
     Ok(())
 }
@@ -156,7 +156,7 @@ impl From<RewriteError> for Failure {
 
 impl RewriteReport {
     fn new(
-        done: &Anew,
+        done: &RewriteOutcome,
         failure: Option<&Failure>,
         work: Workload,
         encodings: Encodings,

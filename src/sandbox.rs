@@ -5,7 +5,7 @@ use std::{env, sync::Arc};
 use clap::Args;
 use grab_core::{clock::Clock, engine::Stop, exit::ExitStatus};
 use grab_model::ApiKey;
-use grab_sandbox::{Evolution, FaultOptions, RateLimit, Reference, Sandbox, SandboxOptions};
+use grab_sandbox::{Evolution, FaultOptions, RateLimit, ReferenceQuality, Sandbox, SandboxOptions};
 use serde::Serialize;
 
 use super::{
@@ -84,7 +84,11 @@ fn options(args: &SandboxArgs, clock: Clock) -> Result<SandboxOptions, Failure> 
         forget_adjusted: args.forget_adjusted,
         delayed: args.delayed,
         faults: faults(&args.faults)?,
-        reference: if args.faults.reference_defects { Reference::Defective } else { Reference::Sound },
+        reference: if args.faults.reference_defects {
+            ReferenceQuality::Defective
+        } else {
+            ReferenceQuality::Sound
+        },
         evolution: evolution(&args.evolution)?,
         now: Arc::new(move || clock.now_ms()),
     })

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use grab_core::{clock::Clock, manifest::Told, source::ProxyVariables, store::Encodings};
+use grab_core::{clock::Clock, manifest::SavedSetting, source::ProxyVariables, store::Encodings};
 use grab_model::{
     ApiKey, Rate, RateError,
     plan::{self, Spec},
@@ -215,7 +215,7 @@ impl<'a> Sources<'a> {
 
     /// The same with what a data directory was told before, above a spec and the config files.
     #[must_use]
-    pub fn with_told(mut self, place: &Path, told: &[Told]) -> Self {
+    pub fn with_told(mut self, place: &Path, told: &[SavedSetting]) -> Self {
         let values = told.iter().map(|told| (told.setting.clone(), told.value.clone())).collect();
         self.files.insert(0, Layer { name: place.display().to_string(), values, is_remembered: true });
         self

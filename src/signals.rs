@@ -25,7 +25,7 @@ pub fn watch(stop: Stop, last_word: impl FnOnce() -> ExitStatus + Send + 'static
                 _ = terminate.recv() => {}
             }
             // The second time this changes nothing, and what follows ends it.
-            stop.because(StopReason::Interrupted);
+            stop.request(StopReason::Interrupted);
         }
         #[expect(clippy::exit, reason = "the second signal asks for just this")]
         std::process::exit(i32::from(last_word().code()));

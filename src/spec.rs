@@ -5,7 +5,7 @@ use std::path::Path;
 use grab_core::{clock::Clock, exit::ExitStatus};
 use grab_model::{
     Rate, Symbol, Window,
-    plan::{self, Estimate, Spec, SpecError, Universe},
+    plan::{self, Estimate, Spec, SpecError, SpecUniverse},
 };
 use serde::Serialize;
 
@@ -141,7 +141,7 @@ impl Checked {
     }
 
     /// The symbols, if they can be known here.
-    fn take_symbols(&mut self, path: &Path, universe: &Universe) -> Option<Vec<Symbol>> {
+    fn take_symbols(&mut self, path: &Path, universe: &SpecUniverse) -> Option<Vec<Symbol>> {
         if let Some(list) = universe.list {
             self.list = Some(Listed {
                 list: list.as_str(),
@@ -176,7 +176,7 @@ impl Checked {
     }
 
     fn estimate(&mut self, symbols: &[Symbol], rate: Option<Rate>) {
-        let tasks = plan::missing(symbols, &self.windows, &std::collections::HashMap::new());
+        let tasks = plan::missing_windows(symbols, &self.windows, &std::collections::HashMap::new());
         self.estimate = Some(Estimate::of(&tasks, rate.unwrap_or(Rate::Unlimited)));
     }
 }

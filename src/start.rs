@@ -11,7 +11,7 @@ use std::{
 use grab_core::{
     clock::Clock,
     exit::ExitStatus,
-    manifest::{Order, PlanHistory, StoreKind, TaskCounts, bring_up_to_date},
+    manifest::{PlanHistory, StoreKind, Subscription, TaskCounts, migrate},
 };
 use grab_model::{
     Rate, Symbol, Window,
@@ -63,7 +63,7 @@ pub enum Asked {
     /// What lists make of an order.
     Listed(universe::Planned),
     /// All of a list that lived in some windows.
-    List(Order),
+    List(Subscription),
 }
 
 /// What `--dry-run` reports.
@@ -126,7 +126,7 @@ pub fn run(
         let service = service(&settings, &sources, clock);
         return dry_run(&wanted, &data_dir, service.as_deref(), settings.rate(settings.sandbox), output);
     }
-    bring_up_to_date(&data_dir)?;
+    migrate(&data_dir)?;
     let kept = file.as_ref().map(|file| file.to_keep(&sources));
     let told = to_tell(&sources, args, spec.map(|(_, spec)| spec));
     let service = service(&settings, &sources, clock);
@@ -145,17 +145,17 @@ pub fn run(
         absences: None,
         ask_anew: AskAnew::IfAskedFor,
     };
-    let report = job.run(move |ledger| {
-        ledger.tell(&told)?;
+    let report = job.run(move |writer| {
+        writer.save_settings(&told)?;
         if let Asked::List(order) = &wanted {
-            ledger.add_order(order, kept.as_ref())?;
-            return Ok(ledger.set_all_asked(true)?);
+            writer.add_subscription(order, kept.as_ref())?;
+            return Ok(writer.set_all_asked(true)?);
         }
-        let known = service.map(|service| ledger.plan_history(&service)).transpose()?.flatten();
+        let known = service.map(|service| writer.plan_history(&service)).transpose()?.flatten();
         let edge = known.as_ref().and_then(PlanHistory::edge);
-        let (tasks, not_served) = plan::within_history(wanted.missing(&ledger.windows()?), edge);
-        let planned = ledger.add_tasks_of(kept.as_ref(), &tasks, &not_served)?;
-        ledger.set_all_asked(true)?;
+        let (tasks, not_served) = plan::within_history(wanted.missing(&writer.windows()?), edge);
+        let planned = writer.add_tasks_of(kept.as_ref(), &tasks, &not_served)?;
+        writer.set_all_asked(true)?;
         if planned.added == 0 && not_served.is_empty() {
             say("everything asked for is recorded already");
         } else if planned.added == 0 {
@@ -230,7 +230,7 @@ impl Asked {
     #[must_use]
     pub fn missing(&self, recorded: &HashMap<Symbol, Vec<Window>>) -> Vec<(Symbol, Window)> {
         match self {
-            Self::Windows(Wanted { symbols, windows }) => plan::missing(symbols, windows, recorded),
+            Self::Windows(Wanted { symbols, windows }) => plan::missing_windows(symbols, windows, recorded),
             Self::Tasks(tasks) => plan::missing_tasks(tasks, recorded),
             Self::Listed(planned) => plan::missing_tasks(&planned.tasks, recorded),
             // Nobody knows before the universe is there.
@@ -370,9 +370,9 @@ fn dry_run(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let (recorded, tasks, known, edge) = match overview(data_dir)? {
-        Some(overview) => {
-            let edge = overview.history_edge(service)?;
-            (overview.windows()?, overview.counts()?.tasks, overview.tasks()?, edge)
+        Some(reader) => {
+            let edge = reader.history_edge(service)?;
+            (reader.windows()?, reader.counts()?.tasks, reader.tasks()?, edge)
         }
         None => (HashMap::new(), TaskCounts::default(), Vec::new(), None),
     };
@@ -418,7 +418,7 @@ impl DryRunReport {
                 "{} to add, {} recorded already, {} of these owed",
                 format::plural(new, "task"),
                 format::count(self.tasks.total),
-                format::count(self.tasks.owed())
+                format::count(self.tasks.outstanding())
             ),
         );
         if let Some(first) = self.first_served_day.as_ref().filter(|_| self.days_not_entitled > 0) {

@@ -2,7 +2,7 @@
 
 use grab_core::{
     exit::ExitStatus,
-    manifest::{KeptSpec, Overview, PlanHistory, TaskCounts, TaskItem, TaskState, Told},
+    manifest::{ManifestReader, PlanHistory, SavedSetting, SavedSpec, TaskCounts, TaskItem, TaskState},
 };
 use grab_model::{Symbol, Window, excerpt, new_york, plan};
 use serde::Serialize;
@@ -131,15 +131,15 @@ pub fn run(
     if args.watch {
         return watch::run(&data_dir, &args.interval, sources.clock()?, output);
     }
-    let overview = Overview::open(&data_dir)?;
-    let (holdings, kind) = (overview.holdings()?, overview.kind()?);
-    let items = args.tickers.then(|| overview.tasks()).transpose()?;
+    let reader = ManifestReader::open(&data_dir)?;
+    let (holdings, kind) = (reader.holdings()?, reader.kind()?);
+    let items = args.tickers.then(|| reader.tasks()).transpose()?;
     let (repairs, items) =
         items.map(|items| items.into_iter().partition::<Vec<_>, _>(|task| task.is_repair)).unzip();
-    let work = overview.counts()?;
-    let runs = args.runs.then(|| overview.runs(runs::LISTED)).transpose()?;
-    let beyond = overview.not_entitled()?;
-    let histories = overview.plan_histories()?;
+    let work = reader.counts()?;
+    let runs = args.runs.then(|| reader.runs(runs::LISTED)).transpose()?;
+    let beyond = reader.not_entitled()?;
+    let histories = reader.plan_histories()?;
     let known = histories.first().map(|(_, known)| known);
     let items = items.map(|items| with_not_entitled(items, &beyond, known));
     let report = StatusReport {
@@ -151,16 +151,16 @@ pub fn run(
         bars: holdings.bars,
         partitions: holdings.partitions,
         bytes: holdings.bytes,
-        quarantined: overview.quarantined()?,
+        quarantined: reader.quarantined()?,
         oldest: holdings.span_ms.map(|(first, _)| format::instant(first)),
         newest: holdings.span_ms.map(|(_, last)| format::instant(last)),
         adjusted: kind.map(|kind| kind.adjusted),
         sandbox: kind.map(|kind| kind.sandbox),
-        without_bars: WithoutBars::of(&overview, &data_dir)?,
-        is_all_asked: overview.is_all_asked()?,
-        unplanned: overview.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
-        told: ToldRow::of(&overview.told()?),
-        spec: overview.spec()?.map(SpecRow::from),
+        without_bars: WithoutBars::of(&reader, &data_dir)?,
+        is_all_asked: reader.is_all_asked()?,
+        unplanned: reader.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
+        told: ToldRow::of(&reader.saved_settings()?),
+        spec: reader.spec()?.map(SpecRow::from),
         items,
         // Those that did come to their end are evidence, and of no interest here: there are more of them with each repair.
         repair_items: repairs.map(|repairs| {
@@ -174,7 +174,7 @@ pub fn run(
 }
 
 impl ToldRow {
-    fn of(told: &[Told]) -> Self {
+    fn of(told: &[SavedSetting]) -> Self {
         let value =
             |setting: &str| told.iter().find(|told| told.setting == setting).map(|told| told.value.clone());
         let told_at_ms = told.iter().map(|told| told.told_at_ms).max();
@@ -202,8 +202,8 @@ impl ToldRow {
     }
 }
 
-impl From<KeptSpec> for SpecRow {
-    fn from(KeptSpec { spec, kept_at_ms }: KeptSpec) -> Self {
+impl From<SavedSpec> for SpecRow {
+    fn from(SavedSpec { spec, kept_at_ms }: SavedSpec) -> Self {
         Self { path: spec.path, kept_at: format::instant(kept_at_ms), kept_at_ms }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use grab_core::verify::{Severity, Verified};
+use grab_core::verify::{Severity, Verification};
 use grab_model::plan::{self, Spec};
 
 use super::{args::VerifyArgs, failure::Failure, format};
@@ -30,7 +30,7 @@ impl Thresholds {
     /// # Errors
     /// If a share is none.
     pub fn resolve(args: &VerifyArgs, spec: Option<(&Path, &Spec)>) -> Result<Self, Failure> {
-        let plan::Verify { min_coverage, min_symbols_per_session, max_gap_sessions } =
+        let plan::SpecThresholds { min_coverage, min_symbols_per_session, max_gap_sessions } =
             spec.map(|(_, spec)| spec.verify.clone()).unwrap_or_default();
         if let Some(Err(why)) = args.min_coverage.map(share) {
             return Err(Failure::Usage(format!("--min-coverage: {why}")));
@@ -53,7 +53,7 @@ impl Thresholds {
 
     /// What does not hold, in words.
     #[must_use]
-    pub fn missed(&self, verified: &Verified) -> Vec<String> {
+    pub fn missed(&self, verified: &Verification) -> Vec<String> {
         let lacking = verified.lacking.len() as u64;
         let mut missed = Vec::new();
         if lacking > 0 {

@@ -9,8 +9,8 @@ use std::path::Path;
 use grab_core::{
     clock::Clock,
     exit::ExitStatus,
-    manifest::{Ledger, Lock, Mend, Overview, Silence, SilenceAnswer, bring_up_to_date},
-    update::{Evening, Plan, Verdict},
+    manifest::{Lock, ManifestReader, ManifestWriter, RepairTransaction, Silence, SilenceAnswer, migrate},
+    update::{SessionVerdict, UpdateCutoff, UpdatePlan},
     verify::SessionSymbols,
 };
 
@@ -60,7 +60,7 @@ fn update(
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     if !args.dry_run {
-        bring_up_to_date(&data_dir)?;
+        migrate(&data_dir)?;
     }
     let remembered = Remembered::of(&data_dir);
     let sources = &remembered.over(sources);
@@ -70,20 +70,20 @@ fn update(
     let evening = evening(args, clock)?;
     begun(&data_dir)?;
     let service = Access { command: "update", settings: &settings, sources, clock, quiet: true }
-        .service_of(Overview::open(&data_dir)?.kind()?);
+        .service_of(ManifestReader::open(&data_dir)?.kind()?);
     if args.dry_run {
-        let overview = Overview::open(&data_dir)?;
-        let sandbox = settings.sandbox || overview.kind()?.is_some_and(|held| held.sandbox);
+        let reader = ManifestReader::open(&data_dir)?;
+        let sandbox = settings.sandbox || reader.kind()?.is_some_and(|held| held.sandbox);
         let (plan, lists) = (
-            plan(&data_dir, &overview, &evening, service.as_deref())?,
-            Lists::due(&data_dir, &overview, &evening)?,
+            plan(&data_dir, &reader, &evening, service.as_deref())?,
+            Lists::due(&data_dir, &reader, &evening)?,
         );
-        let report = DryRunReport::new(&plan, &evening, &overview, &lists, settings.rate(sandbox))?;
+        let report = DryRunReport::new(&plan, &evening, &reader, &lists, settings.rate(sandbox))?;
         output.report(&report, DryRunReport::text)?;
         return Ok(ExitStatus::Complete);
     }
     let lock = Lock::take(&data_dir)?;
-    let lists = Lists::due(&data_dir, &Overview::open(&data_dir)?, &evening)?;
+    let lists = Lists::due(&data_dir, &ManifestReader::open(&data_dir)?, &evening)?;
     let job = Job {
         command: "update",
         arguments: format!("to {}", evening.session.date()),
@@ -100,7 +100,7 @@ fn update(
         ask_anew: AskAnew::Never,
     };
     let place = data_dir.clone();
-    let prepare = move |ledger: &mut Ledger| record(&place, ledger, &evening, service.as_deref());
+    let prepare = move |writer: &mut ManifestWriter| record(&place, writer, &evening, service.as_deref());
     let mut brought = Brought::default();
     let run = job.run_and_judge(prepare, |run, begun| {
         brought = Brought::by(&data_dir, begun, &lists, &evening)?;
@@ -111,50 +111,50 @@ fn update(
     Ok(report.run.exit())
 }
 
-fn evening(args: &UpdateArgs, clock: Clock) -> Result<Evening, Failure> {
+fn evening(args: &UpdateArgs, clock: Clock) -> Result<UpdateCutoff, Failure> {
     let settle = read_time(&args.settle).map_err(|why| Failure::Usage(format!("--settle: {why}")))?;
-    let evening = Evening::at(clock.now_ms(), settle, args.overlap);
+    let evening = UpdateCutoff::at(clock.now_ms(), settle, args.overlap);
     evening.ok_or_else(|| Failure::Usage("no session has ended yet at this time".to_owned()))
 }
 
 /// Plans the evening, and records what is to be asked for.
 fn record(
     data_dir: &Path,
-    ledger: &mut Ledger,
-    evening: &Evening,
+    writer: &mut ManifestWriter,
+    evening: &UpdateCutoff,
     service: Option<&str>,
-) -> Result<Plan, Failure> {
-    if universe::unplanned(ledger)?
+) -> Result<UpdatePlan, Failure> {
+    if universe::unplanned(writer)?
         && let Some(universe) = known_universe(data_dir)?
     {
-        universe::plan_orders(ledger, &universe, evening.session.date())?;
+        universe::plan_orders(writer, &universe, evening.session.date())?;
     }
-    let plan = plan(data_dir, &Overview::open(data_dir)?, evening, service)?;
+    let plan = plan(data_dir, &ManifestReader::open(data_dir)?, evening, service)?;
     for (symbol, split) in &plan.splits {
         say(&format!("{symbol} has split on {}: its whole adjusted history is asked for again", split.date));
     }
-    ledger.begin_evening(evening.session.date(), plan.newest)?;
-    ledger.reopen_failed()?;
-    ledger.move_tails(&plan.tails)?;
-    ledger.add_tasks(&plan.joined)?;
+    writer.begin_update(evening.session.date(), plan.newest)?;
+    writer.reopen_failed()?;
+    writer.extend_rolling_tasks(&plan.tails)?;
+    writer.add_tasks(&plan.joined)?;
     let splits = plan.splits.iter();
     let splits: Vec<_> = splits
         .map(|(symbol, split)| (symbol.clone(), split.date, split.unreliable_before_ms(evening)))
         .collect();
-    ledger.reopen_split(&splits)?;
-    ledger.mend(&Mend { again: plan.holes.clone(), ..Mend::default() })?;
+    writer.reopen_split(&splits)?;
+    writer.apply_repair(&RepairTransaction { again: plan.holes.clone(), ..RepairTransaction::default() })?;
     Ok(plan)
 }
 
 /// What the evening has brought.
 #[derive(Default)]
 struct Brought {
-    plan: Plan,
+    plan: UpdatePlan,
     lists: universe::Brought,
     /// Held symbols that have left.
     left: Vec<Left>,
     /// Whether the sessions are there.
-    verdict: Verdict,
+    verdict: SessionVerdict,
     /// What the service said of absences in this run.
     absences: Absences,
     /// Silent symbols of which it has said that they are active, or nothing that explains the silence.
@@ -166,27 +166,32 @@ struct Brought {
 }
 
 impl Brought {
-    fn by(data_dir: &Path, begun: Begun<Plan>, due: &Lists, evening: &Evening) -> Result<Self, Failure> {
+    fn by(
+        data_dir: &Path,
+        begun: Begun<UpdatePlan>,
+        due: &Lists,
+        evening: &UpdateCutoff,
+    ) -> Result<Self, Failure> {
         let Begun { lists, absences, prepared, .. } = begun;
         let Some(plan) = prepared else { return Ok(Self { lists, ..Self::default() }) };
-        let overview = Overview::open(data_dir)?;
+        let reader = ManifestReader::open(data_dir)?;
         let universe = known_universe(data_dir)?.unwrap_or_default();
-        let verdict = Verdict::of(&overview, &universe, evening)?;
+        let verdict = SessionVerdict::of(&reader, &universe, evening)?;
         let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.tails.is_empty();
-        let mut silences = overview.silences()?;
+        let mut silences = reader.silences()?;
         let is_open = |silent: &Silence| silent.answer != SilenceAnswer::Left;
         let silent = verdict.silent.iter().filter_map(|silent| {
             silences.remove(&silent.symbol).filter(|said| said.last_session == silent.last_session)
         });
         let silent = silent.filter(is_open).collect();
-        let (left, listless) = (Left::of(&universe, &overview, &lists)?, due.missed(&lists));
+        let (left, listless) = (Left::of(&universe, &reader, &lists)?, due.missed(&lists));
         Ok(Self { plan, lists, left, verdict, absences, silent, is_alive, listless })
     }
 
     /// A run that got less than it should is not complete. Where waiting may help, it is incomplete; else a person has to
     /// look.
     fn judge(&self, run: RunReport, enough: Enough) -> RunReport {
-        let Verdict { asked, lacking: sessions, is_early, .. } = &self.verdict;
+        let SessionVerdict { asked, lacking: sessions, is_early, .. } = &self.verdict;
         let missed = enough.missed(asked, self.is_alive);
         let lacking = (!sessions.is_empty()).then(|| lacking(sessions, *is_early));
         let is_short = missed.is_some() || lacking.is_some() && !is_early;

@@ -13,8 +13,8 @@ use grab_core::{
     exit::ExitStatus,
     manifest::{FILE_NAME, missing},
     verify::{
-        Coverage, CutAway, Deep, Finding, Kept, Others, Progress, Severity, SymbolCounts, Verified,
-        verify_with_kept,
+        Coverage, DeepSelection, Finding, ListingCuts, OtherWriters, Severity, StoredWitness, SymbolCounts,
+        Verification, VerifyProgress, verify_with_kept,
     },
 };
 use grab_model::excerpt;
@@ -127,11 +127,11 @@ pub fn run(
 }
 
 /// Which files are read whole.
-fn deep(args: &VerifyArgs) -> Result<Deep, Failure> {
+fn deep(args: &VerifyArgs) -> Result<DeepSelection, Failure> {
     let Some(sample) = &args.sample else {
         // Shares are compared, and they are in the files.
         let is_deep = args.deep || args.witness == Some(WitnessArg::GroupedDaily);
-        return Ok(if is_deep { Deep::All } else { Deep::None });
+        return Ok(if is_deep { DeepSelection::All } else { DeepSelection::None });
     };
     let wrong = || {
         Failure::Usage(format!("--sample: {sample:?} is neither a share such as 5% nor a part such as 1/10"))
@@ -139,14 +139,14 @@ fn deep(args: &VerifyArgs) -> Result<Deep, Failure> {
     if let Some(percent) = sample.strip_suffix('%') {
         let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
         return if (0.0..=100.0).contains(&percent) {
-            Ok(Deep::Share(percent / 100.0))
+            Ok(DeepSelection::Share(percent / 100.0))
         } else {
             Err(wrong())
         };
     }
     let parts = sample.split_once('/').and_then(|(n, of)| Some((n.parse().ok()?, of.parse().ok()?)));
     match parts {
-        Some((n, of)) if (1..=of).contains(&n) => Ok(Deep::Part { n, of }),
+        Some((n, of)) if (1..=of).contains(&n) => Ok(DeepSelection::Part { n, of }),
         Some(_) | None => Err(wrong()),
     }
 }
@@ -154,12 +154,12 @@ fn deep(args: &VerifyArgs) -> Result<Deep, Failure> {
 /// Verifies by the witness that was asked for.
 fn witnessed(
     args: &VerifyArgs,
-    deep: Deep,
+    deep: DeepSelection,
     quiet: bool,
     sources: &Sources<'_>,
     data_dir: &Path,
     output: Output,
-) -> Result<(Verified, WitnessReport), Failure> {
+) -> Result<(Verification, WitnessReport), Failure> {
     let cut_away = universe::cut_away(data_dir)?;
     let kept = match args.witness {
         Some(WitnessArg::GroupedDaily) => {
@@ -172,15 +172,17 @@ fn witnessed(
             let place = data_dir.to_owned();
             let ordered = cut_away.clone();
             let last = last_day(clock);
-            let verify = move || watched(&place, &deep, Kept::Used, Others::Excluded, &ordered, last, quiet);
+            let verify = move || {
+                watched(&place, &deep, StoredWitness::Used, OtherWriters::Excluded, &ordered, last, quiet)
+            };
             return witness::fetch_then(&access, data_dir, &cut_away, output, verify);
         }
-        Some(WitnessArg::None) => Kept::Ignored,
-        None => Kept::Used,
+        Some(WitnessArg::None) => StoredWitness::Ignored,
+        None => StoredWitness::Used,
     };
     let last = last_day(sources.clock()?);
-    let verified = watched(data_dir, &deep, kept, Others::Allowed, &cut_away, last, quiet)?;
-    let report = WitnessReport::kept(kept == Kept::Used, &verified);
+    let verified = watched(data_dir, &deep, kept, OtherWriters::Allowed, &cut_away, last, quiet)?;
+    let report = WitnessReport::kept(kept == StoredWitness::Used, &verified);
     Ok((verified, report))
 }
 
@@ -190,14 +192,14 @@ fn witnessed(
 /// If the manifest cannot be read, or a folder cannot be listed.
 pub fn watched(
     data_dir: &Path,
-    deep: &Deep,
-    kept: Kept,
-    others: Others,
-    cut_away: &CutAway,
+    deep: &DeepSelection,
+    kept: StoredWitness,
+    others: OtherWriters,
+    cut_away: &ListingCuts,
     last: Date,
     quiet: bool,
-) -> Result<Verified, Failure> {
-    let progress = Arc::new(Progress::default());
+) -> Result<Verification, Failure> {
+    let progress = Arc::new(VerifyProgress::default());
     if quiet || !std::io::stderr().is_terminal() {
         return Ok(verify_with_kept(data_dir, deep, kept, others, cut_away, last, &progress)?);
     }
@@ -223,11 +225,11 @@ pub fn watched(
 }
 
 impl VerifyReport {
-    fn new(verified: Verified, witness: WitnessReport, thresholds: &Thresholds) -> Self {
+    fn new(verified: Verification, witness: WitnessReport, thresholds: &Thresholds) -> Self {
         let mut missed = thresholds.missed(&verified);
         missed.extend(witness.missed().map(str::to_owned));
         let symbols = verified.symbols();
-        let Verified { findings, coverage, partitions, files, bytes, is_beside_a_writer, .. } = verified;
+        let Verification { findings, coverage, partitions, files, bytes, is_beside_a_writer, .. } = verified;
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
         let mut report = Self {
             command: "verify",

@@ -13,7 +13,7 @@ use std::{
 use grab_core::{
     clock::Clock,
     exit::ExitStatus,
-    manifest::{Glance, ManifestError, Trouble, Watcher},
+    manifest::{ManifestError, ReportedFailure, StatusPoller, StatusSnapshot},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -62,10 +62,10 @@ pub fn run(data_dir: &Path, interval: &str, clock: Clock, output: Output) -> Res
 struct Shown<'a> {
     data_dir: &'a Path,
     clock: Clock,
-    watcher: Watcher,
+    watcher: StatusPoller,
     pace: Pace,
-    troubles: Vec<Trouble>,
-    last: Option<Glance>,
+    troubles: Vec<ReportedFailure>,
+    last: Option<StatusSnapshot>,
     failed: u32,
 }
 
@@ -74,7 +74,7 @@ impl<'a> Shown<'a> {
         Self {
             data_dir,
             clock,
-            watcher: Watcher::new(data_dir),
+            watcher: StatusPoller::new(data_dir),
             pace: Pace::default(),
             troubles: Vec::new(),
             last: None,
@@ -84,7 +84,7 @@ impl<'a> Shown<'a> {
 
     fn look(&mut self) -> Result<(), ManifestError> {
         let now_ms = self.clock.now_ms();
-        let glance = self.watcher.look(now_ms)?;
+        let glance = self.watcher.poll(now_ms)?;
         self.failed = 0;
         self.pace.add(&glance, now_ms);
         if glance.known_from_ms.is_some() {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use grab_core::{manifest::Overview, store::reference};
-use grab_model::{Symbol, likely};
+use grab_core::{manifest::ManifestReader, store::reference};
+use grab_model::{Symbol, spellings};
 use serde::Serialize;
 
 use super::{failure::Failure, format};
@@ -32,16 +32,16 @@ impl WithoutBars {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn of(overview: &Overview, data_dir: &Path) -> Result<Self, Failure> {
-        let (symbols, first) = overview.answered_without_bars(NAMED)?;
+    pub fn of(reader: &ManifestReader, data_dir: &Path) -> Result<Self, Failure> {
+        let (symbols, first) = reader.answered_without_bars(NAMED)?;
         if first.is_empty() {
             return Ok(Self::default());
         }
         // A guess is no reason to fail: `verify` says what is wrong with a table that cannot be read.
         let universe = reference::read_universe(data_dir).ok().flatten();
         let meant = |symbol: &Symbol| match &universe {
-            Some(universe) => universe.meant_by(symbol),
-            None => likely(symbol.as_str()).into_iter().next(),
+            Some(universe) => universe.spelled(symbol),
+            None => spellings(symbol.as_str()).into_iter().next(),
         };
         let first = first.into_iter().map(|ticker| Named { did_you_mean: meant(&ticker), ticker });
         Ok(Self { symbols, first: first.collect() })

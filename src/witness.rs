@@ -7,12 +7,12 @@ use std::{
 };
 
 use grab_core::{
-    disk::Trouble,
-    engine::{Meter, Outcome, Stop, StopReason, Tally, fetch_market},
+    disk::DiskTrouble,
+    engine::{JobOutcome, MarketDayTally, RunCounters, Stop, StopReason, fetch_market},
     exit::ExitStatus,
-    manifest::{Ledger, Lock, ManifestError, Owed, Recorder, StoreKind, bring_up_to_date, rebuild},
-    store::market,
-    verify::{CutAway, Finding, Unwitnessed, Verified, wanted, witnessed},
+    manifest::{Lock, ManifestError, ManifestWriter, Outstanding, StoreKind, WriterHandle, migrate, rebuild},
+    store::market_day,
+    verify::{Finding, ListingCuts, UnwitnessedAbsence, Verification, wanted, witnessed},
 };
 use grab_model::calendar;
 use jiff::civil::Date;
@@ -69,7 +69,7 @@ struct Without {
 /// What a run has fetched.
 #[derive(Debug, Default)]
 struct Fetched {
-    tally: Tally,
+    tally: MarketDayTally,
     requests: u64,
     stopped: Option<Failure>,
     /// Days that nobody has asked for yet.
@@ -81,13 +81,13 @@ struct Fetched {
 impl WitnessReport {
     /// Of a witness that was not asked for anything; none if it is not to be used either.
     #[must_use]
-    pub fn kept(is_used: bool, verified: &Verified) -> Self {
+    pub fn kept(is_used: bool, verified: &Verification) -> Self {
         let source = if is_used { GROUPED_DAILY } else { "none" };
         // Nobody has asked for it: that it is not there is no miss.
         Self { missed: None, ..Self::new(source, verified, &Fetched::default()) }
     }
 
-    fn new(source: &'static str, verified: &Verified, fetched: &Fetched) -> Self {
+    fn new(source: &'static str, verified: &Verification, fetched: &Fetched) -> Self {
         let tally = &fetched.tally;
         let is_short = |failure: &&Failure| fetched.left > 0 || failure.exit() != ExitStatus::Incomplete;
         let stopped = fetched.stopped.as_ref().filter(is_short);
@@ -151,21 +151,21 @@ impl WitnessReport {
 }
 
 /// Why there is no witness of a day, in words.
-fn reason(outcome: &Outcome) -> &'static str {
+fn reason(outcome: &JobOutcome) -> &'static str {
     let [not_entitled, not_yet, not_found, nobody_traded, failed] = REASONS;
     match outcome {
-        Outcome::NotEntitled => not_entitled,
-        Outcome::NotYet => not_yet,
-        Outcome::NotFound | Outcome::UnknownRoute => not_found,
-        Outcome::Nobody => nobody_traded,
-        Outcome::Refused(_) | Outcome::Failed(_) | Outcome::Kept => failed,
+        JobOutcome::NotEntitled => not_entitled,
+        JobOutcome::NotYet => not_yet,
+        JobOutcome::NotFound | JobOutcome::UnknownRoute => not_found,
+        JobOutcome::Nobody => nobody_traded,
+        JobOutcome::Refused(_) | JobOutcome::Failed(_) | JobOutcome::Kept => failed,
     }
 }
 
 /// The sessions on which an absence has no explanation because a witness that was asked for is not to be had. Their
 /// emptiness is then the server's word alone, which is what the witness was to prove.
-fn missed(verified: &Verified, tally: &Tally) -> Option<String> {
-    let why = |day: &Unwitnessed| match tally.lacking.get(&day.date) {
+fn missed(verified: &Verification, tally: &MarketDayTally) -> Option<String> {
+    let why = |day: &UnwitnessedAbsence| match tally.lacking.get(&day.date) {
         Some(outcome) => reason(outcome),
         None if day.is_doubted => "not to be relied on",
         None => "not asked for",
@@ -185,10 +185,10 @@ fn missed(verified: &Verified, tally: &Tally) -> Option<String> {
 pub fn fetch_then(
     access: &Access<'_>,
     data_dir: &Path,
-    cut_away: &CutAway,
+    cut_away: &ListingCuts,
     output: Output,
-    verify: impl FnOnce() -> Result<Verified, Failure> + Send + 'static,
-) -> Result<(Verified, WitnessReport), Failure> {
+    verify: impl FnOnce() -> Result<Verification, Failure> + Send + 'static,
+) -> Result<(Verification, WitnessReport), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let signalled = Stop::default();
     {
@@ -219,7 +219,7 @@ pub fn fetch_then(
 fn bring(
     access: &Access<'_>,
     data_dir: &Path,
-    cut_away: &CutAway,
+    cut_away: &ListingCuts,
     runtime: &tokio::runtime::Runtime,
     signalled: &Stop,
 ) -> Result<Fetched, Failure> {
@@ -234,18 +234,19 @@ fn bring(
     if days.is_empty() {
         return Ok(Fetched::default());
     }
-    market::sweep(data_dir)?;
-    let mut ledger = Ledger::open(data_dir, access.clock)?;
-    let kind = access.kind(ledger.kind()?);
-    fetch::hold(&mut ledger, kind, data_dir)?;
-    let pacer = access.pacer(kind, &ledger)?;
-    ledger.begin_run(access.command, "--witness grouped-daily")?;
-    let (recorder, writer) = Recorder::start(ledger);
-    let running = Running { recorder, meter: Arc::new(Meter::default()), pacer, stop: Stop::default() };
+    market_day::sweep(data_dir)?;
+    let mut writer = ManifestWriter::open(data_dir, access.clock)?;
+    let kind = access.kind(writer.kind()?);
+    fetch::hold(&mut writer, kind, data_dir)?;
+    let pacer = access.pacer(kind, &writer)?;
+    writer.begin_run(access.command, "--witness grouped-daily")?;
+    let (manifest, writer_thread) = WriterHandle::start(writer);
+    let running =
+        Running { manifest, counters: Arc::new(RunCounters::default()), pacer, stop: Stop::default() };
     let asked = Asked { data_dir: data_dir.to_owned(), days, served: kept.last().copied() };
     let fetched = runtime.block_on(run(access, kind, asked, running, signalled));
     // The last handle is gone: the manifest is closed, its WAL folded in.
-    if let Err(panicked) = writer.join() {
+    if let Err(panicked) = writer_thread.join() {
         std::panic::resume_unwind(panicked);
     }
     fetched.map(|fetched| fetched.with_damage(damage))
@@ -270,23 +271,23 @@ async fn run(
     let (stop, signalled) = (running.stop.clone(), signalled.clone());
     let forwarding = tokio::spawn(async move {
         signalled.requested().await;
-        stop.because(StopReason::Interrupted);
+        stop.request(StopReason::Interrupted);
     });
     let wanted = asked.days.len();
     let answered = ask(access, kind, asked, &running).await;
     forwarding.abort();
-    let totals = running.meter.snapshot().totals;
+    let totals = running.counters.snapshot().totals;
     let (tally, failure) = match answered {
         Ok(tally) => (tally, running.stop.reason().map(Failure::Stopped)),
-        Err(failure) => (Tally::default(), Some(failure)),
+        Err(failure) => (MarketDayTally::default(), Some(failure)),
     };
     let (outcome, exit_code) = failure.as_ref().map_or(("complete", 0), verdict);
-    let ended = running.recorder.call(move |ledger| ledger.end_run(outcome, exit_code, &totals)).await;
+    let ended = running.manifest.call(move |writer| writer.end_run(outcome, exit_code, &totals)).await;
     match failure {
         Some(failure) if is_fatal(&failure) => Err(failure),
         stopped => {
             ended?;
-            let left = wanted.saturating_sub(usize::try_from(tally.settled()).unwrap_or(usize::MAX));
+            let left = wanted.saturating_sub(usize::try_from(tally.finished()).unwrap_or(usize::MAX));
             Ok(Fetched { tally, requests: totals.requests, stopped, left, damage: Vec::new() })
         }
     }
@@ -297,11 +298,11 @@ async fn ask(
     kind: StoreKind,
     asked: Asked,
     running: &Running,
-) -> Result<Tally, Failure> {
+) -> Result<MarketDayTally, Failure> {
     let Asked { data_dir, days, served } = asked;
     let store = access.store(data_dir, kind)?;
     let (sandbox, source) = access.open(kind).await?;
-    let owed = Owed { tasks: days.len() as u64, days: days.len() as u64 };
+    let owed = Outstanding { tasks: days.len() as u64, days: days.len() as u64 };
     let shown = access.show(kind, "market day", owed, running);
     access.stop_in_time(&running.stop);
     let tally = fetch_market(source, days, served, access.parts(kind, store, running)).await;
@@ -357,12 +358,12 @@ impl Fetched {
 /// # Errors
 /// If another process has it, or this one may not write here.
 pub fn hold(data_dir: &Path) -> Result<Lock, Failure> {
-    bring_up_to_date(data_dir)?;
+    migrate(data_dir)?;
     match Lock::take(data_dir) {
         Ok(lock) => Ok(lock),
         Err(ManifestError::Locked { holder }) => Err(Failure::WitnessLocked { holder }),
         Err(ManifestError::Io { source, .. })
-            if matches!(Trouble::of(&source), Trouble::Denied | Trouble::ReadOnly) =>
+            if matches!(DiskTrouble::of(&source), DiskTrouble::Denied | DiskTrouble::ReadOnly) =>
         {
             Err(not_writable(data_dir))
         }

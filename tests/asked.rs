@@ -348,9 +348,9 @@ fn the_plan_is_of_the_kind_that_the_directory_turns_to() {
 #[cfg(debug_assertions)]
 #[test]
 fn killed_at_any_step_the_plan_is_never_behind_the_manifest() {
-    use grab_core::failpoint::Step;
+    use grab_core::failpoint::CrashPoint;
     let mut kills = 0;
-    for step in Step::ALL {
+    for step in CrashPoint::ALL {
         for hit in 1..8 {
             let server = Server::start(answer);
             let grab = client(&server);

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use grab_core::failpoint::Step;
+use grab_core::failpoint::CrashPoint;
 use grab_model::{Bar, new_york};
 use jiff::civil::{Date, date};
 use serde_json::Value;
@@ -59,16 +59,16 @@ fn exported(report: &Value) -> BTreeMap<String, u64> {
 
 #[test]
 fn at_every_step_of_a_run_they_find_what_was_recorded_and_no_damage() {
-    const STEPS: [Step; 9] = [
-        Step::AfterFolder,
-        Step::AfterNameSync,
-        Step::BeforeWrite,
-        Step::AfterWrite,
-        Step::AfterSync,
-        Step::AfterRename,
-        Step::AfterFolderSync,
-        Step::BeforeCommit,
-        Step::AfterCommit,
+    const STEPS: [CrashPoint; 9] = [
+        CrashPoint::AfterFolder,
+        CrashPoint::AfterNameSync,
+        CrashPoint::BeforeWrite,
+        CrashPoint::AfterWrite,
+        CrashPoint::AfterSync,
+        CrashPoint::AfterRename,
+        CrashPoint::AfterFolderSync,
+        CrashPoint::BeforeCommit,
+        CrashPoint::AfterCommit,
     ];
     let held: usize = thread::scope(|all| {
         let steps = STEPS
@@ -79,7 +79,7 @@ fn at_every_step_of_a_run_they_find_what_was_recorded_and_no_damage() {
 }
 
 /// Whether the run was held there.
-fn read_beside(step: Step, hit: u32) -> bool {
+fn read_beside(step: CrashPoint, hit: u32) -> bool {
     let server = Server::start(answer);
     let grab = Grab::with_server(server.base_url()).env("GRAB_CONCURRENCY", "1");
     let Some(held) = Held::at(&grab, START, step, hit) else { return false };
@@ -201,7 +201,7 @@ fn a_file_that_a_repair_has_moved_away_is_not_missing() {
         tamper(&path, &bars()[..5]);
         let damaged = grab.run("verify --json").exits(12).json();
         assert_eq!(damaged["damage"], 1, "{damaged}");
-        let Some(held) = Held::at(&grab, "repair", Step::BeforeCommit, hit) else { break };
+        let Some(held) = Held::at(&grab, "repair", CrashPoint::BeforeCommit, hit) else { break };
         if !path.exists() {
             moments += 1;
             let story = format!("commit {hit}");
@@ -221,7 +221,7 @@ fn a_file_that_a_repair_has_moved_away_is_not_missing() {
 fn what_needs_to_be_written_still_needs_the_directory() {
     let server = Server::start(answer);
     let grab = Grab::with_server(server.base_url());
-    let held = Held::at(&grab, START, Step::AfterCommit, 6).unwrap();
+    let held = Held::at(&grab, START, CrashPoint::AfterCommit, 6).unwrap();
     let ran = grab.run("verify --witness grouped-daily --json").exits(31);
     let report = ran.json();
     let (error, hint) = (report["error"].as_str().unwrap(), report["hint"].as_str().unwrap());
@@ -248,7 +248,7 @@ fn what_is_being_asked_for_at_this_moment_is_no_gap() {
     let mut moments = 0;
     for (hit, symbol) in (1..9).zip(["B", "C", "D", "E", "F", "G", "H", "I"]) {
         let more = format!("start --plan-only --windows 2024-01-30 --tickers {symbol}");
-        let Some(held) = Held::at(&grab, &more, Step::BeforeCommit, hit) else { break };
+        let Some(held) = Held::at(&grab, &more, CrashPoint::BeforeCommit, hit) else { break };
         let plan = std::fs::read_to_string(grab.data_dir().join("plan.jsonl")).unwrap();
         let recorded = grab.count(&format!("SELECT count(*) FROM tasks WHERE ticker = '{symbol}'"));
         moments += usize::from(plan.contains(&format!("\"{symbol}\"")) && recorded == 0);

@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use grab_core::failpoint::Step;
+use grab_core::failpoint::CrashPoint;
 use grab_model::Bar;
 use jiff::civil::date;
 
@@ -64,7 +64,7 @@ impl Trial {
     }
 
     /// Runs a command that something happens to.
-    fn disturb(&mut self, arguments: &str, step: Step, action: &str, hit: u32) -> Ran {
+    fn disturb(&mut self, arguments: &str, step: CrashPoint, action: &str, hit: u32) -> Ran {
         let failpoint = format!("{}={action}@{hit}", step.as_str());
         self.story.extend([&failpoint, "; "]);
         self.in_flight += 1;
@@ -112,7 +112,7 @@ impl Trial {
 }
 
 /// Dies at every hit of a step in the first run, one after the other, until a run has fewer. Answers how many there are.
-fn die_at_every_hit(step: Step) -> u32 {
+fn die_at_every_hit(step: CrashPoint) -> u32 {
     for hit in 1..MANY {
         let mut trial = Trial::new();
         let ran = trial.disturb(START, step, "kill", hit);
@@ -126,71 +126,73 @@ fn die_at_every_hit(step: Step) -> u32 {
 }
 
 /// How often an undisturbed run of this size reaches a step. A new step has to be put here, and into a test below.
-fn hits(step: Step) -> u32 {
+fn hits(step: CrashPoint) -> u32 {
     match step {
         // The data directory, `bars_1m`, and for each of two tickers: itself, a year, two months.
         // No page has two that are new in one folder: there is a test of its own for that.
-        Step::BeforeFolder | Step::AfterFolder | Step::AfterNameSync => 10,
+        CrashPoint::BeforeFolder | CrashPoint::AfterFolder | CrashPoint::AfterNameSync => 10,
         // Four months for each of two tickers: one page has bars of two.
-        Step::BeforeWrite
-        | Step::AfterWrite
-        | Step::AfterSync
-        | Step::AfterRename
-        | Step::AfterFolderSync => 8,
+        CrashPoint::BeforeWrite
+        | CrashPoint::AfterWrite
+        | CrashPoint::AfterSync
+        | CrashPoint::AfterRename
+        | CrashPoint::AfterFolderSync => 8,
         // Nothing is left by a run that nobody disturbs: see the test of its own.
-        Step::BeforeSweep => 0,
+        CrashPoint::BeforeSweep => 0,
         // Of plans, the one with the tasks.
-        Step::BeforeMigration | Step::BeforePlan => 1,
+        CrashPoint::BeforeMigration | CrashPoint::BeforePlan => 1,
         // What it holds, the run, the recovery, what it was told, the tasks; four leases and one without a task; seven
         // pages, one refusal; a question about the plan, its answer, what it serves; the pace, the end of the run.
-        Step::BeforeCommit | Step::AfterCommit => 23,
+        CrashPoint::BeforeCommit | CrashPoint::AfterCommit => 23,
     }
 }
 
 #[test]
 fn dying_at_a_step_of_the_folders_loses_nothing() {
-    for step in [Step::BeforeFolder, Step::AfterFolder, Step::AfterNameSync] {
+    for step in [CrashPoint::BeforeFolder, CrashPoint::AfterFolder, CrashPoint::AfterNameSync] {
         assert_eq!(die_at_every_hit(step), hits(step), "{step:?}");
     }
 }
 
 #[test]
 fn dying_at_a_step_of_a_write_loses_nothing() {
-    for step in [Step::BeforeWrite, Step::AfterWrite, Step::AfterSync] {
+    for step in [CrashPoint::BeforeWrite, CrashPoint::AfterWrite, CrashPoint::AfterSync] {
         assert_eq!(die_at_every_hit(step), hits(step), "{step:?}");
     }
 }
 
 #[test]
 fn dying_at_a_step_of_a_rename_loses_nothing() {
-    for step in [Step::AfterRename, Step::AfterFolderSync] {
+    for step in [CrashPoint::AfterRename, CrashPoint::AfterFolderSync] {
         assert_eq!(die_at_every_hit(step), hits(step), "{step:?}");
     }
 }
 
 #[test]
 fn dying_before_any_commit_loses_nothing() {
-    for step in [Step::BeforeMigration, Step::BeforePlan, Step::BeforeCommit] {
+    for step in [CrashPoint::BeforeMigration, CrashPoint::BeforePlan, CrashPoint::BeforeCommit] {
         assert_eq!(die_at_every_hit(step), hits(step), "{step:?}");
     }
 }
 
 #[test]
 fn dying_after_any_commit_loses_nothing() {
-    assert_eq!(die_at_every_hit(Step::AfterCommit), hits(Step::AfterCommit));
+    assert_eq!(die_at_every_hit(CrashPoint::AfterCommit), hits(CrashPoint::AfterCommit));
 }
 
 #[test]
 fn dying_while_a_crash_is_cleared_up_loses_nothing() {
-    for (first, hit) in [(Step::AfterWrite, 3), (Step::AfterFolderSync, 4)] {
+    for (first, hit) in [(CrashPoint::AfterWrite, 3), (CrashPoint::AfterFolderSync, 4)] {
         // The second page has two months, of which both files are begun before one has its name.
-        for (step, hits) in [(Step::BeforeSweep, 2), (Step::BeforeCommit, 3), (Step::AfterCommit, 3)] {
+        for (step, hits) in
+            [(CrashPoint::BeforeSweep, 2), (CrashPoint::BeforeCommit, 3), (CrashPoint::AfterCommit, 3)]
+        {
             for second in 1..=hits {
                 let mut trial = Trial::new();
                 trial.disturb(START, first, "kill", hit).exits(-1);
                 let again = trial.disturb("resume --json", step, "kill", second);
-                let has_litter = first == Step::AfterWrite;
-                assert_eq!(again.code, if step == Step::BeforeSweep && !has_litter { 11 } else { -1 });
+                let has_litter = first == CrashPoint::AfterWrite;
+                assert_eq!(again.code, if step == CrashPoint::BeforeSweep && !has_litter { 11 } else { -1 });
                 trial.ends_well();
             }
         }
@@ -205,13 +207,13 @@ fn a_page_of_several_new_months_is_never_lost_in_between() {
     let expected = BTreeMap::from([("A".to_owned(), bars_of(&days))]);
     let steps = [
         // `bars_1m`, the ticker, the year, three months.
-        (Step::AfterFolder, 6),
+        (CrashPoint::AfterFolder, 6),
         // One sync for the three months in their year.
-        (Step::AfterNameSync, 4),
-        (Step::AfterWrite, 3),
-        (Step::AfterSync, 3),
-        (Step::AfterRename, 3),
-        (Step::AfterFolderSync, 3),
+        (CrashPoint::AfterNameSync, 4),
+        (CrashPoint::AfterWrite, 3),
+        (CrashPoint::AfterSync, 3),
+        (CrashPoint::AfterRename, 3),
+        (CrashPoint::AfterFolderSync, 3),
     ];
     for (step, hits) in steps {
         for (action, hit) in (1..=hits + 1).flat_map(|hit| [("kill", hit), ("eio", hit)]) {
@@ -240,7 +242,12 @@ fn a_page_of_several_new_months_is_never_lost_in_between() {
 /// Several workers die together: each may have a page under way.
 #[test]
 fn dying_with_several_workers_loses_nothing() {
-    for step in [Step::AfterWrite, Step::AfterFolderSync, Step::BeforeCommit, Step::AfterCommit] {
+    for step in [
+        CrashPoint::AfterWrite,
+        CrashPoint::AfterFolderSync,
+        CrashPoint::BeforeCommit,
+        CrashPoint::AfterCommit,
+    ] {
         for hit in [2, 5, 8] {
             let mut trial = Trial::new();
             trial.in_flight = 3;
@@ -251,7 +258,7 @@ fn dying_with_several_workers_loses_nothing() {
 }
 
 /// A step fails, and from then on always: the run says so and what to do, and the next one goes on.
-fn fail_at(step: Step, action: &str, hits: impl IntoIterator<Item = u32>) {
+fn fail_at(step: CrashPoint, action: &str, hits: impl IntoIterator<Item = u32>) {
     for hit in hits {
         let mut trial = Trial::new();
         let ran = trial.disturb(START, step, action, hit);
@@ -267,50 +274,58 @@ fn fail_at(step: Step, action: &str, hits: impl IntoIterator<Item = u32>) {
 }
 
 /// The first, one in the middle and the last hit of a step.
-fn some_hits(step: Step) -> BTreeSet<u32> {
+fn some_hits(step: CrashPoint) -> BTreeSet<u32> {
     BTreeSet::from([1, hits(step).div_ceil(2), hits(step)])
 }
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    for step in
-        [Step::BeforeFolder, Step::BeforeWrite, Step::AfterWrite, Step::BeforeMigration, Step::BeforePlan]
-    {
+    for step in [
+        CrashPoint::BeforeFolder,
+        CrashPoint::BeforeWrite,
+        CrashPoint::AfterWrite,
+        CrashPoint::BeforeMigration,
+        CrashPoint::BeforePlan,
+    ] {
         fail_at(step, "enospc", some_hits(step));
     }
 }
 
 #[test]
 fn a_broken_disk_loses_nothing() {
-    for step in
-        [Step::AfterFolder, Step::AfterNameSync, Step::AfterSync, Step::AfterRename, Step::AfterFolderSync]
-    {
+    for step in [
+        CrashPoint::AfterFolder,
+        CrashPoint::AfterNameSync,
+        CrashPoint::AfterSync,
+        CrashPoint::AfterRename,
+        CrashPoint::AfterFolderSync,
+    ] {
         fail_at(step, "eio", some_hits(step));
     }
 }
 
 #[test]
 fn a_manifest_that_cannot_be_written_loses_nothing() {
-    fail_at(Step::BeforeCommit, "enospc", 1..=hits(Step::BeforeCommit));
+    fail_at(CrashPoint::BeforeCommit, "enospc", 1..=hits(CrashPoint::BeforeCommit));
 }
 
 #[test]
 fn a_run_without_a_manifest_still_reports_what_it_did() {
-    let report = Trial::new().disturb(START, Step::BeforeCommit, "enospc", 8).exits(30).json();
+    let report = Trial::new().disturb(START, CrashPoint::BeforeCommit, "enospc", 8).exits(30).json();
     assert_eq!((&report["tasks"]["total"], &report["requests"]), (&4.into(), &2.into()), "{report}");
     assert_eq!(report["tasks"]["pending"], 4, "nobody runs them any more");
 }
 
 #[test]
 fn a_manifest_whose_disk_breaks_loses_nothing() {
-    fail_at(Step::AfterCommit, "eio", 1..=hits(Step::AfterCommit));
+    fail_at(CrashPoint::AfterCommit, "eio", 1..=hits(CrashPoint::AfterCommit));
 }
 
 #[test]
 fn litter_that_cannot_be_swept_is_swept_later() {
     let mut trial = Trial::new();
-    trial.disturb(START, Step::AfterWrite, "kill", 3).exits(-1);
-    trial.disturb("resume --json", Step::BeforeSweep, "eio", 1).exits(30);
+    trial.disturb(START, CrashPoint::AfterWrite, "kill", 3).exits(-1);
+    trial.disturb("resume --json", CrashPoint::BeforeSweep, "eio", 1).exits(30);
     assert_eq!(litter(&trial.grab.data_dir()).len(), 2, "both months of the second page");
     trial.ends_well();
 }
@@ -370,8 +385,8 @@ fn sources(folder: &Path) -> String {
 #[test]
 fn every_step_is_in_the_code_and_in_the_list() {
     let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/core/src"));
-    let named = |step: &Step| code.contains(&format!("reached(Step::{step:?})"));
-    assert_eq!(Step::ALL.iter().find(|step| !named(step)), None, "it is nowhere");
-    let uses = code.matches("reached(Step::").count();
-    assert_eq!(uses, Step::ALL.len(), "each step is one place, and each place is in the list");
+    let named = |step: &CrashPoint| code.contains(&format!("reached(CrashPoint::{step:?})"));
+    assert_eq!(CrashPoint::ALL.iter().find(|step| !named(step)), None, "it is nowhere");
+    let uses = code.matches("reached(CrashPoint::").count();
+    assert_eq!(uses, CrashPoint::ALL.len(), "each step is one place, and each place is in the list");
 }

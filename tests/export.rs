@@ -8,7 +8,7 @@ mod truth;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use grab_core::store::reference::{self, Kept, Row, Table};
+use grab_core::store::reference::{self, ReferenceTable, TableRecord, TableRow};
 use grab_model::{Bar, Rename, Split};
 use jiff::{
     Timestamp,
@@ -47,9 +47,9 @@ fn rename(asked_as: &str, ticker: &str, day: Date) -> Rename {
     }
 }
 
-fn table<T: Row>(rows: Vec<T>) -> Table<T> {
-    let rows: Vec<Kept<T>> = reference::merge(Vec::new(), rows, FETCHED_MS, |_| true).rows;
-    Table { rows, fetched_ms: FETCHED_MS, source: "localhost".to_owned() }
+fn table<T: TableRecord>(rows: Vec<T>) -> ReferenceTable<T> {
+    let rows: Vec<TableRow<T>> = reference::merge(Vec::new(), rows, FETCHED_MS, |_| true).rows;
+    ReferenceTable { rows, fetched_ms: FETCHED_MS, source: "localhost".to_owned() }
 }
 
 fn keep_splits(grab: &Grab, splits: Vec<Split>) {
@@ -249,7 +249,7 @@ fn doubts_about_splits_are_said() {
     ]);
     splits.rows.retain(|kept| kept.row.split_to > 1.0 || kept.row.split_from > 1.0);
     let gone = splits.rows.iter_mut().find(|kept| kept.row.execution_date == DAYS[2]).unwrap();
-    gone.standing = reference::Standing::Withdrawn;
+    gone.standing = reference::RowStatus::Withdrawn;
     reference::write_splits(&grab.data_dir(), &splits).unwrap();
     let ran =
         grab.run("export --out out --tickers A --format csv --adjusted splits --as-of 2026-08-01").exits(0);

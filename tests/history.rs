@@ -11,7 +11,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use grab_core::failpoint::Step;
+use grab_core::failpoint::CrashPoint;
 use grab_model::{
     Window,
     calendar::{self, Session},
@@ -499,7 +499,7 @@ fn an_outage_and_a_server_in_trouble_in_the_middle_of_the_search_only_delay_it()
 
 /// Dying at any step of the manifest, the next run ends with the same days and the same record.
 fn dies_at_each_step(clips: bool) {
-    for step in [Step::BeforeCommit, Step::AfterCommit] {
+    for step in [CrashPoint::BeforeCommit, CrashPoint::AfterCommit] {
         for hit in 3..60 {
             let server = if clips { clipping(FLOOR) } else { strict(|| FLOOR) };
             let grab = grab(&server).env("GRAB_CONCURRENCY", "1");

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use grab_core::{failpoint::Step, manifest::bring_up_to_date};
+use grab_core::{failpoint::CrashPoint, manifest::migrate};
 use grab_model::Bar;
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ fn earlier() -> Grab {
 /// The same with today's manifest, which commands that only read leave to others to migrate.
 fn migrated() -> Grab {
     let grab = earlier();
-    bring_up_to_date(&grab.data_dir()).unwrap();
+    migrate(&grab.data_dir()).unwrap();
     grab
 }
 
@@ -134,7 +134,7 @@ fn all_files_are_written_anew_once_without_a_source_and_a_key() {
     let before = files(&grab.data_dir());
     let report = grab.run(&format!("{REWRITE} --dry-run")).exits(32).json();
     assert!(report["hint"].as_str().unwrap().contains("migrates it"), "{report}");
-    bring_up_to_date(&grab.data_dir()).unwrap();
+    migrate(&grab.data_dir()).unwrap();
     let report = grab.run(&format!("{REWRITE} --dry-run")).exits(0).json();
     assert_eq!((&report["dry_run"], &report["rewritten"]), (&true.into(), &9.into()), "{report}");
     assert!(files(&grab.data_dir()) == before, "nothing was changed");
@@ -243,14 +243,14 @@ fn a_file_that_the_manifest_does_not_know_is_left() {
 }
 
 /// Runs a rewrite that something happens to.
-fn disturbed(grab: &Grab, step: Step, action: &str, hit: u32) -> Ran {
+fn disturbed(grab: &Grab, step: CrashPoint, action: &str, hit: u32) -> Ran {
     let failpoint = format!("{}={action}@{hit}", step.as_str());
     grab.command(REWRITE).env("GRAB_FAILPOINT", failpoint).output().unwrap().into()
 }
 
 /// Lets it die, or the disk fail, at some hits of a step, of which there are so many. Whatever is in place then, nothing is
 /// damaged, not even before anybody clears up; and the next run ends it.
-fn disturb(step: Step, (action, code): (&str, i32), hits: impl IntoIterator<Item = u32>, all: u32) {
+fn disturb(step: CrashPoint, (action, code): (&str, i32), hits: impl IntoIterator<Item = u32>, all: u32) {
     for hit in hits {
         let grab = earlier();
         let story = format!("{}={action}@{hit}", step.as_str());
@@ -280,14 +280,14 @@ const FILES: u32 = 9;
 
 #[test]
 fn dying_at_a_step_of_a_file_damages_nothing() {
-    for step in [Step::BeforeWrite, Step::AfterWrite, Step::AfterSync] {
+    for step in [CrashPoint::BeforeWrite, CrashPoint::AfterWrite, CrashPoint::AfterSync] {
         disturb(step, DIES, [2, FILES], FILES);
     }
 }
 
 #[test]
 fn dying_at_a_step_of_a_rename_damages_nothing() {
-    for step in [Step::AfterRename, Step::AfterFolderSync] {
+    for step in [CrashPoint::AfterRename, CrashPoint::AfterFolderSync] {
         disturb(step, DIES, [1, 2, 5, 8, FILES], FILES);
     }
 }
@@ -295,25 +295,29 @@ fn dying_at_a_step_of_a_rename_damages_nothing() {
 #[test]
 fn dying_at_a_commit_damages_nothing() {
     // The run begins; the partitions are noted and recorded, then the day; the run ends.
-    for step in [Step::BeforeCommit, Step::AfterCommit] {
+    for step in [CrashPoint::BeforeCommit, CrashPoint::AfterCommit] {
         disturb(step, DIES, 1..=6, 6);
     }
 }
 
 #[test]
 fn a_full_or_broken_disk_damages_nothing() {
-    for (step, action) in
-        [(Step::BeforeWrite, "enospc"), (Step::AfterSync, "eio"), (Step::AfterRename, "eio")]
-    {
+    for (step, action) in [
+        (CrashPoint::BeforeWrite, "enospc"),
+        (CrashPoint::AfterSync, "eio"),
+        (CrashPoint::AfterRename, "eio"),
+    ] {
         disturb(step, (action, 30), [1, 5], FILES);
     }
-    disturb(Step::BeforeCommit, ("enospc", 30), [2, 3, 6], 6);
+    disturb(CrashPoint::BeforeCommit, ("enospc", 30), [2, 3, 6], 6);
 }
 
 /// Who clears up need not be a rewrite: whatever writes here next does it first.
 #[test]
 fn any_command_that_writes_records_what_a_dead_rewrite_left() {
-    for (step, hit) in [(Step::AfterRename, 4), (Step::AfterFolderSync, 8), (Step::AfterWrite, 5)] {
+    for (step, hit) in
+        [(CrashPoint::AfterRename, 4), (CrashPoint::AfterFolderSync, 8), (CrashPoint::AfterWrite, 5)]
+    {
         let server = Server::start(rest_of_a);
         let grab = earlier();
         disturbed(&grab, step, "kill", hit).exits(-1);
@@ -340,12 +344,12 @@ fn beside_a_rewrite_that_is_at_work_nothing_is_damaged() {
     let whole = migrated();
     whole.run(REWRITE).exits(0);
     let (expected, bars) = (VERIFY.map(|command| findings(&whole, command)), held());
-    let steps: [(Step, &[u32]); 5] = [
-        (Step::AfterWrite, &[1, 5, FILES]),
-        (Step::AfterRename, &[1, 2, 5, 8, FILES]),
-        (Step::AfterFolderSync, &[8, FILES]),
-        (Step::BeforeCommit, &[2, 3, 4, 5]),
-        (Step::AfterCommit, &[2, 3, 4]),
+    let steps: [(CrashPoint, &[u32]); 5] = [
+        (CrashPoint::AfterWrite, &[1, 5, FILES]),
+        (CrashPoint::AfterRename, &[1, 2, 5, 8, FILES]),
+        (CrashPoint::AfterFolderSync, &[8, FILES]),
+        (CrashPoint::BeforeCommit, &[2, 3, 4, 5]),
+        (CrashPoint::AfterCommit, &[2, 3, 4]),
     ];
     for (step, hits) in steps {
         for hit in hits {
@@ -367,7 +371,7 @@ fn beside_a_rewrite_that_is_at_work_nothing_is_damaged() {
 #[test]
 fn one_rewrite_keeps_another_out_also_a_dry_one() {
     let grab = earlier();
-    let held = Held::at(&grab, REWRITE, Step::BeforeCommit, 2).unwrap();
+    let held = Held::at(&grab, REWRITE, CrashPoint::BeforeCommit, 2).unwrap();
     for command in [REWRITE.to_owned(), format!("{REWRITE} --dry-run")] {
         grab.run(&command).exits(31);
     }
@@ -397,7 +401,7 @@ fn what_a_dead_fetch_left_is_written_anew_too() {
     let grab = migrated();
     let resume = format!("resume --rate none --base-url {}", server.base_url());
     let mut command = grab.command(&resume);
-    let died = command.env("GRAB_FAILPOINT", format!("{}=kill@1", Step::AfterFolderSync.as_str()));
+    let died = command.env("GRAB_FAILPOINT", format!("{}=kill@1", CrashPoint::AfterFolderSync.as_str()));
     assert_eq!(Ran::from(died.output().unwrap()).code, -1);
     let report = grab.run(&format!("{REWRITE} --dry-run")).exits(0).json();
     assert_eq!((&report["rewritten"], report["left"].as_array().unwrap().len()), (&8.into(), 0), "{report}");
@@ -413,7 +417,7 @@ fn what_a_dead_fetch_left_is_written_anew_too() {
 #[test]
 fn damage_beside_a_dead_rewrite_is_damage() {
     let grab = earlier();
-    disturbed(&grab, Step::BeforeCommit, "kill", 3).exits(-1);
+    disturbed(&grab, CrashPoint::BeforeCommit, "kill", 3).exits(-1);
     let path = grab.data_dir().join("bars_1m/ticker=NA/year=2024/month=01/bars.parquet");
     let mut bytes = fs::read(&path).unwrap();
     bytes[60] ^= 1;

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use grab_sandbox::{FaultOptions, Reference, SandboxOptions};
+use grab_sandbox::{FaultOptions, ReferenceQuality, SandboxOptions};
 use serde_json::Value;
 
 use crate::support::{Grab, Reply, Request, Serving};
@@ -110,10 +110,10 @@ fn the_universe_of_a_day_is_that_of_the_server_with_those_who_left() {
 #[test]
 fn defects_are_handled_and_counted() {
     let options = |reference| SandboxOptions { reference, ..SandboxOptions::default() };
-    let sound = Serving::start(options(Reference::Sound));
+    let sound = Serving::start(options(ReferenceQuality::Sound));
     let right = Grab::with_server(sound.base_url());
     right.run("universe sync").exits(0);
-    let defective = Serving::start(options(Reference::Defective));
+    let defective = Serving::start(options(ReferenceQuality::Defective));
     let grab = Grab::with_server(defective.base_url());
     for run in 0..2 {
         let report = grab.run("universe sync --json").exits(0).json();

@@ -3,8 +3,8 @@
 use std::{fs, path::PathBuf};
 
 use grab_core::{
-    store::{Fetched, Lifetime, Store},
-    verify::{Deep, Finding, Kind, Nobody, Progress, Severity, verify},
+    store::{BarStore, Finality, MergeInput},
+    verify::{DeepSelection, Finding, FindingKind, NoWitness, Severity, VerifyProgress, verify},
 };
 use grab_model::{Bar, Month, new_york};
 use jiff::civil::date;
@@ -28,21 +28,21 @@ fn place(grab: &Grab, month: &str) -> PathBuf {
 }
 
 /// All findings but gaps: a store of two days has one.
-fn found(grab: &Grab, deep: &Deep) -> Vec<Finding> {
-    let findings = verify(&grab.data_dir(), deep, &Nobody, &Progress::default()).unwrap().findings;
+fn found(grab: &Grab, deep: &DeepSelection) -> Vec<Finding> {
+    let findings = verify(&grab.data_dir(), deep, &NoWitness, &VerifyProgress::default()).unwrap().findings;
     findings.into_iter().filter(|finding| finding.severity != Severity::Gap).collect()
 }
 
-fn kinds(grab: &Grab, deep: &Deep) -> Vec<Kind> {
+fn kinds(grab: &Grab, deep: &DeepSelection) -> Vec<FindingKind> {
     found(grab, deep).into_iter().map(|finding| finding.kind).collect()
 }
 
 /// Puts bars into A's January behind the manifest's back, and makes the row fit but for `keep`.
 fn rewrite(grab: &Grab, bars: &[Bar]) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::new(dir.path().to_owned(), false, "127.0.0.1".into());
+    let store = BarStore::new(dir.path().to_owned(), false, "127.0.0.1".into());
     let fetched =
-        Fetched { bars: bars.iter().copied().collect(), at_ms: 1, whole: None, lifetime: Lifetime::Lasting };
+        MergeInput { bars: bars.iter().copied().collect(), at_ms: 1, whole: None, lifetime: Finality::Final };
     let made =
         store.merge(&"A".parse().unwrap(), Month::new(2024, 1).unwrap(), fetched, None).unwrap().partition;
     let file = dir.path().join("bars_1m/ticker=A/year=2024/month=01/bars.parquet");
@@ -63,17 +63,21 @@ fn rewrite(grab: &Grab, bars: &[Bar]) {
 #[test]
 fn what_a_run_has_stored_is_found_whole() {
     let grab = stored();
-    let verified = verify(&grab.data_dir(), &Deep::All, &Nobody, &Progress::default()).unwrap();
-    assert_eq!((found(&grab, &Deep::All), verified.partitions, verified.files), (Vec::new(), 4, 4));
-    assert_eq!(verify(&grab.data_dir(), &Deep::None, &Nobody, &Progress::default()).unwrap().files, 0);
+    let verified =
+        verify(&grab.data_dir(), &DeepSelection::All, &NoWitness, &VerifyProgress::default()).unwrap();
+    assert_eq!((found(&grab, &DeepSelection::All), verified.partitions, verified.files), (Vec::new(), 4, 4));
+    assert_eq!(
+        verify(&grab.data_dir(), &DeepSelection::None, &NoWitness, &VerifyProgress::default()).unwrap().files,
+        0
+    );
 }
 
 #[test]
 fn the_parts_together_are_all_files() {
     let grab = stored();
-    let files = |deep| verify(&grab.data_dir(), &deep, &Nobody, &Progress::default()).unwrap().files;
-    assert_eq!((1..=3).map(|n| files(Deep::Part { n, of: 3 })).sum::<u64>(), 4);
-    assert_eq!((files(Deep::Share(0.0)), files(Deep::Share(1.0))), (0, 4));
+    let files = |deep| verify(&grab.data_dir(), &deep, &NoWitness, &VerifyProgress::default()).unwrap().files;
+    assert_eq!((1..=3).map(|n| files(DeepSelection::Part { n, of: 3 })).sum::<u64>(), 4);
+    assert_eq!((files(DeepSelection::Share(0.0)), files(DeepSelection::Share(1.0))), (0, 4));
 }
 
 #[test]
@@ -84,8 +88,8 @@ fn a_missing_file_is_missed_and_a_file_too_many_is_named() {
     fs::create_dir_all(grab.data_dir().join("bars_1m/ticker=A/year=2024/month=03")).unwrap();
     fs::copy(place(&grab, "02"), place(&grab, "03")).unwrap();
     assert_eq!(
-        kinds(&grab, &Deep::None),
-        [Kind::StrayFile, Kind::MissingFile, Kind::StrayFile, Kind::StrayFile]
+        kinds(&grab, &DeepSelection::None),
+        [FindingKind::StrayFile, FindingKind::MissingFile, FindingKind::StrayFile, FindingKind::StrayFile]
     );
 }
 
@@ -95,21 +99,21 @@ fn changed_bytes_are_found_by_size_or_by_digest() {
     let mut bytes = fs::read(place(&grab, "01")).unwrap();
     bytes[100] ^= 1;
     fs::write(place(&grab, "01"), &bytes).unwrap();
-    assert_eq!(kinds(&grab, &Deep::None), [], "the size is right");
-    assert_eq!(kinds(&grab, &Deep::All).len(), 1);
+    assert_eq!(kinds(&grab, &DeepSelection::None), [], "the size is right");
+    assert_eq!(kinds(&grab, &DeepSelection::All).len(), 1);
     fs::write(place(&grab, "01"), &bytes[..bytes.len() / 2]).unwrap();
-    assert_eq!(kinds(&grab, &Deep::None), [Kind::DigestMismatch]);
-    assert_eq!(kinds(&grab, &Deep::All), [Kind::CorruptFile]);
+    assert_eq!(kinds(&grab, &DeepSelection::None), [FindingKind::DigestMismatch]);
+    assert_eq!(kinds(&grab, &DeepSelection::All), [FindingKind::CorruptFile]);
     fs::write(place(&grab, "01"), b"").unwrap();
-    assert_eq!(kinds(&grab, &Deep::All), [Kind::CorruptFile]);
+    assert_eq!(kinds(&grab, &DeepSelection::All), [FindingKind::CorruptFile]);
 }
 
 #[test]
 fn a_file_of_another_month_is_not_one_of_this() {
     let grab = stored();
     fs::copy(place(&grab, "02"), place(&grab, "01")).unwrap();
-    let found = found(&grab, &Deep::All);
-    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::SchemaMismatch]);
+    let found = found(&grab, &DeepSelection::All);
+    assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [FindingKind::SchemaMismatch]);
     assert_eq!(found[0].detail, "its month is 2024-02, and it lies at 2024-01");
 }
 
@@ -117,15 +121,15 @@ fn a_file_of_another_month_is_not_one_of_this() {
 fn counts_that_are_not_those_recorded() {
     let grab = stored();
     rewrite(&grab, &minutes(date(2024, 1, 3), 5));
-    assert_eq!(kinds(&grab, &Deep::All), []);
+    assert_eq!(kinds(&grab, &DeepSelection::All), []);
     grab.manifest()
         .execute("UPDATE partitions SET bars = 6 WHERE month = '2024-01' AND ticker = 'A'", [])
         .unwrap();
-    assert_eq!(kinds(&grab, &Deep::All), [Kind::RowCountMismatch]);
+    assert_eq!(kinds(&grab, &DeepSelection::All), [FindingKind::RowCountMismatch]);
     rewrite(&grab, &minutes(date(2024, 1, 3), 5));
     let other_day = "UPDATE partitions SET session_mask = 8 WHERE month = '2024-01' AND ticker = 'A'";
     grab.manifest().execute(other_day, []).unwrap();
-    assert_eq!(kinds(&grab, &Deep::All), [Kind::RowCountMismatch]);
+    assert_eq!(kinds(&grab, &DeepSelection::All), [FindingKind::RowCountMismatch]);
 }
 
 #[test]
@@ -134,17 +138,17 @@ fn bars_at_times_and_prices_that_cannot_be() {
     let at = |day, hour, minute| new_york::at_ms(date(2024, 1, day), hour, minute);
     let cases = [
         (vec![Bar { timestamp: at(3, 20, 0), ..good }], None),
-        (vec![Bar { timestamp: at(3, 20, 1), ..good }], Some(Kind::OutsideSession)),
-        (vec![Bar { timestamp: at(3, 3, 59), ..good }], Some(Kind::OutsideSession)),
-        (vec![Bar { timestamp: at(6, 10, 0), ..good }], Some(Kind::OutsideSession)),
-        (vec![Bar { timestamp: at(3, 10, 0) + 1, ..good }], Some(Kind::OffMinute)),
-        (vec![Bar { high: good.close - 1.0, ..good }], Some(Kind::BadOhlc)),
-        (vec![Bar { low: good.open + 1.0, ..good }], Some(Kind::BadOhlc)),
+        (vec![Bar { timestamp: at(3, 20, 1), ..good }], Some(FindingKind::OutsideSession)),
+        (vec![Bar { timestamp: at(3, 3, 59), ..good }], Some(FindingKind::OutsideSession)),
+        (vec![Bar { timestamp: at(6, 10, 0), ..good }], Some(FindingKind::OutsideSession)),
+        (vec![Bar { timestamp: at(3, 10, 0) + 1, ..good }], Some(FindingKind::OffMinute)),
+        (vec![Bar { high: good.close - 1.0, ..good }], Some(FindingKind::BadOhlc)),
+        (vec![Bar { low: good.open + 1.0, ..good }], Some(FindingKind::BadOhlc)),
     ];
     let grab = stored();
     for (bars, kind) in cases {
         rewrite(&grab, &bars);
-        assert_eq!(kinds(&grab, &Deep::All), Vec::from_iter(kind), "{bars:?}");
+        assert_eq!(kinds(&grab, &DeepSelection::All), Vec::from_iter(kind), "{bars:?}");
     }
 }
 

@@ -177,11 +177,10 @@ fn a_run_that_is_cut_short_goes_on_without_asking_twice() {
 #[cfg(debug_assertions)]
 #[test]
 fn killed_at_any_step_it_asks_for_nothing_twice_but_what_was_under_way() {
-    use grab_core::failpoint::Step;
-    for step in Step::ALL
-        .into_iter()
-        .filter(|step| !matches!(step, Step::BeforeMigration | Step::BeforeSweep | Step::BeforePlan))
-    {
+    use grab_core::failpoint::CrashPoint;
+    for step in CrashPoint::ALL.into_iter().filter(|step| {
+        !matches!(step, CrashPoint::BeforeMigration | CrashPoint::BeforeSweep | CrashPoint::BeforePlan)
+    }) {
         let server = Server::start(answer);
         let grab = stored(&server);
         let kill = |hit| format!("{}=kill@{hit}", step.as_str());

@@ -5,8 +5,8 @@ use std::{error::Error, hint::black_box};
 use grab_core::{
     clock::Clock,
     decode::{Envelope, inflate},
-    manifest::{Evidence, Ledger, PageCommit, StoreKind, TaskId},
-    store::{Encodings, Lifetime, Provenance, count_by_day, encode},
+    manifest::{Evidence, ManifestWriter, PageCommit, StoreKind, TaskId},
+    store::{Encodings, Finality, Provenance, count_by_day, encode},
 };
 use grab_model::{Bars, Cursor, Month, Partition, Symbol};
 use tempfile::TempDir;
@@ -92,13 +92,13 @@ fn provenance(month: Month) -> Provenance {
         source: "127.0.0.1".to_owned(),
         fetched_ms: (1, 2),
         whole_days: 0x7fff_ffff,
-        lifetime: Lifetime::Lasting,
+        lifetime: Finality::Final,
     }
 }
 
 /// A manifest with one running task, whose pages can be recorded without end.
 pub struct Books {
-    ledger: Ledger,
+    writer: ManifestWriter,
     task: TaskId,
     commit: PageCommit,
     pages: u64,
@@ -109,11 +109,11 @@ impl Books {
     fn new(first: Month, bars: &Bars) -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let symbol: Symbol = ticker(0).parse()?;
-        let mut ledger = Ledger::open(folder.path(), Clock::system())?;
-        ledger.hold(StoreKind { adjusted: false, sandbox: false })?;
-        ledger.begin_run("bench", "")?;
-        ledger.add_tasks(&[(symbol.clone(), window()?)])?;
-        let task = ledger.lease()?.ok_or("no task")?.id;
+        let mut writer = ManifestWriter::open(folder.path(), Clock::system())?;
+        writer.declare_kind(StoreKind { adjusted: false, sandbox: false })?;
+        writer.begin_run("bench", "")?;
+        writer.add_tasks(&[(symbol.clone(), window()?)])?;
+        let task = writer.lease()?.ok_or("no task")?.id;
         let months = std::iter::successors(Some(first), |month| Some(month.next()));
         let partitions = months.take(4).map(|month| partition(&symbol, month, bars)).collect();
         let (first, last) = (bars.timestamps().first(), bars.timestamps().last());
@@ -132,7 +132,7 @@ impl Books {
             next: None,
             is_finished: true,
         };
-        Ok(Self { ledger, task, commit, pages: 0, _folder: folder })
+        Ok(Self { writer, task, commit, pages: 0, _folder: folder })
     }
 
     /// The transaction of one page that went to four months, made durable.
@@ -144,7 +144,7 @@ impl Books {
         let path =
             format!("/v2/aggs/ticker/TAAA/range/1/minute/1672736580000/2023-12-31?cursor={}", self.pages);
         self.commit.next = Some(Cursor::from_stored(path));
-        Ok(self.ledger.store_page(self.task, &self.commit)?.new_bars)
+        Ok(self.writer.store_page(self.task, &self.commit)?.new_bars)
     }
 }
 

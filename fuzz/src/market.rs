@@ -1,6 +1,6 @@
 //! The same body read as a day of the whole market: JSON → one row for each symbol.
 
-use grab_core::decode::{DecodeError, MarketEnvelope, Rows};
+use grab_core::decode::{DecodeError, DecodeRows, MarketEnvelope};
 use serde_json::Value;
 
 use super::check_chain;

@@ -4,11 +4,11 @@
 use std::{collections::BTreeSet, path::Path};
 
 use grab_core::{
-    engine::{AbsenceAnswer, AbsenceQuestion, Outcome, SilentListing, ask_about_absences, fetch_market},
-    manifest::{Closure, ClosureEvidence, Overview, Silence, SilenceAnswer, StoreKind},
+    engine::{AbsenceAnswer, AbsenceQuestion, JobOutcome, SilentListing, ask_about_absences, fetch_market},
+    manifest::{Closure, ClosureEvidence, ManifestReader, Silence, SilenceAnswer, StoreKind},
     source::{ClosedDay, Polygon},
-    store::Store,
-    update::{Evening, Verdict},
+    store::BarStore,
+    update::{SessionVerdict, UpdateCutoff},
 };
 use grab_model::{Symbol, calendar};
 use jiff::civil::Date;
@@ -58,12 +58,12 @@ struct Questions {
 }
 
 impl Questions {
-    fn of(data_dir: &Path, evening: &Evening) -> Result<Self, Failure> {
-        let overview = Overview::open(data_dir)?;
+    fn of(data_dir: &Path, evening: &UpdateCutoff) -> Result<Self, Failure> {
+        let reader = ManifestReader::open(data_dir)?;
         let universe = universe::known(data_dir)?.unwrap_or_default();
-        let verdict = Verdict::of(&overview, &universe, evening)?;
+        let verdict = SessionVerdict::of(&reader, &universe, evening)?;
         let is_alive = verdict.last().is_some_and(|last| last.present > 0);
-        let known = overview.silences()?;
+        let known = reader.silences()?;
         let is_asked = |symbol: &Symbol, last_session: Date| {
             let said = known.get(symbol).filter(|silence| silence.last_session == last_session);
             said.is_some_and(|silence| evening.now_ms < silence.at_ms.saturating_add(ASKED_AGAIN_MS))
@@ -87,7 +87,7 @@ impl Questions {
         if !empty.is_empty() {
             absences.push(AbsenceQuestion::Closures);
         }
-        let witnessed: BTreeSet<Date> = overview.witnesses()?.iter().map(|file| file.date).collect();
+        let witnessed: BTreeSet<Date> = reader.witnesses()?.iter().map(|file| file.date).collect();
         let days = empty.iter().filter(|date| !witnessed.contains(date));
         let days = days.filter_map(|date| verdict.around(*date, LATER_SESSIONS)).collect();
         Ok(Self { absences, is_alive, days, empty, last: evening.session.date() })
@@ -164,7 +164,7 @@ impl Job<'_> {
         &self,
         access: &Access<'_>,
         kind: StoreKind,
-        store: &Store,
+        store: &BarStore,
         running: &Running,
         opened: Option<Opened>,
     ) -> Result<Absences, Failure> {
@@ -188,7 +188,7 @@ impl Job<'_> {
         let mut absences = questions.settle(answers, self.clock.now_ms());
         absences.closures.extend(self.closed_by_witness(&questions, &absences, source, parts()).await?);
         let kept = absences.clone();
-        running.recorder.call(move |ledger| ledger.keep_absences(&kept.closures, &kept.silences)).await?;
+        running.manifest.call(move |writer| writer.save_absences(&kept.closures, &kept.silences)).await?;
         Ok(absences)
     }
 
@@ -198,7 +198,7 @@ impl Job<'_> {
         questions: &Questions,
         absences: &Absences,
         source: Polygon,
-        parts: grab_core::engine::Parts,
+        parts: grab_core::engine::RunContext,
     ) -> Result<Vec<Closure>, Failure> {
         let is_open = |day: &Date| absences.closures.iter().all(|closure| closure.date != *day);
         let doubted: Vec<_> = questions.days.iter().filter(|[_, day, _]| is_open(day)).collect();
@@ -206,7 +206,7 @@ impl Job<'_> {
             return Ok(Vec::new());
         }
         let kept = || -> Result<BTreeSet<Date>, Failure> {
-            Ok(Overview::open(&self.data_dir)?.witnesses()?.iter().map(|file| file.date).collect())
+            Ok(ManifestReader::open(&self.data_dir)?.witnesses()?.iter().map(|file| file.date).collect())
         };
         let known = kept()?;
         let mut days: Vec<_> = doubted.iter().flat_map(|days| days.iter().copied()).collect();
@@ -216,7 +216,7 @@ impl Job<'_> {
         let tally = fetch_market(source, days, None, parts).await?;
         let known = kept()?;
         let closed = doubted.into_iter().filter(|[before, day, after]| {
-            let is_without = tally.lacking.get(day) == Some(&Outcome::Nobody);
+            let is_without = tally.lacking.get(day) == Some(&JobOutcome::Nobody);
             is_without && known.contains(before) && known.contains(after)
         });
         let closure = |[before, day, after]: &[Date; 3]| Closure {

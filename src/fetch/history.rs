@@ -1,6 +1,6 @@
 //! Before anything is asked: what is known of the plan's history.
 
-use grab_core::manifest::{Ledger, ManifestError, PlanHistory, Recorder, StoreKind};
+use grab_core::manifest::{ManifestError, ManifestWriter, PlanHistory, StoreKind, WriterHandle};
 use grab_model::plan;
 
 use super::{super::access::Access, Job};
@@ -17,8 +17,8 @@ pub enum AskAnew {
 }
 
 /// Whether any session was asked for that is not served: a weekend alone is no reason to ask.
-fn has_sessions(ledger: &Ledger) -> Result<bool, ManifestError> {
-    Ok(plan::sessions_in(ledger.not_entitled()?.iter().map(|(_, window)| window)) > 0)
+fn has_sessions(writer: &ManifestWriter) -> Result<bool, ManifestError> {
+    Ok(plan::sessions_in(writer.not_entitled()?.iter().map(|(_, window)| window)) > 0)
 }
 
 impl Job<'_> {
@@ -27,14 +27,14 @@ impl Job<'_> {
         &self,
         access: &Access<'_>,
         kind: StoreKind,
-        recorder: &Recorder,
+        manifest: &WriterHandle,
     ) -> Result<(), ManifestError> {
         let Some(service) = access.service(kind) else { return Ok(()) };
-        let cut = move |ledger: &mut Ledger| {
-            let edge = ledger.plan_history(&service)?.as_ref().and_then(PlanHistory::edge);
-            edge.map_or(Ok(()), |edge| ledger.cut_pending(edge).map(|_| ()))
+        let cut = move |writer: &mut ManifestWriter| {
+            let edge = writer.plan_history(&service)?.as_ref().and_then(PlanHistory::edge);
+            edge.map_or(Ok(()), |edge| writer.cut_pending(edge).map(|_| ()))
         };
-        recorder.call(cut).await
+        manifest.call(cut).await
     }
 
     /// Whether it is to be asked if the plan serves more by now.
@@ -42,7 +42,7 @@ impl Job<'_> {
         &self,
         access: &Access<'_>,
         kind: StoreKind,
-        recorder: &Recorder,
+        manifest: &WriterHandle,
     ) -> Result<bool, ManifestError> {
         if self.plan_only || access.service(kind).is_none() {
             return Ok(false);
@@ -50,9 +50,9 @@ impl Job<'_> {
         match self.ask_anew {
             AskAnew::Never => Ok(false),
             AskAnew::IfAskedFor => {
-                recorder.call(|ledger| Ok(ledger.has_refused() && has_sessions(ledger)?)).await
+                manifest.call(|writer| Ok(writer.has_refused() && has_sessions(writer)?)).await
             }
-            AskAnew::IfAny => recorder.call(|ledger| has_sessions(ledger)).await,
+            AskAnew::IfAny => manifest.call(|writer| has_sessions(writer)).await,
         }
     }
 }

@@ -3,7 +3,7 @@
 use grab_core::{
     engine::StopReason,
     manifest::StoreKind,
-    store::{Store, reference},
+    store::{BarStore, reference},
 };
 
 use super::{
@@ -24,7 +24,7 @@ impl Job<'_> {
         &self,
         access: &Access<'_>,
         kind: StoreKind,
-        store: &Store,
+        store: &BarStore,
         running: &Running,
         opened: Option<Opened>,
         brought: &mut universe::Brought,
@@ -56,13 +56,13 @@ impl Job<'_> {
                 let reason = Failure::Stopped(reason).to_string();
                 brought.without.push(universe::Without { what: "reference lists".to_owned(), reason });
             }
-            Some(reason) => running.stop.because(reason),
+            Some(reason) => running.stop.request(reason),
             None => {}
         }
         Ok(Some(opened))
     }
 
-    fn sync(&self, store: &Store) -> universe::Sync {
+    fn sync(&self, store: &BarStore) -> universe::Sync {
         let (data_dir, now_ms) = (self.data_dir.clone(), self.clock.now_ms());
         universe::Sync { data_dir, now_ms, source: store.source().to_owned() }
     }
@@ -73,13 +73,13 @@ impl Job<'_> {
         &self,
         access: &Access<'_>,
         kind: StoreKind,
-        store: &Store,
+        store: &BarStore,
         running: &Running,
         mut opened: Option<Opened>,
         left_out: &mut Option<universe::LeftOut>,
     ) -> Result<Option<Opened>, Failure> {
-        let Running { recorder, stop, .. } = running;
-        if !recorder.call(|ledger| universe::unplanned(ledger)).await? {
+        let Running { manifest, stop, .. } = running;
+        if !manifest.call(|writer| universe::unplanned(writer)).await? {
             return Ok(opened);
         }
         if !universe::is_kept(&self.data_dir)? {
@@ -102,10 +102,10 @@ impl Job<'_> {
             opened = Some((sandbox, source));
         }
         let (data_dir, last_day) = (self.data_dir.clone(), last_day(self.clock));
-        let planned = recorder.call(move |ledger| {
+        let planned = manifest.call(move |writer| {
             let Ok(Some(universe)) = reference::read_universe(&data_dir) else { return Ok(None) };
-            let (added, left_out) = universe::plan_orders(ledger, &universe, last_day)?;
-            let unknown = universe.lives().filter(|(_, span)| span.from.is_none()).count() as u64;
+            let (added, left_out) = universe::plan_orders(writer, &universe, last_day)?;
+            let unknown = universe.periods().filter(|(_, span)| span.from.is_none()).count() as u64;
             Ok(Some((added, left_out, unknown)))
         });
         let planned = planned.await?.map(|(added, left, unknown)| {

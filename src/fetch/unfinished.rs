@@ -26,15 +26,15 @@ impl Job<'_> {
         kind: StoreKind,
         running: &Running,
     ) -> Result<Option<Opened>, Failure> {
-        let Running { recorder, meter, pacer, stop } = running;
+        let Running { manifest, counters, pacer, stop } = running;
         let last = last_day(self.clock);
-        let tasks = recorder.call(move |ledger| ledger.beyond(last)).await?;
+        let tasks = manifest.call(move |writer| writer.reaching_beyond(last)).await?;
         if tasks == 0 || self.plan_only {
             return Ok(None);
         }
         let opened = self.open(access, kind, running).await?;
         // Whatever it answers: it comes with the time.
-        engine::control(&opened.1, pacer, meter, stop, self.settings.max_requests).await;
+        engine::control(&opened.1, pacer, counters, stop, self.settings.max_requests).await;
         let tasks = format::plural(tasks, "task");
         let Some(latest_ms) = opened.1.time().latest_ms() else {
             say(&format!(
@@ -44,7 +44,7 @@ impl Job<'_> {
             return Ok(Some(opened));
         };
         let last = calendar::last_finished(latest_ms).map_or(calendar::FIRST_DAY, Session::date);
-        let cut = recorder.call(move |ledger| ledger.cut_beyond(last)).await?;
+        let cut = manifest.call(move |writer| writer.cut_future_days(last)).await?;
         if cut > 0 {
             say(&format!(
                 "{} for days after {last}, which have not been: a clock was ahead when they were recorded. They are cut, and \

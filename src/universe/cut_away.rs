@@ -6,13 +6,13 @@ use std::{
 };
 
 use grab_core::{
-    manifest::{ManifestError, Order},
+    manifest::{ManifestError, Subscription},
     store::{StoreError, reference},
-    verify::CutAway,
+    verify::ListingCuts,
 };
 use grab_model::{
     Symbol, Window, calendar, plan,
-    universe::{Universe, stretch::joined},
+    universe::{Universe, symbol_history::joined},
 };
 use jiff::civil::Date;
 
@@ -32,30 +32,32 @@ type Parts = BTreeMap<(Symbol, Option<Date>), Vec<Window>>;
 ///
 /// # Errors
 /// If manifest or lists cannot be opened.
-pub fn cut_away(data_dir: &Path) -> Result<CutAway, Failure> {
+pub fn cut_away(data_dir: &Path) -> Result<ListingCuts, Failure> {
     match by_orders(data_dir) {
-        Err(Failure::Manifest(error)) if error.is_damage() => Ok(CutAway::default()),
+        Err(Failure::Manifest(error)) if error.is_damage() => Ok(ListingCuts::default()),
         cut_away => cut_away,
     }
 }
 
-fn by_orders(data_dir: &Path) -> Result<CutAway, Failure> {
+fn by_orders(data_dir: &Path) -> Result<ListingCuts, Failure> {
     let universe = match reference::read_universe(data_dir) {
         Err(StoreError::Reference { .. }) => None,
         universe => universe?,
     };
-    let Some((overview, universe)) = overview(data_dir)?.zip(universe) else { return Ok(CutAway::default()) };
-    let asked = overview.windows()?;
-    let updated = overview.updated()?;
+    let Some((reader, universe)) = overview(data_dir)?.zip(universe) else {
+        return Ok(ListingCuts::default());
+    };
+    let asked = reader.windows()?;
+    let updated = reader.updated()?;
     let mut parts = Parts::new();
-    let orders = overview.orders()?;
+    let orders = reader.orders()?;
     for order in &orders {
         add_order(&mut parts, order, &universe, updated)?;
     }
     if let Some((_, session)) = updated {
         add_left(&mut parts, &universe, &asked, session);
     }
-    let mut cut_away = CutAway::default();
+    let mut cut_away = ListingCuts::default();
     for order in orders {
         cut_away.order(&planned_windows(&order)?.map(|(_, windows)| windows).unwrap_or_default());
     }
@@ -74,7 +76,7 @@ fn by_orders(data_dir: &Path) -> Result<CutAway, Failure> {
 /// What lists cut away from an order as far as it was planned, and on to the session of the last update after that.
 fn add_order(
     parts: &mut Parts,
-    order: &Order,
+    order: &Subscription,
     universe: &Universe,
     updated: Option<(i64, Date)>,
 ) -> Result<(), Failure> {
@@ -95,7 +97,7 @@ fn add_order(
 }
 
 /// When an order was planned (UTC ms), and its windows as far as they were over then; nothing if it never was.
-fn planned_windows(order: &Order) -> Result<Option<(i64, Vec<Window>)>, ManifestError> {
+fn planned_windows(order: &Subscription) -> Result<Option<(i64, Vec<Window>)>, ManifestError> {
     let planned = order.planned_at_ms.and_then(|at_ms| Some((at_ms, calendar::last_finished(at_ms)?)));
     let Some((planned_ms, last)) = planned else { return Ok(None) };
     let windows = windows_of(order)?.into_iter().filter_map(|window| plan::clip(window, last.date()));

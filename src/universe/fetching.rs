@@ -6,14 +6,14 @@ use std::{
 };
 
 use grab_core::{
-    engine::{Lists, Parts, Wanted, fetch_lists},
-    manifest::{Ledger, ManifestError, Overview, Owed, StoreKind},
-    source::{List, Lookup, Polygon},
-    store::Store,
+    engine::{FetchedLists, RunContext, WantedLists, fetch_lists},
+    manifest::{ManifestError, ManifestReader, ManifestWriter, Outstanding, StoreKind},
+    source::{Lookup, Polygon, ReferenceList},
+    store::BarStore,
 };
 use grab_model::{
-    Life, Symbol,
-    universe::{Span, Universe},
+    ListingPeriod, Symbol,
+    universe::{ListingSpan, Universe},
 };
 use jiff::ToSpan;
 use serde::Serialize;
@@ -97,7 +97,7 @@ pub struct Fetching<'a> {
     /// What the directory holds.
     pub kind: StoreKind,
     /// The store, which knows the host that is asked.
-    pub store: &'a Store,
+    pub store: &'a BarStore,
     /// The client.
     pub source: &'a Polygon,
     /// What the run shares.
@@ -115,17 +115,19 @@ impl Fetching<'_> {
     pub async fn bring(&self, needs: Needs) -> Result<Brought, Failure> {
         let mut brought = Brought::default();
         let mut lists = Vec::new();
-        lists.extend(needs.tickers.then_some([List::Active, List::Left]).into_iter().flatten());
-        lists.extend(needs.splits.then_some(List::Splits));
+        lists.extend(
+            needs.tickers.then_some([ReferenceList::Active, ReferenceList::Left]).into_iter().flatten(),
+        );
+        lists.extend(needs.splits.then_some(ReferenceList::Splits));
         let wanted = lists.clone();
         let longest_ms = needs.begun_since_ms.map(|since| self.sync.now_ms.saturating_sub(since));
-        let fetched = self.fetch("list", Wanted { lists, longest_ms, ..Wanted::default() }).await?;
+        let fetched = self.fetch("list", WantedLists { lists, longest_ms, ..WantedLists::default() }).await?;
         brought.add_without(fetched);
         if self.running.stop.is_requested() && !self.are_settled(wanted, &brought).await? {
             // What is written into a table is forgotten on its way: the next run would ask for it again.
             return Ok(brought);
         }
-        let lists = move |sync: &Sync, ledger: &mut Ledger| sync.lists(ledger, needs);
+        let lists = move |sync: &Sync, writer: &mut ManifestWriter| sync.lists(writer, needs);
         (brought.tickers, brought.splits) = self.in_ledger(lists).await?;
         if needs.list_dates != ListDates::None {
             brought.list_dates = Some(self.list_dates(needs.list_dates, &mut brought.without).await?);
@@ -137,18 +139,19 @@ impl Fetching<'_> {
     }
 
     /// Whether each list is whole, or cannot be had.
-    async fn are_settled(&self, lists: Vec<List>, brought: &Brought) -> Result<bool, Failure> {
-        let is_without = |list: &List| brought.without.iter().any(|one| one.what == list.as_str());
+    async fn are_settled(&self, lists: Vec<ReferenceList>, brought: &Brought) -> Result<bool, Failure> {
+        let is_without = |list: &ReferenceList| brought.without.iter().any(|one| one.what == list.as_str());
         let lists: Vec<_> = lists.into_iter().filter(|list| !is_without(list)).collect();
-        let is_whole = move |ledger: &mut Ledger| {
+        let is_whole = move |writer: &mut ManifestWriter| {
             let mut are_whole = true;
             for list in lists {
-                let is_old = list == List::Splits && ledger.whole_list(List::OldSplits.as_str())?.is_some();
-                are_whole &= is_old || ledger.whole_list(list.as_str())?.is_some();
+                let is_old = list == ReferenceList::Splits
+                    && writer.complete_list(ReferenceList::OldSplits.as_str())?.is_some();
+                are_whole &= is_old || writer.complete_list(list.as_str())?.is_some();
             }
             Ok(are_whole)
         };
-        Ok(self.running.recorder.call(is_whole).await?)
+        Ok(self.running.manifest.call(is_whole).await?)
     }
 
     /// Brings the tickers and nothing else.
@@ -173,7 +176,7 @@ impl Fetching<'_> {
         without: &mut Vec<Without>,
     ) -> Result<LookupsBrought, Failure> {
         let data_dir = self.sync.data_dir.clone();
-        let wanted = self.in_ledger(move |_, ledger| details_wanted(&data_dir, ledger, whose)).await?;
+        let wanted = self.in_ledger(move |_, writer| details_wanted(&data_dir, writer, whose)).await?;
         let answered = self.look_up("list date", wanted.clone(), without).await?;
         let brought = self.in_ledger(Sync::details).await?;
         Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
@@ -181,7 +184,7 @@ impl Fetching<'_> {
 
     async fn renames(&self, whose: Renames, without: &mut Vec<Without>) -> Result<LookupsBrought, Failure> {
         let data_dir = self.sync.data_dir.clone();
-        let wanted = self.in_ledger(move |_, ledger| renames_wanted(&data_dir, ledger, whose)).await?;
+        let wanted = self.in_ledger(move |_, writer| renames_wanted(&data_dir, writer, whose)).await?;
         let answered = self.look_up("ticker", wanted.clone(), without).await?;
         let brought = self.in_ledger(Sync::renames).await?;
         Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
@@ -194,7 +197,7 @@ impl Fetching<'_> {
         lookups: Vec<(Lookup, String)>,
         without: &mut Vec<Without>,
     ) -> Result<u64, Failure> {
-        let fetched = self.fetch(what, Wanted { lookups, ..Wanted::default() }).await?;
+        let fetched = self.fetch(what, WantedLists { lookups, ..WantedLists::default() }).await?;
         let reasons = [(fetched.not_entitled, "the plan does not include it"), (fetched.failed, "given up")];
         for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
             without.push(Without { what: format!("{count} of {what}s"), reason: reason.to_owned() });
@@ -202,33 +205,34 @@ impl Fetching<'_> {
         Ok(fetched.answered + fetched.not_found)
     }
 
-    async fn fetch(&self, what: &'static str, wanted: Wanted) -> Result<Lists, Failure> {
+    async fn fetch(&self, what: &'static str, wanted: WantedLists) -> Result<FetchedLists, Failure> {
         if self.running.stop.is_requested() || wanted.lists.is_empty() && wanted.lookups.is_empty() {
-            return Ok(Lists::default());
+            return Ok(FetchedLists::default());
         }
         let count = (wanted.lists.len() + wanted.lookups.len()) as u64;
-        let shown = self.access.show(self.kind, what, Owed { tasks: count, days: count }, self.running);
+        let shown =
+            self.access.show(self.kind, what, Outstanding { tasks: count, days: count }, self.running);
         let fetched = fetch_lists(self.source.clone(), wanted, self.parts()).await;
         shown.end().await;
         Ok(fetched?)
     }
 
-    fn parts(&self) -> Parts {
+    fn parts(&self) -> RunContext {
         self.access.parts(self.kind, self.store.clone(), self.running)
     }
 
     /// Runs a step that reads and writes the manifest and tables, on the manifest's own thread.
     async fn in_ledger<T: Send + 'static>(
         &self,
-        step: impl FnOnce(&Sync, &mut Ledger) -> Result<T, Failure> + Send + 'static,
+        step: impl FnOnce(&Sync, &mut ManifestWriter) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let sync = self.sync.clone();
-        self.running.recorder.call(move |ledger| Ok::<_, ManifestError>(step(&sync, ledger))).await?
+        self.running.manifest.call(move |writer| Ok::<_, ManifestError>(step(&sync, writer))).await?
     }
 }
 
 impl Brought {
-    fn add_without(&mut self, fetched: Lists) {
+    fn add_without(&mut self, fetched: FetchedLists) {
         let without = fetched.lists_without.into_iter();
         self.without.extend(without.map(|(list, reason)| Without { what: list.as_str().to_owned(), reason }));
     }
@@ -237,22 +241,23 @@ impl Brought {
 /// Which list dates nobody has asked for yet: of those with tasks first, then of those who are listed.
 fn details_wanted(
     data_dir: &Path,
-    ledger: &mut Ledger,
+    writer: &mut ManifestWriter,
     whose: ListDates,
 ) -> Result<Vec<(Lookup, String)>, Failure> {
-    let (asked, held) = (ledger.asked("details")?, ledger.windows()?);
-    let mut wanted: Vec<Life> = lives(data_dir)?;
+    let (asked, held) = (writer.asked("details")?, writer.windows()?);
+    let mut wanted: Vec<ListingPeriod> = lives(data_dir)?;
     if whose == ListDates::New {
         let first_sync = wanted.iter().map(|life| life.first_seen_ms).min();
         let universe = Universe::new(std::mem::take(&mut wanted));
-        let filters: Vec<_> = ledger.orders()?.iter().map(filter_of).collect();
-        let is_ordered = |(life, span): &(&Life, Span)| filters.iter().any(|one| one.admits(life, *span));
-        let new = universe.lives().filter(|(life, _)| Some(life.first_seen_ms) != first_sync);
+        let filters: Vec<_> = writer.subscriptions()?.iter().map(filter_of).collect();
+        let is_ordered =
+            |(life, span): &(&ListingPeriod, ListingSpan)| filters.iter().any(|one| one.admits(life, *span));
+        let new = universe.periods().filter(|(life, _)| Some(life.first_seen_ms) != first_sync);
         wanted = new.filter(is_ordered).map(|(life, _)| life.clone()).collect();
     }
     wanted.retain(|life| life.listed.is_none() && !asked.contains(&subject_of(life)));
     wanted.sort_by_key(|life| (!held.contains_key(life.ticker()), !life.listing.active));
-    let question = |life: &Life| {
+    let question = |life: &ListingPeriod| {
         let day = match (life.listing.active, life.listing.delisted) {
             (true, _) => None,
             (false, Some(left)) => Some(left.saturating_sub(1.day())),
@@ -268,9 +273,10 @@ fn details_wanted(
 /// # Errors
 /// If the manifest or the tickers cannot be read.
 pub fn list_dates_left(data_dir: &Path) -> Result<u64, Failure> {
-    let asked = Overview::open(data_dir)?.asked("details")?;
-    let is_left =
-        |life: &&Life| life.listed.is_none() && life.listing.delisted.is_some() != life.listing.active;
+    let asked = ManifestReader::open(data_dir)?.asked("details")?;
+    let is_left = |life: &&ListingPeriod| {
+        life.listed.is_none() && life.listing.delisted.is_some() != life.listing.active
+    };
     Ok(lives(data_dir)?.iter().filter(is_left).filter(|life| !asked.contains(&subject_of(life))).count()
         as u64)
 }
@@ -278,12 +284,12 @@ pub fn list_dates_left(data_dir: &Path) -> Result<u64, Failure> {
 /// Which tickers nobody has asked about since their rows changed.
 fn renames_wanted(
     data_dir: &Path,
-    ledger: &mut Ledger,
+    writer: &mut ManifestWriter,
     whose: Renames,
 ) -> Result<Vec<(Lookup, String)>, Failure> {
-    let asked = ledger.asked("renames")?;
+    let asked = writer.asked("renames")?;
     let lives = lives(data_dir)?;
-    let held: HashSet<Symbol> = ledger.windows()?.into_keys().collect();
+    let held: HashSet<Symbol> = writer.windows()?.into_keys().collect();
     let symbols = match whose {
         Renames::None => HashSet::new(),
         Renames::Successors => successors(&lives, &held),
@@ -308,11 +314,11 @@ fn renames_wanted(
 }
 
 /// The tickers that securities have now which were held under another one, as far as a sync after the first has shown it.
-fn successors(lives: &[Life], held: &HashSet<Symbol>) -> HashSet<Symbol> {
+fn successors(lives: &[ListingPeriod], held: &HashSet<Symbol>) -> HashSet<Symbol> {
     let first_sync = lives.iter().map(|life| life.first_seen_ms).min();
     let left = lives.iter().filter(|life| !life.listing.active && held.contains(life.ticker()));
     let figis: HashSet<_> = left.filter_map(|life| life.listing.composite_figi.as_deref()).collect();
-    let is_successor = |life: &&Life| {
+    let is_successor = |life: &&ListingPeriod| {
         let figi = life.listing.composite_figi.as_deref();
         life.listing.active
             && Some(life.first_seen_ms) != first_sync

@@ -2,8 +2,8 @@
 
 use grab_core::{exit::ExitStatus, store::reference};
 use grab_model::{
-    Life, excerpt, plan,
-    universe::{Dropped, Filter, Span},
+    ListingPeriod, excerpt, plan,
+    universe::{DroppedByFilter, Filter, ListingSpan},
 };
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ struct ListReport {
     /// Lives among them of which nobody knows when they began: they count as if they always had been there.
     unknown_list_dates: u64,
     /// Tickers that --type and --exchange drop only because the list does not say it.
-    dropped: Dropped,
+    dropped: DroppedByFilter,
     items: Vec<Item>,
     #[serde(skip)]
     tickers_only: bool,
@@ -90,8 +90,8 @@ pub fn run(
     let universe = kept(&data_dir)?;
     let table = reference::read_tickers(&data_dir)?;
     let (fetched_ms, source) = table.map(|table| (table.fetched_ms, table.source)).unwrap_or_default();
-    let dropped = filter.dropped(universe.lives());
-    let meant: Vec<_> = universe.lives().filter(|(life, span)| filter.admits(life, *span)).collect();
+    let dropped = filter.dropped(universe.periods());
+    let meant: Vec<_> = universe.periods().filter(|(life, span)| filter.admits(life, *span)).collect();
     let unknown = meant.iter().filter(|(_, span)| span.from.is_none()).count() as u64;
     let report = ListReport {
         command: "universe list",
@@ -124,12 +124,12 @@ pub fn run(
 /// A code in the wrong form would list nobody.
 fn refuse_codes(args: &UniverseListArgs) -> Result<(), Failure> {
     let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
-    let asked = plan::Universe {
-        list: Some(plan::List::UsStocks),
+    let asked = plan::SpecUniverse {
+        list: Some(plan::UniverseList::UsStocks),
         types: codes(&args.types),
         exchanges: codes(&args.exchanges),
         as_of: args.active_on,
-        ..plan::Universe::default()
+        ..plan::SpecUniverse::default()
     };
     asked.check().map_err(|(key, why)| {
         let flag = match key {
@@ -142,7 +142,7 @@ fn refuse_codes(args: &UniverseListArgs) -> Result<(), Failure> {
 }
 
 impl Item {
-    fn of(life: &Life, span: Span) -> Self {
+    fn of(life: &ListingPeriod, span: ListingSpan) -> Self {
         let day = |day: Option<jiff::civil::Date>| day.map(|day| day.to_string());
         let listing = life.listing.clone();
         Self {

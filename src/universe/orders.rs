@@ -7,7 +7,7 @@ use std::{
 };
 
 use grab_core::{
-    manifest::{Ledger, ManifestError, Order},
+    manifest::{ManifestError, ManifestWriter, Subscription},
     store::{StoreError, reference},
 };
 use grab_model::{
@@ -30,20 +30,20 @@ use super::{
 ///
 /// # Errors
 /// If the command line names no list, or a code that is none.
-pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Order>, Failure> {
+pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Subscription>, Failure> {
     let OrderArgs { universe, types, exchanges, as_of } = &args.order;
     let list = match universe {
         Some(name) => {
             let unknown = || Failure::Usage(format!("--universe: {name:?} is no list: there is us-stocks"));
             let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
-            let asked = plan::Universe {
-                list: Some(plan::List::parse(name).ok_or_else(unknown)?),
+            let asked = plan::SpecUniverse {
+                list: Some(plan::UniverseList::parse(name).ok_or_else(unknown)?),
                 types: codes(types),
                 exchanges: codes(exchanges),
                 as_of: *as_of,
-                ..plan::Universe::default()
+                ..plan::SpecUniverse::default()
             };
-            let wrong = |(key, why): plan::Wrong| {
+            let wrong = |(key, why): plan::KeyProblem| {
                 let flag = key.trim_start_matches("universe.").trim_end_matches('s').replace('_', "-");
                 Failure::Usage(format!("--{flag}: {why}"))
             };
@@ -57,11 +57,11 @@ pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Or
         None if !args.tickers.is_empty() || args.tickers_file.is_some() => None,
         None => spec.map(|(_, spec)| spec.universe.clone()).filter(|universe| universe.list.is_some()),
     };
-    let Some(plan::Universe { list: Some(list), types, exchanges, as_of, .. }) = list else {
+    let Some(plan::SpecUniverse { list: Some(list), types, exchanges, as_of, .. }) = list else {
         return Ok(None);
     };
     let windows = joined(&args.windows).or_else(|| spec.map(|(_, spec)| spec.windows.join(",")));
-    Ok(Some(Order {
+    Ok(Some(Subscription {
         list: list.as_str().to_owned(),
         types: types.unwrap_or_default(),
         exchanges: exchanges.unwrap_or_default(),
@@ -75,13 +75,13 @@ pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Or
 ///
 /// # Errors
 /// If they cannot be read: another program has written them.
-pub fn windows_of(order: &Order) -> Result<Vec<Window>, ManifestError> {
+pub fn windows_of(order: &Subscription) -> Result<Vec<Window>, ManifestError> {
     let wrong = |error: plan::WindowsError| ManifestError::Corrupt(format!("an order's windows: {error}"));
     plan::read_windows(&order.windows).map_err(wrong)
 }
 
 /// Who an order means.
-pub fn filter_of(order: &Order) -> Filter {
+pub fn filter_of(order: &Subscription) -> Filter {
     let codes = |codes: &Vec<String>| (!codes.is_empty()).then(|| codes.clone());
     Filter {
         types: codes(&order.types),
@@ -97,7 +97,7 @@ pub fn filter_of(order: &Order) -> Filter {
 /// # Errors
 /// If an order's windows cannot be read: another program has written them.
 pub fn joining<S: BuildHasher>(
-    orders: &[Order],
+    orders: &[Subscription],
     universe: &Universe,
     held: &HashSet<Symbol, S>,
     last_day: Date,
@@ -123,8 +123,8 @@ pub fn joining<S: BuildHasher>(
 ///
 /// # Errors
 /// If the manifest cannot be read.
-pub fn unplanned(ledger: &Ledger) -> Result<bool, ManifestError> {
-    Ok(ledger.orders()?.iter().any(|order| order.planned_at_ms.is_none()))
+pub fn unplanned(writer: &ManifestWriter) -> Result<bool, ManifestError> {
+    Ok(writer.subscriptions()?.iter().any(|order| order.planned_at_ms.is_none()))
 }
 
 /// Records the tasks of all orders that were never planned. Answers how many are new, and what the lists leave out.
@@ -132,21 +132,21 @@ pub fn unplanned(ledger: &Ledger) -> Result<bool, ManifestError> {
 /// # Errors
 /// If the manifest cannot be read or written.
 pub fn plan_orders(
-    ledger: &mut Ledger,
+    writer: &mut ManifestWriter,
     universe: &Universe,
     last_day: Date,
 ) -> Result<(u64, LeftOut), ManifestError> {
     let (mut added, mut all) = (0, Planned::default());
-    for order in ledger.orders()?.iter().filter(|order| order.planned_at_ms.is_none()) {
+    for order in writer.subscriptions()?.iter().filter(|order| order.planned_at_ms.is_none()) {
         let planned = Planned::of(order, universe, last_day)?;
         if planned.tasks.is_empty() {
             say(&nobody(order, universe));
         }
-        let tasks = plan::missing_tasks(&planned.tasks, &ledger.windows()?);
-        added += ledger.add_tasks(&tasks)?.added;
+        let tasks = plan::missing_tasks(&planned.tasks, &writer.windows()?);
+        added += writer.add_tasks(&tasks)?.added;
         all.add(planned);
     }
-    ledger.orders_are_planned()?;
+    writer.subscriptions_planned()?;
     for note in all.left_out.notes() {
         say(&format!("note: {note}"));
     }
@@ -154,9 +154,9 @@ pub fn plan_orders(
 }
 
 /// Of an order that means nobody: what there is, since a type or an exchange may be misspelt.
-fn nobody(order: &Order, universe: &Universe) -> String {
+fn nobody(order: &Subscription, universe: &Universe) -> String {
     let codes = |code: fn(&Listing) -> &Option<String>| {
-        let codes = universe.lives().filter_map(|(life, _)| code(&life.listing).clone());
+        let codes = universe.periods().filter_map(|(life, _)| code(&life.listing).clone());
         let there = Vec::from_iter(codes.collect::<BTreeSet<_>>());
         if there.is_empty() { "none".to_owned() } else { there.join(", ") }
     };

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use grab_core::manifest::{ManifestError, Order};
+use grab_core::manifest::{ManifestError, Subscription};
 use grab_model::{
     Symbol, Window,
-    plan::{self, Cut},
-    universe::{Around, Dropped, Universe},
+    plan::{self, ListingCut},
+    universe::{DroppedByFilter, NearestListedDays, Universe},
 };
 use jiff::civil::Date;
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub struct Planned {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// Symbols that are not meant only because the list lacks a field.
-    dropped: Dropped,
+    dropped: DroppedByFilter,
     /// Days of symbols that are meant and are not listed then.
     cut: CutAway,
 }
@@ -58,7 +58,7 @@ struct Item {
     listed_until: Option<String>,
     listed_from: Option<String>,
     #[serde(skip)]
-    listed: Around,
+    listed: NearestListedDays,
 }
 
 impl Planned {
@@ -66,11 +66,11 @@ impl Planned {
     ///
     /// # Errors
     /// If its windows cannot be read: another program has written them.
-    pub fn of(order: &Order, universe: &Universe, last_day: Date) -> Result<Self, ManifestError> {
+    pub fn of(order: &Subscription, universe: &Universe, last_day: Date) -> Result<Self, ManifestError> {
         let windows = windows_of(order)?.into_iter().filter_map(|window| plan::clip(window, last_day));
         let (windows, filter) = (windows.collect::<Vec<_>>(), filter_of(order));
         let in_time =
-            universe.lives().filter(|(_, span)| windows.iter().any(|window| span.cut(*window).is_some()));
+            universe.periods().filter(|(_, span)| windows.iter().any(|window| span.cut(*window).is_some()));
         let dropped = filter.dropped(in_time);
         let cut = CutAway::of(plan::cut(universe, &filter, &windows));
         Ok(Self { tasks: plan::windows_of(universe, &filter, &windows), left_out: LeftOut { dropped, cut } })
@@ -79,7 +79,7 @@ impl Planned {
     /// Adds what is made of another order.
     pub fn add(&mut self, other: Self) {
         self.tasks.extend(other.tasks);
-        let Dropped { without_type, without_exchange } = other.left_out.dropped;
+        let DroppedByFilter { without_type, without_exchange } = other.left_out.dropped;
         self.left_out.dropped.without_type.extend(without_type);
         self.left_out.dropped.without_exchange.extend(without_exchange);
         let items = self.left_out.cut.items.iter().chain(&other.left_out.cut.items);
@@ -88,9 +88,9 @@ impl Planned {
 }
 
 impl CutAway {
-    fn of(cut: Vec<Cut>) -> Self {
+    fn of(cut: Vec<ListingCut>) -> Self {
         let day = |day: Option<Date>| day.map(|day| day.to_string());
-        let item = |Cut { ticker, window, listed }| Item {
+        let item = |ListingCut { ticker, window, listed }| Item {
             ticker,
             window,
             listed_until: day(listed.until),
@@ -151,8 +151,8 @@ impl CutAway {
 
 /// Which tickers a filter drops because a field is missing: a line for each field.
 #[must_use]
-pub fn dropped_in_words(dropped: &Dropped) -> Vec<String> {
-    let Dropped { without_type, without_exchange } = dropped;
+pub fn dropped_in_words(dropped: &DroppedByFilter) -> Vec<String> {
+    let DroppedByFilter { without_type, without_exchange } = dropped;
     let fields = [("type", without_type), ("exchange", without_exchange)];
     let line = |(field, symbols): (&str, &BTreeSet<Symbol>)| {
         format!(

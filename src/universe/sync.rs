@@ -10,9 +10,9 @@ use std::{
 
 use grab_core::{
     disk::need_open_files,
-    engine::{Meter, Stop, StopReason},
+    engine::{RunCounters, Stop, StopReason},
     exit::ExitStatus,
-    manifest::{FILE_NAME, Ledger, Lock, Recorder, StoreKind, bring_up_to_date},
+    manifest::{FILE_NAME, Lock, ManifestWriter, StoreKind, WriterHandle, migrate},
     store::create_folders,
 };
 use grab_model::universe::{self, Annotation};
@@ -69,7 +69,7 @@ pub fn run(
         access.check_source(access.kind(None))?;
     }
     need_open_files(settings.open_files(settings.sandbox))?;
-    bring_up_to_date(&data_dir)?;
+    migrate(&data_dir)?;
     let done = hold(&access, &data_dir, needs, annotations, output)?;
     let left = list_dates_left(&data_dir)?;
     let report = SyncReport::new(done, left, begun.elapsed());
@@ -110,27 +110,27 @@ fn hold(
         let last_word = move || output.failure(command, &Failure::Stopped(StopReason::Interrupted));
         signals::watch(stop.clone(), last_word)?;
     }
-    let mut ledger = Ledger::open(data_dir, access.clock)?;
-    let kind = access.kind(ledger.kind()?);
-    fetch::hold(&mut ledger, kind, data_dir)?;
-    let pacer = access.pacer(kind, &ledger)?;
-    ledger.begin_run(access.command, &needs.describe())?;
-    let (recorder, writer) = Recorder::start(ledger);
-    let running = Running { recorder, meter: Arc::new(Meter::default()), pacer, stop };
+    let mut writer = ManifestWriter::open(data_dir, access.clock)?;
+    let kind = access.kind(writer.kind()?);
+    fetch::hold(&mut writer, kind, data_dir)?;
+    let pacer = access.pacer(kind, &writer)?;
+    writer.begin_run(access.command, &needs.describe())?;
+    let (manifest, writer_thread) = WriterHandle::start(writer);
+    let running = Running { manifest, counters: Arc::new(RunCounters::default()), pacer, stop };
     let done = runtime.block_on(async {
         let done = bring(access, data_dir, needs, annotations, kind, &running).await?;
         let (outcome, exit_code) = done.verdict();
         let totals = done.totals;
         running
-            .recorder
-            .call(move |ledger| ledger.end_run(outcome.as_str(), exit_code.code(), &totals))
+            .manifest
+            .call(move |writer| writer.end_run(outcome.as_str(), exit_code.code(), &totals))
             .await?;
         Ok::<_, Failure>(done)
     });
     runtime.shutdown_background();
     drop(running);
     // The last handle is gone: the manifest is closed, its WAL folded in.
-    if let Err(panicked) = writer.join() {
+    if let Err(panicked) = writer_thread.join() {
         std::panic::resume_unwind(panicked);
     }
     done
@@ -163,10 +163,10 @@ async fn bring(
         brought,
         annotated: None,
         stopped: failure.or_else(|| running.stop.reason().map(Failure::Stopped)),
-        totals: running.meter.snapshot().totals,
+        totals: running.counters.snapshot().totals,
     };
     if let Some(annotations) = annotations {
-        let annotated = running.recorder.call(move |ledger| Ok(sync.annotate(ledger, &annotations))).await?;
+        let annotated = running.manifest.call(move |writer| Ok(sync.annotate(writer, &annotations))).await?;
         match annotated {
             Ok((annotated, unknown)) => {
                 say_unknown(&unknown);

@@ -7,15 +7,15 @@ use std::{
 };
 
 use grab_core::{
-    manifest::{KeptPage, Ledger, ManifestError, SyncRow},
-    source::List,
+    manifest::{ManifestError, ManifestWriter, SavedListPage, SyncRecord},
+    source::ReferenceList,
     store::{
         StoreError,
-        reference::{self, Table, Tickers},
+        reference::{self, ReferenceTable, TickersTable},
     },
 };
 use grab_model::{
-    Life, Listing, Rename, Split, Symbol,
+    Listing, ListingPeriod, Rename, Split, Symbol,
     universe::{self, Annotation},
 };
 use jiff::civil::Date;
@@ -115,7 +115,7 @@ struct Pages<T> {
 }
 
 impl<T: DeserializeOwned> Pages<T> {
-    fn read(kept: &[KeptPage]) -> Result<Self, ManifestError> {
+    fn read(kept: &[SavedListPage]) -> Result<Self, ManifestError> {
         let mut all = Self { rows: Vec::new(), count: 0, bad_symbols: 0, bad_days: 0, nonsense: 0 };
         for page in kept {
             let rows: Vec<T> = serde_json::from_str(&page.rows)
@@ -153,23 +153,23 @@ impl Sync {
     /// If table or manifest cannot be read or written.
     pub fn lists(
         &self,
-        ledger: &mut Ledger,
+        writer: &mut ManifestWriter,
         needs: Needs,
     ) -> Result<(Option<TickersBrought>, Option<SplitsBrought>), Failure> {
-        let tickers = if needs.tickers { self.tickers(ledger)? } else { None };
-        let splits = if needs.splits { self.splits(ledger)? } else { None };
+        let tickers = if needs.tickers { self.tickers(writer)? } else { None };
+        let splits = if needs.splits { self.splits(writer)? } else { None };
         let (mut names, mut rows) = (Vec::new(), Vec::new());
         if let Some(tickers) = &tickers {
-            names.extend([List::Active.as_str(), List::Left.as_str()]);
+            names.extend([ReferenceList::Active.as_str(), ReferenceList::Left.as_str()]);
             let defects = json(&tickers.defects);
-            rows.push(SyncRow { what: "tickers", rows: tickers.rows, pages: tickers.pages, defects });
+            rows.push(SyncRecord { what: "tickers", rows: tickers.rows, pages: tickers.pages, defects });
         }
         if let Some(splits) = &splits {
-            names.extend([List::Splits.as_str(), List::OldSplits.as_str()]);
+            names.extend([ReferenceList::Splits.as_str(), ReferenceList::OldSplits.as_str()]);
             let defects = json(&splits.defects);
-            rows.push(SyncRow { what: "splits", rows: splits.rows, pages: splits.pages, defects });
+            rows.push(SyncRecord { what: "splits", rows: splits.rows, pages: splits.pages, defects });
         }
-        ledger.end_sync(self.now_ms, &names, &rows)?;
+        writer.end_sync(self.now_ms, &names, &rows)?;
         Ok((tickers, splits))
     }
 
@@ -177,9 +177,9 @@ impl Sync {
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
-    fn tickers(&self, ledger: &Ledger) -> Result<Option<TickersBrought>, Failure> {
-        let names = [List::Active.as_str(), List::Left.as_str()];
-        let (active, left) = (ledger.whole_list(names[0])?, ledger.whole_list(names[1])?);
+    fn tickers(&self, writer: &ManifestWriter) -> Result<Option<TickersBrought>, Failure> {
+        let names = [ReferenceList::Active.as_str(), ReferenceList::Left.as_str()];
+        let (active, left) = (writer.complete_list(names[0])?, writer.complete_list(names[1])?);
         let Some((mut pages, left)) = active.zip(left) else { return Ok(None) };
         pages.extend(left);
         let Pages { rows, count: pages, bad_symbols, bad_days, nonsense } = Pages::<Listing>::read(&pages)?;
@@ -190,7 +190,7 @@ impl Sync {
         let kept =
             known(reference::read_tickers(&self.data_dir))?.map(|table| table.lives).unwrap_or_default();
         let merged = universe::merge(kept, rows, self.now_ms);
-        let universe::Defects { listed_twice, other_cik, without_figi } = merged.defects;
+        let universe::RowDefects { listed_twice, other_cik, without_figi } = merged.defects;
         let brought = TickersBrought {
             rows: count,
             pages,
@@ -206,8 +206,8 @@ impl Sync {
         Ok(Some(brought))
     }
 
-    fn write_lives(&self, lives: Vec<Life>) -> Result<(), Failure> {
-        let tickers = Tickers { lives, fetched_ms: self.now_ms, source: self.source.clone() };
+    fn write_lives(&self, lives: Vec<ListingPeriod>) -> Result<(), Failure> {
+        let tickers = TickersTable { lives, fetched_ms: self.now_ms, source: self.source.clone() };
         Ok(reference::write_tickers(&self.data_dir, &tickers)?)
     }
 
@@ -215,11 +215,11 @@ impl Sync {
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
-    fn splits(&self, ledger: &Ledger) -> Result<Option<SplitsBrought>, Failure> {
-        let new = ledger.whole_list(List::Splits.as_str())?;
+    fn splits(&self, writer: &ManifestWriter) -> Result<Option<SplitsBrought>, Failure> {
+        let new = writer.complete_list(ReferenceList::Splits.as_str())?;
         let is_old = new.is_none();
         let Some(pages) =
-            new.map_or_else(|| ledger.whole_list(List::OldSplits.as_str()), |new| Ok(Some(new)))?
+            new.map_or_else(|| writer.complete_list(ReferenceList::OldSplits.as_str()), |new| Ok(Some(new)))?
         else {
             return Ok(None);
         };
@@ -247,7 +247,7 @@ impl Sync {
         };
         merged.contradictions.iter().for_each(|one| tracing::warn!("{one}"));
         let (rows, source) = (merged.rows, self.source.clone());
-        reference::write_splits(&self.data_dir, &Table { rows, fetched_ms: self.now_ms, source })?;
+        reference::write_splits(&self.data_dir, &ReferenceTable { rows, fetched_ms: self.now_ms, source })?;
         Ok(Some(brought))
     }
 
@@ -255,10 +255,10 @@ impl Sync {
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
-    pub fn details(&self, ledger: &mut Ledger) -> Result<u64, Failure> {
+    pub fn details(&self, writer: &mut ManifestWriter) -> Result<u64, Failure> {
         let Some(mut table) = reference::read_tickers(&self.data_dir)? else { return Ok(0) };
         let mut listed = std::collections::HashMap::new();
-        for lookup in ledger.lookups("details", true)? {
+        for lookup in writer.lookups("details", true)? {
             let day: Option<String> = serde_json::from_str(&lookup.answer).unwrap_or_default();
             if let Some(day) = day.and_then(|day| day.parse::<Date>().ok()) {
                 listed.insert(lookup.subject, day);
@@ -276,13 +276,13 @@ impl Sync {
         if brought > 0 {
             reference::write_tickers(&self.data_dir, &table)?;
         }
-        let answers = ledger.lookups("details", false)?.len() as u64;
+        let answers = writer.lookups("details", false)?.len() as u64;
         if answers > 0 {
             let defects = "{}".to_owned();
-            ledger.end_sync(
+            writer.end_sync(
                 self.now_ms,
                 &[],
-                &[SyncRow { what: "details", rows: brought, pages: answers, defects }],
+                &[SyncRecord { what: "details", rows: brought, pages: answers, defects }],
             )?;
         }
         Ok(brought)
@@ -292,9 +292,9 @@ impl Sync {
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
-    pub fn renames(&self, ledger: &mut Ledger) -> Result<u64, Failure> {
+    pub fn renames(&self, writer: &mut ManifestWriter) -> Result<u64, Failure> {
         let table = known(reference::read_renames(&self.data_dir))?;
-        let answers = ledger.lookups("renames", table.is_none())?;
+        let answers = writer.lookups("renames", table.is_none())?;
         if answers.is_empty() {
             return Ok(0);
         }
@@ -311,12 +311,12 @@ impl Sync {
         let merged =
             reference::merge(kept, rows, self.now_ms, |rename: &Rename| asked.contains(&rename.asked_as));
         let (rows, source) = (merged.rows, self.source.clone());
-        reference::write_renames(&self.data_dir, &Table { rows, fetched_ms: self.now_ms, source })?;
+        reference::write_renames(&self.data_dir, &ReferenceTable { rows, fetched_ms: self.now_ms, source })?;
         let defects = json(&serde_json::json!({
             "duplicates": merged.duplicates,
             "contradictions": merged.contradictions.len(),
         }));
-        ledger.end_sync(self.now_ms, &[], &[SyncRow { what: "renames", rows: count, pages, defects }])?;
+        writer.end_sync(self.now_ms, &[], &[SyncRecord { what: "renames", rows: count, pages, defects }])?;
         Ok(merged.added)
     }
 
@@ -326,7 +326,7 @@ impl Sync {
     /// If there are no tickers yet, or table or manifest cannot be read or written.
     pub fn annotate(
         &self,
-        ledger: &mut Ledger,
+        writer: &mut ManifestWriter,
         annotations: &[Annotation],
     ) -> Result<(Annotated, BTreeSet<String>), Failure> {
         let nothing = || Failure::Usage("--annotate: no tickers are known here yet".to_owned());
@@ -334,13 +334,13 @@ impl Sync {
         let (tickers, unknown) = universe::annotate(&mut table.lives, annotations);
         reference::write_tickers(&self.data_dir, &table)?;
         let (rows, defects) = (annotations.len() as u64, format!(r#"{{"unknown":{}}}"#, unknown.len()));
-        ledger.end_sync(self.now_ms, &[], &[SyncRow { what: "annotations", rows, pages: 1, defects }])?;
+        writer.end_sync(self.now_ms, &[], &[SyncRecord { what: "annotations", rows, pages: 1, defects }])?;
         Ok((Annotated { rows, tickers, unknown: unknown.len() as u64 }, unknown))
     }
 }
 
 /// What the question for a life's details is kept under: the ticker, and what names the security for good.
-pub fn subject_of(life: &Life) -> String {
+pub fn subject_of(life: &ListingPeriod) -> String {
     format!("{}|{}", life.ticker(), life.identity())
 }
 
@@ -348,6 +348,6 @@ pub fn subject_of(life: &Life) -> String {
 ///
 /// # Errors
 /// If they cannot be read.
-pub fn lives(data_dir: &Path) -> Result<Vec<Life>, Failure> {
+pub fn lives(data_dir: &Path) -> Result<Vec<ListingPeriod>, Failure> {
     Ok(reference::read_tickers(data_dir)?.map(|table| table.lives).unwrap_or_default())
 }

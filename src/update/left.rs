@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use grab_core::manifest::Overview;
-use grab_model::{Life, Symbol, universe::Universe};
+use grab_core::manifest::ManifestReader;
+use grab_model::{ListingPeriod, Symbol, universe::Universe};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ impl Left {
     /// If the manifest cannot be read.
     pub fn of(
         universe: &Universe,
-        overview: &Overview,
+        reader: &ManifestReader,
         brought: &universe::Brought,
     ) -> Result<Vec<Self>, Failure> {
         let gone = brought.tickers.iter().flat_map(|tickers| &tickers.gone);
@@ -37,7 +37,7 @@ impl Left {
         if gone.is_empty() {
             return Ok(Vec::new());
         }
-        let held: HashSet<_> = overview.symbols()?.into_iter().collect();
+        let held: HashSet<_> = reader.symbols()?.into_iter().collect();
         gone.retain(|symbol| held.contains(*symbol));
         Ok(gone.into_iter().map(|symbol| Self::new(symbol, universe)).collect())
     }
@@ -64,9 +64,10 @@ impl Left {
     }
 }
 
-fn successor(gone: &Life, universe: &Universe) -> Option<Symbol> {
+fn successor(gone: &ListingPeriod, universe: &Universe) -> Option<Symbol> {
     let figi = gone.listing.composite_figi.as_deref()?;
-    let is_same = |life: &&Life| life.listing.active && life.listing.composite_figi.as_deref() == Some(figi);
-    let mut lives = universe.lives().map(|(life, _)| life);
+    let is_same =
+        |life: &&ListingPeriod| life.listing.active && life.listing.composite_figi.as_deref() == Some(figi);
+    let mut lives = universe.periods().map(|(life, _)| life);
     lives.find(is_same).map(|life| life.ticker().clone()).filter(|now| now != gone.ticker())
 }

@@ -6,12 +6,12 @@ use std::{
 };
 
 use grab_core::{
-    manifest::Overview,
+    manifest::ManifestReader,
     store::{
         StoreError,
-        reference::{self, Standing},
+        reference::{self, RowStatus},
     },
-    update::{Evening, ListedSplit, Plan, Reference},
+    update::{ListedSplit, ReferenceData, UpdateCutoff, UpdatePlan},
 };
 use grab_model::{Symbol, universe::Universe};
 
@@ -38,12 +38,12 @@ impl Lists {
     ///
     /// # Errors
     /// If the manifest or a table cannot be read.
-    pub fn due(data_dir: &Path, overview: &Overview, evening: &Evening) -> Result<Self, Failure> {
-        let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
-        let is_ordered = !overview.orders()?.is_empty();
+    pub fn due(data_dir: &Path, reader: &ManifestReader, evening: &UpdateCutoff) -> Result<Self, Failure> {
+        let is_adjusted = reader.kind()?.is_some_and(|kind| kind.adjusted);
+        let is_ordered = !reader.orders()?.is_empty();
         // One of more than an hour from now is of a clock that was ahead.
         let is_old = |what| {
-            let synced_ms = overview.last_sync_ms(what)?;
+            let synced_ms = reader.last_sync_ms(what)?;
             Ok::<_, Failure>(
                 synced_ms < Some(evening.settled_ms) || synced_ms > Some(evening.now_ms + HOUR_MS),
             )
@@ -111,17 +111,17 @@ fn shrunk(tickers: &universe::TickersBrought) -> Option<String> {
 /// If the manifest or a table cannot be read.
 pub fn plan(
     data_dir: &Path,
-    overview: &Overview,
-    evening: &Evening,
+    reader: &ManifestReader,
+    evening: &UpdateCutoff,
     service: Option<&str>,
-) -> Result<Plan, Failure> {
-    let is_adjusted = overview.kind()?.is_some_and(|kind| kind.adjusted);
-    let splits = if is_adjusted { splits(data_dir, overview)? } else { HashMap::new() };
+) -> Result<UpdatePlan, Failure> {
+    let is_adjusted = reader.kind()?.is_some_and(|kind| kind.adjusted);
+    let splits = if is_adjusted { splits(data_dir, reader)? } else { HashMap::new() };
     let universe = known_universe(data_dir)?.unwrap_or_default();
-    let held: HashSet<_> = overview.symbols()?.into_iter().collect();
-    let joined = universe::joining(&overview.orders()?, &universe, &held, evening.session.date())?;
-    let history = overview.history_edge(service)?;
-    Ok(Plan::of(overview, evening, &Reference { universe, joined, splits, history })?)
+    let held: HashSet<_> = reader.symbols()?.into_iter().collect();
+    let joined = universe::joining(&reader.orders()?, &universe, &held, evening.session.date())?;
+    let history = reader.history_edge(service)?;
+    Ok(UpdatePlan::of(reader, evening, &ReferenceData { universe, joined, splits, history })?)
 }
 
 /// The universe as it is known here; none if there is none that can be relied on.
@@ -142,7 +142,7 @@ fn known<T>(table: Result<Option<T>, StoreError>) -> Result<Option<T>, Failure> 
 
 /// The splits that are known, by symbol. Those that the first sync brought were always there, as far as anybody knows. One that
 /// was withdrawn changes as much as a new one does.
-fn splits(data_dir: &Path, overview: &Overview) -> Result<HashMap<Symbol, Vec<ListedSplit>>, Failure> {
+fn splits(data_dir: &Path, reader: &ManifestReader) -> Result<HashMap<Symbol, Vec<ListedSplit>>, Failure> {
     let Some(table) = known(reference::read_splits(data_dir))? else {
         say("bars are adjusted here, and no splits are known yet: a new one would go unnoticed");
         return Ok(HashMap::new());
@@ -151,9 +151,9 @@ fn splits(data_dir: &Path, overview: &Overview) -> Result<HashMap<Symbol, Vec<Li
     let mut splits: HashMap<_, Vec<_>> = HashMap::new();
     for kept in &table.rows {
         let known_since_ms = match kept.standing {
-            Standing::Current => Some(kept.first_seen_ms).filter(|seen| Some(*seen) != first_sync),
-            Standing::Withdrawn => overview.sync_after("splits", kept.last_seen_ms)?,
-            Standing::Contradicted => continue,
+            RowStatus::Current => Some(kept.first_seen_ms).filter(|seen| Some(*seen) != first_sync),
+            RowStatus::Withdrawn => reader.sync_after("splits", kept.last_seen_ms)?,
+            RowStatus::Contradicted => continue,
         };
         let split = ListedSplit { date: kept.row.execution_date, known_since_ms };
         splits.entry(kept.row.ticker.clone()).or_default().push(split);

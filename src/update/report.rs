@@ -7,8 +7,8 @@ use std::{
 
 use grab_core::{
     exit::ExitStatus,
-    manifest::{Closure, Overview, Silence, SilenceAnswer},
-    update::{Evening, Plan, Verdict},
+    manifest::{Closure, ManifestReader, Silence, SilenceAnswer},
+    update::{SessionVerdict, UpdateCutoff, UpdatePlan},
     verify::SessionSymbols,
 };
 use grab_model::{Rate, Symbol, Window, plan::Estimate};
@@ -158,8 +158,8 @@ struct PlanReport {
     resplit: u64,
 }
 
-impl From<&Plan> for PlanReport {
-    fn from(plan: &Plan) -> Self {
+impl From<&UpdatePlan> for PlanReport {
+    fn from(plan: &UpdatePlan) -> Self {
         Self {
             extended: plan.tails.len() as u64,
             holes: plan.hole_sessions,
@@ -181,9 +181,9 @@ impl From<&(Symbol, Window)> for Asked {
 
 impl UpdateReport {
     /// What is said of a run.
-    pub fn new(run: RunReport, evening: &Evening, lists: &Lists, brought: Brought) -> Self {
+    pub fn new(run: RunReport, evening: &UpdateCutoff, lists: &Lists, brought: Brought) -> Self {
         let Brought { plan, lists: of_lists, left, verdict, absences, silent, .. } = brought;
-        let Verdict { new: sessions, lacking, .. } = verdict;
+        let SessionVerdict { new: sessions, lacking, .. } = verdict;
         let date = evening.session.date();
         // That a symbol has left is said once; any other answer for as long as it is silent.
         let has_left = absences.silences.iter().filter(|silence| silence.answer == SilenceAnswer::Left);
@@ -298,13 +298,13 @@ impl DryRunReport {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn new(
-        plan: &Plan,
-        evening: &Evening,
-        overview: &Overview,
+        plan: &UpdatePlan,
+        evening: &UpdateCutoff,
+        reader: &ManifestReader,
         lists: &Lists,
         rate: Rate,
     ) -> Result<Self, Failure> {
-        let owed = overview.tasks()?.into_iter().filter(|task| !task.state.is_ended());
+        let owed = reader.tasks()?.into_iter().filter(|task| !task.state.is_ended());
         let to_run: Vec<_> =
             plan.asked().cloned().chain(owed.map(|task| (task.symbol, task.window))).collect();
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use grab_core::manifest::{Glance, Step};
+use grab_core::manifest::{CompletedRequest, StatusSnapshot};
 
 /// Over which time requests and bars are counted, in ms: the vendor's limits are on minutes.
 const MINUTE_MS: i64 = 60_000;
@@ -17,7 +17,7 @@ const LEAST_STEPS: usize = 3;
 /// The requests of the last minutes.
 #[derive(Debug, Default)]
 pub struct Pace {
-    steps: VecDeque<Step>,
+    steps: VecDeque<CompletedRequest>,
     /// From when on all of them are known, UTC ms.
     known_from_ms: i64,
     run: Option<i64>,
@@ -56,7 +56,7 @@ pub enum Left {
 
 impl Pace {
     /// Adds what was seen at a glance.
-    pub fn add(&mut self, glance: &Glance, now_ms: i64) {
+    pub fn add(&mut self, glance: &StatusSnapshot, now_ms: i64) {
         let run = glance.run.as_ref().filter(|run| run.is_live);
         if let Some(known_from_ms) = glance.known_from_ms {
             self.steps.clear();
@@ -70,7 +70,7 @@ impl Pace {
         self.run = run.map(|run| run.id).or(self.run);
         let known_from_ms = self.known_from_ms;
         self.steps.extend(glance.steps.iter().filter(|step| step.at_ms >= known_from_ms));
-        let is_old = |step: &Step| step.at_ms < now_ms - SPAN_MS;
+        let is_old = |step: &CompletedRequest| step.at_ms < now_ms - SPAN_MS;
         self.steps.retain(|step| !is_old(step));
     }
 

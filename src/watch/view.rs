@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use grab_core::manifest::{Glance, RunItem, RunningTask, TaskCounts, Trouble};
+use grab_core::manifest::{ReportedFailure, RunItem, RunningTask, StatusSnapshot, TaskCounts};
 use grab_model::{Symbol, Window};
 
 use super::{
@@ -27,11 +27,11 @@ pub struct View<'a> {
     /// Now, UTC ms.
     pub now_ms: i64,
     /// What was seen last.
-    pub glance: &'a Glance,
+    pub glance: &'a StatusSnapshot,
     /// How fast it goes.
     pub pace: &'a Pace,
     /// What went wrong lately, the newest first.
-    pub troubles: &'a [Trouble],
+    pub troubles: &'a [ReportedFailure],
     /// Whether keys can be typed.
     pub is_terminal: bool,
 }
@@ -107,7 +107,7 @@ impl View<'_> {
 
     /// The share of days that are covered.
     fn bar(&self, width: usize) -> String {
-        let Glance { owed_days, total_days, .. } = *self.glance;
+        let StatusSnapshot { owed_days, total_days, .. } = *self.glance;
         #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
         let share = total_days.saturating_sub(owed_days) as f64 / total_days.max(1) as f64;
         // Rounded down: all is there only if it is.
@@ -230,7 +230,7 @@ fn ended(run: &RunItem, before: impl Fn(i64) -> String) -> String {
 
 /// Tasks by state; of those that have ended, only states that there are.
 fn tasks(counts: &TaskCounts) -> String {
-    let ended = counts.total - counts.owed();
+    let ended = counts.total - counts.outstanding();
     let named = [
         (counts.done, "done"),
         (counts.empty, "empty"),
@@ -250,7 +250,7 @@ fn tasks(counts: &TaskCounts) -> String {
     )
 }
 
-fn told_of(trouble: &Trouble) -> String {
+fn told_of(trouble: &ReportedFailure) -> String {
     let task =
         trouble.task.as_ref().map(|(symbol, window)| format!("{symbol} {window} ")).unwrap_or_default();
     format!("{} {task}{}: {}", format::clock(trouble.at_ms), trouble.kind, trouble.reason)

@@ -104,7 +104,7 @@ fn a_recorded_close_before_a_split_becomes_about_the_open_after_it() {
     let observed = observed();
     assert_eq!(observed.len(), 19);
     for (split, close, open) in observed {
-        let step = adjust::Step {
+        let step = adjust::SplitRatio {
             date: split.execution_date,
             since: None,
             from: split.split_from,

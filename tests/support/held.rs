@@ -6,7 +6,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-use grab_core::failpoint::Step;
+use grab_core::failpoint::CrashPoint;
 
 use super::{Grab, wait_until};
 
@@ -18,7 +18,7 @@ pub struct Held {
 
 impl Held {
     /// Nothing if the program ends before it has reached the step so often.
-    pub fn at(grab: &Grab, arguments: &str, step: Step, hit: u32) -> Option<Self> {
+    pub fn at(grab: &Grab, arguments: &str, step: CrashPoint, hit: u32) -> Option<Self> {
         let path = grab.dir().join("held");
         let mut command = grab.command(arguments);
         let failpoint = format!("{}=hold@{hit}", step.as_str());

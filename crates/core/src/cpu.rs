@@ -16,7 +16,7 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// When work gets its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum CpuTurn {
     /// Before all that waits: it ends what was begun, and gives memory back.
     Next,
     /// After all that waits.
@@ -24,7 +24,7 @@ pub enum Turn {
 }
 
 /// Does work on a thread of the pool. If it panics, so does the caller; if nobody waits for it any more, it is not begun.
-pub async fn run<T, F>(turn: Turn, work: F) -> T
+pub async fn run<T, F>(turn: CpuTurn, work: F) -> T
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
@@ -56,7 +56,7 @@ impl Pool {
         Self { queue, threads }
     }
 
-    async fn run<T, F>(&self, turn: Turn, work: F) -> T
+    async fn run<T, F>(&self, turn: CpuTurn, work: F) -> T
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
@@ -83,11 +83,11 @@ impl Pool {
 }
 
 impl Queue {
-    fn add(&self, turn: Turn, job: Job) {
+    fn add(&self, turn: CpuTurn, job: Job) {
         let mut jobs = self.jobs();
         match turn {
-            Turn::Next => jobs.push_front(job),
-            Turn::Last => jobs.push_back(job),
+            CpuTurn::Next => jobs.push_front(job),
+            CpuTurn::Last => jobs.push_back(job),
         }
         drop(jobs);
         self.added.notify_one();
@@ -123,7 +123,7 @@ mod tests {
         let mut asked = JoinSet::new();
         for number in 0..100 {
             let work = move || if number == 7 { panic!("seven") } else { number };
-            asked.spawn(pool.run(if number % 2 == 0 { Turn::Next } else { Turn::Last }, work));
+            asked.spawn(pool.run(if number % 2 == 0 { CpuTurn::Next } else { CpuTurn::Last }, work));
         }
         let (mut done, mut panicked) = (0, 0);
         while let Some(ended) = asked.join_next().await {
@@ -137,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_any_thread_the_caller_does_it() {
-        assert_eq!(Pool::new(0).run(Turn::Last, || 7).await, 7);
+        assert_eq!(Pool::new(0).run(CpuTurn::Last, || 7).await, 7);
     }
 
     #[tokio::test]
@@ -149,10 +149,10 @@ mod tests {
             let say = say.clone();
             move || say.send(what).unwrap()
         };
-        let busy = tokio::spawn(pool.run(Turn::Last, move || gate.recv().unwrap()));
-        let begin = tokio::spawn(pool.run(Turn::Last, tell("begin")));
-        let unwanted = tokio::spawn(pool.run(Turn::Next, tell("unwanted")));
-        let end = tokio::spawn(pool.run(Turn::Next, tell("end")));
+        let busy = tokio::spawn(pool.run(CpuTurn::Last, move || gate.recv().unwrap()));
+        let begin = tokio::spawn(pool.run(CpuTurn::Last, tell("begin")));
+        let unwanted = tokio::spawn(pool.run(CpuTurn::Next, tell("unwanted")));
+        let end = tokio::spawn(pool.run(CpuTurn::Next, tell("end")));
         tokio::task::yield_now().await;
         unwanted.abort();
         assert!(unwanted.await.unwrap_err().is_cancelled());

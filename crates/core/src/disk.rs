@@ -34,7 +34,7 @@ struct TooFewOpen {
 
 /// What is the matter with a disk, as far as its error says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum DiskTrouble {
     /// No space, or no room for more files.
     Full,
     /// The user may not store more.
@@ -68,25 +68,25 @@ pub enum Trouble {
 }
 
 /// What the standard library has names for.
-const KINDS: [(io::ErrorKind, Trouble); 18] = [
-    (io::ErrorKind::StorageFull, Trouble::Full),
-    (io::ErrorKind::QuotaExceeded, Trouble::Quota),
-    (io::ErrorKind::ReadOnlyFilesystem, Trouble::ReadOnly),
-    (io::ErrorKind::PermissionDenied, Trouble::Denied),
-    (io::ErrorKind::NotADirectory, Trouble::InTheWay),
-    (io::ErrorKind::IsADirectory, Trouble::InTheWay),
-    (io::ErrorKind::AlreadyExists, Trouble::InTheWay),
-    (io::ErrorKind::DirectoryNotEmpty, Trouble::InTheWay),
-    (io::ErrorKind::NotFound, Trouble::Missing),
-    (io::ErrorKind::InvalidFilename, Trouble::NameTooLong),
-    (io::ErrorKind::FileTooLarge, Trouble::TooLarge),
-    (io::ErrorKind::OutOfMemory, Trouble::Exhausted),
-    (io::ErrorKind::WouldBlock, Trouble::Exhausted),
-    (io::ErrorKind::StaleNetworkFileHandle, Trouble::Gone),
-    (io::ErrorKind::NotConnected, Trouble::Gone),
-    (io::ErrorKind::TimedOut, Trouble::Gone),
-    (io::ErrorKind::HostUnreachable, Trouble::Gone),
-    (io::ErrorKind::NetworkDown, Trouble::Gone),
+const KINDS: [(io::ErrorKind, DiskTrouble); 18] = [
+    (io::ErrorKind::StorageFull, DiskTrouble::Full),
+    (io::ErrorKind::QuotaExceeded, DiskTrouble::Quota),
+    (io::ErrorKind::ReadOnlyFilesystem, DiskTrouble::ReadOnly),
+    (io::ErrorKind::PermissionDenied, DiskTrouble::Denied),
+    (io::ErrorKind::NotADirectory, DiskTrouble::InTheWay),
+    (io::ErrorKind::IsADirectory, DiskTrouble::InTheWay),
+    (io::ErrorKind::AlreadyExists, DiskTrouble::InTheWay),
+    (io::ErrorKind::DirectoryNotEmpty, DiskTrouble::InTheWay),
+    (io::ErrorKind::NotFound, DiskTrouble::Missing),
+    (io::ErrorKind::InvalidFilename, DiskTrouble::NameTooLong),
+    (io::ErrorKind::FileTooLarge, DiskTrouble::TooLarge),
+    (io::ErrorKind::OutOfMemory, DiskTrouble::Exhausted),
+    (io::ErrorKind::WouldBlock, DiskTrouble::Exhausted),
+    (io::ErrorKind::StaleNetworkFileHandle, DiskTrouble::Gone),
+    (io::ErrorKind::NotConnected, DiskTrouble::Gone),
+    (io::ErrorKind::TimedOut, DiskTrouble::Gone),
+    (io::ErrorKind::HostUnreachable, DiskTrouble::Gone),
+    (io::ErrorKind::NetworkDown, DiskTrouble::Gone),
 ];
 
 /// Whether the user accepts that file systems do not promise what they should.
@@ -188,7 +188,7 @@ pub fn need_open_files(needed: u64) -> io::Result<()> {
 /// is or should be in. Returns nothing for other errors, and where the system has no owners of files.
 #[must_use]
 pub fn whose(path: &Path, error: &io::Error) -> String {
-    if Trouble::of(error) == Trouble::Denied { owners(path) } else { String::new() }
+    if DiskTrouble::of(error) == DiskTrouble::Denied { owners(path) } else { String::new() }
 }
 
 #[cfg(unix)]
@@ -225,7 +225,7 @@ fn user(id: u32) -> String {
     named.unwrap_or_else(|| format!("user {id}"))
 }
 
-impl Trouble {
+impl DiskTrouble {
     /// Finds out what is the matter from an error and its causes.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
@@ -327,30 +327,30 @@ mod tests {
     #[test]
     fn each_error_of_the_system_has_its_trouble() {
         for (code, trouble) in [
-            (Errno::NOSPC, Trouble::Full),
-            (Errno::DQUOT, Trouble::Quota),
-            (Errno::ROFS, Trouble::ReadOnly),
-            (Errno::ACCESS, Trouble::Denied),
-            (Errno::PERM, Trouble::Denied),
-            (Errno::NOTDIR, Trouble::InTheWay),
-            (Errno::ISDIR, Trouble::InTheWay),
-            (Errno::EXIST, Trouble::InTheWay),
-            (Errno::NOENT, Trouble::Missing),
-            (Errno::MFILE, Trouble::TooManyOpen),
-            (Errno::NFILE, Trouble::TooManyOpen),
-            (Errno::NAMETOOLONG, Trouble::NameTooLong),
-            (Errno::FBIG, Trouble::TooLarge),
-            (Errno::NOMEM, Trouble::Exhausted),
-            (Errno::AGAIN, Trouble::Exhausted),
-            (Errno::NOLCK, Trouble::NoLocks),
-            (Errno::STALE, Trouble::Gone),
-            (Errno::NOTCONN, Trouble::Gone),
-            (Errno::IO, Trouble::Broken),
-            (Errno::INVAL, Trouble::Other),
+            (Errno::NOSPC, DiskTrouble::Full),
+            (Errno::DQUOT, DiskTrouble::Quota),
+            (Errno::ROFS, DiskTrouble::ReadOnly),
+            (Errno::ACCESS, DiskTrouble::Denied),
+            (Errno::PERM, DiskTrouble::Denied),
+            (Errno::NOTDIR, DiskTrouble::InTheWay),
+            (Errno::ISDIR, DiskTrouble::InTheWay),
+            (Errno::EXIST, DiskTrouble::InTheWay),
+            (Errno::NOENT, DiskTrouble::Missing),
+            (Errno::MFILE, DiskTrouble::TooManyOpen),
+            (Errno::NFILE, DiskTrouble::TooManyOpen),
+            (Errno::NAMETOOLONG, DiskTrouble::NameTooLong),
+            (Errno::FBIG, DiskTrouble::TooLarge),
+            (Errno::NOMEM, DiskTrouble::Exhausted),
+            (Errno::AGAIN, DiskTrouble::Exhausted),
+            (Errno::NOLCK, DiskTrouble::NoLocks),
+            (Errno::STALE, DiskTrouble::Gone),
+            (Errno::NOTCONN, DiskTrouble::Gone),
+            (Errno::IO, DiskTrouble::Broken),
+            (Errno::INVAL, DiskTrouble::Other),
         ] {
-            assert_eq!(Trouble::of(&system(code)), trouble, "{code}");
+            assert_eq!(DiskTrouble::of(&system(code)), trouble, "{code}");
             let wrapped = io::Error::other(system(code));
-            assert_eq!(Trouble::of(&wrapped), trouble, "{code}, as a library passes it on");
+            assert_eq!(DiskTrouble::of(&wrapped), trouble, "{code}, as a library passes it on");
         }
     }
 
@@ -358,7 +358,7 @@ mod tests {
     fn a_limit_of_open_files_that_is_too_low_is_told_before_it_is_reached() {
         need_open_files(16).unwrap();
         let error = need_open_files(u64::MAX / 2).unwrap_err();
-        assert_eq!(Trouble::of(&error), Trouble::TooManyOpen);
+        assert_eq!(DiskTrouble::of(&error), DiskTrouble::TooManyOpen);
         assert!(error.to_string().starts_with("the system lets this process have "), "{error}");
     }
 
@@ -367,10 +367,10 @@ mod tests {
         let place = Path::new("data");
         for code in [Errno::INVAL, Errno::BADF, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP] {
             let error = settled(Err(system(code)), place, "a name").unwrap_err();
-            assert_eq!(Trouble::of(&error), Trouble::Unpromised, "{code}");
+            assert_eq!(DiskTrouble::of(&error), DiskTrouble::Unpromised, "{code}");
             assert!(error.to_string().contains("does not promise that a name survives"), "{error}");
         }
         let error = settled(Err(system(Errno::IO)), place, "a name").unwrap_err();
-        assert_eq!(Trouble::of(&error), Trouble::Broken);
+        assert_eq!(DiskTrouble::of(&error), DiskTrouble::Broken);
     }
 }

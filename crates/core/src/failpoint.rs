@@ -33,7 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// A step on the way of bars to stable storage, or of what a crash has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum CrashPoint {
     /// A folder is about to be created.
     BeforeFolder,
     /// A folder is there, its name not yet durable.
@@ -62,7 +62,7 @@ pub enum Step {
     AfterCommit,
 }
 
-impl Step {
+impl CrashPoint {
     /// Every step.
     pub const ALL: [Self; 13] = [
         Self::BeforeFolder,
@@ -105,7 +105,7 @@ impl Step {
 ///
 /// # Errors
 /// The one that was asked for; in a release build none.
-pub fn reached(step: Step) -> io::Result<()> {
+pub fn reached(step: CrashPoint) -> io::Result<()> {
     // Both kinds of build compile the rest, and the optimiser takes it out of the one that never comes here.
     if !cfg!(debug_assertions) {
         return Ok(());
@@ -126,7 +126,7 @@ static HITS: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fault {
-    step: Step,
+    step: CrashPoint,
     action: Action,
     first_hit: u32,
 }
@@ -161,7 +161,7 @@ impl Fault {
         let wrong = || format!("{VARIABLE} is {text:?}, not such as store.after_rename=kill@3");
         let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
         let (action, hit) = rest.split_once('@').unwrap_or((rest, "1"));
-        let step = Step::ALL.into_iter().find(|step| step.as_str() == name).ok_or_else(wrong)?;
+        let step = CrashPoint::ALL.into_iter().find(|step| step.as_str() == name).ok_or_else(wrong)?;
         let action = match action {
             "kill" => Action::Kill,
             "hold" => Action::Hold,
@@ -171,7 +171,7 @@ impl Fault {
     }
 
     /// Counts the hit, if it is one.
-    fn is_due(self, step: Step) -> bool {
+    fn is_due(self, step: CrashPoint) -> bool {
         if step != self.step {
             return false;
         }
@@ -234,11 +234,14 @@ mod tests {
     #[test]
     fn faults_are_read_and_nonsense_is_refused() {
         let fault = |step, action, first_hit| Ok(Fault { step, action, first_hit });
-        assert_eq!(Fault::read("store.after_rename=kill@3"), fault(Step::AfterRename, Action::Kill, 3));
-        assert_eq!(Fault::read("manifest.before_commit=hold"), fault(Step::BeforeCommit, Action::Hold, 1));
+        assert_eq!(Fault::read("store.after_rename=kill@3"), fault(CrashPoint::AfterRename, Action::Kill, 3));
+        assert_eq!(
+            Fault::read("manifest.before_commit=hold"),
+            fault(CrashPoint::BeforeCommit, Action::Hold, 1)
+        );
         for name in ERRORS {
             let read = Fault::read(&format!("manifest.before_commit={name}"));
-            assert_eq!(read, fault(Step::BeforeCommit, Action::Fail(name), 1));
+            assert_eq!(read, fault(CrashPoint::BeforeCommit, Action::Fail(name), 1));
             #[cfg(unix)]
             assert!(error(name).raw_os_error().is_some());
         }

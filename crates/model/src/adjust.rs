@@ -27,7 +27,7 @@ const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0;
 
 /// A split: `from` old shares become `to` new ones before the session of `date`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct SplitRatio {
     /// The first New York day of the new shares.
     pub date: Date,
     /// If given, bars before this New York day are another company's, to which it does not apply.
@@ -40,7 +40,7 @@ pub struct Step {
 
 /// What a price is multiplied with, and then divided by; a volume the other way round.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Factor {
+pub struct AdjustmentFactor {
     /// The product of old shares.
     pub from: f64,
     /// The product of new shares.
@@ -51,15 +51,15 @@ pub struct Factor {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Adjustment {
     /// Instants (UTC ms) and what applies before each of them, as far as the next one; the last instant first.
-    factors: Vec<(i64, Factor)>,
+    factors: Vec<(i64, AdjustmentFactor)>,
 }
 
-impl Factor {
+impl AdjustmentFactor {
     /// Nothing changes.
     pub const ONE: Self = Self { from: 1.0, to: 1.0 };
 
     /// This factor and that of one more split.
-    fn and(self, step: &Step) -> Self {
+    fn and(self, step: &SplitRatio) -> Self {
         let (from, to) = (self.from * step.from, self.to * step.to);
         let divisor = common_divisor(from, to);
         Self { from: from / divisor, to: to / divisor }
@@ -95,7 +95,7 @@ fn common_divisor(one: f64, other: f64) -> f64 {
 impl Adjustment {
     /// The adjustment by those `splits` that are executed on `as_of` or before.
     #[must_use]
-    pub fn new(splits: &[Step], as_of: Date) -> Self {
+    pub fn new(splits: &[SplitRatio], as_of: Date) -> Self {
         let mut splits: Vec<_> = splits.iter().filter(|split| split.date <= as_of).collect();
         splits.sort_by(|one, other| {
             let by_ratio = one.from.total_cmp(&other.from).then(one.to.total_cmp(&other.to));
@@ -104,8 +104,10 @@ impl Adjustment {
         let since = splits.iter().filter_map(|split| split.since);
         let days: BTreeSet<Date> = splits.iter().map(|split| split.date).chain(since).collect();
         let factors = days.into_iter().rev().map(|day| {
-            let applies = |split: &&&Step| day <= split.date && split.since.is_none_or(|since| since < day);
-            let factor = splits.iter().filter(applies).fold(Factor::ONE, |factor, split| factor.and(split));
+            let applies =
+                |split: &&&SplitRatio| day <= split.date && split.since.is_none_or(|since| since < day);
+            let factor =
+                splits.iter().filter(applies).fold(AdjustmentFactor::ONE, |factor, split| factor.and(split));
             (new_york::day_start_ms(day), factor)
         });
         Self { factors: factors.collect() }
@@ -113,9 +115,9 @@ impl Adjustment {
 
     /// What applies to a bar that begins at an instant (UTC ms).
     #[must_use]
-    pub fn at(&self, timestamp: i64) -> Factor {
+    pub fn at(&self, timestamp: i64) -> AdjustmentFactor {
         let later = self.factors.iter().take_while(|(executed, _)| timestamp < *executed);
-        later.last().map_or(Factor::ONE, |(_, factor)| *factor)
+        later.last().map_or(AdjustmentFactor::ONE, |(_, factor)| *factor)
     }
 
     /// Bars in new shares.
@@ -129,7 +131,7 @@ impl Adjustment {
 
     fn adjusted(&self, bar: Bar) -> Bar {
         let factor = self.at(bar.timestamp);
-        if factor == Factor::ONE {
+        if factor == AdjustmentFactor::ONE {
             return bar;
         }
         Bar {
@@ -153,8 +155,8 @@ mod tests {
 
     const DAY: Date = date(2020, 8, 31);
 
-    fn step(date: Date, from: f64, to: f64) -> Step {
-        Step { date, since: None, from, to }
+    fn step(date: Date, from: f64, to: f64) -> SplitRatio {
+        SplitRatio { date, since: None, from, to }
     }
 
     fn bar(timestamp: i64, price: f64, volume: f64) -> Bar {
@@ -163,7 +165,7 @@ mod tests {
     }
 
     /// A price and a volume of the day before a split, in new shares.
-    fn before(splits: &[Step], price: f64, volume: f64) -> (f64, f64) {
+    fn before(splits: &[SplitRatio], price: f64, volume: f64) -> (f64, f64) {
         let at = new_york::at_ms(splits[0].date.saturating_sub(1.day()), 19, 59);
         let bars: Bars = [bar(at, price, volume)].into_iter().collect();
         let found = Adjustment::new(splits, Date::MAX).apply(bars).get(0).unwrap();
@@ -205,8 +207,8 @@ mod tests {
     fn a_split_changes_what_is_before_its_own_day_and_nothing_else() {
         let adjustment = Adjustment::new(&[step(DAY, 1.0, 4.0)], DAY);
         let at = |day: Date, hour, minute| adjustment.at(new_york::at_ms(day, hour, minute));
-        assert_eq!(at(DAY.yesterday().unwrap(), 23, 59), Factor { from: 1.0, to: 4.0 });
-        assert_eq!([at(DAY, 0, 0), at(DAY, 4, 0)], [Factor::ONE; 2]);
+        assert_eq!(at(DAY.yesterday().unwrap(), 23, 59), AdjustmentFactor { from: 1.0, to: 4.0 });
+        assert_eq!([at(DAY, 0, 0), at(DAY, 4, 0)], [AdjustmentFactor::ONE; 2]);
     }
 
     #[test]
@@ -215,11 +217,14 @@ mod tests {
         let splits = [step(first, 1.0, 7.0), step(second, 1.0, 4.0)];
         let at = |as_of: Date, day: Date| Adjustment::new(&splits, as_of).at(new_york::at_ms(day, 12, 0));
         let between = date(2016, 1, 4);
-        assert_eq!(at(second, date(2014, 6, 6)), Factor { from: 1.0, to: 28.0 });
-        assert_eq!(at(second, between), Factor { from: 1.0, to: 4.0 });
-        assert_eq!(at(second.yesterday().unwrap(), date(2014, 6, 6)), Factor { from: 1.0, to: 7.0 });
-        assert_eq!(at(first, between), Factor::ONE);
-        assert_eq!(at(first.yesterday().unwrap(), date(2014, 6, 6)), Factor::ONE);
+        assert_eq!(at(second, date(2014, 6, 6)), AdjustmentFactor { from: 1.0, to: 28.0 });
+        assert_eq!(at(second, between), AdjustmentFactor { from: 1.0, to: 4.0 });
+        assert_eq!(
+            at(second.yesterday().unwrap(), date(2014, 6, 6)),
+            AdjustmentFactor { from: 1.0, to: 7.0 }
+        );
+        assert_eq!(at(first, between), AdjustmentFactor::ONE);
+        assert_eq!(at(first.yesterday().unwrap(), date(2014, 6, 6)), AdjustmentFactor::ONE);
         let (price, volume) = before(&splits, 645.57, 3.0);
         assert_eq!(bits((price, volume)), bits((645.57 / 28.0, 84.0)));
     }
@@ -229,16 +234,16 @@ mod tests {
         let (took, first) = (date(2022, 6, 9), date(2022, 1, 28));
         let splits = [
             step(first, 10.0, 1.0),
-            Step { since: Some(took), ..step(date(2022, 6, 10), 1.0, 5.0) },
-            Step { since: Some(took), ..step(date(2024, 6, 10), 1.0, 2.0) },
+            SplitRatio { since: Some(took), ..step(date(2022, 6, 10), 1.0, 5.0) },
+            SplitRatio { since: Some(took), ..step(date(2024, 6, 10), 1.0, 2.0) },
         ];
         let adjustment = Adjustment::new(&splits, Date::MAX);
         let at = |day: Date| adjustment.at(new_york::at_ms(day, 12, 0));
-        assert_eq!(at(date(2022, 1, 27)), Factor { from: 10.0, to: 1.0 });
-        assert_eq!([at(first), at(date(2022, 6, 8))], [Factor::ONE; 2]);
-        assert_eq!(at(took), Factor { from: 1.0, to: 10.0 });
-        assert_eq!(at(date(2022, 6, 10)), Factor { from: 1.0, to: 2.0 });
-        assert_eq!(at(date(2024, 6, 10)), Factor::ONE);
+        assert_eq!(at(date(2022, 1, 27)), AdjustmentFactor { from: 10.0, to: 1.0 });
+        assert_eq!([at(first), at(date(2022, 6, 8))], [AdjustmentFactor::ONE; 2]);
+        assert_eq!(at(took), AdjustmentFactor { from: 1.0, to: 10.0 });
+        assert_eq!(at(date(2022, 6, 10)), AdjustmentFactor { from: 1.0, to: 2.0 });
+        assert_eq!(at(date(2024, 6, 10)), AdjustmentFactor::ONE);
     }
 
     #[test]
@@ -257,7 +262,7 @@ mod tests {
         /// The order in which splits are given does not matter, not even to the last bit.
         #[test]
         fn the_order_of_the_splits_is_the_rules_own(mut splits in prop::collection::vec((0..9i32, 1..30u32, 1..30u32), 0..6)) {
-            let steps = |splits: &[(i32, u32, u32)]| -> Vec<Step> {
+            let steps = |splits: &[(i32, u32, u32)]| -> Vec<SplitRatio> {
                 let one = |(day, from, to): &(i32, u32, u32)| {
                     step(DAY.saturating_add(day.days()), f64::from(*from) / 4.0, f64::from(*to))
                 };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Sparse;
+use super::SparseColumn;
 
 /// One minute bar, as traded.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,8 +34,8 @@ pub struct Bars {
     low: Vec<f64>,
     close: Vec<f64>,
     volume: Vec<f64>,
-    vwap: Sparse<f64>,
-    transactions: Sparse<i64>,
+    vwap: SparseColumn<f64>,
+    transactions: SparseColumn<i64>,
 }
 
 impl Bars {
@@ -49,8 +49,8 @@ impl Bars {
             low: Vec::with_capacity(rows),
             close: Vec::with_capacity(rows),
             volume: Vec::with_capacity(rows),
-            vwap: Sparse::with_capacity(rows),
-            transactions: Sparse::with_capacity(rows),
+            vwap: SparseColumn::with_capacity(rows),
+            transactions: SparseColumn::with_capacity(rows),
         }
     }
 
@@ -59,8 +59,8 @@ impl Bars {
     pub fn from_columns(
         timestamp: Vec<i64>,
         required: [Vec<f64>; 5],
-        vwap: Sparse<f64>,
-        transactions: Sparse<i64>,
+        vwap: SparseColumn<f64>,
+        transactions: SparseColumn<i64>,
     ) -> Option<Self> {
         let rows = timestamp.len();
         let is_even = required.iter().all(|column| column.len() == rows);
@@ -140,13 +140,13 @@ impl Bars {
 
     /// Volume-weighted average prices.
     #[must_use]
-    pub fn vwaps(&self) -> &Sparse<f64> {
+    pub fn vwaps(&self) -> &SparseColumn<f64> {
         &self.vwap
     }
 
     /// Numbers of trades.
     #[must_use]
-    pub fn transactions(&self) -> &Sparse<i64> {
+    pub fn transactions(&self) -> &SparseColumn<i64> {
         &self.transactions
     }
 

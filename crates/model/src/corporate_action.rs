@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Symbol, json_day};
+use super::{Symbol, serde_date};
 
 /// A split as the service lists it: `split_from` shares become `split_to` shares before the session of a day
 /// (polygon-api.md §2). Both may be fractions, and large.
@@ -12,7 +12,7 @@ pub struct Split {
     /// The symbol at that time.
     pub ticker: Symbol,
     /// The first New York day on which the new shares trade.
-    #[serde(with = "json_day")]
+    #[serde(with = "serde_date")]
     pub execution_date: Date,
     /// Old shares.
     pub split_from: f64,
@@ -36,7 +36,7 @@ pub struct Rename {
     /// The symbol.
     pub ticker: Symbol,
     /// The first New York day on which the company had it.
-    #[serde(with = "json_day")]
+    #[serde(with = "serde_date")]
     pub date: Date,
     /// Whose events were asked for. The service answers with those of the company that has this symbol now.
     pub asked_as: Symbol,

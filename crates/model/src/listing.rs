@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Symbol, json_day, new_york};
+use super::{Symbol, new_york, serde_date};
 
 /// One row of the service's list of tickers (polygon-api.md §2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Listing {
     /// Whether it is listed.
     pub active: bool,
     /// The UTC date of `delisted_utc`, of one that has left.
-    #[serde(with = "json_day::optional")]
+    #[serde(with = "serde_date::optional")]
     pub delisted: Option<Date>,
     /// The security on the exchanges of a country.
     pub composite_figi: Option<String>,
@@ -34,7 +34,7 @@ pub struct Listing {
 
 /// A security under one ticker, from its first day to its last. A ticker that another company gets later has two lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Life {
+pub struct ListingPeriod {
     /// What the newest list that had it says.
     pub listing: Listing,
     /// The company's first day, where its details were asked for and said so.
@@ -49,7 +49,7 @@ pub struct Life {
     pub industry: Option<String>,
 }
 
-impl Life {
+impl ListingPeriod {
     /// The symbol.
     #[must_use]
     pub fn ticker(&self) -> &Symbol {

@@ -5,24 +5,24 @@ use std::{borrow::Cow, path::PathBuf};
 use serde::{Serialize, Serializer};
 
 /// Something with paths in it, as text: what is no UTF-8 becomes `�`.
-pub trait Lossy {
+pub trait LossyText {
     /// The text, or the texts.
     fn lossy(&self) -> impl Serialize;
 }
 
-impl Lossy for PathBuf {
+impl LossyText for PathBuf {
     fn lossy(&self) -> impl Serialize {
         self.to_string_lossy()
     }
 }
 
-impl Lossy for Option<PathBuf> {
+impl LossyText for Option<PathBuf> {
     fn lossy(&self) -> impl Serialize {
         self.as_ref().map(|path| path.to_string_lossy())
     }
 }
 
-impl Lossy for Vec<PathBuf> {
+impl LossyText for Vec<PathBuf> {
     fn lossy(&self) -> impl Serialize {
         self.iter().map(|path| path.to_string_lossy()).collect::<Vec<Cow<'_, str>>>()
     }
@@ -32,7 +32,7 @@ impl Lossy for Vec<PathBuf> {
 ///
 /// # Errors
 /// If the serializer fails.
-pub fn lossy<P: Lossy, S: Serializer>(paths: &P, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn lossy<P: LossyText, S: Serializer>(paths: &P, serializer: S) -> Result<S::Ok, S::Error> {
     paths.lossy().serialize(serializer)
 }
 

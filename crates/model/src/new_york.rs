@@ -31,7 +31,7 @@ pub fn date_of(ms: i64) -> Option<Date> {
 
 /// The New York wall clock at an instant (UTC ms), such as `15:59`.
 #[must_use]
-pub fn clock_of(ms: i64) -> String {
+pub fn time_of(ms: i64) -> String {
     let at = Timestamp::from_millisecond(ms).unwrap_or_default();
     TIME_ZONE.to_datetime(at).time().strftime("%H:%M").to_string()
 }
@@ -62,6 +62,6 @@ mod tests {
         // 19:59 in New York on 31 January 2024 is 1 February in UTC.
         assert_eq!(date_of(at_ms(date(2024, 1, 31), 19, 59)), Some(date(2024, 1, 31)));
         assert_eq!(date_of(i64::MAX), None);
-        assert_eq!(clock_of(at_ms(date(2024, 1, 31), 19, 59)), "19:59");
+        assert_eq!(time_of(at_ms(date(2024, 1, 31), 19, 59)), "19:59");
     }
 }

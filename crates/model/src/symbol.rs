@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use thiserror::Error;
 
-use super::likely;
+use super::spellings;
 
 /// The longest symbol that is accepted, in bytes. US stock symbols have at most a dozen.
 const MAX_LEN: usize = 20;
@@ -56,7 +56,7 @@ pub enum SymbolError {
 }
 
 fn suggest(symbol: &str) -> String {
-    let meant = likely(symbol).into_iter().next();
+    let meant = spellings(symbol).into_iter().next();
     meant.map(|meant| format!(", did you mean \"{meant}\"?")).unwrap_or_default()
 }
 

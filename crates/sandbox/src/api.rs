@@ -11,22 +11,22 @@ use std::{
 use hyper::{Method, StatusCode};
 
 use super::{
-    aggs,
+    aggregates,
     call::{Call, KEY_PARAMETER, Request},
-    content::Content,
-    defects::Defects,
+    content::AnswerContent,
+    endpoint_family::EndpointFamily,
     events,
-    evolution::{Evolution, Newest},
-    family::Family,
-    fault::{Dealer, Dealt, InBars, OnWire},
-    generated::Generated,
+    evolution::{Evolution, NewestSessions},
+    fault::{Dealt, FaultDealer, WireFault, WrongBars},
+    generated_market::GeneratedMarket,
     market::Market,
-    options::{Now, Reference, SandboxError, SandboxOptions},
+    options::{ClockFn, ReferenceQuality, SandboxError, SandboxOptions},
     params::Params,
-    plan::Plan,
-    recorded::Recorded,
+    recorded_market::RecordedMarket,
+    reference_defects::ReferenceDefects,
     refusal::Refusal,
     seed::Seed,
+    service_plan::ServicePlan,
     splits, status, tickers,
 };
 
@@ -34,11 +34,11 @@ use super::{
 /// there were, for the rate limit when the last ones came, and for the faults how often each was asked.
 pub(super) struct Api {
     market: Box<dyn Market>,
-    plan: Plan,
-    now: Now,
+    plan: ServicePlan,
+    now: ClockFn,
     forgets_adjusted: bool,
-    faults: Option<Dealer>,
-    defects: Option<Defects>,
+    faults: Option<FaultDealer>,
+    defects: Option<ReferenceDefects>,
     evolution: Evolution,
     seed: u64,
     /// Where request ids come from.
@@ -47,32 +47,33 @@ pub(super) struct Api {
 }
 
 /// What goes back. Every answer has an id, in a header and mostly in the body.
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     pub status: StatusCode,
     pub request_id: String,
     /// The seconds of a `Retry-After`.
     pub retry_after: Option<u64>,
     /// The time by the sandbox's clock, UTC ms.
     pub now_ms: i64,
-    pub content: Content,
+    pub content: AnswerContent,
     /// What happens to it on its way out.
-    pub fault: Option<Dealt<OnWire>>,
+    pub fault: Option<Dealt<WireFault>>,
 }
 
 impl Api {
     /// Brings up the market that the options ask for.
     pub fn new(options: &SandboxOptions) -> Result<Self, SandboxError> {
         let market: Box<dyn Market> = match &options.recorded {
-            Some(folder) => Box::new(Recorded::open(folder)?),
-            None => Box::new(Generated::new(options.seed)),
+            Some(folder) => Box::new(RecordedMarket::open(folder)?),
+            None => Box::new(GeneratedMarket::new(options.seed)),
         };
         Ok(Self {
             market,
-            plan: Plan::new(options),
+            plan: ServicePlan::new(options),
             now: Arc::clone(&options.now),
             forgets_adjusted: options.forget_adjusted,
-            faults: options.faults.as_ref().map(|faults| Dealer::new(options.seed, faults)),
-            defects: (options.reference == Reference::Defective).then(|| Defects::new(options.seed)),
+            faults: options.faults.as_ref().map(|faults| FaultDealer::new(options.seed, faults)),
+            defects: (options.reference == ReferenceQuality::Defective)
+                .then(|| ReferenceDefects::new(options.seed)),
             evolution: options.evolution,
             seed: options.seed,
             ids: Seed::root(options.seed).named("request ids"),
@@ -81,26 +82,26 @@ impl Api {
     }
 
     /// Answers a request, whatever it is.
-    pub fn answer(&self, request: &Request) -> Answer {
+    pub fn answer(&self, request: &Request) -> HttpAnswer {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request_id = self.ids.child(number).hex(2);
         let fault = self.faults.as_ref().and_then(|faults| faults.deal(request));
         let (status, retry_after, content) = match fault.and_then(Dealt::instead) {
             Some(instead) => instead.answer(&request_id),
             None => match self.body(request, &request_id, fault.and_then(Dealt::in_bars)) {
-                Ok(body) => (StatusCode::OK, None, Content::Json(body)),
+                Ok(body) => (StatusCode::OK, None, AnswerContent::Json(body)),
                 Err(refusal) => (refusal.status(), refusal.retry_after(), refusal.content(&request_id)),
             },
         };
         let fault = fault.and_then(Dealt::on_wire);
-        Answer { status, request_id, retry_after, now_ms: (self.now)(), content, fault }
+        HttpAnswer { status, request_id, retry_after, now_ms: (self.now)(), content, fault }
     }
 
     fn body(
         &self,
         request: &Request,
         request_id: &str,
-        fault: Option<Dealt<InBars>>,
+        fault: Option<Dealt<WrongBars>>,
     ) -> Result<Vec<u8>, Refusal> {
         let params = Params::parse(&request.query);
         let key = request.bearer.as_deref().or_else(|| params.get(KEY_PARAMETER));
@@ -112,7 +113,7 @@ impl Api {
             plan: &self.plan,
             now_ms,
             defects: self.defects.as_ref(),
-            newest: Newest::at(self.evolution, self.seed, now_ms),
+            newest: NewestSessions::at(self.evolution, self.seed, now_ms),
             forgets_adjusted: self.forgets_adjusted,
             request,
             params,
@@ -130,13 +131,15 @@ fn route(call: &Call) -> Result<Vec<u8>, Refusal> {
     let decoded = call.request.path.split('/').skip(1).map(percent_decoded).collect::<Option<Vec<_>>>();
     let segments = decoded.ok_or(Refusal::UnknownRoute)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    Family::of(&segments).map_or(Ok(()), |family| call.plan.permit(family))?;
+    EndpointFamily::of(&segments).map_or(Ok(()), |family| call.plan.permit(family))?;
     match segments[..] {
         ["v2", "aggs", "ticker", ticker, "range", multiplier, timespan, from, to] => {
-            aggs::in_range(call, ticker, [multiplier, timespan], [from, to])
+            aggregates::in_range(call, ticker, [multiplier, timespan], [from, to])
         }
-        ["v2", "aggs", "ticker", ticker, "prev"] => aggs::previous_day(call, ticker),
-        ["v2", "aggs", "grouped", "locale", "us", "market", "stocks", date] => aggs::whole_market(call, date),
+        ["v2", "aggs", "ticker", ticker, "prev"] => aggregates::previous_day(call, ticker),
+        ["v2", "aggs", "grouped", "locale", "us", "market", "stocks", date] => {
+            aggregates::whole_market(call, date)
+        }
         ["v3", "reference", "tickers"] => tickers::list(call),
         ["v3", "reference", "tickers", ticker] => tickers::details(call, ticker),
         ["vX", "reference", "tickers", id, "events"] => events::of(call, id),

@@ -10,12 +10,12 @@ use hyper::Method;
 use jiff::civil::Date;
 
 use super::{
-    defects::Defects,
-    evolution::Newest,
-    fault::{Dealt, InBars},
+    evolution::NewestSessions,
+    fault::{Dealt, WrongBars},
     market::{Market, Minutes},
-    params::{Order, Params},
-    plan::Plan,
+    params::{Params, SortOrder},
+    reference_defects::ReferenceDefects,
+    service_plan::ServicePlan,
 };
 
 /// The parameter that may carry the key.
@@ -37,7 +37,7 @@ pub(super) struct Request {
 /// One question that was let in, with everything that an endpoint needs to answer it.
 pub(super) struct Call<'a> {
     pub market: &'a dyn Market,
-    pub plan: &'a Plan,
+    pub plan: &'a ServicePlan,
     pub now_ms: i64,
     /// Whether cursors of bars lose that adjustment was declined.
     pub forgets_adjusted: bool,
@@ -46,11 +46,11 @@ pub(super) struct Call<'a> {
     pub params: Params,
     pub request_id: &'a str,
     /// What is wrong with reference data.
-    pub defects: Option<&'a Defects>,
+    pub defects: Option<&'a ReferenceDefects>,
     /// What is not as it will be for ever.
-    pub newest: Option<Newest>,
+    pub newest: Option<NewestSessions>,
     /// How the bars of the answer are to be spoilt.
-    pub fault: Option<Dealt<InBars>>,
+    pub fault: Option<Dealt<WrongBars>>,
 }
 
 impl Request {
@@ -73,7 +73,7 @@ impl Call<'_> {
     }
 
     /// The bars of a ticker, as traded, that begin within `range` (UTC ms), as far as the service has them by now.
-    pub fn minutes(&self, ticker: &str, range: RangeInclusive<i64>, order: Order) -> Minutes<'_> {
+    pub fn minutes(&self, ticker: &str, range: RangeInclusive<i64>, order: SortOrder) -> Minutes<'_> {
         let minutes = self.market.minutes(ticker, range, order);
         match &self.newest {
             Some(newest) => newest.seen(ticker, minutes),
@@ -83,7 +83,7 @@ impl Call<'_> {
 
     /// The same without holes: what grouped daily bars are made of.
     pub fn minutes_without_holes(&self, ticker: &str, range: RangeInclusive<i64>) -> Minutes<'_> {
-        let minutes = self.market.minutes(ticker, range, Order::Ascending);
+        let minutes = self.market.minutes(ticker, range, SortOrder::Ascending);
         match &self.newest {
             Some(newest) => newest.seen_without_holes(ticker, minutes),
             None => minutes,

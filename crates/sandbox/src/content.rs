@@ -1,7 +1,7 @@
 //! What an answer says, apart from its status and its headers.
 
 /// The body of an answer.
-pub(super) enum Content {
+pub(super) enum AnswerContent {
     Json(Vec<u8>),
     Text(String),
     Html(String),
@@ -9,7 +9,7 @@ pub(super) enum Content {
     Nothing,
 }
 
-impl Content {
+impl AnswerContent {
     /// The `Content-Type`, if there is a body.
     pub fn kind(&self) -> Option<&'static str> {
         match self {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{call::Call, list, market::Listing, refusal::Refusal};
+use super::{call::Call, market::MarketListing, paged_list, refusal::Refusal};
 
 /// The one type of events that there is.
 const TICKER_CHANGE: &str = "ticker_change";
@@ -36,7 +36,7 @@ struct TickerChange<'a> {
 /// `/vX/reference/tickers/{id}/events`, where the id is a ticker, a CIK or a composite FIGI.
 pub(super) fn of(call: &Call, id: &str) -> Result<Vec<u8>, Refusal> {
     let listings = call.market.listings();
-    let known: Vec<&Listing> =
+    let known: Vec<&MarketListing> =
         listings.into_iter().filter(|listing| listing.listed <= call.today()).collect();
     let company = company(call, &known, id).ok_or(Refusal::TickerNotFound)?;
     let identity = &company.identity;
@@ -46,12 +46,12 @@ pub(super) fn of(call: &Call, id: &str) -> Result<Vec<u8>, Refusal> {
         cik: identity.cik.as_deref(),
         events: if is_wanted(call) { events(&known, company) } else { Vec::new() },
     };
-    Ok(list::body(call, history, None, None))
+    Ok(paged_list::body(call, history, None, None))
 }
 
 /// Whom an id stands for. A ticker is that of the company which has it today, and of no earlier one; the other ids
 /// stand for their company for ever. Two classes of shares have one CIK: what is listed today goes first.
-fn company<'a>(call: &Call, known: &[&'a Listing], id: &str) -> Option<&'a Listing> {
+fn company<'a>(call: &Call, known: &[&'a MarketListing], id: &str) -> Option<&'a MarketListing> {
     let today = call.today();
     let holder = known.iter().find(|listing| listing.ticker == id && listing.is_active_on(today));
     let mut namesakes = known.iter().filter(|listing| listing.identity.is(id));
@@ -64,10 +64,10 @@ fn is_wanted(call: &Call) -> bool {
     call.params.get("types").is_none_or(|types| types.split(',').any(|kind| kind == TICKER_CHANGE))
 }
 
-fn events<'a>(known: &[&'a Listing], company: &Listing) -> Vec<Event<'a>> {
+fn events<'a>(known: &[&'a MarketListing], company: &MarketListing) -> Vec<Event<'a>> {
     let mut lives: Vec<_> = known.iter().filter(|listing| listing.name == company.name).collect();
     lives.sort_by_key(|listing| std::cmp::Reverse(listing.listed));
-    let event = |listing: &&&'a Listing| Event {
+    let event = |listing: &&&'a MarketListing| Event {
         ticker_change: TickerChange { ticker: &listing.ticker },
         kind: TICKER_CHANGE,
         date: listing.listed.to_string(),

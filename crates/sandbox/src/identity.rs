@@ -1,6 +1,6 @@
 //! What names a company for good, whatever its ticker: made-up CIKs and FIGIs in the form of real ones.
 
-use super::seed::{Draws, Seed};
+use super::seed::{RandomDraws, Seed};
 
 /// The letters and digits of a FIGI: no vowels.
 const FIGI_CHARACTERS: [u8; 31] = *b"0123456789BCDFGHJKLMNPQRSTVWXYZ";
@@ -47,12 +47,12 @@ impl Identity {
 }
 
 /// Ten digits, as the SEC writes them.
-pub(super) fn made_up_cik(draws: &mut Draws) -> String {
+pub(super) fn made_up_cik(draws: &mut RandomDraws) -> String {
     format!("{:010}", 100_000 + draws.below(9_900_000))
 }
 
 /// Twelve characters: two that are given, five that are drawn, and a check digit.
-fn figi(prefix: &str, sixth: u8, draws: &mut Draws) -> String {
+fn figi(prefix: &str, sixth: u8, draws: &mut RandomDraws) -> String {
     let characters = (0..5).map(|_| char::from(draws.pick(FIGI_CHARACTERS)));
     let text: String = prefix.chars().chain([char::from(sixth)]).chain(characters).collect();
     let check = check_digit(&text);

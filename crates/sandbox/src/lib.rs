@@ -21,42 +21,44 @@
 //! The clock is an argument, and nothing of the future is served: bars end with the last session that is finished.
 //! `evolution` makes the newest sessions settle, lag and have holes, if that is asked for.
 
-mod aggs;
+mod aggregates;
+mod aggregates_page;
 mod api;
 mod bar_size;
-mod body;
 mod call;
-mod company;
 mod content;
-mod defects;
+mod endpoint_family;
 mod events;
 mod evolution;
-mod family;
 mod fault;
-mod generated;
+mod generated_market;
 mod identity;
 mod limiter;
-mod list;
+mod made_up_stock;
 mod market;
 mod options;
-mod page;
+mod paged_list;
 mod params;
-mod plan;
 mod range;
-mod recorded;
+mod recorded_market;
+mod reference_defects;
 mod refusal;
 mod seed;
 mod server;
+mod service_plan;
 mod splits;
 mod status;
 #[cfg(test)]
 mod tests;
 mod tickers;
+mod timed_body;
 mod universe;
 mod wire;
 
+pub use endpoint_family::EndpointFamily;
 pub use evolution::Evolution;
-pub use family::Family;
-pub use fault::{Fault, FaultOptions, InBars, Instead, OnWire};
-pub use options::{Now, RateLimit, RateWindow, Reference, SandboxError, SandboxOptions, TooManyBody};
+pub use fault::{Fault, FaultOptions, WireFault, WrongAnswer, WrongBars};
+pub use options::{
+    ClockFn, RateLimit, RateWindow, ReferenceQuality, SandboxError, SandboxOptions, TooManyBody,
+};
 pub use server::Sandbox;

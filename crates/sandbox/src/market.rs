@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use grab_model::{Bar, new_york};
 use jiff::civil::Date;
 
-use super::{identity::Identity, params::Order};
+use super::{identity::Identity, params::SortOrder};
 
 /// Bars of a ticker, read one after the other for as long as they are wanted.
 pub(super) type Minutes<'m> = Box<dyn Iterator<Item = Bar> + 'm>;
@@ -13,15 +13,15 @@ pub(super) type Minutes<'m> = Box<dyn Iterator<Item = Bar> + 'm>;
 /// A source of bars. It knows no clock and no plan: those narrow the range before it is asked.
 pub(super) trait Market: Send + Sync {
     /// All listings that there ever were, by ticker, then by first day.
-    fn listings(&self) -> Vec<&Listing>;
+    fn listings(&self) -> Vec<&MarketListing>;
 
     /// The bars of a ticker, as traded, that begin within `range` (UTC ms). None if the ticker is not known.
-    fn minutes(&self, ticker: &str, range: RangeInclusive<i64>, order: Order) -> Minutes<'_>;
+    fn minutes(&self, ticker: &str, range: RangeInclusive<i64>, order: SortOrder) -> Minutes<'_>;
 }
 
 /// A security under one ticker, from its first to its last day. A ticker may be listed again later, by another company.
 #[derive(Clone, Debug)]
-pub(super) struct Listing {
+pub(super) struct MarketListing {
     pub ticker: String,
     /// The company's: the same under all tickers that it has in its life, and nobody else's.
     pub name: String,
@@ -35,10 +35,10 @@ pub(super) struct Listing {
     /// The first day without trading, if there is one.
     pub delisted: Option<Date>,
     /// By date.
-    pub splits: Vec<Split>,
+    pub splits: Vec<MarketSplit>,
 }
 
-impl Listing {
+impl MarketListing {
     /// Whether it is traded on a day, if that day is a session.
     pub fn is_active_on(&self, date: Date) -> bool {
         self.listed <= date && self.delisted.is_none_or(|delisted| date < delisted)
@@ -47,13 +47,13 @@ impl Listing {
 
 /// A split: `from` shares become `to` shares before the session of `date`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Split {
+pub(super) struct MarketSplit {
     pub date: Date,
     pub from: f64,
     pub to: f64,
 }
 
-impl Split {
+impl MarketSplit {
     /// What a price of the days before is multiplied with.
     pub fn factor(&self) -> f64 {
         self.from / self.to
@@ -80,7 +80,7 @@ impl Adjustment {
     }
 
     /// All splits of a ticker that were executed until `today`.
-    pub fn of(listings: &[&Listing], ticker: &str, today: Date) -> Self {
+    pub fn of(listings: &[&MarketListing], ticker: &str, today: Date) -> Self {
         let splits =
             listings.iter().filter(|listing| listing.ticker == ticker).flat_map(|listing| &listing.splits);
         let executed = splits.filter(|split| split.date <= today);

@@ -14,10 +14,10 @@ use clap::ValueEnum;
 use jiff::{Timestamp, civil::Date};
 use thiserror::Error;
 
-use super::{evolution::Evolution, family::Family, fault::FaultOptions};
+use super::{endpoint_family::EndpointFamily, evolution::Evolution, fault::FaultOptions};
 
 /// A clock: the current time in UTC ms since the epoch.
-pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
+pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// The highest `limit` that the service honours, in base aggregates (polygon-api.md §1).
 pub(super) const SERVICE_PAGE_CAP: u32 = 50_000;
@@ -36,7 +36,7 @@ pub struct SandboxOptions {
     /// How many requests are answered in a minute, and what the rest gets.
     pub rate_limit: Option<RateLimit>,
     /// What the plan leaves out: a 403, whatever is asked of it.
-    pub forbidden: BTreeSet<Family>,
+    pub forbidden: BTreeSet<EndpointFamily>,
     /// The first New York day that the plan includes.
     pub history_from: Option<Date>,
     /// Whether a range that begins before `history_from` is clipped without a word. Else it is refused with a 403.
@@ -52,11 +52,11 @@ pub struct SandboxOptions {
     /// Which answers are broken on purpose, and how; by `seed`.
     pub faults: Option<FaultOptions>,
     /// Whether reference data are as they should be.
-    pub reference: Reference,
+    pub reference: ReferenceQuality,
     /// How the newest sessions differ from what they will be for ever; by `seed`.
     pub evolution: Evolution,
     /// The clock: bars end with the last session that is finished by it.
-    pub now: Now,
+    pub now: ClockFn,
 }
 
 impl Default for SandboxOptions {
@@ -76,7 +76,7 @@ impl Default for SandboxOptions {
             forget_adjusted: false,
             delayed: false,
             faults: None,
-            reference: Reference::Sound,
+            reference: ReferenceQuality::Sound,
             evolution: Evolution::default(),
             now: Arc::new(|| Timestamp::now().as_millisecond()),
         }
@@ -85,7 +85,7 @@ impl Default for SandboxOptions {
 
 /// The state of tickers and splits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reference {
+pub enum ReferenceQuality {
     /// Nothing is wrong, but that some companies have no CIK or no FIGI.
     Sound,
     /// What was reported is wrong, by the seed: rows twice, rows and numbers missing, splits in odd numbers.

@@ -9,12 +9,12 @@ use super::refusal::Refusal;
 
 /// The order of the rows of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum SortOrder {
     Ascending,
     Descending,
 }
 
-impl Order {
+impl SortOrder {
     /// The parameter's value.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -84,11 +84,11 @@ impl Params {
     }
 
     /// An order, `asc` or `desc`.
-    pub fn order(&self, name: &'static str, default: Order) -> Result<Order, Refusal> {
+    pub fn order(&self, name: &'static str, default: SortOrder) -> Result<SortOrder, Refusal> {
         match self.get(name) {
             None => Ok(default),
-            Some("asc") => Ok(Order::Ascending),
-            Some("desc") => Ok(Order::Descending),
+            Some("asc") => Ok(SortOrder::Ascending),
+            Some("desc") => Ok(SortOrder::Descending),
             Some(_) => Err(Refusal::UnreadableParameter(name)),
         }
     }

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{content::Content, options::TooManyBody, wire};
+use super::{content::AnswerContent, options::TooManyBody, wire};
 
 /// Why a request gets no answer. The texts are the recorded ones, but for the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -51,7 +51,7 @@ pub(super) enum Refusal {
 
 /// The envelope of an error.
 #[derive(Serialize)]
-struct Body<'a> {
+struct RefusalBody<'a> {
     status: &'static str,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,13 +81,13 @@ impl Refusal {
     }
 
     /// What is said, mostly in JSON.
-    pub fn content(self, request_id: &str) -> Content {
+    pub fn content(self, request_id: &str) -> AnswerContent {
         if self == Self::UnknownRoute {
-            Content::Text(self.to_string())
+            AnswerContent::Text(self.to_string())
         } else if matches!(self, Self::TooManyRequests { body: TooManyBody::Empty, .. }) {
-            Content::Nothing
+            AnswerContent::Nothing
         } else {
-            Content::Json(self.json(request_id))
+            AnswerContent::Json(self.json(request_id))
         }
     }
 
@@ -99,6 +99,6 @@ impl Refusal {
             StatusCode::NOT_FOUND => ("NOT_FOUND", None, Some(&*text)),
             _ => ("ERROR", Some(&*text), None),
         };
-        wire::to_json(&Body { status, request_id, error, message })
+        wire::to_json(&RefusalBody { status, request_id, error, message })
     }
 }

@@ -24,8 +24,8 @@ impl Seed {
     }
 
     /// The numbers that hang on this node.
-    pub fn draws(self) -> Draws {
-        Draws(self.0)
+    pub fn draws(self) -> RandomDraws {
+        RandomDraws(self.0)
     }
 
     /// A curve through random points in -1.0..1.0 that are `period` seconds apart, at an instant in seconds.
@@ -48,9 +48,9 @@ impl Seed {
 }
 
 /// Numbers drawn one after the other: splitmix64 (Steele, Lea and Flood 2014).
-pub(super) struct Draws(u64);
+pub(super) struct RandomDraws(u64);
 
-impl Draws {
+impl RandomDraws {
     fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GOLDEN);
         mix(self.0)

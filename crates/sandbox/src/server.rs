@@ -27,10 +27,10 @@ use tokio::{
 };
 
 use super::{
-    api::{Answer, Api},
-    body::Body,
+    api::{Api, HttpAnswer},
     call::Request,
     options::{SandboxError, SandboxOptions},
+    timed_body::TimedBody,
 };
 
 /// What passes before connections are taken again after that failed, as it does without free file descriptors.
@@ -141,7 +141,7 @@ async fn respond(
     api: Arc<Api>,
     request: hyper::Request<Incoming>,
     stall: Duration,
-) -> io::Result<Response<Body>> {
+) -> io::Result<Response<TimedBody>> {
     let (parts, _) = request.into_parts();
     let answering = move || {
         let answer = api.answer(&taken_apart(&parts));
@@ -151,7 +151,7 @@ async fn respond(
     let (response, fault) = tokio::task::spawn_blocking(answering).await??;
     match fault {
         Some(fault) => fault.send(response, stall).await,
-        None => Ok(response.map(|bytes| Body::whole(bytes.into()))),
+        None => Ok(response.map(|bytes| TimedBody::whole(bytes.into()))),
     }
 }
 
@@ -177,7 +177,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 }
 
 /// Turns an answer into what goes over the wire, if nothing happens to it there.
-fn packed(answer: Answer, as_gzip: bool) -> io::Result<Response<Vec<u8>>> {
+fn packed(answer: HttpAnswer, as_gzip: bool) -> io::Result<Response<Vec<u8>>> {
     let content_type = answer.content.kind();
     // Nothing stays nothing: packed, it would have a length.
     let as_gzip = as_gzip && content_type.is_some();

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::{
     call::Call,
-    list::{self, List},
-    market::{Listing, Split},
-    params::{Order, Params},
+    market::{MarketListing, MarketSplit},
+    paged_list::{self, PagedList},
+    params::{Params, SortOrder},
     refusal::Refusal,
     seed::Seed,
 };
@@ -37,7 +37,7 @@ struct SplitRow<'a> {
 #[derive(Clone, Copy)]
 struct Event<'a> {
     ticker: &'a str,
-    split: Split,
+    split: MarketSplit,
     cumulative_factor: f64,
     /// Whether it is there once more, under this other id.
     is_again: bool,
@@ -46,7 +46,7 @@ struct Event<'a> {
 /// `/v3/reference/splits`
 pub(super) fn list(call: &Call) -> Result<Vec<u8>, Refusal> {
     let limit = call.params.limit(10, 1_000)?;
-    let order = call.params.order("order", Order::Descending)?;
+    let order = call.params.order("order", SortOrder::Descending)?;
     let column = call.params.choice("sort", ["execution_date", "ticker"])?;
     let is_reverse = call.params.flag("reverse_split")?;
     let mut events = known(call);
@@ -57,7 +57,7 @@ pub(super) fn list(call: &Call) -> Result<Vec<u8>, Refusal> {
     let params = params.with("order", order.as_str()).with("sort", column);
     let (events, next) = page(&events, limit, params)?;
     let rows: Vec<_> = events.iter().map(|event| row(call, event)).collect();
-    Ok(list::body(call, rows, None, next.as_ref()))
+    Ok(paged_list::body(call, rows, None, next.as_ref()))
 }
 
 /// `/stocks/v1/splits`
@@ -75,7 +75,7 @@ pub(super) fn list_with_factors(call: &Call) -> Result<Vec<u8>, Refusal> {
         historical_adjustment_factor: Some((event.cumulative_factor * 1e6).round() / 1e6),
         ..row(call, event)
     });
-    Ok(list::body(call, rows.collect::<Vec<_>>(), None, next.as_ref()))
+    Ok(paged_list::body(call, rows.collect::<Vec<_>>(), None, next.as_ref()))
 }
 
 /// The splits that are known today and that the comparisons of the call admit.
@@ -94,7 +94,7 @@ fn again<'a>(call: &Call, event: Event<'a>) -> Option<Event<'a>> {
 }
 
 /// The splits of a listing up to a day, the last one first.
-fn events(listing: &Listing, last_known: Date) -> impl Iterator<Item = Event<'_>> {
+fn events(listing: &MarketListing, last_known: Date) -> impl Iterator<Item = Event<'_>> {
     let splits = listing.splits.iter().rev().filter(move |split| split.date <= last_known);
     splits.scan(1.0, |cumulative_factor, split| {
         *cumulative_factor *= split.factor();
@@ -136,7 +136,7 @@ fn page<'a>(
     limit: u32,
     params: Params,
 ) -> Result<(Vec<Event<'a>>, Option<Params>), Refusal> {
-    List { params, limit, marker: "ap" }.page(events, |up_to, _| up_to.to_string())
+    PagedList { params, limit, marker: "ap" }.page(events, |up_to, _| up_to.to_string())
 }
 
 fn row<'a>(call: &Call, event: &Event<'a>) -> SplitRow<'a> {

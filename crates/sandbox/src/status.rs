@@ -20,7 +20,7 @@ const EXCHANGES_WITH_HALF_DAYS: [&str; 2] = ["NYSE", "NASDAQ"];
 
 /// The market now, its keys in the recorded order.
 #[derive(Serialize)]
-struct Now {
+struct MarketNow {
     market: &'static str,
     #[serde(rename = "earlyHours")]
     early_hours: bool,
@@ -73,7 +73,7 @@ pub(super) fn now(call: &Call) -> Vec<u8> {
     } else {
         "closed"
     };
-    wire::to_json(&Now {
+    wire::to_json(&MarketNow {
         market: state,
         early_hours,
         after_hours,

@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use super::{
     call::Call,
-    defects::{Defects, Twin},
-    list::{self, List},
-    market::Listing,
-    params::{Order, Params},
+    market::MarketListing,
+    paged_list::{self, PagedList},
+    params::{Params, SortOrder},
     range,
+    reference_defects::{ReferenceDefects, Twin},
     refusal::Refusal,
     seed::Seed,
 };
@@ -47,7 +47,7 @@ struct TickerRow<'a> {
 /// A row of a list: of a listing, or the older one of a listing that is there twice.
 #[derive(Clone, Copy)]
 struct Found<'a> {
-    listing: &'a Listing,
+    listing: &'a MarketListing,
     twin: Option<Twin>,
 }
 
@@ -56,21 +56,21 @@ struct Found<'a> {
 pub(super) fn list(call: &Call) -> Result<Vec<u8>, Refusal> {
     let date = date(call)?;
     let is_active = call.params.flag("active")?.unwrap_or(true);
-    let order = call.params.order("order", Order::Ascending)?;
+    let order = call.params.order("order", SortOrder::Ascending)?;
     let limit = call.params.limit(100, 1_000)?;
     let sort = call.params.choice("sort", ["ticker"])?;
     let params = call.params.clone().with("active", &is_active).with("date", &date).with("limit", &limit);
     let params = params.with("order", order.as_str()).with("sort", sort);
 
     let mut found = found(call, &params, is_active, date);
-    if order == Order::Descending {
+    if order == SortOrder::Descending {
         found.reverse();
     }
-    let list = List { params, limit, marker: "page_marker" };
+    let list = PagedList { params, limit, marker: "page_marker" };
     let (found, next) = list.page(&found, |_, found| marker(found))?;
     let rows: Vec<_> = found.into_iter().map(|found| listed_row(call, found, date)).collect();
     let count = rows.len();
-    Ok(list::body(call, rows, Some(count), next.as_ref()))
+    Ok(paged_list::body(call, rows, Some(count), next.as_ref()))
 }
 
 /// `/v3/reference/tickers/{ticker}`: who has a ticker on a day.
@@ -82,15 +82,15 @@ pub(super) fn details(call: &Call, ticker: &str) -> Result<Vec<u8>, Refusal> {
     let lives = listings.iter().filter(|other| other.name == listing.name);
     let list_date = lives.map(|life| life.listed).min().map(|listed| listed.to_string());
     let row = TickerRow { last_updated_utc: None, list_date, ..row(call, listing, date) };
-    Ok(list::body(call, row, None, None))
+    Ok(paged_list::body(call, row, None, None))
 }
 
 /// All rows of a list, in the order of tickers.
 fn found<'a>(call: &'a Call, params: &Params, is_active: bool, date: Date) -> Vec<Found<'a>> {
-    let is_wanted = |listing: &&Listing| {
+    let is_wanted = |listing: &&MarketListing| {
         let has_left = listing.delisted.is_some_and(|delisted| delisted <= date);
         let is_in_state = if is_active { listing.is_active_on(date) } else { has_left };
-        let is_lacking = |defects: &Defects| date < call.today() && defects.lacks_row(listing, date);
+        let is_lacking = |defects: &ReferenceDefects| date < call.today() && defects.lacks_row(listing, date);
         is_in_state && admits(params, listing) && !call.defects.is_some_and(is_lacking)
     };
     let rows = |listing| {
@@ -112,7 +112,7 @@ fn date(call: &Call) -> Result<Date, Refusal> {
     range::parse_day(text).map(|day| day.min(today)).ok_or(Refusal::UnreadableTime("date"))
 }
 
-fn admits(params: &Params, listing: &Listing) -> bool {
+fn admits(params: &Params, listing: &MarketListing) -> bool {
     let found = params.get("search").is_none_or(|text| {
         let text = text.to_lowercase();
         listing.ticker.to_lowercase().contains(&text) || listing.name.to_lowercase().contains(&text)
@@ -125,7 +125,7 @@ fn admits(params: &Params, listing: &Listing) -> bool {
         && params.admit("exchange", listing.exchange.unwrap_or_default())
 }
 
-fn row<'a>(call: &Call, listing: &'a Listing, date: Date) -> TickerRow<'a> {
+fn row<'a>(call: &Call, listing: &'a MarketListing, date: Date) -> TickerRow<'a> {
     let left = listing.delisted.filter(|delisted| *delisted <= date);
     let identity = &listing.identity;
     let lacks_figi = call.defects.is_some_and(|defects| defects.lacks_figi(listing, left.is_some()));

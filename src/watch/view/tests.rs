@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use grab_core::manifest::{RunTotals, Step, StoreKind};
+use grab_core::manifest::{CompletedRequest, RunTotals, StoreKind};
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn run(is_live: bool) -> RunItem {
     }
 }
 
-fn glance() -> Glance {
+fn glance() -> StatusSnapshot {
     let window = Window::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap();
     let task = |name: &str, attempts| RunningTask {
         symbol: name.parse().unwrap(),
@@ -35,7 +35,7 @@ fn glance() -> Glance {
         last_error: (attempts > 0).then(|| "HTTP 500: \u{1b}[31mред\r\nwide 漢字 text of a server".repeat(9)),
         since_ms: Some(NOW - 12_345),
     };
-    Glance {
+    StatusSnapshot {
         kind: Some(StoreKind { adjusted: false, sandbox: true }),
         is_held: true,
         run: Some(run(true)),
@@ -49,7 +49,7 @@ fn glance() -> Glance {
         },
         running: (0..30).map(|at| task(if at % 7 == 3 { "KIMpL" } else { "AAPL" }, at % 7 / 3)).collect(),
         next: (0..10).map(|_| ("MSFT".parse().unwrap(), window)).collect(),
-        steps: vec![Step { at_ms: NOW - 1_000, is_failure: false, bars: 50_000, days: 100 }; 4],
+        steps: vec![CompletedRequest { at_ms: NOW - 1_000, is_failure: false, bars: 50_000, days: 100 }; 4],
         known_from_ms: Some(NOW - 300_000),
         troubles: Vec::new(),
         owed_days: 3_000,
@@ -57,9 +57,9 @@ fn glance() -> Glance {
     }
 }
 
-fn troubles() -> Vec<Trouble> {
+fn troubles() -> Vec<ReportedFailure> {
     let window = glance().next[0].1;
-    let one = Trouble {
+    let one = ReportedFailure {
         at_ms: NOW,
         task: Some(("AAPL".parse().unwrap(), window)),
         kind: "retry_scheduled".into(),
@@ -68,7 +68,7 @@ fn troubles() -> Vec<Trouble> {
     vec![one; 20]
 }
 
-fn shown(glance: &Glance, width: usize, height: Option<usize>) -> Vec<String> {
+fn shown(glance: &StatusSnapshot, width: usize, height: Option<usize>) -> Vec<String> {
     let mut pace = Pace::default();
     pace.add(glance, NOW);
     let troubles = troubles();
@@ -151,11 +151,14 @@ fn nobody_at_work_is_said_with_what_the_last_run_came_to() {
 
 #[test]
 fn the_time_left_is_said_only_if_it_can_be_known() {
-    let step = |at_ms, days| Step { at_ms, is_failure: days == 0, bars: 0, days };
-    let left = |known_from_ms, steps: Vec<Step>| {
+    let step = |at_ms, days| CompletedRequest { at_ms, is_failure: days == 0, bars: 0, days };
+    let left = |known_from_ms, steps: Vec<CompletedRequest>| {
         let mut pace = Pace::default();
         let run = RunItem { started_at_ms: NOW - 10_000_000, ..run(true) };
-        pace.add(&Glance { run: Some(run), known_from_ms: Some(known_from_ms), steps, ..glance() }, NOW);
+        pace.add(
+            &StatusSnapshot { run: Some(run), known_from_ms: Some(known_from_ms), steps, ..glance() },
+            NOW,
+        );
         pace.left(NOW, 3_000)
     };
     let minutes = |n: i64| NOW - n * 60_000;
@@ -171,11 +174,11 @@ fn a_new_run_has_a_pace_of_its_own_and_old_requests_are_forgotten() {
     let mut pace = Pace::default();
     pace.add(&glance(), NOW);
     assert_eq!(pace.lately(NOW).requests, 4);
-    let later = Glance { known_from_ms: None, steps: Vec::new(), ..glance() };
+    let later = StatusSnapshot { known_from_ms: None, steps: Vec::new(), ..glance() };
     pace.add(&later, NOW + 58_000);
     assert_eq!(pace.lately(NOW + 58_000).requests, 4);
     assert_eq!(pace.lately(NOW + 60_000).requests, 0);
     let next = RunItem { id: 2, ..run(true) };
-    pace.add(&Glance { run: Some(next), ..later }, NOW + 61_000);
+    pace.add(&StatusSnapshot { run: Some(next), ..later }, NOW + 61_000);
     assert_eq!(pace.lately(NOW + 62_000).over, Duration::from_secs(1));
 }

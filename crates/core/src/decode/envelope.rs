@@ -8,7 +8,9 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 
-use super::{DecodeError, market::DayBars, number::Integer, object::Object, scan};
+use super::{
+    DecodeError, json_object::JsonObject, loose_integer::LooseInteger, market_day::MarketDayBars, scan,
+};
 
 /// How much of a body that is not JSON is shown, in characters.
 const SHOWN: usize = 60;
@@ -24,15 +26,15 @@ const REASON: usize = 120;
 const WORDS: usize = 200;
 
 /// One page of a ticker's bars.
-pub type Envelope = Body<Bars>;
+pub type Envelope = ResponseBody<Bars>;
 
 /// One day of the whole market.
-pub type MarketEnvelope = Body<DayBars>;
+pub type MarketEnvelope = ResponseBody<MarketDayBars>;
 
 /// An answer as it was sent, before anybody compared it with the question. Its texts are excerpts.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", bound = "R: Results")]
-pub struct Body<R> {
+#[serde(rename_all = "camelCase", bound = "R: DecodeResults")]
+pub struct ResponseBody<R> {
     /// The symbol that it says to be about.
     #[serde(default, deserialize_with = "words")]
     pub ticker: Option<String>,
@@ -61,14 +63,14 @@ pub struct Body<R> {
 }
 
 /// What an answer's `results` become.
-pub trait Results: Default {
+pub trait DecodeResults: Default {
     /// Reads them.
     ///
     /// # Errors
     /// If they are not of the documented shape, or cannot be.
     fn read_results<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 
-    /// The same as [`Results::read_results`] would read, from a whole body, and where they lie in it; nothing if that takes a reader
+    /// The same as [`DecodeResults::read_results`] would read, from a whole body, and where they lie in it; nothing if that takes a reader
     /// of any JSON.
     #[must_use]
     fn scan(_json: &[u8]) -> Option<(Self, Range<usize>)> {
@@ -76,7 +78,7 @@ pub trait Results: Default {
     }
 }
 
-impl<R: Rows> Results for R {
+impl<R: DecodeRows> DecodeResults for R {
     fn read_results<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         rows(deserializer)
     }
@@ -87,7 +89,7 @@ impl<R: Rows> Results for R {
 }
 
 /// What an answer's list of `results` becomes.
-pub trait Rows: Default {
+pub trait DecodeRows: Default {
     /// More elements than any answer has: a body within its bound could hold millions.
     const MOST: usize;
 
@@ -100,14 +102,14 @@ pub trait Rows: Default {
     /// If it is not of the documented shape, or cannot be.
     fn read_next<'de, A: SeqAccess<'de>>(&mut self, results: &mut A) -> Result<bool, A::Error>;
 
-    /// As [`Results::scan`].
+    /// As [`DecodeResults::scan`].
     #[must_use]
     fn scan_rows(_json: &[u8]) -> Option<(Self, Range<usize>)> {
         None
     }
 }
 
-impl<R: Results> Body<R> {
+impl<R: DecodeResults> ResponseBody<R> {
     /// Reads an answer.
     ///
     /// # Errors
@@ -120,13 +122,13 @@ impl<R: Results> Body<R> {
     fn read_scanned(json: &[u8]) -> Option<Self> {
         let (results, place) = R::scan(json)?;
         let around = [json.get(..place.start)?, b"[]", json.get(place.end..)?].concat();
-        let Object(body) = serde_json::from_slice::<Object<Self>>(&around).ok()?;
+        let JsonObject(body) = serde_json::from_slice::<JsonObject<Self>>(&around).ok()?;
         Some(Self { results, ..body })
     }
 
     fn read_any(json: &[u8]) -> Result<Self, DecodeError> {
         match serde_json::from_slice(json) {
-            Ok(Object(body)) => Ok(body),
+            Ok(JsonObject(body)) => Ok(body),
             Err(error) => Err(DecodeError::Json { begins: beginning(json), reason: reason(&error) }),
         }
     }
@@ -179,7 +181,7 @@ fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::E
 /// One element of `results`. Only prices, volume and time are always there.
 #[derive(Deserialize)]
 struct WireBar {
-    t: Integer,
+    t: LooseInteger,
     o: f64,
     h: f64,
     l: f64,
@@ -188,7 +190,7 @@ struct WireBar {
     #[serde(default)]
     vw: Option<f64>,
     #[serde(default)]
-    n: Option<Integer>,
+    n: Option<LooseInteger>,
 }
 
 impl From<WireBar> for Bar {
@@ -207,7 +209,7 @@ impl From<WireBar> for Bar {
 }
 
 /// In the order in which they came.
-impl Rows for Bars {
+impl DecodeRows for Bars {
     const MOST: usize = MOST_BARS;
 
     fn count(&self) -> usize {
@@ -216,7 +218,7 @@ impl Rows for Bars {
 
     /// Into the columns at once: a page is never held as a list of bars.
     fn read_next<'de, A: SeqAccess<'de>>(&mut self, results: &mut A) -> Result<bool, A::Error> {
-        let bar = results.next_element::<Object<WireBar>>()?;
+        let bar = results.next_element::<JsonObject<WireBar>>()?;
         Ok(bar.map(|bar| self.push(bar.0.into())).is_some())
     }
 
@@ -225,10 +227,10 @@ impl Rows for Bars {
     }
 }
 
-fn rows<'de, D: Deserializer<'de>, R: Rows>(deserializer: D) -> Result<R, D::Error> {
+fn rows<'de, D: Deserializer<'de>, R: DecodeRows>(deserializer: D) -> Result<R, D::Error> {
     struct List<R>(PhantomData<R>);
 
-    impl<'de, R: Rows> Visitor<'de> for List<R> {
+    impl<'de, R: DecodeRows> Visitor<'de> for List<R> {
         type Value = R;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,7 +27,7 @@ thread_local! {
 }
 
 /// Takes back what [`inflate`] gave, for this thread's next body.
-pub fn give_back(inflated: Vec<u8>) {
+pub fn recycle(inflated: Vec<u8>) {
     if inflated.capacity() <= KEPT {
         SPARE.set(inflated);
     }

@@ -2,24 +2,24 @@
 //!
 //! [`inflate`] undoes the transfer's gzip within a bound; [`Envelope`] reads the JSON of a page straight into columns (by a scanner
 //! for just this form; serde reads whatever is unusual),
-//! [`MarketEnvelope`] that of the whole market's day into one row for each symbol, [`Listed`] those of reference lists.
+//! [`MarketEnvelope`] that of the whole market's day into one row for each symbol, [`DecodedList`] those of reference lists.
 //! Neither believes anything: whether the answer fits the question is for the caller to check.
 
 mod digits;
 mod envelope;
 mod gzip;
 mod holidays;
-mod listings;
-mod market;
-mod number;
-mod object;
+mod json_object;
+mod loose_integer;
+mod market_day;
+mod reference_rows;
 mod scan;
 
-pub use envelope::{Body, Envelope, MarketEnvelope, Results, Rows};
-pub use gzip::{give_back, inflate};
+pub use envelope::{DecodeResults, DecodeRows, Envelope, MarketEnvelope, ResponseBody};
+pub use gzip::{inflate, recycle};
 pub use holidays::read_closed_days;
-pub use listings::{Fields, Listed, Row, Single};
-pub use market::DayBars;
+pub use market_day::MarketDayBars;
+pub use reference_rows::{DecodedList, JsonFields, ReferenceRow, SingleObject};
 
 use thiserror::Error;
 

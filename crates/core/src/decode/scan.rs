@@ -16,7 +16,7 @@ const BAR: usize = 90;
 /// The bars of the top level's `results`, and where that array lies in the body; nothing if anything is unusual, or if there
 /// are more than `most`.
 pub(super) fn bars(json: &[u8], most: usize) -> Option<(Bars, Range<usize>)> {
-    let mut scanner = Scanner { rest: json };
+    let mut scanner = BarScanner { rest: json };
     scanner.find_results()?;
     let begin = json.len() - scanner.rest.len();
     scanner.expect(b'[')?;
@@ -37,7 +37,7 @@ pub(super) fn bars(json: &[u8], most: usize) -> Option<(Bars, Range<usize>)> {
 }
 
 /// What is left of a body.
-struct Scanner<'a> {
+struct BarScanner<'a> {
     rest: &'a [u8],
 }
 
@@ -54,7 +54,7 @@ mod field {
     pub(super) const REQUIRED: u8 = TIME | OPEN | HIGH | LOW | CLOSE | VOLUME;
 }
 
-impl<'a> Scanner<'a> {
+impl<'a> BarScanner<'a> {
     /// Goes to the value of the top level's `results`. What comes before are names with texts, numbers or words.
     fn find_results(&mut self) -> Option<()> {
         self.skip_space();

@@ -10,12 +10,12 @@ use grab_model::Symbol;
 use jiff::civil::Date;
 
 use super::{
-    Parts,
-    errand::{self, Errand, Next, Outcome},
+    RunContext,
+    fetch_job::{self, FetchJob, JobOutcome, NextRequest},
 };
 use crate::{
     manifest::ManifestError,
-    source::{ClosedDay, Directory, FetchError, Lookup},
+    source::{ClosedDay, FetchError, Lookup, ReferenceSource},
 };
 
 /// What is asked.
@@ -69,14 +69,14 @@ pub enum SilentListing {
 }
 
 /// The job.
-struct Asking<S> {
+struct AbsenceJob<S> {
     source: S,
-    left: Mutex<VecDeque<Question>>,
+    left: Mutex<VecDeque<AbsenceRequest>>,
     answers: Mutex<Vec<AbsenceAnswer>>,
 }
 
 /// One request.
-enum Question {
+enum AbsenceRequest {
     Closures,
     /// The details of a symbol today, or on its last session.
     Details {
@@ -88,7 +88,7 @@ enum Question {
 }
 
 /// What one request has brought.
-enum Reply {
+enum AbsenceReply {
     Closures(Vec<ClosedDay>, u64),
     Details { active: Option<bool>, left: Option<Date>, bytes: u64 },
 }
@@ -97,74 +97,76 @@ enum Reply {
 ///
 /// # Errors
 /// If the manifest can no longer be written.
-pub async fn ask_about_absences<S: Directory>(
+pub async fn ask_about_absences<S: ReferenceSource>(
     source: S,
     questions: Vec<AbsenceQuestion>,
-    parts: Parts,
+    parts: RunContext,
 ) -> Result<Vec<AbsenceAnswer>, ManifestError> {
     let questions = questions.into_iter().map(|question| match question {
-        AbsenceQuestion::Closures => Question::Closures,
+        AbsenceQuestion::Closures => AbsenceRequest::Closures,
         AbsenceQuestion::Silent { symbol, last_session, is_doubted } => {
-            Question::Details { symbol, last_session, is_doubted, is_then: false }
+            AbsenceRequest::Details { symbol, last_session, is_doubted, is_then: false }
         }
     });
-    let asking = Asking { source, left: Mutex::new(questions.collect()), answers: Mutex::default() };
-    let asked = errand::run(asking, parts).await?;
+    let asking = AbsenceJob { source, left: Mutex::new(questions.collect()), answers: Mutex::default() };
+    let asked = fetch_job::run(asking, parts).await?;
     Ok(asked.answers.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-impl<S: Directory> Errand for Asking<S> {
+impl<S: ReferenceSource> FetchJob for AbsenceJob<S> {
     type Source = S;
-    type Question = Question;
-    type Answer = Reply;
+    type Question = AbsenceRequest;
+    type Answer = AbsenceReply;
 
     fn source(&self) -> &S {
         &self.source
     }
 
-    fn next(&self, parts: &Parts) -> Option<Question> {
+    fn next(&self, parts: &RunContext) -> Option<AbsenceRequest> {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if parts.stop.is_requested() { None } else { left.pop_front() }
     }
 
-    fn name(question: &Question) -> String {
+    fn name(question: &AbsenceRequest) -> String {
         match question {
-            Question::Closures => "the days on which the market is closed".to_owned(),
-            Question::Details { symbol, .. } => format!("the details of {symbol}"),
+            AbsenceRequest::Closures => "the days on which the market is closed".to_owned(),
+            AbsenceRequest::Details { symbol, .. } => format!("the details of {symbol}"),
         }
     }
 
-    async fn ask(&self, question: &Question) -> Result<Reply, FetchError> {
+    async fn ask(&self, question: &AbsenceRequest) -> Result<AbsenceReply, FetchError> {
         match question {
-            Question::Closures => {
+            AbsenceRequest::Closures => {
                 let (days, bytes) = self.source.closed_days().await?;
-                Ok(Reply::Closures(days, bytes))
+                Ok(AbsenceReply::Closures(days, bytes))
             }
-            Question::Details { symbol, last_session, is_then, .. } => {
+            AbsenceRequest::Details { symbol, last_session, is_then, .. } => {
                 let day = is_then.then_some(*last_session);
                 let record = self.source.look_up(&Lookup::Details(symbol.clone(), day)).await?;
-                Ok(Reply::Details { active: record.active, left: record.left, bytes: record.bytes })
+                Ok(AbsenceReply::Details { active: record.active, left: record.left, bytes: record.bytes })
             }
         }
     }
 
-    fn bytes(reply: &Reply) -> u64 {
+    fn bytes(reply: &AbsenceReply) -> u64 {
         match reply {
-            Reply::Closures(_, bytes) | Reply::Details { bytes, .. } => *bytes,
+            AbsenceReply::Closures(_, bytes) | AbsenceReply::Details { bytes, .. } => *bytes,
         }
     }
 
-    async fn keep(
+    async fn store(
         &self,
-        _: &Parts,
-        question: &Question,
-        reply: Reply,
-    ) -> Result<Next<Question>, ManifestError> {
+        _: &RunContext,
+        question: &AbsenceRequest,
+        reply: AbsenceReply,
+    ) -> Result<NextRequest<AbsenceRequest>, ManifestError> {
         match (question, reply) {
-            (Question::Closures, Reply::Closures(days, _)) => self.answer(AbsenceAnswer::Closures(days)),
+            (AbsenceRequest::Closures, AbsenceReply::Closures(days, _)) => {
+                self.answer(AbsenceAnswer::Closures(days))
+            }
             (
-                Question::Details { symbol, last_session, is_then, .. },
-                Reply::Details { active, left, .. },
+                AbsenceRequest::Details { symbol, last_session, is_then, .. },
+                AbsenceReply::Details { active, left, .. },
             ) => {
                 let listing = match (is_then, active) {
                     (true, _) => SilentListing::NotTodayButThen,
@@ -173,40 +175,46 @@ impl<S: Directory> Errand for Asking<S> {
                 };
                 self.silent(symbol, *last_session, listing);
             }
-            (Question::Closures | Question::Details { .. }, _) => {
-                return Ok(Next::Settled(Outcome::Failed("an answer to another question".to_owned())));
+            (AbsenceRequest::Closures | AbsenceRequest::Details { .. }, _) => {
+                return Ok(NextRequest::Settled(JobOutcome::Failed(
+                    "an answer to another question".to_owned(),
+                )));
             }
         }
-        Ok(Next::Settled(Outcome::Kept))
+        Ok(NextRequest::Settled(JobOutcome::Kept))
     }
 
-    fn instead(&self, question: &Question, refusal: &Outcome) -> Option<Question> {
+    fn alternative(&self, question: &AbsenceRequest, refusal: &JobOutcome) -> Option<AbsenceRequest> {
         match (question, refusal) {
             (
-                Question::Details { symbol, last_session, is_doubted: true, is_then: false },
-                Outcome::NotFound,
-            ) => Some(Question::Details {
+                AbsenceRequest::Details { symbol, last_session, is_doubted: true, is_then: false },
+                JobOutcome::NotFound,
+            ) => Some(AbsenceRequest::Details {
                 symbol: symbol.clone(),
                 last_session: *last_session,
                 is_doubted: true,
                 is_then: true,
             }),
-            (Question::Closures | Question::Details { .. }, _) => None,
+            (AbsenceRequest::Closures | AbsenceRequest::Details { .. }, _) => None,
         }
     }
 
     async fn settle(
         &self,
-        _: &Parts,
-        question: Question,
-        outcome: Outcome,
+        _: &RunContext,
+        question: AbsenceRequest,
+        outcome: JobOutcome,
     ) -> Result<Option<String>, ManifestError> {
-        let Question::Details { symbol, last_session, is_then, .. } = question else { return Ok(None) };
+        let AbsenceRequest::Details { symbol, last_session, is_then, .. } = question else { return Ok(None) };
         let listing = match outcome {
-            Outcome::NotFound if is_then => SilentListing::Never,
-            Outcome::NotFound => SilentListing::NotToday,
-            Outcome::NotEntitled | Outcome::UnknownRoute => SilentListing::NotAnswered,
-            Outcome::Kept | Outcome::NotYet | Outcome::Nobody | Outcome::Refused(_) | Outcome::Failed(_) => {
+            JobOutcome::NotFound if is_then => SilentListing::Never,
+            JobOutcome::NotFound => SilentListing::NotToday,
+            JobOutcome::NotEntitled | JobOutcome::UnknownRoute => SilentListing::NotAnswered,
+            JobOutcome::Kept
+            | JobOutcome::NotYet
+            | JobOutcome::Nobody
+            | JobOutcome::Refused(_)
+            | JobOutcome::Failed(_) => {
                 return Ok(None);
             }
         };
@@ -215,7 +223,7 @@ impl<S: Directory> Errand for Asking<S> {
     }
 }
 
-impl<S> Asking<S> {
+impl<S> AbsenceJob<S> {
     fn silent(&self, symbol: &Symbol, last_session: Date, listing: SilentListing) {
         self.answer(AbsenceAnswer::Silent { symbol: symbol.clone(), last_session, listing });
     }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     manifest::TaskId,
-    source::{Place, Question},
+    source::{BarsRequest, PagePosition},
 };
 
 /// So many different tasks that fail in a row are no coincidence, even if a third of all answers is broken.
@@ -23,12 +23,12 @@ const TASKS: usize = 8;
 
 /// What became of the latest requests of all tasks.
 #[derive(Debug)]
-pub(super) struct Health {
-    state: Mutex<State>,
+pub(super) struct SourceHealth {
+    state: Mutex<HealthState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct HealthState {
     /// When the first request failed after the last proof that the source is there.
     failing_since: Option<Instant>,
     /// The latest request that proved the source to be there, by a page or as the control question: when it left.
@@ -37,7 +37,7 @@ struct State {
     good: Option<(KnownGood, u64)>,
     /// The tasks whose requests failed since then.
     failed: HashSet<TaskId>,
-    tally: Tally,
+    tally: RateLimitCounts,
     /// The last two tasks that were refused as one request too many.
     refused: [Option<(TaskId, Instant)>; 2],
 }
@@ -45,40 +45,46 @@ struct State {
 /// A question that was answered in this run.
 #[derive(Clone, Debug)]
 pub(super) struct KnownGood {
-    pub(super) question: Question,
-    pub(super) place: Place,
+    pub(super) question: BarsRequest,
+    pub(super) place: PagePosition,
 }
 
 /// How many requests of all tasks were let in so far, and how many refused as one too many.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct RateLimitCounts {
     pages: u64,
     refusals: u64,
 }
 
-impl Tally {
+impl RateLimitCounts {
     /// Whether, between two refusals of one task, most others were let in.
     pub(super) fn most_were_let_in_since(self, before: Self) -> bool {
         self.pages - before.pages > self.refusals - before.refusals - 1
     }
 }
 
-impl Health {
+impl SourceHealth {
     /// Good health, until something else is known.
     pub(super) fn new() -> Self {
-        let state = State {
+        let state = HealthState {
             failing_since: None,
             last_proof: None,
             good: None,
             failed: HashSet::new(),
-            tally: Tally::default(),
+            tally: RateLimitCounts::default(),
             refused: [None; 2],
         };
         Self { state: Mutex::new(state) }
     }
 
     /// A page of so many bytes came, which was asked for at `sent_at`.
-    pub(super) fn page_came(&self, question: &Question, place: &Place, bytes: u64, sent_at: Instant) {
+    pub(super) fn page_came(
+        &self,
+        question: &BarsRequest,
+        place: &PagePosition,
+        bytes: u64,
+        sent_at: Instant,
+    ) {
         let mut state = self.locked();
         state.failing_since = None;
         state.last_proof = state.last_proof.max(Some(sent_at));
@@ -124,7 +130,7 @@ impl Health {
 
     /// A request of `task` was refused as one too many. Answers how many were let in and refused so far, this one
     /// included, and whether no other task was refused since `since`.
-    pub(super) fn refused(&self, task: TaskId, since: Instant) -> (Tally, bool) {
+    pub(super) fn refused(&self, task: TaskId, since: Instant) -> (RateLimitCounts, bool) {
         let mut state = self.locked();
         state.failing_since.get_or_insert_with(Instant::now);
         state.tally.refusals += 1;
@@ -136,7 +142,7 @@ impl Health {
     }
 
     /// The state is whole between any two statements, so a panic elsewhere cannot have left it half-written.
-    fn locked(&self) -> MutexGuard<'_, State> {
+    fn locked(&self) -> MutexGuard<'_, HealthState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -146,15 +152,15 @@ mod tests {
     use super::*;
     use grab_model::Month;
 
-    fn page_came(health: &Health, symbol: &str, bytes: u64) {
+    fn page_came(health: &SourceHealth, symbol: &str, bytes: u64) {
         let window = Month::new(2024, 1).unwrap().window();
-        let question = Question { symbol: symbol.parse().unwrap(), window };
-        health.page_came(&question, &Place::Start, bytes, Instant::now());
+        let question = BarsRequest { symbol: symbol.parse().unwrap(), window };
+        health.page_came(&question, &PagePosition::Start, bytes, Instant::now());
     }
 
     #[test]
     fn several_tasks_in_a_row_raise_a_doubt_and_a_page_ends_it() {
-        let health = Health::new();
+        let health = SourceHealth::new();
         let failed = |id| health.failed(TaskId::made_up(id));
         assert_eq!([failed(1), failed(1), failed(2), failed(1)], [false; 4]);
         page_came(&health, "A", 10);
@@ -166,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_smallest_page_is_the_one_to_ask_for_again() {
-        let health = Health::new();
+        let health = SourceHealth::new();
         assert!(health.known_good().is_none());
         for (symbol, bytes) in [("A", 50), ("B", 10), ("C", 30)] {
             page_came(&health, symbol, bytes);
@@ -176,7 +182,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_alone_is_refused_is_known_and_who_is_refused_while_most_are_let_in() {
-        let health = Health::new();
+        let health = SourceHealth::new();
         let (one, two) = (TaskId::made_up(1), TaskId::made_up(2));
         let begin = Instant::now();
         let (first, alone) = health.refused(one, begin);

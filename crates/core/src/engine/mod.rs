@@ -3,7 +3,7 @@
 //! # Flow
 //! `run` starts N workers. Each leases a task from the one queue (`queue`) and traverses it page by page (`worker`):
 //! a permit of the pacer, a request, the bars merged into their months on stable storage, then one transaction of the
-//! recorder. A task is sequential; tasks run in parallel; two that could touch one partition never do.
+//! manifest. A task is sequential; tasks run in parallel; two that could touch one partition never do.
 //!
 //! # Failure
 //! An error is a value with a disposition. A page that fails spends an attempt of its task, which is parked and asked
@@ -27,28 +27,28 @@
 //! A task whose bars cannot be written is not given back: the next run clears up after it as after a crash.
 
 mod absence;
-mod doubt;
-mod errand;
+mod auth_probe;
+mod circuit_breaker;
+mod entitlement;
+mod failure_policy;
+mod fetch_job;
 mod health;
-mod history;
-mod line;
-mod lists;
-mod market;
-mod merging;
-mod meter;
+mod market_days;
+mod page_merge;
 mod queue;
+mod reference_lists;
 mod rewrite;
+mod run_counters;
 mod stop;
-mod trouble;
 mod worker;
 
 pub use absence::{AbsenceAnswer, AbsenceQuestion, SilentListing, ask_about_absences};
-pub use errand::Outcome;
-pub use history::ask_anew;
-pub use lists::{Lists, Wanted, fetch_lists};
-pub use market::{Tally, fetch_market};
-pub use meter::{Meter, Snapshot};
-pub use rewrite::{Anew, RewriteError, Rewriting, settle};
+pub use entitlement::recheck_history;
+pub use fetch_job::JobOutcome;
+pub use market_days::{MarketDayTally, fetch_market};
+pub use reference_lists::{FetchedLists, WantedLists, fetch_lists};
+pub use rewrite::{RewriteError, RewriteJob, RewriteOutcome, settle};
+pub use run_counters::{CountersSnapshot, RunCounters};
 pub use stop::{Stop, StopReason};
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,23 +59,23 @@ use tokio::task::JoinSet;
 
 use crate::{
     clock::Clock,
-    manifest::{ManifestError, Recorder},
+    manifest::{ManifestError, WriterHandle},
     pace::{Pacer, RetryPolicy},
-    source::{Control, Source},
-    store::Store,
+    source::{ControlAnswer, Source},
+    store::BarStore,
 };
-use doubt::Doubt;
-use health::Health;
-use history::History;
-use line::Line;
-use queue::Queue;
+use auth_probe::AuthProbe;
+use circuit_breaker::CircuitBreaker;
+use entitlement::EntitlementHistory;
+use health::SourceHealth;
+use queue::TaskQueue;
 
 /// What a run needs besides its source.
-pub struct Parts {
+pub struct RunContext {
     /// Where bars are written.
-    pub store: Store,
+    pub store: BarStore,
     /// Where states are written.
-    pub recorder: Recorder,
+    pub manifest: WriterHandle,
     /// Who says when a request may leave.
     pub pacer: Arc<Pacer>,
     /// The rate as it was set: what a learnt pace belongs to.
@@ -93,7 +93,7 @@ pub struct Parts {
     /// Jitter.
     pub random: Rng,
     /// Counts what happens, for whoever watches.
-    pub meter: Arc<Meter>,
+    pub counters: Arc<RunCounters>,
     /// Says when to stop, and why.
     pub stop: Stop,
 }
@@ -101,8 +101,8 @@ pub struct Parts {
 /// All that the workers of one run share.
 struct Run<S> {
     source: S,
-    store: Store,
-    recorder: Recorder,
+    store: BarStore,
+    manifest: WriterHandle,
     pacer: Arc<Pacer>,
     rate: Rate,
     retry_policy: RetryPolicy,
@@ -111,13 +111,13 @@ struct Run<S> {
     max_requests: Option<u64>,
     clock: Clock,
     random: Mutex<Rng>,
-    meter: Arc<Meter>,
+    counters: Arc<RunCounters>,
     stop: Stop,
-    line: Line,
-    health: Health,
-    queue: Queue,
-    doubt: Doubt,
-    history: History,
+    breaker: CircuitBreaker,
+    health: SourceHealth,
+    queue: TaskQueue,
+    auth_probe: AuthProbe,
+    history: EntitlementHistory,
 }
 
 impl<S> Run<S> {
@@ -128,14 +128,15 @@ impl<S> Run<S> {
 
 /// Waits for the permit of one request and takes it out of the budget. False if the run is to stop, which a spent
 /// budget asks for: it is noticed before a permit is waited for, and a request is counted only when it leaves.
-async fn may_leave(pacer: &Pacer, meter: &Meter, stop: &Stop, max_requests: Option<u64>) -> bool {
-    let is_permitted = !meter.is_spent(max_requests) && stop.unless_requested(pacer.permit()).await.is_some();
+async fn may_leave(pacer: &Pacer, counters: &RunCounters, stop: &Stop, max_requests: Option<u64>) -> bool {
+    let is_permitted =
+        !counters.is_spent(max_requests) && stop.unless_requested(pacer.permit()).await.is_some();
     if stop.is_requested() {
         return false;
     }
-    let may_leave = is_permitted && meter.take_request(max_requests);
+    let may_leave = is_permitted && counters.take_request(max_requests);
     if !may_leave {
-        stop.because(StopReason::Requests);
+        stop.request(StopReason::Requests);
     }
     may_leave
 }
@@ -144,11 +145,11 @@ async fn may_leave(pacer: &Pacer, meter: &Meter, stop: &Stop, max_requests: Opti
 pub async fn control<S: Source>(
     source: &S,
     pacer: &Pacer,
-    meter: &Meter,
+    counters: &RunCounters,
     stop: &Stop,
     max_requests: Option<u64>,
-) -> Option<Control> {
-    if may_leave(pacer, meter, stop, max_requests).await {
+) -> Option<ControlAnswer> {
+    if may_leave(pacer, counters, stop, max_requests).await {
         stop.unless_requested(source.control()).await
     } else {
         None
@@ -162,17 +163,17 @@ pub async fn control<S: Source>(
 ///
 /// # Errors
 /// If the manifest can no longer be written.
-pub async fn run<S: Source>(source: S, parts: Parts) -> Result<Option<StopReason>, ManifestError> {
-    let history = History::load(parts.service, &parts.recorder, parts.clock).await?;
+pub async fn run<S: Source>(source: S, parts: RunContext) -> Result<Option<StopReason>, ManifestError> {
+    let history = EntitlementHistory::load(parts.service, &parts.manifest, parts.clock).await?;
     let run = Arc::new(Run {
         history,
-        line: Line::new(parts.retry_policy.max_time),
-        health: Health::new(),
-        queue: Queue::default(),
-        doubt: Doubt::default(),
+        breaker: CircuitBreaker::new(parts.retry_policy.max_time),
+        health: SourceHealth::new(),
+        queue: TaskQueue::default(),
+        auth_probe: AuthProbe::default(),
         source,
         store: parts.store,
-        recorder: parts.recorder,
+        manifest: parts.manifest,
         pacer: parts.pacer,
         rate: parts.rate,
         asking: tokio::sync::Mutex::default(),
@@ -180,7 +181,7 @@ pub async fn run<S: Source>(source: S, parts: Parts) -> Result<Option<StopReason
         max_requests: parts.max_requests,
         clock: parts.clock,
         random: Mutex::new(parts.random),
-        meter: parts.meter,
+        counters: parts.counters,
         stop: parts.stop,
     });
     let mut workers = JoinSet::new();
@@ -195,8 +196,8 @@ pub async fn run<S: Source>(source: S, parts: Parts) -> Result<Option<StopReason
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         };
         if let Err(error) = ended {
-            // The others must not wait for a recorder that cannot write.
-            run.stop.because(StopReason::Manifest);
+            // The others must not wait for a manifest that cannot write.
+            run.stop.request(StopReason::Manifest);
             outcome = outcome.and(Err(error));
         }
     }

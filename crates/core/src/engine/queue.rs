@@ -10,21 +10,21 @@ use tokio::{
 
 use super::{
     Stop,
-    health::Tally,
-    history::{Cause, Inquiry, Turn},
+    entitlement::{HistoryInquiry, SearchCause, SearchTurn},
+    health::RateLimitCounts,
 };
 use crate::{
-    manifest::{Ledger, ManifestError, Recorder, Task, TaskId},
-    source::Place,
-    store::Held,
+    manifest::{ManifestError, ManifestWriter, Task, TaskId, WriterHandle},
+    source::PagePosition,
+    store::PartitionData,
 };
 
 /// A task in the hands of one worker, with what it learnt so far.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct TaskLease {
     pub(super) task: Task,
     /// The page to ask for.
-    pub(super) place: Place,
+    pub(super) place: PagePosition,
     /// Whether it was asked for already.
     pub(super) is_asked: bool,
     /// Failed attempts at that page.
@@ -36,9 +36,9 @@ pub(super) struct Lease {
     /// When the first of them failed.
     pub(super) failing_since: Option<Instant>,
     /// When the request left that was last refused as one too many, and what became of everybody's until then.
-    pub(super) refused: Option<(Instant, Tally)>,
+    pub(super) refused: Option<(Instant, RateLimitCounts)>,
     /// The month that is being filled, as it is on disk.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<PartitionData>,
     /// The cursors that were followed: none may come back.
     pub(super) followed: HashSet<Cursor>,
     /// Whether cursors were seen to forget the question: then time leads from page to page.
@@ -48,19 +48,19 @@ pub(super) struct Lease {
     /// The window's days that are behind: what progress is measured in.
     days: u32,
     /// What it is finding out about the plan's history.
-    pub(super) inquiry: Option<Inquiry>,
+    pub(super) inquiry: Option<HistoryInquiry>,
     /// The right to do so.
-    pub(super) turn: Option<Turn>,
+    pub(super) turn: Option<SearchTurn>,
 }
 
 /// One minute in ms: where the next bar can be.
 const MINUTE_MS: i64 = 60_000;
 
-impl Lease {
+impl TaskLease {
     fn new(task: Task) -> Self {
-        let place = task.cursor.clone().map_or(Place::Start, Place::At);
+        let place = task.cursor.clone().map_or(PagePosition::Start, PagePosition::At);
         let followed = task.cursor.iter().cloned().collect();
-        let days = task.days_behind();
+        let days = task.days_covered();
         Self {
             task,
             place,
@@ -87,7 +87,7 @@ impl Lease {
         // These days were not asked for before.
         self.is_asked = false;
         if self.task.cursor.take().is_some() {
-            self.place = Place::Start;
+            self.place = PagePosition::Start;
         }
         before.saturating_sub(window.days())
     }
@@ -95,7 +95,7 @@ impl Lease {
     /// Notes that bars up to `last_ms` are stored, or that the task has ended. Answers the days that are newly behind.
     pub(super) fn advance(&mut self, last_ms: Option<i64>, ended: bool) -> u32 {
         self.task.last_ms = last_ms.or(self.task.last_ms);
-        let behind = if ended { self.task.window.days() } else { self.task.days_behind() };
+        let behind = if ended { self.task.window.days() } else { self.task.days_covered() };
         let newly = behind.saturating_sub(self.days);
         self.days += newly;
         newly
@@ -104,8 +104,8 @@ impl Lease {
     /// Turns to the next page: by its cursor, or, if cursors forget the question, by time.
     pub(super) fn turn_to(&mut self, next: Cursor) {
         self.place = match self.task.last_ms {
-            Some(last) if self.mistrusts_cursors && self.barren == 0 => Place::Since(last + MINUTE_MS),
-            Some(_) | None => Place::At(next),
+            Some(last) if self.mistrusts_cursors && self.barren == 0 => PagePosition::Since(last + MINUTE_MS),
+            Some(_) | None => PagePosition::At(next),
         };
     }
 
@@ -117,9 +117,10 @@ impl Lease {
 
     /// Leaves a cursor that the server refuses: time leads on from the last bar. False if no cursor was asked for.
     pub(super) fn leave_cursor(&mut self) -> bool {
-        let refused = matches!(self.place, Place::At(_));
+        let refused = matches!(self.place, PagePosition::At(_));
         if refused {
-            self.place = self.task.last_ms.map_or(Place::Start, |last| Place::Since(last + MINUTE_MS));
+            self.place =
+                self.task.last_ms.map_or(PagePosition::Start, |last| PagePosition::Since(last + MINUTE_MS));
             self.is_asked = false;
             self.failures = 0;
             self.bad_requests = 0;
@@ -131,14 +132,14 @@ impl Lease {
 
 /// Hands out leases. A task whose page failed is parked here, so that its worker can go on with another one.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct TaskQueue {
+    state: Mutex<QueueState>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    parked: HashMap<TaskId, (Instant, Lease)>,
+struct QueueState {
+    parked: HashMap<TaskId, (Instant, TaskLease)>,
     /// Tasks that are not to be asked again in this run, with the reason.
     deferred: Vec<(TaskId, String)>,
     /// Leases that workers have.
@@ -155,31 +156,31 @@ pub(super) struct Leftovers {
 }
 
 /// What there is to do now.
-enum Next {
-    Work(Box<Lease>),
+enum NextTask {
+    Work(Box<TaskLease>),
     /// Something is under way: look again when it changes, or at this instant.
     Wait(Option<Instant>),
     Drained,
 }
 
-impl Queue {
+impl TaskQueue {
     /// The next task to work on; none when nothing is owed any more, or the run is to stop. One whose retry is due comes
     /// first, unless `anything_came` is false: then one that was not asked for yet tells more.
     pub(super) async fn next(
         &self,
-        recorder: &Recorder,
+        manifest: &WriterHandle,
         stop: &Stop,
         anything_came: impl Fn() -> bool,
-    ) -> Result<Option<Box<Lease>>, ManifestError> {
+    ) -> Result<Option<Box<TaskLease>>, ManifestError> {
         loop {
             let changed = self.changed.notified();
             if stop.is_requested() {
                 return Ok(None);
             }
-            let due = match self.look(recorder, stop, anything_came()).await? {
-                Next::Work(lease) => return Ok(Some(lease)),
-                Next::Wait(due) => due,
-                Next::Drained => {
+            let due = match self.look(manifest, stop, anything_came()).await? {
+                NextTask::Work(lease) => return Ok(Some(lease)),
+                NextTask::Wait(due) => due,
+                NextTask::Drained => {
                     self.changed.notify_waiters();
                     return Ok(None);
                 }
@@ -194,38 +195,38 @@ impl Queue {
 
     async fn look(
         &self,
-        recorder: &Recorder,
+        manifest: &WriterHandle,
         stop: &Stop,
         anything_came: bool,
-    ) -> Result<Next, ManifestError> {
+    ) -> Result<NextTask, ManifestError> {
         let mut state = self.state.lock().await;
         if stop.is_requested() {
             // Waiting for the lock, it was missed: nothing is leased to be given back at once.
-            return Ok(Next::Drained);
+            return Ok(NextTask::Drained);
         }
         let earliest = state.parked.iter().map(|(id, (due, _))| (*due, *id)).min();
         let due = earliest.filter(|(due, _)| *due <= Instant::now()).map(|(_, id)| id);
         let retry = due.filter(|_| anything_came).and_then(|id| state.parked.remove(&id));
         let mut lease = retry.map(|(_, lease)| lease);
         if lease.is_none() {
-            lease = recorder.call(Ledger::lease).await?.map(Lease::new);
+            lease = manifest.call(ManifestWriter::lease).await?.map(TaskLease::new);
         }
         let lease = lease.or_else(|| Some(state.parked.remove(&due?)?.1));
         if let Some(lease) = lease {
             state.out += 1;
-            return Ok(Next::Work(Box::new(lease)));
+            return Ok(NextTask::Work(Box::new(lease)));
         }
         let idle = state.out == 0 && state.parked.is_empty();
-        Ok(if idle { Next::Drained } else { Next::Wait(earliest.map(|(due, _)| due)) })
+        Ok(if idle { NextTask::Drained } else { NextTask::Wait(earliest.map(|(due, _)| due)) })
     }
 
     /// Takes back a task whose page is to be asked again at `due`.
-    pub(super) async fn park(&self, mut lease: Box<Lease>, due: Instant) {
+    pub(super) async fn park(&self, mut lease: Box<TaskLease>, due: Instant) {
         // A parked task may wait for minutes: its month is read again rather than held, an answer that is not understood yet
         // is asked for again, and others may find out meanwhile.
         lease.held = None;
         lease.turn = None;
-        lease.inquiry = lease.inquiry.take().filter(|inquiry| !matches!(inquiry.cause, Cause::Late(_)));
+        lease.inquiry = lease.inquiry.take().filter(|inquiry| !matches!(inquiry.cause, SearchCause::Late(_)));
         let mut state = self.state.lock().await;
         state.parked.insert(lease.task.id, (due, *lease));
         state.out -= 1;
@@ -263,17 +264,17 @@ mod tests {
     #[test]
     fn a_task_goes_on_at_its_cursor_and_does_not_follow_it_twice() {
         let dir = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
+        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
         let window = Month::new(2024, 1).unwrap().window();
-        ledger.add_tasks(&[("A".parse().unwrap(), window)]).unwrap();
-        let fresh = ledger.lease().unwrap().unwrap();
-        assert_eq!(Lease::new(fresh.clone()).place, Place::Start);
+        writer.add_tasks(&[("A".parse().unwrap(), window)]).unwrap();
+        let fresh = writer.lease().unwrap().unwrap();
+        assert_eq!(TaskLease::new(fresh.clone()).place, PagePosition::Start);
         let cursor = Cursor::from_stored("/next?cursor=x".into());
-        let mut lease = Lease::new(Task { cursor: Some(cursor.clone()), last_ms: Some(60_000), ..fresh });
-        assert_eq!(lease.place, Place::At(cursor.clone()));
+        let mut lease = TaskLease::new(Task { cursor: Some(cursor.clone()), last_ms: Some(60_000), ..fresh });
+        assert_eq!(lease.place, PagePosition::At(cursor.clone()));
         assert!(lease.followed.contains(&cursor));
         assert!(lease.leave_cursor());
-        assert_eq!(lease.place, Place::Since(120_000));
+        assert_eq!(lease.place, PagePosition::Since(120_000));
         assert!(!lease.leave_cursor(), "time has no cursor to leave");
     }
 }

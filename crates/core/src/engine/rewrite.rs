@@ -16,8 +16,8 @@ use thiserror::Error;
 
 use super::{Stop, StopReason};
 use crate::{
-    manifest::{Ledger, ManifestError, Overview, Rewrite, Rewritten, TaskState},
-    store::{Encodings, NewFile, StoreError, market, rewrite, write_all},
+    manifest::{ManifestError, ManifestReader, ManifestWriter, PendingRewrite, RewrittenFile, TaskState},
+    store::{EncodedFile, Encodings, StoreError, market_day, rewrite, write_all},
 };
 
 /// How many files are written between two transactions.
@@ -27,7 +27,7 @@ const BATCH: usize = 32;
 const SYMBOLS: usize = 16;
 
 /// What is to be written anew, and when to stop.
-pub struct Rewriting<'a> {
+pub struct RewriteJob<'a> {
     /// Where the files are.
     pub data_dir: &'a Path,
     /// Which programs they are for.
@@ -42,7 +42,7 @@ pub struct Rewriting<'a> {
 
 /// What was done, or would be.
 #[derive(Debug, Default)]
-pub struct Anew {
+pub struct RewriteOutcome {
     /// Files that were written anew.
     pub rewritten: u64,
     /// Partitions among them.
@@ -57,7 +57,7 @@ pub struct Anew {
     pub left: Vec<StoreError>,
 }
 
-/// Why a rewrite cannot go on. What was done is in [`Anew`].
+/// Why a rewrite cannot go on. What was done is in [`RewriteOutcome`].
 #[derive(Debug, Error)]
 pub enum RewriteError {
     /// The manifest cannot be read or written.
@@ -70,46 +70,50 @@ pub enum RewriteError {
 
 /// A file with a row, and the size of the one that is there.
 struct Recorded {
-    of: Rewritten,
+    of: RewrittenFile,
     bytes: u64,
-    anew: Result<Option<NewFile>, StoreError>,
+    anew: Result<Option<EncodedFile>, StoreError>,
 }
 
 /// Makes the rows agree with the files, where a process died that was writing some anew.
 ///
 /// # Errors
 /// If a folder cannot be listed or swept, or the manifest cannot be written.
-pub fn settle(data_dir: &Path, ledger: &mut Ledger) -> Result<(), RewriteError> {
-    let mut noted = ledger.rewrites()?;
+pub fn settle(data_dir: &Path, writer: &mut ManifestWriter) -> Result<(), RewriteError> {
+    let mut noted = writer.rewrites()?;
     if noted.is_empty() {
         return Ok(());
     }
     let places: Vec<PathBuf> = noted.iter().map(|rewrite| data_dir.join(&rewrite.path)).collect();
     rewrite::sweep(places.iter().map(PathBuf::as_path))?;
     noted.retain(|rewrite| rewrite.is_in_place(data_dir));
-    Ok(ledger.end_rewrites(&noted)?)
+    Ok(writer.end_rewrites(&noted)?)
 }
 
-impl Rewriting<'_> {
-    /// Writes all files anew that are not in today's form. Without a `ledger` nothing is written.
+impl RewriteJob<'_> {
+    /// Writes all files anew that are not in today's form. Without a `writer` nothing is written.
     ///
     /// # Errors
     /// If the system refuses. Files that do not prove themselves are left, and are no error.
-    pub fn run(&self, mut ledger: Option<&mut Ledger>, done: &mut Anew) -> Result<(), RewriteError> {
-        if let Some(ledger) = ledger.as_deref_mut() {
-            settle(self.data_dir, ledger)?;
+    pub fn run(
+        &self,
+        mut writer: Option<&mut ManifestWriter>,
+        done: &mut RewriteOutcome,
+    ) -> Result<(), RewriteError> {
+        if let Some(writer) = writer.as_deref_mut() {
+            settle(self.data_dir, writer)?;
             rewrite::sweep_tables(self.data_dir)?;
         }
-        let overview = Overview::open(self.data_dir)?;
-        let (symbols, days) = (overview.symbols()?, overview.witnesses()?);
-        let all = overview.holdings()?.partitions + days.len() as u64;
+        let reader = ManifestReader::open(self.data_dir)?;
+        let (symbols, days) = (reader.symbols()?, reader.witnesses()?);
+        let all = reader.holdings()?.partitions + days.len() as u64;
         // A reader that stays would keep the log of the manifest from being folded in.
-        drop(overview);
-        self.tables(ledger.is_none(), done)?;
+        drop(reader);
+        self.tables(writer.is_none(), done)?;
         for symbols in symbols.chunks(SYMBOLS) {
-            for partitions in self.partitions(symbols, ledger.is_none())?.chunks(BATCH) {
+            for partitions in self.partitions(symbols, writer.is_none())?.chunks(BATCH) {
                 let batch = in_parallel(partitions, |partition| self.partition(partition));
-                self.store(batch, ledger.as_deref_mut(), done)?;
+                self.store(batch, writer.as_deref_mut(), done)?;
                 (self.watch)(done.looked_at(), all);
                 if self.is_to_stop() {
                     return Ok(());
@@ -118,11 +122,11 @@ impl Rewriting<'_> {
         }
         for days in days.chunks(BATCH) {
             let batch = in_parallel(days, |day| {
-                let recorded = market::Written { bytes: day.bytes, xxh3: day.xxh3 };
+                let recorded = market_day::WrittenFile { bytes: day.bytes, xxh3: day.xxh3 };
                 let anew = rewrite::market_day(self.data_dir, day.date, &recorded);
-                Recorded { of: Rewritten::MarketDay(day.date), bytes: day.bytes, anew }
+                Recorded { of: RewrittenFile::MarketDay(day.date), bytes: day.bytes, anew }
             });
-            self.store(batch, ledger.as_deref_mut(), done)?;
+            self.store(batch, writer.as_deref_mut(), done)?;
             (self.watch)(done.looked_at(), all);
             if self.is_to_stop() {
                 return Ok(());
@@ -133,7 +137,7 @@ impl Rewriting<'_> {
 
     fn is_to_stop(&self) -> bool {
         if self.until.is_some_and(|until| Instant::now() >= until) {
-            self.stop.because(StopReason::Duration);
+            self.stop.request(StopReason::Duration);
         }
         self.stop.is_requested()
     }
@@ -141,12 +145,12 @@ impl Rewriting<'_> {
     /// The partitions of some symbols. If nothing is written, files that a fetch which died may have written last are not among
     /// them: they may be newer than their rows.
     fn partitions(&self, symbols: &[Symbol], is_dry: bool) -> Result<Vec<Partition>, RewriteError> {
-        let overview = Overview::open(self.data_dir)?;
+        let reader = ManifestReader::open(self.data_dir)?;
         let mut all = Vec::new();
         for symbol in symbols {
-            let mut partitions = overview.partitions(symbol)?;
+            let mut partitions = reader.partitions(symbol)?;
             if is_dry {
-                let mut tasks = overview.tasks_of(symbol)?;
+                let mut tasks = reader.tasks_of(symbol)?;
                 tasks.retain(|task| task.state == TaskState::Running);
                 partitions.retain(|one| tasks.iter().all(|task| one.month.mask(task.window) == 0));
             }
@@ -157,7 +161,7 @@ impl Rewriting<'_> {
 
     fn partition(&self, partition: &Partition) -> Recorded {
         Recorded {
-            of: Rewritten::Partition(partition.symbol.clone(), partition.month),
+            of: RewrittenFile::Partition(partition.symbol.clone(), partition.month),
             bytes: partition.bytes,
             anew: rewrite::partition(self.data_dir, partition, self.encodings),
         }
@@ -167,33 +171,33 @@ impl Rewriting<'_> {
     fn store(
         &self,
         batch: Vec<Recorded>,
-        ledger: Option<&mut Ledger>,
-        done: &mut Anew,
+        writer: Option<&mut ManifestWriter>,
+        done: &mut RewriteOutcome,
     ) -> Result<(), RewriteError> {
-        let (mut files, mut rewrites, mut new) = (Vec::new(), Vec::new(), Anew::default());
+        let (mut files, mut rewrites, mut new) = (Vec::new(), Vec::new(), RewriteOutcome::default());
         for Recorded { of, bytes, anew } in batch {
             let Some(file) = done.sort(anew)? else { continue };
             new.count(bytes, file.size());
-            new.partitions += u64::from(matches!(of, Rewritten::Partition(..)));
+            new.partitions += u64::from(matches!(of, RewrittenFile::Partition(..)));
             let path = file.path().strip_prefix(self.data_dir).unwrap_or(file.path()).to_owned();
-            rewrites.push(Rewrite { path, of, bytes: file.size(), xxh3: file.xxh3() });
+            rewrites.push(PendingRewrite { path, of, bytes: file.size(), xxh3: file.xxh3() });
             files.push(file);
         }
-        if let Some(ledger) = ledger.filter(|_| !files.is_empty()) {
-            ledger.begin_rewrites(&rewrites)?;
+        if let Some(writer) = writer.filter(|_| !files.is_empty()) {
+            writer.begin_rewrites(&rewrites)?;
             if let Err(error) = write_all(&files) {
                 // Some may be at their places. If their rows cannot be written either, the next run does it.
-                let _ = settle(self.data_dir, ledger);
+                let _ = settle(self.data_dir, writer);
                 return Err(error.into());
             }
-            ledger.end_rewrites(&rewrites)?;
+            writer.end_rewrites(&rewrites)?;
         }
         done.add(&new);
         Ok(())
     }
 
     /// The tables of reference data, which have no rows.
-    fn tables(&self, is_dry: bool, done: &mut Anew) -> Result<(), RewriteError> {
+    fn tables(&self, is_dry: bool, done: &mut RewriteOutcome) -> Result<(), RewriteError> {
         for table in rewrite::tables(self.data_dir) {
             let Some(file) = done.sort(table)? else { continue };
             let before = std::fs::metadata(file.path()).map_or(0, |metadata| metadata.len());
@@ -206,7 +210,7 @@ impl Rewriting<'_> {
     }
 }
 
-impl Anew {
+impl RewriteOutcome {
     fn looked_at(&self) -> u64 {
         self.rewritten + self.unchanged + self.left.len() as u64
     }
@@ -225,7 +229,10 @@ impl Anew {
     }
 
     /// The new file, if there is to be one; what is wrong with the old one stays in mind. The system's refusal is an error.
-    fn sort(&mut self, anew: Result<Option<NewFile>, StoreError>) -> Result<Option<NewFile>, StoreError> {
+    fn sort(
+        &mut self,
+        anew: Result<Option<EncodedFile>, StoreError>,
+    ) -> Result<Option<EncodedFile>, StoreError> {
         match anew {
             Ok(Some(file)) => return Ok(Some(file)),
             Ok(None) => self.unchanged += 1,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{sync::watch, time::sleep};
 
-use crate::disk::Trouble;
+use crate::disk::DiskTrouble;
 
 /// How long a request that is under way may still take once the run is to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub enum StopReason {
         /// What the system said.
         what: String,
         /// What is the matter with the disk.
-        trouble: Trouble,
+        trouble: DiskTrouble,
     },
     /// The manifest cannot be written.
     Manifest,
@@ -47,7 +47,7 @@ impl StopReason {
     /// The stop that a disk demands.
     #[must_use]
     pub fn disk(error: &(dyn std::error::Error + 'static), what: String) -> Self {
-        Self::Disk { what, trouble: Trouble::of(error) }
+        Self::Disk { what, trouble: DiskTrouble::of(error) }
     }
 }
 
@@ -59,7 +59,7 @@ impl Default for Stop {
 
 impl Stop {
     /// Asks everyone to stop.
-    pub fn because(&self, reason: StopReason) {
+    pub fn request(&self, reason: StopReason) {
         self.reason.send_if_modified(|current| {
             let first = current.is_none();
             if first {
@@ -76,7 +76,7 @@ impl Stop {
         let follower = phase.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = run.requested() => run.reason().into_iter().for_each(|reason| follower.because(reason)),
+                () = run.requested() => run.reason().into_iter().for_each(|reason| follower.request(reason)),
                 () = follower.requested() => {}
             }
         });
@@ -145,8 +145,8 @@ mod tests {
             async move { stop.unless_requested(sleep(Duration::from_hours(1))).await }
         });
         tokio::task::yield_now().await;
-        stop.because(StopReason::Requests);
-        stop.because(StopReason::Interrupted);
+        stop.request(StopReason::Requests);
+        stop.request(StopReason::Interrupted);
         assert_eq!(waiting.await.unwrap(), None);
         assert_eq!(stop.reason(), Some(StopReason::Requests));
     }
@@ -155,9 +155,9 @@ mod tests {
     async fn a_phase_stops_with_its_run_and_not_the_reverse() {
         let run = Stop::default();
         let (lost, phase) = (run.of_phase(), run.of_phase());
-        lost.because(StopReason::SourceLost("x".to_owned()));
+        lost.request(StopReason::SourceLost("x".to_owned()));
         assert_eq!(run.reason(), None);
-        run.because(StopReason::Interrupted);
+        run.request(StopReason::Interrupted);
         phase.requested().await;
         assert_eq!(phase.reason(), Some(StopReason::Interrupted));
         assert_eq!(lost.reason(), Some(StopReason::SourceLost("x".to_owned())));

@@ -2,20 +2,20 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use grab_model::{BadBar, Bars, Month, Partition, Symbol, Window, calendar, new_york};
+use grab_model::{Bars, InvalidBar, Month, Partition, Symbol, Window, calendar, new_york};
 use tokio::time::Instant;
 
 use super::{
     Run, StopReason,
-    history::{Ask, Cause, Inquiry},
-    line::Ticket,
+    circuit_breaker::BreakerPass,
+    entitlement::{Ask, HistoryInquiry, SearchCause},
     may_leave,
-    merging::{self, Failed, Fresh, Months},
-    queue::Lease,
+    page_merge::{self, MergeFailure, MergedMonths, PageBars},
+    queue::TaskLease,
 };
 use crate::{
     manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId, TaskState},
-    source::{Contradiction, FetchError, Page, Place, Question, Source},
+    source::{BarsPage, BarsRequest, FetchError, PagePosition, ResponseMismatch, Source},
     store::StoreError,
 };
 
@@ -26,7 +26,7 @@ const MOST_BARREN_PAGES: u32 = 100;
 const CLOCKS_DIFFER_MS: i64 = 60_000;
 
 /// What became of a lease after one step of its traversal.
-pub(super) enum Step {
+pub(super) enum PageStep {
     /// Go on with the page that the lease now names.
     Onward,
     /// The task has ended, or was given back.
@@ -40,26 +40,26 @@ pub(super) enum Step {
 /// Works until the queue has nothing more.
 pub(super) async fn work<S: Source>(run: &Arc<Run<S>>) -> Result<(), ManifestError> {
     let anything_came = || run.health.known_good().is_some();
-    while let Some(lease) = run.queue.next(&run.recorder, &run.stop, anything_came).await? {
+    while let Some(lease) = run.queue.next(&run.manifest, &run.stop, anything_came).await? {
         run.traverse(lease).await?;
     }
     Ok(())
 }
 
 impl<S: Source> Run<S> {
-    async fn traverse(&self, mut lease: Box<Lease>) -> Result<(), ManifestError> {
+    async fn traverse(&self, mut lease: Box<TaskLease>) -> Result<(), ManifestError> {
         loop {
             match self.step(&mut lease).await? {
-                Step::Onward => {}
-                Step::Settled => {
+                PageStep::Onward => {}
+                PageStep::Settled => {
                     self.queue.settled().await;
                     return Ok(());
                 }
-                Step::Park(due) => {
+                PageStep::Park(due) => {
                     self.queue.park(lease, due).await;
                     return Ok(());
                 }
-                Step::Defer(reason) => {
+                PageStep::Defer(reason) => {
                     self.queue.defer(lease.task.id, reason).await;
                     return Ok(());
                 }
@@ -68,28 +68,28 @@ impl<S: Source> Run<S> {
     }
 
     /// One request and what follows from it.
-    async fn step(&self, lease: &mut Lease) -> Result<Step, ManifestError> {
+    async fn step(&self, lease: &mut TaskLease) -> Result<PageStep, ManifestError> {
         let ask = match self.next_ask(lease).await? {
             Ask::Nothing(step) => return Ok(step),
             ask @ (Ask::Page | Ask::Day(..)) => ask,
         };
-        let Some(mut ticket) = self.stop.unless_requested(self.line.enter(self.jitter())).await else {
+        let Some(mut ticket) = self.stop.unless_requested(self.breaker.acquire(self.jitter())).await else {
             return self.release(lease.task.id).await;
         };
-        if matches!(ask, Ask::Page) && lease.place == Place::Start && self.is_searching() {
+        if matches!(ask, Ask::Page) && lease.place == PagePosition::Start && self.is_searching() {
             // It would most likely be refused as well.
-            return Ok(Step::Onward);
+            return Ok(PageStep::Onward);
         }
-        if !may_leave(&self.pacer, &self.meter, &self.stop, self.max_requests).await {
+        if !may_leave(&self.pacer, &self.counters, &self.stop, self.max_requests).await {
             return self.release(lease.task.id).await;
         }
         let sent_at = Instant::now();
         let (question, place) = match &ask {
-            Ask::Day(question, _) => (question.clone(), Place::Start),
+            Ask::Day(question, _) => (question.clone(), PagePosition::Start),
             Ask::Page | Ask::Nothing(_) => (question(lease), lease.place.clone()),
         };
         if matches!(ask, Ask::Page) && std::mem::replace(&mut lease.is_asked, true) {
-            self.meter.retried();
+            self.counters.retried();
         }
         let page = tokio::select! {
             page = self.ask(&question, &place, &mut ticket) => page,
@@ -104,42 +104,42 @@ impl<S: Source> Run<S> {
 
     async fn ask(
         &self,
-        question: &Question,
-        place: &Place,
-        ticket: &mut Ticket<'_>,
-    ) -> Result<Page, FetchError> {
+        question: &BarsRequest,
+        place: &PagePosition,
+        ticket: &mut BreakerPass<'_>,
+    ) -> Result<BarsPage, FetchError> {
         let answer = self.source.ask(question, place).await?;
-        self.line.came_through(ticket);
+        self.breaker.response_arrived(ticket);
         self.source.read(question, answer).await
     }
 
     /// A page that fits its question.
     async fn page(
         &self,
-        lease: &mut Lease,
-        ticket: &Ticket<'_>,
-        page: Page,
+        lease: &mut TaskLease,
+        ticket: &BreakerPass<'_>,
+        page: BarsPage,
         sent_at: Instant,
-    ) -> Result<Step, ManifestError> {
+    ) -> Result<PageStep, ManifestError> {
         self.answered(sent_at).await?;
-        self.pacer.let_in();
+        self.pacer.accepted();
         self.health.page_came(&question(lease), &lease.place, page.bytes, sent_at);
-        self.meter.received(page.bytes);
+        self.counters.received(page.bytes);
         if let Some(next) = &page.next
             && lease.followed.contains(next)
         {
-            let repeated = Contradiction::Repeated(next.to_string());
+            let repeated = ResponseMismatch::Repeated(next.to_string());
             return self.failure(lease, ticket, repeated.into(), sent_at).await;
         }
         let is_ahead = page.bars.timestamps().last().is_some_and(|last| Some(*last) > lease.task.last_ms);
         lease.barren = if is_ahead || page.next.is_none() { 0 } else { lease.barren + 1 };
         if lease.barren > MOST_BARREN_PAGES {
-            let endless = Contradiction::Endless { pages: lease.barren };
+            let endless = ResponseMismatch::Endless { pages: lease.barren };
             return self.failure(lease, ticket, endless.into(), sent_at).await;
         }
         self.history.saw(page.bars.timestamps().first().copied());
         if self.is_late(lease, &page) {
-            self.inquire(lease, Inquiry::new(Cause::Late(Box::new(page))));
+            self.inquire(lease, HistoryInquiry::new(SearchCause::Late(Box::new(page))));
             return self.open_search(lease).await;
         }
         self.store(lease, page, Vec::new()).await
@@ -148,28 +148,33 @@ impl<S: Source> Run<S> {
     /// Keeps a page, and its bad bars in the quarantine.
     pub(super) async fn store(
         &self,
-        lease: &mut Lease,
-        page: Page,
-        bad: Vec<BadBar>,
-    ) -> Result<Step, ManifestError> {
+        lease: &mut TaskLease,
+        page: BarsPage,
+        bad: Vec<InvalidBar>,
+    ) -> Result<PageStep, ManifestError> {
         match self.keep(lease, page, bad).await {
             Ok(step) => Ok(step),
-            Err(KeepError::Manifest(error)) => Err(error),
+            Err(StorePageError::Manifest(error)) => Err(error),
             // The lease is kept, as by a process that died: what was finished, and what lies about, is known only to
             // the disk. The next run looks it up.
-            Err(KeepError::Store { error: error @ StoreError::Io { .. }, .. }) => {
-                self.stop.because(StopReason::disk(&error, chain(&error)));
-                Ok(Step::Settled)
+            Err(StorePageError::Store { error: error @ StoreError::Io { .. }, .. }) => {
+                self.stop.request(StopReason::disk(&error, chain(&error)));
+                Ok(PageStep::Settled)
             }
-            Err(KeepError::Store { error, written }) => {
-                self.recorder.call(move |ledger| ledger.record(&written)).await?;
+            Err(StorePageError::Store { error, written }) => {
+                self.manifest.call(move |writer| writer.record(&written)).await?;
                 self.end(lease, TaskEvent::GivenUp, chain(&error)).await
             }
         }
     }
 
     /// Partitions first, onto stable storage; then one transaction for everything that the page changes.
-    async fn keep(&self, lease: &mut Lease, page: Page, bad: Vec<BadBar>) -> Result<Step, KeepError> {
+    async fn keep(
+        &self,
+        lease: &mut TaskLease,
+        page: BarsPage,
+        bad: Vec<InvalidBar>,
+    ) -> Result<PageStep, StorePageError> {
         lease.task.has_quarantine |= !bad.is_empty();
         let finished = calendar::finished_days(lease.task.window, page.as_of_ms);
         let is_finished = finished == Some(lease.task.window);
@@ -183,14 +188,15 @@ impl<S: Source> Run<S> {
             bytes: page.bytes,
         };
         let goes_on = page.next.is_some();
-        let Months { partitions, revisions, held } = self.merge(lease, page.bars, whole, goes_on).await?;
+        let MergedMonths { partitions, revisions, held } =
+            self.merge(lease, page.bars, whole, goes_on).await?;
         let revised = revisions.iter().map(|(_, revision)| revision.bars()).sum();
         let (id, next, last_ms) = (lease.task.id, page.next.clone(), evidence.span_ms.map(|(_, last)| last));
         let commit = PageCommit { evidence, partitions, revisions, bad, next: page.next, is_finished };
-        let stored = self.recorder.call(move |ledger| ledger.store_page(id, &commit)).await?;
-        self.meter.stored(stored.new_bars, stored.new_partitions);
-        self.meter.revised(revised);
-        self.meter.covered(lease.advance(last_ms, next.is_none() && is_finished));
+        let stored = self.manifest.call(move |writer| writer.store_page(id, &commit)).await?;
+        self.counters.stored(stored.new_bars, stored.new_partitions);
+        self.counters.revised(revised);
+        self.counters.covered(lease.advance(last_ms, next.is_none() && is_finished));
         lease.held = held.or(lease.held.take());
         lease.is_asked = false;
         lease.failures = 0;
@@ -199,14 +205,14 @@ impl<S: Source> Run<S> {
         lease.refused = None;
         let Some(next) = next else {
             if stored.state == TaskState::Running {
-                return Ok(Step::Defer(self.unfinished(page.as_of_ms)));
+                return Ok(PageStep::Defer(self.unfinished(page.as_of_ms)));
             }
-            self.meter.task_ended();
-            return Ok(Step::Settled);
+            self.counters.task_ended();
+            return Ok(PageStep::Settled);
         };
         lease.followed.insert(next.clone());
         lease.turn_to(next);
-        Ok(Step::Onward)
+        Ok(PageStep::Onward)
     }
 
     /// Why a window is not asked for as a whole yet.
@@ -230,20 +236,20 @@ impl<S: Source> Run<S> {
     /// Merges a page's bars into their months, on stable storage.
     async fn merge(
         &self,
-        lease: &mut Lease,
+        lease: &mut TaskLease,
         bars: Bars,
         whole: Option<Window>,
         goes_on: bool,
-    ) -> Result<Months, KeepError> {
-        let cuts = merging::cut(lease.task.window.months(), bars.timestamps());
+    ) -> Result<MergedMonths, StorePageError> {
+        let cuts = page_merge::cut(lease.task.window.months(), bars.timestamps());
         let symbol = lease.task.symbol.clone();
         let before = lease.task.last_ms.and_then(new_york::date_of).map(Month::of);
         let months = cuts.iter().map(|(month, _)| *month).chain(before);
         let recorded = self.recorded(&symbol, months).await?;
         let at_ms = self.clock.now_ms();
-        let page = Fresh { symbol, bars, cuts, whole, before, goes_on, at_ms, recorded };
-        let merged = merging::merge(self.store.clone(), page, lease.held.take()).await;
-        merged.map_err(|Failed { error, written }| KeepError::Store { error, written })
+        let page = PageBars { symbol, bars, cuts, whole, before, goes_on, at_ms, recorded };
+        let merged = page_merge::merge(self.store.clone(), page, lease.held.take()).await;
+        merged.map_err(|MergeFailure { error, written }| StorePageError::Store { error, written })
     }
 
     /// The digests of those months' partitions that are recorded.
@@ -253,36 +259,36 @@ impl<S: Source> Run<S> {
         months: impl Iterator<Item = Month>,
     ) -> Result<HashMap<Month, u64>, ManifestError> {
         let (symbol, months): (_, Vec<_>) = (symbol.clone(), months.collect());
-        self.recorder.call(move |ledger| ledger.digests(&symbol, &months)).await
+        self.manifest.call(move |writer| writer.digests(&symbol, &months)).await
     }
 
     pub(super) async fn end(
         &self,
-        lease: &mut Lease,
+        lease: &mut TaskLease,
         event: TaskEvent,
         reason: String,
-    ) -> Result<Step, ManifestError> {
+    ) -> Result<PageStep, ManifestError> {
         let id = lease.task.id;
-        self.recorder.call(move |ledger| ledger.end(id, event, &reason)).await?;
-        self.meter.covered(lease.advance(None, true));
-        self.meter.task_ended();
-        Ok(Step::Settled)
+        self.manifest.call(move |writer| writer.end(id, event, &reason)).await?;
+        self.counters.covered(lease.advance(None, true));
+        self.counters.task_ended();
+        Ok(PageStep::Settled)
     }
 
-    pub(super) async fn release(&self, id: TaskId) -> Result<Step, ManifestError> {
+    pub(super) async fn release(&self, id: TaskId) -> Result<PageStep, ManifestError> {
         let reason = "the run stopped";
-        self.recorder.call(move |ledger| ledger.end(id, TaskEvent::Released, reason)).await?;
-        Ok(Step::Settled)
+        self.manifest.call(move |writer| writer.end(id, TaskEvent::Released, reason)).await?;
+        Ok(PageStep::Settled)
     }
 }
 
 /// What a task asks for.
-fn question(lease: &Lease) -> Question {
-    Question { symbol: lease.task.symbol.clone(), window: lease.task.window }
+fn question(lease: &TaskLease) -> BarsRequest {
+    BarsRequest { symbol: lease.task.symbol.clone(), window: lease.task.window }
 }
 
 /// Why a page could not be kept.
-enum KeepError {
+enum StorePageError {
     /// A month could not be merged; those before it are on stable storage.
     Store {
         error: StoreError,
@@ -291,7 +297,7 @@ enum KeepError {
     Manifest(ManifestError),
 }
 
-impl From<ManifestError> for KeepError {
+impl From<ManifestError> for StorePageError {
     fn from(error: ManifestError) -> Self {
         Self::Manifest(error)
     }
@@ -308,7 +314,7 @@ pub(super) fn chain(error: &StoreError) -> String {
 /// were finished when it was made. A page
 /// that is followed by another one may end within a day. Once a bar was bad, no day is claimed any more: nobody knows
 /// which days the bad ones were to be on.
-fn whole_days(lease: &Lease, page: &Page, finished: Window) -> Option<Window> {
+fn whole_days(lease: &TaskLease, page: &BarsPage, finished: Window) -> Option<Window> {
     let window = lease.task.window;
     let from = lease.task.last_ms.and_then(new_york::date_of).unwrap_or(window.from());
     let last = page.bars.timestamps().last().copied().and_then(new_york::date_of);

@@ -3,18 +3,18 @@
 //! The store stays as it is: bars as traded, under the symbols under which they traded. What is derived (windows, splits,
 //! the history of a company under several symbols) is decided here and said in the file. A month is in memory at a time.
 
-mod current;
-mod folder;
-mod history;
-mod jumps;
-mod made;
-mod notes;
+mod export_index;
+mod folder_lock;
+mod live_partition;
+mod reader_notes;
+mod split_evidence;
 mod splits;
+mod symbol_history;
 
-pub use grab_model::universe::stretch::{self, Stretch};
-pub use history::{Applied, Part};
-pub use made::FILE_NAME;
-pub use splits::LeftOut;
+pub use export_index::FILE_NAME;
+pub use grab_model::universe::symbol_history::SymbolSpan;
+pub use splits::SkippedSplit;
+pub use symbol_history::{AppliedSplit, SymbolPart};
 
 use std::{io, path::PathBuf};
 
@@ -24,17 +24,17 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    manifest::{ManifestError, Overview},
-    store::{StoreError, derived::Format, layout, reference::Table, survey},
+    manifest::{ManifestError, ManifestReader},
+    store::{StoreError, export_writer::ExportFormat, layout, reference::ReferenceTable, scan},
 };
-use folder::Folder;
-use history::History;
-use made::{Former, Made, Record};
-use splits::Known;
+use export_index::{ExportIndex, ExportedFile, FormerFile};
+use folder_lock::ExportFolderLock;
+use splits::KnownSplits;
+use symbol_history::SymbolHistory;
 
 /// What is to be exported, and how.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ExportOptions {
     /// The directory with the store.
     pub data_dir: PathBuf,
     /// Where the files go: not within the data directory.
@@ -46,22 +46,22 @@ pub struct Options {
     /// Whether the bars of the store are adjusted already, by the server.
     pub is_adjusted: bool,
     /// The splits to apply, if any are to be.
-    pub splits: Option<Table<Split>>,
+    pub splits: Option<ReferenceTable<Split>>,
     /// Splits after this New York day are not applied.
     pub as_of: Date,
     /// The renames that are known, for notes; and for joining, if that is asked for.
-    pub renames: Option<Table<Rename>>,
+    pub renames: Option<ReferenceTable<Rename>>,
     /// What lists and events say of companies and their symbols, if that is known: whose the splits are.
     pub universe: Option<Universe>,
     /// Whether the bars of a company's former symbols go before those of its present one.
     pub follow_renames: bool,
     /// How files are written.
-    pub format: Format,
+    pub format: ExportFormat,
 }
 
 /// One file that was made. Its fields are public: they are in reports and in what the folder says of itself.
 #[derive(Clone, Debug, Serialize)]
-pub struct Exported {
+pub struct ExportedSymbol {
     /// The symbol.
     pub ticker: Symbol,
     /// The file's name.
@@ -79,11 +79,11 @@ pub struct Exported {
     /// The last day whose splits are applied, with `adjusted` `splits`.
     pub as_of: Option<String>,
     /// What is applied, by day.
-    pub splits: Vec<Applied>,
+    pub splits: Vec<AppliedSplit>,
     /// What may be the company's and is not applied, by day.
-    pub splits_left_out: Vec<LeftOut>,
+    pub splits_left_out: Vec<SkippedSplit>,
     /// Which symbol's bars it holds, in order.
-    pub parts: Vec<Part>,
+    pub parts: Vec<SymbolPart>,
     /// What a reader of the file should know.
     pub notes: Vec<String>,
 }
@@ -142,35 +142,35 @@ impl ExportError {
 /// The name of a symbol's file: lower-case letters are percent-encoded, as in the store, and so is the first letter of a
 /// name that Windows reserves.
 #[must_use]
-pub fn file_name(symbol: &Symbol, format: Format) -> String {
+pub fn file_name(symbol: &Symbol, format: ExportFormat) -> String {
     format!("{}.{}", layout::file_stem(symbol), format.extension())
 }
 
 /// Returns the name that the file had before reserved names were encoded, if it was another one.
-fn former_name(symbol: &Symbol, format: Format) -> Option<String> {
+fn former_name(symbol: &Symbol, format: ExportFormat) -> Option<String> {
     let name = format!("{}.{}", layout::encode(symbol), format.extension());
     (name != file_name(symbol, format)).then_some(name)
 }
 
-/// Exports each symbol, as the manifest has it in `overview`; `each` is told of a file once it is on stable storage.
+/// Exports each symbol, as the manifest has it in `reader`; `each` is told of a file once it is on stable storage.
 ///
 /// # Errors
 /// At the first thing that is wrong. What is in the way is found before anything is written.
 pub fn run(
-    options: &Options,
-    overview: &Overview,
-    mut each: impl FnMut(Exported),
+    options: &ExportOptions,
+    reader: &ManifestReader,
+    mut each: impl FnMut(ExportedSymbol),
 ) -> Result<(), ExportError> {
     let name = |symbol: &Symbol| file_name(symbol, options.format);
-    let _held = Folder::hold(&options.out)?;
-    let mut made = Made::read(&options.out)?;
+    let _held = ExportFolderLock::hold(&options.out)?;
+    let mut made = ExportIndex::read(&options.out)?;
     options.symbols.iter().try_for_each(|symbol| made.check(&name(symbol)))?;
-    survey::sweep_folder(&options.out)?;
+    scan::sweep_folder(&options.out)?;
     made.begin(options.symbols.iter().map(name))?;
-    let splits = options.splits.iter().flat_map(Table::current);
-    let known = Known::new(splits, options.universe.as_ref().filter(|_| options.splits.is_some()));
+    let splits = options.splits.iter().flat_map(ReferenceTable::current);
+    let known = KnownSplits::new(splits, options.universe.as_ref().filter(|_| options.splits.is_some()));
     let done = options.symbols.iter().try_for_each(|symbol| {
-        let exported = one(options, &known, overview, symbol, &mut made)?;
+        let exported = one(options, &known, reader, symbol, &mut made)?;
         each(exported);
         Ok(())
     });
@@ -179,19 +179,19 @@ pub fn run(
 }
 
 fn one(
-    options: &Options,
-    known: &Known<'_>,
-    overview: &Overview,
+    options: &ExportOptions,
+    known: &KnownSplits<'_>,
+    reader: &ManifestReader,
     symbol: &Symbol,
-    made: &mut Made,
-) -> Result<Exported, ExportError> {
+    made: &mut ExportIndex,
+) -> Result<ExportedSymbol, ExportError> {
     let path = options.out.join(file_name(symbol, options.format));
-    let history = History::of(options, known, overview, symbol)?;
+    let history = SymbolHistory::of(options, known, reader, symbol)?;
     let (mut exported, xxh3) = history.write(options, &path)?;
     let content = serde_json::to_value(&exported).unwrap_or_default();
-    made.add(exported.file.clone(), Record { bytes: exported.bytes, xxh3, content });
+    made.add(exported.file.clone(), ExportedFile { bytes: exported.bytes, xxh3, content });
     if let Some(former) = former_name(symbol, options.format)
-        && made.remove_former(&former)? == Former::Changed
+        && made.remove_former(&former)? == FormerFile::Changed
     {
         exported.notes.push(format!(
             "{former} is an older export of {symbol} that was changed since; it is kept, and {} is the new one",
@@ -203,9 +203,16 @@ fn one(
 
 /// The symbols whose bars an export of `symbol` would hold.
 #[must_use]
-pub fn sources(symbol: &Symbol, renames: Option<&Table<Rename>>, follow_renames: bool) -> Vec<Symbol> {
-    let renames: Vec<_> = renames.into_iter().flat_map(Table::current).collect();
-    let stretches =
-        if follow_renames { stretch::history(symbol, &renames) } else { vec![Stretch::all_of(symbol)] };
+pub fn sources(
+    symbol: &Symbol,
+    renames: Option<&ReferenceTable<Rename>>,
+    follow_renames: bool,
+) -> Vec<Symbol> {
+    let renames: Vec<_> = renames.into_iter().flat_map(ReferenceTable::current).collect();
+    let stretches = if follow_renames {
+        grab_model::universe::symbol_history::history(symbol, &renames)
+    } else {
+        vec![SymbolSpan::all_of(symbol)]
+    };
     stretches.into_iter().map(|stretch| stretch.ticker).collect()
 }

@@ -7,8 +7,8 @@ use jiff::{ToSpan, civil::Date};
 use serde::Serialize;
 
 use grab_model::{
-    Life, Split, Symbol,
-    universe::{Company, Stretch, Universe},
+    ListingPeriod, Split, Symbol,
+    universe::{Company, SymbolSpan, Universe},
 };
 
 /// No company splits twice in the same ratio within so many days: one of two such rows has a wrong day.
@@ -16,7 +16,7 @@ const SAME_WITHIN: i32 = 31;
 
 /// All that is known of splits and companies, ready to be asked of one symbol after the other.
 #[derive(Default)]
-pub(super) struct Known<'a> {
+pub(super) struct KnownSplits<'a> {
     splits: BTreeMap<&'a Symbol, Vec<&'a Split>>,
     universe: Option<&'a Universe>,
     /// The tickers of each security that had more than one.
@@ -25,16 +25,16 @@ pub(super) struct Known<'a> {
 
 /// The splits of one file.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Splits {
+pub(super) struct SymbolSplits {
     /// By day.
-    pub(super) applied: Vec<Own>,
+    pub(super) applied: Vec<AppliesSplit>,
     /// Those that may be the company's and are not applied, by day.
-    pub(super) left_out: Vec<LeftOut>,
+    pub(super) left_out: Vec<SkippedSplit>,
 }
 
 /// A split that applies.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Own {
+pub(super) struct AppliesSplit {
     pub(super) split: Split,
     /// If given, bars before this day are another company's, to which it does not apply.
     pub(super) since: Option<Date>,
@@ -44,7 +44,7 @@ pub(super) struct Own {
 
 /// A split that may be of the company and is not applied; its JSON is public.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LeftOut {
+pub struct SkippedSplit {
     /// The symbol under which it is listed.
     pub ticker: Symbol,
     /// Its first day.
@@ -59,13 +59,13 @@ pub struct LeftOut {
     pub(super) date: Date,
 }
 
-impl<'a> Known<'a> {
+impl<'a> KnownSplits<'a> {
     pub(super) fn new(splits: impl Iterator<Item = &'a Split>, universe: Option<&'a Universe>) -> Self {
         let mut known = Self { universe, ..Self::default() };
         for split in splits {
             known.splits.entry(&split.ticker).or_default().push(split);
         }
-        for (life, _) in universe.iter().flat_map(|universe| universe.lives()) {
+        for (life, _) in universe.iter().flat_map(|universe| universe.periods()) {
             if let Some(figi) = &life.listing.composite_figi {
                 known.by_figi.entry(figi.as_str()).or_default().insert(life.ticker());
             }
@@ -83,23 +83,23 @@ impl<'a> Known<'a> {
     }
 
     /// The splits of a file that is made of these stretches.
-    pub(super) fn of(&self, symbol: &Symbol, stretches: &[Stretch]) -> Splits {
+    pub(super) fn of(&self, symbol: &Symbol, stretches: &[SymbolSpan]) -> SymbolSplits {
         let is_own = |split: &Split| {
             stretches.iter().any(|one| one.ticker == split.ticker && one.has(split.execution_date))
         };
         let tickers: BTreeSet<_> = stretches.iter().map(|stretch| &stretch.ticker).collect();
         let direct = tickers.iter().flat_map(|ticker| self.under(ticker)).filter(|split| is_own(split));
         let is_joined = stretches.iter().any(|stretch| stretch.from.is_some());
-        let mut found = Splits::default();
+        let mut found = SymbolSplits::default();
         for split in direct {
             if let Some(had) = self.holder_elsewhere(split).filter(|_| !is_joined) {
                 let reason = format!("the company that has {} now had {} then", split.ticker, had.ticker);
-                found.left_out.push(LeftOut::new(split, reason));
+                found.left_out.push(SkippedSplit::new(split, reason));
             } else if let Some(reason) = self.given_up(split).filter(|_| !is_joined) {
-                found.left_out.push(LeftOut::new(split, reason));
+                found.left_out.push(SkippedSplit::new(split, reason));
             } else {
                 let since = if is_joined { None } else { self.since(split) };
-                found.applied.push(Own { split: split.clone(), since, had: None });
+                found.applied.push(AppliesSplit { split: split.clone(), since, had: None });
             }
         }
         let companies = self.companies().iter();
@@ -119,7 +119,7 @@ impl<'a> Known<'a> {
     }
 
     /// Of a company whose symbols are joined: all that is listed under any of its symbols.
-    fn add_all(&self, found: &mut Splits, company: &Company) {
+    fn add_all(&self, found: &mut SymbolSplits, company: &Company) {
         let foreign =
             |split: &Split| company.at(split.execution_date).is_some_and(|had| had.ticker != split.ticker);
         let listed: Vec<_> = self.of_company(company).filter(|split| foreign(split)).collect();
@@ -128,7 +128,7 @@ impl<'a> Known<'a> {
 
     /// Of a company that had the file's symbol: what is listed under another symbol of it, and happened while it had this one.
     /// What came after that is not in the file's shares, and named.
-    fn add_in_time(&self, found: &mut Splits, company: &Company, symbol: &Symbol) {
+    fn add_in_time(&self, found: &mut SymbolSplits, company: &Company, symbol: &Symbol) {
         let (mut in_time, mut later) = (Vec::new(), Vec::new());
         for split in self.of_company(company) {
             match company.at(split.execution_date) {
@@ -147,7 +147,7 @@ impl<'a> Known<'a> {
                 "the company had {} by then (export {now} with --follow-renames to have both)",
                 had.ticker
             );
-            found.left_out.push(LeftOut::new(split, reason));
+            found.left_out.push(SkippedSplit::new(split, reason));
         }
     }
 
@@ -157,7 +157,7 @@ impl<'a> Known<'a> {
     }
 
     /// Splits that are listed under a symbol which the company did not have on their day.
-    fn add_foreign(&self, found: &mut Splits, company: &Company, listed: &[&Split]) {
+    fn add_foreign(&self, found: &mut SymbolSplits, company: &Company, listed: &[&Split]) {
         for split in listed {
             let date = split.execution_date;
             let rival =
@@ -176,10 +176,10 @@ impl<'a> Known<'a> {
                 rival.map(|rival| format!("{} lists {} for the same day", rival.ticker, ratio(rival)))
             };
             if let Some(reason) = reason {
-                found.left_out.push(LeftOut::new(split, reason));
+                found.left_out.push(SkippedSplit::new(split, reason));
             } else {
                 let had = company.at(date).map(|stretch| stretch.ticker.clone());
-                found.applied.push(Own { split: (*split).clone(), since: None, had });
+                found.applied.push(AppliesSplit { split: (*split).clone(), since: None, had });
             }
         }
     }
@@ -204,7 +204,7 @@ impl<'a> Known<'a> {
 
     /// The stretch of the company that is meant by a split, if that company has the split's symbol now and had another one on
     /// its day, when nobody else is known to have had it.
-    fn holder_elsewhere(&self, split: &Split) -> Option<&'a Stretch> {
+    fn holder_elsewhere(&self, split: &Split) -> Option<&'a SymbolSpan> {
         let (ticker, day) = (&split.ticker, split.execution_date);
         let company = self.companies().iter().find(|company| company.ticker() == Some(ticker))?;
         let had = company.at(day).filter(|had| had.ticker != *ticker)?;
@@ -256,7 +256,7 @@ impl<'a> Known<'a> {
     }
 
     /// What is listed under another ticker of the same security, where no events say which one it had.
-    fn add_same_figi(&self, found: &mut Splits, symbol: &Symbol, tickers: &BTreeSet<&Symbol>) {
+    fn add_same_figi(&self, found: &mut SymbolSplits, symbol: &Symbol, tickers: &BTreeSet<&Symbol>) {
         let lives = self.universe.into_iter().flat_map(|universe| universe.of(symbol));
         let figis: BTreeSet<_> =
             lives.filter_map(|(life, _)| life.listing.composite_figi.as_deref()).collect();
@@ -272,32 +272,32 @@ impl<'a> Known<'a> {
                 "{other} has the same FIGI, and no events say when the company had it: `grab universe sync --renames` asks"
             );
             let splits = self.under(other).filter(|split| found.near(split).is_none());
-            let named: Vec<_> = splits.map(|split| LeftOut::new(split, reason.clone())).collect();
+            let named: Vec<_> = splits.map(|split| SkippedSplit::new(split, reason.clone())).collect();
             found.left_out.extend(named);
         }
     }
 }
 
-impl Splits {
+impl SymbolSplits {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.applied.is_empty() && self.left_out.is_empty()
     }
 
     /// A split that is applied and can be the same: on the same day, or in the same ratio some days before or after.
-    fn near(&self, split: &Split) -> Option<&Own> {
+    fn near(&self, split: &Split) -> Option<&AppliesSplit> {
         let day = split.execution_date;
         let (from, to) = (day.saturating_sub(SAME_WITHIN.days()), day.saturating_add(SAME_WITHIN.days()));
-        let is_near = |own: &&Own| {
+        let is_near = |own: &&AppliesSplit| {
             own.split.execution_date == day
                 || (from..=to).contains(&own.split.execution_date) && is_same_ratio(&own.split, split)
         };
-        let exact = |own: &&Own| own.split.execution_date == day && is_same_ratio(&own.split, split);
+        let exact = |own: &&AppliesSplit| own.split.execution_date == day && is_same_ratio(&own.split, split);
         self.applied.iter().find(exact).or_else(|| self.applied.iter().find(is_near))
     }
 }
 
-impl LeftOut {
+impl SkippedSplit {
     fn new(split: &Split, reason: String) -> Self {
         Self {
             ticker: split.ticker.clone(),
@@ -311,7 +311,7 @@ impl LeftOut {
 }
 
 /// Whether numbers say that two lives are of different securities.
-fn are_different(one: &Life, other: &Life) -> bool {
+fn are_different(one: &ListingPeriod, other: &ListingPeriod) -> bool {
     let compare = |one: &Option<String>, other: &Option<String>| Some(one.as_ref()? != other.as_ref()?);
     let (one, other) = (&one.listing, &other.listing);
     let by_figi = compare(&one.composite_figi, &other.composite_figi);

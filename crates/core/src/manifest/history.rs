@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::{ManifestError, Overview, RunTotals};
+use super::{ManifestError, ManifestReader, RunTotals};
 
 /// One row of `runs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct RunItem {
     pub is_live: bool,
 }
 
-impl Overview {
+impl ManifestReader {
     /// The last `limit` runs, the newest first.
     ///
     /// # Errors

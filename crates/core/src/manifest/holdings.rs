@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{Ledger, ManifestError, Overview};
+use super::{ManifestError, ManifestReader, ManifestWriter};
 
 /// All that is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Holdings {
     pub span_ms: Option<(i64, i64)>,
 }
 
-impl Ledger {
+impl ManifestWriter {
     /// Looks for the first and the last bar, if partitions that had them have gone.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl Ledger {
     }
 }
 
-impl Overview {
+impl ManifestReader {
     /// All that is held, as the manifest has counted it.
     ///
     /// # Errors
@@ -81,17 +81,17 @@ mod tests {
         ]
     }
 
-    fn go(ledger: &Ledger, step: &Move) {
+    fn go(writer: &ManifestWriter, step: &Move) {
         match *step {
             Move::Put { month, bars, first_ms } => {
                 let put = "INSERT INTO partitions VALUES ('A', '2024-0' || ?1, ?2, ?3, ?3 + ?2, ?2, '0123456789abcdef', 1, '[1]', 1, 1)
                            ON CONFLICT DO UPDATE SET bars = excluded.bars, first_ms = excluded.first_ms,
                                last_ms = excluded.last_ms, bytes = excluded.bytes";
-                ledger.connection.execute(put, rusqlite::params![month, bars, first_ms]).unwrap();
+                writer.connection.execute(put, rusqlite::params![month, bars, first_ms]).unwrap();
             }
             Move::Go { month } => {
                 let delete = "DELETE FROM partitions WHERE month = '2024-0' || ?";
-                ledger.connection.execute(delete, [month]).unwrap();
+                writer.connection.execute(delete, [month]).unwrap();
             }
         }
     }
@@ -101,16 +101,16 @@ mod tests {
         #[test]
         fn what_is_counted_is_what_the_partitions_sum_up_to(moves in prop::collection::vec((any_move(), any::<bool>()), 0..24)) {
             let dir = tempfile::tempdir().unwrap();
-            let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
-            ledger.begin_run("start", "").unwrap();
-            let overview = Overview::open(dir.path()).unwrap();
+            let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+            writer.begin_run("start", "").unwrap();
+            let reader = ManifestReader::open(dir.path()).unwrap();
             for (step, is_run_ended) in moves {
-                go(&ledger, &step);
+                go(&writer, &step);
                 if is_run_ended {
-                    ledger.find_span().unwrap();
+                    writer.find_span().unwrap();
                 }
-                let summed = read(overview.connection(), SUM).unwrap();
-                prop_assert_eq!(overview.holdings().unwrap(), summed, "{:?}", step);
+                let summed = read(reader.connection(), SUM).unwrap();
+                prop_assert_eq!(reader.holdings().unwrap(), summed, "{:?}", step);
             }
         }
     }

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use grab_model::{Cursor, Symbol};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Ledger, ManifestError, Overview};
+use super::{ManifestError, ManifestReader, ManifestWriter};
 
 /// How far a list has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListOnItsWay {
+pub struct PartialList {
     /// The page to ask for next; none at the beginning.
     pub cursor: Option<Cursor>,
     /// Pages that are kept.
@@ -20,7 +20,7 @@ pub struct ListOnItsWay {
 
 /// A page of a list as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptPage {
+pub struct SavedListPage {
     /// Its rows, as JSON.
     pub rows: String,
     /// Rows that were left out because their ticker is no symbol.
@@ -33,7 +33,7 @@ pub struct KeptPage {
 
 /// A single question that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptLookup {
+pub struct SavedLookup {
     /// `details` or `renames`.
     pub kind: &'static str,
     /// What it was about: never asked again.
@@ -46,7 +46,7 @@ pub struct KeptLookup {
 
 /// What was brought into a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncRow {
+pub struct SyncRecord {
     /// `tickers`, `splits`, `details`, `renames` or `annotations`.
     pub what: &'static str,
     /// Rows that came.
@@ -57,7 +57,7 @@ pub struct SyncRow {
     pub defects: String,
 }
 
-impl Ledger {
+impl ManifestWriter {
     /// Goes on with a list where it was left; begins it anew if that is longer ago than `longest_ms`, or another source was
     /// asked.
     ///
@@ -68,7 +68,7 @@ impl Ledger {
         list: &str,
         source: &str,
         longest_ms: i64,
-    ) -> Result<ListOnItsWay, ManifestError> {
+    ) -> Result<PartialList, ManifestError> {
         let change = self.begin()?;
         let old = "DELETE FROM lists WHERE list = ? AND (source <> ? OR begun_at_ms NOT BETWEEN ? AND ?)";
         change.execute(old, params![list, source, change.now_ms - longest_ms, change.now_ms])?;
@@ -77,7 +77,7 @@ impl Ledger {
         let select = "SELECT cursor, pages, is_whole FROM lists WHERE list = ?";
         let way = change.transaction.query_row(select, [list], |row| {
             let cursor = row.get::<_, Option<String>>(0)?.map(Cursor::from_stored);
-            Ok(ListOnItsWay { cursor, pages: row.get(1)?, is_whole: row.get(2)? })
+            Ok(PartialList { cursor, pages: row.get(1)?, is_whole: row.get(2)? })
         })?;
         change.commit()?;
         Ok(way)
@@ -97,10 +97,10 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be written, or the page is not the one that follows.
-    pub fn keep_list_page(
+    pub fn save_list_page(
         &mut self,
         list: &str,
-        page: &KeptPage,
+        page: &SavedListPage,
         next: Option<&Cursor>,
     ) -> Result<(), ManifestError> {
         let change = self.begin()?;
@@ -120,7 +120,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn whole_list(&self, list: &str) -> Result<Option<Vec<KeptPage>>, ManifestError> {
+    pub fn complete_list(&self, list: &str) -> Result<Option<Vec<SavedListPage>>, ManifestError> {
         let select = "SELECT is_whole FROM lists WHERE list = ?";
         let is_whole: Option<bool> =
             self.connection.query_row(select, [list], |row| row.get(0)).optional()?;
@@ -131,7 +131,7 @@ impl Ledger {
             "SELECT rows, bad_symbols, bad_days, nonsense FROM list_pages WHERE list = ? ORDER BY page";
         let mut select = self.connection.prepare(select)?;
         let pages = select.query_map([list], |row| {
-            Ok(KeptPage {
+            Ok(SavedListPage {
                 rows: row.get(0)?,
                 bad_symbols: row.get(1)?,
                 bad_days: row.get(2)?,
@@ -145,10 +145,10 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn keep_lookup(&mut self, lookup: &KeptLookup) -> Result<(), ManifestError> {
+    pub fn save_lookup(&mut self, lookup: &SavedLookup) -> Result<(), ManifestError> {
         let change = self.begin()?;
         let insert = "INSERT OR REPLACE INTO lookups (kind, subject, ticker, asked_at_ms, answer) VALUES (?, ?, ?, ?, ?)";
-        let KeptLookup { kind, subject, ticker, answer } = lookup;
+        let SavedLookup { kind, subject, ticker, answer } = lookup;
         change.execute(insert, params![kind, subject, ticker.as_str(), change.now_ms, answer])?;
         change.commit()
     }
@@ -165,7 +165,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be read, or has a row that cannot be.
-    pub fn lookups(&self, kind: &'static str, is_all: bool) -> Result<Vec<KeptLookup>, ManifestError> {
+    pub fn lookups(&self, kind: &'static str, is_all: bool) -> Result<Vec<SavedLookup>, ManifestError> {
         let select = "SELECT subject, ticker, answer FROM lookups
              WHERE kind = ? AND (? OR is_applied = 0) ORDER BY subject";
         let mut select = self.connection.prepare(select)?;
@@ -174,7 +174,7 @@ impl Ledger {
         while let Some(row) = found.next()? {
             let text: String = row.get(1)?;
             let ticker = text.parse().map_err(|_| ManifestError::Corrupt(format!("a lookup of {text:?}")))?;
-            lookups.push(KeptLookup { kind, subject: row.get(0)?, ticker, answer: row.get(2)? });
+            lookups.push(SavedLookup { kind, subject: row.get(0)?, ticker, answer: row.get(2)? });
         }
         Ok(lookups)
     }
@@ -184,7 +184,12 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn end_sync(&mut self, at_ms: i64, lists: &[&str], brought: &[SyncRow]) -> Result<(), ManifestError> {
+    pub fn end_sync(
+        &mut self,
+        at_ms: i64,
+        lists: &[&str],
+        brought: &[SyncRecord],
+    ) -> Result<(), ManifestError> {
         let change = self.begin()?;
         let mut begun_at_ms = at_ms;
         for list in lists {
@@ -196,14 +201,14 @@ impl Ledger {
         for row in brought {
             change.execute("UPDATE lookups SET is_applied = 1 WHERE kind = ?", [row.what])?;
             let insert = "INSERT INTO syncs (run, at_ms, begun_at_ms, what, rows, pages, defects) VALUES (?, ?, ?, ?, ?, ?, ?)";
-            let SyncRow { what, rows, pages, defects } = row;
+            let SyncRecord { what, rows, pages, defects } = row;
             change.execute(insert, params![change.run, at_ms, begun_at_ms, what, rows, pages, defects])?;
         }
         change.commit()
     }
 }
 
-impl Overview {
+impl ManifestReader {
     /// The subjects of one kind that were asked for.
     ///
     /// # Errors
@@ -212,7 +217,7 @@ impl Overview {
         asked(self.connection(), kind)
     }
 
-    /// How new `what` (see [`SyncRow::what`]) is: when the first page of its last sync was asked for, UTC ms.
+    /// How new `what` (see [`SyncRecord::what`]) is: when the first page of its last sync was asked for, UTC ms.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -242,8 +247,8 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
 
-    fn page(rows: &str) -> KeptPage {
-        KeptPage { rows: rows.to_owned(), bad_symbols: 1, bad_days: 2, nonsense: 3 }
+    fn page(rows: &str) -> SavedListPage {
+        SavedListPage { rows: rows.to_owned(), bad_symbols: 1, bad_days: 2, nonsense: 3 }
     }
 
     fn clock(text: &str) -> Clock {
@@ -257,59 +262,59 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cursor = Cursor::from_stored("/x?cursor=1".to_owned());
         {
-            let mut ledger = Ledger::open(dir.path(), clock("2024-01-03T12:00:00Z")).unwrap();
-            let begun = ledger.begin_list("splits", "here", DAY).unwrap();
-            assert_eq!(begun, ListOnItsWay { cursor: None, pages: 0, is_whole: false });
-            ledger.keep_list_page("splits", &page("[1]"), Some(&cursor)).unwrap();
-            assert_eq!(ledger.whole_list("splits").unwrap(), None);
+            let mut writer = ManifestWriter::open(dir.path(), clock("2024-01-03T12:00:00Z")).unwrap();
+            let begun = writer.begin_list("splits", "here", DAY).unwrap();
+            assert_eq!(begun, PartialList { cursor: None, pages: 0, is_whole: false });
+            writer.save_list_page("splits", &page("[1]"), Some(&cursor)).unwrap();
+            assert_eq!(writer.complete_list("splits").unwrap(), None);
         }
         let begin = |now, source| {
-            let mut ledger = Ledger::open(dir.path(), clock(now)).unwrap();
-            ledger.begin_list("splits", source, DAY).unwrap()
+            let mut writer = ManifestWriter::open(dir.path(), clock(now)).unwrap();
+            writer.begin_list("splits", source, DAY).unwrap()
         };
-        let goes_on = ListOnItsWay { cursor: Some(cursor), pages: 1, is_whole: false };
+        let goes_on = PartialList { cursor: Some(cursor), pages: 1, is_whole: false };
         assert_eq!(begin("2024-01-04T11:59:00Z", "here"), goes_on);
         assert_eq!(begin("2024-01-04T12:05:00Z", "here").pages, 0, "that is too long ago");
-        let mut ledger = Ledger::open(dir.path(), clock("2024-01-04T13:00:00Z")).unwrap();
-        ledger.keep_list_page("splits", &page("[1]"), Some(&Cursor::from_stored("/y".to_owned()))).unwrap();
-        assert_eq!(ledger.begin_list("splits", "elsewhere", DAY).unwrap().pages, 0);
+        let mut writer = ManifestWriter::open(dir.path(), clock("2024-01-04T13:00:00Z")).unwrap();
+        writer.save_list_page("splits", &page("[1]"), Some(&Cursor::from_stored("/y".to_owned()))).unwrap();
+        assert_eq!(writer.begin_list("splits", "elsewhere", DAY).unwrap().pages, 0);
     }
 
     #[test]
     fn a_whole_list_is_kept_until_its_table_is_written() {
         let dir = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
-        ledger.begin_list("splits", "here", DAY).unwrap();
+        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        writer.begin_list("splits", "here", DAY).unwrap();
         let cursor = Cursor::from_stored("/x".to_owned());
-        ledger.keep_list_page("splits", &page("[1]"), Some(&cursor)).unwrap();
-        ledger.keep_list_page("splits", &page("[2]"), None).unwrap();
-        assert_eq!(ledger.whole_list("splits").unwrap(), Some(vec![page("[1]"), page("[2]")]));
-        assert!(ledger.keep_list_page("splits", &page("[3]"), None).is_err(), "nothing comes after the end");
-        let sync = SyncRow { what: "splits", rows: 2, pages: 2, defects: "{}".to_owned() };
-        ledger.end_sync(1, &["splits"], &[sync]).unwrap();
-        assert_eq!(ledger.whole_list("splits").unwrap(), None);
+        writer.save_list_page("splits", &page("[1]"), Some(&cursor)).unwrap();
+        writer.save_list_page("splits", &page("[2]"), None).unwrap();
+        assert_eq!(writer.complete_list("splits").unwrap(), Some(vec![page("[1]"), page("[2]")]));
+        assert!(writer.save_list_page("splits", &page("[3]"), None).is_err(), "nothing comes after the end");
+        let sync = SyncRecord { what: "splits", rows: 2, pages: 2, defects: "{}".to_owned() };
+        writer.end_sync(1, &["splits"], &[sync]).unwrap();
+        assert_eq!(writer.complete_list("splits").unwrap(), None);
         let left: u64 =
-            ledger.connection.query_row("SELECT count(*) FROM list_pages", [], |r| r.get(0)).unwrap();
+            writer.connection.query_row("SELECT count(*) FROM list_pages", [], |r| r.get(0)).unwrap();
         assert_eq!(left, 0);
-        assert!(ledger.connection.execute("DELETE FROM syncs", []).is_err(), "history stays");
+        assert!(writer.connection.execute("DELETE FROM syncs", []).is_err(), "history stays");
     }
 
     #[test]
     fn an_answer_is_applied_once_and_never_asked_for_again() {
         let dir = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
-        let lookup = KeptLookup {
+        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        let lookup = SavedLookup {
             kind: "details",
             subject: "A|F".to_owned(),
             ticker: "A".parse().unwrap(),
             answer: "null".to_owned(),
         };
-        ledger.keep_lookup(&lookup).unwrap();
-        assert_eq!(ledger.lookups("details", false).unwrap(), std::slice::from_ref(&lookup));
-        let row = SyncRow { what: "details", rows: 1, pages: 1, defects: "{}".to_owned() };
-        ledger.end_sync(1, &[], &[row]).unwrap();
-        assert!(ledger.lookups("details", false).unwrap().is_empty());
-        assert_eq!(ledger.lookups("details", true).unwrap(), [lookup]);
-        assert!(ledger.asked("details").unwrap().contains("A|F"));
+        writer.save_lookup(&lookup).unwrap();
+        assert_eq!(writer.lookups("details", false).unwrap(), std::slice::from_ref(&lookup));
+        let row = SyncRecord { what: "details", rows: 1, pages: 1, defects: "{}".to_owned() };
+        writer.end_sync(1, &[], &[row]).unwrap();
+        assert!(writer.lookups("details", false).unwrap().is_empty());
+        assert_eq!(writer.lookups("details", true).unwrap(), [lookup]);
+        assert!(writer.asked("details").unwrap().contains("A|F"));
     }
 }

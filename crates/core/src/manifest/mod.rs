@@ -1,12 +1,12 @@
 //! The manifest: what is owed, what is held, and why. One SQLite file a data directory.
 //!
 //! # Flow
-//! [`Lock`] keeps other processes out. [`Ledger`] owns the connection and holds every statement that writes; each
-//! of its methods is one transaction. [`Recorder`] runs the ledger on a thread of its own, so that workers never
-//! wait for each other's statements and there is exactly one writer. [`Overview`] reads, also while a run is live.
+//! [`Lock`] keeps other processes out. [`ManifestWriter`] owns the connection and holds every statement that writes; each
+//! of its methods is one transaction. [`WriterHandle`] runs the writer on a thread of its own, so that workers never
+//! wait for each other's statements and there is exactly one writer. [`ManifestReader`] reads, also while a run is live.
 //!
 //! # States
-//! [`TaskState::after`] is the whole state machine; the ledger asks it before it writes, and the tables' CHECKs hold
+//! [`TaskState::after`] is the whole state machine; the writer asks it before it writes, and the tables' CHECKs hold
 //! the same invariants. Each change of state is a row of `events`, which no statement may change or delete.
 //!
 //! # Plan
@@ -14,68 +14,68 @@
 //!
 //! # Durability
 //! WAL with `synchronous=FULL`: what a method has returned is on stable storage. Callers make partitions durable
-//! before they call [`Ledger::store_page`], so the manifest is never ahead of the disk.
+//! before they call [`ManifestWriter::store_page`], so the manifest is never ahead of the disk.
 
-mod change;
-mod evenings;
-mod frozen;
-mod glance;
+mod absences;
+mod future_days;
 mod history;
 mod holdings;
-mod kept_plan;
-mod kept_spec;
-mod kind;
-mod ledger;
 mod lists;
+mod live_status;
 mod lock;
-mod lost;
-mod mend;
 mod not_entitled;
-mod orders;
-mod overview;
 mod plan_file;
 mod plan_history;
-mod reading;
+mod plan_sync;
+mod read_connection;
+mod reader;
 pub mod rebuild;
-mod recorder;
+mod repair;
 mod rewrites;
+mod rolling_tasks;
 mod rows;
 mod runs;
+mod saved_settings;
+mod saved_spec;
 mod schema;
+mod snapshot;
 mod state;
-mod tails;
-mod told;
-mod unfinished;
-mod witnesses;
+mod store_kind;
+mod subscriptions;
+mod tombstones;
+mod transaction;
+mod witness_files;
 mod workload;
+mod writer;
+mod writer_thread;
 
-pub use evenings::{Closure, ClosureEvidence, Silence, SilenceAnswer};
-pub use glance::{Glance, RunningTask, Step, Trouble, Watcher};
+pub use absences::{Closure, ClosureEvidence, Silence, SilenceAnswer};
 pub use history::RunItem;
 pub use holdings::Holdings;
-pub use kept_plan::{PLAN_NAME, PlanBeside, PlanFile};
-pub use kept_spec::{KeptSpec, SpecText};
-pub use ledger::{Ledger, Owed, PageCommit, PageStored, Planned};
-pub use lists::{KeptLookup, KeptPage, ListOnItsWay, SyncRow};
+pub use lists::{PartialList, SavedListPage, SavedLookup, SyncRecord};
+pub use live_status::{CompletedRequest, ReportedFailure, RunningTask, StatusPoller, StatusSnapshot};
 pub use lock::{Lock, is_held};
-pub use lost::{SetAside, has_all};
-pub use mend::Mend;
 pub use not_entitled::CutTasks;
-pub use orders::Order;
-pub use overview::{Answer, Overview, TaskItem};
 pub use plan_file::{PlanRead, RecordedPlan};
-pub use plan_history::{OpenSearch, PlanHistory, ShownBy};
-pub use reading::{bring_up_to_date, missing, not_lost};
-pub use rebuild::Stretch;
-pub use recorder::Recorder;
-pub use rewrites::{Rewrite, Rewritten};
+pub use plan_history::{HistoryEvidence, OpenSearch, PlanHistory};
+pub use plan_sync::{PLAN_NAME, PlanDifference, PlanFile};
+pub use read_connection::{check_not_lost, migrate, missing};
+pub use reader::{AnsweredAt, ManifestReader, TaskItem};
+pub use rebuild::WholeDays;
+pub use repair::RepairTransaction;
+pub use rewrites::{PendingRewrite, RewrittenFile};
 pub use rows::{Evidence, RunTotals, StoreKind, Task, TaskId};
-pub use runs::KeptPace;
+pub use runs::SavedPace;
+pub use saved_settings::SavedSetting;
+pub use saved_spec::{SavedSpec, SpecText};
 pub use schema::FILE_NAME;
 pub use state::{IllegalTransition, TaskEvent, TaskState};
-pub use told::Told;
-pub use witnesses::WitnessFile;
+pub use subscriptions::Subscription;
+pub use tombstones::{QuarantinedFile, has_all};
+pub use witness_files::WitnessFile;
 pub use workload::{TaskCounts, Workload};
+pub use writer::{ManifestWriter, Outstanding, PageCommit, PlannedTasks, StoredPage};
+pub use writer_thread::WriterHandle;
 
 use std::path::Path;
 
@@ -164,8 +164,8 @@ pub enum ManifestError {
     /// A table or row that this program cannot have written.
     #[error("the manifest is damaged: {0}")]
     Corrupt(String),
-    /// The recorder's thread has ended.
-    #[error("the recorder has stopped")]
+    /// The manifest's thread has ended.
+    #[error("the manifest has stopped")]
     Stopped,
 }
 

@@ -7,11 +7,14 @@
 
 use std::collections::HashMap;
 
-use grab_model::{HistoryEdge, Month, Symbol, Window};
+use grab_model::{HistoryStart, Month, Symbol, Window};
 use jiff::{ToSpan, civil::Date};
 use rusqlite::{Connection, Params, params};
 
-use super::{Ledger, ManifestError, Overview, TaskEvent, TaskId, TaskState, change::Change, rows};
+use super::{
+    ManifestError, ManifestReader, ManifestWriter, TaskEvent, TaskId, TaskState, rows,
+    transaction::Transaction,
+};
 
 /// What cutting the pending tasks has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub struct CutTasks {
 }
 
 /// A row of `tasks`, as far as it matters here.
-struct Row {
+struct TaskWindow {
     id: TaskId,
     symbol: Symbol,
     window: Window,
@@ -34,7 +37,7 @@ struct Row {
     is_answered: bool,
 }
 
-impl Ledger {
+impl ManifestWriter {
     /// Whether, since it was opened, days were asked for that are known not to be served.
     #[must_use]
     pub fn has_refused(&self) -> bool {
@@ -45,7 +48,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn cut_pending(&mut self, edge: HistoryEdge) -> Result<CutTasks, ManifestError> {
+    pub fn cut_pending(&mut self, edge: HistoryStart) -> Result<CutTasks, ManifestError> {
         let change = self.begin()?;
         let select = "SELECT id, ticker, from_date, to_date, state, pages, is_repair, begun_at_ms FROM tasks
                       WHERE state = 'pending' AND pages = 0 AND from_date < ? ORDER BY id";
@@ -68,7 +71,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If the task is not running, or the manifest cannot be written.
-    pub fn cut(&mut self, id: TaskId, edge: HistoryEdge) -> Result<Option<Window>, ManifestError> {
+    pub fn cut(&mut self, id: TaskId, edge: HistoryStart) -> Result<Option<Window>, ManifestError> {
         let change = self.begin()?;
         // Only what runs can be cut: the machine is asked, whatever comes of it.
         change.ask(id, TaskEvent::Refused)?;
@@ -101,7 +104,7 @@ impl Ledger {
     }
 }
 
-impl Overview {
+impl ManifestReader {
     /// Returns the days that were asked for and are not served, by symbol and time.
     ///
     /// # Errors
@@ -132,7 +135,7 @@ impl Overview {
     }
 }
 
-impl Change<'_> {
+impl Transaction<'_> {
     /// Makes tasks of all days that were not served.
     pub(super) fn reopen_not_entitled(&self, reason: &str) -> Result<u64, ManifestError> {
         let days = all(&self.transaction)?;
@@ -204,12 +207,16 @@ impl Change<'_> {
 }
 
 /// Whether a task has a session that is refused, and not just a weekend before the first one that is served.
-fn has_refused(task: &Row, edge: HistoryEdge) -> bool {
+fn has_refused(task: &TaskWindow, edge: HistoryStart) -> bool {
     task.window.from() <= edge.last_refused()
 }
 
 /// Cuts a task that is pending or running. Returns the days that it goes on with; none if it has ended or is gone.
-fn cut_task(change: &Change<'_>, task: &Row, edge: HistoryEdge) -> Result<Option<Window>, ManifestError> {
+fn cut_task(
+    change: &Transaction<'_>,
+    task: &TaskWindow,
+    edge: HistoryStart,
+) -> Result<Option<Window>, ManifestError> {
     let Some((before, rest)) = edge.split(task.window) else { return Ok(Some(task.window)) };
     let reason = format!("{} {before}: {edge}", task.symbol);
     if rest.is_none() && was_empty(change, task)? {
@@ -249,7 +256,11 @@ fn cut_task(change: &Change<'_>, task: &Row, edge: HistoryEdge) -> Result<Option
 }
 
 /// The days of a window that no other task has an answer for.
-fn uncovered(change: &Change<'_>, task: &Row, window: Window) -> Result<Vec<Window>, ManifestError> {
+fn uncovered(
+    change: &Transaction<'_>,
+    task: &TaskWindow,
+    window: Window,
+) -> Result<Vec<Window>, ManifestError> {
     let select = "SELECT from_date, to_date FROM tasks WHERE ticker = ?1 AND state IN ('done', 'empty')
                       AND from_date <= ?3 AND to_date >= ?2";
     let [from, to] = [window.from(), window.to()].map(|day| day.to_string());
@@ -261,8 +272,8 @@ fn uncovered(change: &Change<'_>, task: &Row, window: Window) -> Result<Vec<Wind
 
 /// The last day of some stretches that has bars, and the bars of all of them.
 fn held_in(
-    change: &Change<'_>,
-    task: &Row,
+    change: &Transaction<'_>,
+    task: &TaskWindow,
     stretches: &[Window],
 ) -> Result<Option<(Date, u64)>, ManifestError> {
     let select =
@@ -290,8 +301,8 @@ fn held_in(
 
 /// Ends a running task with the days that it was answered for, and their bars.
 fn keep_answered(
-    change: &Change<'_>,
-    task: &Row,
+    change: &Transaction<'_>,
+    task: &TaskWindow,
     (answered, bars): (Window, u64),
     reason: &str,
 ) -> Result<(), ManifestError> {
@@ -309,18 +320,22 @@ fn keep_answered(
 
 /// Whether a task that is asked for once more was answered before, and had no bar. What another source has answered, before
 /// the directory was to hold these bars, says nothing.
-fn was_empty(change: &Change<'_>, task: &Row) -> Result<bool, ManifestError> {
+fn was_empty(change: &Transaction<'_>, task: &TaskWindow) -> Result<bool, ManifestError> {
     let select = "SELECT EXISTS (SELECT 1 FROM pages WHERE task_id = ? AND bars > 0)";
     let had_bars: bool = change.transaction.query_row(select, [task.id.0], |row| row.get(0))?;
     Ok(task.is_answered && task.state == TaskState::Running && !had_bars)
 }
 
-fn select_rows(change: &Change<'_>, select: &str, key: impl Params) -> Result<Vec<Row>, ManifestError> {
+fn select_rows(
+    change: &Transaction<'_>,
+    select: &str,
+    key: impl Params,
+) -> Result<Vec<TaskWindow>, ManifestError> {
     let mut select = change.transaction.prepare_cached(select)?;
     let mut found = select.query(key)?;
     let mut tasks = Vec::new();
     while let Some(row) = found.next()? {
-        tasks.push(Row {
+        tasks.push(TaskWindow {
             id: TaskId(row.get(0)?),
             symbol: rows::symbol(&row.get::<_, String>(1)?)?,
             window: rows::window(&row.get::<_, String>(2)?, &row.get::<_, String>(3)?)?,

@@ -20,7 +20,7 @@ use grab_model::{Symbol, Window};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{KeptSpec, Order, SpecText, StoreKind, ledger::VERSION, rows};
+use super::{SavedSpec, SpecText, StoreKind, Subscription, rows, writer::VERSION};
 
 /// The form of the file that this program writes.
 const FORMAT: u32 = 1;
@@ -40,11 +40,11 @@ pub struct RecordedPlan {
     /// What kind of bars the directory holds, if that is decided.
     pub kind: Option<StoreKind>,
     /// The spec that it was started with last.
-    pub spec: Option<KeptSpec>,
+    pub spec: Option<SavedSpec>,
     /// What `start` was told of how to fetch, by setting.
     pub told: BTreeMap<String, String>,
     /// What was asked for by a list.
-    pub orders: Vec<Order>,
+    pub orders: Vec<Subscription>,
     /// The windows of each symbol, those included that an update has followed, and that orders have brought.
     pub windows: BTreeMap<Symbol, Vec<Window>>,
 }
@@ -52,18 +52,18 @@ pub struct RecordedPlan {
 /// One line.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Record {
+enum PlanLine {
     Plan { format: u32, grab: String },
     Store { adjusted: bool, sandbox: bool },
     Spec { path: String, text: String, kept_at_ms: i64 },
     Told(BTreeMap<String, String>),
-    Order(OrderRecord),
+    Order(SubscriptionLine),
     Asked { symbols: Vec<String>, windows: Vec<String> },
     End { lines: usize },
 }
 
 #[derive(Serialize, Deserialize)]
-struct OrderRecord {
+struct SubscriptionLine {
     list: String,
     types: Vec<String>,
     exchanges: Vec<String>,
@@ -108,7 +108,7 @@ impl RecordedPlan {
     }
 
     /// Whether this asks by a list for the same, planned or not.
-    pub(super) fn has_order(&self, order: &Order) -> bool {
+    pub(super) fn has_order(&self, order: &Subscription) -> bool {
         self.orders.iter().any(|known| known.is_same(order))
     }
 
@@ -144,15 +144,16 @@ impl RecordedPlan {
     /// The bytes of the file.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut records = vec![Record::Plan { format: FORMAT, grab: VERSION.to_owned() }];
-        records.extend(self.kind.map(|StoreKind { adjusted, sandbox }| Record::Store { adjusted, sandbox }));
-        records.extend(self.spec.clone().map(|KeptSpec { spec: SpecText { path, text }, kept_at_ms }| {
-            Record::Spec { path, text, kept_at_ms }
+        let mut records = vec![PlanLine::Plan { format: FORMAT, grab: VERSION.to_owned() }];
+        records
+            .extend(self.kind.map(|StoreKind { adjusted, sandbox }| PlanLine::Store { adjusted, sandbox }));
+        records.extend(self.spec.clone().map(|SavedSpec { spec: SpecText { path, text }, kept_at_ms }| {
+            PlanLine::Spec { path, text, kept_at_ms }
         }));
         if !self.told.is_empty() {
-            records.push(Record::Told(self.told.clone()));
+            records.push(PlanLine::Told(self.told.clone()));
         }
-        records.extend(self.orders.iter().map(|order| Record::Order(order.into())));
+        records.extend(self.orders.iter().map(|order| PlanLine::Order(order.into())));
         let mut by_windows: BTreeMap<&[Window], Vec<&Symbol>> = BTreeMap::new();
         for (symbol, windows) in &self.windows {
             by_windows.entry(windows).or_default().push(symbol);
@@ -161,16 +162,16 @@ impl RecordedPlan {
             let windows: Vec<_> = windows.iter().map(ToString::to_string).collect();
             records.extend(symbols.chunks(SYMBOLS_A_LINE).map(|symbols| {
                 let symbols = symbols.iter().map(ToString::to_string).collect();
-                Record::Asked { symbols, windows: windows.clone() }
+                PlanLine::Asked { symbols, windows: windows.clone() }
             }));
         }
-        records.push(Record::End { lines: records.len() });
+        records.push(PlanLine::End { lines: records.len() });
         let lines: Vec<_> = records.iter().map(line).collect();
         lines.concat().into_bytes()
     }
 }
 
-impl Order {
+impl Subscription {
     /// Whether it asks for the same, planned or not.
     fn is_same(&self, other: &Self) -> bool {
         let planned_at_ms = None;
@@ -178,8 +179,8 @@ impl Order {
     }
 }
 
-impl From<&Order> for OrderRecord {
-    fn from(order: &Order) -> Self {
+impl From<&Subscription> for SubscriptionLine {
+    fn from(order: &Subscription) -> Self {
         Self {
             list: order.list.clone(),
             types: order.types.clone(),
@@ -191,13 +192,13 @@ impl From<&Order> for OrderRecord {
     }
 }
 
-impl OrderRecord {
-    fn read(self) -> Option<Order> {
+impl SubscriptionLine {
+    fn read(self) -> Option<Subscription> {
         let as_of = match self.as_of {
             Some(text) => Some(text.parse().ok()?),
             None => None,
         };
-        Some(Order {
+        Some(Subscription {
             list: self.list,
             types: self.types,
             exchanges: self.exchanges,
@@ -210,7 +211,7 @@ impl OrderRecord {
 }
 
 /// A line with its digest. Plain texts and numbers always become JSON.
-fn line(record: &Record) -> String {
+fn line(record: &PlanLine) -> String {
     let json = serde_json::to_string(record).unwrap_or_default();
     let said = json.strip_suffix('}').unwrap_or(&json);
     format!("{said}{DIGEST}{:016x}\"}}\n", xxh3_64(said.as_bytes()))
@@ -219,7 +220,7 @@ fn line(record: &Record) -> String {
 /// Reads a file as far as it is sound.
 #[must_use]
 pub fn read(bytes: &[u8]) -> PlanRead {
-    let mut reading = Reading::default();
+    let mut reading = PlanParser::default();
     let mut lines = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         lines += 1;
@@ -239,14 +240,14 @@ pub fn read(bytes: &[u8]) -> PlanRead {
 }
 
 #[derive(Default)]
-struct Reading {
+struct PlanParser {
     read: PlanRead,
     has_begun: bool,
     end: Option<usize>,
     more_faults: usize,
 }
 
-impl Reading {
+impl PlanParser {
     fn fault(&mut self, fault: String) {
         if self.read.faults.len() < NAMED {
             self.read.faults.push(fault);
@@ -259,7 +260,7 @@ impl Reading {
         let said = sound(line).ok_or("is not as grab wrote it")?;
         let unknown = || "is none that this grab knows".to_owned();
         match serde_json::from_str(&format!("{said}}}")).map_err(|_| unknown())? {
-            Record::Plan { format, grab } => {
+            PlanLine::Plan { format, grab } => {
                 self.has_begun |= number == 1;
                 if format != FORMAT {
                     return Err(format!(
@@ -267,16 +268,16 @@ impl Reading {
                     ));
                 }
             }
-            Record::Store { adjusted, sandbox } => {
+            PlanLine::Store { adjusted, sandbox } => {
                 self.read.plan.kind = Some(StoreKind { adjusted, sandbox });
             }
-            Record::Spec { path, text, kept_at_ms } => {
-                self.read.plan.spec = Some(KeptSpec { spec: SpecText { path, text }, kept_at_ms });
+            PlanLine::Spec { path, text, kept_at_ms } => {
+                self.read.plan.spec = Some(SavedSpec { spec: SpecText { path, text }, kept_at_ms });
             }
-            Record::Told(told) => self.read.plan.told.extend(told),
-            Record::Order(order) => self.read.plan.orders.push(order.read().ok_or_else(unknown)?),
-            Record::Asked { symbols, windows } => self.asked(&symbols, &windows).ok_or_else(unknown)?,
-            Record::End { lines } => self.end = Some(lines),
+            PlanLine::Told(told) => self.read.plan.told.extend(told),
+            PlanLine::Order(order) => self.read.plan.orders.push(order.read().ok_or_else(unknown)?),
+            PlanLine::Asked { symbols, windows } => self.asked(&symbols, &windows).ok_or_else(unknown)?,
+            PlanLine::End { lines } => self.end = Some(lines),
         }
         Ok(())
     }
@@ -325,21 +326,21 @@ mod tests {
     }
 
     fn plan() -> RecordedPlan {
-        let order = Order {
+        let order = Subscription {
             list: "us-stocks".to_owned(),
             types: vec!["CS".to_owned()],
             as_of: Some(date(2016, 1, 4)),
             windows: "2016".to_owned(),
             planned_at_ms: Some(0),
-            ..Order::default()
+            ..Subscription::default()
         };
         let text = "windows = [\"2024\"] # \u{1f980}\r\n".to_owned();
-        let spec = KeptSpec { spec: SpecText { path: "a \"b\".toml".to_owned(), text }, kept_at_ms: 7 };
+        let spec = SavedSpec { spec: SpecText { path: "a \"b\".toml".to_owned(), text }, kept_at_ms: 7 };
         RecordedPlan {
             kind: Some(StoreKind { adjusted: true, sandbox: false }),
             spec: Some(spec),
             told: [("rate".to_owned(), "100/s".to_owned())].into(),
-            orders: vec![order.clone(), Order { as_of: None, planned_at_ms: None, ..order }],
+            orders: vec![order.clone(), Subscription { as_of: None, planned_at_ms: None, ..order }],
             windows: [
                 ("A", vec![days(1, 31)]),
                 ("BRK.B", vec![days(1, 31)]),
@@ -371,7 +372,7 @@ mod tests {
         assert_eq!(read(flipped.as_bytes()).plan.windows.keys().collect::<Vec<_>>(), [&symbol("KIMpL")]);
         let without = whole.replacen(whole.lines().nth(6).unwrap(), "", 1).replace("\n\n", "\n");
         assert_eq!(faults(&without), "it has 8 lines of 9");
-        let newer = line(&Record::Plan { format: 2, grab: "9.0.0".to_owned() })
+        let newer = line(&PlanLine::Plan { format: 2, grab: "9.0.0".to_owned() })
             + &whole[whole.find('\n').unwrap() + 1..];
         assert_eq!(faults(&newer), "line 1 is of format 2, written by grab 9.0.0: this grab knows 1");
         assert_eq!(read(newer.as_bytes()).plan, plan());
@@ -388,7 +389,7 @@ mod tests {
         let mut mine = plan();
         let other = RecordedPlan {
             windows: [(symbol("A"), vec![days(5, 9)]), (symbol("C"), vec![days(2, 3)])].into(),
-            orders: vec![Order { planned_at_ms: None, ..plan().orders[0].clone() }],
+            orders: vec![Subscription { planned_at_ms: None, ..plan().orders[0].clone() }],
             ..RecordedPlan::default()
         };
         mine.unite(other.clone());

@@ -1,14 +1,14 @@
 //! How far back the plan behind a service serves, as it was found out.
 
-use grab_model::{HistoryEdge, Symbol};
+use grab_model::{HistoryStart, Symbol};
 use jiff::{ToSpan, civil::Date};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ledger, ManifestError, Overview, rows};
+use super::{ManifestError, ManifestReader, ManifestWriter, rows};
 
 /// What showed where a plan's history begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShownBy {
+pub enum HistoryEvidence {
     /// Earlier days are refused.
     Refusal,
     /// Earlier days are left out of answers without a word, also for a symbol that traded on them.
@@ -38,14 +38,14 @@ pub struct PlanHistory {
     /// The New York day on which that was so.
     pub as_of: Date,
     /// What showed it; none as long as nothing proves that the plan is the reason.
-    pub shown_by: Option<ShownBy>,
+    pub shown_by: Option<HistoryEvidence>,
     /// What the service said when it refused.
     pub words: Option<String>,
     /// The search that goes on; none if it has ended, or never began.
     pub search: Option<OpenSearch>,
 }
 
-impl ShownBy {
+impl HistoryEvidence {
     /// The name in the manifest and in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -98,10 +98,10 @@ impl PlanHistory {
 
     /// The edge by which new tasks are cut: nothing that might be served is cut off. None if nothing is known to be refused.
     #[must_use]
-    pub fn edge(&self) -> Option<HistoryEdge> {
+    pub fn edge(&self) -> Option<HistoryStart> {
         // A day on which the control symbol has no bars is believed once it was asked for twice, which ends the search.
         let is_proven = self.shown_by.is_some() && self.search != Some(OpenSearch::Clipping);
-        HistoryEdge::new(self.last_refused.filter(|_| is_proven)?, self.first_served_day())
+        HistoryStart::new(self.last_refused.filter(|_| is_proven)?, self.first_served_day())
     }
 
     /// The first day that is certainly served on a later day: a plan's history moves on by one day a day at most.
@@ -121,12 +121,12 @@ impl PlanHistory {
     }
 }
 
-impl Ledger {
+impl ManifestWriter {
     /// Keeps what is known of the plan behind a service.
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn keep_plan_history(&mut self, service: &str, known: &PlanHistory) -> Result<(), ManifestError> {
+    pub fn save_plan_history(&mut self, service: &str, known: &PlanHistory) -> Result<(), ManifestError> {
         let change = self.begin()?;
         let replace = "INSERT OR REPLACE INTO plan_history (service, last_refused, first_served, is_found, as_of, shown_by,
                            words, search, asks_about, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -137,7 +137,7 @@ impl Ledger {
             text(known.first_served),
             known.is_found,
             known.as_of.to_string(),
-            known.shown_by.map(ShownBy::as_str),
+            known.shown_by.map(HistoryEvidence::as_str),
             known.words,
             known.search.as_ref().map(OpenSearch::as_str),
             known.search.as_ref().and_then(OpenSearch::asks_about),
@@ -156,7 +156,7 @@ impl Ledger {
     }
 }
 
-impl Overview {
+impl ManifestReader {
     /// Returns what is known of the plan behind a service.
     ///
     /// # Errors
@@ -169,7 +169,7 @@ impl Overview {
     ///
     /// # Errors
     /// If the manifest cannot be read, or has a row that cannot be.
-    pub fn history_edge(&self, service: Option<&str>) -> Result<Option<HistoryEdge>, ManifestError> {
+    pub fn history_edge(&self, service: Option<&str>) -> Result<Option<HistoryStart>, ManifestError> {
         let known = service.map(|service| self.plan_history(service)).transpose()?.flatten();
         Ok(known.as_ref().and_then(PlanHistory::edge))
     }
@@ -211,7 +211,7 @@ fn read(row: &Row<'_>) -> Result<PlanHistory, ManifestError> {
         first_served: day("first_served")?,
         is_found: row.get("is_found")?,
         as_of: self::day(&row.get::<_, String>("as_of")?)?,
-        shown_by: shown_by.map(|text| ShownBy::parse(&text)).transpose()?,
+        shown_by: shown_by.map(|text| HistoryEvidence::parse(&text)).transpose()?,
         words: row.get("words")?,
         search: search.map(|search| OpenSearch::parse(&search, asks_about.as_deref())).transpose()?,
     })
@@ -234,7 +234,7 @@ mod tests {
             first_served: Some(date(2024, 12, 2)),
             is_found: true,
             as_of: date(2026, 11, 30),
-            shown_by: Some(ShownBy::Refusal),
+            shown_by: Some(HistoryEvidence::Refusal),
             words: Some("Your plan".to_owned()),
             search: None,
         }
@@ -243,10 +243,10 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_again_by_service_and_what_the_last_run_found_comes_first() {
         let dir = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
-        ledger.begin_run("start", "").unwrap();
-        ledger.keep_plan_history("one", &found()).unwrap();
-        ledger.begin_run("start", "").unwrap();
+        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        writer.begin_run("start", "").unwrap();
+        writer.save_plan_history("one", &found()).unwrap();
+        writer.begin_run("start", "").unwrap();
         let open = PlanHistory {
             last_refused: None,
             first_served: Some(date(2020, 1, 2)),
@@ -255,18 +255,18 @@ mod tests {
             words: None,
             ..found()
         };
-        ledger.keep_plan_history("other", &open).unwrap();
-        let overview = Overview::open(dir.path()).unwrap();
-        assert_eq!(overview.plan_history("one").unwrap(), Some(found()));
-        assert_eq!(ledger.plan_history("nobody").unwrap(), None);
+        writer.save_plan_history("other", &open).unwrap();
+        let reader = ManifestReader::open(dir.path()).unwrap();
+        assert_eq!(reader.plan_history("one").unwrap(), Some(found()));
+        assert_eq!(writer.plan_history("nobody").unwrap(), None);
         let all = [("other".to_owned(), open.clone()), ("one".to_owned(), found())];
-        assert_eq!(overview.plan_histories().unwrap(), all);
+        assert_eq!(reader.plan_histories().unwrap(), all);
         let searches =
             [OpenSearch::Refusal("BRK.B".parse().unwrap()), OpenSearch::Clipping, OpenSearch::Undecided];
         for search in searches {
             let going_on = PlanHistory { search: Some(search), ..open.clone() };
-            ledger.keep_plan_history("other", &going_on).unwrap();
-            assert_eq!(ledger.plan_history("other").unwrap(), Some(going_on));
+            writer.save_plan_history("other", &going_on).unwrap();
+            assert_eq!(writer.plan_history("other").unwrap(), Some(going_on));
         }
     }
 

@@ -12,7 +12,7 @@ use grab_model::{Partition, Symbol, Window};
 use jiff::tz::TimeZone;
 use rusqlite::params;
 
-use super::{FILE_NAME, Ledger, ManifestError, Overview, TaskState, reading};
+use super::{FILE_NAME, ManifestError, ManifestReader, ManifestWriter, TaskState, read_connection};
 use crate::{clock::Clock, disk};
 
 /// Where a manifest is made; below the data directory, so that it can be renamed into its place.
@@ -23,7 +23,7 @@ pub(super) const REBUILT: &str = "REBUILT";
 
 /// Days that a symbol's partitions say are whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub struct WholeDays {
     /// The days.
     pub window: Window,
     /// Bars on these days.
@@ -35,10 +35,10 @@ pub struct Stretch {
 /// # Errors
 /// If there is a file of this name that is not ours, or from a newer grab: then it is not for us to replace it.
 pub fn is_whole(data_dir: &Path) -> Result<bool, ManifestError> {
-    let before = reading::marks(data_dir);
+    let before = read_connection::marks(data_dir);
     let mut is_still = false;
     let mut check = || -> Result<bool, ManifestError> {
-        let reading = reading::open_to_read(data_dir)?;
+        let reading = read_connection::open_to_read(data_dir)?;
         is_still = reading.is_still;
         let verdict: String = reading.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         Ok(verdict == "ok")
@@ -49,7 +49,7 @@ pub fn is_whole(data_dir: &Path) -> Result<bool, ManifestError> {
         // One that cannot be opened now may be as good as ever.
         checked => checked,
     };
-    if is_still && matches!(checked, Ok(false)) && reading::marks(data_dir) != before {
+    if is_still && matches!(checked, Ok(false)) && read_connection::marks(data_dir) != before {
         // Somebody has begun to write it while it was taken for one that cannot change.
         return is_whole(data_dir);
     }
@@ -62,12 +62,12 @@ pub fn is_whole(data_dir: &Path) -> Result<bool, ManifestError> {
 /// As for [`is_whole`].
 pub fn is_readable(data_dir: &Path) -> Result<bool, ManifestError> {
     let read = || -> Result<(), ManifestError> {
-        let overview = Overview::open(data_dir)?;
-        overview.tasks()?;
-        overview.witnesses()?;
-        overview.not_entitled()?;
-        overview.plan_histories()?;
-        overview.symbols()?.iter().try_for_each(|symbol| overview.partitions(symbol).map(|_| ()))
+        let reader = ManifestReader::open(data_dir)?;
+        reader.tasks()?;
+        reader.witnesses()?;
+        reader.not_entitled()?;
+        reader.plan_histories()?;
+        reader.symbols()?.iter().try_for_each(|symbol| reader.partitions(symbol).map(|_| ()))
     };
     match read() {
         _ if !is_whole(data_dir)? => Ok(false),
@@ -80,25 +80,25 @@ pub fn is_readable(data_dir: &Path) -> Result<bool, ManifestError> {
 ///
 /// # Errors
 /// If the folder cannot be made.
-pub fn begin(data_dir: &Path, clock: Clock) -> Result<Ledger, ManifestError> {
+pub fn begin(data_dir: &Path, clock: Clock) -> Result<ManifestWriter, ManifestError> {
     let folder = data_dir.join(FOLDER);
     match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&folder)(error)),
         Ok(()) | Err(_) => {}
     }
     fs::create_dir(&folder).map_err(cannot(&folder))?;
-    // Its plan is the one beside the manifest that it replaces: `Ledger::take_over_plan`.
-    Ok(Ledger { plan_in: None, ..Ledger::open(&folder, clock)? })
+    // Its plan is the one beside the manifest that it replaces: `ManifestWriter::restore_plan`.
+    Ok(ManifestWriter { plan_in: None, ..ManifestWriter::open(&folder, clock)? })
 }
 
 /// Puts a manifest that was begun with [`begin`] into its place. Answers where the old one is now, if there was one.
 ///
 /// # Errors
 /// If a file cannot be renamed.
-pub fn finish(ledger: Ledger, data_dir: &Path) -> Result<Option<PathBuf>, ManifestError> {
-    let clock = ledger.clock;
+pub fn finish(writer: ManifestWriter, data_dir: &Path) -> Result<Option<PathBuf>, ManifestError> {
+    let clock = writer.clock;
     // Closed, so that all of it is in the one file.
-    ledger.connection.close().map_err(|(_, error)| error)?;
+    writer.connection.close().map_err(|(_, error)| error)?;
     let aside = set_aside(data_dir, clock)?;
     let (made, place) = (data_dir.join(FOLDER).join(FILE_NAME), data_dir.join(FILE_NAME));
     fs::rename(&made, &place).map_err(cannot(&place))?;
@@ -138,7 +138,7 @@ fn cannot(path: &Path) -> impl FnOnce(io::Error) -> ManifestError + '_ {
     move |source| ManifestError::Io { path: path.display().to_string(), source }
 }
 
-impl Ledger {
+impl ManifestWriter {
     /// Records a symbol's partitions, and as ended tasks the days that they say are whole.
     ///
     /// # Errors
@@ -147,13 +147,13 @@ impl Ledger {
         &mut self,
         symbol: &Symbol,
         partitions: &[Partition],
-        stretches: &[Stretch],
+        stretches: &[WholeDays],
     ) -> Result<(), ManifestError> {
         let change = self.begin()?;
         for partition in partitions {
             change.replace(partition)?;
         }
-        for Stretch { window, bars } in stretches {
+        for WholeDays { window, bars } in stretches {
             let state = if *bars > 0 { TaskState::Done } else { TaskState::Empty };
             let (from, to) = (window.from().to_string(), window.to().to_string());
             change.execute(

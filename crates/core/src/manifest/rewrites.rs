@@ -13,15 +13,15 @@ use jiff::civil::Date;
 use rusqlite::{Connection, Params, params};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Ledger, ManifestError, Overview, WitnessFile, change::Change, rows};
+use super::{ManifestError, ManifestReader, ManifestWriter, WitnessFile, rows, transaction::Transaction};
 
 /// A file that is being written anew, or was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rewrite {
+pub struct PendingRewrite {
     /// Where it is, below the data directory.
     pub path: PathBuf,
     /// What it holds.
-    pub of: Rewritten,
+    pub of: RewrittenFile,
     /// The new file's size.
     pub bytes: u64,
     /// XXH3-64 of the new file.
@@ -30,14 +30,14 @@ pub struct Rewrite {
 
 /// What a file holds that has a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rewritten {
+pub enum RewrittenFile {
     /// A symbol's bars of a month.
     Partition(Symbol, Month),
     /// A day of the market.
     MarketDay(Date),
 }
 
-impl Rewrite {
+impl PendingRewrite {
     /// Whether the new file is at its place.
     #[must_use]
     pub fn is_in_place(&self, data_dir: &Path) -> bool {
@@ -45,20 +45,22 @@ impl Rewrite {
     }
 }
 
-impl Ledger {
+impl ManifestWriter {
     /// Notes files that are about to be written anew.
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn begin_rewrites(&mut self, rewrites: &[Rewrite]) -> Result<(), ManifestError> {
+    pub fn begin_rewrites(&mut self, rewrites: &[PendingRewrite]) -> Result<(), ManifestError> {
         let change = self.begin()?;
         for rewrite in rewrites {
             let insert = "INSERT OR REPLACE INTO rewrites (path, ticker, month, date, bytes, xxh3, at_ms)
                           VALUES (?, ?, ?, ?, ?, ?, ?)";
             let path = rewrite.path.to_string_lossy();
             let (ticker, month, date) = match &rewrite.of {
-                Rewritten::Partition(symbol, month) => (Some(symbol.as_str()), Some(month.to_string()), None),
-                Rewritten::MarketDay(date) => (None, None, Some(date.to_string())),
+                RewrittenFile::Partition(symbol, month) => {
+                    (Some(symbol.as_str()), Some(month.to_string()), None)
+                }
+                RewrittenFile::MarketDay(date) => (None, None, Some(date.to_string())),
             };
             let xxh3 = format!("{:016x}", rewrite.xxh3);
             change.execute(insert, params![path, ticker, month, date, rewrite.bytes, xxh3, change.now_ms])?;
@@ -70,7 +72,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn end_rewrites(&mut self, in_place: &[Rewrite]) -> Result<(), ManifestError> {
+    pub fn end_rewrites(&mut self, in_place: &[PendingRewrite]) -> Result<(), ManifestError> {
         let change = self.begin()?;
         in_place.iter().try_for_each(|rewrite| change.rewritten(rewrite))?;
         change.execute("DELETE FROM rewrites", [])?;
@@ -81,21 +83,21 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be read, or has a row that cannot be.
-    pub fn rewrites(&self) -> Result<Vec<Rewrite>, ManifestError> {
+    pub fn rewrites(&self) -> Result<Vec<PendingRewrite>, ManifestError> {
         noted(&self.connection, "", [])
     }
 }
 
-impl Change<'_> {
+impl Transaction<'_> {
     /// The bars are the same: nothing else of a row changes.
-    fn rewritten(&self, rewrite: &Rewrite) -> Result<(), ManifestError> {
+    fn rewritten(&self, rewrite: &PendingRewrite) -> Result<(), ManifestError> {
         let (bytes, xxh3) = (rewrite.bytes, format!("{:016x}", rewrite.xxh3));
         match &rewrite.of {
-            Rewritten::Partition(symbol, month) => {
+            RewrittenFile::Partition(symbol, month) => {
                 let update = "UPDATE partitions SET bytes = ?, xxh3 = ? WHERE ticker = ? AND month = ?";
                 self.execute(update, params![bytes, xxh3, symbol.as_str(), month.to_string()])?;
             }
-            Rewritten::MarketDay(date) => {
+            RewrittenFile::MarketDay(date) => {
                 let update = "UPDATE witnesses SET bytes = ?, xxh3 = ? WHERE date = ?";
                 self.execute(update, params![bytes, xxh3, date.to_string()])?;
             }
@@ -104,7 +106,7 @@ impl Change<'_> {
     }
 }
 
-impl Overview {
+impl ManifestReader {
     /// Lets the rows of a symbol's partitions say what is in their places, where that is new already and recorded as it was.
     pub(super) fn with_rewritten(
         &self,
@@ -112,7 +114,7 @@ impl Overview {
         partitions: &mut [Partition],
     ) -> Result<(), ManifestError> {
         for rewrite in noted(self.connection(), "WHERE ticker = ?", [symbol.as_str()])? {
-            let Rewritten::Partition(_, month) = &rewrite.of else { continue };
+            let RewrittenFile::Partition(_, month) = &rewrite.of else { continue };
             let partition = partitions.iter_mut().find(|one| one.month == *month);
             if let Some(partition) = partition.filter(|_| rewrite.is_in_place(self.data_dir())) {
                 (partition.bytes, partition.xxh3) = (rewrite.bytes, rewrite.xxh3);
@@ -124,7 +126,7 @@ impl Overview {
     /// Lets the rows of days of the market say what is in their places, likewise.
     pub(super) fn with_rewritten_days(&self, files: &mut [WitnessFile]) -> Result<(), ManifestError> {
         for rewrite in noted(self.connection(), "WHERE date IS NOT NULL", [])? {
-            let Rewritten::MarketDay(date) = &rewrite.of else { continue };
+            let RewrittenFile::MarketDay(date) = &rewrite.of else { continue };
             let file = files.iter_mut().find(|file| file.date == *date);
             if let Some(file) = file.filter(|_| rewrite.is_in_place(self.data_dir())) {
                 (file.bytes, file.xxh3) = (rewrite.bytes, rewrite.xxh3);
@@ -139,7 +141,7 @@ fn noted(
     connection: &Connection,
     which: &str,
     parameters: impl Params,
-) -> Result<Vec<Rewrite>, ManifestError> {
+) -> Result<Vec<PendingRewrite>, ManifestError> {
     let select = format!("SELECT path, ticker, month, date, bytes, xxh3 FROM rewrites {which} ORDER BY path");
     let mut select = connection.prepare_cached(&select)?;
     let mut found = select.query(parameters)?;
@@ -150,12 +152,14 @@ fn noted(
         let wrong = || ManifestError::Corrupt(format!("the rewrite of {path}"));
         let of = match (ticker, month, row.get::<_, Option<String>>(3)?) {
             (Some(ticker), Some(month), None) => {
-                Rewritten::Partition(rows::symbol(&ticker)?, Month::parse(&month).ok_or_else(wrong)?)
+                RewrittenFile::Partition(rows::symbol(&ticker)?, Month::parse(&month).ok_or_else(wrong)?)
             }
-            (_, _, date) => Rewritten::MarketDay(date.and_then(|date| date.parse().ok()).ok_or_else(wrong)?),
+            (_, _, date) => {
+                RewrittenFile::MarketDay(date.and_then(|date| date.parse().ok()).ok_or_else(wrong)?)
+            }
         };
         let xxh3 = rows::digest(&row.get::<_, String>(5)?)?;
-        rewrites.push(Rewrite { path: PathBuf::from(path), of, bytes: row.get(4)?, xxh3 });
+        rewrites.push(PendingRewrite { path: PathBuf::from(path), of, bytes: row.get(4)?, xxh3 });
     }
     Ok(rewrites)
 }

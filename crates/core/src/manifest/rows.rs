@@ -65,7 +65,7 @@ impl Task {
 impl Task {
     /// Days of the window up to the last stored bar: what progress is measured in.
     #[must_use]
-    pub fn days_behind(&self) -> u32 {
+    pub fn days_covered(&self) -> u32 {
         days_behind(self.window, self.last_ms)
     }
 }

@@ -2,11 +2,11 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ledger, ManifestError, RunTotals, ledger::VERSION};
+use super::{ManifestError, ManifestWriter, RunTotals, writer::VERSION};
 
 /// A pace that an earlier run has learnt.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct KeptPace {
+pub struct SavedPace {
     /// Requests a second.
     pub per_second: f64,
     /// The pace that was refused first.
@@ -15,7 +15,7 @@ pub struct KeptPace {
     pub at_ms: i64,
 }
 
-impl Ledger {
+impl ManifestWriter {
     /// Begins the row of a run. `arguments` is what the user asked for; it must not hold a key.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn keep_pace(&mut self, rate: &str, pace: Option<(f64, f64)>) -> Result<(), ManifestError> {
+    pub fn save_pace(&mut self, rate: &str, pace: Option<(f64, f64)>) -> Result<(), ManifestError> {
         let change = self.begin()?;
         match pace {
             Some((per_second, refused)) => change.execute(
@@ -91,10 +91,10 @@ impl Ledger {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn pace(&self, rate: &str) -> Result<Option<KeptPace>, ManifestError> {
+    pub fn pace(&self, rate: &str) -> Result<Option<SavedPace>, ManifestError> {
         let select = "SELECT per_second, refused, at_ms FROM pace WHERE rate = ?";
         let kept = self.connection.query_row(select, [rate], |row| {
-            Ok(KeptPace { per_second: row.get(0)?, refused: row.get(1)?, at_ms: row.get(2)? })
+            Ok(SavedPace { per_second: row.get(0)?, refused: row.get(1)?, at_ms: row.get(2)? })
         });
         Ok(kept.optional()?)
     }

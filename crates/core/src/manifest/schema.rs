@@ -6,11 +6,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 
 use super::{
     ManifestError, lock,
-    reading::{explained, not_lost},
+    read_connection::{check_not_lost, explained},
 };
 use crate::{
     disk,
-    failpoint::{self, Step},
+    failpoint::{self, CrashPoint},
 };
 
 /// The manifest's name in its data directory.
@@ -47,7 +47,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
     let path = data_dir.join(FILE_NAME);
     if !path.exists() {
-        not_lost(data_dir)?;
+        check_not_lost(data_dir)?;
     }
     create(&path)?;
     opened(data_dir, &path).map_err(|error| explained(error, &path, true))
@@ -61,7 +61,7 @@ fn opened(data_dir: &Path, path: &Path) -> Result<Connection, ManifestError> {
     connection.pragma_update(None, "synchronous", if without_fsync { "OFF" } else { "FULL" })?;
     let version = check_version(&connection, path)?;
     if version == 0 {
-        not_lost(data_dir)?;
+        check_not_lost(data_dir)?;
         // Nothing of it is written twice like this. What was made just now is as it was made.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         migrate(&mut connection, path)?;
@@ -141,7 +141,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ManifestError
         transaction.execute_batch(migration)?;
     }
     if version < MIGRATIONS.len() {
-        reached(Step::BeforeMigration)?;
+        reached(CrashPoint::BeforeMigration)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", known_version())?;
     }
@@ -170,7 +170,7 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<usiz
 }
 
 /// A step whose failure, where a test asks for one, is reported as `SQLite` does it.
-pub(super) fn reached(step: Step) -> Result<(), ManifestError> {
+pub(super) fn reached(step: CrashPoint) -> Result<(), ManifestError> {
     failpoint::reached(step).map_err(|error| {
         let full = error.kind() == io::ErrorKind::StorageFull;
         let code = ffi::Error::new(if full { ffi::SQLITE_FULL } else { ffi::SQLITE_IOERR });
@@ -191,8 +191,8 @@ pub(super) fn known_version() -> u32 {
 mod tests {
     use super::*;
     use crate::manifest::{
-        Overview,
-        reading::{bring_up_to_date, open_to_read},
+        ManifestReader,
+        read_connection::{migrate, open_to_read},
     };
 
     const SHIPPED: [&str; 17] = [
@@ -284,7 +284,7 @@ mod tests {
         old.pragma_update(None, "user_version", 9).unwrap();
         drop(old);
         drop(open(dir.path()).unwrap());
-        let begun = Overview::open(dir.path()).unwrap().last_sync_ms("splits").unwrap();
+        let begun = ManifestReader::open(dir.path()).unwrap().last_sync_ms("splits").unwrap();
         assert_eq!(begun, Some(7));
     }
 
@@ -327,7 +327,7 @@ mod tests {
             let read = open_to_read(dir.path()).err();
             assert!(matches!(read, Some(ManifestError::TooOld { .. })), "{version}: {read:?}");
             assert_eq!(std::fs::read(dir.path().join(FILE_NAME)).unwrap(), bytes, "a reader changes nothing");
-            bring_up_to_date(dir.path()).unwrap();
+            migrate(dir.path()).unwrap();
             let new = open_to_read(dir.path()).unwrap().connection;
             assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
             let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside, lists, orders, spec, told, rewrites";

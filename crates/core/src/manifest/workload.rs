@@ -59,14 +59,14 @@ impl TaskCounts {
         }
     }
 
-    fn given_back(mut self) -> Self {
+    fn all_released(mut self) -> Self {
         self.pending += std::mem::take(&mut self.running);
         self
     }
 
     /// Tasks that are neither begun nor ended, or begun and not ended.
     #[must_use]
-    pub fn owed(&self) -> u64 {
+    pub fn outstanding(&self) -> u64 {
         self.pending + self.running
     }
 
@@ -81,13 +81,13 @@ impl Workload {
     /// The same once no process runs any of the tasks: then these are pending like the others.
     #[must_use]
     pub fn given_back(self) -> Self {
-        Self { tasks: self.tasks.given_back(), repairs: self.repairs.given_back() }
+        Self { tasks: self.tasks.all_released(), repairs: self.repairs.all_released() }
     }
 
     /// Tasks of both kinds that have not ended.
     #[must_use]
     pub fn owed(&self) -> u64 {
-        self.tasks.owed() + self.repairs.owed()
+        self.tasks.outstanding() + self.repairs.outstanding()
     }
 
     /// Tasks of both kinds that ended without the server's data or its word that there is none.

@@ -48,13 +48,13 @@ const SHORT_PERIOD: Duration = Duration::from_secs(10);
 /// A pace that the server refuses is lowered, and then raised little by little.
 #[derive(Debug)]
 pub struct Pacer {
-    limit: Option<Limit>,
-    state: Mutex<State>,
+    limit: Option<RateSetting>,
+    state: Mutex<PacerState>,
 }
 
 /// The rate as it was set.
 #[derive(Clone, Copy, Debug)]
-struct Limit {
+struct RateSetting {
     requests: usize,
     period: Duration,
 }
@@ -70,7 +70,7 @@ pub struct Pace {
 
 /// What an earlier run leaves for the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Learnt {
+pub struct LearnedPace {
     /// The pace, and how long ago that was.
     pub pace: Option<(Pace, Duration)>,
     /// How long ago the last request may have left.
@@ -78,7 +78,7 @@ pub struct Learnt {
 }
 
 #[derive(Debug)]
-struct State {
+struct PacerState {
     /// When the next permit is due. It may lie behind, if nobody asked in time.
     next: Instant,
     /// The earliest place in the line that is still free.
@@ -98,14 +98,16 @@ struct State {
 impl Pacer {
     /// A pacer whose first permit is due at once, unless an earlier run has asked just before.
     #[must_use]
-    pub fn new(rate: Rate, learnt: Learnt) -> Self {
+    pub fn new(rate: Rate, learnt: LearnedPace) -> Self {
         let now = Instant::now();
         let limit = match rate {
             Rate::Unlimited => None,
-            Rate::Limited { requests, period } => Some(Limit { requests: requests.get() as usize, period }),
+            Rate::Limited { requests, period } => {
+                Some(RateSetting { requests: requests.get() as usize, period })
+            }
         };
         let slowed = learnt.pace.and_then(|(pace, ago)| Some((pace, now.checked_sub(ago)?)));
-        let state = State {
+        let state = PacerState {
             next: now,
             free: now,
             left: VecDeque::new(),
@@ -186,7 +188,7 @@ impl Pacer {
     }
 
     /// The server has answered: the pauses were long enough.
-    pub fn let_in(&self) {
+    pub fn accepted(&self) {
         let mut state = self.locked();
         state.since_pause.0 += 1;
         if state.paused_until <= Instant::now() {
@@ -201,7 +203,7 @@ impl Pacer {
     }
 
     /// A request that had its permit found no connection: it does not count.
-    pub fn give_back(&self) {
+    pub fn refund(&self) {
         let mut state = self.locked();
         state.left.pop_back();
         state.next = state.next.min(Instant::now());
@@ -210,7 +212,7 @@ impl Pacer {
 
     /// The pace of now, if it is slower than the one that was set.
     #[must_use]
-    pub fn learnt(&self) -> Option<Pace> {
+    pub fn learned(&self) -> Option<Pace> {
         self.slowed(&self.locked(), Instant::now())
     }
 
@@ -246,46 +248,46 @@ impl Pacer {
     }
 
     /// From one permit to the next.
-    fn interval(&self, state: &State, now: Instant) -> Duration {
-        let set = self.limit.map(Limit::per_second);
+    fn interval(&self, state: &PacerState, now: Instant) -> Duration {
+        let set = self.limit.map(RateSetting::per_second);
         let pace = self.slowed(state, now).map(|pace| pace.per_second).or(set);
         pace.map_or(Duration::ZERO, |per_second| Duration::from_secs_f64(MARGIN / per_second))
     }
 
     /// The slowed pace, as far as it has recovered; nothing if it has recovered wholly.
-    fn slowed(&self, state: &State, now: Instant) -> Option<Pace> {
+    fn slowed(&self, state: &PacerState, now: Instant) -> Option<Pace> {
         let (pace, since) = state.slowed?;
-        let time = self.limit.map_or(SHORTEST_RECOVERY, Limit::recovery);
+        let time = self.limit.map_or(SHORTEST_RECOVERY, RateSetting::recovery);
         let regained = now.saturating_duration_since(since).div_duration_f64(time) * pace.refused;
         let per_second = pace.per_second + regained;
         // Without a limit it is not known what is right: the pace goes on beyond what was refused.
-        let whole = self.limit.map_or(2.0 * pace.refused, Limit::per_second);
+        let whole = self.limit.map_or(2.0 * pace.refused, RateSetting::per_second);
         (per_second < whole).then_some(Pace { per_second, ..pace })
     }
 
     /// The pace that follows a refusal.
-    fn lowered(&self, state: &State, now: Instant, factor: f64) -> Pace {
+    fn lowered(&self, state: &PacerState, now: Instant, factor: f64) -> Pace {
         let slowed = self.slowed(state, now);
-        let pace = slowed.map(|pace| pace.per_second).or(self.limit.map(Limit::per_second));
+        let pace = slowed.map(|pace| pace.per_second).or(self.limit.map(RateSetting::per_second));
         let pace = pace.unwrap_or_else(|| measured(state, now));
         Pace { per_second: (pace * factor).max(SLOWEST), refused: slowed.map_or(pace, |pace| pace.refused) }
     }
 
     /// The state is whole between any two statements, so a panic elsewhere cannot have left it half-written.
-    fn locked(&self) -> MutexGuard<'_, State> {
+    fn locked(&self) -> MutexGuard<'_, PacerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The pace of the last requests.
-fn measured(state: &State, now: Instant) -> f64 {
+fn measured(state: &PacerState, now: Instant) -> f64 {
     let over = state.left.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(*first));
     #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
     let requests = state.left.len().max(1) as f64;
     requests / over.as_secs_f64().max(0.001)
 }
 
-impl Limit {
+impl RateSetting {
     fn per_second(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
         let requests = self.requests as f64;
@@ -305,7 +307,7 @@ mod tests {
     use super::*;
 
     fn pacer(rate: &str) -> Pacer {
-        Pacer::new(rate.parse().unwrap(), Learnt::default())
+        Pacer::new(rate.parse().unwrap(), LearnedPace::default())
     }
 
     /// The instants of `count` permits taken by four workers.
@@ -395,10 +397,10 @@ mod tests {
             match event {
                 '-' => drop(pacer.slow_down(Some(Duration::from_secs(1)))),
                 '|' => tokio::time::sleep(Duration::from_secs(1)).await,
-                _ => pacer.let_in(),
+                _ => pacer.accepted(),
             }
         }
-        pacer.learnt().map_or(100.0, |pace| pace.per_second)
+        pacer.learned().map_or(100.0, |pace| pace.per_second)
     }
 
     #[tokio::test(start_paused = true)]
@@ -423,12 +425,12 @@ mod tests {
         let pacer = pacer("100/s");
         pacer.slow_down(Some(Duration::ZERO));
         pacer.slow_down(Some(Duration::ZERO));
-        let begin = pacer.learnt().unwrap().per_second;
+        let begin = pacer.learned().unwrap().per_second;
         tokio::time::sleep(Duration::from_secs(6)).await;
-        let regained = pacer.learnt().unwrap().per_second - begin;
+        let regained = pacer.learned().unwrap().per_second - begin;
         assert!((regained - 10.0).abs() < 0.1, "{regained} in a tenth of the time");
         tokio::time::sleep(Duration::from_mins(1)).await;
-        assert_eq!(pacer.learnt(), None, "the rate that was set again");
+        assert_eq!(pacer.learned(), None, "the rate that was set again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -439,7 +441,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         pacer.slow_down(Some(Duration::ZERO));
-        let pace = pacer.learnt().unwrap();
+        let pace = pacer.learned().unwrap();
         assert!((pace.per_second - 17.0).abs() < 0.5 && (pace.refused - 20.0).abs() < 0.5, "{pace:?}");
         let taken = permits(&Arc::new(pacer), 11).await;
         assert!(taken[10] > Duration::from_millis(500), "{taken:?}");
@@ -448,18 +450,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_next_run_goes_on_where_the_last_one_was() {
         let pace = Pace { per_second: 25.0, refused: 100.0 };
-        let nine_seconds_later = Learnt { pace: Some((pace, Duration::from_secs(9))), last_request: None };
+        let nine_seconds_later =
+            LearnedPace { pace: Some((pace, Duration::from_secs(9))), last_request: None };
         tokio::time::sleep(Duration::from_mins(1)).await;
-        let learnt = Pacer::new("100/s".parse().unwrap(), nine_seconds_later).learnt().unwrap();
+        let learnt = Pacer::new("100/s".parse().unwrap(), nine_seconds_later).learned().unwrap();
         assert!((learnt.per_second - 40.0).abs() < 0.1, "{learnt:?}");
-        let just_asked = Learnt { pace: None, last_request: Some(Duration::from_secs(2)) };
+        let just_asked = LearnedPace { pace: None, last_request: Some(Duration::from_secs(2)) };
         let begin = Instant::now();
         Pacer::new("5/min".parse().unwrap(), just_asked).permit().await;
         assert_eq!(begin.elapsed().as_millis(), 10_360);
         let begin = Instant::now();
         Pacer::new("20/s".parse().unwrap(), just_asked).permit().await;
         assert_eq!(begin.elapsed(), Duration::ZERO, "a window ago");
-        let now = Learnt { last_request: Some(Duration::ZERO), ..just_asked };
+        let now = LearnedPace { last_request: Some(Duration::ZERO), ..just_asked };
         Pacer::new("20/s".parse().unwrap(), now).permit().await;
         assert_eq!(begin.elapsed().as_millis(), 1_030, "the last run may have used up its second");
     }
@@ -471,7 +474,7 @@ mod tests {
             assert_eq!(unlimited.slow_down(None).as_secs(), expected);
             unlimited.permit().await;
         }
-        unlimited.let_in();
+        unlimited.accepted();
         assert_eq!(unlimited.slow_down(None).as_secs(), 1);
         unlimited.permit().await;
         assert_eq!(unlimited.slow_down(Some(Duration::from_secs(u64::MAX))), LONGEST_PAUSE);

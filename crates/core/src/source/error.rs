@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use grab_model::{BadBar, CursorError, Symbol};
+use grab_model::{CursorError, InvalidBar, Symbol};
 use jiff::civil::Date;
 use thiserror::Error;
 
-use super::Page;
+use super::BarsPage;
 use crate::decode::DecodeError;
 
 /// Phrases of a refusal that is about the time asked for, in lower case. The first is the recorded one (polygon-api.md §1,
@@ -115,19 +115,19 @@ pub enum FetchError {
     Decode(#[from] DecodeError),
     /// Some of its bars cannot be.
     #[error("{} of {} bars cannot be right: {}", .0.bad.len(), .0.bad.len() + .0.good.bars.len(), .0.bad[0])]
-    BadBars(Box<Mixed>),
+    BadBars(Box<InvalidBarsPage>),
     /// An answer that is not one to this question.
     #[error("the answer contradicts the question: {0}")]
-    Contradiction(#[from] Contradiction),
+    Contradiction(#[from] ResponseMismatch),
 }
 
 /// A page with bars that cannot be.
 #[derive(Clone, Debug)]
-pub struct Mixed {
+pub struct InvalidBarsPage {
     /// The page without them.
-    pub good: Page,
+    pub good: BarsPage,
     /// At least one.
-    pub bad: Vec<BadBar>,
+    pub bad: Vec<InvalidBar>,
 }
 
 fn said(words: Option<&String>) -> String {
@@ -136,7 +136,7 @@ fn said(words: Option<&String>) -> String {
 
 /// How an answer can differ from its question.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Contradiction {
+pub enum ResponseMismatch {
     /// It is about another symbol, or does not say about which.
     #[error("asked for {asked}, answered {}", answered.as_deref().unwrap_or("for nothing in particular"))]
     Ticker {
@@ -207,7 +207,7 @@ pub enum Disposition {
     Retry,
     /// The same, but first find out whether the source is like that to everyone. A redirect, before anything was
     /// answered, says that this is not the service at all.
-    Unwell(Symptom),
+    Unwell(OutageSymptom),
     /// Ask again, but twice at most: a well-formed request that is refused rarely gets better.
     RetryTwice,
     /// Everyone waits: the server says that this client asks too fast.
@@ -235,7 +235,7 @@ pub enum Disposition {
 
 /// How a source in trouble shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Symptom {
+pub enum OutageSymptom {
     /// No connection.
     Connection,
     /// A connection without an answer, or with half of one.
@@ -253,10 +253,10 @@ pub enum Symptom {
 impl FetchError {
     /// How the source shows that it is in trouble; nothing if it is well, and means what it says.
     #[must_use]
-    pub fn symptom(&self) -> Option<Symptom> {
+    pub fn symptom(&self) -> Option<OutageSymptom> {
         match self.disposition() {
-            Disposition::Outage => Some(Symptom::Connection),
-            Disposition::SlowDown { .. } => Some(Symptom::TooMany),
+            Disposition::Outage => Some(OutageSymptom::Connection),
+            Disposition::SlowDown { .. } => Some(OutageSymptom::TooMany),
             Disposition::Unwell(symptom) => Some(symptom),
             Disposition::Retry
             | Disposition::RetryTwice
@@ -275,11 +275,11 @@ impl FetchError {
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Connect { .. } | Self::ProxyRefused { .. } => Disposition::Outage,
-            Self::Contradiction(Contradiction::Adjusted { .. }) => Disposition::CursorForgets,
-            Self::NoAnswer(_) | Self::Transport(_) => Disposition::Unwell(Symptom::Silence),
-            Self::Status { .. } => Disposition::Unwell(Symptom::Status),
-            Self::Decode(_) => Disposition::Unwell(Symptom::Garbage),
-            Self::Redirected { .. } => Disposition::Unwell(Symptom::Redirect),
+            Self::Contradiction(ResponseMismatch::Adjusted { .. }) => Disposition::CursorForgets,
+            Self::NoAnswer(_) | Self::Transport(_) => Disposition::Unwell(OutageSymptom::Silence),
+            Self::Status { .. } => Disposition::Unwell(OutageSymptom::Status),
+            Self::Decode(_) => Disposition::Unwell(OutageSymptom::Garbage),
+            Self::Redirected { .. } => Disposition::Unwell(OutageSymptom::Redirect),
             Self::BadBars(_) | Self::Contradiction(_) => Disposition::Retry,
             Self::TooManyRequests { retry_after, .. } => Disposition::SlowDown { retry_after: *retry_after },
             Self::BadRequest { .. } => Disposition::RetryTwice,
@@ -328,7 +328,7 @@ impl FetchError {
 
     /// The whole chain in one line, for the manifest and the report.
     #[must_use]
-    pub fn chain(&self) -> String {
+    pub fn error_chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {

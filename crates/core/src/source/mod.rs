@@ -4,17 +4,17 @@
 //! Every page that a source returns was checked against its question: right symbol, right adjustment, right count,
 //! inside the window, each minute once, ascending.
 
-mod directory;
 mod error;
 mod polygon;
-mod time;
-mod way;
+mod proxy;
+mod reference;
+mod service_clock;
 
-pub use directory::{ClosedDay, Directory, Leaf, List, ListPage, Lookup, Record};
-pub use error::{Contradiction, Disposition, FetchError, Mixed, Symptom};
+pub use error::{Disposition, FetchError, InvalidBarsPage, OutageSymptom, ResponseMismatch};
 pub use polygon::{Polygon, PolygonOptions};
-pub use time::{AnswerTime, ServiceTime};
-pub use way::{ProxyVariables, Way, WayError};
+pub use proxy::{ProxyError, ProxyRoute, ProxyVariables};
+pub use reference::{ClosedDay, ListPage, ListRows, Lookup, LookupAnswer, ReferenceList, ReferenceSource};
+pub use service_clock::{ResponseDate, ServiceClock};
 
 use jiff::civil::Date;
 
@@ -22,7 +22,7 @@ use grab_model::{Bars, Cursor, DayBar, Symbol, Window};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct BarsRequest {
     /// The symbol, as traded.
     pub symbol: Symbol,
     /// The New York days.
@@ -31,7 +31,7 @@ pub struct Question {
 
 /// Which page of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum PagePosition {
     /// The first.
     Start,
     /// The one that the page before named.
@@ -42,7 +42,7 @@ pub enum Place {
 
 /// One page that fits its question.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct BarsPage {
     /// Bars inside the window, ascending, each minute once.
     pub bars: Bars,
     /// The page after this one; none if the server says that this is the last.
@@ -74,7 +74,7 @@ pub struct MarketDay {
 
 /// What the control question showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
+pub enum ControlAnswer {
     /// It was answered properly: source and key are good.
     Good,
     /// The key is refused.
@@ -82,10 +82,10 @@ pub enum Control {
     /// The source answers, but in a way that says nothing about the key.
     Evasive,
     /// The source is in trouble, or something in between answers in its place.
-    Unwell(Symptom),
+    Unwell(OutageSymptom),
 }
 
-impl From<&FetchError> for Control {
+impl From<&FetchError> for ControlAnswer {
     fn from(error: &FetchError) -> Self {
         if error.disposition() == Disposition::KeyRefused {
             return Self::KeyRefused;
@@ -108,8 +108,8 @@ pub trait Source: Send + Sync + 'static {
     /// Dropping the future drops the request; nothing is kept.
     fn ask(
         &self,
-        question: &Question,
-        place: &Place,
+        question: &BarsRequest,
+        place: &PagePosition,
     ) -> impl Future<Output = Result<Self::Answer, FetchError>> + Send;
 
     /// Reads an answer to a question, and checks that the page fits it.
@@ -118,9 +118,9 @@ pub trait Source: Send + Sync + 'static {
     /// As for [`Source::ask`].
     fn read(
         &self,
-        question: &Question,
+        question: &BarsRequest,
         answer: Self::Answer,
-    ) -> impl Future<Output = Result<Page, FetchError>> + Send;
+    ) -> impl Future<Output = Result<BarsPage, FetchError>> + Send;
 
     /// Asks once for one page, and reads it.
     ///
@@ -128,9 +128,9 @@ pub trait Source: Send + Sync + 'static {
     /// As for [`Source::ask`].
     fn page(
         &self,
-        question: &Question,
-        place: &Place,
-    ) -> impl Future<Output = Result<Page, FetchError>> + Send {
+        question: &BarsRequest,
+        place: &PagePosition,
+    ) -> impl Future<Output = Result<BarsPage, FetchError>> + Send {
         async move { self.read(question, self.ask(question, place).await?).await }
     }
 
@@ -138,11 +138,11 @@ pub trait Source: Send + Sync + 'static {
     ///
     /// # Cancellation
     /// As for [`Source::ask`].
-    fn control(&self) -> impl Future<Output = Control> + Send;
+    fn control(&self) -> impl Future<Output = ControlAnswer> + Send;
 }
 
 /// A source that knows the whole market of a day as well.
-pub trait Market: Source {
+pub trait MarketSource: Source {
     /// Asks once for the day bars of all symbols, as traded, whatever the bars of pages are.
     ///
     /// # Errors

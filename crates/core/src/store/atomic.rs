@@ -13,14 +13,14 @@ use tempfile::NamedTempFile;
 use super::{StoreError, layout::UNFINISHED};
 use crate::{
     disk,
-    failpoint::{Step, reached},
+    failpoint::{CrashPoint, reached},
 };
 
 /// How many files are open at once in a group: a page of a quiet symbol can have bars of a hundred months.
 const GROUP: usize = 8;
 
 /// A file's place, and what it is to hold.
-pub(super) type Content<'a> = (&'a Path, &'a [u8]);
+pub(super) type FileContent<'a> = (&'a Path, &'a [u8]);
 
 /// Writes `bytes` to `path` so that a crash at any instant leaves either what was there before or all of it.
 ///
@@ -38,11 +38,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 /// # Errors
 /// If any step fails. Where it fails for one file, those before it are written all the same, and those after it are not;
 /// where the names of new folders cannot be made durable, nothing of the group is written.
-pub(super) fn write_all(files: &[Content<'_>]) -> Result<(), StoreError> {
+pub(super) fn write_all(files: &[FileContent<'_>]) -> Result<(), StoreError> {
     files.chunks(GROUP).try_for_each(write_group)
 }
 
-fn write_group(files: &[Content<'_>]) -> Result<(), StoreError> {
+fn write_group(files: &[FileContent<'_>]) -> Result<(), StoreError> {
     let mut failure = None;
     let mut fresh = BTreeSet::new();
     let files = each(files, &mut failure, |file| {
@@ -50,9 +50,9 @@ fn write_group(files: &[Content<'_>]) -> Result<(), StoreError> {
         Ok(file)
     });
     secure(&fresh)?;
-    let unfinished = each(files, &mut failure, |(path, bytes)| Unfinished::with(path, bytes));
-    let durable = each(unfinished, &mut failure, Unfinished::sync);
-    let placed = each(durable, &mut failure, Unfinished::place);
+    let unfinished = each(files, &mut failure, |(path, bytes)| AtomicFile::with(path, bytes));
+    let durable = each(unfinished, &mut failure, AtomicFile::sync);
+    let placed = each(durable, &mut failure, AtomicFile::place);
     each(placed, &mut failure, |path| sync_names_of(&path));
     failure.map_or(Ok(()), Err)
 }
@@ -70,13 +70,13 @@ fn each<T, U>(
     items.into_iter().map_while(|item| step(item).map_err(&mut keep).ok()).collect()
 }
 
-/// A file on its way to its place, beside it. If it is dropped before [`Unfinished::finish`], nothing is left of it.
-pub(super) struct Unfinished {
+/// A file on its way to its place, beside it. If it is dropped before [`AtomicFile::finish`], nothing is left of it.
+pub(super) struct AtomicFile {
     file: NamedTempFile,
     path: PathBuf,
 }
 
-impl Unfinished {
+impl AtomicFile {
     /// Begins a file that is to be at `path`; the folder is made if it is not there.
     pub(super) fn begin(path: &Path) -> Result<Self, StoreError> {
         create_folders(folder_of(path))?;
@@ -96,9 +96,9 @@ impl Unfinished {
 
     fn with(path: &Path, bytes: &[u8]) -> Result<Self, StoreError> {
         let mut unfinished = Self::begin_in_folder(path)?;
-        reached(Step::BeforeWrite)
+        reached(CrashPoint::BeforeWrite)
             .and_then(|()| unfinished.write_all(bytes))
-            .and_then(|()| reached(Step::AfterWrite))
+            .and_then(|()| reached(CrashPoint::AfterWrite))
             .map_err(failed("write", path))?;
         Ok(unfinished)
     }
@@ -110,7 +110,7 @@ impl Unfinished {
 
     /// Makes its bytes durable.
     fn sync(self) -> Result<Self, StoreError> {
-        let synced = disk::sync_file(self.file.as_file(), &self.path, || reached(Step::AfterSync));
+        let synced = disk::sync_file(self.file.as_file(), &self.path, || reached(CrashPoint::AfterSync));
         synced.map_err(failed("sync", &self.path))?;
         Ok(self)
     }
@@ -119,7 +119,7 @@ impl Unfinished {
     fn place(self) -> Result<PathBuf, StoreError> {
         let Self { file, path } = self;
         file.persist(&path).map_err(|error| failed("rename a file to", &path)(error.error))?;
-        reached(Step::AfterRename).map_err(failed("sync", &path))?;
+        reached(CrashPoint::AfterRename).map_err(failed("sync", &path))?;
         Ok(path)
     }
 }
@@ -127,10 +127,10 @@ impl Unfinished {
 /// Makes the name of a file durable that has just got it.
 fn sync_names_of(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
-    disk::sync_folder(folder, || reached(Step::AfterFolderSync)).map_err(failed("sync", folder))
+    disk::sync_folder(folder, || reached(CrashPoint::AfterFolderSync)).map_err(failed("sync", folder))
 }
 
-impl Write for Unfinished {
+impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
     }
@@ -173,7 +173,7 @@ fn make_missing(folder: &Path, fresh: &mut BTreeSet<PathBuf>) -> Result<(), Stor
         return Ok(());
     }
     make_missing(folder.parent().unwrap_or(Path::new("")), fresh)?;
-    match reached(Step::BeforeFolder).and_then(|()| fs::create_dir(folder)) {
+    match reached(CrashPoint::BeforeFolder).and_then(|()| fs::create_dir(folder)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(failed("create", folder)(io::ErrorKind::NotADirectory.into()));
@@ -181,14 +181,14 @@ fn make_missing(folder: &Path, fresh: &mut BTreeSet<PathBuf>) -> Result<(), Stor
         created => created.map_err(failed("create", folder))?,
     }
     fresh.insert(folder.to_owned());
-    reached(Step::AfterFolder).map_err(failed("sync", folder))
+    reached(CrashPoint::AfterFolder).map_err(failed("sync", folder))
 }
 
 /// Makes the names of fresh folders durable, those above first. Where it fails, they stay fresh.
 fn secure<'a>(fresh: impl IntoIterator<Item = &'a PathBuf> + Copy) -> Result<(), StoreError> {
     let holders: BTreeSet<&Path> = fresh.into_iter().map(|folder| folder_of(folder)).collect();
     for holder in holders {
-        match disk::sync_folder(holder, || reached(Step::AfterNameSync)) {
+        match disk::sync_folder(holder, || reached(CrashPoint::AfterNameSync)) {
             // Where one may make folders but not list them, nobody can make their names durable.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             synced => synced.map_err(failed("sync", holder))?,
@@ -203,7 +203,7 @@ fn secure<'a>(fresh: impl IntoIterator<Item = &'a PathBuf> + Copy) -> Result<(),
 
 /// Makes the names of folders durable, and those of all above them up to `root`, as far as they are there: a process that
 /// died may have made them and no more.
-pub(super) fn secure_names(folders: &[PathBuf], root: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_folders(folders: &[PathBuf], root: &Path) -> Result<(), StoreError> {
     let above = |folder: &PathBuf| {
         let above = folder.ancestors().skip(1).take_while(|above| above.starts_with(root));
         above.filter(|above| above.is_dir()).map(Path::to_owned).collect::<Vec<_>>()
@@ -240,8 +240,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (there, missing) = (dir.path().join("a/b"), dir.path().join("a/x/y"));
         fs::create_dir_all(&there).unwrap();
-        secure_names(&[there.clone(), missing], dir.path()).unwrap();
-        assert!(secure_names(&[there.join("c")], &there).is_ok());
+        sync_folders(&[there.clone(), missing], dir.path()).unwrap();
+        assert!(sync_folders(&[there.join("c")], &there).is_ok());
     }
 
     #[test]

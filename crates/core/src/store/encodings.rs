@@ -13,7 +13,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::parquet::Lifetime;
+use super::parquet::Finality;
 
 /// Which programs a file of bars is for. Files of both kinds may be in one directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,19 +36,19 @@ impl Encodings {
     }
 
     /// Bytes of a bar in a file, about: for how many there is to be room.
-    pub(super) fn bytes_a_bar(self, lifetime: Lifetime) -> usize {
+    pub(super) fn bytes_a_bar(self, lifetime: Finality) -> usize {
         match (lifetime, self) {
-            (Lifetime::Lasting, Self::Compatible | Self::Compact) => 24,
-            (Lifetime::Passing, Self::Compatible | Self::Compact) => 66,
+            (Finality::Final, Self::Compatible | Self::Compact) => 24,
+            (Finality::Interim, Self::Compatible | Self::Compact) => 66,
         }
     }
 
     /// How a file of bars is written.
-    pub(super) fn of_bars(self, lifetime: Lifetime) -> &'static WriterProperties {
+    pub(super) fn of_bars(self, lifetime: Finality) -> &'static WriterProperties {
         match (lifetime, self) {
-            (Lifetime::Passing, Self::Compatible | Self::Compact) => &PASSING,
-            (Lifetime::Lasting, Self::Compatible) => &COMPATIBLE,
-            (Lifetime::Lasting, Self::Compact) => &COMPACT,
+            (Finality::Interim, Self::Compatible | Self::Compact) => &PASSING,
+            (Finality::Final, Self::Compatible) => &COMPATIBLE,
+            (Finality::Final, Self::Compact) => &COMPACT,
         }
     }
 }

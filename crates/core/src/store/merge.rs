@@ -14,14 +14,14 @@ use super::{
     StoreError,
     atomic::{self, failed},
     encodings::Encodings,
-    layout, market,
-    parquet::{self, Lifetime, Provenance},
+    layout, market_day,
+    parquet::{self, Finality, Provenance},
 };
-use crate::failpoint::{Step, reached};
+use crate::failpoint::{CrashPoint, reached};
 
 /// The Parquet files of one data directory.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct BarStore {
     data_dir: PathBuf,
     adjusted: bool,
     source: String,
@@ -30,7 +30,7 @@ pub struct Store {
 
 /// A partition's content in memory: handed back to the next merge, it saves reading the file again.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Held {
+pub struct PartitionData {
     /// The month.
     pub month: Month,
     /// All bars of the file, ascending and unique.
@@ -40,12 +40,12 @@ pub struct Held {
     /// The days that were asked for and answered to their end, as bits: bit 0 is the first of the month.
     pub whole_days: u32,
     /// How its file was written.
-    pub lifetime: Lifetime,
+    pub lifetime: Finality,
 }
 
 /// Bars of one month, on their way into its partition.
 #[derive(Clone, Debug)]
-pub struct Fetched {
+pub struct MergeInput {
     /// The bars.
     pub bars: Bars,
     /// When they were fetched, UTC ms.
@@ -53,30 +53,30 @@ pub struct Fetched {
     /// The days that the answer covers to their end, if any; those of other months do not matter.
     pub whole: Option<Window>,
     /// How the partition is to be written: whether it is soon to be written again.
-    pub lifetime: Lifetime,
+    pub lifetime: Finality,
 }
 
 /// What comes of a merge.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Merged {
+pub struct MergeOutcome {
     /// The partition as it is once its file is written.
     pub partition: Partition,
     /// Its content.
-    pub held: Held,
+    pub held: PartitionData,
     /// What the new bars have changed among those that were there.
     pub revision: Revision,
     /// Its new file: bars that change nothing leave the one that is there.
-    pub file: Option<NewFile>,
+    pub file: Option<EncodedFile>,
 }
 
 /// A file's bytes, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewFile {
+pub struct EncodedFile {
     pub(super) path: PathBuf,
     pub(super) bytes: Vec<u8>,
 }
 
-impl Store {
+impl BarStore {
     /// The store in `data_dir`, which holds bars of one kind, fetched from the host `source`.
     #[must_use]
     pub fn new(data_dir: PathBuf, adjusted: bool, source: String) -> Self {
@@ -97,9 +97,9 @@ impl Store {
         &self,
         symbol: &Symbol,
         month: Month,
-        newer: Fetched,
-        held: Option<Held>,
-    ) -> Result<Merged, StoreError> {
+        newer: MergeInput,
+        held: Option<PartitionData>,
+    ) -> Result<MergeOutcome, StoreError> {
         let merged = self.merged(symbol, month, newer, held)?;
         write_all(merged.file.as_slice())?;
         Ok(merged)
@@ -115,21 +115,21 @@ impl Store {
         &self,
         symbol: &Symbol,
         month: Month,
-        newer: Fetched,
-        held: Option<Held>,
-    ) -> Result<Merged, StoreError> {
+        newer: MergeInput,
+        held: Option<PartitionData>,
+    ) -> Result<MergeOutcome, StoreError> {
         check_month(month, &newer.bars)?;
         let (older, file) = match held.filter(|held| held.month == month) {
             Some(held) => (Some(held), None),
             None => self.load(symbol, month)?.map(|loaded| (loaded.held, loaded.file)).unzip(),
         };
-        let newer = Fetched { bars: newer.bars.into_unique(), ..newer };
+        let newer = MergeInput { bars: newer.bars.into_unique(), ..newer };
         if let Some((older, file)) = older.as_ref().zip(file)
             && adds_nothing(older, &newer)
         {
             let partition = describe(symbol, older, &file);
             let held = older.clone();
-            return Ok(Merged { partition, held, revision: Revision::default(), file: None });
+            return Ok(MergeOutcome { partition, held, revision: Revision::default(), file: None });
         }
         let revision = older.as_ref().map(|older| Revision::of(&older.bars, &newer.bars)).unwrap_or_default();
         self.encoded(symbol, union(older, month, newer), revision)
@@ -139,16 +139,21 @@ impl Store {
     ///
     /// # Errors
     /// If the Parquet writer refuses.
-    pub fn finished(&self, symbol: &Symbol, held: Held) -> Result<Merged, StoreError> {
-        self.encoded(symbol, Held { lifetime: Lifetime::Lasting, ..held }, Revision::default())
+    pub fn finished(&self, symbol: &Symbol, held: PartitionData) -> Result<MergeOutcome, StoreError> {
+        self.encoded(symbol, PartitionData { lifetime: Finality::Final, ..held }, Revision::default())
     }
 
-    fn encoded(&self, symbol: &Symbol, held: Held, revision: Revision) -> Result<Merged, StoreError> {
+    fn encoded(
+        &self,
+        symbol: &Symbol,
+        held: PartitionData,
+        revision: Revision,
+    ) -> Result<MergeOutcome, StoreError> {
         let provenance = self.provenance(symbol, &held);
         let bytes = parquet::encode(&held.bars, &provenance, self.encodings).map_err(StoreError::Encode)?;
         let partition = describe(symbol, &held, &bytes);
-        let file = NewFile { path: layout::partition(&self.data_dir, symbol, held.month), bytes };
-        Ok(Merged { partition, held, revision, file: Some(file) })
+        let file = EncodedFile { path: layout::partition(&self.data_dir, symbol, held.month), bytes };
+        Ok(MergeOutcome { partition, held, revision, file: Some(file) })
     }
 
     /// Holds a partition against its recorded XXH3, before anything is merged into it.
@@ -182,15 +187,18 @@ impl Store {
         date: Date,
         bars: &[DayBar],
         fetched_ms: i64,
-    ) -> Result<market::Written, StoreError> {
-        market::write(&self.data_dir, &market::Day { date, bars, source: &self.source, fetched_ms })
+    ) -> Result<market_day::WrittenFile, StoreError> {
+        market_day::write(
+            &self.data_dir,
+            &market_day::NewMarketDay { date, bars, source: &self.source, fetched_ms },
+        )
     }
 
     /// A partition's content, if there is one.
     ///
     /// # Errors
     /// If the file is damaged, belongs elsewhere, or cannot be opened.
-    pub fn read(&self, symbol: &Symbol, month: Month) -> Result<Option<Held>, StoreError> {
+    pub fn read(&self, symbol: &Symbol, month: Month) -> Result<Option<PartitionData>, StoreError> {
         Ok(self.load(symbol, month)?.map(|loaded| loaded.held))
     }
 
@@ -209,7 +217,7 @@ impl Store {
         }
     }
 
-    fn load(&self, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
+    fn load(&self, symbol: &Symbol, month: Month) -> Result<Option<LoadedPartition>, StoreError> {
         let Some(loaded) = load(&self.data_dir, symbol, month)? else { return Ok(None) };
         let (expected, found) = (self.adjusted.to_string(), loaded.provenance.adjusted.to_string());
         if expected == found {
@@ -228,14 +236,14 @@ impl Store {
         let mut swept = 0;
         let folder = |month| layout::month_folder(&self.data_dir, symbol, month);
         let folders: Vec<_> = window.months().map(folder).collect();
-        atomic::secure_names(&folders, &self.data_dir)?;
+        atomic::sync_folders(&folders, &self.data_dir)?;
         for folder in folders {
             swept += sweep_folder(&folder)?;
         }
         Ok(swept)
     }
 
-    fn provenance(&self, symbol: &Symbol, held: &Held) -> Provenance {
+    fn provenance(&self, symbol: &Symbol, held: &PartitionData) -> Provenance {
         Provenance {
             ticker: symbol.to_string(),
             month: held.month.to_string(),
@@ -253,31 +261,39 @@ impl Store {
 /// # Errors
 /// Always [`StoreError::Io`], if the system refuses. The files before the one that failed may be at their places; what
 /// was at the places of those after it is untouched.
-pub fn write_all(files: &[NewFile]) -> Result<(), StoreError> {
+pub fn write_all(files: &[EncodedFile]) -> Result<(), StoreError> {
     let files: Vec<_> = files.iter().map(|file| (file.path.as_path(), file.bytes.as_slice())).collect();
     atomic::write_all(&files)
 }
 
 /// A partition as it is on disk.
-pub(super) struct Loaded {
-    pub(super) held: Held,
+pub(super) struct LoadedPartition {
+    pub(super) held: PartitionData,
     pub(super) provenance: Provenance,
     pub(super) file: Bytes,
 }
 
-impl Loaded {
+impl LoadedPartition {
     pub(super) fn describe(&self, symbol: &Symbol) -> Partition {
         describe(symbol, &self.held, &self.file)
     }
 }
 
 /// Reads a partition, if there is one, and holds what it says of itself against its place.
-pub(super) fn load(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
+pub(super) fn load(
+    data_dir: &Path,
+    symbol: &Symbol,
+    month: Month,
+) -> Result<Option<LoadedPartition>, StoreError> {
     load_file(layout::partition(data_dir, symbol, month), symbol, month)
 }
 
 /// The same for a file that lies elsewhere.
-pub(super) fn load_file(path: PathBuf, symbol: &Symbol, month: Month) -> Result<Option<Loaded>, StoreError> {
+pub(super) fn load_file(
+    path: PathBuf,
+    symbol: &Symbol,
+    month: Month,
+) -> Result<Option<LoadedPartition>, StoreError> {
     let file: Bytes = match read_regular(&path) {
         Ok(bytes) => bytes.into(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -300,8 +316,8 @@ pub(super) fn load_file(path: PathBuf, symbol: &Symbol, month: Month) -> Result<
         return Err(StoreError::Impossible { path, what });
     }
     let Provenance { fetched_ms, whole_days, lifetime, .. } = provenance;
-    let held = Held { month, bars, fetched_ms, whole_days, lifetime };
-    Ok(Some(Loaded { held, provenance, file }))
+    let held = PartitionData { month, bars, fetched_ms, whole_days, lifetime };
+    Ok(Some(LoadedPartition { held, provenance, file }))
 }
 
 /// Reads a file; a pipe would be waited for without end.
@@ -336,9 +352,9 @@ fn check_month(month: Month, bars: &Bars) -> Result<(), StoreError> {
 
 /// Whether a file has all that an answer says already: the same bars, and days that are known to be whole. One that was made
 /// for the moment is to be made for good.
-fn adds_nothing(older: &Held, newer: &Fetched) -> bool {
+fn adds_nothing(older: &PartitionData, newer: &MergeInput) -> bool {
     let whole_days = newer.whole.map_or(0, |window| older.month.mask(window));
-    let is_to_last = older.lifetime == Lifetime::Passing && newer.lifetime == Lifetime::Lasting;
+    let is_to_last = older.lifetime == Finality::Interim && newer.lifetime == Finality::Final;
     if is_to_last || older.whole_days | whole_days != older.whole_days {
         return false;
     }
@@ -349,15 +365,15 @@ fn adds_nothing(older: &Held, newer: &Fetched) -> bool {
         .all(|bar| times.binary_search(&bar.timestamp).is_ok_and(|row| held.get(row) == Some(bar)))
 }
 
-fn union(older: Option<Held>, month: Month, newer: Fetched) -> Held {
+fn union(older: Option<PartitionData>, month: Month, newer: MergeInput) -> PartitionData {
     let whole_days = newer.whole.map_or(0, |window| month.mask(window));
     let lifetime = newer.lifetime;
     match older {
         None => {
             let fetched_ms = (newer.at_ms, newer.at_ms);
-            Held { month, bars: newer.bars.into_unique(), fetched_ms, whole_days, lifetime }
+            PartitionData { month, bars: newer.bars.into_unique(), fetched_ms, whole_days, lifetime }
         }
-        Some(older) => Held {
+        Some(older) => PartitionData {
             month,
             bars: Bars::union(older.bars, newer.bars),
             fetched_ms: (older.fetched_ms.0.min(newer.at_ms), older.fetched_ms.1.max(newer.at_ms)),
@@ -367,7 +383,7 @@ fn union(older: Option<Held>, month: Month, newer: Fetched) -> Held {
     }
 }
 
-fn describe(symbol: &Symbol, held: &Held, file: &[u8]) -> Partition {
+fn describe(symbol: &Symbol, held: &PartitionData, file: &[u8]) -> Partition {
     let timestamps = held.bars.timestamps();
     Partition {
         symbol: symbol.clone(),
@@ -406,7 +422,7 @@ pub(super) fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
     for entry in entries {
         let entry = entry.map_err(failed("list", folder))?;
         if layout::is_unfinished(&entry.file_name().to_string_lossy()) {
-            let removed = reached(Step::BeforeSweep).and_then(|()| fs::remove_file(entry.path()));
+            let removed = reached(CrashPoint::BeforeSweep).and_then(|()| fs::remove_file(entry.path()));
             removed.map_err(failed("remove", &entry.path()))?;
             swept += 1;
         }

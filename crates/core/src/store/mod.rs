@@ -2,7 +2,7 @@
 //!
 //! # On disk
 //! `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`, Hive partitions. [`layout`] has the whole path grammar.
-//! Beside them, in `reference`, lie the days of the whole market ([`market`]) and tables of splits and renames
+//! Beside them, in `reference`, lie the days of the whole market ([`market_day`]) and tables of splits and renames
 //! ([`mod@reference`]).
 //!
 //! # Writing
@@ -14,25 +14,27 @@
 //! final name a file is always whole. A page's files take each of these steps together ([`write_all`]), and folders that
 //! are made for them are durable in theirs before. What that has returned from is on stable storage.
 
-pub mod aside;
 mod atomic;
+mod catch_panic;
 mod column;
-pub mod derived;
 mod digest;
 mod encodings;
-mod guard;
+pub mod export_writer;
 pub mod layout;
-pub mod market;
+pub mod market_day;
 mod merge;
 mod parquet;
+pub mod quarantined_files;
 pub mod reference;
 pub mod rewrite;
-pub mod survey;
+pub mod scan;
 
 pub use atomic::{create_folders, write as write_whole};
 pub use encodings::Encodings;
-pub use merge::{Fetched, Held, Merged, NewFile, Store, count_by_day, write_all};
-pub use parquet::{Content, Lifetime, Provenance, SCHEMA_VERSION, Unreadable, encode, read_file};
+pub use merge::{BarStore, EncodedFile, MergeInput, MergeOutcome, PartitionData, count_by_day, write_all};
+pub use parquet::{
+    Finality, InvalidPartition, PartitionContent, Provenance, SCHEMA_VERSION, encode, read_file,
+};
 
 use std::{io, path::PathBuf};
 
@@ -95,7 +97,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        why: Unreadable,
+        why: InvalidPartition,
     },
     /// Bars could not be encoded.
     #[error("bars cannot be encoded as Parquet")]

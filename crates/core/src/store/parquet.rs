@@ -22,12 +22,12 @@ use parquet::{
 };
 
 use super::{
+    catch_panic::catch_panic,
     column::{
         read_optional, read_required, write_column, write_integers, write_optional, write_optional_integers,
     },
     digest,
     encodings::Encodings,
-    guard::guarded,
 };
 
 /// The version of the columns and of the metadata below; it is in every file.
@@ -62,7 +62,7 @@ pub struct Provenance {
     /// lost manifest can be made anew without claiming too much.
     pub whole_days: u32,
     /// How long it is to stay as it is.
-    pub lifetime: Lifetime,
+    pub lifetime: Finality,
 }
 
 static SCHEMA: LazyLock<Result<TypePtr>> = LazyLock::new(|| {
@@ -95,11 +95,11 @@ const PASSING_FILE: &str = "passing";
 
 /// How long a file is to stay as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifetime {
+pub enum Finality {
     /// For good: it is made small.
-    Lasting,
+    Final,
     /// Until the next page has brought the rest of its month: it is made quickly, and up to three times as large.
-    Passing,
+    Interim,
 }
 
 /// Encodes bars as one row group with statistics.
@@ -140,14 +140,14 @@ pub(super) fn write_rows<W: Write + Send>(file: &mut SerializedFileWriter<W>, ba
 
 /// Why a file cannot be taken for a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unreadable {
+pub enum InvalidPartition {
     /// Its bytes are damaged.
     Corrupt(String),
     /// Its bytes are good, but not what a partition has.
     Schema(String),
 }
 
-impl Unreadable {
+impl InvalidPartition {
     /// What the reader said.
     #[must_use]
     pub fn reason(&self) -> &str {
@@ -159,7 +159,7 @@ impl Unreadable {
 
 /// A file's bars as they stand in it, and what it says of itself.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Content {
+pub struct PartitionContent {
     /// The bars, in whatever order.
     pub bars: Bars,
     /// Its metadata.
@@ -172,27 +172,27 @@ pub struct Content {
 ///
 /// # Errors
 /// If it is damaged, or not a partition.
-pub fn read_file(file: Bytes) -> std::result::Result<Content, Unreadable> {
-    let panicked = || Unreadable::Corrupt("the Parquet reader cannot make sense of it".to_owned());
+pub fn read_file(file: Bytes) -> std::result::Result<PartitionContent, InvalidPartition> {
+    let panicked = || InvalidPartition::Corrupt("the Parquet reader cannot make sense of it".to_owned());
     // It panics on some damaged bytes.
-    guarded(|| read_unguarded(file)).unwrap_or_else(|| Err(panicked()))
+    catch_panic(|| read_unguarded(file)).unwrap_or_else(|| Err(panicked()))
 }
 
-fn read_unguarded(file: Bytes) -> std::result::Result<Content, Unreadable> {
-    let corrupt = |error: ParquetError| Unreadable::Corrupt(error.to_string());
+fn read_unguarded(file: Bytes) -> std::result::Result<PartitionContent, InvalidPartition> {
+    let corrupt = |error: ParquetError| InvalidPartition::Corrupt(error.to_string());
     let file = SerializedFileReader::new(file).map_err(corrupt)?;
-    let provenance = read_claims(&file).map_err(|error| Unreadable::Schema(error.to_string()))?;
+    let provenance = read_claims(&file).map_err(|error| InvalidPartition::Schema(error.to_string()))?;
     let bars = read_bars(&file).map_err(|error| {
         let reason = error.to_string();
         // Another program's compression, which nothing is wrong with, but which grab never writes.
         if reason.contains("Disabled feature") {
-            Unreadable::Schema(reason)
+            InvalidPartition::Schema(reason)
         } else {
-            Unreadable::Corrupt(reason)
+            InvalidPartition::Corrupt(reason)
         }
     })?;
     let is_intact = is_intact(&bars, entries(&file));
-    Ok(Content { bars, provenance, is_intact })
+    Ok(PartitionContent { bars, provenance, is_intact })
 }
 
 /// The same for who makes no difference between one damage and another.
@@ -201,9 +201,11 @@ fn read_unguarded(file: Bytes) -> std::result::Result<Content, Unreadable> {
 /// If the bytes are not a Parquet file of ours, or not those that were written.
 pub fn decode(file: Bytes) -> Result<(Bars, Provenance)> {
     match read_file(file) {
-        Ok(Content { bars, provenance, is_intact: true }) => Ok((bars, provenance)),
+        Ok(PartitionContent { bars, provenance, is_intact: true }) => Ok((bars, provenance)),
         Ok(_) => Err(ParquetError::General("it is not what was written: its digest differs".to_owned())),
-        Err(Unreadable::Corrupt(reason) | Unreadable::Schema(reason)) => Err(ParquetError::General(reason)),
+        Err(InvalidPartition::Corrupt(reason) | InvalidPartition::Schema(reason)) => {
+            Err(ParquetError::General(reason))
+        }
     }
 }
 
@@ -261,7 +263,7 @@ impl Provenance {
     fn to_metadata(&self) -> Vec<KeyValue> {
         let entry = |key: &str, value: String| KeyValue::new(format!("grab.{key}"), value);
         // What is made for good need not say so.
-        let lifetime = (self.lifetime == Lifetime::Passing).then(|| entry(LIFETIME, PASSING_FILE.to_owned()));
+        let lifetime = (self.lifetime == Finality::Interim).then(|| entry(LIFETIME, PASSING_FILE.to_owned()));
         let lasting = [
             entry("ticker", self.ticker.clone()),
             entry("month", self.month.clone()),
@@ -298,8 +300,8 @@ impl Provenance {
             fetched_ms: (number("fetched_first_ms")?, number("fetched_last_ms")?),
             whole_days: find("whole_days")?.parse().map_err(|_| malformed("whole_days"))?,
             lifetime: match find(LIFETIME) {
-                Ok(lifetime) if lifetime == PASSING_FILE => Lifetime::Passing,
-                Ok(_) | Err(_) => Lifetime::Lasting,
+                Ok(lifetime) if lifetime == PASSING_FILE => Finality::Interim,
+                Ok(_) | Err(_) => Finality::Final,
             },
         })
     }
@@ -309,7 +311,7 @@ impl Provenance {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Encodings::*, Lifetime::*, *};
+    use super::{Encodings::*, Finality::*, *};
     use grab_model::Bar;
 
     fn provenance() -> Provenance {
@@ -320,7 +322,7 @@ mod tests {
             source: "localhost".into(),
             fetched_ms: (5, 9),
             whole_days: 0b101,
-            lifetime: Lasting,
+            lifetime: Final,
         }
     }
 
@@ -343,7 +345,7 @@ mod tests {
         #[test]
         fn every_bit_comes_back(rows in prop::collection::vec(any_bar(), 0..200)) {
             let bars: Bars = rows.into_iter().collect();
-            for (lifetime, encodings) in [(Lasting, Compatible), (Lasting, Compact), (Passing, Compatible)] {
+            for (lifetime, encodings) in [(Final, Compatible), (Final, Compact), (Interim, Compatible)] {
                 let provenance = Provenance { lifetime, ..provenance() };
                 let bytes = encode(&bars, &provenance, encodings).unwrap();
                 let (decoded, found) = decode(bytes.into()).unwrap();

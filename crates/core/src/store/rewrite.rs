@@ -20,15 +20,15 @@ use jiff::civil::Date;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    Encodings, NewFile, StoreError,
+    EncodedFile, Encodings, StoreError,
     atomic::{self, failed},
     encodings::{self, TABLE},
-    layout, market,
+    layout, market_day,
     merge::{self, read_regular, sweep_folder},
     parquet, reference,
 };
 
-impl NewFile {
+impl EncodedFile {
     /// Where it is to be.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -56,7 +56,7 @@ pub fn partition(
     data_dir: &Path,
     recorded: &Partition,
     encodings: Encodings,
-) -> Result<Option<NewFile>, StoreError> {
+) -> Result<Option<EncodedFile>, StoreError> {
     let (symbol, month) = (&recorded.symbol, recorded.month);
     let path = layout::partition(data_dir, symbol, month);
     let Some(loaded) = merge::load(data_dir, symbol, month)? else {
@@ -65,7 +65,7 @@ pub fn partition(
     if loaded.describe(symbol) != *recorded {
         return Err(StoreError::Changed { path, is_there: true });
     }
-    let merge::Loaded { held, provenance, file } = loaded;
+    let merge::LoadedPartition { held, provenance, file } = loaded;
     if is_written_as(file, encodings.of_bars(provenance.lifetime)) {
         return Ok(None);
     }
@@ -82,11 +82,11 @@ pub fn partition(
 pub fn market_day(
     data_dir: &Path,
     date: Date,
-    recorded: &market::Written,
-) -> Result<Option<NewFile>, StoreError> {
+    recorded: &market_day::WrittenFile,
+) -> Result<Option<EncodedFile>, StoreError> {
     let path = layout::market_day(data_dir, date);
     let Some(file) = read(&path)? else { return Err(StoreError::Changed { path, is_there: false }) };
-    let found = market::Written { bytes: file.len() as u64, xxh3: xxh3_64(&file) };
+    let found = market_day::WrittenFile { bytes: file.len() as u64, xxh3: xxh3_64(&file) };
     if found != *recorded {
         return Err(StoreError::Changed { path, is_there: true });
     }
@@ -94,16 +94,16 @@ pub fn market_day(
         return Ok(None);
     }
     let unreliable = |why| StoreError::Reference { path: path.clone(), why };
-    let content = market::read_content(date, file).map_err(unreliable)?;
+    let content = market_day::read_content(date, file).map_err(unreliable)?;
     let bytes = content.encoded(date).map_err(StoreError::Encode)?;
-    let again = market::read_content(date, bytes.clone().into()).map_err(unreliable)?;
+    let again = market_day::read_content(date, bytes.clone().into()).map_err(unreliable)?;
     checked(path.clone(), bytes, again == content).map(Some)
 }
 
 /// The new file of each table of reference data that is there; nothing in place of one that would be written in the same way
 /// today. A table that cannot be relied on is an error of its own.
 #[must_use]
-pub fn tables(data_dir: &Path) -> Vec<Result<Option<NewFile>, StoreError>> {
+pub fn tables(data_dir: &Path) -> Vec<Result<Option<EncodedFile>, StoreError>> {
     let is_there =
         |(table, _): &&(&str, _)| layout::reference_table(data_dir, table).symlink_metadata().is_ok();
     reference::TABLES.iter().filter(is_there).map(|table| reference::anew(data_dir, table)).collect()
@@ -149,9 +149,9 @@ pub(super) fn is_written_as(file: Bytes, properties: &WriterProperties) -> bool 
 }
 
 /// A new file, if it says the same as the old one.
-pub(super) fn checked(path: PathBuf, bytes: Vec<u8>, is_same: bool) -> Result<NewFile, StoreError> {
+pub(super) fn checked(path: PathBuf, bytes: Vec<u8>, is_same: bool) -> Result<EncodedFile, StoreError> {
     if is_same {
-        return Ok(NewFile { path, bytes });
+        return Ok(EncodedFile { path, bytes });
     }
     let differs = "what was encoded is not read back as it was".to_owned();
     Err(StoreError::Encode(ParquetError::General(differs)))

@@ -18,13 +18,13 @@
 //!
 //! Nothing here writes or asks: the plan is a value, made from the manifest alone.
 
-mod holes;
+mod gaps;
+mod rolling_task;
+mod session_verdict;
 mod splits;
-mod tail;
-mod verdict;
 
-pub use splits::{ListedSplit, Reference};
-pub use verdict::Verdict;
+pub use session_verdict::SessionVerdict;
+pub use splits::{ListedSplit, ReferenceData};
 
 use std::{collections::HashMap, time::Duration};
 
@@ -35,17 +35,17 @@ use grab_model::{
 use jiff::civil::Date;
 
 use crate::{
-    manifest::{Overview, Silence, SilenceAnswer},
-    verify::{Sessions, VerifyError, by_manifest},
+    manifest::{ManifestReader, Silence, SilenceAnswer},
+    verify::{AskedSessions, VerifyError, by_manifest},
 };
-use tail::{Known, Tail};
+use rolling_task::{RollingTask, SymbolCoverage};
 
 /// How long after its end a source may be late with a session: after a day, a person has to look.
 const LATE_BY_MS: i64 = 86_400_000;
 
 /// The evening that an update is about.
 #[derive(Clone, Copy, Debug)]
-pub struct Evening {
+pub struct UpdateCutoff {
     /// The last session that is settled.
     pub session: Session,
     /// Since when it is, UTC ms.
@@ -58,7 +58,7 @@ pub struct Evening {
     pub overlap: usize,
 }
 
-impl Evening {
+impl UpdateCutoff {
     /// The evening of `now_ms` (UTC), where a session is settled so long after its end. None if no session is.
     #[must_use]
     pub fn at(now_ms: i64, settle: Duration, overlap: usize) -> Option<Self> {
@@ -78,7 +78,7 @@ impl Evening {
 
 /// What is to be asked for, and what is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct UpdatePlan {
     /// The last days of each symbol that is behind.
     pub tails: Vec<(Symbol, Window)>,
     /// Symbols that join, each with the windows in which it lived.
@@ -103,45 +103,50 @@ pub struct Plan {
     pub was_lagging: bool,
 }
 
-impl Plan {
+impl UpdatePlan {
     /// Plans an evening by what the manifest and the reference data say.
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn of(overview: &Overview, evening: &Evening, reference: &Reference) -> Result<Self, VerifyError> {
+    pub fn of(
+        reader: &ManifestReader,
+        evening: &UpdateCutoff,
+        reference: &ReferenceData,
+    ) -> Result<Self, VerifyError> {
         let today = evening.session.date();
-        let windows = overview.windows()?.into_values().flatten();
+        let windows = reader.windows()?.into_values().flatten();
         let windows = windows.chain(Window::new(today, today));
-        let sessions = Sessions::spanned(windows).without(&overview.closures()?);
-        let verdict = Verdict::of(overview, &reference.universe, evening)?;
+        let sessions = AskedSessions::spanned(windows).without(&reader.closures()?);
+        let verdict = SessionVerdict::of(reader, &reference.universe, evening)?;
         let silent: HashMap<_, _> =
             verdict.silent.iter().map(|silent| (&silent.symbol, silent.is_long)).collect();
-        let silences = overview.silences()?;
+        let silences = reader.silences()?;
         let joined = reference.joined.clone();
         let mut plan = Self { joined, was_lagging: verdict.is_lagging(), ..Self::default() };
         let mut lacking = Vec::new();
-        for symbol in overview.symbols()? {
-            let facts = by_manifest(overview, &symbol, &sessions, Some(&reference.universe))?;
+        for symbol in reader.symbols()? {
+            let facts = by_manifest(reader, &symbol, &sessions, Some(&reference.universe))?;
             let last_held =
                 facts.recorded.last().and_then(|last| last.month.days(last.session_mask()).last());
             let left = silences.get(&symbol).and_then(|silence| last_day(silence, last_held));
-            let known = Known { tasks: &facts.tasks, last_held, end: reference.universe.end_of(&symbol) };
+            let known =
+                SymbolCoverage { tasks: &facts.tasks, last_held, end: reference.universe.end_of(&symbol) };
             let known = known.by_bars(&sessions);
-            let known = Known { end: known.end.or(left), ..known };
+            let known = SymbolCoverage { end: known.end.or(left), ..known };
             plan.newest = plan.newest.max(known.covered_to());
             let until = match known.tail(&sessions, evening) {
-                Tail::Ask(window) => {
-                    let from = holes::oldest_young(&facts, &sessions, evening)
+                RollingTask::Ask(window) => {
+                    let from = gaps::oldest_young(&facts, &sessions, evening)
                         .map_or(window.from(), |hole| hole.min(window.from()));
                     plan.tails.extend(Window::new(from, window.to()).map(|window| (symbol.clone(), window)));
                     window.from()
                 }
-                Tail::Lacking(window) => {
+                RollingTask::Lacking(window) => {
                     let is_missed = silent.get(&symbol).is_some_and(|is_long| !is_long);
                     if is_missed { &mut plan.tails } else { &mut lacking }.push((symbol.clone(), window));
                     window.from()
                 }
-                Tail::UpToDate { from } => {
+                RollingTask::UpToDate { from } => {
                     // A session that lacks symbols is asked for again on each run.
                     let absent = verdict.lacking.iter().find(|session| !facts.has_bars(session.date));
                     match absent.and_then(|session| Window::new(session.date, today)) {
@@ -150,11 +155,11 @@ impl Plan {
                     }
                     from
                 }
-                Tail::Closed => {
+                RollingTask::Closed => {
                     plan.closed += 1;
                     Date::MAX
                 }
-                Tail::Unanswered => {
+                RollingTask::Unanswered => {
                     plan.unanswered += 1;
                     continue;
                 }
@@ -166,12 +171,11 @@ impl Plan {
                 plan.reopened.extend(windows.into_iter().map(|window| (symbol.clone(), window)));
                 continue;
             }
-            let mut due = holes::due(&facts, &sessions, evening, until);
+            let mut due = gaps::due(&facts, &sessions, evening, until);
             // What the plan's history has moved on from is not served any more.
             due.retain(|date| reference.history.is_none_or(|edge| *date > edge.last_refused()));
             plan.hole_sessions += due.len() as u64;
-            plan.holes
-                .extend(holes::windows(&due, &facts).into_iter().map(|window| (symbol.clone(), window)));
+            plan.holes.extend(gaps::windows(&due, &facts).into_iter().map(|window| (symbol.clone(), window)));
         }
         if plan.was_lagging {
             plan.tails.append(&mut lacking);

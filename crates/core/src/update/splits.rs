@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use grab_model::{HistoryEdge, Symbol, Window, calendar, new_york, universe::Universe};
+use grab_model::{HistoryStart, Symbol, Window, calendar, new_york, universe::Universe};
 use jiff::{ToSpan, civil::Date};
 
-use super::Evening;
+use super::UpdateCutoff;
 use crate::manifest::TaskItem;
 
 /// A split that the service lists.
@@ -20,7 +20,7 @@ pub struct ListedSplit {
 
 /// What is known of symbols besides what the manifest says.
 #[derive(Clone, Debug, Default)]
-pub struct Reference {
+pub struct ReferenceData {
     /// Who lived when; empty if nobody knows.
     pub universe: Universe,
     /// What is asked for of symbols that were ordered by a list and are not held yet.
@@ -28,7 +28,7 @@ pub struct Reference {
     /// The splits of each symbol, where bars are adjusted for them.
     pub splits: HashMap<Symbol, Vec<ListedSplit>>,
     /// Where the history begins that the service's plan serves; none if it serves all there is, or that is not known.
-    pub history: Option<HistoryEdge>,
+    pub history: Option<HistoryStart>,
 }
 
 impl ListedSplit {
@@ -36,7 +36,7 @@ impl ListedSplit {
     /// day nobody knows from which hour on it is in them, and some services apply it an evening late: so its symbol is asked
     /// for once more when the next session is over.
     #[must_use]
-    pub fn unreliable_before_ms(self, evening: &Evening) -> i64 {
+    pub fn unreliable_before_ms(self, evening: &UpdateCutoff) -> i64 {
         let applied_ms = new_york::at_ms(self.date, 20, 0).max(self.known_since_ms.unwrap_or(i64::MIN));
         let next = new_york::date_of(applied_ms).and_then(next_session);
         let is_over = |date: &Date| *date <= evening.session.date();
@@ -53,7 +53,7 @@ fn next_session(day: Date) -> Option<Date> {
 pub(super) fn outdated(
     tasks: &[TaskItem],
     splits: &[ListedSplit],
-    evening: &Evening,
+    evening: &UpdateCutoff,
 ) -> (Vec<ListedSplit>, Vec<Window>) {
     let is_older = |task: &TaskItem, split: &ListedSplit| {
         let is_covered = task.state.is_covered() && !task.is_tail && !task.is_repair;

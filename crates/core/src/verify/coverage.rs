@@ -10,9 +10,10 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    CutAway, Day, Finding, Kind, Seen, Severity, Witness, gaps, integrity::Checked, sessions::Sessions,
+    Finding, FindingKind, ListingCuts, SessionStatus, Severity, Witness, WitnessView, gaps,
+    integrity::CheckedSymbol, sessions::AskedSessions,
 };
-use crate::manifest::{Answer, TaskItem, TaskState};
+use crate::manifest::{AnsweredAt, TaskItem, TaskState};
 
 /// How many of the expected sessions are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -43,12 +44,12 @@ impl Coverage {
 
     /// How many of these days are expected, and how many present.
     #[must_use]
-    pub fn of(days: &[Day]) -> Self {
-        let count = |is: fn(Day) -> bool| days.iter().filter(|day| is(**day)).count() as u64;
+    pub fn of(days: &[SessionStatus]) -> Self {
+        let count = |is: fn(SessionStatus) -> bool| days.iter().filter(|day| is(**day)).count() as u64;
         Self {
-            expected_sessions: count(Day::is_expected),
-            present_sessions: count(Day::is_present),
-            unexplained_sessions: count(Day::is_unexplained),
+            expected_sessions: count(SessionStatus::is_expected),
+            present_sessions: count(SessionStatus::is_present),
+            unexplained_sessions: count(SessionStatus::is_unexplained),
         }
     }
 
@@ -60,7 +61,7 @@ impl Coverage {
 }
 
 /// All that is known of one symbol.
-pub(super) struct Facts<'a> {
+pub(super) struct SymbolFacts<'a> {
     pub(super) symbol: &'a Symbol,
     pub(super) tasks: &'a [TaskItem],
     /// Days that were asked for and that the plan does not serve: no task has them.
@@ -68,26 +69,27 @@ pub(super) struct Facts<'a> {
     pub(super) recorded: &'a [Partition],
     /// What was recorded once and has not come back.
     pub(super) lost: &'a HashMap<Month, [u16; 31]>,
-    pub(super) checked: &'a Checked,
-    pub(super) sessions: &'a Sessions,
+    pub(super) checked: &'a CheckedSymbol,
+    pub(super) sessions: &'a AskedSessions,
     pub(super) witness: &'a dyn Witness,
     pub(super) universe: Option<&'a Universe>,
     /// Whether another process is at work: then tasks are running, and were not left so.
     pub(super) is_written: bool,
-    pub(super) cut_away: &'a CutAway,
+    pub(super) cut_away: &'a ListingCuts,
 }
 
-impl Facts<'_> {
+impl SymbolFacts<'_> {
     /// One explanation for each of the sessions.
-    pub(super) fn explain(&self) -> Vec<Day> {
-        let mut days = vec![Day::NotAsked; self.sessions.dates().len()];
+    pub(super) fn explain(&self) -> Vec<SessionStatus> {
+        let mut days = vec![SessionStatus::NotAsked; self.sessions.dates().len()];
         for task in self.tasks {
             let said = self.said(task);
             days[self.sessions.within(task.window)].iter_mut().for_each(|day| *day = said.max(*day));
         }
         for window in self.not_entitled {
             let days = days[self.sessions.within(*window)].iter_mut();
-            days.filter(|day| **day == Day::NotAsked).for_each(|day| *day = Day::BeforeHistory);
+            days.filter(|day| **day == SessionStatus::NotAsked)
+                .for_each(|day| *day = SessionStatus::BeforeHistory);
         }
         self.mark_stored(&mut days);
         let traded = self.traded(&days);
@@ -96,8 +98,9 @@ impl Facts<'_> {
         self.mark_cut_away(&mut days);
         self.mark_thin(&mut days);
         for (date, ..) in self.not_back() {
-            if let Some(place) = self.sessions.place(date).filter(|place| days[*place] != Day::Owed) {
-                days[place] = Day::Lost;
+            if let Some(place) = self.sessions.place(date).filter(|place| days[*place] != SessionStatus::Owed)
+            {
+                days[place] = SessionStatus::Lost;
             }
         }
         days
@@ -122,16 +125,20 @@ impl Facts<'_> {
 
     /// What a task says of the days of its window that have no bar. That the server had no more is believed only if all
     /// that it sent then is still recorded.
-    fn said(&self, task: &TaskItem) -> Day {
+    fn said(&self, task: &TaskItem) -> SessionStatus {
         match task.state {
-            TaskState::Pending | TaskState::Running => Day::Owed,
+            TaskState::Pending | TaskState::Running => SessionStatus::Owed,
             TaskState::Done | TaskState::Empty => {
                 let is_kept = || self.recorded_in(task.window) >= task.bars;
-                if task.asked_again.is_some() && is_kept() { Day::AskedAgain } else { Day::Empty }
+                if task.asked_again.is_some() && is_kept() {
+                    SessionStatus::AskedAgain
+                } else {
+                    SessionStatus::Empty
+                }
             }
-            TaskState::NotEntitled => Day::NotEntitled,
-            TaskState::NotFound => Day::NotFound,
-            TaskState::Failed => Day::Failed,
+            TaskState::NotEntitled => SessionStatus::NotEntitled,
+            TaskState::NotFound => SessionStatus::NotFound,
+            TaskState::Failed => SessionStatus::Failed,
         }
     }
 
@@ -145,12 +152,16 @@ impl Facts<'_> {
         self.recorded.iter().map(in_month).sum()
     }
 
-    fn mark_stored(&self, days: &mut [Day]) {
+    fn mark_stored(&self, days: &mut [SessionStatus]) {
         for partition in self.recorded {
-            let what = if self.checked.is_lost(partition.month) { Day::Lost } else { Day::Present };
+            let what = if self.checked.is_lost(partition.month) {
+                SessionStatus::Lost
+            } else {
+                SessionStatus::Present
+            };
             for date in partition.month.days(partition.session_mask()) {
                 if let Some(day) = self.sessions.place(date).map(|place| &mut days[place])
-                    && *day != Day::NotAsked
+                    && *day != SessionStatus::NotAsked
                 {
                     *day = what;
                 }
@@ -160,29 +171,29 @@ impl Facts<'_> {
 
     /// Where the server's traversal came to its end and there is no bar: was there any to be expected? Without a
     /// witness, it is between the first bar and the last one that are stored, or are on record to have been sent.
-    fn explain_absent(&self, days: &mut [Day], traded: &BTreeSet<usize>) {
+    fn explain_absent(&self, days: &mut [SessionStatus], traded: &BTreeSet<usize>) {
         let life = traded.first().copied().zip(traded.last().copied());
         let is_known = self.is_known_to_the_witness(traded);
         for (place, day) in days.iter_mut().enumerate() {
-            if !matches!(day, Day::Empty | Day::AskedAgain) {
+            if !matches!(day, SessionStatus::Empty | SessionStatus::AskedAgain) {
                 continue;
             }
             let is_alive = life.is_some_and(|(first, last)| (first..=last).contains(&place));
             let date = self.sessions.dates()[place];
             *day = match self.witness.saw(self.symbol, date) {
                 // Its bars may lie in a file that nobody recorded, which has a finding of its own.
-                _ if self.checked.unknown.contains(&Month::of(date)) => Day::Lost,
-                Some(Seen::NoTrade) if is_known => Day::NoTrade,
-                Some(Seen::Traded(_)) if *day == Day::AskedAgain => Day::Withheld,
-                Some(Seen::NoTrade) | None if !is_alive => Day::Empty,
-                Some(_) | None if *day == Day::AskedAgain => Day::AskedAgain,
-                Some(_) | None => Day::Missing,
+                _ if self.checked.unknown.contains(&Month::of(date)) => SessionStatus::Lost,
+                Some(WitnessView::NoTrade) if is_known => SessionStatus::NoTrade,
+                Some(WitnessView::Traded(_)) if *day == SessionStatus::AskedAgain => SessionStatus::Withheld,
+                Some(WitnessView::NoTrade) | None if !is_alive => SessionStatus::Empty,
+                Some(_) | None if *day == SessionStatus::AskedAgain => SessionStatus::AskedAgain,
+                Some(_) | None => SessionStatus::Missing,
             };
         }
     }
 
     /// The places of the days of which there are bars, or were: stored, or on record to have been sent.
-    fn traded(&self, days: &[Day]) -> BTreeSet<usize> {
+    fn traded(&self, days: &[SessionStatus]) -> BTreeSet<usize> {
         let stored = days.iter().enumerate().filter_map(|(place, day)| day.has_bars().then_some(place));
         let sent = self.tasks.iter().filter_map(|task| task.sent_ms).flat_map(|(first, last)| [first, last]);
         stored.chain(sent.filter_map(|ms| self.sessions.place(new_york::date_of(ms)?))).collect()
@@ -193,16 +204,16 @@ impl Facts<'_> {
     fn is_known_to_the_witness(&self, traded: &BTreeSet<usize>) -> bool {
         let dates = traded.iter().filter_map(|place| self.sessions.dates().get(*place));
         let mut seen = dates.filter_map(|date| self.witness.saw(self.symbol, *date)).peekable();
-        seen.peek().is_none() || seen.any(|seen| seen != Seen::NoTrade)
+        seen.peek().is_none() || seen.any(|seen| seen != WitnessView::NoTrade)
     }
 
     /// What is said of days that are not as they should be, and of tasks that have not come to their end.
-    pub(super) fn findings(&self, days: &[Day]) -> Vec<Finding> {
+    pub(super) fn findings(&self, days: &[SessionStatus]) -> Vec<Finding> {
         let unfinished = self.tasks.iter().filter(|task| !task.state.is_covered());
         let unfinished = unfinished.map(|task| unfinished_task(task, self.is_written));
         let mut findings: Vec<_> = unfinished.collect();
         findings.extend(self.lost_bars(days));
-        let missing = self.stretches(days, |day| day == Day::Missing);
+        let missing = self.stretches(days, |day| day == SessionStatus::Missing);
         if self.recorded.is_empty() && !missing.is_empty() {
             findings.push(self.no_bar_at_all(&missing));
         } else {
@@ -214,17 +225,21 @@ impl Facts<'_> {
         }
         findings.extend(cut_away);
         findings.extend(self.outside_listing(days));
-        let asked_again = self.stretches(days, |day| matches!(day, Day::AskedAgain | Day::Withheld));
+        let asked_again =
+            self.stretches(days, |day| matches!(day, SessionStatus::AskedAgain | SessionStatus::Withheld));
         findings.extend(asked_again.iter().map(|stretch| self.missing_at_the_server(stretch)));
-        if days.contains(&Day::Thin) {
-            findings.extend(self.thin_sessions(days).into_iter().map(|(date, thin)| self.thin(date, thin)));
+        if days.contains(&SessionStatus::Thin) {
+            findings.extend(
+                self.thin_sessions(days).into_iter().map(|(date, thin)| self.thin_finding(date, thin)),
+            );
         }
         findings
     }
 
     /// Bars that were there once and did not come back, month by month.
-    fn lost_bars(&self, days: &[Day]) -> Vec<Finding> {
-        let is_owed = |date: Date| self.sessions.place(date).is_some_and(|place| days[place] == Day::Owed);
+    fn lost_bars(&self, days: &[SessionStatus]) -> Vec<Finding> {
+        let is_owed =
+            |date: Date| self.sessions.place(date).is_some_and(|place| days[place] == SessionStatus::Owed);
         let mut findings: BTreeMap<Month, (RangeInclusive<Date>, u32, u32)> = BTreeMap::new();
         let is_said = |date: Date| {
             let mut damaged = self.checked.findings.iter().filter(|one| one.severity == Severity::Damage);
@@ -237,7 +252,7 @@ impl Facts<'_> {
             *held += u32::from(are);
         }
         let findings = findings.into_values().map(|(days, most, held)| {
-            let kind = if held == 0 { Kind::MissingSession } else { Kind::ThinSession };
+            let kind = if held == 0 { FindingKind::MissingSession } else { FindingKind::ThinSession };
             let detail = format!(
                 "{held} of the {most} bars that were on record; the others were lost and did not come back"
             );
@@ -248,8 +263,8 @@ impl Facts<'_> {
 
     /// Days of one kind that follow each other, but for days on which nothing is expected: the first, the last and
     /// their number.
-    fn stretches(&self, days: &[Day], is_meant: impl Fn(Day) -> bool) -> Vec<Stretch> {
-        let mut stretches: Vec<Stretch> = Vec::new();
+    fn stretches(&self, days: &[SessionStatus], is_meant: impl Fn(SessionStatus) -> bool) -> Vec<SessionRun> {
+        let mut stretches: Vec<SessionRun> = Vec::new();
         let mut goes_on = false;
         for (day, date) in days.iter().zip(self.sessions.dates()) {
             if is_meant(*day) {
@@ -261,7 +276,8 @@ impl Facts<'_> {
                     None => stretches.push((*date..=*date, 1)),
                 }
                 goes_on = true;
-            } else if day.is_expected() || matches!(day, Day::AskedAgain | Day::NotAsked) {
+            } else if day.is_expected() || matches!(day, SessionStatus::AskedAgain | SessionStatus::NotAsked)
+            {
                 goes_on = false;
             }
         }
@@ -273,8 +289,8 @@ impl Facts<'_> {
         let dates = self.sessions.dates().iter().filter(|date| days.contains(date));
         let seen: Vec<f64> = dates
             .filter_map(|date| match self.witness.saw(self.symbol, *date) {
-                Some(Seen::Traded(shares)) => Some(shares),
-                Some(Seen::NoTrade) | None => None,
+                Some(WitnessView::Traded(shares)) => Some(shares),
+                Some(WitnessView::NoTrade) | None => None,
             })
             .collect();
         if seen.is_empty() { None } else { Some(seen.iter().sum()) }
@@ -285,22 +301,22 @@ impl Facts<'_> {
         self.witnessed(days).map_or_else(|| "nobody says why".to_owned(), traded)
     }
 
-    fn missing(&self, (days, count): &Stretch) -> Finding {
+    fn missing(&self, (days, count): &SessionRun) -> Finding {
         let detail = format!("{}, and {}", no_bar(days, *count), self.why(days));
-        Kind::MissingSession.on(self.symbol, days, detail)
+        FindingKind::MissingSession.on(self.symbol, days, detail)
     }
 
-    fn no_bar_at_all(&self, stretches: &[Stretch]) -> Finding {
+    fn no_bar_at_all(&self, stretches: &[SessionRun]) -> Finding {
         let count = stretches.iter().map(|(_, count)| *count).sum();
         let (first, last) = (stretches[0].0.start(), stretches[stretches.len() - 1].0.end());
         let days = *first..=*last;
         let detail = format!("{}, and {}", no_bar(&days, count), self.why(&days));
-        Kind::MissingSymbol.on(self.symbol, &days, detail)
+        FindingKind::MissingSymbol.on(self.symbol, &days, detail)
     }
 
     /// A symbol without any bar, where nobody but the server was asked: that one is not a gap, but too many are.
-    fn no_bar_by_its_word(&self, days: &[Day]) -> Option<Finding> {
-        let unexplained = self.stretches(days, |day| day == Day::Empty);
+    fn no_bar_by_its_word(&self, days: &[SessionStatus]) -> Option<Finding> {
+        let unexplained = self.stretches(days, |day| day == SessionStatus::Empty);
         let (first, last) = unexplained.first().zip(unexplained.last()).filter(|_| gaps::has_no_bar(days))?;
         let (from, to) = (*first.0.start(), *last.0.end());
         let sessions: u64 = unexplained.iter().map(|(_, count)| *count).sum();
@@ -308,11 +324,11 @@ impl Facts<'_> {
         let detail = format!(
             "no bar at all in {sessions} session{plural} to {to}, by the server's word alone: nobody else says so"
         );
-        let finding = Kind::MissingSymbol.on(self.symbol, &(from..=to), detail);
+        let finding = FindingKind::MissingSymbol.on(self.symbol, &(from..=to), detail);
         Some(Finding { severity: Severity::Notice, ..finding })
     }
 
-    fn missing_at_the_server(&self, (days, count): &Stretch) -> Finding {
+    fn missing_at_the_server(&self, (days, count): &SessionRun) -> Finding {
         let traded =
             self.witnessed(days).map(|shares| format!(", but the witness counts {shares:.0} shares"));
         let detail = format!(
@@ -321,11 +337,11 @@ impl Facts<'_> {
             self.answered(*days.start()),
             traded.unwrap_or_default()
         );
-        let finding = Kind::MissingSession.on(self.symbol, days, detail);
+        let finding = FindingKind::MissingSession.on(self.symbol, days, detail);
         Finding { severity: Severity::Notice, ..finding }
     }
 
-    pub(super) fn answer(&self, date: Date) -> Option<&Answer> {
+    pub(super) fn answer(&self, date: Date) -> Option<&AnsweredAt> {
         let asked = self.tasks.iter().filter(|task| task.window.from() <= date && date <= task.window.to());
         asked.filter_map(|task| task.asked_again.as_ref()).max_by_key(|answer| answer.at_ms)
     }
@@ -339,7 +355,7 @@ impl Facts<'_> {
 }
 
 /// The first day, the last day, and the number of sessions.
-type Stretch = (RangeInclusive<Date>, u64);
+type SessionRun = (RangeInclusive<Date>, u64);
 
 fn no_bar(days: &RangeInclusive<Date>, count: u64) -> String {
     if count == 1 { "no bar".to_owned() } else { format!("{count} sessions to {} have no bar", days.end()) }
@@ -350,7 +366,7 @@ fn unfinished_task(task: &TaskItem, is_written: bool) -> Finding {
     let is_left = task.state == TaskState::Running && !is_written;
     let died = if is_left { " in a process that died" } else { "" };
     let detail = format!("{} is {}{died}{reason}", task.window, task.state);
-    Kind::UnfinishedTask.on(&task.symbol, &(task.window.from()..=task.window.to()), detail)
+    FindingKind::UnfinishedTask.on(&task.symbol, &(task.window.from()..=task.window.to()), detail)
 }
 
 #[cfg(test)]

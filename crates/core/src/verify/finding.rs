@@ -11,7 +11,7 @@ use grab_model::{Month, Symbol, lossy};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What is wrong.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// How bad that is: as the kind says, or less if the server has said so.
     pub severity: Severity,
     /// The symbol, where it is about one.
@@ -34,7 +34,7 @@ pub struct Finding {
 
 /// What is wrong. The names are public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum FindingKind {
     /// The manifest holds a partition that is not on disk.
     MissingFile,
     /// A partition cannot be read.
@@ -85,7 +85,7 @@ pub enum Severity {
     Notice,
 }
 
-impl Kind {
+impl FindingKind {
     /// How bad it is.
     #[must_use]
     pub fn severity(self) -> Severity {
@@ -145,7 +145,7 @@ impl Kind {
 
     /// The finding about some days of the market as a whole.
     #[must_use]
-    pub fn of_nobody(self, days: &RangeInclusive<Date>, detail: String) -> Finding {
+    pub fn market_wide(self, days: &RangeInclusive<Date>, detail: String) -> Finding {
         let to = Some(*days.end()).filter(|to| to != days.start());
         let severity = self.severity();
         Finding {
@@ -206,7 +206,7 @@ impl Finding {
     }
 }
 
-impl Serialize for Kind {
+impl Serialize for FindingKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }

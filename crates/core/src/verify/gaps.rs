@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use grab_model::{Symbol, Window};
 
-use super::{Day, Sessions, Verified};
+use super::{AskedSessions, SessionStatus, Verification};
 
 /// How many symbols were asked for, and how many of them have no bar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -16,39 +16,44 @@ pub struct SymbolCounts {
 }
 
 /// Whether there is none, and was none.
-pub(super) fn has_no_bar(days: &[Day]) -> bool {
+pub(super) fn has_no_bar(days: &[SessionStatus]) -> bool {
     !days.iter().any(|day| day.has_bars())
 }
 
 /// The length of the longest stretch of sessions that should have bars and have none, whatever the reason. Days of which
 /// nothing is expected do not end it. Of a symbol without any bar, the days without an explanation are among it.
-pub(super) fn longest(days: &[Day]) -> u64 {
+pub(super) fn longest(days: &[SessionStatus]) -> u64 {
     let is_bare = has_no_bar(days);
     let (mut longest, mut length) = (0, 0);
     for day in days {
         match day {
-            Day::Present | Day::Thin | Day::NotAsked => length = 0,
-            Day::Empty | Day::AskedAgain if is_bare => length += 1,
-            Day::Empty | Day::NoTrade | Day::AskedAgain | Day::NotListed | Day::BeforeHistory => {}
-            Day::NotFound
-            | Day::NotEntitled
-            | Day::Failed
-            | Day::Owed
-            | Day::Withheld
-            | Day::Missing
-            | Day::Lost
-            | Day::CutAway => length += 1,
+            SessionStatus::Present | SessionStatus::Thin | SessionStatus::NotAsked => length = 0,
+            SessionStatus::Empty | SessionStatus::AskedAgain if is_bare => length += 1,
+            SessionStatus::Empty
+            | SessionStatus::NoTrade
+            | SessionStatus::AskedAgain
+            | SessionStatus::NotListed
+            | SessionStatus::BeforeHistory => {}
+            SessionStatus::NotFound
+            | SessionStatus::NotEntitled
+            | SessionStatus::Failed
+            | SessionStatus::Owed
+            | SessionStatus::Withheld
+            | SessionStatus::Missing
+            | SessionStatus::Lost
+            | SessionStatus::CutAway => length += 1,
         }
         longest = length.max(longest);
     }
     longest
 }
 
-impl Verified {
+impl Verification {
     /// How many symbols were asked for, and how many have no bar.
     #[must_use]
     pub fn symbols(&self) -> SymbolCounts {
-        let asked = self.days.iter().filter(|(_, days)| days.iter().any(|day| *day != Day::NotAsked));
+        let asked =
+            self.days.iter().filter(|(_, days)| days.iter().any(|day| *day != SessionStatus::NotAsked));
         let without_bars = asked.clone().filter(|(_, days)| has_no_bar(days)).count() as u64;
         SymbolCounts { asked_for: asked.count() as u64, without_bars }
     }
@@ -58,18 +63,18 @@ impl Verified {
     pub(super) fn with_wanted(&self, wanted: &BTreeMap<&Symbol, Vec<Window>>) -> Vec<(u64, u64)> {
         let span = self.sessions.dates().first().zip(self.sessions.dates().last());
         let asked = span.and_then(|(first, last)| Window::new(*first, *last));
-        let axis = Sessions::spanned(wanted.values().flatten().copied().chain(asked));
+        let axis = AskedSessions::spanned(wanted.values().flatten().copied().chain(asked));
         let begin = asked.map_or(0, |asked| axis.within(asked).start);
         let nothing = Vec::new();
         let joined = wanted.iter().map(|(symbol, windows)| {
             let known = self.days.binary_search_by(|(known, _)| known.cmp(symbol)).ok();
             let days = known.and_then(|place| self.days.get(place)).map_or(&nothing, |(_, days)| days);
-            let mut joined = vec![Day::NotAsked; axis.dates().len()];
+            let mut joined = vec![SessionStatus::NotAsked; axis.dates().len()];
             joined.iter_mut().skip(begin).zip(days).for_each(|(place, day)| *place = *day);
             let mut owed = 0;
             for day in windows.iter().flat_map(|window| axis.within(*window)) {
-                if let Some(day) = joined.get_mut(day).filter(|day| **day == Day::NotAsked) {
-                    *day = Day::Owed;
+                if let Some(day) = joined.get_mut(day).filter(|day| **day == SessionStatus::NotAsked) {
+                    *day = SessionStatus::Owed;
                     owed += 1;
                 }
             }
@@ -84,7 +89,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use Day::{AskedAgain, Empty, Lost, Missing, NoTrade, NotAsked, Owed, Present, Thin, Withheld};
+    use SessionStatus::{AskedAgain, Empty, Lost, Missing, NoTrade, NotAsked, Owed, Present, Thin, Withheld};
 
     #[test]
     fn what_ends_a_gap_and_what_does_not() {
@@ -100,10 +105,10 @@ mod tests {
         let window = |from, to| Window::new(from, to).unwrap();
         let asked = window(date(2024, 1, 2), date(2024, 1, 5));
         let symbol = |text: &str| text.parse::<Symbol>().unwrap();
-        let verified = Verified {
-            sessions: Sessions::spanned([asked].into_iter()),
+        let verified = Verification {
+            sessions: AskedSessions::spanned([asked].into_iter()),
             days: vec![(symbol("A"), vec![Present, Missing, Missing, Lost])],
-            ..Verified::default()
+            ..Verification::default()
         };
         let (a, new) = (symbol("A"), symbol("NEW"));
         let after = [window(date(2024, 1, 6), date(2024, 1, 9)), window(date(2024, 1, 9), date(2024, 1, 10))];
@@ -114,6 +119,6 @@ mod tests {
             [(3, 6), (2, 2)],
             "the 9th is wanted twice and counts once"
         );
-        assert_eq!(Verified::default().with_wanted(&wanted), [(3, 3), (2, 2)]);
+        assert_eq!(Verification::default().with_wanted(&wanted), [(3, 3), (2, 2)]);
     }
 }

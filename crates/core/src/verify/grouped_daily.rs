@@ -20,10 +20,12 @@ use grab_model::Symbol;
 use jiff::civil::Date;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{CutAway, Finding, Kept, Kind, Seen, Witness, unlisted::Unlisted};
+use super::{
+    Finding, FindingKind, ListingCuts, StoredWitness, Witness, WitnessView, unlisted_symbols::UnlistedSymbols,
+};
 use crate::{
     manifest::WitnessFile,
-    store::{Unreadable, layout, market},
+    store::{InvalidPartition, layout, market_day},
 };
 
 /// Sessions in a block.
@@ -46,11 +48,11 @@ pub struct GroupedDaily {
 
 /// What the files of one block say, which of them can be relied on, and what is wrong with the others.
 #[derive(Default)]
-struct Loaded {
+struct LoadedBlock {
     are_good: Vec<bool>,
     block: Block,
     findings: Vec<Finding>,
-    unlisted: Unlisted,
+    unlisted: UnlistedSymbols,
 }
 
 /// Reads the files that are recorded, on all cores; keeps what they say of these symbols. If the witness is to be
@@ -59,14 +61,14 @@ pub(super) fn load(
     data_dir: &Path,
     files: &[WitnessFile],
     symbols: &[Symbol],
-    kept: Kept,
-    cut_away: &CutAway,
+    kept: StoredWitness,
+    cut_away: &ListingCuts,
 ) -> (GroupedDaily, Vec<Finding>) {
     let places: HashMap<&str, usize> =
         symbols.iter().enumerate().map(|(place, symbol)| (symbol.as_str(), place)).collect();
-    let reader = Reader { data_dir, kept, places, cut_away };
+    let reader = BlockReader { data_dir, kept, places, cut_away };
     let chunks: Vec<_> = files.chunks(BLOCK).collect();
-    let loaded = Mutex::new(chunks.iter().map(|_| Loaded::default()).collect::<Vec<_>>());
+    let loaded = Mutex::new(chunks.iter().map(|_| LoadedBlock::default()).collect::<Vec<_>>());
     let next = AtomicUsize::new(0);
     let work = || {
         loop {
@@ -86,7 +88,7 @@ pub(super) fn load(
     let loaded = loaded.into_inner().unwrap_or_else(PoisonError::into_inner);
     let are_good = loaded.iter().flat_map(|loaded| loaded.are_good.iter().copied());
     let days = files.iter().map(|file| file.date).zip(are_good).collect();
-    let (mut blocks, mut findings, mut unlisted) = (Vec::new(), Vec::new(), Unlisted::default());
+    let (mut blocks, mut findings, mut unlisted) = (Vec::new(), Vec::new(), UnlistedSymbols::default());
     for mut loaded in loaded {
         blocks.push(loaded.block);
         findings.append(&mut loaded.findings);
@@ -98,21 +100,21 @@ pub(super) fn load(
 }
 
 /// What the workers share.
-struct Reader<'a> {
+struct BlockReader<'a> {
     data_dir: &'a Path,
-    kept: Kept,
+    kept: StoredWitness,
     places: HashMap<&'a str, usize>,
-    cut_away: &'a CutAway,
+    cut_away: &'a ListingCuts,
 }
 
-impl Reader<'_> {
-    fn chunk(&self, files: &[WitnessFile]) -> Loaded {
-        let mut loaded = Loaded { block: vec![None; self.places.len()], ..Loaded::default() };
+impl BlockReader<'_> {
+    fn chunk(&self, files: &[WitnessFile]) -> LoadedBlock {
+        let mut loaded = LoadedBlock { block: vec![None; self.places.len()], ..LoadedBlock::default() };
         for (column, file) in files.iter().enumerate() {
             let path = layout::market_day(self.data_dir, file.date);
             let read = match self.kept {
-                Kept::Used => self.read(file, &path, column, &mut loaded).map(|()| true),
-                Kept::Ignored => measure(file, &path).map(|()| false),
+                StoredWitness::Used => self.read(file, &path, column, &mut loaded).map(|()| true),
+                StoredWitness::Ignored => measure(file, &path).map(|()| false),
             };
             loaded.are_good.push(*read.as_ref().unwrap_or(&false));
             if let Err((kind, detail)) = read {
@@ -128,8 +130,8 @@ impl Reader<'_> {
         file: &WitnessFile,
         path: &Path,
         column: usize,
-        loaded: &mut Loaded,
-    ) -> Result<(), (Kind, String)> {
+        loaded: &mut LoadedBlock,
+    ) -> Result<(), (FindingKind, String)> {
         let bytes = Bytes::from(fs::read(path).map_err(|error| unread(file, &error))?);
         let (digest, size) = (xxh3_64(&bytes), bytes.len());
         if digest != file.xxh3 {
@@ -139,8 +141,8 @@ impl Reader<'_> {
         if self.places.is_empty() && !is_ordered {
             return Ok(());
         }
-        let Loaded { block, unlisted, .. } = loaded;
-        let read = market::each_volume(bytes, |ticker, shares| {
+        let LoadedBlock { block, unlisted, .. } = loaded;
+        let read = market_day::each_volume(bytes, |ticker, shares| {
             if let Some(days) = self.places.get(ticker).and_then(|place| block.get_mut(*place)) {
                 days.get_or_insert_with(|| Box::new([0.0; BLOCK]))[column] = compact(shares);
             } else if is_ordered && shares > 0.0 && !self.cut_away.is_listed(ticker) {
@@ -159,35 +161,39 @@ fn compact(shares: f64) -> f32 {
 }
 
 /// Whether a file is there, in its size.
-fn measure(file: &WitnessFile, path: &Path) -> Result<(), (Kind, String)> {
+fn measure(file: &WitnessFile, path: &Path) -> Result<(), (FindingKind, String)> {
     let size = fs::metadata(path).map_err(|error| unread(file, &error))?.len();
     if size == file.bytes {
         return Ok(());
     }
-    Err((Kind::DigestMismatch, format!("{size} bytes, recorded {}", file.bytes)))
+    Err((FindingKind::DigestMismatch, format!("{size} bytes, recorded {}", file.bytes)))
 }
 
-fn unread(file: &WitnessFile, error: &io::Error) -> (Kind, String) {
+fn unread(file: &WitnessFile, error: &io::Error) -> (FindingKind, String) {
     if error.kind() == io::ErrorKind::NotFound {
         (
-            Kind::MissingFile,
+            FindingKind::MissingFile,
             format!("the market's {} rows are recorded: fetch them with --witness grouped-daily", file.rows),
         )
     } else {
-        (Kind::CorruptFile, error.to_string())
+        (FindingKind::CorruptFile, error.to_string())
     }
 }
 
-fn unreadable(why: Unreadable) -> (Kind, String) {
+fn unreadable(why: InvalidPartition) -> (FindingKind, String) {
     match why {
-        Unreadable::Corrupt(reason) => (Kind::CorruptFile, format!("{reason}: it is not relied on")),
-        Unreadable::Schema(reason) => (Kind::SchemaMismatch, format!("{reason}: it is not relied on")),
+        InvalidPartition::Corrupt(reason) => {
+            (FindingKind::CorruptFile, format!("{reason}: it is not relied on"))
+        }
+        InvalidPartition::Schema(reason) => {
+            (FindingKind::SchemaMismatch, format!("{reason}: it is not relied on"))
+        }
     }
 }
 
 /// What is wrong with a file whose bytes are not those that were recorded.
-fn damage(file: &WitnessFile, bytes: Bytes, found: &str) -> (Kind, String) {
-    match market::read(file.date, bytes) {
+fn damage(file: &WitnessFile, bytes: Bytes, found: &str) -> (FindingKind, String) {
+    match market_day::read(file.date, bytes) {
         Err(why) => unreadable(why),
         Ok((_, is_intact)) => {
             let whose =
@@ -196,7 +202,7 @@ fn damage(file: &WitnessFile, bytes: Bytes, found: &str) -> (Kind, String) {
                 "{found}, recorded {:016x} of {} bytes: {whose}, and not relied on",
                 file.xxh3, file.bytes
             );
-            (Kind::DigestMismatch, detail)
+            (FindingKind::DigestMismatch, detail)
         }
     }
 }
@@ -235,7 +241,7 @@ impl GroupedDaily {
 }
 
 impl Witness for GroupedDaily {
-    fn saw(&self, symbol: &Symbol, day: Date) -> Option<Seen> {
+    fn saw(&self, symbol: &Symbol, day: Date) -> Option<WitnessView> {
         let (place, symbol) = (self.place_of(day)?, *self.places.get(symbol)?);
         if self.knows_little && self.blocks.iter().all(|block| block.get(symbol).is_none_or(Option::is_none))
         {
@@ -243,7 +249,7 @@ impl Witness for GroupedDaily {
         }
         let days = self.blocks.get(place / BLOCK)?.get(symbol)?;
         let shares = days.as_ref().and_then(|days| days.get(place % BLOCK)).copied().unwrap_or_default();
-        Some(if shares > 0.0 { Seen::Traded(f64::from(shares)) } else { Seen::NoTrade })
+        Some(if shares > 0.0 { WitnessView::Traded(f64::from(shares)) } else { WitnessView::NoTrade })
     }
 }
 
@@ -265,8 +271,8 @@ mod tests {
 
     /// Writes a day and answers its row.
     fn kept(data_dir: &Path, date: Date, bars: &[DayBar]) -> WitnessFile {
-        let day = market::Day { date, bars, source: "localhost", fetched_ms: 1 };
-        let market::Written { bytes, xxh3 } = market::write(data_dir, &day).unwrap();
+        let day = market_day::NewMarketDay { date, bars, source: "localhost", fetched_ms: 1 };
+        let market_day::WrittenFile { bytes, xxh3 } = market_day::write(data_dir, &day).unwrap();
         let (rows, source) = (bars.len() as u64, "localhost".to_owned());
         WitnessFile { date, rows, skipped: 0, bytes, xxh3, request_id: None, fetched_at_ms: 1, source }
     }
@@ -284,14 +290,19 @@ mod tests {
                 kept(dir.path(), day(number), &bars)
             })
             .collect();
-        let (witness, findings) =
-            load(dir.path(), &files, &[symbol("A"), symbol("B")], Kept::Used, &CutAway::default());
+        let (witness, findings) = load(
+            dir.path(),
+            &files,
+            &[symbol("A"), symbol("B")],
+            StoredWitness::Used,
+            &ListingCuts::default(),
+        );
         assert_eq!((findings, witness.dates().count()), (vec![], 150));
         for number in 0..150 {
-            let traded = Seen::Traded(f64::from(number) + 0.5);
-            let expected = if number % 2 == 0 { traded } else { Seen::NoTrade };
+            let traded = WitnessView::Traded(f64::from(number) + 0.5);
+            let expected = if number % 2 == 0 { traded } else { WitnessView::NoTrade };
             assert_eq!(witness.saw(&symbol("A"), day(number)), Some(expected), "{number}");
-            assert_eq!(witness.saw(&symbol("B"), day(number)), Some(Seen::NoTrade));
+            assert_eq!(witness.saw(&symbol("B"), day(number)), Some(WitnessView::NoTrade));
         }
         assert_eq!(witness.saw(&symbol("A"), day(150)), None, "it was not there");
         assert_eq!(witness.saw(&symbol("OTHER"), day(0)), None, "nobody asked about it");
@@ -307,15 +318,22 @@ mod tests {
         fs::write(place(1), &fs::read(place(1)).unwrap()[..100]).unwrap();
         kept(dir.path(), days[2], &[bar("A", 8.0)]);
         fs::copy(place(4), place(3)).unwrap();
-        let (witness, findings) = load(dir.path(), &files, &[symbol("A")], Kept::Used, &CutAway::default());
+        let (witness, findings) =
+            load(dir.path(), &files, &[symbol("A")], StoredWitness::Used, &ListingCuts::default());
         let kinds: Vec<_> = findings.iter().map(|finding| (finding.kind, finding.date.unwrap())).collect();
-        let expected = [Kind::MissingFile, Kind::CorruptFile, Kind::DigestMismatch, Kind::SchemaMismatch];
+        let expected = [
+            FindingKind::MissingFile,
+            FindingKind::CorruptFile,
+            FindingKind::DigestMismatch,
+            FindingKind::SchemaMismatch,
+        ];
         assert_eq!(kinds, expected.into_iter().zip(days.clone()).collect::<Vec<_>>());
         assert!(findings[2].detail.contains("another one that grab has written"), "{findings:?}");
         assert!(findings.iter().all(|finding| finding.path.is_some() && finding.ticker.is_none()));
         let saw: Vec<_> = days.iter().map(|day| witness.saw(&symbol("A"), *day)).collect();
-        assert_eq!(saw, [None, None, None, None, Some(Seen::Traded(7.0))]);
-        let (nowhere, sizes) = load(dir.path(), &files, &[symbol("A")], Kept::Ignored, &CutAway::default());
+        assert_eq!(saw, [None, None, None, None, Some(WitnessView::Traded(7.0))]);
+        let (nowhere, sizes) =
+            load(dir.path(), &files, &[symbol("A")], StoredWitness::Ignored, &ListingCuts::default());
         assert_eq!((sizes.len(), nowhere.saw(&symbol("A"), days[4])), (2, None), "missing, and cut");
     }
 
@@ -360,13 +378,15 @@ mod tests {
         };
         memory("before");
         let begun = std::time::Instant::now();
-        let (witness, findings) = load(dir.path(), &files, &symbols, Kept::Used, &CutAway::default());
+        let (witness, findings) =
+            load(dir.path(), &files, &symbols, StoredWitness::Used, &ListingCuts::default());
         println!("read in {:?}", begun.elapsed());
         memory("after");
         assert!(findings.is_empty());
         let begun = std::time::Instant::now();
         let asked = symbols.iter().flat_map(|symbol| files.iter().map(move |file| (symbol, file.date)));
-        let traded = asked.filter(|(symbol, date)| witness.saw(symbol, *date) != Some(Seen::NoTrade)).count();
+        let traded =
+            asked.filter(|(symbol, date)| witness.saw(symbol, *date) != Some(WitnessView::NoTrade)).count();
         println!("asked {traded} times in {:?}", begun.elapsed());
         assert_eq!(traded, 55_000_000);
     }

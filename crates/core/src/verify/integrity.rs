@@ -10,18 +10,18 @@ use grab_model::{Month, Partition, Symbol};
 use jiff::civil::Date;
 
 use super::{
-    Finding, Kind, Severity, VerifyError,
-    books::{Books, Rows, Writer},
-    content,
+    Finding, FindingKind, Severity, VerifyError,
+    manifest_snapshot::{ManifestSnapshot, MonthWriter, SymbolRows},
+    partition_content,
 };
 use crate::store::{
     StoreError, layout,
-    survey::{self, Listing},
+    scan::{self, SymbolFolder},
 };
 
 /// What was looked at, and what was found.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
+pub(super) struct CheckedSymbol {
     pub(super) findings: Vec<Finding>,
     /// Files that were read whole.
     pub(super) files: u64,
@@ -30,24 +30,25 @@ pub(super) struct Checked {
     /// Months of files that are there and not recorded.
     pub(super) unknown: Vec<Month>,
     /// What their sessions have.
-    pub(super) measured: BTreeMap<Date, Measured>,
+    pub(super) measured: BTreeMap<Date, SessionMeasure>,
 }
 
 /// What the bars of one session come to.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Measured {
+pub(super) struct SessionMeasure {
     /// The sum of their volumes.
     pub(super) shares: f64,
     /// The start of the last one, UTC ms.
     pub(super) last_ms: i64,
 }
 
-impl Checked {
+impl CheckedSymbol {
     /// Whether the bars of a month are recorded and are not there as they were stored. Of a damaged file nobody can say
     /// which of its days are whole.
     pub(super) fn is_lost(&self, month: Month) -> bool {
-        let is_damaged =
-            |finding: &Finding| finding.severity == Severity::Damage || finding.kind == Kind::MissingFile;
+        let is_damaged = |finding: &Finding| {
+            finding.severity == Severity::Damage || finding.kind == FindingKind::MissingFile
+        };
         self.findings.iter().any(|finding| is_damaged(finding) && finding.month == Some(month))
     }
 }
@@ -62,18 +63,18 @@ const ROUNDS: u32 = 50;
 pub(super) fn check(
     data_dir: &Path,
     symbol: &Symbol,
-    rows: &Rows,
-    books: &Books,
+    rows: &SymbolRows,
+    books: &ManifestSnapshot,
     is_deep: &dyn Fn(&Partition) -> bool,
-) -> Result<Checked, VerifyError> {
-    let Listing { partitions, strays, mut unlisted } = survey::listing(data_dir, symbol);
+) -> Result<CheckedSymbol, VerifyError> {
+    let SymbolFolder { partitions, strays, mut unlisted } = scan::listing(data_dir, symbol);
     let mut on_disk: BTreeMap<Month, Result<u64, String>> = partitions.into_iter().collect();
-    let place = Place { data_dir, symbol, rows, is_deep };
+    let place = MonthPlace { data_dir, symbol, rows, is_deep };
     let mut months = BTreeMap::new();
     for partition in &rows.partitions {
         let month = partition.month;
         // A file that is replaced while its folder is listed may not be in the list.
-        let found = on_disk.remove(&month).or_else(|| survey::size_of_partition(data_dir, symbol, month));
+        let found = on_disk.remove(&month).or_else(|| scan::size_of_partition(data_dir, symbol, month));
         months.insert(month, place.month(month, found)?);
     }
     for (month, found) in on_disk {
@@ -82,7 +83,7 @@ pub(super) fn check(
     if books.may_be_behind() {
         settle(&mut months, &place, books)?;
     }
-    let mut checked = Checked::default();
+    let mut checked = CheckedSymbol::default();
     for (month, one) in months {
         checked.findings.extend(one.findings);
         checked.measured.extend(one.measured);
@@ -99,7 +100,7 @@ pub(super) fn check(
         return Err(StoreError::Io { action: "list", path, source }.into());
     }
     checked.findings.extend(unlisted.into_iter().map(|(path, why)| {
-        let kind = Kind::CorruptFile;
+        let kind = FindingKind::CorruptFile;
         let (ticker, path, severity) = (Some(symbol.clone()), Some(path), kind.severity());
         Finding { ticker, month: None, date: None, to: None, kind, severity, path, detail: why.to_string() }
     }));
@@ -110,9 +111,9 @@ pub(super) fn check(
 /// before it is recorded: one that fits neither what was recorded before it was read, nor what is after, though this is
 /// the same, is not what was stored.
 fn settle(
-    months: &mut BTreeMap<Month, OneMonth>,
-    place: &Place<'_>,
-    books: &Books,
+    months: &mut BTreeMap<Month, MonthFindings>,
+    place: &MonthPlace<'_>,
+    books: &ManifestSnapshot,
 ) -> Result<(), VerifyError> {
     for (month, one) in months.iter_mut().filter(|(_, one)| one.is_damaged()) {
         let mut before = place.rows.clone();
@@ -121,8 +122,8 @@ fn settle(
             if !one.is_damaged() || now.are_same_for(&before, *month) {
                 break;
             }
-            let place = Place { rows: &now, ..*place };
-            *one = place.month(*month, survey::size_of_partition(place.data_dir, place.symbol, *month))?;
+            let place = MonthPlace { rows: &now, ..*place };
+            *one = place.month(*month, scan::size_of_partition(place.data_dir, place.symbol, *month))?;
             before = now;
         }
     }
@@ -131,77 +132,80 @@ fn settle(
 
 /// What one month is held against.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct MonthPlace<'a> {
     data_dir: &'a Path,
     symbol: &'a Symbol,
-    rows: &'a Rows,
+    rows: &'a SymbolRows,
     is_deep: &'a dyn Fn(&Partition) -> bool,
 }
 
 /// What was found in one month.
 #[derive(Debug, Default)]
-struct OneMonth {
+struct MonthFindings {
     findings: Vec<Finding>,
-    measured: BTreeMap<Date, Measured>,
+    measured: BTreeMap<Date, SessionMeasure>,
     /// Whether a file is there that is not recorded.
     is_unknown: bool,
     /// The size of a file that was read whole.
     bytes: Option<u64>,
 }
 
-impl OneMonth {
+impl MonthFindings {
     fn is_damaged(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Damage)
     }
 }
 
-impl Place<'_> {
+impl MonthPlace<'_> {
     /// Holds a row against a file, which has a size, or is none.
-    fn month(&self, month: Month, found: Option<Result<u64, String>>) -> Result<OneMonth, StoreError> {
+    fn month(&self, month: Month, found: Option<Result<u64, String>>) -> Result<MonthFindings, StoreError> {
         let Self { data_dir, symbol, rows, is_deep } = *self;
         let path = layout::partition(data_dir, symbol, month);
         let writer = rows.writer(month);
-        let finding = |kind: Kind, detail: String| {
+        let finding = |kind: FindingKind, detail: String| {
             let findings = vec![kind.in_partition(symbol, month, path.clone(), detail)];
-            Ok(OneMonth { findings, ..OneMonth::default() })
+            Ok(MonthFindings { findings, ..MonthFindings::default() })
         };
         match (rows.partition(month), found) {
             (Some(partition), None) if rows.is_in_repair(month) => {
                 let detail = format!("{} bars are fetched anew by a repair that is at work", partition.bars);
-                let finding = Kind::MissingFile.in_partition(symbol, month, path.clone(), detail);
+                let finding = FindingKind::MissingFile.in_partition(symbol, month, path.clone(), detail);
                 let findings = vec![Finding { severity: Severity::Gap, ..finding }];
-                Ok(OneMonth { findings, ..OneMonth::default() })
+                Ok(MonthFindings { findings, ..MonthFindings::default() })
             }
             (Some(partition), None) => {
-                finding(Kind::MissingFile, format!("{} bars are recorded", partition.bars))
+                finding(FindingKind::MissingFile, format!("{} bars are recorded", partition.bars))
             }
-            (Some(_), Some(Err(what))) => finding(Kind::CorruptFile, what),
-            (Some(partition), Some(Ok(_))) if is_deep(partition) || writer != Writer::None => {
+            (Some(_), Some(Err(what))) => finding(FindingKind::CorruptFile, what),
+            (Some(partition), Some(Ok(_))) if is_deep(partition) || writer != MonthWriter::None => {
                 read(partition, &path, writer)
             }
             (Some(partition), Some(Ok(bytes))) if bytes != partition.bytes => {
-                finding(Kind::DigestMismatch, format!("{bytes} bytes, recorded {}", partition.bytes))
+                finding(FindingKind::DigestMismatch, format!("{bytes} bytes, recorded {}", partition.bytes))
             }
             (None, Some(_)) => Ok(self.unknown(month, path, writer)),
-            (Some(_), Some(Ok(_))) | (None, None) => Ok(OneMonth::default()),
+            (Some(_), Some(Ok(_))) | (None, None) => Ok(MonthFindings::default()),
         }
     }
 
     /// A file that is not recorded. Readers take it for bars like all others.
-    fn unknown(&self, month: Month, path: PathBuf, writer: Writer) -> OneMonth {
+    fn unknown(&self, month: Month, path: PathBuf, writer: MonthWriter) -> MonthFindings {
         let (detail, severity) = match writer {
-            Writer::Alive => return OneMonth::default(),
-            Writer::Dead => (content::UNRECORDED, Severity::Notice),
-            Writer::None => ("a partition that the manifest does not know", Severity::Damage),
+            MonthWriter::Alive => return MonthFindings::default(),
+            MonthWriter::Dead => (partition_content::UNRECORDED, Severity::Notice),
+            MonthWriter::None => ("a partition that the manifest does not know", Severity::Damage),
         };
-        let finding = Kind::StrayFile.in_partition(self.symbol, month, path, detail.to_owned());
+        let finding = FindingKind::StrayFile.in_partition(self.symbol, month, path, detail.to_owned());
         let findings = vec![Finding { severity, ..finding }];
-        OneMonth { findings, is_unknown: true, ..OneMonth::default() }
+        MonthFindings { findings, is_unknown: true, ..MonthFindings::default() }
     }
 }
 
 /// What is in the tree and belongs to no symbol.
-pub(super) fn outside_of_symbols(data_dir: &Path, books: &Books) -> Result<Vec<Finding>, StoreError> {
+pub(super) fn outside_of_symbols(
+    data_dir: &Path,
+    books: &ManifestSnapshot,
+) -> Result<Vec<Finding>, StoreError> {
     let all = layout::bars_folder(data_dir);
     let finding = |path: &PathBuf| {
         let finding = stray(None, path);
@@ -211,14 +215,14 @@ pub(super) fn outside_of_symbols(data_dir: &Path, books: &Books) -> Result<Vec<F
         let detail = "a file in the place of the folder of all bars".to_owned();
         Finding { severity: Severity::Damage, detail, ..finding }
     };
-    Ok(survey::strays(data_dir)?.iter().filter(|path| books.is_litter(path)).map(finding).collect())
+    Ok(scan::foreign_files(data_dir)?.iter().filter(|path| books.is_litter(path)).map(finding).collect())
 }
 
 fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {
-    let kind = Kind::StrayFile;
+    let kind = FindingKind::StrayFile;
     let detail = "no partition has this name".to_owned();
     // Readers take it for bars.
-    let is_read = survey::is_read_as_bars(path);
+    let is_read = scan::is_read_as_bars(path);
     let severity = if is_read { Severity::Damage } else { kind.severity() };
     let (ticker, path) = (symbol.cloned(), Some(path.to_owned()));
     Finding { ticker, month: None, date: None, to: None, kind, severity, path, detail }
@@ -228,12 +232,12 @@ fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {
 ///
 /// # Errors
 /// If it lacks the right or the memory to read it.
-fn read(partition: &Partition, path: &Path, writer: Writer) -> Result<OneMonth, StoreError> {
+fn read(partition: &Partition, path: &Path, writer: MonthWriter) -> Result<MonthFindings, StoreError> {
     match fs::read(path) {
         Ok(file) => {
             let bytes = Some(file.len() as u64);
-            let (findings, measured) = content::check(partition, path, file.into(), writer);
-            Ok(OneMonth { findings, measured, is_unknown: false, bytes })
+            let (findings, measured) = partition_content::check(partition, path, file.into(), writer);
+            Ok(MonthFindings { findings, measured, is_unknown: false, bytes })
         }
         Err(error)
             if matches!(error.kind(), io::ErrorKind::OutOfMemory | io::ErrorKind::PermissionDenied) =>
@@ -243,9 +247,9 @@ fn read(partition: &Partition, path: &Path, writer: Writer) -> Result<OneMonth, 
         Err(error) => {
             let (symbol, month) = (&partition.symbol, partition.month);
             let is_gone = error.kind() == io::ErrorKind::NotFound;
-            let kind = if is_gone { Kind::MissingFile } else { Kind::CorruptFile };
+            let kind = if is_gone { FindingKind::MissingFile } else { FindingKind::CorruptFile };
             let findings = vec![kind.in_partition(symbol, month, path.to_owned(), error.to_string())];
-            Ok(OneMonth { findings, ..OneMonth::default() })
+            Ok(MonthFindings { findings, ..MonthFindings::default() })
         }
     }
 }

@@ -4,47 +4,47 @@
 //! recorded digest and counts, the calendar and common sense. Everything that is wrong becomes a [`Finding`]; the first
 //! one never ends the search.
 
-mod books;
-mod by_manifest;
-mod content;
 mod coverage;
-mod cut_away;
-mod day;
-mod demands;
-mod doubt;
 mod finding;
 mod gaps;
 mod grouped_daily;
 mod integrity;
-mod kept;
-mod listed;
-mod mending;
+mod listing_cuts;
+mod listing_rule;
+mod manifest_only;
+mod manifest_snapshot;
+mod partition_content;
 mod planned;
-mod presence;
+mod repair_plan;
 pub mod report;
-pub mod requests;
+pub mod request_windows;
+mod session_presence;
+mod session_status;
 mod sessions;
+mod stored_witness;
 mod summary;
-mod thin;
-mod unlisted;
-mod wanted;
+mod thin_sessions;
+mod thresholds;
+mod unlisted_symbols;
 mod witness;
+mod witness_plan;
+mod witness_quality;
 
-pub use books::Others;
-pub use by_manifest::{Explained, by_manifest};
 pub use coverage::Coverage;
-pub use cut_away::CutAway;
-pub use day::Day;
-pub use finding::{Finding, Kind, Severity};
+pub use finding::{Finding, FindingKind, Severity};
 pub use gaps::SymbolCounts;
 pub use grouped_daily::GroupedDaily;
-pub use kept::{Kept, Unwitnessed, Witnessed, verify_with_kept, witnessed};
-pub use mending::{Mending, Unknown};
-pub use presence::{FILLED_WITHIN_DAYS, Presence, SessionSymbols, Silent};
-pub use requests::BarsBySession;
-pub use sessions::Sessions;
-pub use wanted::wanted;
-pub use witness::{Nobody, Seen, Witness};
+pub use listing_cuts::ListingCuts;
+pub use manifest_only::{ExplainedSymbol, by_manifest};
+pub use manifest_snapshot::OtherWriters;
+pub use repair_plan::{RepairPlan, UnrecordedPartition};
+pub use request_windows::BarsBySession;
+pub use session_presence::{FILLED_WITHIN_DAYS, SessionPresence, SessionSymbols, SilentSymbol};
+pub use session_status::SessionStatus;
+pub use sessions::AskedSessions;
+pub use stored_witness::{StoredWitness, UnwitnessedAbsence, WitnessedSessions, verify_with_kept, witnessed};
+pub use witness::{NoWitness, Witness, WitnessView};
+pub use witness_plan::wanted;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -56,20 +56,20 @@ use std::{
     thread,
 };
 
-use books::{Books, Rows};
-use coverage::Facts;
+use coverage::SymbolFacts;
 use grab_model::{Month, Partition, Symbol, Window, universe::Universe};
 use jiff::civil::Date;
+use manifest_snapshot::{ManifestSnapshot, SymbolRows};
 use thiserror::Error;
 
 use crate::{
-    manifest::{FILE_NAME, ManifestError, Overview, StoreKind, TaskState, rebuild},
-    store::{StoreError, reference, survey},
+    manifest::{FILE_NAME, ManifestError, ManifestReader, StoreKind, TaskState, rebuild},
+    store::{StoreError, reference, scan},
 };
 
 /// Which files are read whole.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Deep {
+pub enum DeepSelection {
     /// None: names and sizes only.
     None,
     /// All.
@@ -89,7 +89,7 @@ pub enum Deep {
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
-pub struct Verified {
+pub struct Verification {
     /// The worst first, then by symbol and time.
     pub findings: Vec<Finding>,
     /// How many of the expected sessions are there.
@@ -103,9 +103,9 @@ pub struct Verified {
     /// Whether another process was writing when this was begun: all that is said is of that instant.
     pub is_beside_a_writer: bool,
     /// The sessions that anybody asked for.
-    pub sessions: Sessions,
+    pub sessions: AskedSessions,
     /// Each symbol with one explanation for each session, in the order of the symbols.
-    pub days: Vec<(Symbol, Vec<Day>)>,
+    pub days: Vec<(Symbol, Vec<SessionStatus>)>,
     /// What a spec wants, or the plan beside the manifest, and no task asks for: none of its sessions is among the days.
     pub unasked: Vec<(Symbol, Window)>,
     /// Symbols whose minutes have so few of the shares that the witness counts on most sessions, and their share.
@@ -119,9 +119,9 @@ pub struct Verified {
     /// Bytes of these files.
     pub bytes: u64,
     /// On how many of the sessions that anybody asked for there was a witness.
-    pub witnessed: Witnessed,
+    pub witnessed: WitnessedSessions,
     /// The sessions of which none says why some symbol has no bar.
-    pub unwitnessed: Vec<Unwitnessed>,
+    pub unwitnessed: Vec<UnwitnessedAbsence>,
     /// The sessions that were new to an update and lack symbols that have bars every day.
     pub lacking: Vec<SessionSymbols>,
 }
@@ -137,7 +137,7 @@ pub enum VerifyError {
     Store(#[from] StoreError),
 }
 
-impl Deep {
+impl DeepSelection {
     /// A digest is as good as a lot, and always the same.
     fn includes(&self, partition: &Partition) -> bool {
         match self {
@@ -153,7 +153,7 @@ impl Deep {
 
 /// How far a verification has come, for whoever watches.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct VerifyProgress {
     /// Symbols that are to be checked; 0 until that is known.
     pub symbols: AtomicU64,
     /// Symbols that were checked.
@@ -166,23 +166,23 @@ pub struct Progress {
 /// If the manifest cannot be read, or a folder cannot be listed. What is wrong with files is a finding.
 pub fn verify(
     data_dir: &Path,
-    deep: &Deep,
+    deep: &DeepSelection,
     witness: &dyn Witness,
-    progress: &Progress,
-) -> Result<Verified, VerifyError> {
+    progress: &VerifyProgress,
+) -> Result<Verification, VerifyError> {
     if !is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
-    let books = Books::take(data_dir, Others::Allowed, Date::MAX)?;
-    verify_whole(data_dir, &books, deep, witness, &CutAway::default(), progress)
+    let books = ManifestSnapshot::take(data_dir, OtherWriters::Allowed, Date::MAX)?;
+    verify_whole(data_dir, &books, deep, witness, &ListingCuts::default(), progress)
 }
 
 /// Whether the manifest is whole. One whose maker died at once is none yet, unless there are bars: then something has emptied
 /// it.
 fn is_whole(data_dir: &Path) -> Result<bool, VerifyError> {
-    match Overview::open(data_dir) {
+    match ManifestReader::open(data_dir) {
         Err(error @ (ManifestError::Missing { .. } | ManifestError::Lost { .. }))
-            if survey::symbols(data_dir)?.is_empty() =>
+            if scan::symbols(data_dir)?.is_empty() =>
         {
             Err(error.into())
         }
@@ -195,24 +195,24 @@ fn is_whole(data_dir: &Path) -> Result<bool, VerifyError> {
 /// The same for a manifest that is whole.
 fn verify_whole(
     data_dir: &Path,
-    books: &Books,
-    deep: &Deep,
+    books: &ManifestSnapshot,
+    deep: &DeepSelection,
     witness: &dyn Witness,
-    cut_away: &CutAway,
-    progress: &Progress,
-) -> Result<Verified, VerifyError> {
+    cut_away: &ListingCuts,
+    progress: &VerifyProgress,
+) -> Result<Verification, VerifyError> {
     let symbols = with_symbols(symbols(data_dir, books)?, cut_away);
-    let kind = books.read(Overview::kind)?;
+    let kind = books.read(ManifestReader::kind)?;
     let is_adjusted = kind.is_some_and(|kind| kind.adjusted);
     let asked = books.asked_windows()?;
-    let sessions = Sessions::spanned(asked.values().flatten().copied().chain(cut_away.windows()));
-    let sessions = sessions.without(&books.read(Overview::closures)?);
+    let sessions = AskedSessions::spanned(asked.values().flatten().copied().chain(cut_away.windows()));
+    let sessions = sessions.without(&books.read(ManifestReader::closures)?);
     let universe = universe(data_dir);
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
     let strays = integrity::outside_of_symbols(data_dir, books)?;
-    let counts = books.read(Overview::counts_by_window)?;
-    let begun = Verified { findings: strays, kind, asked, counts, ..Verified::default() };
-    let verified = Mutex::new(Verified { is_beside_a_writer: books.was_written(), ..begun });
+    let counts = books.read(ManifestReader::counts_by_window)?;
+    let begun = Verification { findings: strays, kind, asked, counts, ..Verification::default() };
+    let verified = Mutex::new(Verification { is_beside_a_writer: books.was_written(), ..begun });
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), VerifyError> {
         while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -222,12 +222,12 @@ fn verify_whole(
                 // A witness counts shares as traded: these are others.
                 checked.measured.clear();
             }
-            let Rows { tasks, partitions: recorded, .. } = &rows;
+            let SymbolRows { tasks, partitions: recorded, .. } = &rows;
             let lost = &books.read(|snapshot| snapshot.lost(symbol))?;
             let not_entitled = &books.read(|snapshot| snapshot.not_entitled_of(symbol))?;
             let (checked_now, sessions) = (&checked, &sessions);
             let (universe, is_written) = (universe.as_ref(), rows.are_written);
-            let facts = Facts {
+            let facts = SymbolFacts {
                 symbol,
                 tasks,
                 not_entitled,
@@ -249,7 +249,7 @@ fn verify_whole(
             verified.longest_gap = verified.longest_gap.max(longest_gap);
             // Of a symbol that was cut away as a whole and did not trade there is nothing to say.
             let is_held = !tasks.is_empty() || !recorded.is_empty() || !checked.unknown.is_empty();
-            if is_held || days.iter().any(|day| *day != Day::NotAsked) {
+            if is_held || days.iter().any(|day| *day != SessionStatus::NotAsked) {
                 verified.days.push((symbol.clone(), days));
             }
             verified.low_shares.extend(low);
@@ -270,10 +270,10 @@ fn verify_whole(
     })?;
     let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
     verified.lacking =
-        books.read(|snapshot| Ok(presence::lacking(snapshot, universe.as_ref(), books.last())))??;
-    verified.findings.extend(verified.lacking.iter().map(presence::finding));
+        books.read(|snapshot| Ok(session_presence::lacking(snapshot, universe.as_ref(), books.last())))??;
+    verified.findings.extend(verified.lacking.iter().map(session_presence::finding));
     verified.sessions = sessions;
-    verified.findings.extend(thin::low_shares(data_dir, &verified.low_shares));
+    verified.findings.extend(thin_sessions::low_shares(data_dir, &verified.low_shares));
     verified.days.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     verified.sort();
     Ok(verified)
@@ -290,12 +290,12 @@ fn universe(data_dir: &Path) -> Option<Universe> {
 /// # Errors
 /// If the manifest cannot be read.
 pub fn lacking_sessions(data_dir: &Path, last: Date) -> Result<Vec<SessionSymbols>, VerifyError> {
-    Ok(presence::lacking(&Overview::open(data_dir)?, universe(data_dir).as_ref(), last)?)
+    Ok(session_presence::lacking(&ManifestReader::open(data_dir)?, universe(data_dir).as_ref(), last)?)
 }
 
 /// What is said when the manifest is damaged: then nothing else can be said.
-fn manifest_corrupt(data_dir: &Path) -> Verified {
-    let kind = Kind::ManifestCorrupt;
+fn manifest_corrupt(data_dir: &Path) -> Verification {
+    let kind = FindingKind::ManifestCorrupt;
     let detail = "`grab repair --rebuild-manifest` makes it anew from the bars".to_owned();
     let path = Some(data_dir.join(FILE_NAME));
     let finding = Finding {
@@ -308,11 +308,11 @@ fn manifest_corrupt(data_dir: &Path) -> Verified {
         path,
         detail,
     };
-    Verified { findings: vec![finding], ..Verified::default() }
+    Verification { findings: vec![finding], ..Verification::default() }
 }
 
 /// The same symbols and those of which something was cut away, in order.
-fn with_symbols(mut symbols: Vec<Symbol>, cut_away: &CutAway) -> Vec<Symbol> {
+fn with_symbols(mut symbols: Vec<Symbol>, cut_away: &ListingCuts) -> Vec<Symbol> {
     symbols.extend(cut_away.symbols().cloned());
     symbols.sort_unstable();
     symbols.dedup();
@@ -320,9 +320,9 @@ fn with_symbols(mut symbols: Vec<Symbol>, cut_away: &CutAway) -> Vec<Symbol> {
 }
 
 /// The symbols that the manifest or the disk knows.
-fn symbols(data_dir: &Path, books: &Books) -> Result<Vec<Symbol>, VerifyError> {
-    let mut symbols = survey::symbols(data_dir)?;
-    symbols.extend(books.read(Overview::symbols)?);
+fn symbols(data_dir: &Path, books: &ManifestSnapshot) -> Result<Vec<Symbol>, VerifyError> {
+    let mut symbols = scan::symbols(data_dir)?;
+    symbols.extend(books.read(ManifestReader::symbols)?);
     symbols.sort_unstable();
     symbols.dedup();
     Ok(symbols)

@@ -4,18 +4,22 @@ use std::path::Path;
 
 use grab_model::{Symbol, Window, calendar};
 
-use super::{Finding, Kind, Severity, Verified, VerifyError, books::Books};
-use crate::manifest::{ManifestError, Overview, PLAN_NAME, PlanBeside, PlanFile};
+use super::{Finding, FindingKind, Severity, Verification, VerifyError, manifest_snapshot::ManifestSnapshot};
+use crate::manifest::{ManifestError, ManifestReader, PLAN_NAME, PlanDifference, PlanFile};
 
-impl Verified {
+impl Verification {
     /// Adds what the plan beside the manifest asks for and the manifest does not, and what is wrong with that file. Where another
     /// process is writing, it sees to both.
-    pub(super) fn expect_planned(&mut self, data_dir: &Path, books: &Books) -> Result<(), VerifyError> {
-        if !books.read(Overview::is_all_asked)? {
+    pub(super) fn expect_planned(
+        &mut self,
+        data_dir: &Path,
+        books: &ManifestSnapshot,
+    ) -> Result<(), VerifyError> {
+        if !books.read(ManifestReader::is_all_asked)? {
             let detail = "what was pending before the manifest was made anew is not known: a grab start with the symbols and windows \
                           that were asked for before asks for the rest";
             let path = data_dir.join(PLAN_NAME);
-            self.findings.push(Kind::UnfinishedTask.in_reference(None, path, detail.to_owned()));
+            self.findings.push(FindingKind::UnfinishedTask.in_reference(None, path, detail.to_owned()));
         }
         let file = match PlanFile::open(data_dir) {
             Ok(Some(file)) => file,
@@ -29,7 +33,7 @@ impl Verified {
         if books.is_written() {
             return Ok(());
         }
-        let PlanBeside { faults, more, .. } = books.read_now(|now| now.compare(&file))?;
+        let PlanDifference { faults, more, .. } = books.read_now(|now| now.compare(&file))?;
         if !faults.is_empty() {
             let detail = format!("{}: `grab resume` makes it anew from the manifest", faults.join("; "));
             self.findings.push(damaged(data_dir, &detail));
@@ -52,12 +56,12 @@ fn unreadable(error: &ManifestError) -> String {
 }
 
 fn damaged(data_dir: &Path, detail: &str) -> Finding {
-    let finding = Kind::CorruptFile.in_reference(None, data_dir.join(PLAN_NAME), detail.to_owned());
+    let finding = FindingKind::CorruptFile.in_reference(None, data_dir.join(PLAN_NAME), detail.to_owned());
     Finding { severity: Severity::Notice, ..finding }
 }
 
 fn unrecorded_window(symbol: &Symbol, window: Window) -> Finding {
     let detail =
         format!("{window} is asked for by {PLAN_NAME}, and not in the manifest: `grab resume` takes it up");
-    Kind::UnfinishedTask.on(symbol, &(window.from()..=window.to()), detail)
+    FindingKind::UnfinishedTask.on(symbol, &(window.from()..=window.to()), detail)
 }

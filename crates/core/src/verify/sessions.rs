@@ -8,9 +8,9 @@ use grab_model::{Window, calendar};
 
 /// All sessions from the first day that was asked for to the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sessions(Vec<Date>);
+pub struct AskedSessions(Vec<Date>);
 
-impl Sessions {
+impl AskedSessions {
     /// The sessions that the windows span together.
     #[must_use]
     pub fn spanned(windows: impl Iterator<Item = Window>) -> Self {
@@ -48,7 +48,7 @@ impl Sessions {
 
 /// The sessions that are in any of the windows, in order.
 pub(super) fn asked(windows: &[Window]) -> Vec<Date> {
-    let sessions = Sessions::spanned(windows.iter().copied());
+    let sessions = AskedSessions::spanned(windows.iter().copied());
     let mut is_asked = vec![false; sessions.dates().len()];
     for window in windows {
         is_asked[sessions.within(*window)].fill(true);

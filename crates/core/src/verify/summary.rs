@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use grab_model::{Month, Symbol};
 
-use super::{Coverage, Verified};
+use super::{Coverage, Verification};
 
-impl Verified {
+impl Verification {
     /// The coverage of each month in which anything is expected, or unexplained.
     #[must_use]
     pub fn by_month(&self) -> BTreeMap<Month, Coverage> {

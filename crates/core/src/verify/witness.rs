@@ -7,12 +7,12 @@ use grab_model::Symbol;
 /// A second source. What it has seen is at hand: asking costs nothing and cannot fail.
 pub trait Witness: Sync {
     /// What it saw of a symbol on a day; nothing if it was not there, which says nothing.
-    fn saw(&self, symbol: &Symbol, day: Date) -> Option<Seen>;
+    fn saw(&self, symbol: &Symbol, day: Date) -> Option<WitnessView>;
 }
 
 /// What a witness saw of one symbol on one session.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Seen {
+pub enum WitnessView {
     /// It did not trade.
     NoTrade,
     /// So many shares, as traded.
@@ -21,10 +21,10 @@ pub enum Seen {
 
 /// No witness.
 #[derive(Clone, Copy, Debug)]
-pub struct Nobody;
+pub struct NoWitness;
 
-impl Witness for Nobody {
-    fn saw(&self, _: &Symbol, _: Date) -> Option<Seen> {
+impl Witness for NoWitness {
+    fn saw(&self, _: &Symbol, _: Date) -> Option<WitnessView> {
         None
     }
 }

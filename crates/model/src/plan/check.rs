@@ -1,6 +1,6 @@
 //! What is wrong with the values of a spec, beyond what its reader finds.
 
-use super::{Spec, place::line_of, read_tickers_list, read_windows};
+use super::{Spec, read_tickers_list, read_windows, toml_line::line_of};
 use crate::Rate;
 
 /// The most requests that may be under way at once, as for `--concurrency`.
@@ -11,7 +11,7 @@ const PARQUET: [&str; 2] = ["compatible", "compact"];
 
 /// Something that is wrong with a spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct SpecProblem {
     /// Where, counted from 1, if that is known.
     pub line: Option<usize>,
     /// The key, and what is wrong with it.
@@ -20,7 +20,7 @@ pub struct Problem {
 
 /// All that is wrong with the values of a spec. `text` is where it was read from.
 #[must_use]
-pub fn problems(spec: &Spec, text: &str) -> Vec<Problem> {
+pub fn problems(spec: &Spec, text: &str) -> Vec<SpecProblem> {
     let windows = spec.windows.join(",");
     let tickers = spec.universe.tickers.as_ref().map(|tickers| tickers.join(","));
     let rate = spec.pacing.rate.as_ref();
@@ -43,7 +43,7 @@ pub fn problems(spec: &Spec, text: &str) -> Vec<Problem> {
         ("verify.min_coverage", no_share.map(|share| format!("{share} is not a share from 0 to 1"))),
     ];
     let problem = |(key, reason): (&str, Option<String>)| {
-        Some(Problem { line: line_of(text, key), reason: format!("{key}: {}", reason?) })
+        Some(SpecProblem { line: line_of(text, key), reason: format!("{key}: {}", reason?) })
     };
     found.into_iter().filter_map(problem).collect()
 }

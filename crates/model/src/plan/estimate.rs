@@ -16,7 +16,7 @@ const BYTES_ON_THE_WIRE: u64 = 42;
 
 /// From a market that hardly trades to one that trades every minute: nobody can know which before asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Range<T> {
+pub struct EstimateRange<T> {
     /// If the symbols have next to no bars.
     pub min: T,
     /// If every symbol has a bar in every minute of every session.
@@ -31,7 +31,7 @@ pub struct Estimate {
     /// Sessions, summed over the tasks.
     pub sessions: u64,
     /// Requests: one a task at least.
-    pub requests: Range<u64>,
+    pub requests: EstimateRange<u64>,
     /// Bars at most.
     pub bars_max: u64,
     /// Bytes to fetch, at most.
@@ -39,7 +39,7 @@ pub struct Estimate {
     /// Bytes on disk, at most.
     pub bytes_stored_max: u64,
     /// Hours at the pace; none without a limit, where the line and the server decide.
-    pub hours: Option<Range<f64>>,
+    pub hours: Option<EstimateRange<f64>>,
 }
 
 impl Estimate {
@@ -66,7 +66,7 @@ impl Estimate {
         estimate.hours = rate.per_second().map(|rate| {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let hours = |requests: u64| requests as f64 / rate / 3600.0;
-            Range { min: hours(estimate.requests.min), max: hours(estimate.requests.max) }
+            EstimateRange { min: hours(estimate.requests.min), max: hours(estimate.requests.max) }
         });
         estimate
     }
@@ -83,7 +83,7 @@ mod tests {
         let tasks = ["A", "B"].map(|text| (text.parse().unwrap(), window));
         let estimate = Estimate::of(&tasks, "5/min".parse().unwrap());
         assert_eq!((estimate.tasks, estimate.sessions), (2, 504));
-        assert_eq!(estimate.requests, Range { min: 2, max: 10 });
+        assert_eq!(estimate.requests, EstimateRange { min: 2, max: 10 });
         let hours = estimate.hours.unwrap();
         assert!((hours.max - 10.0 / 300.0).abs() < 1e-9, "{hours:?}");
         assert_eq!(Estimate::of(&tasks, Rate::Unlimited).hours, None);

@@ -10,7 +10,7 @@ use crate::{Symbol, Window, calendar};
 /// window of the symbol has are asked for, so that a wider request, or the same one a year later, fetches nothing
 /// twice. Windows that overlap within one request stay as they are given.
 #[must_use]
-pub fn missing<H: BuildHasher>(
+pub fn missing_windows<H: BuildHasher>(
     symbols: &[Symbol],
     asked: &[Window],
     recorded: &HashMap<Symbol, Vec<Window>, H>,
@@ -59,7 +59,7 @@ mod tests {
         let symbol: Symbol = "A".parse().unwrap();
         let recorded = if recorded.is_empty() { Vec::new() } else { read_windows(recorded).unwrap() };
         let recorded = HashMap::from([(symbol.clone(), recorded)]);
-        let tasks = missing(&[symbol], &read_windows(asked).unwrap(), &recorded);
+        let tasks = missing_windows(&[symbol], &read_windows(asked).unwrap(), &recorded);
         tasks.into_iter().map(|(_, window)| window.to_string()).collect()
     }
 
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn the_order_of_work_is_window_by_window() {
         let symbols = ["B", "A"].map(|text| text.parse().unwrap());
-        let tasks = missing(&symbols, &read_windows("2024,2023").unwrap(), &HashMap::new());
+        let tasks = missing_windows(&symbols, &read_windows("2024,2023").unwrap(), &HashMap::new());
         let shown: Vec<_> = tasks.iter().map(|(s, w)| format!("{s} {}", w.from().year())).collect();
         assert_eq!(shown, ["B 2024", "A 2024", "B 2023", "A 2023"]);
     }

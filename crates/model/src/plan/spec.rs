@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{place::line_of, universe::Universe};
+use super::{toml_line::line_of, universe::SpecUniverse};
 use crate::excerpt;
 
 /// How much of what the TOML reader says is shown, in characters.
@@ -23,13 +23,13 @@ pub struct Spec {
     /// Which programs the files are for, as `--parquet`.
     pub parquet: Option<String>,
     /// Which symbols.
-    pub universe: Universe,
+    pub universe: SpecUniverse,
     /// How fast.
     #[serde(default)]
     pub pacing: Pacing,
     /// What `grab verify` takes for good enough.
     #[serde(default)]
-    pub verify: Verify,
+    pub verify: SpecThresholds,
 }
 
 /// What kind of bars: the folder that they are in.
@@ -54,7 +54,7 @@ pub struct Pacing {
 /// What `grab verify` takes for good enough. A flag overrides it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Verify {
+pub struct SpecThresholds {
     /// As `--min-coverage`.
     pub min_coverage: Option<f64>,
     /// As `--min-symbols-per-session`.
@@ -149,7 +149,7 @@ fn without_value(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::List;
+    use crate::plan::UniverseList;
 
     fn read(text: &str) -> Result<Spec, SpecError> {
         Spec::read(text.as_bytes())
@@ -208,7 +208,7 @@ mod tests {
         let universe =
             |keys: &str| read(&format!("windows = []\n[universe]\n{keys}\n")).map(|spec| spec.universe);
         let all = universe("list = \"us-stocks\"").unwrap();
-        assert_eq!((all.list, all.types, all.as_of), (Some(List::UsStocks), None, None));
+        assert_eq!((all.list, all.types, all.as_of), (Some(UniverseList::UsStocks), None, None));
         let some = "list = \"us-stocks\"\ntypes = [\"CS\", \"ADRC\"]\nexchanges = [\"XNAS\"]\nas_of = ";
         for day in ["2016-12-31", "\"2016-12-31\""] {
             let found = universe(&format!("{some}{day}")).unwrap();

@@ -13,13 +13,13 @@ use crate::{
 /// Which symbols: exactly one of `tickers`, `tickers_file` and `list`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Universe {
+pub struct SpecUniverse {
     /// The symbols themselves.
     pub tickers: Option<Vec<String>>,
     /// A file of symbols; a relative path begins at the spec's folder.
     pub tickers_file: Option<PathBuf>,
     /// All that are in a list.
-    pub list: Option<List>,
+    pub list: Option<UniverseList>,
     /// Of the list, only these types, as the service names them; `?` is a type that the list does not say.
     pub types: Option<Vec<String>>,
     /// Of the list, only what is listed on these exchanges, by MIC; `?` is an exchange that the list does not say.
@@ -31,13 +31,13 @@ pub struct Universe {
 
 /// Which list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum List {
+pub enum UniverseList {
     /// The stocks of the US market, with those that are delisted.
     #[serde(rename = "us-stocks")]
     UsStocks,
 }
 
-impl List {
+impl UniverseList {
     /// The name in a spec and on a command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -51,7 +51,7 @@ impl List {
 /// then by symbol; lives that touch are asked for together. What has no session is not worth a request.
 #[must_use]
 pub fn windows_of(lives: &Lives, filter: &Filter, windows: &[Window]) -> Vec<(Symbol, Window)> {
-    let meant: Vec<_> = lives.lives().filter(|(life, span)| filter.admits(life, *span)).collect();
+    let meant: Vec<_> = lives.periods().filter(|(life, span)| filter.admits(life, *span)).collect();
     let mut tasks = Vec::new();
     for window in windows {
         let mut parts: BTreeMap<&Symbol, Vec<Window>> = BTreeMap::new();
@@ -84,7 +84,7 @@ fn join(parts: &mut Vec<Window>, mut part: Window) {
     parts.push(part);
 }
 
-impl List {
+impl UniverseList {
     /// The list of a name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -93,14 +93,14 @@ impl List {
 }
 
 /// A key and what is wrong with it.
-pub type Wrong = (&'static str, String);
+pub type KeyProblem = (&'static str, String);
 
-impl Universe {
+impl SpecUniverse {
     /// Checks that the keys go together.
     ///
     /// # Errors
     /// With the key that does not, and why.
-    pub fn check(&self) -> Result<(), Wrong> {
+    pub fn check(&self) -> Result<(), KeyProblem> {
         let ways = [self.tickers.is_some(), self.tickers_file.is_some(), self.list.is_some()];
         if ways.iter().filter(|is_there| **is_there).count() != 1 {
             let reason = "exactly one of tickers, tickers_file and list is needed";
@@ -124,7 +124,7 @@ impl Universe {
         }
     }
 
-    fn check_keys_of_list(&self) -> Result<(), Wrong> {
+    fn check_keys_of_list(&self) -> Result<(), KeyProblem> {
         let keys = [
             ("universe.types", self.types.is_some()),
             ("universe.exchanges", self.exchanges.is_some()),
@@ -140,7 +140,7 @@ fn check_codes(
     key: &'static str,
     form: &str,
     is_code: impl Fn(&str) -> bool,
-) -> Result<(), Wrong> {
+) -> Result<(), KeyProblem> {
     match codes {
         Some(codes) if codes.is_empty() => {
             Err((key, "it is empty: without the key, there is no limit".to_owned()))
@@ -173,9 +173,9 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::{Life, Listing, plan::read_windows};
+    use crate::{Listing, ListingPeriod, plan::read_windows};
 
-    fn life(ticker: &str, kind: &str, listed: Option<Date>, left: Option<Date>) -> Life {
+    fn life(ticker: &str, kind: &str, listed: Option<Date>, left: Option<Date>) -> ListingPeriod {
         let listing = Listing {
             ticker: ticker.parse().unwrap(),
             name: None,
@@ -188,7 +188,7 @@ mod tests {
             cik: None,
             updated: None,
         };
-        Life { listing, listed, first_seen_ms: 0, last_seen_ms: 0, sector: None, industry: None }
+        ListingPeriod { listing, listed, first_seen_ms: 0, last_seen_ms: 0, sector: None, industry: None }
     }
 
     fn planned(filter: &Filter, windows: &str) -> Vec<String> {

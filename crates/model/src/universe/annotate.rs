@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-use crate::{Life, Symbol, excerpt};
+use crate::{ListingPeriod, Symbol, excerpt};
 
 /// How much of a header is shown, in characters.
 const SHOWN: usize = 120;
@@ -80,7 +80,7 @@ fn shown(headers: &csv::StringRecord) -> String {
 
 /// Writes what is said of a ticker to the life that has it now, else to its last one. Answers how many lives have something
 /// now, and which tickers nobody has.
-pub fn annotate(lives: &mut [Life], annotations: &[Annotation]) -> (u64, BTreeSet<String>) {
+pub fn annotate(lives: &mut [ListingPeriod], annotations: &[Annotation]) -> (u64, BTreeSet<String>) {
     // Who is listed comes last in each ticker.
     let mut last: BTreeMap<Symbol, usize> = BTreeMap::new();
     for (at, life) in lives.iter().enumerate() {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::{ToSpan, civil::Date};
 
-use super::{Span, stretch::Stretch, stretch::events};
-use crate::{Life, Rename, Symbol};
+use super::{ListingSpan, symbol_history::SymbolSpan, symbol_history::events};
+use crate::{ListingPeriod, Rename, Symbol};
 
 /// The days of a list and of an event that say the same may lie so many days apart.
 const APART: i32 = 31;
@@ -18,7 +18,7 @@ pub struct Company {
     /// Its number with the SEC, where an event has it.
     pub cik: Option<String>,
     /// In order, without gaps: the first one begins with the first event, the last one has no end.
-    pub stretches: Vec<Stretch>,
+    pub stretches: Vec<SymbolSpan>,
 }
 
 /// The companies of all events, each once.
@@ -41,7 +41,7 @@ pub fn companies(renames: &[&Rename]) -> Vec<Company> {
 impl Company {
     /// The company of events, which are in order.
     fn of(events: &[&Rename]) -> Self {
-        let mut stretches: Vec<Stretch> = Vec::new();
+        let mut stretches: Vec<SymbolSpan> = Vec::new();
         for event in events {
             match stretches.last_mut() {
                 Some(last) if last.ticker == event.ticker => continue,
@@ -49,7 +49,7 @@ impl Company {
                 None => {}
             }
             let (ticker, from) = (event.ticker.clone(), Some(event.date));
-            stretches.push(Stretch { ticker, from, until: None });
+            stretches.push(SymbolSpan { ticker, from, until: None });
         }
         let text = |of: fn(&Rename) -> &Option<String>| events.iter().find_map(|event| of(event).clone());
         Self { composite_figi: text(|event| &event.composite_figi), cik: text(|event| &event.cik), stretches }
@@ -77,19 +77,19 @@ impl Company {
 
     /// The stretch that has a day; none before the first event.
     #[must_use]
-    pub fn at(&self, day: Date) -> Option<&Stretch> {
+    pub fn at(&self, day: Date) -> Option<&SymbolSpan> {
         self.stretches.iter().find(|stretch| stretch.has(day))
     }
 
     /// Its stretches under one symbol, in order.
-    pub fn under<'a>(&'a self, ticker: &'a Symbol) -> impl Iterator<Item = &'a Stretch> {
+    pub fn under<'a>(&'a self, ticker: &'a Symbol) -> impl Iterator<Item = &'a SymbolSpan> {
         self.stretches.iter().filter(move |stretch| stretch.ticker == *ticker)
     }
 
     /// Whether a life is one of its own: by FIGI; where one has none, by CIK; else if it has the symbol now and the life is
     /// listed, or if it gave the symbol up when the life ended.
     #[must_use]
-    pub fn has(&self, life: &Life) -> bool {
+    pub fn has(&self, life: &ListingPeriod) -> bool {
         if self.under(life.ticker()).next().is_none() {
             return false;
         }
@@ -110,8 +110,8 @@ impl Company {
     /// took the symbol. The first event is no change of a symbol: of two first days the earlier one is taken, rather a
     /// request too many than a bar too few.
     #[must_use]
-    pub fn spans(&self, life: &Life, plain: Span, before: Option<Date>) -> Vec<Span> {
-        let overlaps = |stretch: &Stretch| {
+    pub fn spans(&self, life: &ListingPeriod, plain: ListingSpan, before: Option<Date>) -> Vec<ListingSpan> {
+        let overlaps = |stretch: &SymbolSpan| {
             stretch.from.is_none_or(|from| plain.to.is_none_or(|to| from <= to))
                 && stretch.until.is_none_or(|until| before.is_none_or(|before| before < until))
         };
@@ -122,7 +122,7 @@ impl Company {
                 let listed =
                     || life.listed.map(|listed| stretch.from.map_or(listed, |from| from.min(listed)));
                 let from = if at == 0 { listed().max(before) } else { stretch.from };
-                Span { from, to: stretch.until.and_then(|until| until.yesterday().ok()) }
+                ListingSpan { from, to: stretch.until.and_then(|until| until.yesterday().ok()) }
             })
             .collect();
         match spans.last_mut() {

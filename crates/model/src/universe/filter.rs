@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{Span, Universe};
-use crate::{Life, Symbol};
+use super::{ListingSpan, Universe};
+use crate::{ListingPeriod, Symbol};
 
 /// Among codes of types or exchanges it stands for lives of which the list does not say it.
 pub const UNKNOWN: &str = "?";
@@ -28,7 +28,7 @@ pub struct Filter {
 
 /// Tickers with lives that a filter drops only because the list does not have the field; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Dropped {
+pub struct DroppedByFilter {
     /// Those without a type.
     pub without_type: BTreeSet<Symbol>,
     /// Those without an exchange.
@@ -38,7 +38,7 @@ pub struct Dropped {
 impl Filter {
     /// Whether a life is meant.
     #[must_use]
-    pub fn admits(&self, life: &Life, span: Span) -> bool {
+    pub fn admits(&self, life: &ListingPeriod, span: ListingSpan) -> bool {
         is_among(self.types.as_ref(), life.listing.kind.as_ref())
             && is_among(self.exchanges.as_ref(), life.listing.exchange.as_ref())
             && self.active_on.is_none_or(|day| {
@@ -49,7 +49,10 @@ impl Filter {
 
     /// The tickers of lives that are dropped only because the list does not say their type or exchange.
     #[must_use]
-    pub fn dropped<'a>(&self, lives: impl Iterator<Item = (&'a Life, Span)>) -> Dropped {
+    pub fn dropped<'a>(
+        &self,
+        lives: impl Iterator<Item = (&'a ListingPeriod, ListingSpan)>,
+    ) -> DroppedByFilter {
         let lacks = |codes: &Option<Vec<String>>, code: &Option<String>| {
             code.is_none() && !is_among(codes.as_ref(), None)
         };
@@ -62,7 +65,7 @@ impl Filter {
             exchanges: with_unknown(&self.exchanges),
             ..self.clone()
         };
-        let mut dropped = Dropped::default();
+        let mut dropped = DroppedByFilter::default();
         for (life, _) in lives.filter(|(life, span)| wider.admits(life, *span)) {
             if lacks(&self.types, &life.listing.kind) {
                 dropped.without_type.insert(life.ticker().clone());
@@ -80,7 +83,7 @@ fn is_among(codes: Option<&Vec<String>>, code: Option<&String>) -> bool {
     codes.is_none_or(|codes| codes.iter().any(|one| one == code))
 }
 
-impl Dropped {
+impl DroppedByFilter {
     /// Whether nothing is dropped.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -93,7 +96,7 @@ mod tests {
     use super::*;
     use crate::Listing;
 
-    fn life(ticker: &str, kind: Option<&str>, exchange: Option<&str>) -> (Life, Span) {
+    fn life(ticker: &str, kind: Option<&str>, exchange: Option<&str>) -> (ListingPeriod, ListingSpan) {
         let listing = Listing {
             ticker: ticker.parse().unwrap(),
             name: None,
@@ -106,9 +109,15 @@ mod tests {
             cik: None,
             updated: None,
         };
-        let life =
-            Life { listing, listed: None, first_seen_ms: 0, last_seen_ms: 0, sector: None, industry: None };
-        (life, Span { from: None, to: None })
+        let life = ListingPeriod {
+            listing,
+            listed: None,
+            first_seen_ms: 0,
+            last_seen_ms: 0,
+            sector: None,
+            industry: None,
+        };
+        (life, ListingSpan { from: None, to: None })
     }
 
     #[test]

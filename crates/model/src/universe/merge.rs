@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::{Timestamp, ToSpan, civil::Date};
 
-use crate::{Life, Listing, Symbol, new_york};
+use crate::{Listing, ListingPeriod, Symbol, new_york};
 
 /// How long after a life has ended lists may have had it as active, in days: with numbers that agree, and without.
 const LATE_BY_NUMBERS: i32 = 365;
@@ -12,7 +12,7 @@ const LATE: i32 = 30;
 
 /// What is wrong with rows, by kind. Those that were left out are counted by whoever read them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Defects {
+pub struct RowDefects {
     /// Rows that say once more what another row of the same list says: the one that was changed last is taken.
     pub listed_twice: u64,
     /// Those among them that have another CIK.
@@ -23,9 +23,9 @@ pub struct Defects {
 
 /// The universe after a sync, and what there is to say about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Merged {
+pub struct UniverseMerge {
     /// All lives, by ticker; who is listed comes last.
-    pub lives: Vec<Life>,
+    pub lives: Vec<ListingPeriod>,
     /// Lives that were not known.
     pub new: u64,
     /// Tickers whose life was active and has left.
@@ -33,7 +33,7 @@ pub struct Merged {
     /// Lives that the sync has not brought. They stay as they were.
     pub not_seen: u64,
     /// What was wrong.
-    pub defects: Defects,
+    pub defects: RowDefects,
 }
 
 /// Unites lives with rows that were brought at an instant (UTC ms).
@@ -43,9 +43,9 @@ pub struct Merged {
 /// same day. A life has one row at most, and a row one life: of several that could be, the most alike. Every other row is a
 /// new life. What the row does not say any more is kept, and so is a life without a row, with the `last_seen` that it had.
 #[must_use]
-pub fn merge(kept: Vec<Life>, brought: Vec<Listing>, at_ms: i64) -> Merged {
-    let mut merged = Merged::default();
-    let mut tickers: BTreeMap<Symbol, (Vec<Life>, Vec<Listing>)> = BTreeMap::new();
+pub fn merge(kept: Vec<ListingPeriod>, brought: Vec<Listing>, at_ms: i64) -> UniverseMerge {
+    let mut merged = UniverseMerge::default();
+    let mut tickers: BTreeMap<Symbol, (Vec<ListingPeriod>, Vec<Listing>)> = BTreeMap::new();
     for life in kept {
         tickers.entry(life.ticker().clone()).or_default().0.push(life);
     }
@@ -61,7 +61,7 @@ pub fn merge(kept: Vec<Life>, brought: Vec<Listing>, at_ms: i64) -> Merged {
     merged
 }
 
-impl Merged {
+impl UniverseMerge {
     /// The rows of one ticker, each life once.
     fn unique(&mut self, mut rows: Vec<Listing>) -> Vec<Listing> {
         let changed = |row: &Listing| row.updated.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
@@ -82,7 +82,7 @@ impl Merged {
     }
 
     /// The lives of one ticker with the rows that were brought for it.
-    fn unite(&mut self, lives: Vec<Life>, rows: Vec<Listing>, at_ms: i64) -> Vec<Life> {
+    fn unite(&mut self, lives: Vec<ListingPeriod>, rows: Vec<Listing>, at_ms: i64) -> Vec<ListingPeriod> {
         let mut pairs = pairs(&lives, &rows);
         let mut lives: Vec<_> = lives;
         let is_seen: Vec<bool> =
@@ -100,7 +100,7 @@ impl Merged {
         lives
     }
 
-    fn renew(&mut self, life: &mut Life, row: Listing, at_ms: i64) {
+    fn renew(&mut self, life: &mut ListingPeriod, row: Listing, at_ms: i64) {
         let known = std::mem::replace(&mut life.listing, row);
         let row = &mut life.listing;
         if known.active && !row.active {
@@ -125,12 +125,19 @@ impl Merged {
     }
 }
 
-fn new(listing: Listing, at_ms: i64) -> Life {
-    Life { listing, listed: None, first_seen_ms: at_ms, last_seen_ms: at_ms, sector: None, industry: None }
+fn new(listing: Listing, at_ms: i64) -> ListingPeriod {
+    ListingPeriod {
+        listing,
+        listed: None,
+        first_seen_ms: at_ms,
+        last_seen_ms: at_ms,
+        sector: None,
+        industry: None,
+    }
 }
 
 /// Which life has which row: the most alike first, each once.
-fn pairs(lives: &[Life], rows: &[Listing]) -> Vec<(usize, usize)> {
+fn pairs(lives: &[ListingPeriod], rows: &[Listing]) -> Vec<(usize, usize)> {
     let all = lives.iter().enumerate().flat_map(|(at, life)| {
         rows.iter().enumerate().filter_map(move |(row_at, row)| Some((likeness(life, row)?, at, row_at)))
     });
@@ -147,7 +154,7 @@ fn pairs(lives: &[Life], rows: &[Listing]) -> Vec<(usize, usize)> {
 
 /// What two rows have in common that names a security or a company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Numbers {
+enum SharedId {
     /// Nothing that could be compared.
     Unknown,
     /// The CIK.
@@ -157,30 +164,30 @@ enum Numbers {
 }
 
 /// How much a life and a row are alike; nothing if they cannot be the same.
-fn likeness(life: &Life, row: &Listing) -> Option<(u8, Numbers)> {
+fn likeness(life: &ListingPeriod, row: &Listing) -> Option<(u8, SharedId)> {
     let known = &life.listing;
     let numbers = match (&known.composite_figi, &row.composite_figi, &known.cik, &row.cik) {
-        (Some(one), Some(other), ..) if one == other => Numbers::Figi,
+        (Some(one), Some(other), ..) if one == other => SharedId::Figi,
         (Some(_), Some(_), ..) => return None,
-        (_, _, Some(one), Some(other)) if one == other => Numbers::Cik,
+        (_, _, Some(one), Some(other)) if one == other => SharedId::Cik,
         (_, _, Some(_), Some(_)) => return None,
-        (..) => Numbers::Unknown,
+        (..) => SharedId::Unknown,
     };
     let state = match (known.active, row.active) {
         (true, true) => 3,
         (false, false) if known.delisted == row.delisted => 3,
         (true, false) if is_plausible_end(life, row, numbers) => 2,
         // The day was corrected, or the company is back.
-        (false, false) if numbers > Numbers::Unknown => 1,
-        (false, true) if numbers == Numbers::Figi => 1,
+        (false, false) if numbers > SharedId::Unknown => 1,
+        (false, true) if numbers == SharedId::Figi => 1,
         (true | false, false) | (false, true) => return None,
     };
     Some((state, numbers))
 }
 
 /// Whether a life that was active when it was seen last may have ended as the row says.
-fn is_plausible_end(life: &Life, row: &Listing, numbers: Numbers) -> bool {
-    let late = if numbers == Numbers::Unknown { LATE } else { LATE_BY_NUMBERS };
+fn is_plausible_end(life: &ListingPeriod, row: &Listing, numbers: SharedId) -> bool {
+    let late = if numbers == SharedId::Unknown { LATE } else { LATE_BY_NUMBERS };
     let seen = new_york::date_of(life.last_seen_ms).map(|day| day.saturating_sub(late.days()));
     row.delisted.zip(seen).is_none_or(|(left, seen)| left >= seen)
 }

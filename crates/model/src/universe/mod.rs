@@ -6,14 +6,14 @@
 mod annotate;
 mod company;
 mod filter;
-mod meant;
+mod listing_spans;
 mod merge;
-mod spans;
-pub mod stretch;
+mod spelling;
+pub mod symbol_history;
 
 pub use annotate::{AnnotateError, Annotation, annotate, read_annotations};
 pub use company::Company;
-pub use filter::{Dropped, Filter, UNKNOWN};
-pub use merge::{Defects, Merged, merge};
-pub use spans::{Around, Listed, Span, Universe};
-pub use stretch::Stretch;
+pub use filter::{DroppedByFilter, Filter, UNKNOWN};
+pub use listing_spans::{ListedDays, ListingSpan, NearestListedDays, Universe};
+pub use merge::{RowDefects, UniverseMerge, merge};
+pub use symbol_history::SymbolSpan;

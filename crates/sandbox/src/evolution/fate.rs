@@ -21,14 +21,14 @@ fn beginnings(share: f64) -> f64 {
 
 /// What becomes of the bars of a session.
 #[derive(Clone, Copy)]
-pub(super) enum Fate {
+pub(super) enum SessionFate {
     /// None is there yet.
     Absent,
     /// Those before an instant (UTC ms) are there, as far as they have settled.
     Settling { until: i64, settling: Settling },
 }
 
-impl Fate {
+impl SessionFate {
     /// The fate of a session that is in no hole, by the seed of its ticker.
     pub fn of(ticker: Seed, recent: &Recent, sessions: u8) -> Self {
         let seed = of_session(ticker, recent.session);

@@ -1,7 +1,7 @@
 //! The newest sessions, which are not yet what they will be for ever.
 //!
 //! # Flow
-//! [`Newest`] is what a clock makes of [`Evolution`]: the last few sessions, and how many sessions ago each was. For a
+//! [`NewestSessions`] is what a clock makes of [`Evolution`]: the last few sessions, and how many sessions ago each was. For a
 //! ticker it finds the `fate` of each of them, and lets bars through accordingly; `settling` is about single bars. All
 //! earlier sessions pass as they are.
 //!
@@ -22,7 +22,7 @@ use grab_model::{
 };
 use jiff::civil::Date;
 
-use self::fate::Fate;
+use self::fate::SessionFate;
 use super::{market::Minutes, seed::Seed};
 
 /// How the newest sessions differ from what they will be for ever. The default: not at all.
@@ -60,14 +60,14 @@ struct Recent {
 }
 
 /// The newest sessions at an instant.
-pub(super) struct Newest {
+pub(super) struct NewestSessions {
     evolution: Evolution,
     seed: Seed,
     /// The last first.
     sessions: Vec<Recent>,
 }
 
-impl Newest {
+impl NewestSessions {
     /// What a clock makes of it; nothing if all sessions are final.
     pub fn at(evolution: Evolution, seed: u64, now_ms: i64) -> Option<Self> {
         if evolution.is_off() {
@@ -101,10 +101,14 @@ impl Newest {
         let seed = self.seed.named(ticker);
         let fates = self.sessions.iter().map(|recent| {
             let is_hole = fate::is_hole(seed.named("hole"), recent, &self.sessions, holes);
-            let fate = if is_hole { Fate::Absent } else { Fate::of(seed, recent, self.evolution.settling) };
+            let fate = if is_hole {
+                SessionFate::Absent
+            } else {
+                SessionFate::of(seed, recent, self.evolution.settling)
+            };
             (new_york::day_start_ms(recent.session.date()), fate)
         });
-        let fates: Vec<(i64, Fate)> = fates.collect();
+        let fates: Vec<(i64, SessionFate)> = fates.collect();
         Box::new(minutes.filter_map(move |bar| {
             let fate = fates.iter().find(|(start, _)| *start <= bar.timestamp);
             fate.map_or(Some(bar), |(_, fate)| fate.pass(bar))

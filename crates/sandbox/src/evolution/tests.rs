@@ -29,7 +29,7 @@ fn absences(evolution: Evolution, ticker: &str) -> Vec<Option<usize>> {
     let days = days();
     let mut last = vec![None; days.len()];
     for (today, now) in days.iter().enumerate() {
-        let newest = Newest::at(evolution, 1, now.extended_close_ms()).unwrap();
+        let newest = NewestSessions::at(evolution, 1, now.extended_close_ms()).unwrap();
         let bars: Vec<_> = days[..=today].iter().map(|day| at_noon(*day)).collect();
         let seen: Vec<_> = newest.seen(ticker, Box::new(bars.clone().into_iter())).collect();
         assert!(newest.seen_without_holes(ticker, Box::new(bars.clone().into_iter())).eq(bars.clone()));
@@ -70,13 +70,15 @@ fn holes_are_filled_two_to_eight_sessions_later_and_some_are_of_three_in_a_row()
 
 #[test]
 fn nothing_is_new_where_nothing_evolves() {
-    assert!(Newest::at(Evolution::default(), 1, new_york::at_ms(date(2026, 11, 20), 21, 0)).is_none());
+    assert!(
+        NewestSessions::at(Evolution::default(), 1, new_york::at_ms(date(2026, 11, 20), 21, 0)).is_none()
+    );
 }
 
 #[test]
 fn only_sessions_that_may_differ_are_looked_at() {
     let count = |evolution, day, hour| {
-        Newest::at(evolution, 1, new_york::at_ms(day, hour, 0)).unwrap().sessions.len()
+        NewestSessions::at(evolution, 1, new_york::at_ms(day, hour, 0)).unwrap().sessions.len()
     };
     let friday = date(2026, 11, 20);
     let lag = |hours| Evolution { lag: Duration::from_hours(hours), ..Evolution::default() };
@@ -100,7 +102,7 @@ fn a_bar_settles_once_and_only_what_has_one_trade_comes_late_as_a_whole() {
         for (volume, trades) in [(1_000.0, 40), (1.0, 1), (2.5, 2)] {
             let bar = Bar { volume, transactions: Some(trades), ..at_noon(session) };
             let shown = days[days.len() - 6..].iter().map(|now| {
-                let newest = Newest::at(evolution, 1, now.extended_close_ms()).unwrap();
+                let newest = NewestSessions::at(evolution, 1, now.extended_close_ms()).unwrap();
                 newest.seen(&ticker, Box::new([bar].into_iter())).next()
             });
             let shown: Vec<_> = shown.collect();

@@ -18,7 +18,7 @@ const MOST_IN_A_ROW: u8 = 2;
 
 /// Deals faults by seed, question, and how often it was asked before; what else is asked makes no difference. So a run
 /// can be repeated, whatever the order in which its requests arrive.
-pub(crate) struct Dealer {
+pub(crate) struct FaultDealer {
     seed: Seed,
     share: f64,
     kinds: Vec<Fault>,
@@ -33,7 +33,7 @@ struct Asked {
     in_a_row: u8,
 }
 
-impl Dealer {
+impl FaultDealer {
     pub fn new(seed: u64, options: &FaultOptions) -> Self {
         let seed = Seed::root(seed).named("faults");
         let kinds = options.kinds.iter().copied().collect();
@@ -68,14 +68,14 @@ mod tests {
     use hyper::Method;
 
     use super::*;
-    use crate::fault::OnWire;
+    use crate::fault::WireFault;
 
     fn request(path: &str, query: &str) -> Request {
         let host = "127.0.0.1:8080".to_owned();
         Request { method: Method::GET, path: path.to_owned(), query: query.to_owned(), bearer: None, host }
     }
 
-    fn dealt(dealer: &Dealer, path: &str) -> Vec<Option<Dealt>> {
+    fn dealt(dealer: &FaultDealer, path: &str) -> Vec<Option<Dealt>> {
         (0..20).map(|_| dealer.deal(&request(path, ""))).collect()
     }
 
@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn a_question_meets_the_same_faults_whatever_else_is_asked() {
         let options = FaultOptions::of(0.5);
-        let alone = Dealer::new(7, &options);
+        let alone = FaultDealer::new(7, &options);
         let alone = dealt(&alone, RANGE);
-        let busy = Dealer::new(7, &options);
+        let busy = FaultDealer::new(7, &options);
         let among_others: Vec<_> = (0..20)
             .map(|n| {
                 busy.deal(&request(&format!("/v3/reference/tickers/{n}"), ""));
@@ -94,19 +94,19 @@ mod tests {
             })
             .collect();
         assert_eq!(alone, among_others);
-        assert_ne!(alone, dealt(&Dealer::new(8, &options), RANGE));
+        assert_ne!(alone, dealt(&FaultDealer::new(8, &options), RANGE));
     }
 
     #[test]
     fn no_question_is_broken_for_ever() {
-        let dealer = Dealer::new(1, &FaultOptions::of(1.0));
+        let dealer = FaultDealer::new(1, &FaultOptions::of(1.0));
         let hits: Vec<_> = dealt(&dealer, RANGE).iter().map(Option::is_some).collect();
         assert_eq!(hits[..6], [true, true, false, true, true, false]);
     }
 
     #[test]
     fn the_share_of_first_answers_is_kept() {
-        let dealer = Dealer::new(1, &FaultOptions::of(0.3));
+        let dealer = FaultDealer::new(1, &FaultOptions::of(0.3));
         let hits = (0..10_000).filter(|n| dealer.deal(&request(RANGE, &format!("limit={n}"))).is_some());
         let hits = hits.count();
         assert!((2_850..3_150).contains(&hits), "{hits}");
@@ -115,21 +115,21 @@ mod tests {
     #[test]
     fn what_spoils_bars_is_for_ranges_of_bars() {
         let mut options = FaultOptions::of(1.0);
-        let everywhere = Dealer::new(1, &options);
+        let everywhere = FaultDealer::new(1, &options);
         for dealt in dealt(&everywhere, "/v1/marketstatus/now").into_iter().flatten() {
             assert!(!matches!(dealt.kind, Fault::InBars(_)), "{dealt:?}");
         }
         options.kinds.retain(|kind| matches!(kind, Fault::InBars(_)));
-        let on_ranges = Dealer::new(1, &options);
+        let on_ranges = FaultDealer::new(1, &options);
         assert_eq!(dealt(&on_ranges, "/v1/marketstatus/now"), [None; 20]);
         assert!(dealt(&on_ranges, RANGE).iter().any(Option::is_some));
     }
 
     #[test]
     fn only_the_kinds_that_are_wanted_are_dealt() {
-        let kind = Fault::OnWire(OnWire::Stall);
+        let kind = Fault::OnWire(WireFault::Stall);
         let options = FaultOptions { kinds: [kind].into(), ..FaultOptions::of(1.0) };
-        let dealt = dealt(&Dealer::new(1, &options), RANGE);
+        let dealt = dealt(&FaultDealer::new(1, &options), RANGE);
         assert!(dealt.into_iter().flatten().all(|dealt| dealt.kind == kind));
     }
 }

@@ -9,16 +9,16 @@
 //! Kinds for which the latter is not so are lies: they are told only where they are asked for by name.
 
 mod dealer;
-mod in_bars;
-mod instead;
-mod on_wire;
+mod wire_fault;
+mod wrong_answer;
+mod wrong_bars;
 
 use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
 use clap::{ValueEnum, builder::PossibleValue};
 
-pub(super) use self::{dealer::Dealer, in_bars::Links};
-pub use self::{in_bars::InBars, instead::Instead, on_wire::OnWire};
+pub(super) use self::{dealer::FaultDealer, wrong_bars::Links};
+pub use self::{wire_fault::WireFault, wrong_answer::WrongAnswer, wrong_bars::WrongBars};
 use super::seed::Seed;
 
 /// How many answers are broken, in which ways.
@@ -45,18 +45,18 @@ impl FaultOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// Another answer comes.
-    Instead(Instead),
+    Instead(WrongAnswer),
     /// The bars of a range, or what is said of them, are wrong.
-    InBars(InBars),
+    InBars(WrongBars),
     /// The bytes do not all arrive, or not in time.
-    OnWire(OnWire),
+    OnWire(WireFault),
 }
 
 /// All kinds.
 static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
-    let instead = Instead::value_variants().iter().copied().map(Fault::Instead);
-    let in_bars = InBars::value_variants().iter().copied().map(Fault::InBars);
-    let on_wire = OnWire::value_variants().iter().copied().map(Fault::OnWire);
+    let instead = WrongAnswer::value_variants().iter().copied().map(Fault::Instead);
+    let in_bars = WrongBars::value_variants().iter().copied().map(Fault::InBars);
+    let on_wire = WireFault::value_variants().iter().copied().map(Fault::OnWire);
     instead.chain(in_bars).chain(on_wire).collect()
 });
 
@@ -65,9 +65,9 @@ impl Fault {
     #[must_use]
     pub fn is_lie(self) -> bool {
         match self {
-            Self::Instead(kind) => kind == Instead::NotEntitled,
+            Self::Instead(kind) => kind == WrongAnswer::NotEntitled,
             Self::InBars(kind) => {
-                matches!(kind, InBars::FalseEmpty | InBars::MissingDay | InBars::LateRevision)
+                matches!(kind, WrongBars::FalseEmpty | WrongBars::MissingDay | WrongBars::LateRevision)
             }
             Self::OnWire(_) => false,
         }
@@ -96,15 +96,15 @@ pub(super) struct Dealt<K = Fault> {
 }
 
 impl Dealt {
-    pub fn instead(self) -> Option<Dealt<Instead>> {
+    pub fn instead(self) -> Option<Dealt<WrongAnswer>> {
         if let Fault::Instead(kind) = self.kind { Some(self.of(kind)) } else { None }
     }
 
-    pub fn in_bars(self) -> Option<Dealt<InBars>> {
+    pub fn in_bars(self) -> Option<Dealt<WrongBars>> {
         if let Fault::InBars(kind) = self.kind { Some(self.of(kind)) } else { None }
     }
 
-    pub fn on_wire(self) -> Option<Dealt<OnWire>> {
+    pub fn on_wire(self) -> Option<Dealt<WireFault>> {
         if let Fault::OnWire(kind) = self.kind { Some(self.of(kind)) } else { None }
     }
 

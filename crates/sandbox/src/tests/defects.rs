@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{super::options::Reference, *};
+use super::{super::options::ReferenceQuality, *};
 
 async fn defective() -> Trial {
-    Trial::start(SandboxOptions { reference: Reference::Defective, ..options() }).await
+    Trial::start(SandboxOptions { reference: ReferenceQuality::Defective, ..options() }).await
 }
 
 /// The rows of each ticker.
@@ -75,7 +75,7 @@ async fn rows_are_missing_on_some_days_of_the_past_and_never_today() {
     }
     assert!((1..14).contains(&poor), "{poor}");
     let that_day = Trial::start(SandboxOptions {
-        reference: Reference::Defective,
+        reference: ReferenceQuality::Defective,
         ..options_at(date(2009, 10, 29), 21, 0)
     });
     let today = that_day.await.results(LIST).await;

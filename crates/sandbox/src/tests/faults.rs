@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use flate2::read::GzDecoder;
 
 use super::{
-    super::{Fault, FaultOptions, InBars, Instead, OnWire},
+    super::{Fault, FaultOptions, WireFault, WrongAnswer, WrongBars},
     *,
 };
 
@@ -48,7 +48,7 @@ async fn first(kind: Fault) -> (Result<Reply, Broken>, Duration) {
     (ask(&trial, &[]).await, begun.elapsed())
 }
 
-async fn instead(kind: Instead) -> Reply {
+async fn instead(kind: WrongAnswer) -> Reply {
     first(Fault::Instead(kind)).await.0.unwrap()
 }
 
@@ -63,7 +63,7 @@ async fn page(trial: &Trial) -> Value {
     page
 }
 
-async fn spoilt(kind: InBars) -> Value {
+async fn spoilt(kind: WrongBars) -> Value {
     page(&broken(Fault::InBars(kind)).await).await
 }
 
@@ -112,7 +112,7 @@ async fn two_answers_are_broken_and_the_third_is_true_whatever_the_fault() {
                         && page["resultsCount"] == truth["resultsCount"]
                 })
             });
-            let comes_late = matches!(kind, Fault::OnWire(OnWire::Stall | OnWire::StallInBody));
+            let comes_late = matches!(kind, Fault::OnWire(WireFault::Stall | WireFault::StallInBody));
             assert_eq!(is_true, comes_late, "{kind:?}");
         }
         assert_eq!(page(&trial).await, truth, "{kind:?}");
@@ -121,28 +121,28 @@ async fn two_answers_are_broken_and_the_third_is_true_whatever_the_fault() {
 
 #[tokio::test]
 async fn errors_of_a_proxy_are_html() {
-    let error = instead(Instead::ServerError).await;
+    let error = instead(WrongAnswer::ServerError).await;
     assert!([500, 502, 503, 504].contains(&error.status), "{}", error.status);
     assert!(error.text().contains("nginx/1.19.2"), "{}", error.text());
     assert_eq!(error.headers["content-type"], "text/html");
-    assert_eq!(instead(Instead::Timeout).await.status, 408);
-    let portal = instead(Instead::Html).await;
+    assert_eq!(instead(WrongAnswer::Timeout).await.status, 408);
+    let portal = instead(WrongAnswer::Html).await;
     assert_eq!((portal.status, &portal.text()[..6]), (200, "<html>"));
 }
 
 #[tokio::test]
 async fn refusals_of_good_questions() {
-    let bad = instead(Instead::BadRequest).await;
+    let bad = instead(WrongAnswer::BadRequest).await;
     assert_eq!(bad.status, 400);
     assert!(bad.text().contains("cannot be a time that occurs before 'from'"), "{}", bad.text());
-    let forbidden = instead(Instead::NotEntitled).await;
+    let forbidden = instead(WrongAnswer::NotEntitled).await;
     assert_eq!(forbidden.status, 200);
     assert!(forbidden.text().starts_with(r#"{"status":"NOT_AUTHORIZED""#), "{}", forbidden.text());
 }
 
 #[tokio::test]
 async fn too_many_requests_come_with_and_without_the_time_to_wait() {
-    let trial = broken(Fault::Instead(Instead::TooMany)).await;
+    let trial = broken(Fault::Instead(WrongAnswer::TooMany)).await;
     let mut waits = BTreeSet::new();
     for day in 10..30 {
         let reply = trial.get(&format!("/v2/aggs/ticker/A/range/1/day/2024-01-{day}/2024-01-{day}")).await;
@@ -154,18 +154,18 @@ async fn too_many_requests_come_with_and_without_the_time_to_wait() {
 
 #[tokio::test]
 async fn resets_are_resets() {
-    let (answer, _) = first(Fault::OnWire(OnWire::Reset)).await;
+    let (answer, _) = first(Fault::OnWire(WireFault::Reset)).await;
     assert!(matches!(&answer, Err(Broken::Head(error)) if is_reset(error)), "{:?}", answer.err());
-    let (answer, _) = first(Fault::OnWire(OnWire::ResetInBody)).await;
+    let (answer, _) = first(Fault::OnWire(WireFault::ResetInBody)).await;
     assert!(matches!(&answer, Err(Broken::Body(error)) if is_reset(error)), "{:?}", answer.err());
 }
 
 #[tokio::test]
 async fn bodies_that_end_early_end_cleanly() {
-    let (answer, time) = first(Fault::OnWire(OnWire::EarlyEnd)).await;
+    let (answer, time) = first(Fault::OnWire(WireFault::EarlyEnd)).await;
     assert!(matches!(&answer, Err(Broken::Body(error)) if !is_reset(error)), "{:?}", answer.err());
     assert!(time < STALL);
-    let (answer, time) = first(Fault::OnWire(OnWire::WrongLength)).await;
+    let (answer, time) = first(Fault::OnWire(WireFault::WrongLength)).await;
     assert!(matches!(&answer, Err(Broken::Body(error)) if !is_reset(error)), "{:?}", answer.err());
     assert!(time >= STALL, "silence comes first");
 }
@@ -173,7 +173,7 @@ async fn bodies_that_end_early_end_cleanly() {
 #[tokio::test]
 async fn stalls_pass() {
     let truth = honest().await;
-    for kind in [OnWire::Stall, OnWire::StallInBody] {
+    for kind in [WireFault::Stall, WireFault::StallInBody] {
         let (answer, time) = first(Fault::OnWire(kind)).await;
         let page: Value = serde_json::from_slice(&answer.unwrap().bytes).unwrap();
         assert_eq!(page["results"], truth["results"]);
@@ -183,7 +183,7 @@ async fn stalls_pass() {
 
 #[tokio::test]
 async fn bodies_are_cut_behind_an_honest_length() {
-    let trial = broken(Fault::OnWire(OnWire::Truncated)).await;
+    let trial = broken(Fault::OnWire(WireFault::Truncated)).await;
     let plain = ask(&trial, &[]).await.unwrap();
     assert!(plain.text().starts_with(r#"{"ticker":"NVDA""#) && !plain.text().ends_with('}'));
     let packed = ask(&trial, &[("accept-encoding", "gzip")]).await.unwrap();
@@ -196,13 +196,13 @@ async fn bodies_are_cut_behind_an_honest_length() {
 #[tokio::test]
 async fn bars_come_twice_or_in_disorder() {
     let truth = rows(&honest().await);
-    let doubled = rows(&spoilt(InBars::Doubled).await);
+    let doubled = rows(&spoilt(WrongBars::Doubled).await);
     assert!(doubled.len() > truth.len());
     let mut once = sorted(doubled);
     once.dedup();
     assert_eq!(once, truth);
 
-    let unequal = rows(&spoilt(InBars::DoubledUnequal).await);
+    let unequal = rows(&spoilt(WrongBars::DoubledUnequal).await);
     assert!(unequal.len() > truth.len());
     for bar in &truth {
         let copies: Vec<_> = unequal.iter().filter(|copy| start(copy) == start(bar)).collect();
@@ -210,7 +210,7 @@ async fn bars_come_twice_or_in_disorder() {
         assert!(copies.len() == 1 || copies[0] != bar);
     }
 
-    let unsorted = rows(&spoilt(InBars::Unsorted).await);
+    let unsorted = rows(&spoilt(WrongBars::Unsorted).await);
     assert_ne!(unsorted, truth);
     assert_eq!(sorted(unsorted), truth);
 }
@@ -218,7 +218,7 @@ async fn bars_come_twice_or_in_disorder() {
 #[tokio::test]
 async fn a_bar_comes_that_was_not_asked_for() {
     let truth = rows(&honest().await);
-    let outside = rows(&spoilt(InBars::Outside).await);
+    let outside = rows(&spoilt(WrongBars::Outside).await);
     let strange: Vec<_> = outside.iter().filter(|bar| !truth.contains(bar)).collect();
     assert_eq!((outside.len(), strange.len()), (truth.len() + 1, 1));
     assert!(start(strange[0]) >= new_york::day_start_ms(date(2024, 1, 4)), "{strange:?}");
@@ -227,11 +227,11 @@ async fn a_bar_comes_that_was_not_asked_for() {
 #[tokio::test]
 async fn the_envelope_is_about_something_else() {
     let truth = honest().await;
-    assert_eq!(spoilt(InBars::WrongTicker).await["ticker"], "ZVZZT");
-    let count = spoilt(InBars::WrongCount).await;
+    assert_eq!(spoilt(WrongBars::WrongTicker).await["ticker"], "ZVZZT");
+    let count = spoilt(WrongBars::WrongCount).await;
     assert!(count["resultsCount"].as_u64() > truth["resultsCount"].as_u64());
     assert_eq!(count["results"], truth["results"]);
-    let adjusted = spoilt(InBars::WrongAdjusted).await;
+    let adjusted = spoilt(WrongBars::WrongAdjusted).await;
     assert_eq!(adjusted["adjusted"], true);
     let ratio = number(&rows(&truth)[0], "c") / number(&rows(&adjusted)[0], "c");
     assert!(ratio > 1.5, "the prices are adjusted too: {ratio}");
@@ -240,16 +240,16 @@ async fn the_envelope_is_about_something_else() {
 #[tokio::test]
 async fn pages_name_others_that_are_not_the_next() {
     let truth = honest().await;
-    let repeated = spoilt(InBars::RepeatedNext).await;
+    let repeated = spoilt(WrongBars::RepeatedNext).await;
     assert_eq!((&repeated["next_url"], rows(&repeated)), (&format!("HERE{BARS}").into(), rows(&truth)));
-    let foreign = spoilt(InBars::ForeignNext).await;
+    let foreign = spoilt(WrongBars::ForeignNext).await;
     assert_eq!(foreign["next_url"], format!("http://elsewhere.invalid{BARS}"));
     assert_eq!(rows(&foreign), rows(&truth));
 }
 
 #[tokio::test]
 async fn an_empty_page_leads_to_the_bars() {
-    let trial = broken(Fault::InBars(InBars::EmptyPage)).await;
+    let trial = broken(Fault::InBars(WrongBars::EmptyPage)).await;
     let results = trial.results(BARS).await;
     assert_eq!(results, rows(&honest().await));
     let pages = trial.pages(BARS).await;
@@ -259,17 +259,17 @@ async fn an_empty_page_leads_to_the_bars() {
 #[tokio::test]
 async fn lies_look_like_the_truth() {
     let truth = honest().await;
-    let empty = spoilt(InBars::FalseEmpty).await;
+    let empty = spoilt(WrongBars::FalseEmpty).await;
     assert!(rows(&empty).is_empty() && empty["results"].is_null() && empty["next_url"].is_null());
 
-    let missing = spoilt(InBars::MissingDay).await;
+    let missing = spoilt(WrongBars::MissingDay).await;
     let day = |row: &Value| new_york::date_of(start(row));
     let days: BTreeSet<_> = rows(&missing).iter().map(day).collect();
     assert_eq!(days.len(), 1);
     let expected: Vec<_> = rows(&truth).into_iter().filter(|row| days.contains(&day(row))).collect();
     assert_eq!(rows(&missing), expected);
 
-    let early = spoilt(InBars::LateRevision).await;
+    let early = spoilt(WrongBars::LateRevision).await;
     assert_eq!(envelope(&early), envelope(&truth));
     for (before, after) in rows(&early).iter().zip(&rows(&truth)) {
         let is_last = day(after) == Some(date(2024, 1, 3));

@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use tokio::time::Instant;
 
 use super::{
-    super::{Family, RateLimit, TooManyBody},
+    super::{EndpointFamily, RateLimit, TooManyBody},
     *,
 };
 
@@ -66,18 +66,21 @@ async fn refusals_as_they_were_recorded() {
 async fn what_the_plan_leaves_out_is_refused_and_the_rest_is_served() {
     let not_entitled = r#"{"status":"NOT_AUTHORIZED","request_id":"ID","message":"You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing"}"#;
     let endpoints = [
-        (Family::Aggs, BARS),
-        (Family::Aggs, "/v2/aggs/ticker/AAPL/prev"),
-        (Family::Grouped, "/v2/aggs/grouped/locale/us/market/stocks/2024-01-02"),
-        (Family::Tickers, "/v3/reference/tickers"),
-        (Family::Tickers, "/v3/reference/tickers/AAPL"),
-        (Family::Splits, "/v3/reference/splits"),
-        (Family::Splits, "/stocks/v1/splits"),
-        (Family::MarketStatus, "/v1/marketstatus/now"),
-        (Family::MarketStatus, "/v1/marketstatus/upcoming"),
+        (EndpointFamily::Aggs, BARS),
+        (EndpointFamily::Aggs, "/v2/aggs/ticker/AAPL/prev"),
+        (EndpointFamily::Grouped, "/v2/aggs/grouped/locale/us/market/stocks/2024-01-02"),
+        (EndpointFamily::Tickers, "/v3/reference/tickers"),
+        (EndpointFamily::Tickers, "/v3/reference/tickers/AAPL"),
+        (EndpointFamily::Splits, "/v3/reference/splits"),
+        (EndpointFamily::Splits, "/stocks/v1/splits"),
+        (EndpointFamily::MarketStatus, "/v1/marketstatus/now"),
+        (EndpointFamily::MarketStatus, "/v1/marketstatus/upcoming"),
     ];
-    let left_out =
-        [&[Family::Aggs, Family::Tickers][..], &[Family::Grouped, Family::Splits], &[Family::MarketStatus]];
+    let left_out = [
+        &[EndpointFamily::Aggs, EndpointFamily::Tickers][..],
+        &[EndpointFamily::Grouped, EndpointFamily::Splits],
+        &[EndpointFamily::MarketStatus],
+    ];
     for families in left_out {
         let forbidden: BTreeSet<_> = families.iter().copied().collect();
         let trial = Trial::start(SandboxOptions { forbidden: forbidden.clone(), ..options() }).await;
@@ -93,7 +96,7 @@ async fn what_the_plan_leaves_out_is_refused_and_the_rest_is_served() {
 
 #[tokio::test]
 async fn a_plan_without_an_endpoint_says_so_whatever_is_asked_of_it() {
-    let forbidden = BTreeSet::from([Family::Aggs]);
+    let forbidden = BTreeSet::from([EndpointFamily::Aggs]);
     let trial = Trial::start(SandboxOptions { forbidden, key: Some("right".into()), ..options() }).await;
     assert_eq!(trial.get(BARS).await.status, 401, "who asks comes first");
     let key = ("authorization", "Bearer right");

@@ -3,13 +3,13 @@
 use jiff::civil::{Date, date};
 
 /// Ticker, name, type, exchange, first day, first day without trading, price (USD) and trades of an average day.
-pub(super) type Known =
+pub(super) type KnownCompany =
     (&'static str, &'static str, &'static str, &'static str, Date, Option<Date>, f64, f64);
 
 /// Real tickers with real dates, as far as they matter: some first days long before 2003 are not exact. Prices and
 /// volumes are made up all the same, but of the right size.
 #[rustfmt::skip]
-pub(super) const KNOWN: [Known; 62] = [
+pub(super) const KNOWN: [KnownCompany; 62] = [
     ("A", "Agilent Technologies Inc.", "CS", "XNYS", date(1999, 11, 18), None, 80.0, 25_000.0),
     ("AAPL", "Apple Inc.", "CS", "XNAS", date(1980, 12, 12), None, 230.0, 500_000.0),
     ("ABNB", "Airbnb, Inc. Class A Common Stock", "CS", "XNAS", date(2020, 12, 10), None, 140.0, 90_000.0),

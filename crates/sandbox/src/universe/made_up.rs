@@ -9,10 +9,10 @@ use jiff::{
 };
 
 use super::super::{
-    company::Company,
     identity::Identity,
-    market::{Listing, Split},
-    seed::{Draws, Seed},
+    made_up_stock::MadeUpStock,
+    market::{MarketListing, MarketSplit},
+    seed::{RandomDraws, Seed},
 };
 
 /// How many companies a seed makes up that keep their ticker.
@@ -37,20 +37,20 @@ const LEAVING: f64 = 0.5;
 const WITHOUT_FIGI: f64 = 0.12;
 
 /// All made-up companies, with tickers that are not among `taken`.
-pub(super) fn companies(seed: Seed, mut taken: BTreeSet<String>) -> impl Iterator<Item = Company> {
+pub(super) fn companies(seed: Seed, mut taken: BTreeSet<String>) -> impl Iterator<Item = MadeUpStock> {
     (1..=KEEPING + RENAMING).flat_map(move |number| company(seed.child(number.into()), number, &mut taken))
 }
 
 /// A company: one for each ticker that it has in its life.
-fn company(seed: Seed, number: u16, taken: &mut BTreeSet<String>) -> Vec<Company> {
+fn company(seed: Seed, number: u16, taken: &mut BTreeSet<String>) -> Vec<MadeUpStock> {
     let mut draws = seed.named("listing").draws();
     let listing = listing(seed, free_ticker(taken, &mut draws), number, &mut draws);
     let (price, trades) = (draws.between_orders(2.0, 400.0), draws.between_orders(1.0, 100_000.0));
     let lives = if number > KEEPING { lives(listing, taken, &mut draws) } else { vec![listing] };
-    lives.into_iter().map(|listing| Company::new(listing, seed, price, trades)).collect()
+    lives.into_iter().map(|listing| MadeUpStock::new(listing, seed, price, trades)).collect()
 }
 
-fn listing(seed: Seed, ticker: String, number: u16, draws: &mut Draws) -> Listing {
+fn listing(seed: Seed, ticker: String, number: u16, draws: &mut RandomDraws) -> MarketListing {
     let listed = session_between(LISTINGS.0, LISTINGS.1, draws);
     let leaves = draws.happens(LEAVING);
     let left = session_between(listed, LAST_EVENT, draws);
@@ -59,7 +59,7 @@ fn listing(seed: Seed, ticker: String, number: u16, draws: &mut Draws) -> Listin
     splits.sort_by_key(|split| split.date);
     let name = format!("Sandbox Company {number} Inc.");
     let kind = draws.pick(["CS", "CS", "CS", "CS", "CS", "CS", "ETF", "ETF", "ADRC", "PFD"]);
-    Listing {
+    MarketListing {
         ticker,
         kind,
         identity: identity(seed, &name, kind),
@@ -77,21 +77,21 @@ fn identity(seed: Seed, name: &str, kind: &str) -> Identity {
     if lacks_figi { identity.without_figi() } else { identity }
 }
 
-fn split(after: Date, before: Date, draws: &mut Draws) -> Split {
+fn split(after: Date, before: Date, draws: &mut RandomDraws) -> MarketSplit {
     let (from, to) = draws.pick([(1.0, 2.0), (1.0, 3.0), (2.0, 3.0), (1.0, 10.0), (5.0, 1.0), (10.0, 1.0)]);
-    Split { date: session_between(after, before, draws), from, to }
+    MarketSplit { date: session_between(after, before, draws), from, to }
 }
 
 /// A life under one ticker as lives under several. They have no splits: prices go on as they were.
-fn lives(whole: Listing, taken: &mut BTreeSet<String>, draws: &mut Draws) -> Vec<Listing> {
+fn lives(whole: MarketListing, taken: &mut BTreeSet<String>, draws: &mut RandomDraws) -> Vec<MarketListing> {
     let renames = (0..draws.pick([1, 1, 2])).map(|_| session_between(RENAMES.0, RENAMES.1, draws));
     let renames: BTreeSet<Date> = renames.collect();
-    let mut last = Listing { splits: Vec::new(), ..whole };
+    let mut last = MarketListing { splits: Vec::new(), ..whole };
     let mut lives = Vec::new();
     for renamed in renames {
         if last.listed < renamed && last.delisted.is_none_or(|delisted| renamed < delisted) {
-            lives.push(Listing { delisted: Some(renamed), ..last.clone() });
-            last = Listing { ticker: free_ticker(taken, draws), listed: renamed, ..last };
+            lives.push(MarketListing { delisted: Some(renamed), ..last.clone() });
+            last = MarketListing { ticker: free_ticker(taken, draws), listed: renamed, ..last };
         }
     }
     lives.push(last);
@@ -99,7 +99,7 @@ fn lives(whole: Listing, taken: &mut BTreeSet<String>, draws: &mut Draws) -> Vec
 }
 
 /// A ticker of four letters that nobody has.
-fn free_ticker(taken: &mut BTreeSet<String>, draws: &mut Draws) -> String {
+fn free_ticker(taken: &mut BTreeSet<String>, draws: &mut RandomDraws) -> String {
     loop {
         let letters = (0..4).map(|_| char::from(draws.pick(*b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")));
         let ticker: String = letters.collect();
@@ -110,7 +110,7 @@ fn free_ticker(taken: &mut BTreeSet<String>, draws: &mut Draws) -> String {
 }
 
 /// A session after one day and not much later than another; the first of them where there is no room.
-fn session_between(after: Date, before: Date, draws: &mut Draws) -> Date {
+fn session_between(after: Date, before: Date, draws: &mut RandomDraws) -> Date {
     let days = after.until(before).map_or(0, |span| span.get_days());
     #[expect(clippy::cast_possible_truncation, reason = "a part of some thousand days")]
     let day = after.saturating_add((draws.between(1.0, f64::from(days)) as i32).days());

@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 
 use jiff::civil::{Date, date};
 
-use self::known::{KNOWN, KNOWN_SPLITS, Known};
+use self::known::{KNOWN, KNOWN_SPLITS, KnownCompany};
 use super::{
-    company::Company,
     identity::Identity,
-    market::{Listing, Split},
+    made_up_stock::MadeUpStock,
+    market::{MarketListing, MarketSplit},
     seed::Seed,
 };
 
@@ -22,7 +22,7 @@ use super::{
 const FIGIS_FROM: Date = date(2013, 1, 1);
 
 /// All companies of a seed, by ticker and first day.
-pub(super) fn companies(seed: Seed) -> Vec<Company> {
+pub(super) fn companies(seed: Seed) -> Vec<MadeUpStock> {
     let taken = KNOWN.iter().map(|(ticker, ..)| (*ticker).to_owned()).collect::<BTreeSet<_>>();
     let known = KNOWN.iter().map(|row| known(seed, row));
     let mut companies: Vec<_> = known.chain(made_up::companies(seed.named("made up"), taken)).collect();
@@ -30,12 +30,15 @@ pub(super) fn companies(seed: Seed) -> Vec<Company> {
     companies
 }
 
-fn known(seed: Seed, &(ticker, name, kind, exchange, listed, delisted, price, trades): &Known) -> Company {
+fn known(
+    seed: Seed,
+    &(ticker, name, kind, exchange, listed, delisted, price, trades): &KnownCompany,
+) -> MadeUpStock {
     let own = |(of, ..): &&(&str, Date, f64, f64)| *of == ticker;
-    let splits = KNOWN_SPLITS.iter().filter(own).map(|&(_, date, from, to)| Split { date, from, to });
+    let splits = KNOWN_SPLITS.iter().filter(own).map(|&(_, date, from, to)| MarketSplit { date, from, to });
     let identity = Identity::of(seed, name, kind);
     let lacks_figi = delisted.is_some_and(|delisted| delisted < FIGIS_FROM);
-    let listing = Listing {
+    let listing = MarketListing {
         ticker: ticker.to_owned(),
         name: name.to_owned(),
         identity: if lacks_figi { identity.without_figi() } else { identity },
@@ -45,7 +48,7 @@ fn known(seed: Seed, &(ticker, name, kind, exchange, listed, delisted, price, tr
         delisted,
         splits: splits.collect(),
     };
-    Company::new(listing, seed.named(name), price, trades)
+    MadeUpStock::new(listing, seed.named(name), price, trades)
 }
 
 #[cfg(test)]
@@ -83,7 +86,7 @@ mod tests {
         for seed in 0..5 {
             let companies = companies(Seed::root(seed));
             let mut lives = BTreeMap::<_, Vec<_>>::new();
-            for Company { listing, .. } in &companies {
+            for MadeUpStock { listing, .. } in &companies {
                 lives.entry(&listing.name).or_default().push(listing);
             }
             let mut renames = 0;

@@ -1,6 +1,6 @@
 //! Whose a split is, for made-up companies.
 
-use grab_model::{Listing, Rename, universe::stretch};
+use grab_model::{Listing, Rename, universe::symbol_history};
 use jiff::civil::date;
 
 use super::*;
@@ -32,7 +32,7 @@ fn renames() -> Vec<Rename> {
     vec![event("STRR", "DRAD", date(2014, 6, 12)), event("STRR", "STRR", RENAMED)]
 }
 
-fn life(ticker: &str, figi: Option<&str>, listed: Option<Date>, left: Option<Date>) -> Life {
+fn life(ticker: &str, figi: Option<&str>, listed: Option<Date>, left: Option<Date>) -> ListingPeriod {
     let listing = Listing {
         ticker: symbol(ticker),
         name: Some(format!("{ticker} Inc.")),
@@ -45,11 +45,11 @@ fn life(ticker: &str, figi: Option<&str>, listed: Option<Date>, left: Option<Dat
         cik: None,
         updated: None,
     };
-    Life { listing, listed, first_seen_ms: 0, last_seen_ms: 0, sector: None, industry: None }
+    ListingPeriod { listing, listed, first_seen_ms: 0, last_seen_ms: 0, sector: None, industry: None }
 }
 
 /// The lives of a company that was DRAD.
-fn lives() -> Vec<Life> {
+fn lives() -> Vec<ListingPeriod> {
     vec![
         life("DRAD", Some("F STRR"), Some(date(2014, 6, 12)), Some(RENAMED)),
         life("STRR", Some("F STRR"), None, None),
@@ -62,17 +62,20 @@ fn told(
     is_joined: bool,
     splits: &[Split],
     renames: &[Rename],
-    lives: Vec<Life>,
+    lives: Vec<ListingPeriod>,
 ) -> (Vec<String>, Vec<String>) {
     let renames: Vec<_> = renames.iter().collect();
     let universe = Universe::with_renames(lives, &renames);
-    let known = Known::new(splits.iter(), Some(&universe));
+    let known = KnownSplits::new(splits.iter(), Some(&universe));
     let symbol = symbol(ticker);
-    let stretches =
-        if is_joined { stretch::history(&symbol, &renames) } else { vec![Stretch::all_of(&symbol)] };
-    let Splits { applied, left_out } = known.of(&symbol, &stretches);
+    let stretches = if is_joined {
+        symbol_history::history(&symbol, &renames)
+    } else {
+        vec![SymbolSpan::all_of(&symbol)]
+    };
+    let SymbolSplits { applied, left_out } = known.of(&symbol, &stretches);
     let applied = applied.iter().map(|own| {
-        let Own { split, since, had } = own;
+        let AppliesSplit { split, since, had } = own;
         let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
         let had = had.as_ref().map(|had| format!(" as {had}")).unwrap_or_default();
         format!("{} {} {}{since}{had}", split.ticker, split.execution_date, ratio(split))

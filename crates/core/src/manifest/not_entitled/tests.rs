@@ -5,13 +5,13 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     clock::Clock,
-    manifest::{Evidence, Mend, PageCommit},
+    manifest::{Evidence, PageCommit, RepairTransaction},
 };
 
 /// A manifest with one run, about the symbol A.
 struct Trial {
     dir: TempDir,
-    ledger: Ledger,
+    writer: ManifestWriter,
 }
 
 /// What stands in a table, a row a line.
@@ -27,23 +27,23 @@ fn days(from: (i8, i8), to: (i8, i8)) -> Window {
 }
 
 /// History begins with June.
-fn edge() -> HistoryEdge {
-    HistoryEdge::new(date(2024, 5, 31), Some(date(2024, 6, 3))).unwrap()
+fn edge() -> HistoryStart {
+    HistoryStart::new(date(2024, 5, 31), Some(date(2024, 6, 3))).unwrap()
 }
 
 impl Trial {
     fn new(windows: &[Window]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(dir.path(), Clock::system()).unwrap();
-        ledger.begin_run("start", "").unwrap();
-        let mut trial = Self { dir, ledger };
+        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        writer.begin_run("start", "").unwrap();
+        let mut trial = Self { dir, writer };
         trial.add(windows);
         trial
     }
 
     fn add(&mut self, windows: &[Window]) {
         let tasks: Vec<_> = windows.iter().map(|window| (symbol(), *window)).collect();
-        self.ledger.add_tasks(&tasks).unwrap();
+        self.writer.add_tasks(&tasks).unwrap();
     }
 
     /// Stores a page for a running task, with bars on some days of one month.
@@ -78,34 +78,34 @@ impl Trial {
             next: next.map(|text| Cursor::from_stored(text.to_owned())),
             is_finished: true,
         };
-        self.ledger.store_page(id, &page).unwrap();
+        self.writer.store_page(id, &page).unwrap();
     }
 
     fn tasks(&self) -> Rows {
-        let tasks = Overview::open(self.dir.path()).unwrap().tasks().unwrap();
+        let tasks = ManifestReader::open(self.dir.path()).unwrap().tasks().unwrap();
         tasks.iter().map(|task| format!("{} {}", task.window, task.state)).collect()
     }
 
     fn not_entitled(&self) -> Rows {
-        self.ledger.not_entitled().unwrap().iter().map(|(_, window)| window.to_string()).collect()
+        self.writer.not_entitled().unwrap().iter().map(|(_, window)| window.to_string()).collect()
     }
 }
 
 #[test]
 fn pending_tasks_are_cut_and_those_without_a_day_that_is_served_go() {
     let mut trial = Trial::new(&[days((1, 1), (12, 31)), days((2, 1), (2, 29)), days((7, 1), (7, 31))]);
-    let cut = trial.ledger.cut_pending(edge()).unwrap();
+    let cut = trial.writer.cut_pending(edge()).unwrap();
     assert_eq!(cut, CutTasks { ended: 1, days: 154 + 29 });
     assert_eq!(trial.tasks(), ["2024-06-03..2024-12-31 pending", "2024-07-01..2024-07-31 pending"]);
     assert_eq!(trial.not_entitled(), ["2024-01-01..2024-06-02"], "stretches become one");
-    assert_eq!(trial.ledger.cut_pending(edge()).unwrap(), CutTasks::default(), "a second time, nothing");
-    assert!(trial.ledger.has_refused());
+    assert_eq!(trial.writer.cut_pending(edge()).unwrap(), CutTasks::default(), "a second time, nothing");
+    assert!(trial.writer.has_refused());
 }
 
 #[test]
 fn of_two_tasks_that_are_left_with_the_same_days_one_goes() {
     let mut trial = Trial::new(&[days((1, 1), (12, 31)), days((2, 1), (12, 31))]);
-    trial.ledger.cut_pending(edge()).unwrap();
+    trial.writer.cut_pending(edge()).unwrap();
     assert_eq!(trial.tasks(), ["2024-06-03..2024-12-31 pending"]);
     assert_eq!(trial.not_entitled(), ["2024-01-01..2024-06-02"]);
 }
@@ -113,26 +113,26 @@ fn of_two_tasks_that_are_left_with_the_same_days_one_goes() {
 #[test]
 fn a_running_task_goes_on_with_what_is_served_or_is_gone() {
     let mut trial = Trial::new(&[days((1, 1), (12, 31)), days((2, 1), (2, 29))]);
-    let first = trial.ledger.lease().unwrap().unwrap();
-    assert_eq!(trial.ledger.cut(first.id, edge()).unwrap(), Some(days((6, 3), (12, 31))));
+    let first = trial.writer.lease().unwrap().unwrap();
+    assert_eq!(trial.writer.cut(first.id, edge()).unwrap(), Some(days((6, 3), (12, 31))));
     trial.store(first.id, &[(6, 3)], None);
-    let second = trial.ledger.lease().unwrap().unwrap();
-    assert_eq!(trial.ledger.cut(second.id, edge()).unwrap(), None);
+    let second = trial.writer.lease().unwrap().unwrap();
+    assert_eq!(trial.writer.cut(second.id, edge()).unwrap(), None);
     assert_eq!(trial.tasks(), ["2024-06-03..2024-12-31 done"]);
-    assert!(matches!(trial.ledger.cut(first.id, edge()), Err(ManifestError::Illegal(_))), "it has ended");
+    assert!(matches!(trial.writer.cut(first.id, edge()), Err(ManifestError::Illegal(_))), "it has ended");
     // The number of the one that is gone is not given again.
     trial.add(&[days((9, 1), (9, 30))]);
-    assert_eq!(trial.ledger.lease().unwrap().unwrap().id, TaskId(3));
+    assert_eq!(trial.writer.lease().unwrap().unwrap().id, TaskId(3));
 }
 
 #[test]
 fn days_that_were_served_once_stay_with_their_task() {
     let mut trial = Trial::new(&[days((2, 1), (4, 30))]);
-    let task = trial.ledger.lease().unwrap().unwrap();
+    let task = trial.writer.lease().unwrap().unwrap();
     trial.store(task.id, &[(2, 5), (2, 6)], None);
     // The plan's history has moved on, and a wider window is asked for.
     trial.add(&[days((1, 1), (1, 31)), days((5, 1), (12, 31))]);
-    trial.ledger.cut_pending(edge()).unwrap();
+    trial.writer.cut_pending(edge()).unwrap();
     assert_eq!(trial.tasks(), ["2024-02-01..2024-04-30 done", "2024-06-03..2024-12-31 pending"]);
     assert_eq!(trial.not_entitled(), ["2024-01-01..2024-01-31", "2024-05-01..2024-06-02"]);
 }
@@ -140,9 +140,9 @@ fn days_that_were_served_once_stay_with_their_task() {
 #[test]
 fn a_traversal_that_history_has_overtaken_keeps_what_it_has_stored() {
     let mut trial = Trial::new(&[days((2, 1), (12, 31))]);
-    let task = trial.ledger.lease().unwrap().unwrap();
+    let task = trial.writer.lease().unwrap().unwrap();
     trial.store(task.id, &[(2, 5), (2, 6)], Some("/next?cursor=1"));
-    assert_eq!(trial.ledger.cut(task.id, edge()).unwrap(), None);
+    assert_eq!(trial.writer.cut(task.id, edge()).unwrap(), None);
     assert_eq!(trial.tasks(), ["2024-02-01..2024-02-06 done", "2024-06-03..2024-12-31 pending"]);
     assert_eq!(trial.not_entitled(), ["2024-02-07..2024-06-02"]);
 }
@@ -150,16 +150,16 @@ fn a_traversal_that_history_has_overtaken_keeps_what_it_has_stored() {
 #[test]
 fn what_was_answered_and_is_asked_again_stays_as_it_was_where_history_has_moved_on() {
     let mut trial = Trial::new(&[days((2, 1), (2, 29)), days((3, 1), (3, 31))]);
-    let held = trial.ledger.lease().unwrap().unwrap();
+    let held = trial.writer.lease().unwrap().unwrap();
     trial.store(held.id, &[(2, 5), (2, 6)], None);
-    let empty = trial.ledger.lease().unwrap().unwrap();
+    let empty = trial.writer.lease().unwrap().unwrap();
     trial.store(empty.id, &[], None);
     let again = vec![(symbol(), days((2, 1), (2, 29))), (symbol(), days((3, 1), (3, 31)))];
-    trial.ledger.mend(&Mend { again, ..Mend::default() }).unwrap();
-    assert_eq!(trial.ledger.cut_pending(edge()).unwrap(), CutTasks::default(), "each is asked first");
+    trial.writer.apply_repair(&RepairTransaction { again, ..RepairTransaction::default() }).unwrap();
+    assert_eq!(trial.writer.cut_pending(edge()).unwrap(), CutTasks::default(), "each is asked first");
     for task in [held.id, empty.id] {
-        assert_eq!(trial.ledger.lease().unwrap().map(|leased| leased.id), Some(task));
-        assert_eq!(trial.ledger.cut(task, edge()).unwrap(), None);
+        assert_eq!(trial.writer.lease().unwrap().map(|leased| leased.id), Some(task));
+        assert_eq!(trial.writer.cut(task, edge()).unwrap(), None);
     }
     // Of the first, what it holds is what it was answered for; nothing says that its last days were empty.
     assert_eq!(trial.tasks(), ["2024-02-01..2024-02-06 done", "2024-03-01..2024-03-31 empty"]);
@@ -169,20 +169,20 @@ fn what_was_answered_and_is_asked_again_stays_as_it_was_where_history_has_moved_
 #[test]
 fn days_that_become_tasks_are_no_longer_among_those_that_are_not_served() {
     let mut trial = Trial::new(&[days((1, 1), (12, 31))]);
-    trial.ledger.cut_pending(edge()).unwrap();
+    trial.writer.cut_pending(edge()).unwrap();
     trial.add(&[days((2, 1), (2, 29))]);
     assert_eq!(trial.not_entitled(), ["2024-01-01..2024-01-31", "2024-03-01..2024-06-02"]);
-    assert_eq!(trial.ledger.reopen_not_entitled("2024-05-31 is served now").unwrap(), 2);
+    assert_eq!(trial.writer.reopen_not_entitled("2024-05-31 is served now").unwrap(), 2);
     assert!(trial.not_entitled().is_empty());
     assert_eq!(trial.tasks().len(), 4);
-    let asked = Overview::open(trial.dir.path()).unwrap().asked_windows().unwrap();
+    let asked = ManifestReader::open(trial.dir.path()).unwrap().asked_windows().unwrap();
     assert_eq!(asked[&symbol()].len(), 4);
 }
 
 #[test]
 fn days_that_touch_become_one_stretch_in_any_order() {
     let mut trial = Trial::new(&[]);
-    let mut refuse = |window| trial.ledger.add_tasks_of(None, [], &[(symbol(), window)]).map(|_| ());
+    let mut refuse = |window| trial.writer.add_tasks_of(None, [], &[(symbol(), window)]).map(|_| ());
     for window in [days((3, 1), (3, 31)), days((1, 1), (1, 31)), days((2, 1), (2, 29)), days((2, 5), (2, 6))]
     {
         refuse(window).unwrap();
@@ -260,8 +260,8 @@ mod walks {
         Window::new(day(from), day(from + days)).unwrap()
     }
 
-    fn edge(number: i32) -> HistoryEdge {
-        HistoryEdge::new(day(number), None).unwrap()
+    fn edge(number: i32) -> HistoryStart {
+        HistoryStart::new(day(number), None).unwrap()
     }
 
     struct Walk {
@@ -278,7 +278,7 @@ mod walks {
     impl Walk {
         fn begin() -> Self {
             let trial = Trial::new(&[]);
-            trial.ledger.connection.pragma_update(None, "synchronous", "OFF").unwrap();
+            trial.writer.connection.pragma_update(None, "synchronous", "OFF").unwrap();
             Self { trial, running: Vec::new(), asked: BTreeSet::new(), held: BTreeSet::new() }
         }
 
@@ -286,7 +286,7 @@ mod walks {
             match *step {
                 Move::Ask { from, days } => {
                     let window = window(from, days);
-                    let known = self.trial.ledger.windows().unwrap().remove(&symbol()).unwrap_or_default();
+                    let known = self.trial.writer.windows().unwrap().remove(&symbol()).unwrap_or_default();
                     let cut = |left: Vec<Window>, one: &Window| {
                         left.into_iter().flat_map(|part| part.minus(*one)).collect()
                     };
@@ -297,21 +297,24 @@ mod walks {
                 Move::AskAgain { from, days } => {
                     let window = window(from, days);
                     let again = vec![(symbol(), window)];
-                    self.trial.ledger.mend(&Mend { again, ..Mend::default() }).unwrap();
+                    self.trial
+                        .writer
+                        .apply_repair(&RepairTransaction { again, ..RepairTransaction::default() })
+                        .unwrap();
                     self.asked.extend(days_of(window));
                 }
-                Move::Lease => self.running.extend(self.trial.ledger.lease().unwrap()),
+                Move::Lease => self.running.extend(self.trial.writer.lease().unwrap()),
                 Move::Store { task, day: number, more } => self.store(task, number, more),
                 Move::End { task, event } => {
                     if let Some(task) = self.running.get(task).map(|task| task.id) {
-                        self.trial.ledger.end(task, event, "so it is").unwrap();
+                        self.trial.writer.end(task, event, "so it is").unwrap();
                         self.running.retain(|other| other.id != task);
                     }
                 }
                 Move::Cut { task, edge: number } => {
-                    self.trial.ledger.cut_pending(edge(number)).unwrap();
+                    self.trial.writer.cut_pending(edge(number)).unwrap();
                     if let Some(task) = self.running.get(task).map(|task| task.id) {
-                        let left = self.trial.ledger.cut(task, edge(number)).unwrap();
+                        let left = self.trial.writer.cut(task, edge(number)).unwrap();
                         let going_on = self.running.iter_mut().find(|other| other.id == task).unwrap();
                         match left {
                             Some(window) => going_on.window = window,
@@ -320,18 +323,18 @@ mod walks {
                     }
                 }
                 Move::CutPending { edge: number } => {
-                    self.trial.ledger.cut_pending(edge(number)).unwrap();
-                    let again = self.trial.ledger.cut_pending(edge(number)).unwrap();
+                    self.trial.writer.cut_pending(edge(number)).unwrap();
+                    let again = self.trial.writer.cut_pending(edge(number)).unwrap();
                     assert_eq!(again.ended, 0, "a second time, nothing is left to end");
                 }
                 Move::ServesMore => {
-                    self.trial.ledger.reopen_not_entitled("it serves more").unwrap();
-                    assert!(self.trial.ledger.not_entitled().unwrap().is_empty());
+                    self.trial.writer.reopen_not_entitled("it serves more").unwrap();
+                    assert!(self.trial.writer.not_entitled().unwrap().is_empty());
                 }
                 Move::Crash => {
-                    self.trial.ledger = Ledger::open(self.trial.dir.path(), Clock::system()).unwrap();
-                    self.trial.ledger.begin_run("resume", "").unwrap();
-                    self.trial.ledger.reclaim(&[]).unwrap();
+                    self.trial.writer = ManifestWriter::open(self.trial.dir.path(), Clock::system()).unwrap();
+                    self.trial.writer.begin_run("resume", "").unwrap();
+                    self.trial.writer.reclaim(&[]).unwrap();
                     self.running.clear();
                 }
             }
@@ -352,11 +355,11 @@ mod walks {
         }
 
         fn holds(&self) {
-            let overview = Overview::open(self.trial.dir.path()).unwrap();
-            let refused: Vec<_> = overview.not_entitled_of(&symbol()).unwrap();
+            let reader = ManifestReader::open(self.trial.dir.path()).unwrap();
+            let refused: Vec<_> = reader.not_entitled_of(&symbol()).unwrap();
             let are_apart = |pair: &[Window]| pair[0].to().saturating_add(1.day()) < pair[1].from();
             assert!(refused.windows(2).all(are_apart), "stretches neither overlap nor touch: {refused:?}");
-            let tasks = overview.tasks().unwrap();
+            let tasks = reader.tasks().unwrap();
             let recorded: BTreeSet<_> = tasks.iter().flat_map(|task| days_of(task.window)).collect();
             let refused: BTreeSet<_> = refused.into_iter().flat_map(days_of).collect();
             let known: BTreeSet<_> = recorded.union(&refused).copied().collect();

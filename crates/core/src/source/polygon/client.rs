@@ -16,15 +16,16 @@ use url::{Origin, Url};
 
 use super::{
     super::{
-        Contradiction, Control, FetchError, Market, MarketDay, Page, Place, Question, ServiceTime, Source,
-        way::{Way, is_loopback},
+        BarsPage, BarsRequest, ControlAnswer, FetchError, MarketDay, MarketSource, PagePosition,
+        ResponseMismatch, ServiceClock, Source,
+        proxy::{ProxyRoute, is_loopback},
     },
-    check,
+    validate,
 };
 use crate::{
     clock::Clock,
-    cpu::{self, Turn},
-    decode::{Body, DecodeError, Envelope, Results, give_back, inflate},
+    cpu::{self, CpuTurn},
+    decode::{DecodeError, DecodeResults, Envelope, ResponseBody, inflate, recycle},
 };
 
 /// Bars in the largest page that the service makes (polygon-api.md §1). Its default of 5,000 is the users' top complaint.
@@ -48,7 +49,7 @@ pub struct PolygonOptions {
     /// Scheme, host and, behind a proxy, a path.
     pub base_url: Url,
     /// How requests get there.
-    pub way: Way,
+    pub way: ProxyRoute,
     /// Sent as a Bearer token to the base URL's origin only.
     pub key: ApiKey,
     /// Whether split-adjusted bars are asked for.
@@ -72,11 +73,11 @@ pub struct PolygonOptions {
 pub struct Polygon {
     http: Client,
     base_url: Url,
-    way: Way,
+    way: ProxyRoute,
     pub(super) origin: Origin,
     pub(super) key: ApiKey,
     adjusted: bool,
-    time: ServiceTime,
+    time: ServiceClock,
 }
 
 impl Polygon {
@@ -96,9 +97,9 @@ impl Polygon {
             .timeout(options.total_timeout)
             .pool_max_idle_per_host(options.connections);
         http = match &options.way {
-            Way::System => http,
-            Way::Direct => http.no_proxy(),
-            Way::Through(proxy) => http.proxy(Proxy::all(proxy.url().clone())?),
+            ProxyRoute::System => http,
+            ProxyRoute::Direct => http.no_proxy(),
+            ProxyRoute::Through(proxy) => http.proxy(Proxy::all(proxy.url().clone())?),
         };
         http = if is_loopback(&options.base_url) && options.base_url.scheme() == "http" {
             // There is no TLS on the way: a machine without certificates will do.
@@ -108,22 +109,22 @@ impl Polygon {
         };
         let http = http.build()?;
         let PolygonOptions { base_url, way, key, adjusted, clock, .. } = options;
-        let time = ServiceTime::new(clock);
+        let time = ServiceClock::new(clock);
         Ok(Self { http, origin: base_url.origin(), base_url, way, key, adjusted, time })
     }
 
     /// What its answers have said of the time.
     #[must_use]
-    pub fn time(&self) -> &ServiceTime {
+    pub fn time(&self) -> &ServiceClock {
         &self.time
     }
 
-    fn url(&self, question: &Question, place: &Place) -> Url {
+    fn url(&self, question: &BarsRequest, place: &PagePosition) -> Url {
         let mut url = self.base_url.clone();
         let from = match place {
-            Place::At(cursor) => return self.url_at(cursor),
-            Place::Start => question.window.from().to_string(),
-            Place::Since(ms) => ms.to_string(),
+            PagePosition::At(cursor) => return self.url_at(cursor),
+            PagePosition::Start => question.window.from().to_string(),
+            PagePosition::Since(ms) => ms.to_string(),
         };
         let (base, symbol, to) = (url.path().trim_end_matches('/'), &question.symbol, question.window.to());
         let path = format!("{base}/v2/aggs/ticker/{symbol}/range/1/minute/{from}/{to}");
@@ -180,8 +181,8 @@ impl Polygon {
         if error.is_connect() {
             let host = self.origin.ascii_serialization();
             let host = match &self.way {
-                Way::Direct | Way::System => host,
-                Way::Through(proxy) => format!("{host} through {proxy}"),
+                ProxyRoute::Direct | ProxyRoute::System => host,
+                ProxyRoute::Through(proxy) => format!("{host} through {proxy}"),
             };
             FetchError::Connect { host, source: error }
         } else {
@@ -221,23 +222,27 @@ impl Polygon {
 impl Source for Polygon {
     type Answer = (HeaderMap, Vec<u8>);
 
-    async fn ask(&self, question: &Question, place: &Place) -> Result<Self::Answer, FetchError> {
+    async fn ask(&self, question: &BarsRequest, place: &PagePosition) -> Result<Self::Answer, FetchError> {
         self.get(self.url(question, place)).await
     }
 
-    async fn read(&self, question: &Question, (headers, body): Self::Answer) -> Result<Page, FetchError> {
+    async fn read(
+        &self,
+        question: &BarsRequest,
+        (headers, body): Self::Answer,
+    ) -> Result<BarsPage, FetchError> {
         let (question, adjusted, origin) = (question.clone(), self.adjusted, self.origin.clone());
         let (key, time) = (self.key.clone(), self.time.clone());
         let came = time.came(date(&headers));
         let decode = move || {
             let bytes = body.len() as u64;
             let as_of = |newest_ms| time.as_of(came, newest_ms);
-            check::page(&question, adjusted, &origin, envelope(&headers, body, &key)?, bytes, as_of)
+            validate::page(&question, adjusted, &origin, envelope(&headers, body, &key)?, bytes, as_of)
         };
-        cpu::run(Turn::Last, decode).await
+        cpu::run(CpuTurn::Last, decode).await
     }
 
-    async fn control(&self) -> Control {
+    async fn control(&self) -> ControlAnswer {
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
         let answer = match self.get(url).await {
@@ -245,11 +250,11 @@ impl Source for Polygon {
             Ok((headers, body)) => refusal(&headers, body, &self.key),
             Err(error) => Err(error),
         };
-        answer.map_or_else(|error| Control::from(&error), |_| Control::Good)
+        answer.map_or_else(|error| ControlAnswer::from(&error), |_| ControlAnswer::Good)
     }
 }
 
-impl Market for Polygon {
+impl MarketSource for Polygon {
     async fn market_day(&self, day: Date) -> Result<MarketDay, FetchError> {
         let (headers, body) = self.get(self.market_url(day)).await?;
         let (key, time) = (self.key.clone(), self.time.clone());
@@ -257,11 +262,11 @@ impl Market for Polygon {
         let decode = move || {
             let bytes = body.len() as u64;
             let as_of = |newest_ms| time.as_of(came, newest_ms);
-            let mut market = check::market_day(day, envelope(&headers, body, &key)?, bytes, as_of)?;
+            let mut market = validate::market_day(day, envelope(&headers, body, &key)?, bytes, as_of)?;
             market.bars.retain(|bar| is_clean(&key, bar.symbol.as_str()));
             Ok(market)
         };
-        cpu::run(Turn::Last, decode).await
+        cpu::run(CpuTurn::Last, decode).await
     }
 }
 
@@ -313,7 +318,7 @@ pub(super) fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<
         None | Some(b"" | b"identity") => body,
         Some(b"gzip" | b"x-gzip") => inflate(&body, BODY_LIMIT)?,
         Some(other) => {
-            return Err(Contradiction::Encoding(String::from_utf8_lossy(other).into_owned()).into());
+            return Err(ResponseMismatch::Encoding(String::from_utf8_lossy(other).into_owned()).into());
         }
     };
     key.scrub(&mut plain);
@@ -321,14 +326,14 @@ pub(super) fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<
 }
 
 /// An answer as an envelope, without the key in any of its texts.
-pub(super) fn envelope<R: Results>(
+pub(super) fn envelope<R: DecodeResults>(
     headers: &HeaderMap,
     body: Vec<u8>,
     key: &ApiKey,
-) -> Result<Body<R>, FetchError> {
+) -> Result<ResponseBody<R>, FetchError> {
     let plain = plain(headers, body, key)?;
-    let read = Body::read(&plain);
-    give_back(plain);
+    let read = ResponseBody::read(&plain);
+    recycle(plain);
     let mut envelope = read?;
     envelope.each_text(|text| key.scrub_text(text));
     Ok(envelope)

@@ -1,7 +1,7 @@
 //! The vendor's REST service (Polygon.io, since 2025 Massive): custom bars, page by page.
 
-mod check;
 mod client;
-mod directory;
+mod reference;
+mod validate;
 
 pub use client::{Polygon, PolygonOptions};

@@ -13,14 +13,14 @@ fn minute(day: i8, hour: i8, minute: i8) -> i64 {
     new_york::at_ms(date(2024, 1, day), hour, minute)
 }
 
-fn store() -> (tempfile::TempDir, Store) {
+fn store() -> (tempfile::TempDir, BarStore) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::new(dir.path().to_owned(), false, "localhost".into());
+    let store = BarStore::new(dir.path().to_owned(), false, "localhost".into());
     (dir, store)
 }
 
-fn fetched(bars: Bars, at_ms: i64) -> Fetched {
-    Fetched { bars, at_ms, whole: None, lifetime: Lifetime::Lasting }
+fn fetched(bars: Bars, at_ms: i64) -> MergeInput {
+    MergeInput { bars, at_ms, whole: None, lifetime: Finality::Final }
 }
 
 fn january() -> Month {
@@ -35,7 +35,7 @@ fn merging_is_idempotent_and_the_newest_fetch_wins() {
     let late: Bars = [bar(minute(3, 9, 30), 1.75), bar(minute(31, 19, 59), 1.5)].into_iter().collect();
     store.merge(&symbol, january(), fetched(first, 100), None).unwrap();
     let once = store.merge(&symbol, january(), fetched(late.clone(), 200), None).unwrap().partition;
-    let Merged { partition: twice, held, file, .. } =
+    let MergeOutcome { partition: twice, held, file, .. } =
         store.merge(&symbol, january(), fetched(late, 200), None).unwrap();
     assert_eq!(file, None, "nothing has changed");
     assert_eq!(once, twice);
@@ -117,12 +117,12 @@ fn what_was_written_for_the_moment_is_written_for_good_by_the_same_bars_too() {
     let symbol = "A".parse().unwrap();
     let bars: Bars = [bar(minute(2, 9, 30), 1.0)].into_iter().collect();
     let lasting = fetched(bars, 1);
-    let passing = Fetched { lifetime: Lifetime::Passing, ..lasting.clone() };
+    let passing = MergeInput { lifetime: Finality::Interim, ..lasting.clone() };
     let cut = store.merge(&symbol, january(), passing.clone(), None).unwrap();
     assert_eq!(store.read(&symbol, january()).unwrap(), Some(cut.held.clone()));
     assert_eq!(store.merge(&symbol, january(), passing, None).unwrap().file, None);
     let whole = store.merge(&symbol, january(), lasting.clone(), None).unwrap();
-    assert_eq!((cut.held.lifetime, whole.held.lifetime), (Lifetime::Passing, Lifetime::Lasting));
+    assert_eq!((cut.held.lifetime, whole.held.lifetime), (Finality::Interim, Finality::Final));
     assert_eq!(whole.file, store.finished(&symbol, cut.held).unwrap().file);
     assert_eq!(store.merge(&symbol, january(), lasting, None).unwrap().file, None);
 }
@@ -134,7 +134,7 @@ fn whole_days_add_up() {
     let bars: Bars = [bar(minute(2, 9, 30), 1.0)].into_iter().collect();
     let days = |from, to| Window::new(from, to);
     for whole in [days(date(2023, 12, 1), date(2024, 1, 2)), None, days(date(2024, 1, 4), date(2024, 1, 5))] {
-        store.merge(&symbol, january(), Fetched { whole, ..fetched(bars.clone(), 1) }, None).unwrap();
+        store.merge(&symbol, january(), MergeInput { whole, ..fetched(bars.clone(), 1) }, None).unwrap();
     }
     let held = store.read(&symbol, january()).unwrap().unwrap();
     assert_eq!(held.whole_days, 0b11011);

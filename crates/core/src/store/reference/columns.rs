@@ -21,11 +21,11 @@ use parquet::{
 };
 
 use super::super::{
-    Unreadable,
+    InvalidPartition,
+    catch_panic::catch_panic,
     column::{read_optional, read_required, write_column, write_optional},
     digest,
     encodings::TABLE,
-    guard::guarded,
     parquet::{DIGEST, entries},
 };
 
@@ -37,7 +37,7 @@ const MOST_ROWS: i64 = 1 << 24;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnType {
     /// Text that is always there.
     Text,
     /// Text that may be absent.
@@ -56,7 +56,7 @@ pub enum Kind {
 
 /// The values of a column, row by row.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Values {
+pub enum ColumnValues {
     /// Text.
     Text(Vec<String>),
     /// Text, where it is there.
@@ -74,39 +74,39 @@ pub enum Values {
 }
 
 /// A table: its columns in the order of the file, by name.
-pub type Columns = &'static [(&'static str, Kind)];
+pub type TableColumns = &'static [(&'static str, ColumnType)];
 
 /// What a file says of itself, and its columns.
-pub struct Read {
+pub struct DecodedTable {
     /// The entries of its footer.
     pub entries: Vec<KeyValue>,
     /// As many as were asked for, of the kinds that were asked for, all of one length.
-    pub values: Vec<Values>,
+    pub values: Vec<ColumnValues>,
     /// Whether both are what was written, by the digest that was written with them.
     pub is_intact: bool,
 }
 
-fn schema(columns: Columns) -> Result<TypePtr> {
+fn schema(columns: TableColumns) -> Result<TypePtr> {
     let fields = columns.iter().map(|(name, kind)| field(name, *kind)).collect::<Result<Vec<_>>>()?;
     Ok(Arc::new(Type::group_type_builder("table").with_fields(fields).build()?))
 }
 
-fn field(name: &str, kind: Kind) -> Result<TypePtr> {
+fn field(name: &str, kind: ColumnType) -> Result<TypePtr> {
     let (physical, logical) = match kind {
-        Kind::Text | Kind::OptionalText => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
-        Kind::Day | Kind::OptionalDay => (PhysicalType::INT32, Some(LogicalType::Date)),
-        Kind::Flag => (PhysicalType::BOOLEAN, None),
-        Kind::Number => (PhysicalType::DOUBLE, None),
-        Kind::Instant => (PhysicalType::INT64, Some(LogicalType::timestamp(true, TimeUnit::MILLIS))),
+        ColumnType::Text | ColumnType::OptionalText => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
+        ColumnType::Day | ColumnType::OptionalDay => (PhysicalType::INT32, Some(LogicalType::Date)),
+        ColumnType::Flag => (PhysicalType::BOOLEAN, None),
+        ColumnType::Number => (PhysicalType::DOUBLE, None),
+        ColumnType::Instant => (PhysicalType::INT64, Some(LogicalType::timestamp(true, TimeUnit::MILLIS))),
     };
-    let is_optional = matches!(kind, Kind::OptionalText | Kind::OptionalDay);
+    let is_optional = matches!(kind, ColumnType::OptionalText | ColumnType::OptionalDay);
     let repetition = if is_optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
     let field = Type::primitive_type_builder(name, physical).with_repetition(repetition);
     Ok(Arc::new(field.with_logical_type(logical).build()?))
 }
 
 /// Encodes a table with what it says of itself, and with the digest of both.
-pub fn encode(columns: Columns, values: &[Values], said: Vec<KeyValue>) -> Result<Vec<u8>> {
+pub fn encode(columns: TableColumns, values: &[ColumnValues], said: Vec<KeyValue>) -> Result<Vec<u8>> {
     let digest = KeyValue::new(DIGEST.to_owned(), digest(values, &said));
     let mut file = SerializedFileWriter::new(Vec::new(), schema(columns)?, Arc::new(TABLE.clone()))?;
     said.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
@@ -116,49 +116,49 @@ pub fn encode(columns: Columns, values: &[Values], said: Vec<KeyValue>) -> Resul
     file.into_inner()
 }
 
-fn write(rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>, values: &Values) -> Result<()> {
+fn write(rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>, values: &ColumnValues) -> Result<()> {
     let bytes = |text: &String| ByteArray::from(text.as_str());
     match values {
-        Values::Text(texts) => {
+        ColumnValues::Text(texts) => {
             write_column::<ByteArrayType, _>(rows, &texts.iter().map(bytes).collect::<Vec<_>>(), None)
         }
-        Values::OptionalText(texts) => {
+        ColumnValues::OptionalText(texts) => {
             write_optional::<ByteArrayType, _>(rows, texts.iter().map(|text| text.as_ref().map(bytes)))
         }
-        Values::Days(days) => write_column::<Int32Type, _>(rows, days, None),
-        Values::OptionalDays(days) => write_optional::<Int32Type, _>(rows, days.iter().copied()),
-        Values::Flags(flags) => write_column::<BoolType, _>(rows, flags, None),
-        Values::Numbers(numbers) => write_column::<DoubleType, _>(rows, numbers, None),
-        Values::Instants(instants) => write_column::<Int64Type, _>(rows, instants, None),
+        ColumnValues::Days(days) => write_column::<Int32Type, _>(rows, days, None),
+        ColumnValues::OptionalDays(days) => write_optional::<Int32Type, _>(rows, days.iter().copied()),
+        ColumnValues::Flags(flags) => write_column::<BoolType, _>(rows, flags, None),
+        ColumnValues::Numbers(numbers) => write_column::<DoubleType, _>(rows, numbers, None),
+        ColumnValues::Instants(instants) => write_column::<Int64Type, _>(rows, instants, None),
     }
 }
 
 /// The digest of all columns and of all entries of ours but itself, as of the other files: text goes in with a line feed.
-fn digest(values: &[Values], entries: &[KeyValue]) -> String {
+fn digest(values: &[ColumnValues], entries: &[KeyValue]) -> String {
     let ours = entries.iter().filter(|entry| entry.key.starts_with("grab.") && entry.key != DIGEST);
     let said = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
     let mut hasher = digest::begun(said);
     for values in values {
         match values {
-            Values::Text(texts) => texts.iter().for_each(|text| hasher.update(line(text).as_bytes())),
-            Values::OptionalText(texts) => texts.iter().for_each(|text| {
+            ColumnValues::Text(texts) => texts.iter().for_each(|text| hasher.update(line(text).as_bytes())),
+            ColumnValues::OptionalText(texts) => texts.iter().for_each(|text| {
                 hasher.update(&[u8::from(text.is_some())]);
                 hasher.update(line(text.as_deref().unwrap_or_default()).as_bytes());
             }),
-            Values::Days(days) => {
+            ColumnValues::Days(days) => {
                 hasher.update(&days.iter().flat_map(|day| day.to_le_bytes()).collect::<Vec<_>>());
             }
-            Values::OptionalDays(days) => days.iter().for_each(|day| {
+            ColumnValues::OptionalDays(days) => days.iter().for_each(|day| {
                 hasher.update(&[u8::from(day.is_some())]);
                 hasher.update(&day.unwrap_or_default().to_le_bytes());
             }),
-            Values::Flags(flags) => {
+            ColumnValues::Flags(flags) => {
                 hasher.update(&flags.iter().map(|flag| u8::from(*flag)).collect::<Vec<_>>());
             }
-            Values::Numbers(numbers) => {
+            ColumnValues::Numbers(numbers) => {
                 hasher.update(&digest::numbers(numbers.iter().map(|number| number.to_le_bytes())));
             }
-            Values::Instants(instants) => {
+            ColumnValues::Instants(instants) => {
                 hasher.update(&digest::numbers(instants.iter().map(|instant| instant.to_le_bytes())));
             }
         }
@@ -171,23 +171,26 @@ fn line(text: &str) -> String {
 }
 
 /// Decodes a file that should have these columns.
-pub fn decode(columns: Columns, file: Bytes) -> std::result::Result<Read, Unreadable> {
-    let panicked = || Unreadable::Corrupt("the Parquet reader cannot make sense of it".to_owned());
-    guarded(|| decode_unguarded(columns, file)).unwrap_or_else(|| Err(panicked()))
+pub fn decode(columns: TableColumns, file: Bytes) -> std::result::Result<DecodedTable, InvalidPartition> {
+    let panicked = || InvalidPartition::Corrupt("the Parquet reader cannot make sense of it".to_owned());
+    catch_panic(|| decode_unguarded(columns, file)).unwrap_or_else(|| Err(panicked()))
 }
 
-fn decode_unguarded(columns: Columns, file: Bytes) -> std::result::Result<Read, Unreadable> {
-    let corrupt = |error: ParquetError| Unreadable::Corrupt(error.to_string());
+fn decode_unguarded(
+    columns: TableColumns,
+    file: Bytes,
+) -> std::result::Result<DecodedTable, InvalidPartition> {
+    let corrupt = |error: ParquetError| InvalidPartition::Corrupt(error.to_string());
     let file = SerializedFileReader::new(file).map_err(corrupt)?;
     let fields = file.metadata().file_metadata().schema();
     if *fields.get_fields() != *schema(columns).map_err(corrupt)?.get_fields() {
         let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
-        return Err(Unreadable::Schema(format!("its columns are not {}", names.join(", "))));
+        return Err(InvalidPartition::Schema(format!("its columns are not {}", names.join(", "))));
     }
     if file.metadata().row_groups().iter().any(|group| !(0..=MOST_ROWS).contains(&group.num_rows())) {
-        return Err(Unreadable::Schema("it has more rows than can be".to_owned()));
+        return Err(InvalidPartition::Schema("it has more rows than can be".to_owned()));
     }
-    let mut values: Vec<_> = columns.iter().map(|(_, kind)| Values::none(*kind)).collect();
+    let mut values: Vec<_> = columns.iter().map(|(_, kind)| ColumnValues::none(*kind)).collect();
     for group in 0..file.num_row_groups() {
         let rows = file.get_row_group(group).map_err(corrupt)?;
         for (column, (values, (_, kind))) in iter::zip(&mut values, columns).enumerate() {
@@ -197,39 +200,39 @@ fn decode_unguarded(columns: Columns, file: Bytes) -> std::result::Result<Read, 
     let entries = entries(&file).to_vec();
     let said = entries.iter().find(|entry| entry.key == DIGEST).and_then(|entry| entry.value.as_deref());
     let is_intact = said == Some(&digest(&values, &entries));
-    Ok(Read { entries, values, is_intact })
+    Ok(DecodedTable { entries, values, is_intact })
 }
 
-fn read(rows: &dyn RowGroupReader, column: usize, kind: Kind) -> Result<Values> {
+fn read(rows: &dyn RowGroupReader, column: usize, kind: ColumnType) -> Result<ColumnValues> {
     let text = |bytes: ByteArray| bytes.as_utf8().map(str::to_owned);
     Ok(match kind {
-        Kind::Text => {
+        ColumnType::Text => {
             let texts = read_required::<ByteArrayType>(rows, column)?;
-            Values::Text(texts.into_iter().map(text).collect::<Result<_>>()?)
+            ColumnValues::Text(texts.into_iter().map(text).collect::<Result<_>>()?)
         }
-        Kind::OptionalText => {
+        ColumnType::OptionalText => {
             let texts: Vec<_> = read_optional::<ByteArrayType, _>(rows, column)?;
             let texts = texts.into_iter().map(|bytes| bytes.map(text).transpose());
-            Values::OptionalText(texts.collect::<Result<_>>()?)
+            ColumnValues::OptionalText(texts.collect::<Result<_>>()?)
         }
-        Kind::Day => Values::Days(read_required::<Int32Type>(rows, column)?),
-        Kind::OptionalDay => Values::OptionalDays(read_optional::<Int32Type, _>(rows, column)?),
-        Kind::Flag => Values::Flags(read_required::<BoolType>(rows, column)?),
-        Kind::Number => Values::Numbers(read_required::<DoubleType>(rows, column)?),
-        Kind::Instant => Values::Instants(read_required::<Int64Type>(rows, column)?),
+        ColumnType::Day => ColumnValues::Days(read_required::<Int32Type>(rows, column)?),
+        ColumnType::OptionalDay => ColumnValues::OptionalDays(read_optional::<Int32Type, _>(rows, column)?),
+        ColumnType::Flag => ColumnValues::Flags(read_required::<BoolType>(rows, column)?),
+        ColumnType::Number => ColumnValues::Numbers(read_required::<DoubleType>(rows, column)?),
+        ColumnType::Instant => ColumnValues::Instants(read_required::<Int64Type>(rows, column)?),
     })
 }
 
-impl Values {
-    fn none(kind: Kind) -> Self {
+impl ColumnValues {
+    fn none(kind: ColumnType) -> Self {
         match kind {
-            Kind::Text => Self::Text(Vec::new()),
-            Kind::OptionalText => Self::OptionalText(Vec::new()),
-            Kind::Day => Self::Days(Vec::new()),
-            Kind::OptionalDay => Self::OptionalDays(Vec::new()),
-            Kind::Flag => Self::Flags(Vec::new()),
-            Kind::Number => Self::Numbers(Vec::new()),
-            Kind::Instant => Self::Instants(Vec::new()),
+            ColumnType::Text => Self::Text(Vec::new()),
+            ColumnType::OptionalText => Self::OptionalText(Vec::new()),
+            ColumnType::Day => Self::Days(Vec::new()),
+            ColumnType::OptionalDay => Self::OptionalDays(Vec::new()),
+            ColumnType::Flag => Self::Flags(Vec::new()),
+            ColumnType::Number => Self::Numbers(Vec::new()),
+            ColumnType::Instant => Self::Instants(Vec::new()),
         }
     }
 
@@ -270,7 +273,7 @@ impl Values {
     }
 }
 
-impl Read {
+impl DecodedTable {
     /// An entry of the footer.
     pub fn said(&self, key: &str) -> Option<&str> {
         self.entries.iter().find(|entry| entry.key == key).and_then(|entry| entry.value.as_deref())
@@ -278,49 +281,49 @@ impl Read {
 
     /// The number of rows; nothing if the columns are not of one length.
     pub fn len(&self) -> Option<usize> {
-        let rows = self.values.first().map_or(0, Values::len);
+        let rows = self.values.first().map_or(0, ColumnValues::len);
         self.values.iter().all(|values| values.len() == rows).then_some(rows)
     }
 
     /// A text that is always there.
     pub fn text(&self, column: usize, row: usize) -> Option<&str> {
-        let Values::Text(texts) = self.values.get(column)? else { return None };
+        let ColumnValues::Text(texts) = self.values.get(column)? else { return None };
         texts.get(row).map(String::as_str)
     }
 
     /// A text that may be absent.
     pub fn optional_text(&self, column: usize, row: usize) -> Option<String> {
-        let Values::OptionalText(texts) = self.values.get(column)? else { return None };
+        let ColumnValues::OptionalText(texts) = self.values.get(column)? else { return None };
         texts.get(row)?.clone()
     }
 
     /// A day.
     pub fn day(&self, column: usize, row: usize) -> Option<Date> {
-        let Values::Days(days) = self.values.get(column)? else { return None };
+        let ColumnValues::Days(days) = self.values.get(column)? else { return None };
         day_of(*days.get(row)?)
     }
 
     /// A day that may be absent.
     pub fn optional_day(&self, column: usize, row: usize) -> Option<Date> {
-        let Values::OptionalDays(days) = self.values.get(column)? else { return None };
+        let ColumnValues::OptionalDays(days) = self.values.get(column)? else { return None };
         day_of((*days.get(row)?)?)
     }
 
     /// Yes or no.
     pub fn flag(&self, column: usize, row: usize) -> Option<bool> {
-        let Values::Flags(flags) = self.values.get(column)? else { return None };
+        let ColumnValues::Flags(flags) = self.values.get(column)? else { return None };
         flags.get(row).copied()
     }
 
     /// A number.
     pub fn number(&self, column: usize, row: usize) -> Option<f64> {
-        let Values::Numbers(numbers) = self.values.get(column)? else { return None };
+        let ColumnValues::Numbers(numbers) = self.values.get(column)? else { return None };
         numbers.get(row).copied()
     }
 
     /// An instant, UTC ms.
     pub fn instant(&self, column: usize, row: usize) -> Option<i64> {
-        let Values::Instants(instants) = self.values.get(column)? else { return None };
+        let ColumnValues::Instants(instants) = self.values.get(column)? else { return None };
         instants.get(row).copied()
     }
 }

@@ -7,10 +7,10 @@ use parquet::file::metadata::KeyValue;
 
 use super::{
     SCHEMA_VERSION,
-    columns::{self, Columns, Read, Values},
+    columns::{self, ColumnValues, DecodedTable, TableColumns},
 };
 use crate::store::{
-    NewFile, StoreError, Unreadable,
+    EncodedFile, InvalidPartition, StoreError,
     atomic::{self, failed},
     encodings::TABLE,
     layout,
@@ -20,7 +20,7 @@ use crate::store::{
 
 /// What a table says of its last sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct TableMetadata {
     /// When it asked, UTC ms.
     pub fetched_ms: i64,
     /// The host that it asked.
@@ -31,21 +31,26 @@ pub struct Said {
 pub fn write(
     data_dir: &Path,
     table: &str,
-    columns: Columns,
-    values: &[Values],
-    said: Said,
+    columns: TableColumns,
+    values: &[ColumnValues],
+    said: TableMetadata,
 ) -> Result<(), StoreError> {
     let bytes = encode(table, columns, values, said)?;
     let folder = layout::reference_folder(data_dir);
     if folder.is_dir() {
         // A process that died may have left a part of a table, and may have made the folder and no more.
         sweep_folder(&folder)?;
-        atomic::secure_names(std::slice::from_ref(&folder), data_dir)?;
+        atomic::sync_folders(std::slice::from_ref(&folder), data_dir)?;
     }
     atomic::write(&layout::reference_table(data_dir, table), &bytes)
 }
 
-fn encode(table: &str, columns: Columns, values: &[Values], said: Said) -> Result<Vec<u8>, StoreError> {
+fn encode(
+    table: &str,
+    columns: TableColumns,
+    values: &[ColumnValues],
+    said: TableMetadata,
+) -> Result<Vec<u8>, StoreError> {
     let entry = |key: &str, value: String| KeyValue::new(format!("grab.{key}"), value);
     let said = vec![
         entry("table", table.to_owned()),
@@ -60,8 +65,8 @@ fn encode(table: &str, columns: Columns, values: &[Values], said: Said) -> Resul
 /// The new file of a table that is there; nothing in place of it if it would be written in the same way today.
 pub(in crate::store) fn anew(
     data_dir: &Path,
-    (table, columns): &(&str, Columns),
-) -> Result<Option<NewFile>, StoreError> {
+    (table, columns): &(&str, TableColumns),
+) -> Result<Option<EncodedFile>, StoreError> {
     let Some(file) = read(data_dir, table, Ok)? else { return Ok(None) };
     if is_written_as(file.clone(), &TABLE) {
         // What is not what was written is damaged, in whatever form.
@@ -80,14 +85,14 @@ pub(in crate::store) fn anew(
 pub fn read<T>(
     data_dir: &Path,
     table: &str,
-    understand: impl FnOnce(Bytes) -> Result<T, Unreadable>,
+    understand: impl FnOnce(Bytes) -> Result<T, InvalidPartition>,
 ) -> Result<Option<T>, StoreError> {
     let path = layout::reference_table(data_dir, table);
     let bytes: Bytes = match read_regular(&path) {
         Ok(bytes) => bytes.into(),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
         Err(error) if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput) => {
-            let why = Unreadable::Corrupt("it is no file".to_owned());
+            let why = InvalidPartition::Corrupt("it is no file".to_owned());
             return Err(StoreError::Reference { path, why });
         }
         Err(error) => return Err(failed("read", &path)(error)),
@@ -96,11 +101,15 @@ pub fn read<T>(
 }
 
 /// A file's columns, if it is what was written, and what it says of itself.
-pub fn decode(table: &str, columns: Columns, bytes: Bytes) -> Result<(Read, Said), Unreadable> {
-    let schema = |reason: String| Unreadable::Schema(reason);
+pub fn decode(
+    table: &str,
+    columns: TableColumns,
+    bytes: Bytes,
+) -> Result<(DecodedTable, TableMetadata), InvalidPartition> {
+    let schema = |reason: String| InvalidPartition::Schema(reason);
     let file = columns::decode(columns, bytes)?;
     if !file.is_intact {
-        return Err(Unreadable::Corrupt("it is not what was written: its digest differs".to_owned()));
+        return Err(InvalidPartition::Corrupt("it is not what was written: its digest differs".to_owned()));
     }
     let known = [("grab.table", table.to_owned()), ("grab.schema_version", SCHEMA_VERSION.to_string())];
     for (key, expected) in known {
@@ -114,13 +123,13 @@ pub fn decode(table: &str, columns: Columns, bytes: Bytes) -> Result<(Read, Said
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| schema("it does not say when it was fetched".to_owned()))?;
     let source = file.said("grab.source").unwrap_or_default().to_owned();
-    Ok((file, Said { fetched_ms, source }))
+    Ok((file, TableMetadata { fetched_ms, source }))
 }
 
-impl Read {
+impl DecodedTable {
     /// Its rows, as `read_row` reads each.
-    pub fn rows<T>(&self, read_row: impl Fn(usize) -> Option<T>) -> Result<Vec<T>, Unreadable> {
-        let schema = |reason: String| Unreadable::Schema(reason);
+    pub fn rows<T>(&self, read_row: impl Fn(usize) -> Option<T>) -> Result<Vec<T>, InvalidPartition> {
+        let schema = |reason: String| InvalidPartition::Schema(reason);
         let rows = self.len().ok_or_else(|| schema("its columns are not of one length".to_owned()))?;
         (0..rows).map(|row| read_row(row).ok_or_else(|| schema(format!("row {row} cannot be")))).collect()
     }

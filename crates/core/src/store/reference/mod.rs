@@ -9,9 +9,9 @@ mod merge;
 mod rows;
 mod tickers;
 
-pub use merge::{Contradiction, Merged, merge};
-pub use rows::Row;
-pub use tickers::{Tickers, read_listings, read_tickers, read_universe, write_tickers};
+pub use merge::{RowConflict, TableMerge, merge};
+pub use rows::TableRecord;
+pub use tickers::{TickersTable, read_listings, read_tickers, read_universe, write_tickers};
 
 use std::path::{Path, PathBuf};
 
@@ -19,17 +19,17 @@ use bytes::Bytes;
 use grab_model::{Rename, Split, Symbol};
 use jiff::civil::Date;
 
-use columns::Columns;
+use columns::TableColumns;
 pub(super) use file::anew;
 
-use super::{StoreError, Unreadable, layout};
+use super::{InvalidPartition, StoreError, layout};
 
 /// The version of the columns and of the metadata; it is in every file.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// A row of a table, and what is known of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Kept<T> {
+pub struct TableRow<T> {
     /// What the server says.
     pub row: T,
     /// The first sync that had it, UTC ms.
@@ -37,12 +37,12 @@ pub struct Kept<T> {
     /// The last sync that had it, UTC ms.
     pub last_seen_ms: i64,
     /// Whether it is applied.
-    pub standing: Standing,
+    pub standing: RowStatus,
 }
 
 /// Whether a row is applied. The names are public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum RowStatus {
     /// It is.
     Current,
     /// Another row of the same symbol and day is, which says something else.
@@ -53,16 +53,16 @@ pub enum Standing {
 
 /// A table as it is on disk.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table<T> {
+pub struct ReferenceTable<T> {
     /// Its rows, by symbol and day.
-    pub rows: Vec<Kept<T>>,
+    pub rows: Vec<TableRow<T>>,
     /// When the last sync asked for them, UTC ms.
     pub fetched_ms: i64,
     /// The host that it asked.
     pub source: String,
 }
 
-impl Standing {
+impl RowStatus {
     /// The name as it stands in the file.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -78,17 +78,17 @@ impl Standing {
     }
 }
 
-impl<T> Table<T> {
+impl<T> ReferenceTable<T> {
     /// The rows that are applied.
     pub fn current(&self) -> impl Iterator<Item = &T> {
-        self.rows.iter().filter(|kept| kept.standing == Standing::Current).map(|kept| &kept.row)
+        self.rows.iter().filter(|kept| kept.standing == RowStatus::Current).map(|kept| &kept.row)
     }
 }
 
-impl Table<Split> {
+impl ReferenceTable<Split> {
     /// Days of a symbol on which the server has listed splits that contradict each other.
     pub fn contradicted<'a>(&'a self, ticker: &'a Symbol) -> impl Iterator<Item = Date> + 'a {
-        let contradicted = self.rows.iter().filter(|kept| kept.standing == Standing::Contradicted);
+        let contradicted = self.rows.iter().filter(|kept| kept.standing == RowStatus::Contradicted);
         contradicted.map(|kept| &kept.row).filter(|row| row.ticker == *ticker).map(|row| row.execution_date)
     }
 }
@@ -97,7 +97,7 @@ impl Table<Split> {
 ///
 /// # Errors
 /// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
-pub fn read_splits(data_dir: &Path) -> Result<Option<Table<Split>>, StoreError> {
+pub fn read_splits(data_dir: &Path) -> Result<Option<ReferenceTable<Split>>, StoreError> {
     read(data_dir)
 }
 
@@ -105,7 +105,7 @@ pub fn read_splits(data_dir: &Path) -> Result<Option<Table<Split>>, StoreError> 
 ///
 /// # Errors
 /// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
-pub fn read_renames(data_dir: &Path) -> Result<Option<Table<Rename>>, StoreError> {
+pub fn read_renames(data_dir: &Path) -> Result<Option<ReferenceTable<Rename>>, StoreError> {
     read(data_dir)
 }
 
@@ -113,7 +113,7 @@ pub fn read_renames(data_dir: &Path) -> Result<Option<Table<Rename>>, StoreError
 ///
 /// # Errors
 /// If they cannot be encoded, or the system refuses; what was there before is then untouched.
-pub fn write_splits(data_dir: &Path, table: &Table<Split>) -> Result<(), StoreError> {
+pub fn write_splits(data_dir: &Path, table: &ReferenceTable<Split>) -> Result<(), StoreError> {
     write(data_dir, table)
 }
 
@@ -121,28 +121,28 @@ pub fn write_splits(data_dir: &Path, table: &Table<Split>) -> Result<(), StoreEr
 ///
 /// # Errors
 /// If they cannot be encoded, or the system refuses; what was there before is then untouched.
-pub fn write_renames(data_dir: &Path, table: &Table<Rename>) -> Result<(), StoreError> {
+pub fn write_renames(data_dir: &Path, table: &ReferenceTable<Rename>) -> Result<(), StoreError> {
     write(data_dir, table)
 }
 
 /// The tables, each with its columns.
-pub(super) const TABLES: [(&str, Columns); 3] =
+pub(super) const TABLES: [(&str, TableColumns); 3] =
     [(Split::TABLE, Split::COLUMNS), (Rename::TABLE, Rename::COLUMNS), (tickers::TABLE, tickers::COLUMNS)];
 
 /// Reads each table that is there; answers which of them cannot be relied on, and why.
 #[must_use]
-pub fn inspect(data_dir: &Path) -> Vec<(PathBuf, Unreadable)> {
+pub fn inspect(data_dir: &Path) -> Vec<(PathBuf, InvalidPartition)> {
     let errors = [read_splits(data_dir).err(), read_renames(data_dir).err(), read_tickers(data_dir).err()];
     let flaws = std::iter::zip(places(data_dir), errors).map(|(path, error)| Some((path, flaw(error?))));
     flaws.flatten().collect()
 }
 
-fn flaw(error: StoreError) -> Unreadable {
+fn flaw(error: StoreError) -> InvalidPartition {
     if let StoreError::Reference { why, .. } = error {
         return why;
     }
     let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-    Unreadable::Corrupt(reason)
+    InvalidPartition::Corrupt(reason)
 }
 
 /// Whether a path is the place of a table.
@@ -156,19 +156,19 @@ fn places(data_dir: &Path) -> [PathBuf; 3] {
     TABLES.map(|(table, _)| layout::reference_table(data_dir, table))
 }
 
-fn write<T: Row>(data_dir: &Path, table: &Table<T>) -> Result<(), StoreError> {
-    let said = file::Said { fetched_ms: table.fetched_ms, source: table.source.clone() };
+fn write<T: TableRecord>(data_dir: &Path, table: &ReferenceTable<T>) -> Result<(), StoreError> {
+    let said = file::TableMetadata { fetched_ms: table.fetched_ms, source: table.source.clone() };
     file::write(data_dir, T::TABLE, T::COLUMNS, &rows::all_columns(&table.rows), said)
 }
 
-fn read<T: Row>(data_dir: &Path) -> Result<Option<Table<T>>, StoreError> {
+fn read<T: TableRecord>(data_dir: &Path) -> Result<Option<ReferenceTable<T>>, StoreError> {
     file::read(data_dir, T::TABLE, decode)
 }
 
-fn decode<T: Row>(bytes: Bytes) -> Result<Table<T>, Unreadable> {
+fn decode<T: TableRecord>(bytes: Bytes) -> Result<ReferenceTable<T>, InvalidPartition> {
     let (file, said) = file::decode(T::TABLE, T::COLUMNS, bytes)?;
     let rows = file.rows(|row| rows::read_kept(&file, row))?;
-    Ok(Table { rows, fetched_ms: said.fetched_ms, source: said.source })
+    Ok(ReferenceTable { rows, fetched_ms: said.fetched_ms, source: said.source })
 }
 
 #[cfg(test)]

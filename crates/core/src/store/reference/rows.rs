@@ -6,17 +6,17 @@ use grab_model::{Rename, Split, Symbol};
 use jiff::civil::Date;
 
 use super::{
-    Kept, Standing,
-    columns::{Columns, Kind, Read, Values, days_since_epoch},
+    RowStatus, TableRow,
+    columns::{ColumnType, ColumnValues, DecodedTable, TableColumns, days_since_epoch},
 };
 
 /// A kind of row that has a table of its own.
-pub trait Row: Clone {
+pub trait TableRecord: Clone {
     /// The table's name, which is also that of its file.
     const TABLE: &'static str;
 
-    /// The table's columns; the last three are those of [`Kept`].
-    const COLUMNS: Columns;
+    /// The table's columns; the last three are those of [`TableRow`].
+    const COLUMNS: TableColumns;
 
     /// How good a row is beside others that contradict it: the least is the best.
     type Rank: Ord;
@@ -39,25 +39,25 @@ pub trait Row: Clone {
     /// Takes over what it does not say itself from another row that agrees with it.
     fn fill(&mut self, other: &Self);
 
-    /// The columns of its own, without those of [`Kept`].
-    fn columns(rows: &[Kept<Self>]) -> Vec<Values>;
+    /// The columns of its own, without those of [`TableRow`].
+    fn columns(rows: &[TableRow<Self>]) -> Vec<ColumnValues>;
 
     /// The row at a place of a file; nothing if it is none.
-    fn read(file: &Read, row: usize) -> Option<Self>;
+    fn read(file: &DecodedTable, row: usize) -> Option<Self>;
 }
 
-impl Row for Split {
+impl TableRecord for Split {
     const TABLE: &'static str = "splits";
-    const COLUMNS: Columns = &[
-        ("ticker", Kind::Text),
-        ("execution_date", Kind::Day),
-        ("split_from", Kind::Number),
-        ("split_to", Kind::Number),
-        ("adjustment_type", Kind::OptionalText),
-        ("id", Kind::OptionalText),
-        ("first_seen", Kind::Instant),
-        ("last_seen", Kind::Instant),
-        ("status", Kind::Text),
+    const COLUMNS: TableColumns = &[
+        ("ticker", ColumnType::Text),
+        ("execution_date", ColumnType::Day),
+        ("split_from", ColumnType::Number),
+        ("split_to", ColumnType::Number),
+        ("adjustment_type", ColumnType::OptionalText),
+        ("id", ColumnType::OptionalText),
+        ("first_seen", ColumnType::Instant),
+        ("last_seen", ColumnType::Instant),
+        ("status", ColumnType::Text),
     ];
 
     /// Whether its type contradicts its own ratio; how far the ratio is from 1; then the rest of it, so that the order
@@ -103,19 +103,19 @@ impl Row for Split {
         fill(&mut self.id, other.id.as_ref());
     }
 
-    fn columns(rows: &[Kept<Self>]) -> Vec<Values> {
+    fn columns(rows: &[TableRow<Self>]) -> Vec<ColumnValues> {
         let rows = || rows.iter().map(|kept| &kept.row);
         vec![
-            Values::Text(rows().map(|split| split.ticker.to_string()).collect()),
-            Values::Days(rows().map(|split| days_since_epoch(split.execution_date)).collect()),
-            Values::Numbers(rows().map(|split| split.split_from).collect()),
-            Values::Numbers(rows().map(|split| split.split_to).collect()),
-            Values::OptionalText(rows().map(|split| split.adjustment_type.clone()).collect()),
-            Values::OptionalText(rows().map(|split| split.id.clone()).collect()),
+            ColumnValues::Text(rows().map(|split| split.ticker.to_string()).collect()),
+            ColumnValues::Days(rows().map(|split| days_since_epoch(split.execution_date)).collect()),
+            ColumnValues::Numbers(rows().map(|split| split.split_from).collect()),
+            ColumnValues::Numbers(rows().map(|split| split.split_to).collect()),
+            ColumnValues::OptionalText(rows().map(|split| split.adjustment_type.clone()).collect()),
+            ColumnValues::OptionalText(rows().map(|split| split.id.clone()).collect()),
         ]
     }
 
-    fn read(file: &Read, row: usize) -> Option<Self> {
+    fn read(file: &DecodedTable, row: usize) -> Option<Self> {
         let split = Self {
             ticker: file.text(0, row)?.parse().ok()?,
             execution_date: file.day(1, row)?,
@@ -128,18 +128,18 @@ impl Row for Split {
     }
 }
 
-impl Row for Rename {
+impl TableRecord for Rename {
     const TABLE: &'static str = "renames";
-    const COLUMNS: Columns = &[
-        ("composite_figi", Kind::OptionalText),
-        ("cik", Kind::OptionalText),
-        ("name", Kind::OptionalText),
-        ("ticker", Kind::Text),
-        ("date", Kind::Day),
-        ("asked_as", Kind::Text),
-        ("first_seen", Kind::Instant),
-        ("last_seen", Kind::Instant),
-        ("status", Kind::Text),
+    const COLUMNS: TableColumns = &[
+        ("composite_figi", ColumnType::OptionalText),
+        ("cik", ColumnType::OptionalText),
+        ("name", ColumnType::OptionalText),
+        ("ticker", ColumnType::Text),
+        ("date", ColumnType::Day),
+        ("asked_as", ColumnType::Text),
+        ("first_seen", ColumnType::Instant),
+        ("last_seen", ColumnType::Instant),
+        ("status", ColumnType::Text),
     ];
 
     /// Whether it is the symbol that was asked for, which a company has that answers to it; then the rest of it, so
@@ -177,19 +177,19 @@ impl Row for Rename {
         fill(&mut self.name, other.name.as_ref());
     }
 
-    fn columns(rows: &[Kept<Self>]) -> Vec<Values> {
+    fn columns(rows: &[TableRow<Self>]) -> Vec<ColumnValues> {
         let rows = || rows.iter().map(|kept| &kept.row);
         vec![
-            Values::OptionalText(rows().map(|rename| rename.composite_figi.clone()).collect()),
-            Values::OptionalText(rows().map(|rename| rename.cik.clone()).collect()),
-            Values::OptionalText(rows().map(|rename| rename.name.clone()).collect()),
-            Values::Text(rows().map(|rename| rename.ticker.to_string()).collect()),
-            Values::Days(rows().map(|rename| days_since_epoch(rename.date)).collect()),
-            Values::Text(rows().map(|rename| rename.asked_as.to_string()).collect()),
+            ColumnValues::OptionalText(rows().map(|rename| rename.composite_figi.clone()).collect()),
+            ColumnValues::OptionalText(rows().map(|rename| rename.cik.clone()).collect()),
+            ColumnValues::OptionalText(rows().map(|rename| rename.name.clone()).collect()),
+            ColumnValues::Text(rows().map(|rename| rename.ticker.to_string()).collect()),
+            ColumnValues::Days(rows().map(|rename| days_since_epoch(rename.date)).collect()),
+            ColumnValues::Text(rows().map(|rename| rename.asked_as.to_string()).collect()),
         ]
     }
 
-    fn read(file: &Read, row: usize) -> Option<Self> {
+    fn read(file: &DecodedTable, row: usize) -> Option<Self> {
         Some(Self {
             composite_figi: file.optional_text(0, row),
             cik: file.optional_text(1, row),
@@ -208,21 +208,21 @@ fn fill(known: &mut Option<String>, other: Option<&String>) {
 }
 
 /// All columns of a table.
-pub fn all_columns<T: Row>(rows: &[Kept<T>]) -> Vec<Values> {
+pub fn all_columns<T: TableRecord>(rows: &[TableRow<T>]) -> Vec<ColumnValues> {
     let mut columns = T::columns(rows);
-    columns.push(Values::Instants(rows.iter().map(|kept| kept.first_seen_ms).collect()));
-    columns.push(Values::Instants(rows.iter().map(|kept| kept.last_seen_ms).collect()));
-    columns.push(Values::Text(rows.iter().map(|kept| kept.standing.as_str().to_owned()).collect()));
+    columns.push(ColumnValues::Instants(rows.iter().map(|kept| kept.first_seen_ms).collect()));
+    columns.push(ColumnValues::Instants(rows.iter().map(|kept| kept.last_seen_ms).collect()));
+    columns.push(ColumnValues::Text(rows.iter().map(|kept| kept.standing.as_str().to_owned()).collect()));
     columns
 }
 
 /// A row of a file with what is known of it; nothing if it is none.
-pub fn read_kept<T: Row>(file: &Read, row: usize) -> Option<Kept<T>> {
+pub fn read_kept<T: TableRecord>(file: &DecodedTable, row: usize) -> Option<TableRow<T>> {
     let seen = T::COLUMNS.len().checked_sub(3)?;
-    Some(Kept {
+    Some(TableRow {
         row: T::read(file, row)?,
         first_seen_ms: file.instant(seen, row)?,
         last_seen_ms: file.instant(seen + 1, row)?,
-        standing: Standing::parse(file.text(seen + 2, row)?)?,
+        standing: RowStatus::parse(file.text(seen + 2, row)?)?,
     })
 }

@@ -33,20 +33,20 @@ fn rename(asked_as: &str, ticker: &str, day: Date) -> Rename {
 
 const DAY: Date = date(2020, 8, 31);
 
-fn merged(held: Vec<Kept<Split>>, brought: Vec<Split>, at_ms: i64) -> Merged<Split> {
+fn merged(held: Vec<TableRow<Split>>, brought: Vec<Split>, at_ms: i64) -> TableMerge<Split> {
     merge(held, brought, at_ms, |_| true)
 }
 
 /// Ratio, first and last seen, standing.
-fn told(merged: &Merged<Split>) -> Vec<String> {
-    let tell = |kept: &Kept<Split>| {
+fn told(merged: &TableMerge<Split>) -> Vec<String> {
+    let tell = |kept: &TableRow<Split>| {
         let seen = format!("{}-{}", kept.first_seen_ms, kept.last_seen_ms);
         format!("{} {} {seen} {}", kept.row.ticker, kept.row.claim(), kept.standing.as_str())
     };
     merged.rows.iter().map(tell).collect()
 }
 
-fn table() -> Table<Split> {
+fn table() -> ReferenceTable<Split> {
     let rows = vec![
         Split { id: Some("E1".to_owned()), ..split("AAPL", DAY, 1.0, 4.0) },
         Split {
@@ -56,8 +56,8 @@ fn table() -> Table<Split> {
         split("KIMpL", date(2003, 9, 10), 1e-7, 2e6),
     ];
     let mut rows = merged(Vec::new(), rows, 7).rows;
-    rows[2].standing = Standing::Withdrawn;
-    Table { rows, fetched_ms: 9, source: "localhost".to_owned() }
+    rows[2].standing = RowStatus::Withdrawn;
+    ReferenceTable { rows, fetched_ms: 9, source: "localhost".to_owned() }
 }
 
 #[test]
@@ -68,11 +68,11 @@ fn every_bit_of_a_table_comes_back() {
     assert_eq!(read_splits(dir.path()).unwrap().unwrap(), table());
     let (fb, meta) = (rename("META", "FB", date(2012, 5, 18)), rename("META", "META", date(2022, 6, 9)));
     let rows = merge(Vec::new(), vec![meta, fb], 3, |_| true).rows;
-    let renames = Table { rows, fetched_ms: 3, source: "localhost".to_owned() };
+    let renames = ReferenceTable { rows, fetched_ms: 3, source: "localhost".to_owned() };
     write_renames(dir.path(), &renames).unwrap();
     assert_eq!(read_renames(dir.path()).unwrap().unwrap(), renames);
     assert_eq!(renames.rows[0].row.ticker.as_str(), "FB");
-    let empty = Table { rows: Vec::new(), ..table() };
+    let empty = ReferenceTable { rows: Vec::new(), ..table() };
     write_splits(dir.path(), &empty).unwrap();
     assert_eq!(read_splits(dir.path()).unwrap().unwrap(), empty);
     assert!(inspect(dir.path()).is_empty());
@@ -123,7 +123,7 @@ fn what_is_no_table_is_named_with_its_file_and_what_to_do() {
     fs::create_dir(&renames).unwrap();
     let found = inspect(dir.path());
     assert_eq!(found.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&splits, &renames]);
-    assert_eq!(found[1].1, Unreadable::Corrupt("it is no file".to_owned()));
+    assert_eq!(found[1].1, InvalidPartition::Corrupt("it is no file".to_owned()));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn of_contradictory_rows_one_is_applied_whatever_their_order() {
         turned.reverse();
         let one = merged(Vec::new(), brought, 5);
         assert_eq!(one, merged(Vec::new(), turned, 5));
-        let current: Vec<_> = one.rows.iter().filter(|kept| kept.standing == Standing::Current).collect();
+        let current: Vec<_> = one.rows.iter().filter(|kept| kept.standing == RowStatus::Current).collect();
         assert_eq!((current.len(), current[0].row.claim().as_str()), (1, expected));
         assert_eq!((one.contradictions.len(), one.rows.len()), (1, 2));
     }
@@ -220,17 +220,17 @@ fn a_company_has_one_ticker_a_day() {
     let brought = vec![rename("META", "ZZZ", DAY), rename("META", "META", DAY), rename("META", "META", DAY)];
     let merged = merge(Vec::new(), brought, 1, |_| true);
     assert_eq!((merged.duplicates, merged.contradictions.len()), (1, 1));
-    let current: Vec<_> = merged.rows.iter().filter(|kept| kept.standing == Standing::Current).collect();
+    let current: Vec<_> = merged.rows.iter().filter(|kept| kept.standing == RowStatus::Current).collect();
     assert_eq!(current.iter().map(|kept| kept.row.ticker.as_str()).collect::<Vec<_>>(), ["META"]);
 }
 
 #[test]
 fn lives_are_read_as_they_were_written_to_the_last_missing_day() {
-    use grab_model::{Life, Listing};
+    use grab_model::{Listing, ListingPeriod};
 
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(read_tickers(dir.path()).unwrap(), None);
-    let life = |ticker: &str, delisted: Option<Date>| Life {
+    let life = |ticker: &str, delisted: Option<Date>| ListingPeriod {
         listing: Listing {
             ticker: symbol(ticker),
             name: Some("Kimco Realty, \"L\"".to_owned()),
@@ -250,7 +250,7 @@ fn lives_are_read_as_they_were_written_to_the_last_missing_day() {
         industry: Some("REIT".to_owned()),
     };
     let lives = vec![life("KIMpL", Some(date(2024, 1, 3))), life("KO", None)];
-    let tickers = Tickers { lives, fetched_ms: 5, source: "localhost".to_owned() };
+    let tickers = TickersTable { lives, fetched_ms: 5, source: "localhost".to_owned() };
     write_tickers(dir.path(), &tickers).unwrap();
     assert_eq!(read_tickers(dir.path()).unwrap(), Some(tickers));
     assert!(inspect(dir.path()).is_empty());

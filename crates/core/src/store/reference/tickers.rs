@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use grab_model::{Life, Listing, universe::Universe};
+use grab_model::{Listing, ListingPeriod, universe::Universe};
 
 use super::{
-    Table,
-    columns::{Columns, Kind, Read, Values, days_since_epoch},
-    file::{self, Said},
+    ReferenceTable,
+    columns::{ColumnType, ColumnValues, DecodedTable, TableColumns, days_since_epoch},
+    file::{self, TableMetadata},
     read_renames,
 };
 use crate::store::StoreError;
@@ -16,29 +16,29 @@ use crate::store::StoreError;
 pub const TABLE: &str = "tickers";
 
 /// The table's columns.
-pub const COLUMNS: Columns = &[
-    ("ticker", Kind::Text),
-    ("name", Kind::OptionalText),
-    ("type", Kind::OptionalText),
-    ("exchange", Kind::OptionalText),
-    ("active", Kind::Flag),
-    ("listed", Kind::OptionalDay),
-    ("delisted", Kind::OptionalDay),
-    ("composite_figi", Kind::OptionalText),
-    ("share_class_figi", Kind::OptionalText),
-    ("cik", Kind::OptionalText),
-    ("first_seen", Kind::Instant),
-    ("last_seen", Kind::Instant),
-    ("updated", Kind::OptionalText),
-    ("sector", Kind::OptionalText),
-    ("industry", Kind::OptionalText),
+pub const COLUMNS: TableColumns = &[
+    ("ticker", ColumnType::Text),
+    ("name", ColumnType::OptionalText),
+    ("type", ColumnType::OptionalText),
+    ("exchange", ColumnType::OptionalText),
+    ("active", ColumnType::Flag),
+    ("listed", ColumnType::OptionalDay),
+    ("delisted", ColumnType::OptionalDay),
+    ("composite_figi", ColumnType::OptionalText),
+    ("share_class_figi", ColumnType::OptionalText),
+    ("cik", ColumnType::OptionalText),
+    ("first_seen", ColumnType::Instant),
+    ("last_seen", ColumnType::Instant),
+    ("updated", ColumnType::OptionalText),
+    ("sector", ColumnType::OptionalText),
+    ("industry", ColumnType::OptionalText),
 ];
 
 /// The table as it is on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tickers {
+pub struct TickersTable {
     /// Its rows, by ticker and the day on which they left; who is listed comes last.
-    pub lives: Vec<Life>,
+    pub lives: Vec<ListingPeriod>,
     /// When the last sync asked for them, UTC ms.
     pub fetched_ms: i64,
     /// The host that it asked.
@@ -49,11 +49,11 @@ pub struct Tickers {
 ///
 /// # Errors
 /// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
-pub fn read_tickers(data_dir: &Path) -> Result<Option<Tickers>, StoreError> {
+pub fn read_tickers(data_dir: &Path) -> Result<Option<TickersTable>, StoreError> {
     file::read(data_dir, TABLE, |bytes| {
         let (file, said) = file::decode(TABLE, COLUMNS, bytes)?;
         let lives = file.rows(|row| read_life(&file, row))?;
-        Ok(Tickers { lives, fetched_ms: said.fetched_ms, source: said.source })
+        Ok(TickersTable { lives, fetched_ms: said.fetched_ms, source: said.source })
     })
 }
 
@@ -78,12 +78,12 @@ pub fn read_listings(data_dir: &Path) -> Result<Option<Universe>, StoreError> {
     Ok(Some(universe).filter(|universe| is_kept || !universe.companies().is_empty()))
 }
 
-fn with_renames(lives: Vec<Life>, data_dir: &Path) -> Result<Universe, StoreError> {
+fn with_renames(lives: Vec<ListingPeriod>, data_dir: &Path) -> Result<Universe, StoreError> {
     let renames = match read_renames(data_dir) {
         Err(StoreError::Reference { .. }) => None,
         renames => renames?,
     };
-    let renames: Vec<_> = renames.iter().flat_map(Table::current).collect();
+    let renames: Vec<_> = renames.iter().flat_map(ReferenceTable::current).collect();
     Ok(Universe::with_renames(lives, &renames))
 }
 
@@ -91,25 +91,25 @@ fn with_renames(lives: Vec<Life>, data_dir: &Path) -> Result<Universe, StoreErro
 ///
 /// # Errors
 /// If they cannot be encoded, or the system refuses; what was there before is then untouched.
-pub fn write_tickers(data_dir: &Path, tickers: &Tickers) -> Result<(), StoreError> {
-    let said = Said { fetched_ms: tickers.fetched_ms, source: tickers.source.clone() };
+pub fn write_tickers(data_dir: &Path, tickers: &TickersTable) -> Result<(), StoreError> {
+    let said = TableMetadata { fetched_ms: tickers.fetched_ms, source: tickers.source.clone() };
     file::write(data_dir, TABLE, COLUMNS, &columns(&tickers.lives), said)
 }
 
-fn columns(lives: &[Life]) -> Vec<Values> {
-    let texts = |of: fn(&Life) -> &Option<String>| {
-        Values::OptionalText(lives.iter().map(|life| of(life).clone()).collect())
+fn columns(lives: &[ListingPeriod]) -> Vec<ColumnValues> {
+    let texts = |of: fn(&ListingPeriod) -> &Option<String>| {
+        ColumnValues::OptionalText(lives.iter().map(|life| of(life).clone()).collect())
     };
-    let days = |of: fn(&Life) -> Option<jiff::civil::Date>| {
-        Values::OptionalDays(lives.iter().map(|life| of(life).map(days_since_epoch)).collect())
+    let days = |of: fn(&ListingPeriod) -> Option<jiff::civil::Date>| {
+        ColumnValues::OptionalDays(lives.iter().map(|life| of(life).map(days_since_epoch)).collect())
     };
-    let instants = |of: fn(&Life) -> i64| Values::Instants(lives.iter().map(of).collect());
+    let instants = |of: fn(&ListingPeriod) -> i64| ColumnValues::Instants(lives.iter().map(of).collect());
     vec![
-        Values::Text(lives.iter().map(|life| life.ticker().to_string()).collect()),
+        ColumnValues::Text(lives.iter().map(|life| life.ticker().to_string()).collect()),
         texts(|life| &life.listing.name),
         texts(|life| &life.listing.kind),
         texts(|life| &life.listing.exchange),
-        Values::Flags(lives.iter().map(|life| life.listing.active).collect()),
+        ColumnValues::Flags(lives.iter().map(|life| life.listing.active).collect()),
         days(|life| life.listed),
         days(|life| life.listing.delisted),
         texts(|life| &life.listing.composite_figi),
@@ -123,8 +123,8 @@ fn columns(lives: &[Life]) -> Vec<Values> {
     ]
 }
 
-fn read_life(file: &Read, row: usize) -> Option<Life> {
-    Some(Life {
+fn read_life(file: &DecodedTable, row: usize) -> Option<ListingPeriod> {
+    Some(ListingPeriod {
         listing: Listing {
             ticker: file.text(0, row)?.parse().ok()?,
             name: file.optional_text(1, row),

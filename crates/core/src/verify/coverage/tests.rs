@@ -3,7 +3,7 @@
 use jiff::civil::date;
 
 use super::{
-    super::{Nobody, integrity::Measured},
+    super::{NoWitness, integrity::SessionMeasure},
     *,
 };
 
@@ -45,10 +45,10 @@ fn held(days: &[usize]) -> Vec<Partition> {
 }
 
 /// Says of a day what is written here.
-struct Told(Vec<(i8, Seen)>);
+struct Told(Vec<(i8, WitnessView)>);
 
 impl Witness for Told {
-    fn saw(&self, _: &Symbol, day: Date) -> Option<Seen> {
+    fn saw(&self, _: &Symbol, day: Date) -> Option<WitnessView> {
         self.0.iter().find(|(number, _)| *number == day.day()).map(|(_, seen)| *seen)
     }
 }
@@ -58,11 +58,11 @@ fn told(
     tasks: &[TaskItem],
     recorded: &[Partition],
     witness: &dyn Witness,
-    checked: &Checked,
+    checked: &CheckedSymbol,
 ) -> (u64, u64, Vec<String>) {
-    let sessions = Sessions::spanned(tasks.iter().map(|task| task.window));
+    let sessions = AskedSessions::spanned(tasks.iter().map(|task| task.window));
     let symbol = &"A".parse().unwrap();
-    let facts = Facts {
+    let facts = SymbolFacts {
         symbol,
         tasks,
         not_entitled: &[],
@@ -73,7 +73,7 @@ fn told(
         witness,
         universe: None,
         is_written: false,
-        cut_away: &CutAway::default(),
+        cut_away: &ListingCuts::default(),
     };
     let days = facts.explain();
     let Coverage { expected_sessions, present_sessions, .. } = Coverage::of(&days);
@@ -86,7 +86,7 @@ fn told(
 }
 
 fn checked(tasks: &[TaskItem], recorded: &[Partition]) -> (u64, u64, Vec<String>) {
-    told(tasks, recorded, &Nobody, &Checked::default())
+    told(tasks, recorded, &NoWitness, &CheckedSymbol::default())
 }
 
 fn january(state: TaskState) -> TaskItem {
@@ -95,14 +95,18 @@ fn january(state: TaskState) -> TaskItem {
 
 #[test]
 fn a_witness_tells_a_gap_from_a_day_without_trade() {
-    let witness = Told(vec![(3, Seen::NoTrade), (4, Seen::Traded(1_200.0)), (23, Seen::Traded(7.0))]);
+    let witness = Told(vec![
+        (3, WitnessView::NoTrade),
+        (4, WitnessView::Traded(1_200.0)),
+        (23, WitnessView::Traded(7.0)),
+    ]);
     let gaps = vec![
         "missing_session 2024-01-04: no bar, and the witness counts 1200 shares".to_owned(),
         "missing_session 2024-01-08: no bar, and nobody says why".to_owned(),
         "missing_session 2024-01-23: no bar, and the witness counts 7 shares".to_owned(),
     ];
     let days = [2, 5, 9, 10, 11, 12, 16, 17, 18, 19, 22];
-    let found = told(&[january(TaskState::Done)], &held(&days), &witness, &Checked::default());
+    let found = told(&[january(TaskState::Done)], &held(&days), &witness, &CheckedSymbol::default());
     assert_eq!(found, (14, 11, gaps), "the 3rd is explained, the 23rd is a gap after the last bar");
 }
 
@@ -110,19 +114,20 @@ fn a_witness_tells_a_gap_from_a_day_without_trade() {
 fn a_witness_that_saw_none_of_the_days_with_bars_does_not_know_the_symbol() {
     let days = [2, 4];
     let told_by = |seen| {
-        let witness = Told(vec![(2, seen), (3, Seen::NoTrade), (5, Seen::NoTrade)]);
+        let witness = Told(vec![(2, seen), (3, WitnessView::NoTrade), (5, WitnessView::NoTrade)]);
         let tasks = [task(date(2024, 1, 2), date(2024, 1, 5), TaskState::Done)];
-        told(&tasks, &held(&days), &witness, &Checked::default())
+        told(&tasks, &held(&days), &witness, &CheckedSymbol::default())
     };
     let gap = "missing_session 2024-01-03: no bar, and nobody says why".to_owned();
-    assert_eq!(told_by(Seen::NoTrade), (3, 2, vec![gap]));
-    assert_eq!(told_by(Seen::Traded(1.0)), (2, 2, vec![]));
+    assert_eq!(told_by(WitnessView::NoTrade), (3, 2, vec![gap]));
+    assert_eq!(told_by(WitnessView::Traded(1.0)), (2, 2, vec![]));
 }
 
 #[test]
 fn a_symbol_that_traded_and_has_nothing_is_missing_as_a_whole() {
-    let witness = Told(vec![(3, Seen::Traded(5.0)), (4, Seen::NoTrade), (5, Seen::Traded(6.0))]);
-    let found = told(&[january(TaskState::Empty)], &[], &witness, &Checked::default());
+    let witness =
+        Told(vec![(3, WitnessView::Traded(5.0)), (4, WitnessView::NoTrade), (5, WitnessView::Traded(6.0))]);
+    let found = told(&[january(TaskState::Empty)], &[], &witness, &CheckedSymbol::default());
     let said =
         "missing_symbol 2024-01-03: 2 sessions to 2024-01-05 have no bar, and the witness counts 11 shares";
     assert_eq!(found, (2, 0, vec![said.to_owned()]));
@@ -132,7 +137,7 @@ fn a_symbol_that_traded_and_has_nothing_is_missing_as_a_whole() {
 fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
     let mut again = task(date(2024, 1, 3), date(2024, 1, 3), TaskState::Empty);
     let at_ms = new_york::at_ms(date(2024, 2, 7), 12, 0);
-    again.asked_again = Some(Answer { at_ms, request_id: Some("abc".to_owned()) });
+    again.asked_again = Some(AnsweredAt { at_ms, request_id: Some("abc".to_owned()) });
     let said = "notice: missing_session 2024-01-03: no bar: the server was asked again on 2024-02-07 (request abc) and has no more";
     assert_eq!(
         checked(&[january(TaskState::Done), again.clone()], &held(&[2, 4])),
@@ -140,9 +145,9 @@ fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
     );
     // Somebody else saw trades: that the server has none explains nothing, and it is expected.
     let counts = format!("{said}, but the witness counts 70 shares");
-    let saw = Told(vec![(3, Seen::Traded(70.0))]);
+    let saw = Told(vec![(3, WitnessView::Traded(70.0))]);
     let tasks = [january(TaskState::Done), again.clone()];
-    assert_eq!(told(&tasks, &held(&[2, 4]), &saw, &Checked::default()), (3, 2, vec![counts]));
+    assert_eq!(told(&tasks, &held(&[2, 4]), &saw, &CheckedSymbol::default()), (3, 2, vec![counts]));
     // It had bars then, and they are gone.
     again.bars = 1;
     again.state = TaskState::Done;
@@ -153,10 +158,10 @@ fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
 #[test]
 fn a_session_with_far_fewer_shares_than_were_counted_is_thin() {
     let at = |hour, minute| new_york::at_ms(date(2024, 1, 3), hour, minute);
-    let witness = Told(vec![(2, Seen::Traded(100.0)), (3, Seen::Traded(100.0))]);
+    let witness = Told(vec![(2, WitnessView::Traded(100.0)), (3, WitnessView::Traded(100.0))]);
     let thin = |shares, last_ms| {
-        let measured = [(date(2024, 1, 3), Measured { shares, last_ms })].into();
-        let looked_at = Checked { measured, ..Checked::default() };
+        let measured = [(date(2024, 1, 3), SessionMeasure { shares, last_ms })].into();
+        let looked_at = CheckedSymbol { measured, ..CheckedSymbol::default() };
         told(
             &[task(date(2024, 1, 2), date(2024, 1, 3), TaskState::Done)],
             &held(&[2, 3]),
@@ -175,36 +180,36 @@ fn a_session_with_far_fewer_shares_than_were_counted_is_thin() {
     assert_eq!(thin(94.0, at(15, 58)), (2, 2, said(94, "15:58")));
     // That the server was asked again and has no more explains it.
     let mut again = task(date(2024, 1, 2), date(2024, 1, 3), TaskState::Done);
-    again.asked_again = Some(Answer { at_ms: at(16, 0), request_id: None });
-    let measured = [(date(2024, 1, 3), Measured { shares: 50.0, last_ms: at(15, 59) })].into();
+    again.asked_again = Some(AnsweredAt { at_ms: at(16, 0), request_id: None });
+    let measured = [(date(2024, 1, 3), SessionMeasure { shares: 50.0, last_ms: at(15, 59) })].into();
     let (expected, present, findings) =
-        told(&[again], &held(&[2, 3]), &witness, &Checked { measured, ..Checked::default() });
+        told(&[again], &held(&[2, 3]), &witness, &CheckedSymbol { measured, ..CheckedSymbol::default() });
     assert_eq!((expected, present, findings.len()), (2, 2, 1));
     assert!(findings[0].starts_with("notice: thin_session 2024-01-03: 50 of the 100 shares"), "{findings:?}");
 }
 
 #[test]
 fn what_is_lost_or_damaged_is_expected_and_no_gap_of_its_own() {
-    let by = |kind: Kind| {
+    let by = |kind: FindingKind| {
         let month = Month::new(2024, 1).unwrap();
         let finding = kind.in_partition(&"A".parse().unwrap(), month, "x".into(), String::new());
-        let lost = Checked { findings: vec![finding], ..Checked::default() };
-        told(&[january(TaskState::Done)], &held(&[2, 3, 4]), &Nobody, &lost)
+        let lost = CheckedSymbol { findings: vec![finding], ..CheckedSymbol::default() };
+        told(&[january(TaskState::Done)], &held(&[2, 3, 4]), &NoWitness, &lost)
     };
     for kind in [
-        Kind::MissingFile,
-        Kind::CorruptFile,
-        Kind::DigestMismatch,
-        Kind::RowCountMismatch,
-        Kind::SchemaMismatch,
-        Kind::DuplicateTimestamp,
-        Kind::Unsorted,
-        Kind::OutsideWindow,
-        Kind::OffMinute,
+        FindingKind::MissingFile,
+        FindingKind::CorruptFile,
+        FindingKind::DigestMismatch,
+        FindingKind::RowCountMismatch,
+        FindingKind::SchemaMismatch,
+        FindingKind::DuplicateTimestamp,
+        FindingKind::Unsorted,
+        FindingKind::OutsideWindow,
+        FindingKind::OffMinute,
     ] {
         assert_eq!(by(kind), (3, 0, vec![]), "{kind:?}");
     }
-    assert_eq!(by(Kind::BadOhlc), (3, 3, vec![]), "the server sent it so");
+    assert_eq!(by(FindingKind::BadOhlc), (3, 3, vec![]), "the server sent it so");
 }
 
 #[test]
@@ -230,24 +235,27 @@ fn a_symbol_without_any_bar_is_noticed_unless_a_witness_says_the_same() {
     let said = "no bar at all in 21 sessions to 2024-01-31, by the server's word alone: nobody else says so";
     let notice = |detail: &str| vec![format!("notice: missing_symbol 2024-01-02: {detail}")];
     assert_eq!(checked(&month, &[]), (0, 0, notice(said)));
-    let others: Vec<_> = (3..=31).map(|day| (day, Seen::NoTrade)).collect();
-    let (.., found) = told(&month, &[], &Told(others), &Checked::default());
+    let others: Vec<_> = (3..=31).map(|day| (day, WitnessView::NoTrade)).collect();
+    let (.., found) = told(&month, &[], &Told(others), &CheckedSymbol::default());
     let one = "no bar at all in 1 session to 2024-01-02, by the server's word alone: nobody else says so";
     assert_eq!(found, notice(one));
-    let all = (2..=31).map(|day| (day, Seen::NoTrade)).collect();
-    assert_eq!(told(&month, &[], &Told(all), &Checked::default()), (0, 0, vec![]));
+    let all = (2..=31).map(|day| (day, WitnessView::NoTrade)).collect();
+    assert_eq!(told(&month, &[], &Told(all), &CheckedSymbol::default()), (0, 0, vec![]));
     // Before the first bar and after the last, nobody says why either: that is counted, and no finding.
     assert_eq!(checked(&month, &held(&[10])), (1, 1, vec![]));
 }
 
 #[test]
 fn what_the_server_alone_says_is_not_there_is_no_coverage() {
-    let of = |days: &[Day]| Coverage::of(days).ratio();
+    let of = |days: &[SessionStatus]| Coverage::of(days).ratio();
     let near = |ratio: f64, expected: f64| assert!((ratio - expected).abs() < 1e-12, "{ratio}");
-    near(of(&[Day::Present, Day::Empty, Day::Empty, Day::Missing]), 0.25);
-    near(of(&[Day::Empty]), 0.0);
-    near(of(&[Day::Present, Day::AskedAgain]), 0.5);
-    near(of(&[Day::NoTrade, Day::Present, Day::NotAsked]), 1.0);
+    near(
+        of(&[SessionStatus::Present, SessionStatus::Empty, SessionStatus::Empty, SessionStatus::Missing]),
+        0.25,
+    );
+    near(of(&[SessionStatus::Empty]), 0.0);
+    near(of(&[SessionStatus::Present, SessionStatus::AskedAgain]), 0.5);
+    near(of(&[SessionStatus::NoTrade, SessionStatus::Present, SessionStatus::NotAsked]), 1.0);
     near(of(&[]), 1.0);
 }
 
@@ -272,15 +280,15 @@ fn what_was_sent_once_and_is_neither_stored_nor_recorded_is_a_gap() {
         "missing_symbol 2024-01-03: 3 sessions to 2024-01-05 have no bar, and nobody says why".to_owned();
     assert_eq!(checked(std::slice::from_ref(&sent), &[]), (3, 0, vec![nothing.clone()]));
     // A witness that saw no trade on days of which bars were sent does not know the symbol.
-    let blind = Told((2..=31).map(|day| (day, Seen::NoTrade)).collect());
-    assert_eq!(told(&[sent], &[], &blind, &Checked::default()), (3, 0, vec![nothing]));
+    let blind = Told((2..=31).map(|day| (day, WitnessView::NoTrade)).collect());
+    assert_eq!(told(&[sent], &[], &blind, &CheckedSymbol::default()), (3, 0, vec![nothing]));
 }
 
 #[test]
 fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_trade() {
-    use Day::{Empty as E, Missing as M, NotListed as N, Owed as O, Present as P};
+    use SessionStatus::{Empty as E, Missing as M, NotListed as N, Owed as O, Present as P};
 
-    use grab_model::{Life, Listing};
+    use grab_model::{Listing, ListingPeriod};
 
     let listing = Listing {
         ticker: "A".parse().unwrap(),
@@ -294,7 +302,7 @@ fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_tr
         cik: None,
         updated: None,
     };
-    let life = Life {
+    let life = ListingPeriod {
         listing,
         listed: Some(date(2024, 1, 4)),
         first_seen_ms: 0,
@@ -304,10 +312,10 @@ fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_tr
     };
     let explained = |universe: Option<&Universe>, state: TaskState, days: &[usize], witness: &dyn Witness| {
         let tasks = [task(date(2024, 1, 2), date(2024, 1, 12), state)];
-        let sessions = Sessions::spanned(tasks.iter().map(|task| task.window));
-        let (recorded, lost, checked) = (held(days), HashMap::new(), Checked::default());
+        let sessions = AskedSessions::spanned(tasks.iter().map(|task| task.window));
+        let (recorded, lost, checked) = (held(days), HashMap::new(), CheckedSymbol::default());
         let symbol = &"A".parse().unwrap();
-        Facts {
+        SymbolFacts {
             symbol,
             tasks: &tasks,
             not_entitled: &[],
@@ -318,21 +326,21 @@ fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_tr
             witness,
             universe,
             is_written: false,
-            cut_away: &CutAway::default(),
+            cut_away: &ListingCuts::default(),
         }
         .explain()
     };
     let universe = Universe::new(vec![life]);
-    assert_eq!(explained(None, TaskState::Done, &[4, 9, 12], &Nobody), [E, E, P, M, M, P, M, M, P]);
+    assert_eq!(explained(None, TaskState::Done, &[4, 9, 12], &NoWitness), [E, E, P, M, M, P, M, M, P]);
     let by_universe = |state, witness: &dyn Witness| explained(Some(&universe), state, &[4, 9], witness);
     // The tenth is the day of delisted_utc: its last session, or the first without it.
-    assert_eq!(by_universe(TaskState::Done, &Nobody), [N, N, P, M, M, P, N, N, N]);
-    let contradicted = |days: &[usize]| explained(Some(&universe), TaskState::Done, days, &Nobody);
+    assert_eq!(by_universe(TaskState::Done, &NoWitness), [N, N, P, M, M, P, N, N, N]);
+    let contradicted = |days: &[usize]| explained(Some(&universe), TaskState::Done, days, &NoWitness);
     assert_eq!(contradicted(&[4, 9, 10]), [N, N, P, M, M, P, P, N, N], "which may have bars");
     assert_eq!(contradicted(&[4, 9, 12]), [N, N, P, M, M, P, M, M, P], "bars after it: the list is wrong");
     assert_eq!(contradicted(&[2, 5, 9]), [P, M, M, P, M, P, N, N, N], "bars before the list date");
-    assert_eq!(by_universe(TaskState::Pending, &Nobody)[0], O, "the server was not asked yet");
-    assert_eq!(by_universe(TaskState::NotEntitled, &Nobody)[0], N);
-    let told = Told(vec![(11, Seen::Traded(1e6)), (2, Seen::NoTrade)]);
+    assert_eq!(by_universe(TaskState::Pending, &NoWitness)[0], O, "the server was not asked yet");
+    assert_eq!(by_universe(TaskState::NotEntitled, &NoWitness)[0], N);
+    let told = Told(vec![(11, WitnessView::Traded(1e6)), (2, WitnessView::NoTrade)]);
     assert_eq!(by_universe(TaskState::Done, &told)[7], M, "who trades is listed, whatever the list says");
 }

@@ -9,7 +9,7 @@
 use grab_model::calendar;
 use jiff::civil::Date;
 
-use super::super::{Day, Finding, Verified};
+use super::super::{Finding, SessionStatus, Verification};
 
 /// All findings: `kind,severity,ticker,month,date,path,detail`.
 #[must_use]
@@ -34,7 +34,7 @@ pub fn findings_csv(findings: &[Finding]) -> String {
 /// What should be there and is not, by symbol and time: `ticker,from,to`, one row for sessions that follow each other.
 /// Windows that a spec wants and nobody has asked for are among it.
 #[must_use]
-pub fn missing_csv(verified: &Verified) -> String {
+pub fn missing_csv(verified: &Verification) -> String {
     let mut rows = Vec::new();
     for (symbol, days) in &verified.days {
         rows.extend(stretches(days, verified.sessions.dates()).map(|(from, to)| (symbol, from, to)));
@@ -53,7 +53,7 @@ pub fn missing_csv(verified: &Verified) -> String {
 }
 
 /// First and last day of each run of sessions that should have bars and have not.
-fn stretches<'a>(days: &'a [Day], dates: &'a [Date]) -> impl Iterator<Item = (Date, Date)> + 'a {
+fn stretches<'a>(days: &'a [SessionStatus], dates: &'a [Date]) -> impl Iterator<Item = (Date, Date)> + 'a {
     let marked: Vec<_> = days.iter().map(|day| day.is_lacking()).zip(dates.iter().copied()).collect();
     let runs: Vec<_> = marked
         .chunk_by(|one, other| one.0 == other.0)
@@ -91,18 +91,20 @@ mod tests {
 
     use super::{
         super::super::{
-            Day::{Empty, Failed, Lost, Missing, NoTrade, NotAsked, NotEntitled, Owed, Present, Thin},
-            Kind,
+            FindingKind,
+            SessionStatus::{
+                Empty, Failed, Lost, Missing, NoTrade, NotAsked, NotEntitled, Owed, Present, Thin,
+            },
         },
         *,
     };
-    use crate::verify::Sessions;
+    use crate::verify::AskedSessions;
     use grab_model::{Symbol, Window};
 
     fn finding(path: &str, detail: &str) -> Finding {
         let month = grab_model::Month::new(2024, 2).unwrap();
         let symbol: Symbol = "BRK.B".parse().unwrap();
-        Kind::CorruptFile.in_partition(&symbol, month, path.into(), detail.to_owned())
+        FindingKind::CorruptFile.in_partition(&symbol, month, path.into(), detail.to_owned())
     }
 
     /// What another reader of CSV reads.
@@ -116,7 +118,7 @@ mod tests {
         let hostile = "a \"b\", c\r\nd </script>; ü";
         let findings = [
             finding("data/x,y/bars.parquet", hostile),
-            Kind::MissingSession.on(
+            FindingKind::MissingSession.on(
                 &"A".parse().unwrap(),
                 &(date(2024, 1, 3)..=date(2024, 1, 3)),
                 "no bar".into(),
@@ -142,13 +144,13 @@ mod tests {
     #[test]
     fn stretches_of_what_should_be_there() {
         let (first, last) = (date(2024, 1, 10), date(2024, 1, 23));
-        let sessions = Sessions::spanned([Window::new(first, last).unwrap()].into_iter());
+        let sessions = AskedSessions::spanned([Window::new(first, last).unwrap()].into_iter());
         // The 10th to the 12th, a weekend and a holiday, the 16th to the 19th, a weekend, the 22nd and the 23rd.
-        let days = |of: [Day; 9]| of.to_vec();
+        let days = |of: [SessionStatus; 9]| of.to_vec();
         // A weekend, and a holiday with the weekend before it.
         let unasked = [(date(2024, 2, 3), date(2024, 2, 4)), (date(2024, 2, 17), date(2024, 2, 21))];
         let unasked = unasked.map(|(from, to)| ("B".parse().unwrap(), Window::new(from, to).unwrap()));
-        let verified = Verified {
+        let verified = Verification {
             unasked: unasked.into(),
             sessions,
             days: vec![
@@ -162,11 +164,11 @@ mod tests {
                     days([NotAsked, NotEntitled, NoTrade, Missing, Present, Present, Present, Present, Owed]),
                 ),
             ],
-            ..Verified::default()
+            ..Verification::default()
         };
         let expected = "ticker,from,to\nA,2024-01-10,2024-01-17\nA,2024-01-22,2024-01-22\n\
                         B,2024-01-11,2024-01-11\nB,2024-01-16,2024-01-16\nB,2024-01-23,2024-01-23\nB,2024-02-20,2024-02-21\n";
         assert_eq!(missing_csv(&verified), expected);
-        assert_eq!(missing_csv(&Verified::default()), "ticker,from,to\n");
+        assert_eq!(missing_csv(&Verification::default()), "ticker,from,to\n");
     }
 }

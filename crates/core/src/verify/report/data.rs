@@ -1,7 +1,7 @@
 //! The data of a page: a JSON of all but the days, and one byte for each session of each symbol; gzip over both.
 //!
 //! The layout, before compression: the length of the JSON as four bytes, the least significant first; the JSON; then
-//! symbol by symbol, session by session, the number of the [`Day`].
+//! symbol by symbol, session by session, the number of the [`SessionStatus`].
 
 use std::{collections::HashMap, io::Write};
 
@@ -11,8 +11,8 @@ use jiff::{ToSpan, civil::Date};
 use serde::Serialize;
 
 use super::{
-    super::{Day, Finding, Severity, Verified},
-    About, ReportError,
+    super::{Finding, SessionStatus, Severity, Verification},
+    ReportError, ReportOrigin,
 };
 
 /// The most findings that a page carries. Their tables have all.
@@ -51,7 +51,7 @@ struct Head<'a> {
 
 type Row<'a> = (&'static str, &'static str, i64, String, String, &'a str);
 
-/// What a [`Day`] means.
+/// What a [`SessionStatus`] means.
 #[derive(Serialize)]
 struct State {
     words: &'static str,
@@ -61,7 +61,7 @@ struct State {
 }
 
 /// The compressed data of a page.
-pub(super) fn encode(verified: &Verified, about: &About) -> Result<Vec<u8>, ReportError> {
+pub(super) fn encode(verified: &Verification, about: &ReportOrigin) -> Result<Vec<u8>, ReportError> {
     let json = serde_json::to_vec(&head(verified, about))?;
     let length = u32::try_from(json.len()).unwrap_or(u32::MAX);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
@@ -71,15 +71,15 @@ pub(super) fn encode(verified: &Verified, about: &About) -> Result<Vec<u8>, Repo
     for (_, days) in &verified.days {
         row.clear();
         row.extend(days.iter().map(|day| *day as u8));
-        row.resize(verified.sessions.dates().len(), Day::NotAsked as u8);
+        row.resize(verified.sessions.dates().len(), SessionStatus::NotAsked as u8);
         gzip.write_all(&row)?;
     }
     Ok(gzip.finish()?)
 }
 
-fn head<'a>(verified: &'a Verified, about: &'a About) -> Head<'a> {
-    let state = |day: Day| State {
-        words: day.words(),
+fn head<'a>(verified: &'a Verification, about: &'a ReportOrigin) -> Head<'a> {
+    let state = |day: SessionStatus| State {
+        words: day.description(),
         expected: day.is_expected(),
         present: day.is_present(),
         unexplained: day.is_unexplained(),
@@ -93,7 +93,7 @@ fn head<'a>(verified: &'a Verified, about: &'a About) -> Head<'a> {
         sessions: dates.iter().copied().map(number).collect(),
         closures: reasons(dates, calendar::closure_reason),
         half_days: reasons(dates, calendar::half_day_reason),
-        states: Day::ALL.map(state).into(),
+        states: SessionStatus::ALL.map(state).into(),
         expected: verified.coverage.expected_sessions,
         present: verified.coverage.present_sessions,
         unexplained: verified.coverage.unexplained_sessions,
@@ -122,7 +122,7 @@ fn reasons(dates: &[Date], reason: fn(Date) -> Option<&'static str>) -> Vec<(i32
     days.filter_map(|day| Some((number(day), reason(day)?))).collect()
 }
 
-fn rows(verified: &Verified) -> Vec<Row<'_>> {
+fn rows(verified: &Verification) -> Vec<Row<'_>> {
     let places: HashMap<_, _> =
         verified.days.iter().zip(0i64..).map(|((symbol, _), place)| (symbol, place)).collect();
     let row = |finding: &'_ Finding| {
@@ -153,7 +153,7 @@ mod tests {
     use serde_json::Value;
 
     use super::{
-        super::super::{Kind, Sessions},
+        super::super::{AskedSessions, FindingKind},
         *,
     };
     use grab_model::{Symbol, Window};
@@ -170,24 +170,31 @@ mod tests {
     fn one_byte_for_each_session_of_each_symbol_after_the_json() {
         let symbols: Vec<Symbol> = ["A", "KIMpL"].map(|text| text.parse().unwrap()).into();
         let window = Window::new(date(2024, 11, 27), date(2024, 12, 2)).unwrap();
-        let days = [vec![Day::Present, Day::Lost, Day::Thin], vec![Day::NotAsked, Day::NoTrade, Day::Owed]];
-        let verified = Verified {
-            sessions: Sessions::spanned([window].into_iter()),
+        let days = [
+            vec![SessionStatus::Present, SessionStatus::Lost, SessionStatus::Thin],
+            vec![SessionStatus::NotAsked, SessionStatus::NoTrade, SessionStatus::Owed],
+        ];
+        let verified = Verification {
+            sessions: AskedSessions::spanned([window].into_iter()),
             days: symbols.iter().cloned().zip(days).collect(),
             findings: vec![
-                Kind::ThinSession.on(
+                FindingKind::ThinSession.on(
                     &symbols[1],
                     &(date(2024, 11, 29)..=date(2024, 12, 2)),
                     "</script>".into(),
                 ),
                 Finding {
                     ticker: None,
-                    ..Kind::StrayFile.on(&symbols[0], &(date(2024, 12, 2)..=date(2024, 12, 2)), String::new())
+                    ..FindingKind::StrayFile.on(
+                        &symbols[0],
+                        &(date(2024, 12, 2)..=date(2024, 12, 2)),
+                        String::new(),
+                    )
                 },
             ],
-            ..Verified::default()
+            ..Verification::default()
         };
-        let (head, days) = decode(&encode(&verified, &About::default()).unwrap());
+        let (head, days) = decode(&encode(&verified, &ReportOrigin::default()).unwrap());
         assert_eq!(days, [12, 10, 11, 0, 6, 4]);
         assert_eq!(head["symbols"], serde_json::json!(["A", "KIMpL"]));
         assert_eq!(head["sessions"], serde_json::json!([20_054, 20_056, 20_059]));
@@ -205,19 +212,19 @@ mod tests {
 
     #[test]
     fn nothing_at_all_is_a_page_too() {
-        let (head, days) = decode(&encode(&Verified::default(), &About::default()).unwrap());
+        let (head, days) = decode(&encode(&Verification::default(), &ReportOrigin::default()).unwrap());
         assert_eq!((&head["symbols"], days.len()), (&serde_json::json!([]), 0));
     }
 
     #[test]
     fn a_page_carries_the_worst_and_says_how_many_there_are() {
-        let one = Kind::MissingSession.on(
+        let one = FindingKind::MissingSession.on(
             &"A".parse().unwrap(),
             &(date(2024, 1, 3)..=date(2024, 1, 3)),
             String::new(),
         );
-        let verified = Verified { findings: vec![one; MOST_FINDINGS + 1], ..Verified::default() };
-        let (head, _) = decode(&encode(&verified, &About::default()).unwrap());
+        let verified = Verification { findings: vec![one; MOST_FINDINGS + 1], ..Verification::default() };
+        let (head, _) = decode(&encode(&verified, &ReportOrigin::default()).unwrap());
         assert_eq!(head["findings"].as_array().unwrap().len(), MOST_FINDINGS);
         assert_eq!(head["all_findings"], MOST_FINDINGS + 1);
     }

@@ -7,7 +7,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use ring::digest::{SHA256, digest};
 
-use super::{super::Verified, About, ReportError, data};
+use super::{super::Verification, ReportError, ReportOrigin, data};
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
@@ -22,7 +22,7 @@ const SCRIPTS: [&str; 4] = [
 ///
 /// # Errors
 /// If the data cannot be encoded.
-pub fn page(verified: &Verified, about: &About) -> Result<String, ReportError> {
+pub fn page(verified: &Verification, about: &ReportOrigin) -> Result<String, ReportError> {
     let data = BASE64.encode(data::encode(verified, about)?);
     let script = format!("\"use strict\";\n{}", SCRIPTS.concat());
     // Each stands once in the page. The data comes last, because it could hold anything but these marks.
@@ -45,26 +45,26 @@ fn policy(style: &str, script: &str) -> String {
 mod tests {
     use jiff::civil::date;
 
-    use super::{super::super::Kind, *};
+    use super::{super::super::FindingKind, *};
 
     const HOSTILE: &str = "</script><script>alert(1)</script><img src=x onerror=alert(1)> --> ]]> {{script}}";
 
     fn hostile() -> String {
-        let mut finding = Kind::MissingSession.on(
+        let mut finding = FindingKind::MissingSession.on(
             &"A".parse().unwrap(),
             &(date(2024, 1, 3)..=date(2024, 1, 3)),
             HOSTILE.to_owned(),
         );
         finding.path = Some(HOSTILE.into());
-        let verified = Verified { findings: vec![finding], ..Verified::default() };
+        let verified = Verification { findings: vec![finding], ..Verification::default() };
         let about =
-            About { made: HOSTILE.to_owned(), version: HOSTILE.to_owned(), holds: HOSTILE.to_owned() };
+            ReportOrigin { made: HOSTILE.to_owned(), version: HOSTILE.to_owned(), holds: HOSTILE.to_owned() };
         page(&verified, &about).unwrap()
     }
 
     #[test]
     fn nothing_that_was_found_stands_in_the_page_as_text() {
-        let (hostile, plain) = (hostile(), page(&Verified::default(), &About::default()).unwrap());
+        let (hostile, plain) = (hostile(), page(&Verification::default(), &ReportOrigin::default()).unwrap());
         let without_data = |page: &str| {
             let (before, rest) = page.split_once("<script type=\"text/plain\" id=\"data\">").unwrap();
             let (data, after) = rest.split_once("</script>").unwrap();

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 /// What a page says of its making.
 #[derive(Clone, Debug, Default)]
-pub struct About {
+pub struct ReportOrigin {
     /// When, RFC 3339 in UTC.
     pub made: String,
     /// The version of the program.

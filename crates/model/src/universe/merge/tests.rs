@@ -24,16 +24,16 @@ fn at(day: Date) -> i64 {
     new_york::day_start_ms(day) + DAY / 2
 }
 
-fn first(rows: Vec<Listing>) -> Merged {
+fn first(rows: Vec<Listing>) -> UniverseMerge {
     merge(Vec::new(), rows, at(date(2024, 1, 3)))
 }
 
 /// What one more sync, a day later, makes of the lives of another one.
-fn then(before: Merged, rows: Vec<Listing>) -> Merged {
+fn then(before: UniverseMerge, rows: Vec<Listing>) -> UniverseMerge {
     merge(before.lives, rows, at(date(2024, 1, 4)))
 }
 
-fn told(merged: &Merged) -> (u64, u64, u64, usize) {
+fn told(merged: &UniverseMerge) -> (u64, u64, u64, usize) {
     (merged.new, merged.left.len() as u64, merged.not_seen, merged.lives.len())
 }
 
@@ -117,6 +117,6 @@ fn of_a_row_that_is_there_twice_the_one_changed_last_is_taken() {
         let merged = first(rows);
         assert_eq!(told(&merged), (1, 0, 0, 1));
         assert_eq!(merged.lives[0].listing.cik.as_deref(), Some("1"));
-        assert_eq!(merged.defects, Defects { listed_twice: 1, other_cik: 1, without_figi: 0 });
+        assert_eq!(merged.defects, RowDefects { listed_twice: 1, other_cik: 1, without_figi: 0 });
     }
 }

@@ -1,0 +1,401 @@
+//! The search, as steps of a task.
+
+use grab_model::{
+    Window,
+    calendar::{self, Session},
+    new_york,
+};
+use jiff::{ToSpan, civil::Date};
+use tokio::time::Instant;
+
+use super::{
+    HistoryInquiry, LateStart, OpenSearchState, RefusedWindow, SEARCHES_IN_VAIN, SearchCause,
+    SearchConclusion, SearchStep, control_symbol, late_start::ControlSymbol, session_search,
+};
+use crate::{
+    engine::{Run, circuit_breaker::BreakerPass, queue::TaskLease, worker::PageStep},
+    manifest::{ManifestError, OpenSearch},
+    source::{BarsPage, BarsRequest, Disposition, FetchError, PagePosition, Source},
+};
+
+/// So many sessions are missing at the beginning of an answer that it is asked why, wherever they lie.
+const SESSIONS_WITHOUT_TRADE: usize = 5;
+
+/// So many failures of the control symbol say that it tells nothing here.
+const CONTROL_FAILURES: u32 = 2;
+
+/// What a task does next.
+pub(in crate::engine) enum Ask {
+    /// It asks for its page.
+    Page,
+    /// It asks about this day.
+    Day(BarsRequest, Date),
+    /// Nothing is asked: this becomes of it.
+    Nothing(PageStep),
+}
+
+impl<S: Source> Run<S> {
+    /// What a task asks next.
+    pub(in crate::engine) async fn next_ask(&self, lease: &mut TaskLease) -> Result<Ask, ManifestError> {
+        if self.history.is_whole() {
+            return Ok(Ask::Page);
+        }
+        let Some(mut inquiry) = lease.inquiry.take() else { return self.page_within_history(lease).await };
+        if lease.turn.is_none() {
+            let Some(turn) = self.stop.unless_requested(self.history.take_turn()).await else {
+                return Ok(Ask::Nothing(self.release(lease.task.id).await?));
+            };
+            lease.turn = Some(turn);
+            // Another task may have found out what this one did not know.
+            inquiry.search = None;
+        }
+        if matches!(inquiry.cause, SearchCause::GoesOn)
+            && inquiry.search.is_none()
+            && !self.concerns_open(lease)
+        {
+            // Another task has ended it.
+            lease.turn = None;
+            return Ok(Ask::Nothing(PageStep::Onward));
+        }
+        let Some(needed) = still_needed(lease) else {
+            return self.conclude(lease, inquiry, SearchConclusion::OtherReason).await.map(Ask::Nothing);
+        };
+        let edge = self.history.known().edge();
+        if let Some(edge) = edge.filter(|edge| edge.split(needed).is_some()) {
+            return self.conclude(lease, inquiry, SearchConclusion::Found(edge)).await.map(Ask::Nothing);
+        }
+        if let Some(conclusion) = self.without_asking(lease, &inquiry, needed) {
+            return self.conclude(lease, inquiry, conclusion).await.map(Ask::Nothing);
+        }
+        if inquiry.search.is_none() {
+            self.begin(lease, &mut inquiry, needed);
+            self.note_progress(&inquiry).await?;
+        }
+        let (symbol, next) = match &inquiry.search {
+            Some(SearchStep::Refused(symbol, steps)) => (symbol.clone(), steps.next()),
+            Some(SearchStep::Late(symbol, steps)) => (symbol.clone(), steps.next()),
+            None => {
+                return self.conclude(lease, inquiry, SearchConclusion::Undecided).await.map(Ask::Nothing);
+            }
+        };
+        match next {
+            Ok(day) => {
+                lease.inquiry = Some(inquiry);
+                let window = Window::new(day, day).unwrap_or(lease.task.window);
+                Ok(Ask::Day(BarsRequest { symbol, window }, day))
+            }
+            Err(conclusion) => self.conclude(lease, inquiry, conclusion).await.map(Ask::Nothing),
+        }
+    }
+
+    /// A first page waits while another task finds out where the history begins, and what is known to begin before it is
+    /// cut without a request. A search that was left open goes on first.
+    async fn page_within_history(&self, lease: &mut TaskLease) -> Result<Ask, ManifestError> {
+        if lease.place != PagePosition::Start {
+            return Ok(Ask::Page);
+        }
+        if self.stop.unless_requested(self.history.wait_for_turn()).await.is_none() {
+            return Ok(Ask::Nothing(self.release(lease.task.id).await?));
+        }
+        let edge = self.history.known().edge();
+        match edge.filter(|edge| edge.split(lease.task.window).is_some()) {
+            Some(edge) => self.cut(lease, edge, None).await.map(Ask::Nothing),
+            None if self.concerns_open(lease) => {
+                lease.inquiry = Some(HistoryInquiry::new(SearchCause::GoesOn));
+                Ok(Ask::Nothing(PageStep::Onward))
+            }
+            None => Ok(Ask::Page),
+        }
+    }
+
+    /// Whether a search that was left open could tell of the first days of a task.
+    fn concerns_open(&self, lease: &TaskLease) -> bool {
+        self.history.known().open.as_ref().is_some_and(|open| concerns(open, lease))
+    }
+
+    /// Whether a task finds out about the history at the moment: a first page had better wait.
+    pub(in crate::engine) fn is_searching(&self) -> bool {
+        self.history.is_taken()
+    }
+
+    /// A task's window was refused by the plan: for the time that it asks for, by the words, or maybe so. False if the source
+    /// serves all there is, so that time is no reason.
+    pub(in crate::engine) fn refused_by_plan(
+        &self,
+        lease: &mut TaskLease,
+        reason: String,
+        words: Option<String>,
+        is_about_time: bool,
+    ) -> bool {
+        if self.history.is_whole() {
+            return false;
+        }
+        self.inquire(
+            lease,
+            HistoryInquiry { words, ..HistoryInquiry::new(SearchCause::Refused { reason, is_about_time }) },
+        );
+        true
+    }
+
+    /// Lets a task find out about the history: at once, if no other task does, so that the next one waits instead of asking in
+    /// vain.
+    pub(in crate::engine) fn inquire(&self, lease: &mut TaskLease, inquiry: HistoryInquiry) {
+        lease.inquiry = Some(inquiry);
+        lease.turn = self.history.try_take_turn();
+    }
+
+    /// Begins the search of a task that has its turn: a run that has to stop before the first question has kept that there is
+    /// one, and the next run goes on with it.
+    pub(in crate::engine) async fn open_search(
+        &self,
+        lease: &mut TaskLease,
+    ) -> Result<PageStep, ManifestError> {
+        if lease.turn.is_none() {
+            return Ok(PageStep::Onward);
+        }
+        match self.next_ask(lease).await? {
+            Ask::Page | Ask::Day(..) => Ok(PageStep::Onward),
+            Ask::Nothing(step) => Ok(step),
+        }
+    }
+
+    /// Whether an answer lacks sessions at its beginning that nothing shows to be served, and a plan may be the reason. Many
+    /// symbols do not trade every day: a few sessions are asked about only where answers are known to be clipped, or where
+    /// the history of some plan begins.
+    pub(in crate::engine) fn is_late(&self, lease: &TaskLease, page: &BarsPage) -> bool {
+        let first_ms = page.bars.timestamps().first().copied();
+        if self.history.is_whole()
+            || lease.task.last_ms.is_some()
+            || (first_ms.is_none() && page.next.is_some())
+        {
+            return false;
+        }
+        let today = self.history.today();
+        let known = self.history.known();
+        let Some(first) = first_with_bars(lease.task.window).filter(|_| !known.is_control_useless) else {
+            return false;
+        };
+        if known.is_served(first) {
+            return false;
+        }
+        let Some(bars_from) = first_ms.and_then(new_york::date_of) else { return true };
+        let lacking = Window::new(first, bars_from.saturating_sub(1.day()));
+        lacking.is_some_and(|lacking| {
+            calendar::sessions(lacking).count() >= SESSIONS_WITHOUT_TRADE
+                || known.is_clipped()
+                || session_search::may_begin_in(lacking, today)
+        })
+    }
+
+    /// What needs no question.
+    fn without_asking(
+        &self,
+        lease: &TaskLease,
+        inquiry: &HistoryInquiry,
+        needed: Window,
+    ) -> Option<SearchConclusion> {
+        let mut known = self.history.known();
+        match &inquiry.cause {
+            SearchCause::Refused { .. } if inquiry.search.is_some() => None,
+            SearchCause::Refused { is_about_time, .. } => {
+                if *known.in_vain.of(*is_about_time) >= SEARCHES_IN_VAIN {
+                    return Some(SearchConclusion::NothingServed);
+                }
+                let not_yet = known.not_yet.filter(|day| *day <= lease.task.window.to());
+                not_yet.filter(|_| known.is_served(first_asked(needed))).map(SearchConclusion::NotYet)
+            }
+            SearchCause::Late(_) => known.is_control_useless.then_some(SearchConclusion::Undecided),
+            SearchCause::GoesOn => None,
+        }
+    }
+
+    /// Begins a search, or goes on with the one that is open if it is of the same kind.
+    fn begin(&self, lease: &TaskLease, inquiry: &mut HistoryInquiry, needed: Window) {
+        let open = self.history.known().open.clone();
+        let is_refusal = match (&inquiry.cause, &open) {
+            (SearchCause::Refused { .. }, _) => true,
+            (SearchCause::Late(_), _) | (SearchCause::GoesOn, None) => false,
+            (SearchCause::GoesOn, Some(open)) => matches!(open.search, OpenSearch::Refusal(_)),
+        };
+        let same = open.filter(|open| matches!(open.search, OpenSearch::Refusal(_)) == is_refusal);
+        if same.is_none() {
+            self.history.known().open = None;
+        }
+        let bracket = self.history.bracket();
+        let is_proven = same.as_ref().is_some_and(|open| open.is_proven);
+        if inquiry.words.is_none() {
+            inquiry.words = same.as_ref().and_then(|open| open.words.clone());
+        }
+        inquiry.search = if is_refusal {
+            let symbol = match same.map(|open| open.search) {
+                Some(OpenSearch::Refusal(symbol)) => symbol,
+                Some(OpenSearch::Clipping | OpenSearch::Undecided) | None => lease.task.symbol.clone(),
+            };
+            let first = first_asked(needed);
+            let last = calendar::sessions(needed).last().map_or(first, Session::date);
+            let is_doubtful = matches!(inquiry.cause, SearchCause::Refused { is_about_time: false, .. });
+            Some(SearchStep::Refused(
+                symbol,
+                RefusedWindow::new(bracket, (first, last), is_proven, is_doubtful),
+            ))
+        } else {
+            let first = first_with_bars(needed).unwrap_or(needed.from());
+            control_symbol().map(|control| {
+                let steps = match &inquiry.cause {
+                    SearchCause::Late(page) => {
+                        let bars_from = page.bars.timestamps().first().copied().and_then(new_york::date_of);
+                        LateStart::new(bracket, first, bars_from, lease.task.symbol == control)
+                    }
+                    SearchCause::GoesOn | SearchCause::Refused { .. } => {
+                        LateStart::new(bracket, first, None, false)
+                    }
+                };
+                SearchStep::Late(control, steps.going_on(is_proven))
+            })
+        };
+    }
+
+    /// What was answered to a question about a day.
+    pub(in crate::engine) async fn heard(
+        &self,
+        lease: &mut TaskLease,
+        ticket: &BreakerPass<'_>,
+        day: Date,
+        answer: Result<BarsPage, FetchError>,
+        sent_at: Instant,
+    ) -> Result<PageStep, ManifestError> {
+        let (control, words) = match answer {
+            Ok(page) => {
+                self.counters.received(page.bytes);
+                (if page.bars.is_empty() { ControlSymbol::Nothing } else { ControlSymbol::Bars }, None)
+            }
+            Err(error) => match error.disposition() {
+                Disposition::Timeframe | Disposition::NotEntitled => {
+                    (ControlSymbol::Refusal, error.plan_words().map(str::to_owned))
+                }
+                // The plan includes it, though not before its day is over.
+                Disposition::NotYet => (ControlSymbol::Bars, None),
+                Disposition::Retry
+                | Disposition::Unwell(_)
+                | Disposition::RetryTwice
+                | Disposition::SlowDown { .. }
+                | Disposition::Outage
+                | Disposition::KeyRefused
+                | Disposition::CursorForgets
+                | Disposition::NotFound
+                | Disposition::UnknownRoute => {
+                    return self.unheard(lease, ticket, error, sent_at).await;
+                }
+            },
+        };
+        self.answered(sent_at).await?;
+        self.pacer.accepted();
+        self.health.vouched_for(sent_at);
+        let Some(inquiry) = &mut lease.inquiry else { return Ok(PageStep::Onward) };
+        match &mut inquiry.search {
+            Some(SearchStep::Refused(_, steps)) => steps.hear(day, control != ControlSymbol::Refusal),
+            Some(SearchStep::Late(_, steps)) => steps.hear(day, control),
+            None => {}
+        }
+        // The words that name a plan are those about single days as well as about the window.
+        if inquiry.words.is_none() {
+            inquiry.words = words;
+        }
+        self.note_progress(inquiry).await?;
+        let next = match &inquiry.search {
+            Some(SearchStep::Refused(_, steps)) => steps.next(),
+            Some(SearchStep::Late(_, steps)) => steps.next(),
+            None => return Ok(PageStep::Onward),
+        };
+        // What needs no further request is concluded now: the run may have to stop before the next one.
+        match (next, lease.inquiry.take()) {
+            (Err(conclusion), Some(inquiry)) => self.conclude(lease, inquiry, conclusion).await,
+            (_, inquiry) => {
+                lease.inquiry = inquiry;
+                Ok(PageStep::Onward)
+            }
+        }
+    }
+
+    /// Keeps how far a search has come.
+    async fn note_progress(&self, inquiry: &HistoryInquiry) -> Result<(), ManifestError> {
+        {
+            let (open, mut known) = (inquiry.open(), self.history.known());
+            if known.open == open {
+                return Ok(());
+            }
+            (known.open, known.is_changed) = (open, true);
+        }
+        self.keep_history().await
+    }
+
+    /// A question about a day was not answered. What goes wrong with the control symbol alone is not the task's fault.
+    async fn unheard(
+        &self,
+        lease: &mut TaskLease,
+        ticket: &BreakerPass<'_>,
+        error: FetchError,
+        sent_at: Instant,
+    ) -> Result<PageStep, ManifestError> {
+        let is_about_control =
+            matches!(&lease.inquiry, Some(HistoryInquiry { search: Some(SearchStep::Late(..)), .. }));
+        let is_useless = is_about_control
+            && match error.disposition() {
+                Disposition::Outage | Disposition::SlowDown { .. } | Disposition::KeyRefused => false,
+                Disposition::Unwell(_) => {
+                    let mut known = self.history.known();
+                    known.control_failures += 1;
+                    known.control_failures >= CONTROL_FAILURES
+                }
+                Disposition::Retry
+                | Disposition::RetryTwice
+                | Disposition::CursorForgets
+                | Disposition::NotFound
+                | Disposition::UnknownRoute
+                | Disposition::NotYet
+                | Disposition::NotEntitled
+                | Disposition::Timeframe => true,
+            };
+        match lease.inquiry.take() {
+            Some(inquiry) if is_useless => {
+                self.answered(sent_at).await?;
+                self.conclude(lease, inquiry, SearchConclusion::Undecided).await
+            }
+            inquiry => {
+                lease.inquiry = inquiry;
+                self.failure(lease, ticket, error, sent_at).await
+            }
+        }
+    }
+}
+
+/// The days that a task still needs: those of its window from the last stored bar on.
+fn still_needed(lease: &TaskLease) -> Option<Window> {
+    let reached = lease.task.last_ms.and_then(new_york::date_of);
+    let window = lease.task.window;
+    let needed = Window::new(reached.map_or(window.from(), |day| day.max(window.from())), window.to())?;
+    calendar::sessions(needed).next().map(|_| needed)
+}
+
+/// The session that tells whether a window may begin where it does. Before a weekend it is the last one: a window that begins
+/// on a Sunday is refused where the history begins on the Monday.
+fn first_asked(window: Window) -> Date {
+    let before = session_search::session_before(window.from().saturating_add(1.day()));
+    before.unwrap_or(window.from())
+}
+
+/// Whether a search that is open could tell of the first days of a task which has not asked yet.
+fn concerns(open: &OpenSearchState, lease: &TaskLease) -> bool {
+    let first = still_needed(lease).and_then(|needed| match &open.search {
+        OpenSearch::Refusal(_) => Some(first_asked(needed)),
+        OpenSearch::Clipping if lease.task.last_ms.is_none() => first_with_bars(needed),
+        OpenSearch::Clipping | OpenSearch::Undecided => None,
+    });
+    first.is_some_and(|first| open.first_served.is_none_or(|served| first < served))
+}
+
+/// The first session of a window on which the service can have bars.
+fn first_with_bars(window: Window) -> Option<Date> {
+    let window = Window::new(window.from().max(session_search::FIRST_BARS), window.to())?;
+    calendar::sessions(window).next().map(Session::date)
+}

@@ -1,0 +1,164 @@
+//! A page's bars on their way into the files of their months.
+
+use std::{collections::HashMap, ops::Range};
+
+use grab_model::{Bars, Month, Partition, Revision, Symbol, Window};
+use tokio::task;
+
+use crate::{
+    cpu::{self, CpuTurn},
+    store::{
+        BarStore, EncodedFile, Finality, MergeInput, MergeOutcome, PartitionData, StoreError, write_all,
+    },
+};
+
+/// A page of a symbol, and where its months begin and end.
+pub(super) struct PageBars {
+    pub(super) symbol: Symbol,
+    pub(super) bars: Bars,
+    pub(super) cuts: Vec<(Month, Range<usize>)>,
+    /// The days that are whole once it is stored.
+    pub(super) whole: Option<Window>,
+    /// The month of the task's last bar before it.
+    pub(super) before: Option<Month>,
+    /// Whether another page follows.
+    pub(super) goes_on: bool,
+    /// When it was fetched, UTC ms.
+    pub(super) at_ms: i64,
+    /// The digests of those months' partitions that are recorded, and of the one before.
+    pub(super) recorded: HashMap<Month, u64>,
+}
+
+/// What became of a page's bars.
+#[derive(Default)]
+pub(super) struct MergedMonths {
+    /// Those that are new on disk, or not recorded yet.
+    pub(super) partitions: Vec<Partition>,
+    /// What has changed in months that were there before.
+    pub(super) revisions: Vec<(Month, Revision)>,
+    /// The content of the last one.
+    pub(super) held: Option<PartitionData>,
+}
+
+/// A month that could not be merged, and those before it, which are on stable storage.
+pub(super) struct MergeFailure {
+    pub(super) error: StoreError,
+    pub(super) written: Vec<Partition>,
+}
+
+/// Merges a page into its months; `held` is what is known of one of them. When this returns, they are on stable storage.
+///
+/// No core waits for bytes to reach the disk, and while that is waited for, the page's bars are gone: only the bytes of the files
+/// and the last month are kept. A month that was there before is read where it is merged.
+pub(super) async fn merge(
+    store: BarStore,
+    page: PageBars,
+    held: Option<PartitionData>,
+) -> Result<MergedMonths, MergeFailure> {
+    // What was decoded is merged before anything more is decoded.
+    let (months, files, failed) = cpu::run(CpuTurn::Next, move || in_memory(&store, &page, held)).await;
+    let written = match task::spawn_blocking(move || write_all(&files)).await {
+        Ok(written) => written,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    };
+    match (written, failed) {
+        (Ok(()), None) => Ok(months),
+        (Ok(()), Some(error)) => Err(MergeFailure { error, written: months.partitions }),
+        // How far it came is known only to the disk.
+        (Err(error), _) => Err(MergeFailure { error, written: Vec::new() }),
+    }
+}
+
+/// Merges and encodes month by month, up to the first that fails.
+fn in_memory(
+    store: &BarStore,
+    page: &PageBars,
+    mut held: Option<PartitionData>,
+) -> (MergedMonths, Vec<EncodedFile>, Option<StoreError>) {
+    let (mut months, mut files) = (MergedMonths::default(), Vec::new());
+    let over = match &held {
+        Some(_) => held.take_if(|held| is_over(held, page)),
+        None => left_cut(store, page),
+    };
+    if let Some(over) = over {
+        match store.finished(&page.symbol, over) {
+            Ok(finished) => held = Some(months.add(finished, true, &mut files)),
+            Err(error) => return (months, files, Some(error)),
+        }
+    }
+    for (month, rows) in &page.cuts {
+        let known = held.take().filter(|held| held.month == *month);
+        match one_month(store, page, (*month, rows), known) {
+            Ok(merged) => held = Some(months.add(merged, page.recorded.contains_key(month), &mut files)),
+            Err(error) => return (months, files, Some(error)),
+        }
+    }
+    (MergedMonths { held, ..months }, files, None)
+}
+
+/// Whether a month was written for the moment, and the page has nothing more of it.
+fn is_over(held: &PartitionData, page: &PageBars) -> bool {
+    held.lifetime == Finality::Interim && page.cuts.iter().all(|(month, _)| *month != held.month)
+}
+
+/// The same, where nobody holds that month any more: the task was parked meanwhile, or taken up by another run.
+fn left_cut(store: &BarStore, page: &PageBars) -> Option<PartitionData> {
+    let month = page.before?;
+    // What is not as it was recorded is for `grab verify` to tell: the page has nothing to do with it.
+    let read = || {
+        store.check_recorded(&page.symbol, month, *page.recorded.get(&month)?).ok()?;
+        store.read(&page.symbol, month).ok()?
+    };
+    let is_elsewhere = page.cuts.iter().all(|(cut, _)| *cut != month);
+    is_elsewhere.then(read)?.filter(|held| is_over(held, page))
+}
+
+fn one_month(
+    store: &BarStore,
+    page: &PageBars,
+    (month, rows): (Month, &Range<usize>),
+    known: Option<PartitionData>,
+) -> Result<MergeOutcome, StoreError> {
+    let PageBars { symbol, bars, whole, at_ms, recorded, .. } = page;
+    if let Some(digest) = recorded.get(&month).filter(|_| known.is_none()) {
+        store.check_recorded(symbol, month, *digest)?;
+    }
+    let is_cut = page.goes_on && rows.end == bars.len();
+    let lifetime = if is_cut { Finality::Interim } else { Finality::Final };
+    let fetched = MergeInput { bars: bars.slice(rows.clone()), at_ms: *at_ms, whole: *whole, lifetime };
+    store.merged(symbol, month, fetched, known)
+}
+
+impl MergedMonths {
+    /// Counts a month in; hands back its content.
+    fn add(
+        &mut self,
+        merged: MergeOutcome,
+        is_recorded: bool,
+        files: &mut Vec<EncodedFile>,
+    ) -> PartitionData {
+        let MergeOutcome { partition, held, revision, file } = merged;
+        if !revision.is_empty() {
+            self.revisions.push((partition.month, revision));
+        }
+        if file.is_some() || !is_recorded {
+            self.partitions.push(partition);
+        }
+        files.extend(file);
+        held
+    }
+}
+
+/// Cuts ascending times at the ends of `months`. Months without any are left out.
+pub(super) fn cut(months: impl Iterator<Item = Month>, times: &[i64]) -> Vec<(Month, Range<usize>)> {
+    let mut begin = 0;
+    let mut cuts = Vec::new();
+    for month in months {
+        let end = times.partition_point(|t| *t < month.end_ms());
+        if end > begin {
+            cuts.push((month, begin..end));
+        }
+        begin = end;
+    }
+    cuts
+}

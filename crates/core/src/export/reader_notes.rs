@@ -1,0 +1,184 @@
+//! What a reader of an exported file should know and cannot see in it. Pure.
+
+use grab_model::{
+    Partition, Rename, Split, Symbol, Window,
+    universe::symbol_history::{self, SymbolSpan},
+};
+use jiff::{ToSpan, civil::Date};
+
+use super::{
+    split_evidence::SplitEvidence,
+    splits::{AppliesSplit, SkippedSplit, ratio},
+};
+use crate::{
+    manifest::{TaskItem, TaskState},
+    store::reference::ReferenceTable,
+};
+
+/// The New York days of which bars are held, as far as they are in the windows, in order.
+pub(super) fn days_held(partitions: &[Partition], windows: Option<&[Window]>) -> Vec<Date> {
+    let days = partitions.iter().flat_map(|partition| partition.month.days(partition.session_mask()));
+    let is_asked = |day: &Date| {
+        windows.is_none_or(|windows| windows.iter().any(|one| (one.from()..=one.to()).contains(day)))
+    };
+    days.filter(is_asked).collect()
+}
+
+/// Tasks that have not come to their end: what they owe is not in the file.
+pub(super) fn owed(tasks: &[TaskItem], stretch: &SymbolSpan, windows: Option<&[Window]>) -> Option<String> {
+    let is_asked = |task: &&TaskItem| overlaps(task, stretch, windows);
+    let has_ended = |state| matches!(state, TaskState::Done | TaskState::Empty);
+    let owed = tasks.iter().filter(is_asked).filter(|task| !has_ended(task.state)).count();
+    let tasks = if owed == 1 { "1 task is" } else { &format!("{owed} tasks are") };
+    let ticker = &stretch.ticker;
+    (owed > 0).then(|| {
+        format!(
+            "{tasks} not done for {ticker}: what is owed is not in the file; `grab status --tickers` says why"
+        )
+    })
+}
+
+/// That a partition was recorded when the export began, and is not there any more.
+pub(super) fn taken_away(partition: &Partition) -> String {
+    let Partition { symbol, month, .. } = partition;
+    format!("{symbol} has no bars of {month} here: another process has taken them away, or fetches them anew")
+}
+
+/// That nobody has ever asked for a stretch: that it has no bars says nothing.
+pub(super) fn never_asked(
+    tasks: &[TaskItem],
+    stretch: &SymbolSpan,
+    windows: Option<&[Window]>,
+) -> Option<String> {
+    let is_wanted = !stretch.spans(windows).is_empty();
+    let was_asked = tasks.iter().any(|task| overlaps(task, stretch, windows));
+    let (ticker, until) = (&stretch.ticker, stretch.until);
+    let until = until.map(|until| format!(" before {until}")).unwrap_or_default();
+    (is_wanted && !was_asked)
+        .then(|| format!("{ticker} was never asked for{until}{}", fetched_by(ticker, windows)))
+}
+
+/// What fetches a symbol, where it is known for which days.
+fn fetched_by(ticker: &Symbol, windows: Option<&[Window]>) -> String {
+    let windows: Vec<_> = windows.into_iter().flatten().map(ToString::to_string).collect();
+    if windows.is_empty() {
+        return String::new();
+    }
+    format!(": `grab start --tickers {ticker} --windows {}` fetches it", windows.join(","))
+}
+
+/// Whether days of a stretch that are in the windows were asked for by a task.
+fn overlaps(task: &TaskItem, stretch: &SymbolSpan, windows: Option<&[Window]>) -> bool {
+    let (from, until) = (task.window.start_ms(), task.window.end_ms());
+    stretch.spans(windows).iter().any(|(first, end)| from < *end && *first < until)
+}
+
+/// Days that have bars under a symbol of the history, and are not in it.
+pub(super) fn left_out(stretch: &SymbolSpan, days: &[Date]) -> Vec<String> {
+    let ticker = &stretch.ticker;
+    let why = "are another company's by the events that are known, and left out";
+    let before = stretch.from.filter(|from| days.first().is_some_and(|first| first < from));
+    let after = stretch.until.filter(|until| days.last().is_some_and(|last| until <= last));
+    let before = before.map(|from| format!("bars of {ticker} before {from} {why}"));
+    before.into_iter().chain(after.map(|until| format!("bars of {ticker} from {until} on {why}"))).collect()
+}
+
+/// Days on which, by the events that are known, another company had the symbol than has it now.
+pub(super) fn of_others(symbol: &Symbol, days: &[Date], renames: &[&Rename]) -> Vec<String> {
+    let since = symbol_history::own_since(symbol, renames);
+    if let Some(since) = since.filter(|since| days.first().is_some_and(|first| first < since)) {
+        return vec![format!(
+            "bars of {symbol} before {since} are another company's; --follow-renames leaves them out"
+        )];
+    }
+    let had = symbol_history::of_others(symbol, renames).into_iter();
+    let had = had.filter(|(_, stretch)| days.iter().any(|day| stretch.has(*day)));
+    had.filter_map(|(now, stretch)| {
+        let (from, to) = (stretch.from?, stretch.until?.saturating_sub(1.day()));
+        Some(format!("bars of {symbol} from {from} to {to} are those of the company that is {now} now"))
+    })
+    .collect()
+}
+
+/// That a symbol is one which its company does not have any more.
+pub(super) fn former_symbol(symbol: &Symbol, renames: &[&Rename]) -> Option<String> {
+    let now = symbol_history::successor(symbol, renames)?;
+    Some(format!("{symbol} became {} on {}: export that one to have both", now.ticker, now.date))
+}
+
+/// That another split of the same day is listed.
+pub(super) fn contradicted(split: &Split, table: Option<&ReferenceTable<Split>>) -> Option<String> {
+    let Split { ticker, execution_date, split_from, split_to, .. } = split;
+    let is_contradicted = table?.contradicted(ticker).any(|day| day == *execution_date);
+    is_contradicted.then(|| {
+        format!(
+            "splits of {ticker} on {execution_date} contradict each other: {split_from}:{split_to} is taken"
+        )
+    })
+}
+
+/// The first split after `as_of` from which on bars are in other shares than those before it.
+pub(super) fn later_split<'a>(
+    splits: impl Iterator<Item = &'a Split>,
+    as_of: Date,
+    days: Option<(Date, Date)>,
+) -> Option<String> {
+    let (first, last) = days?;
+    let later = splits.map(|split| split.execution_date).filter(|day| *day > as_of);
+    let day = later.filter(|day| first < *day && *day <= last).min()?;
+    Some(format!("bars from {day} on are in shares of a split after --as-of {as_of}"))
+}
+
+/// That a split is listed under a symbol which the company did not have on its day, and is applied.
+pub(super) fn listed_elsewhere(own: &AppliesSplit) -> Option<String> {
+    let (split, had) = (&own.split, own.had.as_ref()?);
+    let (ticker, day, ratio) = (&split.ticker, split.execution_date, ratio(split));
+    Some(format!(
+        "the split of {day} ({ratio}) is listed under {ticker} and applied: it is the company that had {had} then"
+    ))
+}
+
+/// That bars do not show a split that is applied.
+pub(super) fn not_shown(split: &Split, seen: SplitEvidence) -> Option<String> {
+    let SplitEvidence::Absent { before, after, elsewhere, is_inverse } = seen else { return None };
+    let (day, ratio) = (split.execution_date, ratio(split));
+    let change = format!(
+        "the split of {day} ({ratio}) is applied, and the bars do not show it: the price is {} on {} and {} on {}",
+        price(before.1),
+        before.0,
+        price(after.1),
+        after.0
+    );
+    Some(match elsewhere {
+        Some(other) if other > day => format!(
+            "{change}; it changes so on {other}: bars from {day} to the day before that may be in other shares than the rest"
+        ),
+        Some(other) => format!(
+            "{change}; it changes so on {other}: bars from that day to the day before {day} may be in other shares than the rest"
+        ),
+        None if is_inverse => format!("{change}: old and new shares may be the wrong way round"),
+        None => change,
+    })
+}
+
+/// That a split is not applied, and why; and whether bars show it all the same.
+pub(super) fn not_applied(split: &SkippedSplit, seen: SplitEvidence) -> String {
+    let SkippedSplit { ticker, execution_date, split_from, split_to, reason, .. } = split;
+    let is_shown = match seen {
+        SplitEvidence::Shown => "; the bars show it",
+        SplitEvidence::Absent { .. } => "; the bars do not show it",
+        SplitEvidence::Untold => "",
+    };
+    format!(
+        "the split of {execution_date} ({split_from}:{split_to}), listed under {ticker}, is not applied: {reason}{is_shown}"
+    )
+}
+
+/// A price in six digits.
+fn price(price: f64) -> String {
+    let whole = price.abs().log10().max(0.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 5")]
+    let decimals = (5.0 - whole.floor()).clamp(0.0, 5.0) as usize;
+    let text = format!("{price:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}

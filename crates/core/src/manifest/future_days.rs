@@ -1,0 +1,103 @@
+//! Days that were asked for before they had been, which a clock that is ahead makes possible.
+
+use grab_model::{Symbol, Window};
+use jiff::civil::Date;
+use rusqlite::params;
+
+use super::{
+    ManifestError, ManifestWriter, TaskEvent, TaskId, TaskItem, TaskState, rows, transaction::Transaction,
+};
+
+/// A row of `tasks`, as far as it matters here.
+struct FutureRow {
+    id: TaskId,
+    symbol: Symbol,
+    window: Window,
+    state: TaskState,
+}
+
+impl ManifestWriter {
+    /// Returns how many tasks reach beyond a day, the last one that has been.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn reaching_beyond(&self, last: Date) -> Result<u64, ManifestError> {
+        let select = "SELECT count(*) FROM tasks WHERE to_date > ?";
+        Ok(self.connection.query_row(select, [last.to_string()], |row| row.get(0))?)
+    }
+
+    /// Cuts every task behind a day, the last one that has been: what the server had for its later days was no answer. One that
+    /// has ended is asked for once more, from its beginning: when it was asked is not known, only that it was too early. Returns
+    /// how many tasks there were.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn cut_future_days(&mut self, last: Date) -> Result<u64, ManifestError> {
+        let change = self.begin()?;
+        let tasks = beyond(&change, last)?;
+        for task in &tasks {
+            cut(&change, task, last)?;
+        }
+        change.execute("DELETE FROM evenings WHERE session > ?", [last.to_string()])?;
+        change.commit()?;
+        Ok(tasks.len() as u64)
+    }
+}
+
+impl TaskItem {
+    /// The task as far as its days have been, where `last` is the last one that has; none if none of them has. One that was
+    /// recorded as ended before is not: its answer was too early.
+    #[must_use]
+    pub fn until(mut self, last: Date) -> Option<Self> {
+        if self.window.to() <= last {
+            return Some(self);
+        }
+        let asked_to = self.window.to();
+        self.window = Window::new(self.window.from(), last)?;
+        if self.state.is_covered() {
+            self.state = TaskState::Pending;
+            self.ended_ms = None;
+            self.asked_again = None;
+            self.last_error = Some(format!(
+                "it was recorded as asked for until {asked_to}, and no session after {last} has been by the clock of this \
+                 machine: either this clock is behind, or it was ahead then, and `grab resume` asks again"
+            ));
+        }
+        Some(self)
+    }
+}
+
+fn cut(change: &Transaction<'_>, task: &FutureRow, last: Date) -> Result<(), ManifestError> {
+    let reason = format!("asked for to {}, while the last day that has been is {last}", task.window.to());
+    let left = match Window::new(task.window.from(), last) {
+        Some(left) if !change.has_task(&task.symbol, left)? => left,
+        Some(_) | None => {
+            change.event(Some(task.id), "cut", None, &format!("{} {reason}: it is gone", task.symbol))?;
+            return change.remove_task(task.id);
+        }
+    };
+    change.leave_quarantine(&format!("id = {}", task.id.0))?;
+    change.event(Some(task.id), "cut", None, &reason)?;
+    if task.state.is_ended() {
+        change.step(task.id, TaskEvent::Reopened, &reason)?;
+    }
+    let update = "UPDATE tasks SET to_date = ?, cursor = NULL, bars = 0, attempts = 0 WHERE id = ?";
+    change.execute(update, params![left.to().to_string(), task.id.0])?;
+    Ok(())
+}
+
+fn beyond(change: &Transaction<'_>, last: Date) -> Result<Vec<FutureRow>, ManifestError> {
+    let select = "SELECT id, ticker, from_date, to_date, state FROM tasks WHERE to_date > ? ORDER BY id";
+    let mut select = change.transaction.prepare_cached(select)?;
+    let mut found = select.query([last.to_string()])?;
+    let mut tasks = Vec::new();
+    while let Some(row) = found.next()? {
+        tasks.push(FutureRow {
+            id: TaskId(row.get(0)?),
+            symbol: rows::symbol(&row.get::<_, String>(1)?)?,
+            window: rows::window(&row.get::<_, String>(2)?, &row.get::<_, String>(3)?)?,
+            state: row.get::<_, String>(4)?.parse()?,
+        });
+    }
+    Ok(tasks)
+}

@@ -1,0 +1,321 @@
+//! The plan beside the manifest: `plan.jsonl` has what was asked for, should the manifest be lost.
+//!
+//! # Order
+//! The schema makes the plan out of date when anything changes that it has, and [`Transaction::commit`] makes the file
+//! durable before it commits: whatever changes what is asked for, the file is never behind the manifest. It is replaced as a
+//! whole, so that it is as small as what is asked for, however often that has changed.
+//!
+//! The manifest has the digest of the file that belongs to it. A file with another digest was written by a process that died
+//! before it could commit, or is from elsewhere, or the manifest is from a backup. What it asks for besides is taken up then.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use grab_model::{Symbol, Window};
+use rusqlite::{Connection, params};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    ManifestError, ManifestReader, ManifestWriter,
+    plan_file::{self, PlanRead, RecordedPlan},
+    reader, rebuild, saved_settings, saved_spec, store_kind, subscriptions,
+    transaction::Transaction,
+};
+use crate::{
+    disk,
+    failpoint::{CrashPoint, reached},
+};
+
+/// The name of the plan in its data directory.
+pub const PLAN_NAME: &str = "plan.jsonl";
+
+/// What a file's name ends with while it is written.
+const UNFINISHED: &str = ".new";
+
+/// Bytes of the largest plan that is read: millions of windows.
+const LARGEST: u64 = 256 << 20;
+
+/// The plan of a data directory, as its file is.
+pub struct PlanFile {
+    bytes: Vec<u8>,
+    digest: String,
+}
+
+/// What a plan says that the manifest beside it does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlanDifference {
+    /// What is wrong with the file, in words.
+    pub faults: Vec<String>,
+    /// Days that it asks for and the manifest does not.
+    pub more: Vec<(Symbol, Window)>,
+    /// Where a copy of the damaged file is, if it was replaced.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// What the manifest knows of the file.
+struct KnownPlanFile {
+    /// The digest of the file as it was written last; none if there was nothing to write.
+    digest: Option<String>,
+    /// Whether that says what the manifest does.
+    is_current: bool,
+}
+
+impl KnownPlanFile {
+    fn of(connection: &Connection) -> Result<Self, ManifestError> {
+        let select =
+            "SELECT xxh3, is_current AND last_task = (SELECT coalesce(max(id), 0) FROM tasks) FROM plan";
+        let mut select = connection.prepare_cached(select)?;
+        Ok(select.query_row([], |row| Ok(Self { digest: row.get(0)?, is_current: row.get(1)? }))?)
+    }
+
+    /// Whether this is the file that was written last.
+    fn is(&self, file: Option<&PlanFile>) -> bool {
+        self.digest.as_ref() == file.map(|file| &file.digest)
+    }
+}
+
+impl PlanFile {
+    /// Reads the file; returns nothing if it is not there.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn open(data_dir: &Path) -> Result<Option<Self>, ManifestError> {
+        let path = data_dir.join(PLAN_NAME);
+        let failed = |source| ManifestError::Io { path: path.display().to_string(), source };
+        match fs::metadata(&path).map(|file| file.len()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(bytes) if bytes > LARGEST => {
+                return Err(failed(io::Error::other("it is too large for a plan: move it away")));
+            }
+            found => found.map(drop).map_err(failed)?,
+        }
+        fs::read(&path).map(|bytes| Some(Self::with(bytes))).map_err(failed)
+    }
+
+    fn with(bytes: Vec<u8>) -> Self {
+        let digest = format!("{:016x}", xxh3_64(&bytes));
+        Self { bytes, digest }
+    }
+
+    /// Returns what it says, as far as it is sound.
+    #[must_use]
+    pub fn read(&self) -> PlanRead {
+        plan_file::read(&self.bytes)
+    }
+}
+
+/// What the manifest has asked for.
+fn recorded(connection: &Connection) -> Result<RecordedPlan, ManifestError> {
+    let mut plan = RecordedPlan {
+        kind: store_kind::kind(connection)?,
+        spec: saved_spec::read(connection)?,
+        told: saved_settings::read(connection)?.into_iter().map(|told| (told.setting, told.value)).collect(),
+        orders: subscriptions::all(connection)?,
+        windows: reader::windows(connection)?.into_iter().collect(),
+    };
+    plan.simplify();
+    Ok(plan)
+}
+
+fn is_all_asked(connection: &Connection) -> Result<bool, ManifestError> {
+    Ok(connection.query_row("SELECT is_all_asked FROM plan", [], |row| row.get(0))?)
+}
+
+impl ManifestWriter {
+    /// Returns whether all that was asked for is known.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn is_all_asked(&self) -> Result<bool, ManifestError> {
+        is_all_asked(&self.connection)
+    }
+
+    /// Notes whether all that was asked for is known.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn set_all_asked(&mut self, is_all_asked: bool) -> Result<(), ManifestError> {
+        if self.is_all_asked()? == is_all_asked {
+            return Ok(());
+        }
+        let change = self.begin()?;
+        change.execute("UPDATE plan SET is_all_asked = ?", [is_all_asked])?;
+        let (kind, reason) = if is_all_asked {
+            ("plan_known", "a start has asked for the rest")
+        } else {
+            ("plan_lost", "the manifest was made anew without a sound plan")
+        };
+        change.event(None, kind, None, reason)?;
+        change.commit()
+    }
+}
+
+impl Transaction<'_> {
+    /// Makes the plan beside the manifest say what is asked for after this transaction, if it does not. It comes last before the
+    /// commit. What a file that the manifest does not know asks for besides is taken up.
+    pub(super) fn write_plan_file(&self) -> Result<PlanDifference, ManifestError> {
+        let known = KnownPlanFile::of(&self.transaction)?;
+        let Some(data_dir) = self.plan_in.filter(|_| !known.is_current) else {
+            return Ok(PlanDifference::default());
+        };
+        let file = PlanFile::open(data_dir)?;
+        let mut beside = PlanDifference::default();
+        let mut plan = recorded(&self.transaction)?;
+        if let Some(file) = file.as_ref().filter(|file| !known.is(Some(file))) {
+            let PlanRead { plan: found, faults } = file.read();
+            beside.more = found.beyond(&plan);
+            self.take_up(found, &plan, &beside.more)?;
+            plan = recorded(&self.transaction)?;
+            beside.set_aside = (!faults.is_empty()).then(|| self.set_aside(data_dir, file)).transpose()?;
+            beside.faults = faults;
+        }
+        let digest = if plan.is_empty() && file.is_none() {
+            None
+        } else {
+            let new = PlanFile::with(plan.encode());
+            if file.is_none_or(|file| file.bytes != new.bytes) {
+                write_whole(&data_dir.join(PLAN_NAME), &new.bytes)?;
+            }
+            Some(new.digest)
+        };
+        let update =
+            "UPDATE plan SET xxh3 = ?, is_current = 1, last_task = (SELECT coalesce(max(id), 0) FROM tasks)";
+        self.execute(update, params![digest])?;
+        Ok(beside)
+    }
+
+    /// Records what a plan has and the manifest has not.
+    fn take_up(
+        &self,
+        found: RecordedPlan,
+        recorded: &RecordedPlan,
+        more: &[(Symbol, Window)],
+    ) -> Result<(), ManifestError> {
+        let insert = "INSERT INTO tasks (ticker, from_date, to_date, updated_at_ms) VALUES (?, ?, ?, ?)
+             ON CONFLICT (ticker, from_date, to_date) DO UPDATE SET is_repair = 0";
+        for (symbol, window) in more {
+            let (from, to) = (window.from().to_string(), window.to().to_string());
+            self.execute(insert, params![symbol.as_str(), from, to, self.now_ms])?;
+        }
+        for order in found.orders.iter().filter(|order| !recorded.has_order(order)) {
+            self.take_over_order(order, order.planned_at_ms.is_some())?;
+        }
+        let untold = found.told.into_iter().filter(|(setting, _)| !recorded.told.contains_key(setting));
+        self.tell(&untold.map(|(setting, value)| (setting, Some(value))).collect())?;
+        if let Some(spec) = found.spec.filter(|_| recorded.spec.is_none()) {
+            self.save_spec(&spec)?;
+        }
+        if !more.is_empty() {
+            let reason = format!("{} tasks added, by {PLAN_NAME}", more.len());
+            self.event(None, "planned", None, &reason)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a copy of a file that is about to be replaced.
+    fn set_aside(&self, data_dir: &Path, file: &PlanFile) -> Result<PathBuf, ManifestError> {
+        let aside = data_dir.join(rebuild::free_name(data_dir, PLAN_NAME, self.now_ms));
+        write_whole(&aside, &file.bytes)?;
+        Ok(aside)
+    }
+}
+
+/// Replaces a file, so that a crash at any instant leaves either what was there before or all of it.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ManifestError> {
+    let new = unfinished(path);
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&new)?;
+        file.write_all(bytes)?;
+        disk::sync_file(&file, &new, || reached(CrashPoint::BeforePlan))?;
+        drop(file);
+        fs::rename(&new, path)?;
+        disk::sync_folder(path.parent().unwrap_or(Path::new("")), || Ok(()))
+    };
+    write().map_err(|source| ManifestError::Plan { path: path.display().to_string(), source })
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(UNFINISHED);
+    name.into()
+}
+
+impl ManifestWriter {
+    /// Makes sure that the plan beside the manifest says what is asked for: it may be of an older version, damaged, lost, or from
+    /// elsewhere. Returns what was different. One that is as it was written is left alone.
+    ///
+    /// # Errors
+    /// If it cannot be read or written.
+    pub fn check_plan(&mut self) -> Result<PlanDifference, ManifestError> {
+        let Some(data_dir) = &self.plan_in else { return Ok(PlanDifference::default()) };
+        match fs::remove_file(unfinished(&data_dir.join(PLAN_NAME))) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                let path = unfinished(&data_dir.join(PLAN_NAME)).display().to_string();
+                return Err(ManifestError::Plan { path, source });
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let file = PlanFile::open(data_dir)?;
+        let known = KnownPlanFile::of(&self.connection)?;
+        if known.is_current && known.is(file.as_ref()) {
+            return Ok(PlanDifference::default());
+        }
+        let change = self.begin()?;
+        change.execute("UPDATE plan SET is_current = 0", [])?;
+        let beside = change.write_plan_file()?;
+        change.commit()?;
+        Ok(beside)
+    }
+
+    /// Declares that all of a plan that is sound is in this manifest, which is made anew for `data_dir`: the file is the one that belongs
+    /// to it, until it is written anew. Returns where a copy of a damaged one is.
+    ///
+    /// # Errors
+    /// If the manifest, or the copy, cannot be written.
+    pub fn restore_plan(
+        &mut self,
+        data_dir: &Path,
+        file: &PlanFile,
+    ) -> Result<Option<PathBuf>, ManifestError> {
+        let change = self.begin()?;
+        let is_damaged = !file.read().faults.is_empty();
+        let aside = is_damaged.then(|| change.set_aside(data_dir, file)).transpose()?;
+        change.execute("UPDATE plan SET xxh3 = ?", [&file.digest])?;
+        change.commit()?;
+        Ok(aside)
+    }
+}
+
+impl ManifestReader {
+    /// Compares a plan with the manifest.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn compare(&self, file: &PlanFile) -> Result<PlanDifference, ManifestError> {
+        if KnownPlanFile::of(self.connection())?.is(Some(file)) {
+            return Ok(PlanDifference::default());
+        }
+        let PlanRead { plan, faults } = file.read();
+        let more = plan.beyond(&recorded(self.connection())?);
+        Ok(PlanDifference { faults, more, set_aside: None })
+    }
+
+    /// Returns what was asked for.
+    ///
+    /// Returns whether all that was asked for is known.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn is_all_asked(&self) -> Result<bool, ManifestError> {
+        is_all_asked(self.connection())
+    }
+
+    /// # Errors
+    /// If the manifest cannot be read, or has a row that cannot be.
+    pub fn plan(&self) -> Result<RecordedPlan, ManifestError> {
+        recorded(self.connection())
+    }
+}

@@ -1,0 +1,228 @@
+//! The file, for those who only read it: nothing of it is changed, and nothing has to be written beside it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tempfile::TempDir;
+use url::Url;
+
+use super::{
+    FILE_NAME, Lock, ManifestError, PLAN_NAME,
+    schema::{self, BUSY_TIMEOUT, check_tables, check_version, known_version},
+};
+use crate::disk;
+
+/// A manifest that is open to be read, also while another process writes it.
+pub(super) struct ReadConnection {
+    pub(super) connection: Connection,
+    /// Whether its file is taken for one that cannot change: nothing can be written beside it, and nobody has it open.
+    pub(super) is_still: bool,
+    /// What is read in its place, removed once nobody reads it any more.
+    _copy: Option<TempDir>,
+}
+
+/// Opens the manifest of `data_dir` for reading, also while another process writes it. Nothing of it is changed.
+pub(super) fn open_to_read(data_dir: &Path) -> Result<ReadConnection, ManifestError> {
+    let path = data_dir.join(FILE_NAME);
+    match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(data_dir)),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(ManifestError::Io { path: data_dir.display().to_string(), source: error });
+        }
+        Err(source) => return Err(ManifestError::Io { path: path.display().to_string(), source }),
+        Ok(_) => {}
+    }
+    let (reading, version) = connected(&path).map_err(|error| explained(error, &path, false))?;
+    if version == 0 {
+        // Its maker died before the first transaction: nothing was ever started.
+        return Err(missing(data_dir));
+    }
+    if version < schema::latest() {
+        let found = u32::try_from(version).unwrap_or_default();
+        return Err(ManifestError::TooOld {
+            found,
+            known: known_version(),
+            path: path.display().to_string(),
+        });
+    }
+    check_tables(&reading.connection)?;
+    Ok(reading)
+}
+
+/// Says that there is no manifest, or none any more.
+#[must_use]
+pub fn missing(data_dir: &Path) -> ManifestError {
+    let path = data_dir.join(FILE_NAME).display().to_string();
+    match check_not_lost(data_dir) {
+        Ok(()) => ManifestError::Missing { path },
+        Err(lost) => lost,
+    }
+}
+
+/// Refuses to begin a manifest where the plan of one that is lost is: what it asked for would be forgotten, or all of it asked
+/// for again.
+///
+/// # Errors
+/// [`ManifestError::Lost`] if it is there.
+pub fn check_not_lost(data_dir: &Path) -> Result<(), ManifestError> {
+    if data_dir.join(PLAN_NAME).exists() {
+        return Err(ManifestError::Lost { path: data_dir.join(FILE_NAME).display().to_string() });
+    }
+    Ok(())
+}
+
+fn connected(path: &Path) -> Result<(ReadConnection, usize), ManifestError> {
+    let opened = connection_to(path).and_then(|connection| {
+        let version = check_version(&connection, path)?;
+        Ok((ReadConnection { connection, is_still: false, _copy: None }, version))
+    });
+    match opened {
+        Err(ManifestError::Sqlite(error)) if is_unwritable(&error) => {
+            let reading = if has_wal(path) { copied(path)? } else { still(path)? };
+            let version = check_version(&reading.connection, path)?;
+            Ok((reading, version))
+        }
+        opened => opened,
+    }
+}
+
+fn connection_to(path: &Path) -> Result<Connection, ManifestError> {
+    // A reader who may write folds the WAL in when it is the last to leave; one who may not would leave it lying about.
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Reads a copy of a manifest and its WAL, of which nobody is left who could write them, and beside which nothing can be
+/// written: such as on a file system that was mounted read-only after a crash.
+fn copied(path: &Path) -> Result<ReadConnection, ManifestError> {
+    let io = |source| ManifestError::Io { path: path.display().to_string(), source };
+    let copy = tempfile::tempdir().map_err(io)?;
+    let place = copy.path().join(FILE_NAME);
+    std::fs::copy(path, &place).map_err(io)?;
+    std::fs::copy(wal_of(path), wal_of(&place)).map_err(io)?;
+    Ok(ReadConnection { connection: connection_to(&place)?, is_still: false, _copy: Some(copy) })
+}
+
+/// Migrates the manifest of `data_dir`, if it is there and of an older grab. A command that writes does so before it reads
+/// anything of it; commands that only read do not.
+///
+/// # Errors
+/// [`ManifestError::Locked`] if another process holds the directory; else if it cannot be read or migrated. That there is
+/// none, a damaged one, or one that cannot be opened, is not said here.
+pub fn migrate(data_dir: &Path) -> Result<(), ManifestError> {
+    match open_to_read(data_dir) {
+        Err(ManifestError::TooOld { .. }) => {
+            let _lock = Lock::take(data_dir)?;
+            schema::open(data_dir)?.close().map_err(|(_, error)| error.into())
+        }
+        // Another program is writing it: that is not waited for twice.
+        Err(error @ ManifestError::Sqlite(_)) if !error.is_damage() => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether `SQLite` could not make the files that readers share beside the manifest.
+fn is_unwritable(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+/// Whether something was written that is not folded in yet. Without it, the manifest is all in one file.
+fn has_wal(path: &Path) -> bool {
+    std::fs::metadata(wal_of(path)).is_ok_and(|wal| wal.len() > 0)
+}
+
+fn wal_of(path: &Path) -> PathBuf {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
+}
+
+/// Opens a manifest that lies where nothing can be written beside it, and that is all in one file: then it does not change
+/// either, unless somebody else begins to write it at this moment.
+fn still(path: &Path) -> Result<ReadConnection, ManifestError> {
+    let io = |()| ManifestError::Io {
+        path: path.display().to_string(),
+        source: io::ErrorKind::InvalidInput.into(),
+    };
+    let absolute = std::path::absolute(path).map_err(|_| io(()))?;
+    let mut uri = Url::from_file_path(absolute).map_err(io)?;
+    uri.set_query(Some("immutable=1"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri.as_str(), flags)?;
+    Ok(ReadConnection { connection, is_still: true, _copy: None })
+}
+
+/// What changes with a manifest that is taken for one that cannot change.
+pub(super) fn marks(data_dir: &Path) -> [Option<(u64, SystemTime)>; 2] {
+    let path = data_dir.join(FILE_NAME);
+    let mark = |path: &Path| path.metadata().and_then(|file| Ok((file.len(), file.modified()?))).ok();
+    [mark(&path), mark(&wal_of(&path))]
+}
+
+/// Open files with which a manifest can be read and written.
+const FEW_FILES: u64 = 32;
+
+/// What the system says of a manifest that `SQLite` cannot open, which only says that it cannot.
+pub(super) fn explained(error: ManifestError, path: &Path, for_writing: bool) -> ManifestError {
+    let codes =
+        [ErrorCode::CannotOpen, ErrorCode::ReadOnly, ErrorCode::PermissionDenied, ErrorCode::SystemIoFailure];
+    if let ManifestError::Sqlite(cause) = &error
+        && cause.sqlite_error_code().is_some_and(|code| codes.contains(&code))
+    {
+        return refusal(path, for_writing).unwrap_or(error);
+    }
+    error
+}
+
+/// Asks the system, without opening the file: closing it again would take the locks away that `SQLite` has on it.
+fn refusal(path: &Path, for_writing: bool) -> Option<ManifestError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let refused = |path: &Path, source| ManifestError::Io { path: path.display().to_string(), source };
+    match path.metadata() {
+        Err(source) => return Some(refused(path, source)),
+        Ok(file) if file.is_dir() => return Some(refused(path, io::ErrorKind::IsADirectory.into())),
+        Ok(_) => {}
+    }
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Access, access};
+        let (file, place) = if for_writing {
+            (Access::READ_OK | Access::WRITE_OK, Access::WRITE_OK | Access::EXEC_OK)
+        } else {
+            (Access::READ_OK, Access::EXEC_OK)
+        };
+        if let Err(error) = access(path, file) {
+            return Some(refused(path, error.into()));
+        }
+        if let Err(error) = access(folder, place) {
+            return Some(refused(folder, error.into()));
+        }
+    }
+    disk::need_open_files(FEW_FILES).err().map(|source| refused(path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_cannot_change_is_read_from_its_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let odd = dir.path().join("a #1?mode=rw 50%20");
+        std::fs::create_dir(&odd).unwrap();
+        drop(schema::open(&odd).unwrap());
+        let path = odd.join(FILE_NAME);
+        assert!(!has_wal(&path));
+        let still = still(&path).unwrap().connection;
+        assert_eq!(check_version(&still, &path).unwrap(), schema::latest());
+        assert!(still.execute("DELETE FROM tasks", []).is_err());
+        std::fs::write(odd.join(format!("{FILE_NAME}-wal")), "x").unwrap();
+        assert!(has_wal(&path));
+    }
+}

@@ -1,0 +1,108 @@
+//! What a repair changes: partitions that are lost, partitions that are found, windows that are asked for again.
+
+use grab_model::{Month, Partition, Symbol, Window};
+use jiff::civil::Date;
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    ManifestError, ManifestWriter, TaskEvent, TaskId, TaskState,
+    transaction::{NEW_TASK, Transaction},
+};
+
+/// What is to change, in one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepairTransaction {
+    /// Partitions that are recorded and cannot be had any more.
+    pub lost: Vec<(Symbol, Month)>,
+    /// Good partitions that are not recorded.
+    pub found: Vec<Partition>,
+    /// What takes the place of something that is lost.
+    pub replaced: Vec<(Symbol, Window)>,
+    /// Days without bars to ask for once more: what is not found then, the server does not have.
+    pub again: Vec<(Symbol, Window)>,
+    /// Windows to ask for that were ordered and never asked for.
+    pub ordered: Vec<(Symbol, Window)>,
+    /// Days of which the witness that was kept cannot be relied on.
+    pub unwitnessed: Vec<Date>,
+}
+
+impl ManifestWriter {
+    /// Forgets what is lost, records what is found, and puts what is to be asked again among what is owed.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn apply_repair(&mut self, mend: &RepairTransaction) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        for (symbol, month) in &mend.lost {
+            change.bury(symbol, *month)?;
+            change.event(None, "lost", None, &format!("{symbol} {month}: its file is missing or damaged"))?;
+        }
+        for partition in &mend.found {
+            change.replace(partition)?;
+            let Partition { symbol, month, bars, .. } = partition;
+            change.event(
+                None,
+                "found",
+                None,
+                &format!("{symbol} {month}: {bars} bars that were not recorded"),
+            )?;
+        }
+        for date in &mend.unwitnessed {
+            change.execute("DELETE FROM witnesses WHERE date = ?", [date.to_string()])?;
+            change.event(
+                None,
+                "lost",
+                None,
+                &format!("the witness of {date}: its file is missing or damaged"),
+            )?;
+        }
+        for (symbol, window) in mend.ordered.iter().chain(&mend.replaced) {
+            ask(&change, symbol, *window, false)?;
+        }
+        for (symbol, window) in &mend.again {
+            ask(&change, symbol, *window, true)?;
+        }
+        change.commit()
+    }
+}
+
+/// A task of its own; or, if there is one of just this window, that one from its beginning. Where `is_again`, one that
+/// had come to its end by the server's word is marked: what it does not find now, the server does not have.
+fn ask(
+    change: &Transaction<'_>,
+    symbol: &Symbol,
+    window: Window,
+    is_again: bool,
+) -> Result<(), ManifestError> {
+    let (from, to) = (window.from().to_string(), window.to().to_string());
+    let select = "SELECT id, state FROM tasks WHERE ticker = ? AND from_date = ? AND to_date = ?";
+    let key = params![symbol.as_str(), from, to];
+    let known: Option<(i64, String)> = change
+        .transaction
+        .prepare_cached(select)?
+        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((id, state)) = known else {
+        // One whose days nobody has asked for is all that knows of them: it is not a repair.
+        let insert = format!(
+            "INSERT INTO tasks (id, ticker, from_date, to_date, asked_again, updated_at_ms, is_repair)
+             SELECT {NEW_TASK}, ?1, ?2, ?3, ?4, ?5,
+                 EXISTS (SELECT 1 FROM tasks WHERE ticker = ?1 AND NOT is_repair AND from_date <= ?2 AND to_date >= ?2)
+                 AND EXISTS (SELECT 1 FROM tasks WHERE ticker = ?1 AND NOT is_repair AND from_date <= ?3 AND to_date >= ?3)"
+        );
+        change.execute(&insert, params![symbol.as_str(), from, to, is_again, change.now_ms])?;
+        let reason = format!("{symbol} {window} is asked for again");
+        return change.event(None, "planned", None, &reason);
+    };
+    let state: TaskState = state.parse()?;
+    if !state.is_ended() {
+        // What it had stored before its cursor is what was lost. Otherwise it goes on where it is.
+        let update = "UPDATE tasks SET bars = 0, cursor = NULL WHERE id = ?";
+        return if is_again { Ok(()) } else { change.execute(update, [id]).map(|_| ()) };
+    }
+    change.leave_quarantine(&format!("id = {id}"))?;
+    change.step(TaskId(id), TaskEvent::Reopened, "a repair asks for it again")?;
+    let update = "UPDATE tasks SET bars = 0, cursor = NULL, last_error = NULL, asked_again = ? WHERE id = ?";
+    change.execute(update, params![is_again && state.is_covered(), id])?;
+    Ok(())
+}

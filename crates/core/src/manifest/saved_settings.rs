@@ -1,0 +1,127 @@
+//! What `grab start` was told of how to fetch: the commands that go on in a directory go by it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{ManifestError, ManifestReader, ManifestWriter, transaction::Transaction};
+
+/// One setting. Whoever hands one over has made sure that no key is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedSetting {
+    /// The key that the setting has in a config file, such as `rate`.
+    pub setting: String,
+    /// What it was told, as a config file would say it.
+    pub value: String,
+    /// Since when that holds, UTC ms.
+    pub told_at_ms: i64,
+}
+
+impl ManifestWriter {
+    /// Keeps what a `start` was told, each by the key of its setting, and forgets those settings that are to have no value.
+    /// What is not among them stays.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn save_settings(
+        &mut self,
+        settings: &BTreeMap<String, Option<String>>,
+    ) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        change.tell(settings)?;
+        change.commit()
+    }
+
+    /// Keeps what another manifest was told, by setting.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn restore_settings(&mut self, told: BTreeMap<String, String>) -> Result<(), ManifestError> {
+        self.save_settings(&told.into_iter().map(|(setting, value)| (setting, Some(value))).collect())
+    }
+}
+
+impl Transaction<'_> {
+    /// Keeps what a `start` was told: see [`ManifestWriter::save_settings`].
+    pub(super) fn tell(&self, settings: &BTreeMap<String, Option<String>>) -> Result<(), ManifestError> {
+        for (setting, value) in settings {
+            let select = "SELECT value FROM told WHERE setting = ?";
+            let mut select = self.transaction.prepare_cached(select)?;
+            let before: Option<String> = select.query_row([setting], |row| row.get(0)).optional()?;
+            if before == *value {
+                continue;
+            }
+            let reason = match (&before, value) {
+                (None, Some(value)) => format!("{setting} {value}"),
+                (Some(before), Some(value)) => format!("{setting} {value} in place of {before}"),
+                (before, None) => {
+                    format!("no {setting} in place of {}", before.as_deref().unwrap_or_default())
+                }
+            };
+            match value {
+                Some(value) => {
+                    let replace = "INSERT OR REPLACE INTO told (setting, value, told_at_ms) VALUES (?, ?, ?)";
+                    self.execute(replace, params![setting, value, self.now_ms])?
+                }
+                None => self.execute("DELETE FROM told WHERE setting = ?", [setting])?,
+            };
+            self.event(None, "told", None, &reason)?;
+        }
+        Ok(())
+    }
+}
+
+impl ManifestReader {
+    /// What `start` was told of how to fetch, by setting.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn saved_settings(&self) -> Result<Vec<SavedSetting>, ManifestError> {
+        read(self.connection())
+    }
+}
+
+pub(super) fn read(connection: &Connection) -> Result<Vec<SavedSetting>, ManifestError> {
+    let mut select =
+        connection.prepare_cached("SELECT setting, value, told_at_ms FROM told ORDER BY setting")?;
+    let told = select.query_map([], |row| {
+        Ok(SavedSetting { setting: row.get(0)?, value: row.get(1)?, told_at_ms: row.get(2)? })
+    })?;
+    Ok(told.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn the_last_word_on_each_setting_is_kept_and_each_change_is_an_event() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        let mut told = |settings: &[(&str, Option<&str>)]| {
+            let owned =
+                |(setting, value): &(&str, Option<&str>)| ((*setting).to_owned(), value.map(str::to_owned));
+            writer.save_settings(&settings.iter().map(owned).collect()).unwrap();
+            let kept = ManifestReader::open(dir.path()).unwrap().saved_settings().unwrap();
+            kept.into_iter()
+                .map(|told| format!("{} {}", told.setting, told.value))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        assert_eq!(told(&[("rate", None)]), "");
+        assert_eq!(
+            told(&[("rate", Some("5/min")), ("base_url", Some("http://a/"))]),
+            "base_url http://a/, rate 5/min"
+        );
+        assert_eq!(told(&[]), "base_url http://a/, rate 5/min", "nothing was said of them");
+        assert_eq!(told(&[("rate", Some("100/s"))]), "base_url http://a/, rate 100/s");
+        assert_eq!(told(&[("rate", Some("100/s")), ("base_url", None)]), "rate 100/s");
+        let select = "SELECT group_concat(reason, '; ') FROM events WHERE kind = 'told'";
+        let events: String = writer.connection.query_row(select, [], |row| row.get(0)).unwrap();
+        assert_eq!(
+            events,
+            "base_url http://a/; rate 5/min; rate 100/s in place of 5/min; no base_url in place of http://a/"
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! A manifest as it was at one instant, for readers that take their time.
+//!
+//! A snapshot of `SQLite` that is held for hours would keep the WAL from being folded in, and a writer that goes on would
+//! make it grow without bound. So what is to be read is copied into temporary tables, in one transaction, and the snapshot
+//! is let go: temporary tables have the names of those that they stand for, which `SQLite` looks up first. They are in
+//! memory as long as they are small, and in a temporary file that nobody else sees from then on.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::{ManifestError, ManifestReader, read_connection, schema};
+
+/// Tables that no long reader reads: they can be larger than all others.
+const LEFT_OUT: [&str; 4] = ["events", "list_pages", "lookups", "quarantine"];
+
+/// Columns by which rows are looked up.
+const KEYS: [&str; 2] = ["ticker", "task_id"];
+
+/// How often a manifest is opened anew that was taken for one that cannot change, and has.
+const ATTEMPTS: u32 = 10;
+
+impl ManifestReader {
+    /// Opens the manifest of `data_dir` as [`ManifestReader::open`], and reads it as it is at this instant for as long as this is
+    /// used, whatever is written meanwhile. Events, and what is kept of lists, are not to be read by it.
+    ///
+    /// # Errors
+    /// As [`ManifestReader::open`].
+    pub fn snapshot(data_dir: &Path) -> Result<Self, ManifestError> {
+        for attempt in 1.. {
+            let before = read_connection::marks(data_dir);
+            let reader = Self::open(data_dir)?;
+            let frozen = freeze(reader.connection());
+            if reader.is_immutable() && attempt < ATTEMPTS && read_connection::marks(data_dir) != before {
+                // Somebody has begun to write it: now there is something to read it by.
+                continue;
+            }
+            return frozen.map(|()| reader);
+        }
+        Self::open(data_dir)
+    }
+}
+
+fn freeze(connection: &Connection) -> Result<(), ManifestError> {
+    match copy(connection) {
+        Err(ManifestError::Sqlite(error)) if is_without_temporary_files(&error) => {
+            connection.execute_batch("ROLLBACK; PRAGMA temp_store = MEMORY; BEGIN")?;
+            copy(connection)
+        }
+        copied => copied,
+    }
+}
+
+/// Copies what is read, in the transaction that is open.
+fn copy(connection: &Connection) -> Result<(), ManifestError> {
+    connection.pragma_update(None, "query_only", false)?;
+    let ours = schema::ours()?.iter().filter(|(_, sql)| sql.starts_with("CREATE TABLE"));
+    for name in ours.map(|(name, _)| name).filter(|name| !LEFT_OUT.contains(&name.as_str())) {
+        connection.execute_batch(&format!("CREATE TEMP TABLE {name} AS SELECT * FROM main.{name}"))?;
+        for key in KEYS {
+            let has_key = "SELECT count(*) FROM pragma_table_info(?, 'temp') WHERE name = ?";
+            if connection.query_row(has_key, [name.as_str(), key], |row| row.get::<_, i64>(0))? > 0 {
+                connection.execute_batch(&format!("CREATE INDEX temp.{name}_by_{key} ON {name} ({key})"))?;
+            }
+        }
+    }
+    connection.execute_batch("COMMIT; BEGIN")?;
+    Ok(connection.pragma_update(None, "query_only", true)?)
+}
+
+/// Whether there is no place, or no room, for temporary files.
+fn is_without_temporary_files(error: &rusqlite::Error) -> bool {
+    let codes = [ErrorCode::CannotOpen, ErrorCode::DiskFull, ErrorCode::SystemIoFailure, ErrorCode::ReadOnly];
+    error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Clock,
+        manifest::{ManifestWriter, TaskState},
+    };
+    use grab_model::{Symbol, Window};
+
+    fn open_writer(dir: &Path) -> ManifestWriter {
+        ManifestWriter::open(dir, Clock::system()).unwrap()
+    }
+
+    fn tasks(symbols: &[&str]) -> Vec<(Symbol, Window)> {
+        let day = jiff::civil::date(2024, 1, 3);
+        symbols.iter().map(|symbol| (symbol.parse().unwrap(), Window::new(day, day).unwrap())).collect()
+    }
+
+    #[test]
+    fn what_is_written_later_is_not_read_and_the_wal_can_be_folded_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = open_writer(dir.path());
+        writer.add_tasks(&tasks(&["A", "B"])).unwrap();
+        let (frozen, live) =
+            (ManifestReader::snapshot(dir.path()).unwrap(), ManifestReader::open(dir.path()).unwrap());
+        let count = |reader: &ManifestReader| reader.symbols().unwrap().len();
+        assert_eq!((count(&frozen), count(&live)), (2, 2));
+        drop(live);
+        writer.add_tasks(&tasks(&["C"])).unwrap();
+        let all = ManifestReader::open(dir.path()).unwrap();
+        assert_eq!((count(&frozen), count(&all)), (2, 3));
+        assert_eq!(frozen.tasks_of(&"A".parse().unwrap()).unwrap()[0].state, TaskState::Pending);
+        assert_eq!(frozen.tasks_of(&"C".parse().unwrap()).unwrap(), []);
+        drop(all);
+        let folded = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy: i64 = writer.connection.query_row(folded, [], |row| row.get(0)).unwrap();
+        assert_eq!(busy, 0, "the frozen one holds nothing");
+        assert_eq!(count(&frozen), 2);
+        assert!(frozen.connection().execute("DELETE FROM main.tasks", []).is_err(), "it only reads");
+    }
+
+    #[test]
+    fn each_row_is_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = open_writer(dir.path());
+        writer.add_tasks(&tasks(&["A", "KIMpL"])).unwrap();
+        let (live, frozen) =
+            (ManifestReader::open(dir.path()).unwrap(), ManifestReader::snapshot(dir.path()).unwrap());
+        assert_eq!(frozen.tasks().unwrap(), live.tasks().unwrap());
+        assert_eq!(frozen.counts_by_window().unwrap(), live.counts_by_window().unwrap());
+        assert_eq!(frozen.windows().unwrap(), live.windows().unwrap());
+    }
+}

@@ -1,0 +1,102 @@
+//! What kind of bars a directory holds: fixed by its first bar, and by nothing before that.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    ManifestError, ManifestReader, ManifestWriter, StoreKind, TaskEvent, transaction::Transaction,
+    writer::VERSION,
+};
+
+/// Whether any bar is on record, be it one that is lost or set aside.
+const HAS_BARS: &str =
+    "EXISTS (SELECT 1 FROM partitions) OR EXISTS (SELECT 1 FROM lost) OR EXISTS (SELECT 1 FROM set_aside)";
+
+/// Whether anything was brought that a sandbox and the service say differently: lists, and the market's days.
+const HAS_LISTS: &str =
+    "EXISTS (SELECT 1 FROM syncs) OR EXISTS (SELECT 1 FROM lists) OR EXISTS (SELECT 1 FROM lookups)
+     OR EXISTS (SELECT 1 FROM witnesses)";
+
+impl ManifestWriter {
+    /// Declares what the directory holds, or checks that it holds this.
+    ///
+    /// Before the first bar it may become something else. Then what the other source has answered is worth nothing: each
+    /// task begins anew.
+    ///
+    /// # Errors
+    /// [`ManifestError::OtherKind`] if it has bars of another kind, or lists of another source.
+    pub fn declare_kind(&mut self, asked: StoreKind) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        let insert = "INSERT OR IGNORE INTO store (id, adjusted, sandbox, created_at_ms, created_by) VALUES (1, ?, ?, ?, ?)";
+        change.execute(insert, params![asked.adjusted, asked.sandbox, change.now_ms, VERSION])?;
+        let held = kind(&change.transaction)?.unwrap_or(asked);
+        if held != asked {
+            let is_fixed = is_true(&change.transaction, HAS_BARS)?
+                || (held.sandbox != asked.sandbox && is_true(&change.transaction, HAS_LISTS)?);
+            if is_fixed {
+                return Err(ManifestError::OtherKind { held, asked });
+            }
+            change.turn(held, asked)?;
+        }
+        change.commit()
+    }
+
+    /// What the directory holds, once it was declared.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn kind(&self) -> Result<Option<StoreKind>, ManifestError> {
+        kind(&self.connection)
+    }
+}
+
+impl Transaction<'_> {
+    /// Makes the directory one of another kind, and forgets what was answered before.
+    fn turn(&self, held: StoreKind, asked: StoreKind) -> Result<(), ManifestError> {
+        self.execute("UPDATE store SET adjusted = ?, sandbox = ?", params![asked.adjusted, asked.sandbox])?;
+        let reason = format!("{asked}, in place of {held}: no bar was there");
+        self.event(None, "kind_changed", None, &reason)?;
+        let ended = "state NOT IN ('pending', 'running')";
+        self.step_all(
+            ended,
+            TaskEvent::Reopened,
+            "it was answered when the directory was to hold other bars",
+        )?;
+        self.execute("DELETE FROM quarantine", [])?;
+        let anew = "UPDATE tasks SET cursor = NULL, bars = 0, attempts = 0, last_error = NULL, asked_again = 0, begun_at_ms = NULL";
+        self.execute(anew, [])?;
+        self.reopen_not_entitled("the plan was that of another source")?;
+        // All of this is of the other source.
+        for table in ["pace", "evenings", "closures", "silences", "plan_history"] {
+            self.execute(&format!("DELETE FROM {table}"), [])?;
+        }
+        Ok(())
+    }
+}
+
+impl ManifestReader {
+    /// What the directory holds or is to hold, once a command has declared it.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn kind(&self) -> Result<Option<StoreKind>, ManifestError> {
+        kind(self.connection())
+    }
+
+    /// What the directory holds, if it has bars: then it cannot hold anything else.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn settled_kind(&self) -> Result<Option<StoreKind>, ManifestError> {
+        if is_true(self.connection(), HAS_BARS)? { self.kind() } else { Ok(None) }
+    }
+}
+
+fn is_true(connection: &Connection, condition: &str) -> Result<bool, ManifestError> {
+    Ok(connection.query_row(&format!("SELECT {condition}"), [], |row| row.get(0))?)
+}
+
+pub(super) fn kind(connection: &Connection) -> Result<Option<StoreKind>, ManifestError> {
+    let select = "SELECT adjusted, sandbox FROM store";
+    let read = |row: &rusqlite::Row<'_>| Ok(StoreKind { adjusted: row.get(0)?, sandbox: row.get(1)? });
+    Ok(connection.query_row(select, [], read).optional()?)
+}

@@ -1,0 +1,343 @@
+//! Every statement that writes.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use grab_model::{Cursor, InvalidBar, Month, Partition, Revision, Symbol, Window};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::{
+    Evidence, ManifestError, SpecText, Task, TaskEvent, TaskId, TaskState, Workload, reader, rows, schema,
+    transaction::Transaction,
+};
+use crate::clock::Clock;
+
+/// Written into every store and run that this program makes.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The only writer of a manifest. Every method is one transaction: it happened whole, or not at all.
+///
+/// Whoever opens one must hold the directory's [`super::Lock`].
+pub struct ManifestWriter {
+    pub(super) connection: Connection,
+    pub(super) clock: Clock,
+    pub(super) run: Option<i64>,
+    /// Where the plan is kept beside the manifest; none while a manifest is made anew.
+    pub(super) plan_in: Option<PathBuf>,
+    /// Whether days were asked for that are known not to be served.
+    pub(super) has_refused: bool,
+}
+
+/// What became of the tasks that a `start` asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlannedTasks {
+    /// Tasks that are new.
+    pub added: u64,
+    /// Tasks that were there already.
+    pub known: u64,
+}
+
+/// How much work is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outstanding {
+    /// Tasks that have not ended.
+    pub tasks: u64,
+    /// Days of their windows that no stored bar has reached.
+    pub days: u64,
+}
+
+/// All that one stored page changes.
+#[derive(Clone, Debug)]
+pub struct PageCommit {
+    /// What the server said.
+    pub evidence: Evidence,
+    /// The partitions that the page's bars went to, as they are now on stable storage.
+    pub partitions: Vec<Partition>,
+    /// What the page has changed in months that were there before.
+    pub revisions: Vec<(Month, Revision)>,
+    /// Bars that cannot be: they are kept apart.
+    pub bad: Vec<InvalidBar>,
+    /// The page to ask for next; none if the server named none, which ends the task if its window is finished.
+    pub next: Option<Cursor>,
+    /// Whether all sessions of the task's window were over when the server answered: else there may be more bars later.
+    pub is_finished: bool,
+}
+
+/// What a stored page changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredPage {
+    /// Where the task stands now.
+    pub state: TaskState,
+    /// Bars that the store did not have before.
+    pub new_bars: u64,
+    /// Partitions that this run had not written before.
+    pub new_partitions: u64,
+}
+
+impl ManifestWriter {
+    /// Opens the manifest of `data_dir`, creating it if there is none.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, is not ours, or is from a newer grab.
+    pub fn open(data_dir: &Path, clock: Clock) -> Result<Self, ManifestError> {
+        let plan_in = Some(data_dir.to_owned());
+        Ok(Self { connection: schema::open(data_dir)?, clock, run: None, plan_in, has_refused: false })
+    }
+
+    /// The windows that were asked for of each symbol.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
+        reader::windows(&self.connection)
+    }
+
+    /// Records tasks in the given order, which is the order of work. Those that are there already stay as they are.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn add_tasks<'a>(
+        &mut self,
+        tasks: impl IntoIterator<Item = &'a (Symbol, Window)>,
+    ) -> Result<PlannedTasks, ManifestError> {
+        self.add_tasks_of(None, tasks, &[])
+    }
+
+    /// Records tasks as [`ManifestWriter::add_tasks`] does, with the spec that they come from, and the days that were asked for and
+    /// are known not to be served.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn add_tasks_of<'a>(
+        &mut self,
+        spec: Option<&SpecText>,
+        tasks: impl IntoIterator<Item = &'a (Symbol, Window)>,
+        not_served: &[(Symbol, Window)],
+    ) -> Result<PlannedTasks, ManifestError> {
+        let change = self.begin()?;
+        change.save_new_spec(spec)?;
+        for (symbol, window) in not_served {
+            change.add_not_entitled(symbol, *window)?;
+        }
+        let mut planned = PlannedTasks::default();
+        for (symbol, window) in tasks {
+            if change.add_task(symbol, *window)? {
+                planned.added += 1;
+            } else {
+                planned.known += 1;
+            }
+        }
+        if planned.added > 0 {
+            let reason = format!("{} tasks added, {} were there", planned.added, planned.known);
+            change.event(None, "planned", None, &reason)?;
+        }
+        change.commit()?;
+        self.has_refused |= !not_served.is_empty();
+        Ok(planned)
+    }
+
+    /// How much work is left: tasks, and days of their windows that no stored bar has reached.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn outstanding(&self) -> Result<Outstanding, ManifestError> {
+        let mut owed = Outstanding::default();
+        self.each_task("state IN ('pending', 'running')", |task| {
+            owed.tasks += 1;
+            owed.days += u64::from(task.window.days() - task.days_covered());
+        })?;
+        Ok(owed)
+    }
+
+    /// The tasks that a dead process left running. The caller sweeps what it left on disk, then calls
+    /// [`ManifestWriter::reclaim`].
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn crashed(&self) -> Result<Vec<Task>, ManifestError> {
+        let mut tasks = Vec::new();
+        self.each_task("state = 'running'", |task| tasks.push(task))?;
+        Ok(tasks)
+    }
+
+    fn each_task(&self, condition: &str, mut each: impl FnMut(Task)) -> Result<(), ManifestError> {
+        let sql = format!("SELECT {} FROM tasks WHERE {condition} ORDER BY id", Task::COLUMNS);
+        let mut select = self.connection.prepare_cached(&sql)?;
+        let mut found = select.query([])?;
+        while let Some(row) = found.next()? {
+            each(Task::read(row)?);
+        }
+        Ok(())
+    }
+
+    /// Gives back every task that is still running: under the lock, each is the mark of a crash.
+    ///
+    /// `found` are the partitions that these tasks may have written last, as they are on disk: a process that died
+    /// between a rename and its transaction left them newer than their rows.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn reclaim(&mut self, found: &[Partition]) -> Result<u64, ManifestError> {
+        let change = self.begin()?;
+        for partition in found {
+            change.replace(partition)?;
+        }
+        let reason = "the process that held it died, or could not write";
+        let reclaimed = change.step_all("state = 'running'", TaskEvent::Crashed, reason)?;
+        change.commit()?;
+        Ok(reclaimed)
+    }
+
+    /// Records partitions as they are on stable storage, written by a page that cannot be kept as a whole.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn record(&mut self, written: &[Partition]) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        for partition in written {
+            change.replace(partition)?;
+        }
+        change.commit()
+    }
+
+    /// The XXH3 of those months' partitions that are recorded.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn digests(&self, symbol: &Symbol, months: &[Month]) -> Result<HashMap<Month, u64>, ManifestError> {
+        let select = "SELECT xxh3 FROM partitions WHERE ticker = ? AND month = ?";
+        let mut select = self.connection.prepare_cached(select)?;
+        let mut digests = HashMap::new();
+        for month in months {
+            let key = params![symbol.as_str(), month.to_string()];
+            if let Some(text) = select.query_row(key, |row| row.get::<_, String>(0)).optional()? {
+                digests.insert(*month, rows::digest(&text)?);
+            }
+        }
+        Ok(digests)
+    }
+
+    /// Re-opens every task that ended without data. Their bars and cursors are kept. One with bars in
+    /// quarantine is asked from its beginning, and the quarantine is emptied of it.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn reopen_unsuccessful(&mut self) -> Result<u64, ManifestError> {
+        let unsuccessful = "state IN ('not_entitled', 'not_found', 'failed')";
+        let change = self.begin()?;
+        change.leave_quarantine(unsuccessful)?;
+        let reopened = change.step_all(unsuccessful, TaskEvent::Reopened, "asked for once more")?;
+        change.commit()?;
+        Ok(reopened)
+    }
+
+    /// Leases the first pending task that shares no partition with a running one.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn lease(&mut self) -> Result<Option<Task>, ManifestError> {
+        let change = self.begin()?;
+        let sql = format!(
+            "SELECT {} FROM tasks WHERE state = 'pending' AND NOT EXISTS (
+                 SELECT 1 FROM tasks AS r WHERE r.ticker = tasks.ticker AND +r.state = 'running'
+                 AND substr(r.from_date, 1, 7) <= substr(tasks.to_date, 1, 7)
+                 AND substr(r.to_date, 1, 7) >= substr(tasks.from_date, 1, 7))
+             ORDER BY id LIMIT 1",
+            Task::COLUMNS
+        );
+        let task = {
+            let mut select = change.transaction.prepare_cached(&sql)?;
+            let mut found = select.query([])?;
+            found.next()?.map(Task::read).transpose()?
+        };
+        if let Some(task) = &task {
+            change.step(task.id, TaskEvent::Leased, "taken by a worker")?;
+            change.execute("UPDATE tasks SET attempts = 0 WHERE id = ?", [task.id.0])?;
+        }
+        change.commit()?;
+        Ok(task)
+    }
+
+    /// Records a page whose bars are on stable storage: evidence, partitions, cursor, counters and the end of the
+    /// task, if this was its last page, in one transaction.
+    ///
+    /// # Errors
+    /// If the task is not running, or the manifest cannot be written.
+    pub fn store_page(&mut self, id: TaskId, page: &PageCommit) -> Result<StoredPage, ManifestError> {
+        let change = self.begin()?;
+        // Before anything is written: else a CHECK would refuse it, with words that name no step.
+        change.ask(id, TaskEvent::PageStored)?;
+        let (mut new_bars, mut new_partitions) = (0, 0);
+        for partition in &page.partitions {
+            let (bars_before, run_before) = change.held(partition)?.unwrap_or_default();
+            new_bars += partition.bars.saturating_sub(bars_before);
+            new_partitions += u64::from(run_before != change.run);
+            change.replace(partition)?;
+        }
+        let bars = change.advance(id, page)?;
+        change.quarantine(id, page)?;
+        change.revised(id, &page.revisions)?;
+        let state = match (&page.next, change.quarantined(id)?) {
+            (Some(_), _) => change.step(id, TaskEvent::PageStored, "the server named a further page")?,
+            (None, Some(bad)) => change.end(id, TaskEvent::GivenUp, &bad)?,
+            (None, None) if !page.is_finished => {
+                change.step(id, TaskEvent::PageStored, "not all sessions of its window have been")?
+            }
+            (None, None) => {
+                let event = if bars == 0 { TaskEvent::ProvenEmpty } else { TaskEvent::Completed };
+                change.step(id, event, "the server named no further page")?
+            }
+        };
+        change.commit()?;
+        Ok(StoredPage { state, new_bars, new_partitions })
+    }
+
+    /// Records that a request failed and will be repeated.
+    ///
+    /// # Errors
+    /// If the task is not running, or the manifest cannot be written.
+    pub fn retry(&mut self, id: TaskId, attempts: u32, reason: &str) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        change.step(id, TaskEvent::RetryScheduled, reason)?;
+        let update = "UPDATE tasks SET attempts = ?, last_error = ? WHERE id = ?";
+        change.execute(update, params![attempts, reason, id.0])?;
+        change.commit()
+    }
+
+    /// Ends a task without success, or gives it back. Bars and cursor are kept.
+    ///
+    /// # Errors
+    /// If the step is illegal, or the manifest cannot be written.
+    pub fn end(&mut self, id: TaskId, event: TaskEvent, reason: &str) -> Result<TaskState, ManifestError> {
+        let change = self.begin()?;
+        change.ask(id, event)?;
+        let state = if event == TaskEvent::Released {
+            change.step(id, event, reason)?
+        } else {
+            change.end(id, event, reason)?
+        };
+        change.commit()?;
+        Ok(state)
+    }
+
+    /// How many tasks stand in each state.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn counts(&self) -> Result<Workload, ManifestError> {
+        reader::counts(&self.connection)
+    }
+
+    pub(super) fn begin(&mut self) -> Result<Transaction<'_>, ManifestError> {
+        let Self { connection, clock, run, plan_in, has_refused: _ } = self;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        Ok(Transaction { transaction, now_ms: clock.now_ms(), run: *run, plan_in: plan_in.as_deref() })
+    }
+}
+
+#[cfg(test)]
+mod model_test;
+#[cfg(test)]
+mod tests;

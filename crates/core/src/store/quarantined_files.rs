@@ -1,0 +1,185 @@
+//! Files that are in the way, moved out of the tree of the bars. Nothing is deleted here that may be worth something.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use grab_model::{Month, Symbol};
+
+use super::{
+    StoreError,
+    atomic::{self, failed},
+    layout,
+};
+use crate::disk;
+
+/// The folder of what was set aside, beside the bars, in the same order.
+const FOLDER: &str = "set_aside";
+
+/// The folder in it of what is no partition.
+const STRAYS: &str = "set_aside/strays";
+
+/// Moves a file or folder of the tree to the same place below `set_aside/strays/`. Answers where it is now; nothing if it
+/// is not there. What was set aside before is never replaced. An unfinished file of a dead process is removed instead.
+///
+/// # Errors
+/// If the system refuses.
+pub fn quarantine_file(data_dir: &Path, path: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if layout::is_unfinished(&name) && !path.is_dir() {
+        fs::remove_file(path).map_err(failed("remove", path))?;
+        return Ok(None);
+    }
+    if !is_there(path) {
+        return Ok(None);
+    }
+    let aside = free_place(data_dir, STRAYS, path, &name);
+    move_to(path, &aside)?;
+    Ok(Some(aside))
+}
+
+/// Where a partition's file would be moved to, if there is one: the number of its bars is in the name.
+#[must_use]
+pub fn place_of_partition(data_dir: &Path, symbol: &Symbol, month: Month, bars: u64) -> Option<PathBuf> {
+    let path = layout::partition(data_dir, symbol, month);
+    is_there(&path).then(|| free_place(data_dir, FOLDER, &path, &format!("bars-{bars}.parquet")))
+}
+
+/// Moves a partition's file to such a place.
+///
+/// # Errors
+/// If the system refuses.
+pub fn quarantine_partition(
+    data_dir: &Path,
+    symbol: &Symbol,
+    month: Month,
+    aside: &Path,
+) -> Result<(), StoreError> {
+    move_to(&layout::partition(data_dir, symbol, month), aside)
+}
+
+/// Whether a path leads through a link below the data directory: what lies there may be somebody else's, or a partition
+/// under a second name.
+#[must_use]
+pub fn is_behind_link(data_dir: &Path, path: &Path) -> bool {
+    let mut above =
+        path.ancestors().skip(1).take_while(|folder| *folder != data_dir && folder.starts_with(data_dir));
+    above.any(Path::is_symlink)
+}
+
+fn is_there(path: &Path) -> bool {
+    !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn free_place(data_dir: &Path, root: &str, path: &Path, name: &str) -> PathBuf {
+    let place = path.strip_prefix(data_dir).unwrap_or(path);
+    let folder = data_dir.join(root).join(place.parent().unwrap_or(Path::new("")));
+    let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}.{number}")));
+    let free = names.into_iter().map(|name| folder.join(name)).find(|place| !is_there(place));
+    free.unwrap_or_else(|| folder.join(name))
+}
+
+fn move_to(path: &Path, aside: &Path) -> Result<(), StoreError> {
+    let folder = aside.parent().unwrap_or(aside);
+    atomic::create_folders(folder)?;
+    if let Err(error) = rename(path, aside) {
+        // A folder that was made for nothing is no place to look at.
+        remove_empty_folders(aside);
+        return Err(error);
+    }
+    atomic::sync_folder(folder)?;
+    atomic::sync_folder(path.parent().unwrap_or(path))
+}
+
+/// Removes the folders above a place that are empty, up to the one of what was set aside.
+fn remove_empty_folders(place: &Path) {
+    let is_aside = |folder: &&Path| folder.components().any(|part| part.as_os_str() == FOLDER);
+    let folders = place.ancestors().skip(1).take_while(is_aside);
+    // The first that is not empty ends it.
+    let _ = folders.map(fs::remove_dir).find(Result::is_err);
+}
+
+/// Renames, or copies where the folders are on different file systems: the copy is whole before the file goes.
+fn rename(path: &Path, aside: &Path) -> Result<(), StoreError> {
+    match fs::rename(path, aside) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            let copied = fs::copy(path, aside)
+                .and_then(|_| disk::sync_file(&fs::File::open(aside)?, aside, || Ok(())));
+            copied.map_err(failed("copy to", aside))?;
+            fs::remove_file(path).map_err(failed("remove", path))
+        }
+        renamed => renamed.map_err(failed("move away", path)),
+    }
+}
+
+/// Removes a file that was set aside, once its replacement is in place, and the folders that it leaves empty.
+///
+/// # Errors
+/// If the system refuses.
+pub fn discard(aside: &Path) -> Result<(), StoreError> {
+    fs::remove_file(aside).map_err(failed("remove", aside))?;
+    remove_empty_folders(aside);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_aside_keeps_its_place_and_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("bars_1m/ticker=A/x");
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        let mut aside = Vec::new();
+        for text in ["one", "two"] {
+            fs::write(&place, text).unwrap();
+            aside.push(quarantine_file(dir.path(), &place).unwrap().unwrap());
+        }
+        let below = |name: &str| dir.path().join("set_aside/strays/bars_1m/ticker=A").join(name);
+        assert_eq!(aside, [below("x"), below("x.2")]);
+        assert_eq!(fs::read_to_string(below("x")).unwrap(), "one");
+        assert_eq!(quarantine_file(dir.path(), &place).unwrap(), None, "nothing is there");
+        discard(&below("x")).unwrap();
+        assert!(below("x.2").exists());
+        discard(&below("x.2")).unwrap();
+        assert!(!dir.path().join("set_aside").exists());
+    }
+
+    #[test]
+    fn a_partition_has_a_place_of_its_own_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (symbol, month): (Symbol, _) = ("KIMpL".parse().unwrap(), Month::new(2024, 1).unwrap());
+        let place = layout::partition(dir.path(), &symbol, month);
+        assert_eq!(place_of_partition(dir.path(), &symbol, month, 7), None);
+        for name in ["bars-7.parquet", "bars-7.parquet.2"] {
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::write(&place, "x").unwrap();
+            let aside = place_of_partition(dir.path(), &symbol, month, 7).unwrap();
+            quarantine_partition(dir.path(), &symbol, month, &aside).unwrap();
+            assert!(aside.ends_with(name) && aside.exists() && !place.exists());
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_is_seen_wherever_it_is_on_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let bars = dir.path().join("bars_1m");
+        fs::create_dir_all(bars.join("ticker=A/year=2024")).unwrap();
+        std::os::unix::fs::symlink("ticker=A", bars.join("ticker=B")).unwrap();
+        assert!(is_behind_link(dir.path(), &bars.join("ticker=B/year=2024/x")));
+        assert!(!is_behind_link(dir.path(), &bars.join("ticker=A/year=2024/x")));
+        assert!(!is_behind_link(dir.path(), &bars.join("ticker=B")), "the link itself can be moved");
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let litter = dir.path().join(".bars-abc.tmp");
+        fs::write(&litter, "").unwrap();
+        assert_eq!(quarantine_file(dir.path(), &litter).unwrap(), None);
+        assert!(!litter.exists() && !dir.path().join("set_aside").exists());
+    }
+}

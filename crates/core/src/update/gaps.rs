@@ -1,0 +1,95 @@
+//! Sessions without bars that may have some by now.
+
+use grab_model::{
+    Window,
+    calendar::{self, Session},
+};
+use jiff::civil::Date;
+
+use super::UpdateCutoff;
+use crate::verify::{AskedSessions, BarsBySession, ExplainedSymbol, FILLED_WITHIN_DAYS, SessionStatus};
+
+/// A session that is older is asked for a last time, and then known to be the server's own gap.
+const FILLED_WITHIN_MS: i64 = FILLED_WITHIN_DAYS as i64 * 86_400_000;
+
+/// The sessions before `until` that are to be asked for once more.
+pub(super) fn due(
+    explained: &ExplainedSymbol,
+    sessions: &AskedSessions,
+    evening: &UpdateCutoff,
+    until: Date,
+) -> Vec<Date> {
+    let days = explained.days.iter().zip(sessions.dates()).take_while(|(_, date)| **date < until);
+    let is_due = |day: SessionStatus, date: Date| match day {
+        SessionStatus::Missing => true,
+        SessionStatus::AskedAgain | SessionStatus::Withheld => {
+            is_old_by_now(explained.asked_again_ms(date), date, evening.now_ms)
+        }
+        SessionStatus::NotAsked
+        | SessionStatus::NotFound
+        | SessionStatus::NotEntitled
+        | SessionStatus::Failed
+        | SessionStatus::Owed
+        | SessionStatus::Empty
+        | SessionStatus::NoTrade
+        | SessionStatus::Lost
+        | SessionStatus::Thin
+        | SessionStatus::Present
+        | SessionStatus::NotListed
+        | SessionStatus::CutAway
+        | SessionStatus::BeforeHistory => false,
+    };
+    days.filter(|(day, date)| is_due(**day, **date)).map(|(_, date)| *date).collect()
+}
+
+/// The first of the young sessions that have no bars, although they were asked for twice, or come before a symbol's first
+/// bar: the service may fill them yet. From there on to the last session is less than a page.
+pub(super) fn oldest_young(
+    explained: &ExplainedSymbol,
+    sessions: &AskedSessions,
+    evening: &UpdateCutoff,
+) -> Option<Date> {
+    let mut days = explained.days.iter().zip(sessions.dates());
+    let is_young =
+        |date: Date| calendar::session_on(date).is_some_and(|session| evening.now_ms < old_from(session));
+    let may_be_filled = |day: SessionStatus| {
+        matches!(day, SessionStatus::AskedAgain | SessionStatus::Withheld | SessionStatus::Empty)
+    };
+    days.find(|(day, date)| may_be_filled(**day) && is_young(**date)).map(|(_, date)| *date)
+}
+
+/// Since when a session is old, UTC ms.
+fn old_from(session: Session) -> i64 {
+    session.extended_close_ms() + FILLED_WITHIN_MS
+}
+
+/// Whether a session that was young when it was asked for is old now.
+fn is_old_by_now(asked_ms: Option<i64>, date: Date, now_ms: i64) -> bool {
+    let old_ms = calendar::session_on(date).map(old_from);
+    asked_ms.zip(old_ms).is_some_and(|(asked_ms, old_ms)| asked_ms < old_ms && old_ms <= now_ms)
+}
+
+/// As few windows as possible, each of which one page holds.
+pub(super) fn windows(due: &[Date], explained: &ExplainedSymbol) -> Vec<Window> {
+    let days: Vec<_> = due.iter().filter_map(|date| Window::new(*date, *date)).collect();
+    let asked: Vec<_> = explained.tasks.iter().map(|task| task.window).collect();
+    BarsBySession::of(&explained.recorded).joined(&days, &asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use grab_model::new_york;
+
+    #[test]
+    fn a_young_hole_is_asked_for_again_when_it_is_old() {
+        let day = date(2024, 1, 3);
+        let at = |days: i64| new_york::at_ms(day, 20, 0) + days * 86_400_000;
+        assert!(!is_old_by_now(Some(at(2)), day, at(34)));
+        assert!(is_old_by_now(Some(at(2)), day, at(36)));
+        assert!(!is_old_by_now(Some(at(36)), day, at(400)), "it was old then");
+        assert!(!is_old_by_now(None, day, at(36)));
+    }
+}

@@ -1,0 +1,252 @@
+//! How far a symbol's history goes, and from where on it is to be asked for.
+
+use grab_model::{Window, calendar};
+use jiff::civil::Date;
+
+use super::UpdateCutoff;
+use crate::{
+    manifest::{TaskItem, TaskState},
+    verify::AskedSessions,
+};
+
+/// A symbol whose last bar is older than so many sessions is not traded at the moment: to ask for all these days again
+/// each evening would bring nothing.
+const LONGEST_LAG: usize = 20;
+
+/// What is known of a symbol.
+pub(super) struct SymbolCoverage<'a> {
+    pub(super) tasks: &'a [TaskItem],
+    /// The last session with bars.
+    pub(super) last_held: Option<Date>,
+    /// The last day on which there can be any.
+    pub(super) end: Option<Date>,
+}
+
+/// What is to be done about a symbol's last days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RollingTask {
+    /// Nothing of it has ever come to its end.
+    Unanswered,
+    /// It has left, and all its days were answered when late trades had been revised.
+    Closed,
+    /// Nothing: all its days were answered, after they were settled. The next tail begins here.
+    UpToDate { from: Date },
+    /// The same, but it has no bars on the last session: if hardly any symbol has, the source lags.
+    Lacking(Window),
+    /// Ask for these days.
+    Ask(Window),
+}
+
+impl UpdateCutoff {
+    /// Since when nothing changes any more on the last day of who has left, UTC ms: so many sessions later as are asked for
+    /// again of everybody. None if that is still to come.
+    fn final_ms(&self, sessions: &AskedSessions, end: Date) -> Option<i64> {
+        let after = sessions.dates().partition_point(|date| *date <= end);
+        let last = sessions.dates().get((after + self.overlap).checked_sub(1)?)?;
+        Some(calendar::session_on(*last)?.extended_close_ms().saturating_add(self.settle_ms))
+    }
+}
+
+impl SymbolCoverage<'_> {
+    /// The same without an end of the lists that bars contradict: there are some after it, up to the days that were asked for
+    /// last. An end that is long ago may be right all the same, if another company has the symbol now.
+    pub(super) fn by_bars(self, sessions: &AskedSessions) -> Self {
+        let place = |day: Date| sessions.dates().partition_point(|date| *date <= day);
+        let is_recent = |held: Date| {
+            self.covered_to().is_none_or(|covered_to| place(held) + LONGEST_LAG >= place(covered_to))
+        };
+        let contradicts = |end: &Date| self.last_held.is_some_and(|held| *end < held && is_recent(held));
+        Self { end: self.end.filter(|end| !contradicts(end)), ..self }
+    }
+
+    /// The last day that was answered by the server's own word.
+    pub(super) fn covered_to(&self) -> Option<Date> {
+        self.tasks.iter().filter(|task| task.state.is_covered()).map(|task| task.window.to()).max()
+    }
+
+    pub(super) fn tail(&self, sessions: &AskedSessions, evening: &UpdateCutoff) -> RollingTask {
+        let today = evening.session.date();
+        let end = self.end.filter(|end| *end <= today);
+        let target = end.unwrap_or(today);
+        let Some(covered_to) = self.covered_to() else {
+            // What is owed is asked for this evening, and what has come since then too.
+            let since = self.owed_to().and_then(|owed_to| owed_to.tomorrow().ok());
+            return since
+                .and_then(|since| Window::new(since, target))
+                .map_or(RollingTask::Unanswered, RollingTask::Ask);
+        };
+        let closing_ms = end.and_then(|end| evening.final_ms(sessions, end));
+        let is_answered = covered_to >= target
+            && self.answered_ms(target) >= Some(closing_ms.unwrap_or(evening.settled_ms));
+        if is_answered && closing_ms.is_some() {
+            return RollingTask::Closed;
+        }
+        let from = self.from(sessions, covered_to, evening.overlap).min(target);
+        if self.owed_to().is_some_and(|owed_to| owed_to >= target) {
+            return RollingTask::UpToDate { from };
+        }
+        // Lists may name a day of leaving that is too early: until all is final, what came after it is asked for as well.
+        let until = if is_answered { target } else { today };
+        let Some(window) = Window::new(from, until) else { return RollingTask::UpToDate { from } };
+        if !is_answered {
+            return RollingTask::Ask(window);
+        }
+        if end.is_none() && self.last_held < Some(today) {
+            RollingTask::Lacking(window)
+        } else {
+            RollingTask::UpToDate { from }
+        }
+    }
+
+    /// The last day that is asked for this evening anyway: what failed is tried again.
+    fn owed_to(&self) -> Option<Date> {
+        let is_owed = |task: &&TaskItem| !task.state.is_ended() || task.state == TaskState::Failed;
+        self.tasks.iter().filter(is_owed).map(|task| task.window.to()).max()
+    }
+
+    /// When a day was answered last, UTC ms.
+    fn answered_ms(&self, day: Date) -> Option<i64> {
+        let covering = self.tasks.iter().filter(|task| task.state.is_covered() && task.window.to() >= day);
+        covering.filter(|task| task.window.from() <= day).filter_map(|task| task.ended_ms).max()
+    }
+
+    /// So many sessions before the last one that is held, or, if that is long ago or not known yet, that was asked for.
+    fn from(&self, sessions: &AskedSessions, covered_to: Date, overlap: usize) -> Date {
+        let place = |day: Date| sessions.dates().partition_point(|date| *date <= day).saturating_sub(1);
+        let is_owed = self.tasks.iter().any(|task| !task.state.is_ended());
+        let covered = place(covered_to);
+        let held = self.last_held.map(place).filter(|held| !is_owed && held + LONGEST_LAG >= covered);
+        let first = self.tasks.iter().map(|task| task.window.from()).min().unwrap_or(covered_to);
+        let from = held.map_or(covered, |held| held.min(covered)).saturating_sub(overlap);
+        sessions.dates().get(from).map_or(first, |from| (*from).max(first))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::civil::date;
+
+    use super::*;
+    use grab_model::new_york;
+
+    fn november(day: i8) -> Date {
+        date(2024, 11, day)
+    }
+
+    /// A task from the first of November on, which ended in the evening of `to` at nine, if it has ended.
+    fn task(from: i8, to: i8, state: TaskState) -> TaskItem {
+        TaskItem {
+            symbol: "A".parse().unwrap(),
+            window: Window::new(november(from), november(to)).unwrap(),
+            state,
+            bars: 1,
+            pages: 1,
+            cursor: None,
+            attempts: 0,
+            last_error: None,
+            asked_again: None,
+            sent_ms: None,
+            ended_ms: state.is_ended().then(|| new_york::at_ms(november(to), 21, 0)),
+            begun_ms: None,
+            is_tail: false,
+            is_repair: false,
+        }
+    }
+
+    /// The tail of a symbol in the evening of a day at a quarter to nine.
+    fn tail(tasks: &[TaskItem], last_held: Option<i8>, end: Option<i8>, today: i8) -> RollingTask {
+        let now_ms = new_york::at_ms(november(today), 20, 45);
+        let evening = UpdateCutoff::at(now_ms, Duration::from_mins(30), 3).unwrap();
+        let sessions = AskedSessions::spanned(Window::new(november(1), november(today)).into_iter());
+        let known = SymbolCoverage { tasks, last_held: last_held.map(november), end: end.map(november) };
+        known.tail(&sessions, &evening)
+    }
+
+    fn ask(from: i8, to: i8) -> RollingTask {
+        RollingTask::Ask(Window::new(november(from), november(to)).unwrap())
+    }
+
+    #[test]
+    fn three_sessions_before_the_last_one_are_asked_for_again() {
+        // Friday 15, Thursday 14, Wednesday 13 and Tuesday 12.
+        assert_eq!(tail(&[task(1, 15, TaskState::Done)], Some(15), None, 18), ask(12, 18));
+        assert_eq!(tail(&[task(1, 17, TaskState::Done)], Some(15), None, 18), ask(12, 18), "to a Sunday");
+        assert_eq!(tail(&[task(15, 15, TaskState::Done)], Some(15), None, 18), ask(15, 18), "no further");
+        assert_eq!(
+            tail(&[task(1, 15, TaskState::Done)], Some(13), None, 18),
+            ask(8, 18),
+            "the source lagged"
+        );
+        assert_eq!(tail(&[task(1, 15, TaskState::Empty)], None, None, 18), ask(12, 18));
+    }
+
+    #[test]
+    fn what_was_answered_after_it_was_settled_is_not_asked_for_again() {
+        let done = [task(1, 15, TaskState::Done)];
+        assert_eq!(tail(&done, Some(15), None, 16), RollingTask::UpToDate { from: november(12) }, "Saturday");
+        assert!(matches!(tail(&done, Some(14), None, 16), RollingTask::Lacking(_)));
+        let early = TaskItem { ended_ms: Some(new_york::at_ms(november(15), 20, 5)), ..done[0].clone() };
+        assert_eq!(tail(&[early], Some(15), None, 16), ask(12, 15), "late trades of the last minutes");
+    }
+
+    #[test]
+    fn who_has_left_is_asked_for_until_its_last_days_are_final_and_no_longer() {
+        let done = [task(1, 13, TaskState::Done)];
+        assert_eq!(tail(&done, Some(13), Some(14), 14), ask(8, 14));
+        assert_eq!(tail(&done, Some(13), Some(13), 15), ask(8, 15), "two sessions later: late trades");
+        assert_eq!(tail(&done, Some(13), Some(13), 18), ask(8, 18), "three: a last time");
+        let answered =
+            |on: i8| TaskItem { ended_ms: Some(new_york::at_ms(november(on), 20, 45)), ..done[0].clone() };
+        assert_eq!(tail(&[answered(18)], Some(13), Some(13), 18), RollingTask::Closed);
+        assert_eq!(tail(&[answered(18)], Some(12), Some(13), 22), RollingTask::Closed);
+        assert_eq!(
+            tail(&[answered(15)], Some(13), Some(13), 22),
+            ask(8, 22),
+            "the evenings since were missed"
+        );
+        assert_eq!(
+            tail(&[answered(15)], Some(13), Some(13), 15),
+            RollingTask::UpToDate { from: november(8) }
+        );
+    }
+
+    #[test]
+    fn an_end_that_bars_contradict_is_not_believed_unless_they_are_old() {
+        let sessions = AskedSessions::spanned(Window::new(date(2024, 9, 2), november(29)).into_iter());
+        let end = |last_held: Date, end: Date| {
+            let tasks = [task(1, 15, TaskState::Done)];
+            SymbolCoverage { tasks: &tasks, last_held: Some(last_held), end: Some(end) }
+                .by_bars(&sessions)
+                .end
+        };
+        assert_eq!(end(november(15), november(8)), None);
+        assert_eq!(end(november(8), november(8)), Some(november(8)), "its last day");
+        assert_eq!(
+            end(date(2024, 10, 18), date(2024, 10, 8)),
+            None,
+            "twenty sessions before the last answer"
+        );
+        assert_eq!(end(date(2024, 10, 17), date(2024, 10, 8)), Some(date(2024, 10, 8)));
+    }
+
+    #[test]
+    fn who_leaves_tomorrow_is_still_there() {
+        assert_eq!(tail(&[task(1, 14, TaskState::Done)], Some(14), Some(18), 15), ask(11, 15));
+    }
+
+    #[test]
+    fn what_is_owed_comes_first() {
+        assert_eq!(tail(&[task(1, 18, TaskState::Pending)], None, None, 18), RollingTask::Unanswered);
+        assert_eq!(
+            tail(&[task(1, 15, TaskState::Pending)], None, None, 18),
+            ask(16, 18),
+            "the evenings since"
+        );
+        assert_eq!(tail(&[task(1, 15, TaskState::Failed)], None, None, 18), ask(16, 18));
+        assert_eq!(tail(&[task(1, 15, TaskState::NotFound)], None, None, 18), RollingTask::Unanswered);
+        let owed = [task(1, 8, TaskState::Done), task(9, 18, TaskState::Pending)];
+        assert_eq!(tail(&owed, Some(8), None, 18), RollingTask::UpToDate { from: november(5) });
+    }
+}

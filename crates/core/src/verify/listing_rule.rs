@@ -1,0 +1,108 @@
+//! What the lists say of absences, and what bars say of the lists.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use grab_model::universe::ListedDays;
+
+use super::{Finding, FindingKind, SessionStatus, WitnessView, coverage::SymbolFacts};
+
+/// Bars that end so many sessions before the first listed day, or begin so many after the last one, are the same security's:
+/// the list has a wrong day. Farther away they may be another company's.
+const NEAR: usize = 20;
+
+impl SymbolFacts<'_> {
+    /// Outside of all lives of the symbol nothing is expected, unless the witness saw it trade, or bars contradict the list
+    /// there. A request that is still owed may show otherwise.
+    pub(super) fn mark_not_listed(&self, days: &mut [SessionStatus], traded: &BTreeSet<usize>) {
+        let Some(listed) = self.listed() else { return };
+        for run in self.unlisted_runs(listed) {
+            let believed = self.contradicting(listed, &run, traded).unwrap_or(run.start..run.start);
+            for place in run.filter(|place| !believed.contains(place)) {
+                let date = self.sessions.dates()[place];
+                let has_traded =
+                    || matches!(self.witness.saw(self.symbol, date), Some(WitnessView::Traded(_)));
+                if is_absent(days[place]) && !has_traded() {
+                    days[place] = SessionStatus::NotListed;
+                }
+            }
+        }
+    }
+
+    fn listed(&self) -> Option<ListedDays<'_>> {
+        self.universe?.listed(self.symbol)
+    }
+
+    /// The sessions on which the lists do not have the symbol, in runs of places that follow each other.
+    fn unlisted_runs(&self, listed: ListedDays<'_>) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for (place, date) in self.sessions.dates().iter().enumerate() {
+            if listed.has(*date) {
+                continue;
+            }
+            match runs.last_mut().filter(|run| run.end == place) {
+                Some(run) => run.end += 1,
+                None => runs.push(place..place + 1),
+            }
+        }
+        runs
+    }
+
+    /// The sessions of a run on which bars say that the list is wrong: from the first one that has bars to the last one, and on
+    /// to the listed days where these are near. The day of `delisted_utc` may have bars and contradicts nothing.
+    fn contradicting(
+        &self,
+        listed: ListedDays<'_>,
+        run: &Range<usize>,
+        traded: &BTreeSet<usize>,
+    ) -> Option<Range<usize>> {
+        let is_last_day = |place: &usize| listed.is_last_day(self.sessions.dates()[*place]);
+        let mut places = traded.range(run.clone()).copied().filter(|place| !is_last_day(place));
+        let first = places.next()?;
+        let last = places.next_back().unwrap_or(first);
+        let follows = run.start > 0 && first - run.start <= NEAR;
+        let precedes = run.end < self.sessions.dates().len() && run.end - last <= NEAR + 1;
+        Some(if follows { run.start } else { first }..if precedes { run.end } else { last + 1 })
+    }
+
+    /// What bars say that the lists deny: one notice for each run of sessions.
+    pub(super) fn outside_listing(&self, days: &[SessionStatus]) -> Vec<Finding> {
+        let Some(listed) = self.listed() else { return Vec::new() };
+        let date = |place: usize| self.sessions.dates()[place];
+        let of_run = |run: Range<usize>| {
+            let has_bars = |place: &usize| days[*place].has_bars() && !listed.is_last_day(date(*place));
+            let held: Vec<usize> = run.filter(has_bars).collect();
+            let (first, last) = (date(*held.first()?), date(*held.last()?));
+            let sessions = if held.len() == 1 {
+                "1 session has bars".to_owned()
+            } else {
+                format!("{} sessions to {last} have bars", held.len())
+            };
+            let around = listed.nearest_listed_days(first);
+            let detail = format!("{sessions}, and the lists have the symbol {around}: the bars are believed");
+            Some(FindingKind::OutsideListing.on(self.symbol, &(first..=last), detail))
+        };
+        self.unlisted_runs(listed).into_iter().filter_map(of_run).collect()
+    }
+}
+
+/// Whether a list may explain that there is no bar.
+fn is_absent(day: SessionStatus) -> bool {
+    match day {
+        SessionStatus::NotFound
+        | SessionStatus::NotEntitled
+        | SessionStatus::Failed
+        | SessionStatus::Empty
+        | SessionStatus::AskedAgain
+        | SessionStatus::Missing => true,
+        SessionStatus::NotAsked
+        | SessionStatus::Owed
+        | SessionStatus::NoTrade
+        | SessionStatus::Withheld
+        | SessionStatus::Lost
+        | SessionStatus::Thin
+        | SessionStatus::Present
+        | SessionStatus::NotListed
+        | SessionStatus::CutAway
+        | SessionStatus::BeforeHistory => false,
+    }
+}

@@ -1,0 +1,198 @@
+//! What the manifest says, as it was at one instant, and whether somebody goes on writing meanwhile.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use grab_model::{Month, Partition, Symbol, Window};
+use jiff::civil::Date;
+
+use super::VerifyError;
+use crate::{
+    manifest::{ManifestError, ManifestReader, TaskItem, TaskState, is_held},
+    store::layout,
+};
+
+/// Whether another process may be writing while this one verifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherWriters {
+    /// None can: this process holds the directory.
+    Excluded,
+    /// One may, now or at any moment.
+    Allowed,
+}
+
+/// One snapshot of a manifest for all threads. What it says does not change while it is used.
+pub(super) struct ManifestSnapshot {
+    data_dir: PathBuf,
+    snapshot: Mutex<ManifestReader>,
+    others: OtherWriters,
+    /// The last day that has been.
+    last: Date,
+    /// Whether another process was writing when the snapshot was taken.
+    was_written: bool,
+}
+
+/// What is recorded of one symbol.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct SymbolRows {
+    /// By month.
+    pub(super) partitions: Vec<Partition>,
+    /// In the order of work.
+    pub(super) tasks: Vec<TaskItem>,
+    /// Months whose files a repair has moved away, or is about to.
+    pub(super) set_aside: Vec<Month>,
+    /// Whether another process was writing when they were read.
+    pub(super) are_written: bool,
+}
+
+/// Who may be writing to a month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MonthWriter {
+    /// Nobody.
+    None,
+    /// A process that is alive: files may be newer than their rows, for a moment.
+    Alive,
+    /// A process that died: files may be newer than their rows until `grab resume`.
+    Dead,
+}
+
+impl ManifestSnapshot {
+    /// Takes the snapshot. `last` is the last day that has been: of later ones nothing can be held.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub(super) fn take(data_dir: &Path, others: OtherWriters, last: Date) -> Result<Self, VerifyError> {
+        let snapshot = ManifestReader::snapshot(data_dir)?;
+        let was_written = others == OtherWriters::Allowed && snapshot.is_live();
+        Ok(Self { data_dir: data_dir.to_owned(), snapshot: Mutex::new(snapshot), others, last, was_written })
+    }
+
+    /// Asks the snapshot.
+    ///
+    /// # Errors
+    /// As `question`.
+    pub(super) fn read<T>(
+        &self,
+        question: impl FnOnce(&ManifestReader) -> Result<T, ManifestError>,
+    ) -> Result<T, VerifyError> {
+        Ok(question(&self.snapshot.lock().unwrap_or_else(PoisonError::into_inner))?)
+    }
+
+    /// What is recorded of a symbol.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub(super) fn rows(&self, symbol: &Symbol) -> Result<SymbolRows, VerifyError> {
+        self.read(|snapshot| rows(snapshot, symbol, self.was_written, self.last))
+    }
+
+    /// What is recorded of a symbol now, which may be more than the snapshot has.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub(super) fn rows_now(&self, symbol: &Symbol) -> Result<SymbolRows, VerifyError> {
+        let now = ManifestReader::open(&self.data_dir)?;
+        let are_written = self.others == OtherWriters::Allowed && now.is_live();
+        Ok(rows(&now, symbol, are_written, self.last)?)
+    }
+
+    /// The windows that were asked for of each symbol, as far as they have been.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub(super) fn asked_windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, VerifyError> {
+        let mut asked = self.read(ManifestReader::asked_windows)?;
+        let until = |window: &Window| Window::new(window.from(), window.to().min(self.last));
+        for windows in asked.values_mut() {
+            *windows = windows.iter().filter_map(until).collect();
+        }
+        Ok(asked)
+    }
+
+    /// Asks the manifest as it is now.
+    ///
+    /// # Errors
+    /// As `question`.
+    pub(super) fn read_now<T>(
+        &self,
+        question: impl FnOnce(&ManifestReader) -> Result<T, ManifestError>,
+    ) -> Result<T, VerifyError> {
+        Ok(question(&ManifestReader::open(&self.data_dir)?)?)
+    }
+
+    /// The last day that has been.
+    pub(super) fn last(&self) -> Date {
+        self.last
+    }
+
+    /// Whether another process was writing when the snapshot was taken.
+    pub(super) fn was_written(&self) -> bool {
+        self.was_written
+    }
+
+    /// Whether there may be more by now than the snapshot has.
+    pub(super) fn may_be_behind(&self) -> bool {
+        self.others == OtherWriters::Allowed
+    }
+
+    /// Whether another process is writing now.
+    pub(super) fn is_written(&self) -> bool {
+        self.may_be_behind() && is_held(&self.data_dir)
+    }
+
+    /// Whether what lies where nothing should is still there, and nobody is at work with it.
+    pub(super) fn is_litter(&self, path: &Path) -> bool {
+        let is_gone = path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // Asked for after the file was seen: one whose writer is gone by then is left behind.
+        let is_at_work = || layout::is_unfinished(name) && self.is_written();
+        !is_gone && !is_at_work()
+    }
+}
+
+fn rows(
+    reader: &ManifestReader,
+    symbol: &Symbol,
+    are_written: bool,
+    last: Date,
+) -> Result<SymbolRows, ManifestError> {
+    let set_aside = reader.quarantined_months(symbol)?;
+    let (partitions, tasks) = (reader.partitions(symbol)?, reader.tasks_of(symbol)?);
+    let tasks = tasks.into_iter().filter_map(|task| task.until(last)).collect();
+    Ok(SymbolRows { partitions, tasks, set_aside, are_written })
+}
+
+impl SymbolRows {
+    /// The partition of a month.
+    pub(super) fn partition(&self, month: Month) -> Option<&Partition> {
+        self.partitions.iter().find(|partition| partition.month == month)
+    }
+
+    /// Who may be writing to a month.
+    pub(super) fn writer(&self, month: Month) -> MonthWriter {
+        let is_under_way = |task: &TaskItem| task.state == TaskState::Running && month.mask(task.window) != 0;
+        if !self.tasks.iter().any(is_under_way) {
+            MonthWriter::None
+        } else if self.are_written {
+            MonthWriter::Alive
+        } else {
+            MonthWriter::Dead
+        }
+    }
+
+    /// Whether a repair that is alive has moved the file of a month away, or is about to.
+    pub(super) fn is_in_repair(&self, month: Month) -> bool {
+        self.are_written && self.set_aside.contains(&month)
+    }
+
+    /// Whether nothing has changed about a month.
+    pub(super) fn are_same_for(&self, other: &Self, month: Month) -> bool {
+        self.partition(month) == other.partition(month)
+            && self.writer(month) == other.writer(month)
+            && self.is_in_repair(month) == other.is_in_repair(month)
+    }
+}

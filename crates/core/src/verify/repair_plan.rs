@@ -1,0 +1,298 @@
+//! What is to be done about findings. No I/O.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::BuildHasher,
+    path::PathBuf,
+};
+
+use grab_model::{HistoryStart, Month, Symbol, Window, calendar};
+use jiff::civil::Date;
+
+use super::{Finding, FindingKind, ListingCuts, Severity};
+
+/// What a repair does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepairPlan {
+    /// Partitions that cannot be used as they are.
+    pub broken: BTreeMap<(Symbol, Month), BrokenPartition>,
+    /// Partitions that nobody recorded.
+    pub unknown: BTreeMap<(Symbol, Month), UnrecordedPartition>,
+    /// What is in the tree and is no partition, and tables of reference data that are damaged: set aside. `repair` asks for
+    /// no table: a sync does, once the damaged one is out of its way.
+    pub strays: Vec<PathBuf>,
+    /// Days of the market that are lost, and their files.
+    pub unwitnessed: BTreeMap<Date, Option<PathBuf>>,
+    /// Tasks that have not come to their end, or have no data: they are asked for as they are.
+    pub unfinished: BTreeSet<(Symbol, Window)>,
+    /// What is asked for again: missing and thin sessions.
+    pub again: BTreeSet<(Symbol, Window)>,
+    /// What was ordered and never asked for, because lists did not have its symbol then.
+    pub cut_away: BTreeSet<(Symbol, Window)>,
+    /// Damage about which only a person can do something.
+    pub left: Vec<Finding>,
+}
+
+/// A recorded partition that is not the one that was recorded. Its file, if it is there, is set aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BrokenPartition {
+    /// Whether it may be another good file: one with no bar less is taken up as it is.
+    pub may_be_good: bool,
+    /// Its days: they are asked for again.
+    pub days: Vec<Window>,
+}
+
+/// A partition that nobody recorded: it is taken up if it is good, else set aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnrecordedPartition {
+    /// What was asked for of its month: asked for again as far as it does not have it.
+    pub asked: Vec<Window>,
+    /// The month, up to now: asked for if the file is no good and no task knows of it.
+    pub month: Vec<Window>,
+}
+
+impl RepairPlan {
+    /// What to do about `findings`, where `asked` are the windows that were asked for of each symbol, and `cut_away` those that
+    /// were ordered and were not. Nothing that lies after `last_day` is asked for. What is only worth knowing is left as it is.
+    #[must_use]
+    pub fn of<H: BuildHasher>(
+        findings: &[Finding],
+        asked: &HashMap<Symbol, Vec<Window>, H>,
+        cut_away: &ListingCuts,
+        last_day: Date,
+    ) -> Self {
+        let mut mending = Self::default();
+        for finding in findings {
+            let windows = finding.ticker.as_ref().and_then(|symbol| asked.get(symbol));
+            let cut_away = finding.ticker.iter().flat_map(|symbol| cut_away.windows_of(symbol));
+            let cut_away: Vec<_> = cut_away.collect();
+            mending.add(finding, windows.map_or(&[][..], Vec::as_slice), &cut_away, last_day);
+        }
+        mending
+    }
+
+    fn add(&mut self, finding: &Finding, asked: &[Window], cut_away: &[Window], last_day: Date) {
+        let Finding { kind, ticker, month, date, to, path, .. } = finding;
+        match (kind, ticker, month, date) {
+            (FindingKind::StrayFile, Some(symbol), Some(month), _) => {
+                let asked = stretches(*month, asked_days(*month, asked), last_day);
+                let month_itself = stretches(*month, u32::MAX, last_day);
+                let unknown = UnrecordedPartition { asked, month: month_itself };
+                self.unknown.insert((symbol.clone(), *month), unknown);
+            }
+            (FindingKind::StrayFile, ..) => self.strays.extend(path.clone()),
+            _ if finding.severity == Severity::Notice => {}
+            (_, Some(symbol), Some(month), _) => {
+                let mask = asked_days(*month, asked);
+                // If no task knows of it, it was taken up whole.
+                let days = stretches(*month, if mask == 0 { u32::MAX } else { mask }, last_day);
+                let is_other = matches!(kind, FindingKind::DigestMismatch | FindingKind::RowCountMismatch);
+                let known = self
+                    .broken
+                    .insert((symbol.clone(), *month), BrokenPartition { may_be_good: is_other, days });
+                let broken = self.broken.entry((symbol.clone(), *month)).or_default();
+                broken.may_be_good &= known.is_none_or(|known| known.may_be_good);
+            }
+            (FindingKind::UnfinishedTask, Some(symbol), None, Some(from)) => {
+                let window = Window::new(*from, to.unwrap_or(*from));
+                self.unfinished.extend(window.map(|window| (symbol.clone(), window)));
+            }
+            (_, Some(symbol), None, Some(from)) => {
+                let window = Window::new(*from, to.unwrap_or(*from));
+                let parts = |asked| window.into_iter().flat_map(|window| within(window, asked)).collect();
+                let (again, never): (Vec<Window>, Vec<Window>) = (parts(asked), parts(cut_away));
+                self.again.extend(again.into_iter().map(|window| (symbol.clone(), window)));
+                let has_session = |window: &Window| calendar::sessions(*window).next().is_some();
+                let never = never.into_iter().filter(has_session);
+                self.cut_away.extend(never.map(|window| (symbol.clone(), window)));
+            }
+            (_, None, None, Some(date)) if finding.severity == Severity::Damage => {
+                self.unwitnessed.insert(*date, path.clone());
+            }
+            (FindingKind::CorruptFile | FindingKind::SchemaMismatch, None, None, None) => {
+                self.strays.extend(path.clone())
+            }
+            _ if finding.severity == Severity::Damage => self.left.push(finding.clone()),
+            _ => {}
+        }
+    }
+
+    /// Leaves out what a task will ask for anyway, where `pending` are the windows of those that have not come to their end: a
+    /// repair that was interrupted goes on with its own.
+    pub fn leave_out<H: BuildHasher>(&mut self, pending: &HashMap<Symbol, Vec<Window>, H>) {
+        let covers =
+            |task: &Window, window: &Window| task.from() <= window.from() && window.to() <= task.to();
+        self.again.retain(|(symbol, window)| {
+            let mut tasks = pending.get(symbol).into_iter().flatten();
+            !tasks.any(|task| covers(task, window))
+        });
+    }
+
+    /// Leaves out the days that the plan does not serve any more.
+    pub fn cut(&mut self, edge: HistoryStart) {
+        let served = |(symbol, window): (Symbol, Window)| {
+            let served = edge.split(window).map_or(Some(window), |(_, rest)| rest);
+            served.map(|window| (symbol, window))
+        };
+        self.again = std::mem::take(&mut self.again).into_iter().filter_map(served).collect();
+    }
+
+    /// The symbols of which anything is asked for.
+    #[must_use]
+    pub fn symbols(&self) -> BTreeSet<&Symbol> {
+        let broken = self.broken.keys().map(|(symbol, _)| symbol);
+        broken.chain(self.again.iter().chain(&self.cut_away).map(|(symbol, _)| symbol)).collect()
+    }
+
+    /// The number of windows that are asked for again.
+    #[must_use]
+    pub fn windows(&self) -> usize {
+        self.again.len() + self.unfinished.len() + self.cut_away.len()
+    }
+
+    /// The number of findings that something is done about.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let held = self.broken.len() + self.unknown.len() + self.strays.len();
+        held + self.windows() + self.unwitnessed.len()
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        Self { left: Vec::new(), ..self.clone() } == Self::default()
+    }
+
+    /// The days that are lost, if no file turns out to be good.
+    #[must_use]
+    pub fn lost_days(&self) -> BTreeSet<(Symbol, Window)> {
+        self.broken.iter().flat_map(|((symbol, _), broken)| pairs(symbol, &broken.days)).collect()
+    }
+}
+
+/// Windows of a symbol.
+pub(crate) fn pairs<'a>(
+    symbol: &'a Symbol,
+    windows: &'a [Window],
+) -> impl Iterator<Item = (Symbol, Window)> + 'a {
+    windows.iter().map(|window| (symbol.clone(), *window))
+}
+
+/// What of a window was asked for: a stretch of missing sessions goes over days that nobody asked for.
+fn within(window: Window, asked: &[Window]) -> Vec<Window> {
+    let part = |asked: &Window| Window::new(window.from().max(asked.from()), window.to().min(asked.to()));
+    let mut parts: Vec<_> = asked.iter().filter_map(part).collect();
+    parts.sort_unstable();
+    let mut joined: Vec<Window> = Vec::new();
+    for part in parts {
+        match joined.last_mut().filter(|last| last.to() >= part.from()) {
+            Some(last) => *last = Window::new(last.from(), last.to().max(part.to())).unwrap_or(*last),
+            None => joined.push(part),
+        }
+    }
+    joined
+}
+
+/// The days of a month that were asked for, as bits.
+fn asked_days(month: Month, asked: &[Window]) -> u32 {
+    asked.iter().fold(0, |mask, window| mask | month.mask(*window))
+}
+
+/// Days of a month that are over, in stretches.
+fn stretches(month: Month, mask: u32, last_day: Date) -> Vec<Window> {
+    let mut stretches: Vec<Window> = Vec::new();
+    let days = month.days(mask);
+    for day in days.take_while(|day| *day <= last_day) {
+        let before =
+            stretches.last_mut().filter(|stretch| stretch.to().tomorrow().is_ok_and(|next| next == day));
+        match before {
+            Some(stretch) => *stretch = Window::new(stretch.from(), day).unwrap_or(*stretch),
+            None => stretches.extend(Window::new(day, day)),
+        }
+    }
+    stretches
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn symbol() -> Symbol {
+        "A".parse().unwrap()
+    }
+
+    fn mending(findings: &[Finding], asked: &[Window]) -> RepairPlan {
+        let asked = HashMap::from([(symbol(), asked.to_vec())]);
+        RepairPlan::of(findings, &asked, &ListingCuts::default(), date(2024, 3, 20))
+    }
+
+    fn window(from: Date, to: Date) -> Window {
+        Window::new(from, to).unwrap()
+    }
+
+    fn damage(month: i8) -> Finding {
+        let month = Month::new(2024, month).unwrap();
+        FindingKind::CorruptFile.in_partition(&symbol(), month, "x".into(), String::new())
+    }
+
+    fn again(mending: &RepairPlan) -> Vec<String> {
+        let windows = mending.lost_days().into_iter().chain(mending.again.iter().cloned());
+        windows.map(|(_, window)| window.to_string()).collect()
+    }
+
+    #[test]
+    fn of_a_lost_month_the_days_are_asked_for_that_were_asked_for_before() {
+        let asked =
+            [window(date(2023, 12, 5), date(2024, 1, 10)), window(date(2024, 1, 11), date(2024, 2, 2))];
+        assert_eq!(again(&mending(&[damage(1), damage(1)], &asked)), ["2024-01-01..2024-01-31"]);
+        assert_eq!(again(&mending(&[damage(2)], &asked)), ["2024-02-01..2024-02-02"]);
+        let apart = [window(date(2024, 2, 1), date(2024, 2, 3)), window(date(2024, 2, 7), date(2024, 2, 9))];
+        assert_eq!(
+            again(&mending(&[damage(2)], &apart)),
+            ["2024-02-01..2024-02-03", "2024-02-07..2024-02-09"]
+        );
+        assert_eq!(again(&mending(&[damage(3)], &[])), ["2024-03-01..2024-03-20"], "no task knows of it");
+        assert_eq!(mending(&[damage(2)], &apart).broken.len(), 1);
+    }
+
+    #[test]
+    fn what_was_cut_away_is_asked_for_as_far_as_a_finding_goes() {
+        let mut cut_away = ListingCuts::default();
+        cut_away.add(&symbol(), window(date(2023, 12, 1), date(2024, 1, 7)), None);
+        let days = date(2024, 1, 3)..=date(2024, 1, 5);
+        let gap = FindingKind::MissingSession.on(&symbol(), &days, String::new());
+        // The sixth and the seventh are a weekend, which is not worth a request.
+        let next =
+            FindingKind::MissingSession.on(&symbol(), &(date(2024, 1, 6)..=date(2024, 1, 9)), String::new());
+        let asked = HashMap::from([(symbol(), vec![window(date(2024, 1, 8), date(2024, 1, 31))])]);
+        let mending = RepairPlan::of(&[gap, next], &asked, &cut_away, date(2024, 3, 20));
+        let windows = |pairs: &BTreeSet<(Symbol, Window)>| -> Vec<String> {
+            pairs.iter().map(|(_, window)| window.to_string()).collect()
+        };
+        assert_eq!(windows(&mending.cut_away), ["2024-01-03..2024-01-05"]);
+        assert_eq!(windows(&mending.again), ["2024-01-08..2024-01-09"]);
+        assert_eq!((mending.symbols().len(), mending.is_empty()), (1, false));
+    }
+
+    #[test]
+    fn gaps_are_asked_for_as_they_are_and_notices_are_left() {
+        let days = date(2024, 1, 3)..=date(2024, 1, 8);
+        let gap = FindingKind::MissingSession.on(&symbol(), &days, String::new());
+        let known = Finding { severity: Severity::Notice, ..gap.clone() };
+        let odd = FindingKind::BadOhlc.in_partition(
+            &symbol(),
+            Month::new(2024, 1).unwrap(),
+            "x".into(),
+            String::new(),
+        );
+        let asked = [
+            window(date(2023, 12, 1), date(2024, 1, 4)),
+            window(date(2024, 1, 4), date(2024, 1, 5)),
+            window(date(2024, 1, 8), date(2024, 2, 1)),
+        ];
+        assert_eq!(again(&mending(&[gap], &asked)), ["2024-01-03..2024-01-05", "2024-01-08..2024-01-08"]);
+        assert!(mending(&[known, odd], &[]).is_empty());
+    }
+}

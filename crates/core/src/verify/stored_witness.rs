@@ -1,0 +1,209 @@
+//! A verification by the witness that is kept in the data directory.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use jiff::civil::Date;
+
+use super::{
+    DeepSelection, Finding, FindingKind, GroupedDaily, ListingCuts, OtherWriters, SessionStatus,
+    Verification, VerifyError, VerifyProgress, Witness, grouped_daily, is_whole, manifest_corrupt,
+    manifest_snapshot::ManifestSnapshot, sessions, symbols, verify_whole, with_symbols, witness_quality,
+};
+use crate::{
+    manifest::{ManifestReader, WitnessFile},
+    store::{InvalidPartition, layout, market_day, reference},
+};
+
+/// How often the rows of the witness are read again that somebody goes on writing.
+const ROUNDS: u32 = 10;
+
+/// What is made of the witness that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredWitness {
+    /// Its files are read, and it is asked.
+    Used,
+    /// Only that its files are there is checked.
+    Ignored,
+}
+
+/// On how many of the sessions that anybody asked for there was a witness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WitnessedSessions {
+    /// Sessions with a witness that can be relied on.
+    pub sessions: u64,
+    /// All sessions that anybody asked for.
+    pub of: u64,
+}
+
+/// A session on which an absence has no explanation, and no witness says anything of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnwitnessedAbsence {
+    /// Which.
+    pub date: Date,
+    /// Whether there is a witness, and it is not to be relied on.
+    pub is_doubted: bool,
+}
+
+/// As [`super::verify`], by the witness that is kept: its files are held against the manifest too, and one that is not
+/// what was written is named and not relied on. What it saw of `cut_away` is expected. `last` is
+/// the last finished session: of later days nothing is.
+///
+/// # Errors
+/// As [`super::verify`].
+pub fn verify_with_kept(
+    data_dir: &Path,
+    deep: &DeepSelection,
+    kept: StoredWitness,
+    others: OtherWriters,
+    cut_away: &ListingCuts,
+    last: Date,
+    progress: &VerifyProgress,
+) -> Result<Verification, VerifyError> {
+    if !is_whole(data_dir)? {
+        return Ok(manifest_corrupt(data_dir));
+    }
+    let sound = ManifestSnapshot::take(data_dir, others, last)
+        .and_then(|books| verify_sound(data_dir, &books, deep, kept, cut_away, progress));
+    match sound {
+        // What `SQLite` calls whole may have rows that cannot be.
+        Err(VerifyError::Manifest(error)) if error.is_damage() => Ok(manifest_corrupt(data_dir)),
+        verified => verified,
+    }
+}
+
+fn verify_sound(
+    data_dir: &Path,
+    books: &ManifestSnapshot,
+    deep: &DeepSelection,
+    kept: StoredWitness,
+    cut_away: &ListingCuts,
+    progress: &VerifyProgress,
+) -> Result<Verification, VerifyError> {
+    let closures = books.read(ManifestReader::closures)?;
+    let known = if kept == StoredWitness::Used {
+        with_symbols(symbols(data_dir, books)?, cut_away)
+    } else {
+        Vec::new()
+    };
+    let load = |files: &[WitnessFile]| grouped_daily::load(data_dir, files, &known, kept, cut_away);
+    let LoadedWitness { files, mut witness, mut findings } = loaded(books, load)?;
+    findings.extend(witness_quality::settle(data_dir, books, &files, &known, &mut witness)?);
+    findings.extend(strays(data_dir, books, &files)?);
+    findings.extend(reference::inspect(data_dir).into_iter().map(damaged_table));
+    let (nothing, is_seen) = (ListingCuts::default(), witness.dates().next().is_some());
+    let cut_away = if is_seen { cut_away } else { &nothing };
+    let mut verified = verify_whole(data_dir, books, deep, &witness, cut_away, progress)?;
+    verified.findings.extend(findings);
+    verified.sort();
+    // Of tasks: what the plan does not serve needs no witness.
+    let windows: Vec<_> = verified.counts.keys().copied().chain(cut_away.windows()).collect();
+    let mut asked = sessions::asked(&windows);
+    asked.retain(|date| !closures.contains(date));
+    let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
+    verified.witnessed = WitnessedSessions { sessions, of: asked.len() as u64 };
+    verified.unwitnessed = unwitnessed(&verified, &witness);
+    verified.expect_planned(data_dir, books)?;
+    Ok(verified)
+}
+
+/// The witness that is kept: the rows of its files, what they say, and what is wrong with them.
+struct LoadedWitness {
+    files: Vec<WitnessFile>,
+    witness: GroupedDaily,
+    findings: Vec<Finding>,
+}
+
+/// Reads the files of the witness. If one is not what is recorded, another process may have fetched it anew since: then the
+/// rows are read again, as long as they change.
+fn loaded(
+    books: &ManifestSnapshot,
+    load: impl Fn(&[WitnessFile]) -> (GroupedDaily, Vec<Finding>),
+) -> Result<LoadedWitness, VerifyError> {
+    let mut files = books.read(ManifestReader::witnesses)?;
+    let mut round = 0;
+    loop {
+        let (witness, findings) = load(&files);
+        round += 1;
+        if !findings.is_empty() && books.may_be_behind() && round < ROUNDS {
+            let now = books.read_now(ManifestReader::witnesses)?;
+            if now != files {
+                files = now;
+                continue;
+            }
+        }
+        return Ok(LoadedWitness { files, witness, findings });
+    }
+}
+
+/// The sessions on which the absence of some symbol has no explanation and the witness says nothing of it.
+fn unwitnessed(verified: &Verification, witness: &GroupedDaily) -> Vec<UnwitnessedAbsence> {
+    let doubts = verified.findings.iter().filter(|finding| witness_quality::is_doubt(finding));
+    let doubted: BTreeSet<Date> = doubts.filter_map(|finding| finding.date).collect();
+    let mut open = vec![false; verified.sessions.dates().len()];
+    for (symbol, days) in &verified.days {
+        for ((open, date), day) in open.iter_mut().zip(verified.sessions.dates()).zip(days) {
+            let is_unexplained = day.is_unexplained() || *day == SessionStatus::Missing;
+            *open |= is_unexplained && witness.saw(symbol, *date).is_none();
+        }
+    }
+    let open = verified.sessions.dates().iter().zip(open).filter_map(|(date, is)| is.then_some(*date));
+    let is_doubted = |date| witness.was_there(date) || doubted.contains(&date);
+    open.map(|date| UnwitnessedAbsence { date, is_doubted: is_doubted(date) }).collect()
+}
+
+/// The days of which a file is kept that can be relied on, and what is damaged of the others: for the process that holds
+/// the directory.
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub fn witnessed(data_dir: &Path) -> Result<(BTreeSet<Date>, Vec<Finding>), VerifyError> {
+    let books = &ManifestSnapshot::take(data_dir, OtherWriters::Excluded, Date::MAX)?;
+    let files = books.read(ManifestReader::witnesses)?;
+    let known = symbols(data_dir, books)?;
+    let (mut witness, findings) =
+        grouped_daily::load(data_dir, &files, &known, StoredWitness::Used, &ListingCuts::default());
+    // These are no damage: they are asked for again, and named by the verification if they stay as they are.
+    witness_quality::settle(data_dir, books, &files, &known, &mut witness)?;
+    Ok((witness.dates().collect(), findings))
+}
+
+/// What lies among the reference data and was never recorded. A day's file gets its name before it is recorded.
+fn strays(
+    data_dir: &Path,
+    books: &ManifestSnapshot,
+    files: &[WitnessFile],
+) -> Result<Vec<Finding>, VerifyError> {
+    let listing = market_day::listing(data_dir)?;
+    let recorded: BTreeSet<Date> = files.iter().map(|file| file.date).collect();
+    let mut unknown: Vec<_> =
+        listing.days.into_iter().map(|(date, _)| date).filter(|date| !recorded.contains(date)).collect();
+    if !unknown.is_empty() && books.may_be_behind() {
+        // Asked for after the files were seen, in this order: one whose writer is gone by then is recorded, or never will be.
+        let is_written = books.is_written();
+        let now: BTreeSet<Date> =
+            books.read_now(ManifestReader::witnesses)?.into_iter().map(|file| file.date).collect();
+        unknown.retain(|date| !is_written && !now.contains(date));
+    }
+    let unknown = unknown.into_iter().map(|date| {
+        let path = layout::market_day(data_dir, date);
+        let detail = "a day of the market that the manifest does not know: it is not relied on".to_owned();
+        FindingKind::StrayFile.in_reference(Some(date), path, detail)
+    });
+    let others = listing.strays.into_iter().filter(|path| books.is_litter(path)).map(|path| {
+        FindingKind::StrayFile.in_reference(None, path, "no reference data has this name".to_owned())
+    });
+    Ok(unknown.chain(others).collect())
+}
+
+/// A table that is not what was written.
+fn damaged_table((path, why): (PathBuf, InvalidPartition)) -> Finding {
+    let kind = match why {
+        InvalidPartition::Corrupt(_) => FindingKind::CorruptFile,
+        InvalidPartition::Schema(_) => FindingKind::SchemaMismatch,
+    };
+    let advice = "it is not relied on, and `grab universe sync` fetches it anew";
+    kind.in_reference(None, path, format!("{}: {advice}", why.reason()))
+}

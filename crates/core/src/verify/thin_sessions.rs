@@ -1,0 +1,290 @@
+//! Sessions that have bars, and far too few.
+//!
+//! # By shares
+//! Where a file was read whole and a witness counted the shares of the day, their share in the minutes is compared with the
+//! share that is usual for the symbol: the median of the sessions around. A service may leave kinds of trades out of its
+//! minutes, so that they have 70 % of the day's shares on each day: that is how it counts, and no gap.
+//!
+//! # By bars
+//! The manifest knows how many bars each session has. A symbol with a bar in nearly every minute of each day, and with far
+//! fewer on one of them, lacks some, whether files are read or not. Where its shares are known, they decide.
+//!
+//! A thin session has bars: it counts as present in the coverage, which is the same whatever is read.
+
+use std::{collections::BTreeMap, path::Path};
+
+use grab_model::{
+    Symbol,
+    calendar::{self, Session},
+    new_york,
+};
+use jiff::civil::Date;
+
+use super::{
+    Finding, FindingKind, SessionStatus, Severity, WitnessView, coverage::SymbolFacts,
+    integrity::SessionMeasure,
+};
+use crate::{
+    manifest::{TaskItem, TaskState},
+    store::layout,
+};
+
+/// A session with less than this share of what is usual is thin.
+const THIN: f64 = 0.8;
+
+/// The same for one whose last bar comes before the close: an early end is a reason to look closer.
+const THIN_AND_CUT: f64 = 0.95;
+
+/// How many times the usual deviation a session must lie below the usual share: the minutes of a symbol that trades
+/// little have a third of its shares on one day and all of them on the next.
+const DEVIATIONS: f64 = 4.0;
+
+/// Sessions before and after one that say what is usual: a year together. How a service counts may change over the years.
+const YEAR_HALF: usize = 125;
+
+/// The same for numbers of bars, which follow the market from week to week.
+const AROUND: usize = 10;
+
+/// So many other sessions are needed to say how many bars are usual.
+const LEAST: usize = 3;
+
+/// Bars of a session in which nearly every minute from 9:30 to 16:00 has one.
+const DENSE: u16 = 351;
+
+/// Tenths of the bars of other sessions below which one is thin.
+const TENTHS: u32 = 6;
+
+/// Minutes from open to close: of a full session, and of a half one.
+const MINUTES: (u32, u32) = (390, 210);
+
+/// Bars of a session that say whether it has one in nearly every minute.
+const AN_HOUR: u16 = 60;
+
+/// A session of dense bars that ends so long before the close has broken off, in ms.
+const BROKEN_OFF_MS: i64 = 30 * 60_000;
+
+const MINUTE_MS: i64 = 60_000;
+
+/// Why a session is thin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ThinReason {
+    /// Its minutes have too few of the shares that the witness counts.
+    Shares {
+        measured: SessionMeasure,
+        witnessed: f64,
+        /// The share that the minutes usually have, at most 1.
+        usual: f64,
+    },
+    /// It has far fewer bars than three quarters of the sessions around it, which have so many at least.
+    Bars { bars: u16, around: u16 },
+}
+
+/// The shares of one session.
+struct SessionShares {
+    date: Date,
+    measured: SessionMeasure,
+    witnessed: f64,
+    is_broken_off: bool,
+}
+
+impl SessionShares {
+    fn share(&self) -> f64 {
+        self.measured.shares / self.witnessed
+    }
+
+    /// The least share of what is usual that makes it whole.
+    fn least(&self) -> f64 {
+        let is_cut = calendar::session_on(self.date)
+            .is_some_and(|session| self.measured.last_ms + MINUTE_MS < session.close_ms());
+        if is_cut { THIN_AND_CUT } else { THIN }
+    }
+}
+
+impl SymbolFacts<'_> {
+    pub(super) fn mark_thin(&self, days: &mut [SessionStatus]) {
+        for date in self.thin_sessions(days).into_keys() {
+            if let Some(place) = self.sessions.place(date) {
+                days[place] = SessionStatus::Thin;
+            }
+        }
+    }
+
+    /// The sessions with bars that are thin, each with the reason.
+    pub(super) fn thin_sessions(&self, days: &[SessionStatus]) -> BTreeMap<Date, ThinReason> {
+        let bars = self.bars(days);
+        let counted = self.counted(&bars);
+        let mut thin: BTreeMap<_, _> = self
+            .thin_by_bars(&bars)
+            .filter(|(date, _)| counted.binary_search_by_key(date, |counted| counted.date).is_err())
+            .collect();
+        thin.extend(
+            (0..counted.len()).filter_map(|at| Some((counted[at].date, thin_by_shares(&counted, at)?))),
+        );
+        thin
+    }
+
+    /// The share of the witness's shares that the minutes have on most sessions, if that alone would make them thin.
+    pub(super) fn low_usual_share(&self, days: &[SessionStatus]) -> Option<f64> {
+        let counted = self.counted(&self.bars(days));
+        let whole = counted.iter().filter(|counted| !counted.is_broken_off);
+        median(whole.map(SessionShares::share).collect()).filter(|usual| *usual < THIN)
+    }
+
+    /// The bars of each session that holds some, as far as they are what was stored; 0 of the others.
+    fn bars(&self, days: &[SessionStatus]) -> Vec<u16> {
+        let mut bars = vec![0; days.len()];
+        for partition in self.recorded {
+            for date in partition.month.days(partition.session_mask()) {
+                let place = self.sessions.place(date);
+                let held = place
+                    .filter(|place| matches!(days[*place], SessionStatus::Present | SessionStatus::Thin));
+                let held = held.filter(|_| !self.goes_on_from(date));
+                if let (Some(place), Ok(day)) = (held, usize::try_from(date.day() - 1)) {
+                    bars[place] = partition.bars_by_day[day];
+                }
+            }
+        }
+        bars
+    }
+
+    /// Whether a task that has not come to its end has its last bar on a day, which the next page goes on with.
+    fn goes_on_from(&self, date: Date) -> bool {
+        let is_under_way = |task: &&TaskItem| matches!(task.state, TaskState::Pending | TaskState::Running);
+        let last = |task: &TaskItem| task.sent_ms.and_then(|(_, last)| new_york::date_of(last));
+        self.tasks.iter().filter(is_under_way).any(|task| last(task) == Some(date))
+    }
+
+    /// The sessions whose files were read and of which the witness counted the shares, in order.
+    fn counted(&self, bars: &[u16]) -> Vec<SessionShares> {
+        let counted = self.checked.measured.iter().filter_map(|(date, measured)| {
+            let held = self.sessions.place(*date).map(|place| bars[place]).filter(|bars| *bars > 0)?;
+            let Some(WitnessView::Traded(witnessed)) = self.witness.saw(self.symbol, *date) else {
+                return None;
+            };
+            let is_broken_off =
+                calendar::session_on(*date).is_some_and(|day| has_broken_off(day, *measured, held));
+            Some(SessionShares { date: *date, measured: *measured, witnessed, is_broken_off })
+        });
+        counted.collect()
+    }
+
+    /// The sessions that have far fewer bars than three quarters of those around them, all of which are dense. The first
+    /// session of all is none of them: a new listing opens in the middle of a day.
+    fn thin_by_bars<'a>(&'a self, bars: &'a [u16]) -> impl Iterator<Item = (Date, ThinReason)> + 'a {
+        let first = bars.iter().position(|bars| *bars > 0);
+        let later = bars.iter().enumerate().filter(move |(place, bars)| **bars > 0 && Some(*place) != first);
+        later.filter_map(move |(place, held)| {
+            let date = *self.sessions.dates().get(place)?;
+            let near = place.saturating_sub(AROUND)..(place + AROUND + 1).min(bars.len());
+            let most = bars[near.clone()].iter().max().filter(|most| **most >= DENSE)?;
+            if 10 * u32::from(*held) >= TENTHS * u32::from(*most) {
+                return None;
+            }
+            let near: Vec<_> = near
+                .filter(|other| *other != place && self.is_full_day(*other) && bars[*other] > 0)
+                .collect();
+            let (full, half) = MINUTES;
+            let length = if self.is_full_day(place) { full } else { half };
+            let is_above = |other: &u16| {
+                *other >= DENSE && 10 * full * u32::from(*held) < TENTHS * length * u32::from(*other)
+            };
+            if !are_most(near.iter().map(|other| is_above(&bars[*other]))) || self.was_quiet(date, &near) {
+                return None;
+            }
+            let mut around: Vec<_> = near.iter().map(|other| bars[*other]).collect();
+            around.sort_unstable();
+            Some((date, ThinReason::Bars { bars: *held, around: *around.get(around.len() / 4)? }))
+        })
+    }
+
+    /// Whether the witness too counts far fewer shares on a day than on those around it, as when trading is halted.
+    fn was_quiet(&self, date: Date, around: &[usize]) -> bool {
+        let Some(WitnessView::Traded(shares)) = self.witness.saw(self.symbol, date) else { return false };
+        let others = around.iter().filter_map(|place| self.sessions.dates().get(*place));
+        are_most(others.filter_map(|date| match self.witness.saw(self.symbol, *date)? {
+            WitnessView::Traded(other) => Some(10.0 * shares < f64::from(TENTHS) * other),
+            WitnessView::NoTrade => None,
+        }))
+    }
+
+    fn is_full_day(&self, place: usize) -> bool {
+        let date = self.sessions.dates().get(place);
+        date.and_then(|date| calendar::session_on(*date)).is_some_and(|session| !session.is_half_day())
+    }
+
+    /// What is said of a thin session: a gap, unless the server was asked again.
+    pub(super) fn thin_finding(&self, date: Date, thin: ThinReason) -> Finding {
+        let detail = match thin {
+            ThinReason::Shares { measured, witnessed, usual } => {
+                let percent = 100.0 * usual;
+                let usual =
+                    if usual < 1.0 { format!(", where {percent:.0} % are usual") } else { String::new() };
+                let (shares, last) = (measured.shares, new_york::time_of(measured.last_ms));
+                format!(
+                    "{shares:.0} of the {witnessed:.0} shares that the witness counts{usual}; the last bar is at {last}"
+                )
+            }
+            ThinReason::Bars { bars, around } => {
+                format!("{bars} bars, where most of the sessions around it have {around} or more")
+            }
+        };
+        let finding = FindingKind::ThinSession.on(self.symbol, &(date..=date), detail);
+        if self.answer(date).is_none() {
+            return finding;
+        }
+        let detail = format!("{}: {}", finding.detail, self.answered(date));
+        Finding { severity: Severity::Notice, detail, ..finding }
+    }
+}
+
+/// The finding about symbols of which the service's minutes have few of the day's shares on most sessions.
+pub(super) fn low_shares(data_dir: &Path, low: &[(Symbol, f64)]) -> Option<Finding> {
+    let (symbol, share) = low.iter().min_by(|one, other| one.1.total_cmp(&other.1))?;
+    let (count, percent) = (low.len(), 100.0 * share);
+    let plural = if count == 1 { "" } else { "s" };
+    let detail = format!(
+        "the minutes of {count} symbol{plural} have fewer than {:.0} % of the shares that the witness counts on most sessions \
+         ({symbol} {percent:.0} %): the service counts so, and these sessions are not thin",
+        100.0 * THIN
+    );
+    let finding = FindingKind::ThinSession.in_reference(None, layout::market_folder(data_dir), detail);
+    Some(Finding { severity: Severity::Notice, ..finding })
+}
+
+/// Whether a session has a bar in nearly every minute, and then none long before the close.
+fn has_broken_off(session: Session, measured: SessionMeasure, bars: u16) -> bool {
+    let minutes = (measured.last_ms - session.open_ms()) / MINUTE_MS + 1;
+    let is_dense = bars >= AN_HOUR && 10 * i64::from(bars) >= 9 * minutes;
+    is_dense && measured.last_ms + BROKEN_OFF_MS <= session.close_ms()
+}
+
+/// Whether one of the sessions has far fewer shares than usual. Sessions that have broken off do not say what is usual, unless
+/// it is for one that has not; where there is no other, the witness's shares are.
+fn thin_by_shares(counted: &[SessionShares], at: usize) -> Option<ThinReason> {
+    let one = &counted[at];
+    let (share, least) = (one.share(), one.least());
+    if share >= least {
+        return None;
+    }
+    let near = at.saturating_sub(YEAR_HALF)..(at + YEAR_HALF + 1).min(counted.len());
+    let others: Vec<_> = near.filter(|other| *other != at).map(|other| &counted[other]).collect();
+    let leaves_out_broken_off = one.is_broken_off || others.iter().any(|other| !other.is_broken_off);
+    let whole = others.iter().filter(|other| !(leaves_out_broken_off && other.is_broken_off));
+    let others: Vec<_> = whole.map(|other| other.share()).collect();
+    let middle = median(others.clone()).unwrap_or(1.0);
+    let deviation = median(others.iter().map(|share| (share - middle).abs()).collect()).unwrap_or(0.0);
+    let usual = middle.min(1.0);
+    let is_thin = share < least * usual && usual - share > DEVIATIONS * deviation;
+    is_thin.then_some(ThinReason::Shares { measured: one.measured, witnessed: one.witnessed, usual })
+}
+
+/// Whether enough are asked, and three quarters of them say yes.
+fn are_most(answers: impl Iterator<Item = bool>) -> bool {
+    let (all, yes) = answers.fold((0, 0), |(all, yes), answer| (all + 1, yes + usize::from(answer)));
+    all >= LEAST && 4 * yes >= 3 * all
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    let middle = values.len() / 2;
+    (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
+}

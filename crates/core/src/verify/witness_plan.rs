@@ -1,0 +1,66 @@
+//! Of which sessions a witness is wanted, and of which most.
+
+use std::path::Path;
+
+use jiff::civil::Date;
+
+use super::{ListingCuts, SessionStatus, VerifyError, manifest_only::by_manifest, sessions::AskedSessions};
+use crate::manifest::ManifestReader;
+
+/// The sessions of all windows that are over by `until`, and of what lists have cut away from them. Those come first on which some symbol has no bar between others,
+/// then those on which one has none at all; among equals the latest is first. By the manifest alone: no file is looked at.
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub fn wanted(data_dir: &Path, until: Date, cut_away: &ListingCuts) -> Result<Vec<Date>, VerifyError> {
+    let reader = ManifestReader::open(data_dir)?;
+    let windows: Vec<_> = reader.windows()?.into_values().flatten().chain(cut_away.windows()).collect();
+    let sessions = AskedSessions::spanned(windows.iter().copied()).without(&reader.closures()?);
+    let mut ranks: Vec<(Rank, Date)> =
+        sessions.dates().iter().map(|date| (Rank::NothingAbsent, *date)).collect();
+    let universe = super::universe(data_dir);
+    for symbol in reader.symbols()? {
+        let explained = by_manifest(&reader, &symbol, &sessions, universe.as_ref())?;
+        for ((rank, _), day) in ranks.iter_mut().zip(explained.days) {
+            *rank = (*rank).min(Rank::of(day));
+        }
+    }
+    for place in cut_away.windows().flat_map(|window| sessions.within(window)) {
+        if let Some((rank, _)) = ranks.get_mut(place) {
+            *rank = (*rank).min(Rank::Empty);
+        }
+    }
+    let asked = super::sessions::asked(&windows);
+    ranks.retain(|(_, date)| *date <= until && asked.binary_search(date).is_ok());
+    ranks.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(&one.1)));
+    Ok(ranks.into_iter().map(|(_, date)| date).collect())
+}
+
+/// How much a witness of a session would explain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Missing,
+    Empty,
+    NothingAbsent,
+}
+
+impl Rank {
+    fn of(day: SessionStatus) -> Self {
+        match day {
+            SessionStatus::Missing => Self::Missing,
+            SessionStatus::Empty | SessionStatus::AskedAgain | SessionStatus::Withheld => Self::Empty,
+            SessionStatus::NotAsked
+            | SessionStatus::NotFound
+            | SessionStatus::NotEntitled
+            | SessionStatus::Failed
+            | SessionStatus::Owed
+            | SessionStatus::NoTrade
+            | SessionStatus::Lost
+            | SessionStatus::Thin
+            | SessionStatus::Present
+            | SessionStatus::NotListed
+            | SessionStatus::CutAway
+            | SessionStatus::BeforeHistory => Self::NothingAbsent,
+        }
+    }
+}

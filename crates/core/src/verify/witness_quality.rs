@@ -1,0 +1,223 @@
+//! Which days of the witness are not to be believed. An answer that lacks most of the market is as well formed as a whole
+//! one, and every absence in it would explain a gap away.
+
+use std::{
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use grab_model::{Partition, Symbol, Window};
+use jiff::civil::Date;
+
+use super::{
+    AskedSessions, Finding, FindingKind, GroupedDaily, Severity, VerifyError, Witness, WitnessView,
+    manifest_snapshot::ManifestSnapshot,
+};
+use crate::{manifest::WitnessFile, store::layout};
+
+/// How many sessions before and after a day its rows are held against.
+const AROUND: usize = 10;
+
+/// How many of them must have a witness for that.
+const LEAST: usize = 3;
+
+/// So many symbols must be lacking at least: one alone may have been renamed.
+const LEAST_LACKING: u32 = 2;
+
+/// Takes from the witness the days that it cannot have seen whole: those with far fewer rows than the days around, and
+/// those that lack most of the symbols that are held. Each is named.
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub(super) fn settle(
+    data_dir: &Path,
+    books: &ManifestSnapshot,
+    files: &[WitnessFile],
+    symbols: &[Symbol],
+    witness: &mut GroupedDaily,
+) -> Result<Vec<Finding>, VerifyError> {
+    let rows: Vec<_> =
+        files.iter().filter(|file| witness.was_there(file.date)).map(|file| (file.date, file.rows)).collect();
+    let mut doubts = few_rows(&rows);
+    witness.disbelieve(doubts.iter().map(|(date, _)| *date));
+    let (lacking, strangers) = few_symbols(books, symbols, witness)?;
+    witness.disbelieve(lacking.iter().map(|(date, _)| *date));
+    doubts.extend(lacking);
+    let finding = |(date, why)| {
+        let path = layout::market_day(data_dir, date);
+        let detail = format!("the witness {why}: it is not relied on");
+        Finding {
+            severity: Severity::Notice,
+            ..FindingKind::ThinSession.in_reference(Some(date), path, detail)
+        }
+    };
+    let mut findings: Vec<_> = doubts.into_iter().map(finding).collect();
+    if is_most(strangers) {
+        witness.admit_ignorance();
+        findings.push(ignorance(data_dir, strangers));
+    }
+    Ok(findings)
+}
+
+fn ignorance(data_dir: &Path, HeldSymbols { known, lacking }: HeldSymbols) -> Finding {
+    let detail = format!(
+        "the witness has never seen {lacking} of the {known} symbols that are held: that it has not seen others explains \
+         nothing"
+    );
+    let path = layout::market_folder(data_dir);
+    Finding { severity: Severity::Notice, ..FindingKind::ThinSession.in_reference(None, path, detail) }
+}
+
+/// Whether a finding is one of these.
+pub(super) fn is_doubt(finding: &Finding) -> bool {
+    finding.kind == FindingKind::ThinSession && finding.ticker.is_none()
+}
+
+/// The days, in order, with fewer rows than half of the median of those around them.
+fn few_rows(days: &[(Date, u64)]) -> Vec<(Date, String)> {
+    let span = days.first().zip(days.last()).and_then(|(first, last)| Window::new(first.0, last.0));
+    let sessions = AskedSessions::spanned(span.into_iter());
+    let places: Vec<_> =
+        days.iter().filter_map(|(date, rows)| Some((sessions.place(*date)?, *date, *rows))).collect();
+    let doubt = |(place, date, rows): &(usize, Date, u64)| {
+        let from = places.partition_point(|(other, ..)| *other < place.saturating_sub(AROUND));
+        let to = places.partition_point(|(other, ..)| *other <= place + AROUND);
+        let near = places.get(from..to)?.iter().filter(|(other, ..)| other != place);
+        let doubled = doubled_median(near.map(|(.., rows)| *rows).collect())?;
+        let is_thin = 4 * u128::from(*rows) < doubled;
+        is_thin.then(|| {
+            (
+                *date,
+                format!("has {rows} of the market's rows, less than half of what the days around it have"),
+            )
+        })
+    };
+    places.iter().filter_map(doubt).collect()
+}
+
+/// Twice the median, which is a whole number; none of too few.
+fn doubled_median(mut rows: Vec<u64>) -> Option<u128> {
+    rows.sort_unstable();
+    let middle = |place: usize| rows.get(place).copied().map(u128::from);
+    (rows.len() >= LEAST).then(|| Some(middle(rows.len() / 2)? + middle((rows.len() - 1) / 2)?))?
+}
+
+/// On one session: symbols with bars that the witness knows from other sessions, and those of them that it did not see.
+/// Or of all sessions: those with bars, and those that it never saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct HeldSymbols {
+    known: u32,
+    lacking: u32,
+}
+
+/// Whether most are lacking.
+fn is_most(HeldSymbols { known, lacking }: HeldSymbols) -> bool {
+    lacking >= LEAST_LACKING && 2 * lacking > known
+}
+
+/// The days that lack most of the symbols of which bars are recorded, and what was never seen of these symbols.
+fn few_symbols(
+    books: &ManifestSnapshot,
+    symbols: &[Symbol],
+    witness: &GroupedDaily,
+) -> Result<(Vec<(Date, String)>, HeldSymbols), VerifyError> {
+    let dates: Vec<Date> = witness.dates().collect();
+    let held = Mutex::new((vec![HeldSymbols::default(); dates.len()], HeldSymbols::default()));
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(), VerifyError> {
+        while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let partitions = books.read(|snapshot| snapshot.partitions(symbol))?;
+            let seen = seen_of(&partitions, witness, &dates);
+            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            add(&mut held.0, &seen);
+            held.1.known += u32::from(!seen.is_empty());
+            held.1.lacking += u32::from(!seen.is_empty() && seen.iter().all(|(_, is_seen)| !is_seen));
+        }
+        Ok(())
+    };
+    let workers = if dates.is_empty() { 0 } else { thread::available_parallelism().map_or(1, usize::from) };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(ended) => ended,
+            Err(panicked) => std::panic::resume_unwind(panicked),
+        })
+    })?;
+    let (held, strangers) = held.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let doubt = |(date, held): (&Date, &HeldSymbols)| {
+        let (HeldSymbols { known, lacking }, is_thin) = (held, is_most(*held));
+        is_thin.then(|| {
+            (
+                *date,
+                format!(
+                    "lacks {lacking} of the {known} symbols that are held and that it knows from other days"
+                ),
+            )
+        })
+    };
+    Ok((dates.iter().zip(&held).filter_map(doubt).collect(), strangers))
+}
+
+/// The places of the days of which bars of a symbol are recorded and there is a witness, and whether it saw the symbol.
+fn seen_of(partitions: &[Partition], witness: &GroupedDaily, dates: &[Date]) -> Vec<(usize, bool)> {
+    let mut seen = Vec::new();
+    for partition in partitions {
+        for date in partition.month.days(partition.session_mask()) {
+            let saw = witness.saw(&partition.symbol, date);
+            if let (Ok(place), Some(what)) = (dates.binary_search(&date), saw) {
+                seen.push((place, what != WitnessView::NoTrade));
+            }
+        }
+    }
+    seen
+}
+
+/// Counts a symbol. A day on which it was seen does not say that it is known from others.
+fn add(held: &mut [HeldSymbols], seen: &[(usize, bool)]) {
+    let often = seen.iter().filter(|(_, is_seen)| *is_seen).count();
+    for (place, is_seen) in seen {
+        if let Some(held) = held.get_mut(*place).filter(|_| often > usize::from(*is_seen)) {
+            held.known += 1;
+            held.lacking += u32::from(!is_seen);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn doubted(rows: &[(i8, u64)]) -> Vec<i8> {
+        let days: Vec<_> = rows.iter().map(|(day, rows)| (date(2024, 1, *day), *rows)).collect();
+        few_rows(&days).into_iter().map(|(date, _)| date.day()).collect()
+    }
+
+    #[test]
+    fn a_day_with_less_than_half_of_the_rows_around_it_is_doubted() {
+        assert_eq!(doubted(&[(2, 10), (3, 4), (4, 10), (5, 11)]), [3]);
+        assert_eq!(doubted(&[(2, 10), (3, 5), (4, 10), (5, 11)]), [0; 0], "half is enough");
+        assert_eq!(doubted(&[(2, 10), (3, 0), (4, 10)]), [0; 0], "two others are too few to say");
+        assert_eq!(doubted(&[(2, 1), (3, 9), (4, 10), (5, 0)]), [2, 5]);
+        // Four days around the 30th, three of them within ten sessions; and none within ten of the 2nd.
+        assert_eq!(doubted(&[(2, 1), (18, 10), (19, 10), (22, 10), (30, 1)]), [30]);
+        assert_eq!(doubted(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn a_symbol_counts_where_it_is_known_from_another_day() {
+        let counted = |seen: &[(usize, bool)]| {
+            let mut held = vec![HeldSymbols::default(); 3];
+            add(&mut held, seen);
+            held.iter().map(|held| (held.known, held.lacking)).collect::<Vec<_>>()
+        };
+        assert_eq!(counted(&[(0, true), (1, true), (2, false)]), [(1, 0), (1, 0), (1, 1)]);
+        assert_eq!(counted(&[(0, true), (2, false)]), [(0, 0), (0, 0), (1, 1)], "not known elsewhere");
+        assert_eq!(counted(&[(0, false), (1, false)]), [(0, 0); 3], "never seen: traded over the counter");
+    }
+}

@@ -1,0 +1,290 @@
+//! From which day to which a life lasts, as far as anybody knows.
+
+use std::{collections::BTreeMap, fmt, iter};
+
+use jiff::civil::Date;
+
+use super::{
+    company::{Company, companies},
+    symbol_history::SymbolSpan,
+};
+use crate::{ListingPeriod, Rename, Symbol, Window};
+
+/// Days of one life: both ends are inside, and a missing one is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListingSpan {
+    /// The first day on which there can be a bar.
+    pub from: Option<Date>,
+    /// The last one; none of who is still listed.
+    pub to: Option<Date>,
+}
+
+impl ListingSpan {
+    /// Whether there can be a bar on a day.
+    #[must_use]
+    pub fn has(self, day: Date) -> bool {
+        self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to)
+    }
+
+    /// The days of a window that are inside.
+    #[must_use]
+    pub fn cut(self, window: Window) -> Option<Window> {
+        let from = self.from.map_or(window.from(), |from| from.max(window.from()));
+        let to = self.to.map_or(window.to(), |to| to.min(window.to()));
+        Window::new(from, to)
+    }
+}
+
+/// All lives that are known, and the companies whose symbols changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Universe {
+    lives: BTreeMap<Symbol, Vec<(ListingPeriod, ListingSpan)>>,
+    companies: Vec<Company>,
+    /// When companies of which no list has a life had a symbol, as far as events say both ends; of a symbol without any
+    /// life, also when the company began that has it now.
+    unlisted: BTreeMap<Symbol, Vec<SymbolSpan>>,
+}
+
+/// On which days the lists have a symbol.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedDays<'a> {
+    lives: &'a [(ListingPeriod, ListingSpan)],
+    unlisted: &'a [SymbolSpan],
+}
+
+/// The nearest listed days around a day on which a symbol is not listed: the last one before it and the first one after it.
+/// Shown as `until 2022-02-01 and from 2022-03-28 on`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NearestListedDays {
+    /// The last listed day before.
+    pub until: Option<Date>,
+    /// The first listed day after.
+    pub from: Option<Date>,
+}
+
+impl Universe {
+    /// Puts lives in order. Two companies cannot have one ticker at once: of those whose first day is not known, or is that
+    /// of the company under an earlier ticker, each begins when the one before it has ended.
+    #[must_use]
+    pub fn new(lives: Vec<ListingPeriod>) -> Self {
+        Self::with_renames(lives, &[])
+    }
+
+    /// The same by lists and events: a life of a company that took its ticker over begins on that day.
+    #[must_use]
+    pub fn with_renames(lives: Vec<ListingPeriod>, renames: &[&Rename]) -> Self {
+        let companies = companies(renames);
+        let mut by_ticker: BTreeMap<Symbol, Vec<ListingPeriod>> = BTreeMap::new();
+        for life in lives {
+            by_ticker.entry(life.ticker().clone()).or_default().push(life);
+        }
+        let unlisted = unlisted(&companies, &by_ticker);
+        let lives = by_ticker.into_iter().map(|(symbol, mut lives)| {
+            // The one that is listed comes last.
+            lives.sort_by_key(|life| life.end().unwrap_or(Date::MAX));
+            let ends = lives.iter().map(|life| life.listing.delisted.filter(|_| !life.listing.active));
+            let before = iter::once(None).chain(ends).collect::<Vec<_>>();
+            let spans = lives.into_iter().zip(before).flat_map(|(life, before)| {
+                let plain = ListingSpan { from: life.listed.max(before), to: life.end() };
+                let company = companies.iter().find(|company| company.has(&life));
+                let spans =
+                    company.map_or_else(|| vec![plain], |company| company.spans(&life, plain, before));
+                spans.into_iter().map(move |span| (life.clone(), span))
+            });
+            (symbol, spans.collect())
+        });
+        Self { lives: lives.collect(), companies, unlisted }
+    }
+
+    /// The companies that events tell of.
+    #[must_use]
+    pub fn companies(&self) -> &[Company] {
+        &self.companies
+    }
+
+    /// Each life with its days, by ticker and time.
+    pub fn periods(&self) -> impl Iterator<Item = (&ListingPeriod, ListingSpan)> {
+        self.lives.values().flatten().map(|(life, span)| (life, *span))
+    }
+
+    /// The tickers of all lives, in order.
+    pub fn tickers(&self) -> impl Iterator<Item = &Symbol> {
+        self.lives.keys()
+    }
+
+    /// The lives of one ticker, in order.
+    pub fn of(&self, symbol: &Symbol) -> impl Iterator<Item = (&ListingPeriod, ListingSpan)> {
+        self.lives.get(symbol).into_iter().flatten().map(|(life, span)| (life, *span))
+    }
+
+    /// The day after which a symbol can have no bars, because all its lives have left; none if one goes on, or nobody
+    /// knows the symbol.
+    #[must_use]
+    pub fn end_of(&self, symbol: &Symbol) -> Option<Date> {
+        let ends = self.of(symbol).map(|(_, span)| span.to).collect::<Option<Vec<_>>>()?;
+        ends.into_iter().max()
+    }
+
+    /// Whether the lists do not have a symbol on a day although they know it: none of its lives is active then. On the day of
+    /// `delisted_utc` there may be bars all the same.
+    #[must_use]
+    pub fn is_outside(&self, symbol: &Symbol, day: Date) -> bool {
+        self.listed(symbol).is_some_and(|listed| !listed.has(day))
+    }
+
+    /// The same, unless a symbol's last bar before the day contradicts the list: it lies on an unlisted day too.
+    #[must_use]
+    pub fn is_delisted(&self, symbol: &Symbol, day: Date, last_bar: Option<Date>) -> bool {
+        self.listed(symbol).is_some_and(|listed| {
+            let contradicts = |bar: Date| !listed.has(bar) && !listed.is_last_day(bar);
+            !listed.has(day) && !last_bar.is_some_and(contradicts)
+        })
+    }
+
+    /// On which days the lists have a symbol; nothing if they do not know it.
+    #[must_use]
+    pub fn listed(&self, symbol: &Symbol) -> Option<ListedDays<'_>> {
+        let lives = self.lives.get(symbol).map_or(&[][..], Vec::as_slice);
+        let unlisted = self.unlisted.get(symbol).map_or(&[][..], Vec::as_slice);
+        let is_known = !lives.is_empty() || unlisted.iter().any(|stretch| stretch.until.is_none());
+        is_known.then_some(ListedDays { lives, unlisted })
+    }
+
+    /// Whether a life is active on a day: on that of `delisted_utc` it is not any more.
+    #[must_use]
+    pub fn is_active(life: &ListingPeriod, span: ListingSpan, day: Date) -> bool {
+        let gone = life.listing.delisted.filter(|_| !life.listing.active);
+        span.has(day) && gone.is_none_or(|gone| day < gone)
+    }
+}
+
+impl<'a> ListedDays<'a> {
+    /// Whether it is listed on a day.
+    #[must_use]
+    pub fn has(self, day: Date) -> bool {
+        self.lives.iter().any(|(life, span)| Universe::is_active(life, *span, day))
+            || self.unlisted.iter().any(|stretch| stretch.has(day))
+    }
+
+    /// Its listed days, in stretches that may overlap.
+    pub fn spans(self) -> impl Iterator<Item = ListingSpan> + use<'a> {
+        let span = |stretch: &SymbolSpan| {
+            let to = stretch.until.and_then(|until| until.yesterday().ok());
+            ListingSpan { from: stretch.from, to }
+        };
+        self.lives.iter().map(|(_, span)| *span).chain(self.unlisted.iter().map(span))
+    }
+
+    /// Whether a day is the last one of a life: there may be bars on it or not.
+    #[must_use]
+    pub fn is_last_day(self, day: Date) -> bool {
+        self.lives.iter().any(|(_, span)| span.to == Some(day))
+    }
+
+    /// The nearest listed days around one that is not.
+    #[must_use]
+    pub fn nearest_listed_days(self, day: Date) -> NearestListedDays {
+        let (lives, unlisted) = (self.lives.iter().map(|(_, span)| span), self.unlisted.iter());
+        let last = |stretch: &SymbolSpan| stretch.until.and_then(|until| until.yesterday().ok());
+        let ends = lives.clone().filter_map(|span| span.to).chain(unlisted.clone().filter_map(last));
+        let begins = lives.filter_map(|span| span.from).chain(unlisted.filter_map(|stretch| stretch.from));
+        NearestListedDays {
+            until: ends.filter(|end| *end <= day).max(),
+            from: begins.filter(|from| day < *from).min(),
+        }
+    }
+}
+
+impl fmt::Display for NearestListedDays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.until, self.from) {
+            (Some(until), Some(from)) => write!(f, "until {until} and from {from} on"),
+            (Some(until), None) => write!(f, "until {until}"),
+            (None, Some(from)) => write!(f, "from {from} on"),
+            (None, None) => f.write_str("on other days"),
+        }
+    }
+}
+
+/// When companies without a life in the lists had a symbol. How long a company has its present symbol, events do not say:
+/// that is left out where a list knows the symbol.
+fn unlisted(
+    companies: &[Company],
+    lives: &BTreeMap<Symbol, Vec<ListingPeriod>>,
+) -> BTreeMap<Symbol, Vec<SymbolSpan>> {
+    let mut unlisted: BTreeMap<Symbol, Vec<SymbolSpan>> = BTreeMap::new();
+    for company in companies {
+        for stretch in &company.stretches {
+            let lives = lives.get(&stretch.ticker).map_or(&[][..], Vec::as_slice);
+            let is_said = lives.iter().any(|life| company.has(life));
+            if !is_said && (stretch.until.is_some() || lives.is_empty()) {
+                unlisted.entry(stretch.ticker.clone()).or_default().push(stretch.clone());
+            }
+        }
+    }
+    unlisted
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::Listing;
+
+    fn life(ticker: &str, listed: Option<Date>, left: Option<Date>) -> ListingPeriod {
+        let listing = Listing {
+            ticker: ticker.parse().unwrap(),
+            name: None,
+            kind: None,
+            exchange: None,
+            active: left.is_none(),
+            delisted: left,
+            composite_figi: None,
+            share_class_figi: None,
+            cik: None,
+            updated: None,
+        };
+        ListingPeriod { listing, listed, first_seen_ms: 0, last_seen_ms: 0, sector: None, industry: None }
+    }
+
+    fn symbol(text: &str) -> Symbol {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn two_companies_do_not_have_one_ticker_at_once() {
+        let (gone, since) = (date(2022, 1, 31), date(2012, 5, 18));
+        for listed in [None, Some(since)] {
+            let universe = Universe::new(vec![life("META", listed, None), life("META", None, Some(gone))]);
+            let spans: Vec<_> = universe.of(&symbol("META")).map(|(_, span)| span).collect();
+            assert_eq!(
+                spans,
+                [ListingSpan { from: None, to: Some(gone) }, ListingSpan { from: Some(gone), to: None }]
+            );
+        }
+    }
+
+    #[test]
+    fn a_symbol_has_ended_when_all_its_lives_have() {
+        let (first, last) = (date(2009, 1, 5), date(2015, 3, 2));
+        let mut lives = vec![life("A", None, Some(last)), life("A", None, Some(first))];
+        assert_eq!(Universe::new(lives.clone()).end_of(&symbol("A")), Some(last));
+        lives.push(life("A", None, None));
+        assert_eq!(Universe::new(lives.clone()).end_of(&symbol("A")), None);
+        assert_eq!(Universe::new(lives).end_of(&symbol("B")), None, "nobody knows it");
+    }
+
+    #[test]
+    fn a_day_is_outside_if_no_life_has_it_and_the_symbol_is_known() {
+        let universe = Universe::new(vec![
+            life("A", Some(date(2005, 1, 3)), Some(date(2009, 1, 5))),
+            life("A", Some(date(2012, 1, 3)), None),
+        ]);
+        let outside = |day| universe.is_outside(&symbol("A"), day);
+        assert!(outside(date(2004, 12, 31)) && !outside(date(2005, 1, 3)) && !outside(date(2009, 1, 4)));
+        assert!(outside(date(2009, 1, 5)), "the day of delisted_utc may be the first without it");
+        assert!(outside(date(2009, 1, 6)) && outside(date(2012, 1, 2)) && !outside(date(2030, 1, 2)));
+        assert!(!universe.is_outside(&symbol("B"), date(2004, 1, 2)));
+    }
+}

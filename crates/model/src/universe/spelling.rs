@@ -1,0 +1,23 @@
+//! Which listed symbol somebody meant who asked for one without any bar.
+
+use super::Universe;
+use crate::{Symbol, spellings, without_punctuation};
+
+impl Universe {
+    /// The symbol that is listed, or was, and that `asked` is another way to write. None if it is listed as it is, or nothing
+    /// like it is.
+    #[must_use]
+    pub fn spelled(&self, asked: &Symbol) -> Option<Symbol> {
+        let is_listed = |symbol: &Symbol| self.of(symbol).next().is_some();
+        if is_listed(asked) {
+            return None;
+        }
+        let letters = without_punctuation(asked.as_str());
+        let same = || {
+            self.periods()
+                .map(|(life, _)| life.ticker())
+                .find(|ticker| without_punctuation(ticker.as_str()) == letters)
+        };
+        spellings(asked.as_str()).into_iter().find(is_listed).or_else(|| same().cloned())
+    }
+}

@@ -1,0 +1,154 @@
+//! Bars that are wrong, and wrong words about them. Every shape was reported by users (polygon-api.md §4), or follows
+//! from what the official clients do not see (§5).
+
+use std::ops::RangeInclusive;
+
+use clap::ValueEnum;
+use grab_model::new_york;
+
+use super::Dealt;
+use crate::{
+    seed::RandomDraws,
+    wire::{BarRow, BarsBody},
+};
+
+/// How an answer with the bars of a range is spoilt. One that has no bars stays as it is where these are what is
+/// spoilt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum WrongBars {
+    /// Bars come twice
+    Doubled,
+    /// Bars come twice and differ: the later ones are right
+    DoubledUnequal,
+    /// Bars are out of order
+    Unsorted,
+    /// A bar from after the end of the range
+    Outside,
+    /// Another ticker in the envelope
+    WrongTicker,
+    /// Prices of the other kind: adjusted instead of as traded, or the reverse
+    WrongAdjusted,
+    /// A resultsCount that is not the number of bars
+    WrongCount,
+    /// No bars, and a next page that has them
+    EmptyPage,
+    /// A next page that is the same again
+    RepeatedNext,
+    /// A next page on another host, which does not exist
+    ForeignNext,
+    /// A lie: no bars at all
+    FalseEmpty,
+    /// A lie: the bars of a day are missing, and come later
+    MissingDay,
+    /// A lie: the bars of the last day have less volume, which grows later
+    LateRevision,
+}
+
+/// Where the pages around an answer are.
+pub(crate) struct Links {
+    /// The answer itself.
+    pub own: String,
+    /// The same under another address; nothing if it has been used up.
+    pub alias: Option<String>,
+    /// The instants (UTC ms) of the range.
+    pub range: RangeInclusive<i64>,
+}
+
+/// A name that never exists (RFC 2606).
+const FOREIGN: &str = "http://elsewhere.invalid/";
+
+/// Test symbols of Nasdaq: nobody asks for both.
+const OTHERS: [&str; 2] = ["ZVZZT", "ZXZZT"];
+
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 1_440 * MINUTE_MS;
+
+impl Dealt<WrongBars> {
+    /// Spoils the body of an answer. Prices of the other kind are made where prices are made, and not here.
+    pub fn spoil(&self, body: &mut BarsBody, links: &Links) {
+        let mut draws = self.seed.draws();
+        match self.kind {
+            WrongBars::WrongAdjusted => return,
+            WrongBars::WrongTicker => {
+                body.ticker = OTHERS.into_iter().find(|other| Some(*other) != body.ticker);
+                return;
+            }
+            WrongBars::WrongCount => {
+                body.results_count += draws.pick([1, 2, 100]);
+                return;
+            }
+            WrongBars::RepeatedNext => body.next_url = Some(links.own.clone()),
+            WrongBars::ForeignNext => {
+                let path = body.next_url.as_ref().unwrap_or(&links.own).splitn(4, '/').last();
+                body.next_url = path.map(|path| format!("{FOREIGN}{path}"));
+            }
+            WrongBars::EmptyPage => {
+                if let Some(alias) = &links.alias {
+                    body.results.clear();
+                    body.next_url = Some(alias.clone());
+                }
+            }
+            WrongBars::FalseEmpty => {
+                body.results.clear();
+                body.next_url = None;
+            }
+            WrongBars::Doubled
+            | WrongBars::DoubledUnequal
+            | WrongBars::Unsorted
+            | WrongBars::Outside
+            | WrongBars::MissingDay
+            | WrongBars::LateRevision => self.spoil_rows(&mut body.results, links, &mut draws),
+        }
+        // What is said about the bars fits them.
+        let count = body.results.len();
+        (body.results_count, body.count) = (count, (count > 0).then_some(count));
+    }
+
+    fn spoil_rows(&self, rows: &mut Vec<BarRow>, links: &Links, draws: &mut RandomDraws) {
+        let Some(last) = rows.last().copied() else { return };
+        let at = draws.below(rows.len());
+        let is_on = |day| move |row: &BarRow| new_york::date_of(row.t) == day;
+        match self.kind {
+            WrongBars::Doubled => rows.extend_from_within(at..),
+            WrongBars::DoubledUnequal => {
+                let unequal = rows[at..].iter().flat_map(|row| [less(row), *row]).collect::<Vec<_>>();
+                rows.truncate(at);
+                rows.extend(unequal);
+            }
+            WrongBars::Unsorted => {
+                // Turned by all or by nothing they would be in order.
+                let by = at.max(1).min(rows.len() - 1);
+                rows.rotate_left(by);
+            }
+            WrongBars::Outside => {
+                let after = draws.pick([MINUTE_MS, DAY_MS, 365 * DAY_MS]);
+                let t = (links.range.end() / MINUTE_MS) * MINUTE_MS + after;
+                let mut outside = last;
+                outside.t = t;
+                rows.insert(at, outside);
+            }
+            WrongBars::MissingDay => {
+                let is_missing = is_on(new_york::date_of(rows[at].t));
+                rows.retain(|row| !is_missing(row));
+            }
+            WrongBars::LateRevision => {
+                let is_last = is_on(new_york::date_of(last.t));
+                rows.iter_mut().filter(|row| is_last(row)).for_each(|row| *row = less(row));
+            }
+            WrongBars::WrongTicker
+            | WrongBars::WrongAdjusted
+            | WrongBars::WrongCount
+            | WrongBars::EmptyPage
+            | WrongBars::RepeatedNext
+            | WrongBars::ForeignNext
+            | WrongBars::FalseEmpty => {}
+        }
+    }
+}
+
+/// A bar before its last trades were counted.
+fn less<'a>(row: &BarRow<'a>) -> BarRow<'a> {
+    let mut row = *row;
+    (row.v, row.c) = (row.v / 2.0, row.o);
+    row
+}
