@@ -1,10 +1,11 @@
 //! How a command gets to its source: settings and key → client, pace, progress, limits.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use grab_core::{
     clock::Clock,
+    data_dir::DataDir,
     engine::{RunContext, RunCounters, Stop, StopReason},
     manifest::{ManifestWriter, Outstanding, SavedPace, StoreKind, WriterHandle},
     pace::{LearnedPace, Pace, Pacer, RetryPolicy},
@@ -100,7 +101,7 @@ impl Access<'_> {
     ///
     /// # Errors
     /// If there is no such address.
-    pub fn store(&self, data_dir: PathBuf, kind: StoreKind) -> Result<BarStore, Failure> {
+    pub fn store(&self, data_dir: DataDir, kind: StoreKind) -> Result<BarStore, Failure> {
         let host = self.base_url()?.host_str().unwrap_or_default().to_owned();
         let source = if kind.sandbox { SANDBOX.to_owned() } else { host };
         Ok(BarStore::new(data_dir, kind.adjusted, source).with_encodings(self.settings.encodings))

@@ -7,7 +7,6 @@
 use std::{
     borrow::Cow,
     ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
     sync::OnceLock,
 };
 
@@ -16,6 +15,7 @@ use super::{
     settings::DEFAULT_DATA_DIR,
     shell::quoted,
 };
+use grab_core::data_dir::DataDir;
 
 /// How this process was called: like its command line itself, there is one.
 static CALLED: OnceLock<Called> = OnceLock::new();
@@ -30,7 +30,7 @@ const FETCHING: [&str; 5] = ["start", "resume", "update", "repair", "universe sy
 #[derive(Clone, Debug, Default)]
 pub struct Called {
     typed: Vec<OsString>,
-    data_dir: PathBuf,
+    data_dir: DataDir,
     is_of_sandbox: bool,
     /// Flags with their values, as they were given, that nobody remembers.
     fetch: Vec<(&'static str, String)>,
@@ -39,7 +39,7 @@ pub struct Called {
 impl Called {
     /// Takes down what was typed, and where it leads.
     #[must_use]
-    pub fn new(cli: &Cli, typed: &[OsString], data_dir: PathBuf) -> Self {
+    pub fn new(cli: &Cli, typed: &[OsString], data_dir: DataDir) -> Self {
         let is_start = matches!(cli.command, Command::Start(_));
         let fetch = cli.command.fetch().map(|args| flags(args, is_start)).unwrap_or_default();
         let is_of_sandbox = cli.command.fetch().is_some_and(|args| args.sandbox);
@@ -84,8 +84,8 @@ impl Called {
         }
         // What the sandbox makes up goes to a directory of its own.
         let is_elsewhere = has("--sandbox") && !self.is_of_sandbox;
-        if self.data_dir != Path::new(DEFAULT_DATA_DIR) && !is_elsewhere && !has("--data-dir") {
-            missing.push(format!(" --data-dir {}", quoted(self.data_dir.as_os_str())));
+        if self.data_dir != DataDir::new(DEFAULT_DATA_DIR) && !is_elsewhere && !has("--data-dir") {
+            missing.push(format!(" --data-dir {}", quoted(self.data_dir.path().as_os_str())));
         }
         missing
     }
@@ -187,7 +187,7 @@ pub fn again_in_sandbox() -> Option<String> {
 /// Whether this run uses the directory that it has if nobody names one.
 #[must_use]
 pub fn is_default_place() -> bool {
-    CALLED.get().is_some_and(|called| called.data_dir == Path::new(DEFAULT_DATA_DIR))
+    CALLED.get().is_some_and(|called| called.data_dir == DataDir::new(DEFAULT_DATA_DIR))
 }
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
 
     fn called(line: &str, data_dir: &str) -> Called {
         let typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        Called::new(&Cli::try_parse_from(&typed).unwrap(), &typed, PathBuf::from(data_dir))
+        Called::new(&Cli::try_parse_from(&typed).unwrap(), &typed, DataDir::new(data_dir))
     }
 
     fn whole_of(called: &Called, text: &str) -> String {
@@ -246,7 +246,7 @@ mod tests {
     fn what_was_typed_can_be_typed_again() {
         let typed: Vec<OsString> =
             ["/usr/bin/grab", "status", "--data-dir", "my bars"].map(OsString::from).to_vec();
-        let called = Called::new(&Cli::try_parse_from(&typed).unwrap(), &typed, "my bars".into());
+        let called = Called::new(&Cli::try_parse_from(&typed).unwrap(), &typed, DataDir::new("my bars"));
         assert_eq!(called.again("--json"), "grab status --data-dir 'my bars' --json");
     }
 }

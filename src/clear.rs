@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use grab_core::{
+    data_dir::DataDir,
     manifest::{ManifestReader, ManifestWriter, QuarantinedFile, RepairTransaction, StoreKind, has_all},
     store::{
-        StoreError, layout, quarantined_files,
+        StoreError, quarantined_files,
         scan::{self, FoundPartition},
     },
     verify::{RepairPlan, UnrecordedPartition, request_windows},
@@ -32,7 +33,7 @@ pub struct Cleared {
 /// # Errors
 /// If the system refuses, or the manifest cannot be written.
 pub fn clear(
-    data_dir: &Path,
+    data_dir: &DataDir,
     kind: StoreKind,
     mending: &RepairPlan,
     writer: &mut ManifestWriter,
@@ -46,7 +47,7 @@ pub fn clear(
     }
     for ((symbol, month), broken) in &mending.broken {
         // A run would find the file behind a link as it is, and store nothing.
-        if !cleared.leaves(data_dir, &layout::partition(data_dir, symbol, *month)) {
+        if !cleared.leaves(data_dir, &data_dir.partition(symbol, *month)) {
             cleared.replace(data_dir, kind, (symbol, *month), broken.may_be_good, writer)?;
             cleared.ask_for(symbol, &broken.days);
         }
@@ -65,7 +66,7 @@ pub fn clear(
 
 impl Cleared {
     /// Whether a path leads through a link: then it is not touched.
-    fn leaves(&mut self, data_dir: &Path, path: &Path) -> bool {
+    fn leaves(&mut self, data_dir: &DataDir, path: &Path) -> bool {
         let is_left = quarantined_files::is_behind_link(data_dir, path);
         if is_left {
             say(&format!("{} lies behind a link: not touched", path.display().to_string().escape_debug()));
@@ -81,13 +82,13 @@ impl Cleared {
     /// Takes up a partition that nobody recorded, if it is good.
     fn take_up(
         &mut self,
-        data_dir: &Path,
+        data_dir: &DataDir,
         kind: StoreKind,
         (symbol, month): (&Symbol, Month),
         unknown: &UnrecordedPartition,
         writer: &mut ManifestWriter,
     ) -> Result<(), Failure> {
-        if self.leaves(data_dir, &layout::partition(data_dir, symbol, month)) {
+        if self.leaves(data_dir, &data_dir.partition(symbol, month)) {
             return Ok(());
         }
         let examined = scan::examine(data_dir, symbol, month);
@@ -110,7 +111,7 @@ impl Cleared {
     /// is the manifest that is behind, as one that comes from a backup.
     fn replace(
         &mut self,
-        data_dir: &Path,
+        data_dir: &DataDir,
         kind: StoreKind,
         (symbol, month): (&Symbol, Month),
         may_be_good: bool,
@@ -136,7 +137,7 @@ impl Cleared {
 }
 
 fn set_aside(
-    data_dir: &Path,
+    data_dir: &DataDir,
     (symbol, month): (&Symbol, Month),
     bars: u64,
     writer: &mut ManifestWriter,
@@ -165,7 +166,7 @@ fn readable(
 ///
 /// # Errors
 /// If the system refuses, or the manifest cannot be written.
-pub fn discard_replaced(data_dir: &Path, writer: &mut ManifestWriter) -> Result<Vec<PathBuf>, Failure> {
+pub fn discard_replaced(data_dir: &DataDir, writer: &mut ManifestWriter) -> Result<Vec<PathBuf>, Failure> {
     let mut kept = Vec::new();
     for set_aside in ManifestReader::open(data_dir)?.set_aside()? {
         let place = data_dir.join(&set_aside.path);
@@ -188,7 +189,7 @@ pub fn discard_replaced(data_dir: &Path, writer: &mut ManifestWriter) -> Result<
 /// Whether a month is held again with as many bars on each day, and nothing that was asked for in it is owed or has
 /// failed. Of a file that cannot be read, the bars that were on record count; where nobody knows what was in it, nothing
 /// can stand in for it.
-fn is_replaced(data_dir: &Path, set_aside: &QuarantinedFile, place: &Path) -> Result<bool, Failure> {
+fn is_replaced(data_dir: &DataDir, set_aside: &QuarantinedFile, place: &Path) -> Result<bool, Failure> {
     let reader = ManifestReader::open(data_dir)?;
     let QuarantinedFile { symbol, month, bars, .. } = set_aside;
     let held = reader.partitions(symbol)?.into_iter().find(|one| one.month == *month);

@@ -8,6 +8,7 @@ use std::{
 };
 
 use grab_core::{
+    data_dir::DataDir,
     exit::ExitStatus,
     export::{self, ExportError, ExportOptions, ExportedSymbol},
     manifest::ManifestReader,
@@ -95,7 +96,7 @@ fn seconds(elapsed: Duration) -> f64 {
 fn options(
     args: &ExportArgs,
     reader: &ManifestReader,
-    data_dir: PathBuf,
+    data_dir: DataDir,
     out: PathBuf,
     as_of: Date,
     encodings: Encodings,
@@ -138,7 +139,10 @@ fn options(
 }
 
 /// What lists and events say of companies: whose a split is. That a list cannot be relied on is said, and events alone say it.
-fn listings(data_dir: &Path, renames: Option<&ReferenceTable<Rename>>) -> Result<Option<Universe>, Failure> {
+fn listings(
+    data_dir: &DataDir,
+    renames: Option<&ReferenceTable<Rename>>,
+) -> Result<Option<Universe>, Failure> {
     let listings = reference::read_listings(data_dir).map_err(ExportError::from);
     match listings {
         Err(error) if error.is_damage() => {
@@ -215,7 +219,7 @@ fn named(args: &ExportArgs) -> Result<Option<BTreeSet<Symbol>>, Failure> {
 }
 
 /// The real place of the folder, which need not be there yet; never one within the data directory.
-fn place(out: &Path, data_dir: &Path) -> Result<PathBuf, Failure> {
+fn place(out: &Path, data_dir: &DataDir) -> Result<PathBuf, Failure> {
     let refused = |what: &str| Failure::Usage(format!("--out: {} {what}", out.display()));
     let begun = if out.is_absolute() { out.to_owned() } else { Path::new(".").join(out) };
     let there = begun.ancestors().find(|folder| fs::symlink_metadata(folder).is_ok());
@@ -229,7 +233,7 @@ fn place(out: &Path, data_dir: &Path) -> Result<PathBuf, Failure> {
         return Err(refused("is, or is below, something that is no folder"));
     }
     let real = if rest.as_os_str().is_empty() { real } else { real.join(rest) };
-    let data_dir = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let data_dir = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.path().to_owned());
     if real.starts_with(&data_dir) {
         return Err(refused("is within the data directory: choose another place"));
     }

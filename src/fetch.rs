@@ -8,20 +8,17 @@ mod unfinished;
 pub use absences::Absences;
 pub use history::AskAnew;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use grab_core::{
     clock::Clock,
+    data_dir::DataDir,
     disk::need_open_files,
     engine::{self, RunCounters, Stop, StopReason},
     exit::ExitStatus,
     manifest::{
-        FILE_NAME, Lock, ManifestError, ManifestReader, ManifestWriter, PLAN_NAME, PlanDifference, StoreKind,
-        Task, WriterHandle, check_not_lost, missing,
+        Lock, ManifestError, ManifestReader, ManifestWriter, PLAN_NAME, PlanDifference, StoreKind, Task,
+        WriterHandle, check_not_lost, missing,
     },
     source::Polygon,
     store::{
@@ -50,7 +47,7 @@ pub struct Job<'a> {
     /// What the user asked for, for the manifest; without a key.
     pub arguments: String,
     /// Where bars and manifest are.
-    pub data_dir: PathBuf,
+    pub data_dir: DataDir,
     /// How to fetch.
     pub settings: FetchSettings,
     /// Where the key comes from.
@@ -123,9 +120,9 @@ impl Job<'_> {
         let data_dir = self.data_dir.clone();
         self.check_source()?;
         need_open_files(self.settings.open_files(self.settings.sandbox))?;
-        create_folders(&data_dir)?;
+        create_folders(data_dir.path())?;
         let _lock = self.lock.take().map_or_else(|| Lock::take(&data_dir), Ok)?;
-        let is_new = !data_dir.join(FILE_NAME).exists();
+        let is_new = !data_dir.manifest().exists();
         let orphans = if is_new { kind_on_disk(&data_dir)? } else { None };
         if let Some(held) = orphans {
             say(
@@ -312,7 +309,7 @@ impl Job<'_> {
 }
 
 /// Why a run ends that is interrupted: with an order that has no tasks yet, it is not complete whatever is owed.
-fn interrupted(data_dir: &Path) -> Failure {
+fn interrupted(data_dir: &DataDir) -> Failure {
     let interrupted = Failure::Stopped(StopReason::Interrupted);
     let orders = ManifestReader::open(data_dir).and_then(|reader| reader.orders()).unwrap_or_default();
     let is_planned = orders.iter().all(|order| order.planned_at_ms.is_some());
@@ -324,7 +321,7 @@ fn interrupted(data_dir: &Path) -> Failure {
 ///
 /// # Errors
 /// If it holds another kind, or its manifest cannot be written.
-pub fn hold(writer: &mut ManifestWriter, asked: StoreKind, data_dir: &Path) -> Result<(), Failure> {
+pub fn hold(writer: &mut ManifestWriter, asked: StoreKind, data_dir: &DataDir) -> Result<(), Failure> {
     if writer.kind()?.is_some_and(|held| held != asked)
         && let Some(held) = kind_on_disk(data_dir)?.filter(|held| *held != asked)
     {
@@ -361,7 +358,7 @@ pub fn kind_of(found: &FoundPartition) -> StoreKind {
 ///
 /// # Errors
 /// If a folder cannot be listed.
-pub fn kind_on_disk(data_dir: &Path) -> Result<Option<StoreKind>, Failure> {
+pub fn kind_on_disk(data_dir: &DataDir) -> Result<Option<StoreKind>, Failure> {
     for symbol in scan::symbols(data_dir)? {
         for month in scan::months(data_dir, &symbol)? {
             // One that cannot be read says nothing.
@@ -401,7 +398,7 @@ pub fn announce_clock(clock: Clock) {
 ///
 /// # Errors
 /// If there is no manifest, or it cannot be read.
-pub fn begun(data_dir: &Path) -> Result<(), Failure> {
+pub fn begun(data_dir: &DataDir) -> Result<(), Failure> {
     overview(data_dir)?.map(|_| ()).ok_or_else(|| missing(data_dir).into())
 }
 
@@ -409,7 +406,7 @@ pub fn begun(data_dir: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If there is one that cannot be read.
-pub fn overview(data_dir: &Path) -> Result<Option<ManifestReader>, Failure> {
+pub fn overview(data_dir: &DataDir) -> Result<Option<ManifestReader>, Failure> {
     match ManifestReader::open(data_dir) {
         Ok(reader) => Ok(Some(reader)),
         Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(None),

@@ -7,8 +7,9 @@ use std::{
 
 use grab_core::{
     clock::Clock,
+    data_dir::DataDir,
     manifest::{FILE_NAME, PLAN_NAME, StoreKind},
-    store::{layout, write_whole},
+    store::write_whole,
     verify::{
         FindingKind, Verification,
         report::{self, ReportOrigin},
@@ -29,7 +30,7 @@ impl Files {
     ///
     /// # Errors
     /// If a place is no place for a file, belongs to the data itself, or is given twice.
-    pub fn of(args: &VerifyArgs, data_dir: &Path) -> Result<Self, Failure> {
+    pub fn of(args: &VerifyArgs, data_dir: &DataDir) -> Result<Self, Failure> {
         let place = |flag, path: &Option<PathBuf>| {
             path.as_deref().map(|path| place(flag, path, data_dir)).transpose()
         };
@@ -75,7 +76,7 @@ impl Files {
 ///
 /// # Errors
 /// If it is no such place; `flag` is who named it.
-pub fn place(flag: &str, path: &Path, data_dir: &Path) -> Result<PathBuf, Failure> {
+pub fn place(flag: &str, path: &Path, data_dir: &DataDir) -> Result<PathBuf, Failure> {
     let refused = |what: &str| Failure::Usage(format!("{flag}: {} {what}", path.display()));
     let real = match fs::canonicalize(path) {
         Ok(real) if !real.is_file() => return Err(refused("is there, and is no file")),
@@ -90,11 +91,11 @@ pub fn place(flag: &str, path: &Path, data_dir: &Path) -> Result<PathBuf, Failur
             folder.join(name)
         }
     };
-    let data_dir = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let data_dir = DataDir::new(fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.path().to_owned()));
     let inside = real.strip_prefix(&data_dir).unwrap_or(Path::new(""));
     let is_manifest =
         inside.to_str().is_some_and(|name| name.starts_with(FILE_NAME) || name.starts_with(PLAN_NAME));
-    if is_manifest || real.starts_with(layout::bars_folder(&data_dir)) || inside.starts_with("reference") {
+    if is_manifest || real.starts_with(data_dir.bars_folder()) || inside.starts_with("reference") {
         return Err(refused("belongs to the data: choose another place"));
     }
     Ok(real)

@@ -5,6 +5,7 @@ use std::{fmt::Write, path::Path};
 
 use grab_core::{
     clock::Clock,
+    data_dir::DataDir,
     exit::ExitStatus,
     manifest::{ManifestReader, RunItem, TaskState},
     store::{self, reference},
@@ -24,7 +25,7 @@ const RUNS: usize = 1_000;
 /// If it cannot be written.
 pub fn write(
     path: &Path,
-    data_dir: &Path,
+    data_dir: &DataDir,
     evening: Option<&UpdateCutoff>,
     exit: ExitStatus,
     clock: Clock,

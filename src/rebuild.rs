@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::Path,
     time::Instant,
 };
 
 use grab_core::{
+    data_dir::DataDir,
     exit::ExitStatus,
     manifest::{
         Lock, ManifestError, ManifestReader, ManifestWriter, PLAN_NAME, PlanFile, PlanRead, RecordedPlan,
@@ -63,7 +63,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
     let symbols = scan::symbols(&data_dir)?;
-    if symbols.is_empty() && !data_dir.join(PLAN_NAME).exists() {
+    if symbols.is_empty() && !data_dir.plan().exists() {
         return Err(nothing(&data_dir));
     }
     match migrate(&data_dir) {
@@ -125,7 +125,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     Ok(report.run.exit())
 }
 
-fn nothing(data_dir: &Path) -> Failure {
+fn nothing(data_dir: &DataDir) -> Failure {
     let place = data_dir.display();
     let advice = "move a damaged manifest.sqlite away, then a grab start begins anew";
     Failure::Usage(format!("there are no bars in {place} to make a manifest from, and no plan: {advice}"))
@@ -147,7 +147,7 @@ impl AskedBefore {
     ///
     /// # Errors
     /// If the plan is there and cannot be read: only the user can tell whether to do without it.
-    fn of(data_dir: &Path) -> Result<Self, Failure> {
+    fn of(data_dir: &DataDir) -> Result<Self, Failure> {
         let mut asked = Self::default();
         let is_whole = rebuild::is_whole(data_dir)?;
         if let Ok(plan) = ManifestReader::open(data_dir).and_then(|old| old.plan()) {
@@ -195,7 +195,10 @@ impl AskedBefore {
 
 /// Takes over what was found out of the plan's history, as far as the old manifest can be read. Returns the days that were
 /// asked for and are not served.
-fn take_over_history(data_dir: &Path, writer: &mut ManifestWriter) -> Result<Vec<(Symbol, Window)>, Failure> {
+fn take_over_history(
+    data_dir: &DataDir,
+    writer: &mut ManifestWriter,
+) -> Result<Vec<(Symbol, Window)>, Failure> {
     // What cannot be read is found out again.
     let Ok(old) = ManifestReader::open(data_dir) else { return Ok(Vec::new()) };
     for (service, known) in old.plan_histories().unwrap_or_default().iter().rev() {
@@ -206,7 +209,7 @@ fn take_over_history(data_dir: &Path, writer: &mut ManifestWriter) -> Result<Vec
 
 /// What is found on the way through the tree.
 struct Rebuilding<'a> {
-    data_dir: &'a Path,
+    data_dir: &'a DataDir,
     last_day: Date,
     asked: AskedBefore,
     kind: Option<StoreKind>,
@@ -219,7 +222,7 @@ struct Rebuilding<'a> {
 }
 
 impl<'a> Rebuilding<'a> {
-    fn new(data_dir: &'a Path, asked: AskedBefore, last_day: Date) -> Self {
+    fn new(data_dir: &'a DataDir, asked: AskedBefore, last_day: Date) -> Self {
         Self {
             data_dir,
             last_day,

@@ -3,7 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use grab_core::manifest::{FILE_NAME, ManifestReader, SavedSetting, SavedSpec, SpecText};
+use grab_core::{
+    data_dir::DataDir,
+    manifest::{ManifestReader, SavedSetting, SavedSpec, SpecText},
+};
 use grab_model::{
     excerpt,
     plan::{self, Spec},
@@ -78,7 +81,7 @@ pub struct Remembered {
 impl Remembered {
     /// Looks it up. What cannot be read is said, and not used: nothing fails because of it.
     #[must_use]
-    pub fn of(data_dir: &Path) -> Self {
+    pub fn of(data_dir: &DataDir) -> Self {
         // Who cannot open the manifest finds out, and says why, when it is needed.
         let Ok(reader) = ManifestReader::open(data_dir) else { return Self::default() };
         let told =
@@ -90,7 +93,7 @@ impl Remembered {
             Err(error) => Some(Err(Failure::from(error).chain())),
         };
         let spec = spec.and_then(|spec| spec.map_err(|why| say(&unusable(&why))).ok());
-        Self { spec, told: told.unwrap_or_default(), place: data_dir.join(FILE_NAME) }
+        Self { spec, told: told.unwrap_or_default(), place: data_dir.manifest() }
     }
 
     fn read(kept: &SavedSpec) -> Result<(PathBuf, Spec), String> {

@@ -9,9 +9,9 @@ use std::{
 
 use grab_core::{
     clock::Clock,
+    data_dir::DataDir,
     exit::ExitStatus,
-    manifest::{FILE_NAME, Lock, ManifestError, ManifestReader, ManifestWriter, StoreKind, migrate, missing},
-    store::layout,
+    manifest::{Lock, ManifestError, ManifestReader, ManifestWriter, StoreKind, migrate, missing},
     verify::{
         DeepSelection, Finding, FindingKind, ListingCuts, OtherWriters, RepairPlan, Severity, StoredWitness,
         Verification, lacking_sessions, request_windows,
@@ -117,7 +117,7 @@ pub fn run(
     let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
     announce_clock(clock);
     let saved = args.from.as_deref().map(read_report).transpose()?;
-    if !data_dir.join(FILE_NAME).exists() {
+    if !data_dir.manifest().exists() {
         overview(&data_dir)?;
         return Err(missing(&data_dir).into());
     }
@@ -218,7 +218,7 @@ fn still_lacking(sessions: usize) -> String {
 }
 
 /// Removes what has its replacement. Answers what is still set aside.
-fn settle(args: &RepairArgs, data_dir: &Path, clock: Clock) -> Result<Vec<PathBuf>, Failure> {
+fn settle(args: &RepairArgs, data_dir: &DataDir, clock: Clock) -> Result<Vec<PathBuf>, Failure> {
     let _lock = match Lock::take(data_dir) {
         // Another one came in between. What is to be removed can wait for the next repair.
         Err(ManifestError::Locked { .. }) if !args.accept_loss => {
@@ -244,7 +244,7 @@ fn shown(path: &Path) -> String {
 fn ready(
     settings: &FetchSettings,
     sources: &Sources<'_>,
-    data_dir: &Path,
+    data_dir: &DataDir,
     clock: Clock,
     quiet: bool,
 ) -> Result<StoreKind, Failure> {
@@ -318,7 +318,7 @@ struct Planned {
 
 impl Planned {
     fn of(
-        data_dir: &Path,
+        data_dir: &DataDir,
         verified: &Verification,
         cut_away: &ListingCuts,
         clock: Clock,
@@ -347,7 +347,7 @@ impl Planned {
 }
 
 /// The windows that are asked for, if no file turns out to be good.
-fn asked_for(data_dir: &Path, mending: &RepairPlan) -> Result<BTreeSet<(Symbol, Window)>, Failure> {
+fn asked_for(data_dir: &DataDir, mending: &RepairPlan) -> Result<BTreeSet<(Symbol, Window)>, Failure> {
     let reader = ManifestReader::open(data_dir)?;
     let replaced = request_windows::joined(&reader, &mending.lost_days(), &reader.windows()?)?;
     let others = mending.again.iter().chain(&mending.unfinished).chain(&mending.cut_away);
@@ -381,9 +381,9 @@ impl RepairEstimate {
 }
 
 impl RepairReport {
-    fn planned(data_dir: &Path, planned: &Planned) -> Result<Self, Failure> {
+    fn planned(data_dir: &DataDir, planned: &Planned) -> Result<Self, Failure> {
         let Planned { mending, findings, estimate } = planned;
-        let partition = |(symbol, month): &(Symbol, Month)| layout::partition(data_dir, symbol, *month);
+        let partition = |(symbol, month): &(Symbol, Month)| data_dir.partition(symbol, *month);
         let broken = mending.broken.keys().chain(mending.unknown.keys()).map(partition);
         let files = broken.filter(|path| path.exists());
         let others = mending.strays.iter().chain(mending.unwitnessed.values().flatten()).cloned();

@@ -1,8 +1,9 @@
 //! What a run has done, and what is still owed.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use grab_core::{
+    data_dir::DataDir,
     exit::ExitStatus,
     manifest::{ManifestReader, PlanHistory, RunTotals, TaskCounts, TaskState, Workload},
 };
@@ -231,7 +232,7 @@ impl RunReport {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn with_details(mut self, data_dir: &Path) -> Result<Self, Failure> {
+    pub fn with_details(mut self, data_dir: &DataDir) -> Result<Self, Failure> {
         self.data_dir = data_dir.display().to_string();
         let reader = ManifestReader::open(data_dir)?;
         self.without_bars = WithoutBars::of(&reader, data_dir)?;

@@ -2,7 +2,7 @@
 
 use grab_core::{
     exit::ExitStatus,
-    manifest::{FILE_NAME, ManifestError, migrate},
+    manifest::{ManifestError, migrate},
 };
 
 use super::{
@@ -48,7 +48,7 @@ pub fn run(
         absences: None,
         ask_anew: if retry_failed { AskAnew::IfAny } else { AskAnew::Never },
     };
-    let path = job.data_dir.join(FILE_NAME).display().to_string();
+    let path = job.data_dir.manifest().display().to_string();
     let report = job.run(move |writer| {
         if writer.counts()?.total() == 0 && writer.subscriptions()?.is_empty() {
             // A start that could not record what it was asked for has left an empty one.

@@ -2,11 +2,11 @@
 
 use std::{
     io::IsTerminal,
-    path::Path,
     time::{Duration, Instant},
 };
 
 use grab_core::{
+    data_dir::DataDir,
     engine::{RewriteError, RewriteJob, RewriteOutcome, Stop},
     exit::ExitStatus,
     manifest::{Lock, ManifestReader, ManifestWriter, RunTotals, TaskCounts, Workload, migrate},
@@ -127,7 +127,7 @@ pub fn run(
 }
 
 /// Records what a fetch that died has written last: such a file is newer than its row, and not damaged.
-fn reclaim(data_dir: &Path, writer: &mut ManifestWriter) -> Result<(), Failure> {
+fn reclaim(data_dir: &DataDir, writer: &mut ManifestWriter) -> Result<(), Failure> {
     let (kind, crashed) = (writer.kind()?, writer.crashed()?);
     if let Some(kind) = kind.filter(|_| !crashed.is_empty()) {
         // Nothing is fetched here, from no source.

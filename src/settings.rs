@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use grab_core::{clock::Clock, manifest::SavedSetting, source::ProxyVariables, store::Encodings};
+use grab_core::{
+    clock::Clock, data_dir::DataDir, manifest::SavedSetting, source::ProxyVariables, store::Encodings,
+};
 use grab_model::{
     ApiKey, Rate, RateError,
     plan::{self, Spec},
@@ -292,16 +294,16 @@ impl<'a> Sources<'a> {
     ///
     /// # Errors
     /// If the path is not UTF-8.
-    pub fn data_dir(&self, common: &CommonArgs) -> Result<PathBuf, Failure> {
+    pub fn data_dir(&self, common: &CommonArgs) -> Result<DataDir, Failure> {
         let flag = common.data_dir.as_ref().map(|path| path.display().to_string());
         let read = |text: &str| {
             if text.contains(char::REPLACEMENT_CHARACTER) {
                 return Err(format!("{text:?} is not UTF-8: choose another name"));
             }
-            Ok(PathBuf::from(text))
+            Ok(DataDir::new(text))
         };
         let data_dir = self.get(&DATA_DIR, flag.as_ref(), read)?;
-        Ok(data_dir.unwrap_or_else(|| PathBuf::from(self.default_data_dir)))
+        Ok(data_dir.unwrap_or_else(|| DataDir::new(self.default_data_dir)))
     }
 
     /// Whether to go on where a file system does not promise that what is written survives a power failure.

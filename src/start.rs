@@ -10,6 +10,7 @@ use std::{
 
 use grab_core::{
     clock::Clock,
+    data_dir::DataDir,
     exit::ExitStatus,
     manifest::{PlanHistory, StoreKind, Subscription, TaskCounts, migrate},
 };
@@ -198,7 +199,7 @@ impl Asked {
     ///
     /// # Errors
     /// If one is needed, and there is none.
-    pub fn expanded(self, data_dir: &Path, clock: Clock) -> Result<Self, Failure> {
+    pub fn expanded(self, data_dir: &DataDir, clock: Clock) -> Result<Self, Failure> {
         let Self::List(order) = &self else { return Ok(self) };
         Ok(Self::Listed(universe::Planned::of(order, &universe::kept(data_dir)?, last_day(clock))?))
     }
@@ -364,7 +365,7 @@ fn service(settings: &FetchSettings, sources: &Sources<'_>, clock: Clock) -> Opt
 
 fn dry_run(
     wanted: &Asked,
-    data_dir: &Path,
+    data_dir: &DataDir,
     service: Option<&str>,
     rate: Rate,
     output: Output,

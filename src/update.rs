@@ -4,10 +4,9 @@ mod left;
 mod planned;
 mod report;
 
-use std::path::Path;
-
 use grab_core::{
     clock::Clock,
+    data_dir::DataDir,
     exit::ExitStatus,
     manifest::{Lock, ManifestReader, ManifestWriter, RepairTransaction, Silence, SilenceAnswer, migrate},
     update::{SessionVerdict, UpdateCutoff, UpdatePlan},
@@ -119,7 +118,7 @@ fn evening(args: &UpdateArgs, clock: Clock) -> Result<UpdateCutoff, Failure> {
 
 /// Plans the evening, and records what is to be asked for.
 fn record(
-    data_dir: &Path,
+    data_dir: &DataDir,
     writer: &mut ManifestWriter,
     evening: &UpdateCutoff,
     service: Option<&str>,
@@ -167,7 +166,7 @@ struct Brought {
 
 impl Brought {
     fn by(
-        data_dir: &Path,
+        data_dir: &DataDir,
         begun: Begun<UpdatePlan>,
         due: &Lists,
         evening: &UpdateCutoff,

@@ -2,16 +2,16 @@
 
 use std::{
     io::IsTerminal,
-    path::Path,
     sync::{Arc, atomic::Ordering},
     thread,
     time::Duration,
 };
 
 use grab_core::{
+    data_dir::DataDir,
     disk::need_open_files,
     exit::ExitStatus,
-    manifest::{FILE_NAME, missing},
+    manifest::missing,
     verify::{
         Coverage, DeepSelection, Finding, ListingCuts, OtherWriters, Severity, StoredWitness, SymbolCounts,
         Verification, VerifyProgress, verify_with_kept,
@@ -101,7 +101,7 @@ pub fn run(
     let thresholds = Thresholds::resolve(args, spec)?;
     let wanted =
         spec.map(|(path, spec)| Asked::by_spec(path, spec, clock)?.expanded(&data_dir, clock)).transpose()?;
-    if !data_dir.join(FILE_NAME).exists() {
+    if !data_dir.manifest().exists() {
         fetch::overview(&data_dir)?;
         return Err(missing(&data_dir).into());
     }
@@ -157,7 +157,7 @@ fn witnessed(
     deep: DeepSelection,
     quiet: bool,
     sources: &Sources<'_>,
-    data_dir: &Path,
+    data_dir: &DataDir,
     output: Output,
 ) -> Result<(Verification, WitnessReport), Failure> {
     let cut_away = universe::cut_away(data_dir)?;
@@ -191,7 +191,7 @@ fn witnessed(
 /// # Errors
 /// If the manifest cannot be read, or a folder cannot be listed.
 pub fn watched(
-    data_dir: &Path,
+    data_dir: &DataDir,
     deep: &DeepSelection,
     kept: StoredWitness,
     others: OtherWriters,

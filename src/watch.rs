@@ -6,12 +6,12 @@ mod view;
 
 use std::{
     io::{self, IsTerminal},
-    path::Path,
     time::Duration,
 };
 
 use grab_core::{
     clock::Clock,
+    data_dir::DataDir,
     exit::ExitStatus,
     manifest::{ManifestError, ReportedFailure, StatusPoller, StatusSnapshot},
 };
@@ -41,7 +41,7 @@ const FAILED_AT_MOST: u32 = 5;
 ///
 /// # Errors
 /// If nothing was ever started there, the manifest cannot be read, or the interval is no time.
-pub fn run(data_dir: &Path, interval: &str, clock: Clock, output: Output) -> Result<ExitStatus, Failure> {
+pub fn run(data_dir: &DataDir, interval: &str, clock: Clock, output: Output) -> Result<ExitStatus, Failure> {
     if output.is_json() {
         let reason = "--watch is for people: --json prints one object, without --watch";
         return Err(Failure::Usage(reason.to_owned()));
@@ -60,7 +60,7 @@ pub fn run(data_dir: &Path, interval: &str, clock: Clock, output: Output) -> Res
 
 /// What is shown, and what it is made of.
 struct Shown<'a> {
-    data_dir: &'a Path,
+    data_dir: &'a DataDir,
     clock: Clock,
     watcher: StatusPoller,
     pace: Pace,
@@ -70,7 +70,7 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn new(data_dir: &'a Path, clock: Clock) -> Self {
+    fn new(data_dir: &'a DataDir, clock: Clock) -> Self {
         Self {
             data_dir,
             clock,

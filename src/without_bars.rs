@@ -1,8 +1,6 @@
 //! Symbols of which no bar came in any of their windows, and what they may have been meant for.
 
-use std::path::Path;
-
-use grab_core::{manifest::ManifestReader, store::reference};
+use grab_core::{data_dir::DataDir, manifest::ManifestReader, store::reference};
 use grab_model::{Symbol, spellings};
 use serde::Serialize;
 
@@ -32,7 +30,7 @@ impl WithoutBars {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn of(reader: &ManifestReader, data_dir: &Path) -> Result<Self, Failure> {
+    pub fn of(reader: &ManifestReader, data_dir: &DataDir) -> Result<Self, Failure> {
         let (symbols, first) = reader.answered_without_bars(NAMED)?;
         if first.is_empty() {
             return Ok(Self::default());

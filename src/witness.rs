@@ -1,12 +1,9 @@
 //! What `grab verify --witness grouped-daily` asks of the source before it verifies.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use grab_core::{
+    data_dir::DataDir,
     disk::DiskTrouble,
     engine::{JobOutcome, MarketDayTally, RunCounters, Stop, StopReason, fetch_market},
     exit::ExitStatus,
@@ -184,7 +181,7 @@ fn missed(verified: &Verification, tally: &MarketDayTally) -> Option<String> {
 /// If a signal came, nothing can be written, or `verify` fails. What the source refuses is in the report.
 pub fn fetch_then(
     access: &Access<'_>,
-    data_dir: &Path,
+    data_dir: &DataDir,
     cut_away: &ListingCuts,
     output: Output,
     verify: impl FnOnce() -> Result<Verification, Failure> + Send + 'static,
@@ -218,7 +215,7 @@ pub fn fetch_then(
 
 fn bring(
     access: &Access<'_>,
-    data_dir: &Path,
+    data_dir: &DataDir,
     cut_away: &ListingCuts,
     runtime: &tokio::runtime::Runtime,
     signalled: &Stop,
@@ -254,7 +251,7 @@ fn bring(
 
 /// What is to be asked for.
 struct Asked {
-    data_dir: PathBuf,
+    data_dir: DataDir,
     /// In the order of their worth.
     days: Vec<Date>,
     /// The latest day that is kept already.
@@ -357,7 +354,7 @@ impl Fetched {
 ///
 /// # Errors
 /// If another process has it, or this one may not write here.
-pub fn hold(data_dir: &Path) -> Result<Lock, Failure> {
+pub fn hold(data_dir: &DataDir) -> Result<Lock, Failure> {
     migrate(data_dir)?;
     match Lock::take(data_dir) {
         Ok(lock) => Ok(lock),
@@ -372,7 +369,7 @@ pub fn hold(data_dir: &Path) -> Result<Lock, Failure> {
 }
 
 /// The failure of a run that is to write where nobody may.
-fn not_writable(data_dir: &Path) -> Failure {
+fn not_writable(data_dir: &DataDir) -> Failure {
     let place = data_dir.display();
     Failure::Usage(format!(
         "--witness grouped-daily keeps what it fetches in {place}, where this process may not write: without the flag, \

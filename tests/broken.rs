@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use grab_core::data_dir::DataDir;
 use grab_core::store::{BarStore, Finality, MergeInput};
 use grab_model::{Bar, Month, new_york};
 use grab_sandbox::SandboxOptions;
@@ -474,7 +475,7 @@ fn a_thin_session_of_a_saved_report_is_asked_for_again_and_then_the_servers_own(
 fn store_again(grab: &Grab, bars: &[Bar]) {
     let dir = tempfile::tempdir().unwrap();
     let (symbol, month) = (DAMAGED.parse().unwrap(), Month::new(2024, 1).unwrap());
-    let store = BarStore::new(dir.path().to_owned(), false, "sandbox".into());
+    let store = BarStore::new(DataDir::new(dir.path().to_owned()), false, "sandbox".into());
     let fetched =
         MergeInput { bars: bars.iter().copied().collect(), at_ms: 1, whole: None, lifetime: Finality::Final };
     let made = store.merge(&symbol, month, fetched, None).unwrap().partition;

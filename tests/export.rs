@@ -8,6 +8,7 @@ mod truth;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use grab_core::data_dir::DataDir;
 use grab_core::store::reference::{self, ReferenceTable, TableRecord, TableRow};
 use grab_model::{Bar, Rename, Split};
 use jiff::{
@@ -53,7 +54,7 @@ fn table<T: TableRecord>(rows: Vec<T>) -> ReferenceTable<T> {
 }
 
 fn keep_splits(grab: &Grab, splits: Vec<Split>) {
-    reference::write_splits(&grab.data_dir(), &table(splits)).unwrap();
+    reference::write_splits(&DataDir::new(grab.data_dir()), &table(splits)).unwrap();
 }
 
 /// The bars of an exported CSV.
@@ -250,7 +251,7 @@ fn doubts_about_splits_are_said() {
     splits.rows.retain(|kept| kept.row.split_to > 1.0 || kept.row.split_from > 1.0);
     let gone = splits.rows.iter_mut().find(|kept| kept.row.execution_date == DAYS[2]).unwrap();
     gone.standing = reference::RowStatus::Withdrawn;
-    reference::write_splits(&grab.data_dir(), &splits).unwrap();
+    reference::write_splits(&DataDir::new(grab.data_dir()), &splits).unwrap();
     let ran =
         grab.run("export --out out --tickers A --format csv --adjusted splits --as-of 2026-08-01").exits(0);
     assert!(ran.stderr.contains("note: the splits are those of 2026-07-20"), "{ran:?}");
@@ -281,7 +282,8 @@ fn what_is_owed_is_said() {
 fn tables_are_no_strays_and_their_damage_is_found() {
     let grab = stored();
     keep_splits(&grab, vec![split("A", DAYS[1], 1.0, 7.0)]);
-    reference::write_renames(&grab.data_dir(), &table(vec![rename("A", "A", DAYS[0])])).unwrap();
+    reference::write_renames(&DataDir::new(grab.data_dir()), &table(vec![rename("A", "A", DAYS[0])]))
+        .unwrap();
     grab.run("verify --min-coverage 0.01").exits(0);
     let path = grab.data_dir().join("reference/splits.parquet");
     let mut bytes = fs::read(&path).unwrap();

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use grab_core::data_dir::DataDir;
 use grab_core::{failpoint::CrashPoint, manifest::migrate};
 use grab_model::Bar;
 use serde_json::Value;
@@ -26,7 +27,7 @@ fn earlier() -> Grab {
 /// The same with today's manifest, which commands that only read leave to others to migrate.
 fn migrated() -> Grab {
     let grab = earlier();
-    migrate(&grab.data_dir()).unwrap();
+    migrate(&DataDir::new(grab.data_dir())).unwrap();
     grab
 }
 
@@ -134,7 +135,7 @@ fn all_files_are_written_anew_once_without_a_source_and_a_key() {
     let before = files(&grab.data_dir());
     let report = grab.run(&format!("{REWRITE} --dry-run")).exits(32).json();
     assert!(report["hint"].as_str().unwrap().contains("migrates it"), "{report}");
-    migrate(&grab.data_dir()).unwrap();
+    migrate(&DataDir::new(grab.data_dir())).unwrap();
     let report = grab.run(&format!("{REWRITE} --dry-run")).exits(0).json();
     assert_eq!((&report["dry_run"], &report["rewritten"]), (&true.into(), &9.into()), "{report}");
     assert!(files(&grab.data_dir()) == before, "nothing was changed");

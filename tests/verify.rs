@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use grab_core::data_dir::DataDir;
 use grab_core::{
     store::{BarStore, Finality, MergeInput},
     verify::{DeepSelection, Finding, FindingKind, NoWitness, Severity, VerifyProgress, verify},
@@ -29,7 +30,9 @@ fn place(grab: &Grab, month: &str) -> PathBuf {
 
 /// All findings but gaps: a store of two days has one.
 fn found(grab: &Grab, deep: &DeepSelection) -> Vec<Finding> {
-    let findings = verify(&grab.data_dir(), deep, &NoWitness, &VerifyProgress::default()).unwrap().findings;
+    let findings = verify(&DataDir::new(grab.data_dir()), deep, &NoWitness, &VerifyProgress::default())
+        .unwrap()
+        .findings;
     findings.into_iter().filter(|finding| finding.severity != Severity::Gap).collect()
 }
 
@@ -40,7 +43,7 @@ fn kinds(grab: &Grab, deep: &DeepSelection) -> Vec<FindingKind> {
 /// Puts bars into A's January behind the manifest's back, and makes the row fit but for `keep`.
 fn rewrite(grab: &Grab, bars: &[Bar]) {
     let dir = tempfile::tempdir().unwrap();
-    let store = BarStore::new(dir.path().to_owned(), false, "127.0.0.1".into());
+    let store = BarStore::new(DataDir::new(dir.path().to_owned()), false, "127.0.0.1".into());
     let fetched =
         MergeInput { bars: bars.iter().copied().collect(), at_ms: 1, whole: None, lifetime: Finality::Final };
     let made =
@@ -64,10 +67,13 @@ fn rewrite(grab: &Grab, bars: &[Bar]) {
 fn what_a_run_has_stored_is_found_whole() {
     let grab = stored();
     let verified =
-        verify(&grab.data_dir(), &DeepSelection::All, &NoWitness, &VerifyProgress::default()).unwrap();
+        verify(&DataDir::new(grab.data_dir()), &DeepSelection::All, &NoWitness, &VerifyProgress::default())
+            .unwrap();
     assert_eq!((found(&grab, &DeepSelection::All), verified.partitions, verified.files), (Vec::new(), 4, 4));
     assert_eq!(
-        verify(&grab.data_dir(), &DeepSelection::None, &NoWitness, &VerifyProgress::default()).unwrap().files,
+        verify(&DataDir::new(grab.data_dir()), &DeepSelection::None, &NoWitness, &VerifyProgress::default())
+            .unwrap()
+            .files,
         0
     );
 }
@@ -75,7 +81,9 @@ fn what_a_run_has_stored_is_found_whole() {
 #[test]
 fn the_parts_together_are_all_files() {
     let grab = stored();
-    let files = |deep| verify(&grab.data_dir(), &deep, &NoWitness, &VerifyProgress::default()).unwrap().files;
+    let files = |deep| {
+        verify(&DataDir::new(grab.data_dir()), &deep, &NoWitness, &VerifyProgress::default()).unwrap().files
+    };
     assert_eq!((1..=3).map(|n| files(DeepSelection::Part { n, of: 3 })).sum::<u64>(), 4);
     assert_eq!((files(DeepSelection::Share(0.0)), files(DeepSelection::Share(1.0))), (0, 4));
 }

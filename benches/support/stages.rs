@@ -2,6 +2,7 @@
 
 use std::{error::Error, hint::black_box};
 
+use grab_core::data_dir::DataDir;
 use grab_core::{
     clock::Clock,
     decode::{Envelope, inflate},
@@ -109,7 +110,7 @@ impl Books {
     fn new(first: Month, bars: &Bars) -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let symbol: Symbol = ticker(0).parse()?;
-        let mut writer = ManifestWriter::open(folder.path(), Clock::system())?;
+        let mut writer = ManifestWriter::open(&DataDir::new(folder.path()), Clock::system())?;
         writer.declare_kind(StoreKind { adjusted: false, sandbox: false })?;
         writer.begin_run("bench", "")?;
         writer.add_tasks(&[(symbol.clone(), window()?)])?;

@@ -1,11 +1,8 @@
 //! A tickers file: whatever somebody exported, saved or pasted.
 
-use std::{
-    collections::HashSet,
-    path::{Component, Path},
-};
+use std::{collections::HashSet, path::Component};
 
-use grab_core::store::layout;
+use grab_core::data_dir::DataDir;
 use grab_model::{
     Month, Symbol, SymbolError,
     plan::{TickersError, read_tickers_file, read_tickers_list},
@@ -32,12 +29,12 @@ pub fn check(bytes: &[u8]) {
 /// Each is a symbol, and each has files of its own inside of the data directory.
 fn check_symbols(symbols: &[Symbol]) {
     assert!(!symbols.is_empty());
-    let data_dir = Path::new("data");
+    let data_dir = &DataDir::new("data");
     let month = Month::new(2024, 1).expect("a month");
     let mut paths = HashSet::new();
     for symbol in symbols {
         assert_eq!(symbol.as_str().parse().as_ref(), Ok(symbol), "{symbol} is a symbol");
-        let path = layout::partition(data_dir, symbol, month);
+        let path = data_dir.partition(symbol, month);
         let below = path.strip_prefix(data_dir).expect("inside of the data directory");
         let parts: Vec<_> = below.components().collect();
         assert_eq!(parts.len(), 5, "{}: one folder a symbol", path.display());

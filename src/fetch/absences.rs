@@ -1,9 +1,10 @@
 //! What comes after bars: where too few came, the service is asked whether the market was closed, and whether silent symbols
 //! are still listed.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
 use grab_core::{
+    data_dir::DataDir,
     engine::{AbsenceAnswer, AbsenceQuestion, JobOutcome, SilentListing, ask_about_absences, fetch_market},
     manifest::{Closure, ClosureEvidence, ManifestReader, Silence, SilenceAnswer, StoreKind},
     source::{ClosedDay, Polygon},
@@ -58,7 +59,7 @@ struct Questions {
 }
 
 impl Questions {
-    fn of(data_dir: &Path, evening: &UpdateCutoff) -> Result<Self, Failure> {
+    fn of(data_dir: &DataDir, evening: &UpdateCutoff) -> Result<Self, Failure> {
         let reader = ManifestReader::open(data_dir)?;
         let universe = universe::known(data_dir)?.unwrap_or_default();
         let verdict = SessionVerdict::of(&reader, &universe, evening)?;

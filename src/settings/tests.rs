@@ -1,6 +1,7 @@
 //! Each setting: where it may be set, and what wins.
 
 use super::*;
+use grab_core::data_dir::DataDir;
 
 fn env<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
     move |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
@@ -43,7 +44,7 @@ fn every_key_of_the_config_file_has_its_effect() {
     assert_eq!(settings.progress, ProgressMode::None);
     assert_eq!((settings.max_duration, settings.max_requests), (Some(Duration::from_mins(50)), Some(7)));
     let common = CommonArgs::default();
-    assert_eq!(sources.data_dir(&common).unwrap(), Path::new("elsewhere"));
+    assert_eq!(sources.data_dir(&common).unwrap(), DataDir::new(Path::new("elsewhere")));
     assert_eq!(sources.log_format(&common).unwrap(), LogFormat::Json);
     assert!(sources.allow_unsynced(&common).unwrap());
     assert_eq!(sources.encodings(ParquetArgs::default()).unwrap(), Encodings::Compact);

@@ -1,11 +1,9 @@
 //! What lists have cut away from orders: `verify` holds it against the witness, `repair` asks for what traded.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use grab_core::{
+    data_dir::DataDir,
     manifest::{ManifestError, Subscription},
     store::{StoreError, reference},
     verify::ListingCuts,
@@ -32,14 +30,14 @@ type Parts = BTreeMap<(Symbol, Option<Date>), Vec<Window>>;
 ///
 /// # Errors
 /// If manifest or lists cannot be opened.
-pub fn cut_away(data_dir: &Path) -> Result<ListingCuts, Failure> {
+pub fn cut_away(data_dir: &DataDir) -> Result<ListingCuts, Failure> {
     match by_orders(data_dir) {
         Err(Failure::Manifest(error)) if error.is_damage() => Ok(ListingCuts::default()),
         cut_away => cut_away,
     }
 }
 
-fn by_orders(data_dir: &Path) -> Result<ListingCuts, Failure> {
+fn by_orders(data_dir: &DataDir) -> Result<ListingCuts, Failure> {
     let universe = match reference::read_universe(data_dir) {
         Err(StoreError::Reference { .. }) => None,
         universe => universe?,

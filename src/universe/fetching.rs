@@ -1,11 +1,9 @@
 //! The lists that a command needs: asked for, kept, and brought into their tables.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-};
+use std::collections::{HashMap, HashSet};
 
 use grab_core::{
+    data_dir::DataDir,
     engine::{FetchedLists, RunContext, WantedLists, fetch_lists},
     manifest::{ManifestError, ManifestReader, ManifestWriter, Outstanding, StoreKind},
     source::{Lookup, Polygon, ReferenceList},
@@ -240,7 +238,7 @@ impl Brought {
 
 /// Which list dates nobody has asked for yet: of those with tasks first, then of those who are listed.
 fn details_wanted(
-    data_dir: &Path,
+    data_dir: &DataDir,
     writer: &mut ManifestWriter,
     whose: ListDates,
 ) -> Result<Vec<(Lookup, String)>, Failure> {
@@ -272,7 +270,7 @@ fn details_wanted(
 ///
 /// # Errors
 /// If the manifest or the tickers cannot be read.
-pub fn list_dates_left(data_dir: &Path) -> Result<u64, Failure> {
+pub fn list_dates_left(data_dir: &DataDir) -> Result<u64, Failure> {
     let asked = ManifestReader::open(data_dir)?.asked("details")?;
     let is_left = |life: &&ListingPeriod| {
         life.listed.is_none() && life.listing.delisted.is_some() != life.listing.active
@@ -283,7 +281,7 @@ pub fn list_dates_left(data_dir: &Path) -> Result<u64, Failure> {
 
 /// Which tickers nobody has asked about since their rows changed.
 fn renames_wanted(
-    data_dir: &Path,
+    data_dir: &DataDir,
     writer: &mut ManifestWriter,
     whose: Renames,
 ) -> Result<Vec<(Lookup, String)>, Failure> {

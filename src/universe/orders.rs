@@ -7,6 +7,7 @@ use std::{
 };
 
 use grab_core::{
+    data_dir::DataDir,
     manifest::{ManifestError, ManifestWriter, Subscription},
     store::{StoreError, reference},
 };
@@ -180,7 +181,7 @@ fn nobody(order: &Subscription, universe: &Universe) -> String {
 ///
 /// # Errors
 /// If there is none, or it cannot be read.
-pub fn kept(data_dir: &Path) -> Result<Universe, Failure> {
+pub fn kept(data_dir: &DataDir) -> Result<Universe, Failure> {
     let missing = || {
         Failure::Usage(
             "no universe is kept here yet, so nobody knows which symbols there are: `grab universe sync` fetches it"
@@ -198,7 +199,7 @@ pub fn kept(data_dir: &Path) -> Result<Universe, Failure> {
 ///
 /// # Errors
 /// If its file cannot be opened.
-pub fn known(data_dir: &Path) -> Result<Option<Universe>, Failure> {
+pub fn known(data_dir: &DataDir) -> Result<Option<Universe>, Failure> {
     match reference::read_universe(data_dir) {
         Err(StoreError::Reference { .. }) => Ok(None),
         universe => Ok(universe?),
@@ -209,7 +210,7 @@ pub fn known(data_dir: &Path) -> Result<Option<Universe>, Failure> {
 ///
 /// # Errors
 /// If its file cannot be opened.
-pub fn is_kept(data_dir: &Path) -> Result<bool, Failure> {
+pub fn is_kept(data_dir: &DataDir) -> Result<bool, Failure> {
     match reference::read_universe(data_dir) {
         Err(error @ StoreError::Reference { .. }) => {
             say(&format!("note: {error}"));

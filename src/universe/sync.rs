@@ -1,18 +1,13 @@
 //! `grab universe sync`: brings the lists, and says what came.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc, time::Instant};
 
 use grab_core::{
+    data_dir::DataDir,
     disk::need_open_files,
     engine::{RunCounters, Stop, StopReason},
     exit::ExitStatus,
-    manifest::{FILE_NAME, Lock, ManifestWriter, StoreKind, WriterHandle, migrate},
+    manifest::{Lock, ManifestWriter, StoreKind, WriterHandle, migrate},
     store::create_folders,
 };
 use grab_model::universe::{self, Annotation};
@@ -65,7 +60,7 @@ pub fn run(
         list_dates: if args.list_dates { ListDates::All } else { ListDates::None },
         renames: if args.renames { Renames::Held } else { Renames::None },
     };
-    if !data_dir.join(FILE_NAME).exists() {
+    if !data_dir.manifest().exists() {
         access.check_source(access.kind(None))?;
     }
     need_open_files(settings.open_files(settings.sandbox))?;
@@ -90,14 +85,14 @@ fn annotations(path: &PathBuf) -> Result<Vec<Annotation>, Failure> {
 /// Holds the directory and its manifest while the lists are brought.
 fn hold(
     access: &Access<'_>,
-    data_dir: &Path,
+    data_dir: &DataDir,
     needs: Needs,
     annotations: Option<Vec<Annotation>>,
     output: Output,
 ) -> Result<Done, Failure> {
-    create_folders(data_dir)?;
+    create_folders(data_dir.path())?;
     let _lock = Lock::take(data_dir)?;
-    if !data_dir.join(FILE_NAME).exists() && kind_on_disk(data_dir)?.is_some() {
+    if !data_dir.manifest().exists() && kind_on_disk(data_dir)?.is_some() {
         // A new manifest would say of them that they are not there.
         let advice = "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first";
         return Err(Failure::Usage(advice.to_owned()));
@@ -138,7 +133,7 @@ fn hold(
 
 async fn bring(
     access: &Access<'_>,
-    data_dir: &Path,
+    data_dir: &DataDir,
     needs: Needs,
     annotations: Option<Vec<Annotation>>,
     kind: StoreKind,

@@ -1,12 +1,10 @@
 //! From pages and answers in the manifest to the tables in `reference/`: the file first, onto stable storage; then what was
 //! kept of it on the way is forgotten, and the sync recorded. What dies in between repeats the last step.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    path::Path,
-};
+use std::collections::{BTreeSet, HashSet};
 
 use grab_core::{
+    data_dir::DataDir,
     manifest::{ManifestError, ManifestWriter, SavedListPage, SyncRecord},
     source::ReferenceList,
     store::{
@@ -30,7 +28,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Sync {
     /// Where the tables are.
-    pub data_dir: std::path::PathBuf,
+    pub data_dir: DataDir,
     /// Now, UTC ms.
     pub now_ms: i64,
     /// The host that was asked.
@@ -348,6 +346,6 @@ pub fn subject_of(life: &ListingPeriod) -> String {
 ///
 /// # Errors
 /// If they cannot be read.
-pub fn lives(data_dir: &Path) -> Result<Vec<ListingPeriod>, Failure> {
+pub fn lives(data_dir: &DataDir) -> Result<Vec<ListingPeriod>, Failure> {
     Ok(reference::read_tickers(data_dir)?.map(|table| table.lives).unwrap_or_default())
 }

@@ -1,11 +1,9 @@
 //! What an update knows before it asks for bars: the plan, and the lists that it is made by.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-};
+use std::collections::{HashMap, HashSet};
 
 use grab_core::{
+    data_dir::DataDir,
     manifest::ManifestReader,
     store::{
         StoreError,
@@ -38,7 +36,7 @@ impl Lists {
     ///
     /// # Errors
     /// If the manifest or a table cannot be read.
-    pub fn due(data_dir: &Path, reader: &ManifestReader, evening: &UpdateCutoff) -> Result<Self, Failure> {
+    pub fn due(data_dir: &DataDir, reader: &ManifestReader, evening: &UpdateCutoff) -> Result<Self, Failure> {
         let is_adjusted = reader.kind()?.is_some_and(|kind| kind.adjusted);
         let is_ordered = !reader.orders()?.is_empty();
         // One of more than an hour from now is of a clock that was ahead.
@@ -110,7 +108,7 @@ fn shrunk(tickers: &universe::TickersBrought) -> Option<String> {
 /// # Errors
 /// If the manifest or a table cannot be read.
 pub fn plan(
-    data_dir: &Path,
+    data_dir: &DataDir,
     reader: &ManifestReader,
     evening: &UpdateCutoff,
     service: Option<&str>,
@@ -128,7 +126,7 @@ pub fn plan(
 ///
 /// # Errors
 /// If its file cannot be opened.
-pub fn known_universe(data_dir: &Path) -> Result<Option<Universe>, Failure> {
+pub fn known_universe(data_dir: &DataDir) -> Result<Option<Universe>, Failure> {
     universe::known(data_dir)
 }
 
@@ -142,7 +140,7 @@ fn known<T>(table: Result<Option<T>, StoreError>) -> Result<Option<T>, Failure> 
 
 /// The splits that are known, by symbol. Those that the first sync brought were always there, as far as anybody knows. One that
 /// was withdrawn changes as much as a new one does.
-fn splits(data_dir: &Path, reader: &ManifestReader) -> Result<HashMap<Symbol, Vec<ListedSplit>>, Failure> {
+fn splits(data_dir: &DataDir, reader: &ManifestReader) -> Result<HashMap<Symbol, Vec<ListedSplit>>, Failure> {
     let Some(table) = known(reference::read_splits(data_dir))? else {
         say("bars are adjusted here, and no splits are known yet: a new one would go unnoticed");
         return Ok(HashMap::new());

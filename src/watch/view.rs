@@ -1,8 +1,9 @@
 //! What a live view says, as lines of a given width. Pure.
 
-use std::path::Path;
-
-use grab_core::manifest::{ReportedFailure, RunItem, RunningTask, StatusSnapshot, TaskCounts};
+use grab_core::{
+    data_dir::DataDir,
+    manifest::{ReportedFailure, RunItem, RunningTask, StatusSnapshot, TaskCounts},
+};
 use grab_model::{Symbol, Window};
 
 use super::{
@@ -23,7 +24,7 @@ const WIDE: usize = 110;
 /// All that is shown.
 pub struct View<'a> {
     /// The directory.
-    pub data_dir: &'a Path,
+    pub data_dir: &'a DataDir,
     /// Now, UTC ms.
     pub now_ms: i64,
     /// What was seen last.

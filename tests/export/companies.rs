@@ -1,5 +1,6 @@
 //! Splits of one company across its symbols, and splits that the bars do not show.
 
+use grab_core::data_dir::DataDir;
 use grab_core::store::reference;
 
 use super::*;
@@ -33,7 +34,7 @@ fn stored() -> Grab {
 
 fn keep_renames(grab: &Grab, others: Vec<Rename>) {
     let own = vec![rename("STRR", "DRAD", date(2014, 6, 12)), rename("STRR", "STRR", STRR[0])];
-    reference::write_renames(&grab.data_dir(), &table([own, others].concat())).unwrap();
+    reference::write_renames(&DataDir::new(grab.data_dir()), &table([own, others].concat())).unwrap();
 }
 
 /// The first price of a file, and the dates of its splits, applied and left out.

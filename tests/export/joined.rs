@@ -1,5 +1,6 @@
 //! A company's history under all its symbols, and a symbol that two companies had.
 
+use grab_core::data_dir::DataDir;
 use grab_core::store::reference;
 use grab_model::new_york;
 
@@ -23,7 +24,7 @@ fn stored() -> Grab {
         rename("METV", "META", date(2021, 6, 30)),
         rename("METV", "METV", date(2022, 1, 31)),
     ];
-    reference::write_renames(&grab.data_dir(), &table(renames)).unwrap();
+    reference::write_renames(&DataDir::new(grab.data_dir()), &table(renames)).unwrap();
     keep_splits(
         &grab,
         vec![
@@ -84,7 +85,7 @@ fn nothing_is_joined_unless_it_is_asked_for_and_it_is_said() {
 fn a_former_symbol_that_nobody_asked_for_is_said() {
     let grab = stored();
     let renames = vec![rename("FB", "TFB", date(2012, 5, 18)), rename("FB", "FB", FB[1])];
-    reference::write_renames(&grab.data_dir(), &table(renames)).unwrap();
+    reference::write_renames(&DataDir::new(grab.data_dir()), &table(renames)).unwrap();
     let ran = grab.run("export --follow-renames --tickers FB --format csv --out out").exits(0);
     let note = "note: FB: TFB was never asked for before 2022-06-07\n";
     assert!(ran.stderr.contains(note), "{ran:?}");
@@ -98,7 +99,7 @@ fn a_former_symbol_that_nobody_asked_for_is_said() {
 fn another_companys_events_tell_of_it_too() {
     let grab = stored();
     let fund = vec![rename("METV", "META", date(2021, 6, 30)), rename("METV", "METV", date(2022, 1, 31))];
-    reference::write_renames(&grab.data_dir(), &table(fund)).unwrap();
+    reference::write_renames(&DataDir::new(grab.data_dir()), &table(fund)).unwrap();
     let ran = grab.run("export --out out").exits(0);
     let note =
         "note: META: bars of META from 2021-06-30 to 2022-01-30 are those of the company that is METV now";
@@ -110,11 +111,11 @@ fn another_companys_events_tell_of_it_too() {
 #[test]
 fn a_former_symbol_stays_what_it_is() {
     let grab = stored();
-    let mut renames = reference::read_renames(&grab.data_dir()).unwrap().unwrap();
+    let mut renames = reference::read_renames(&DataDir::new(grab.data_dir())).unwrap().unwrap();
     renames
         .rows
         .extend(table(vec![rename("FB", "META", META[0]), rename("FB", "FB", date(2012, 5, 18))]).rows);
-    reference::write_renames(&grab.data_dir(), &renames).unwrap();
+    reference::write_renames(&DataDir::new(grab.data_dir()), &renames).unwrap();
     let ran = grab.run("export --follow-renames --tickers FB --format csv --out out").exits(0);
     assert!(ran.stderr.contains("FB became META on 2022-06-09: export that one to have both"), "{ran:?}");
     assert_equal(&csv(&grab, "out/FB.csv"), &read_store(&grab.data_dir())["FB"]);
@@ -137,10 +138,10 @@ fn a_window_may_lie_across_a_rename() {
 fn a_day_that_neither_symbol_covers_by_the_events_is_said() {
     let grab = stored();
     // The event says a day too early: FB still traded on the 8th.
-    let mut renames = reference::read_renames(&grab.data_dir()).unwrap().unwrap();
+    let mut renames = reference::read_renames(&DataDir::new(grab.data_dir())).unwrap().unwrap();
     let late = renames.rows.iter_mut().filter(|kept| kept.row.asked_as.as_str() == "META");
     late.filter(|kept| kept.row.date == META[0]).for_each(|kept| kept.row.date = FB[2]);
-    reference::write_renames(&grab.data_dir(), &renames).unwrap();
+    reference::write_renames(&DataDir::new(grab.data_dir()), &renames).unwrap();
     let ran = grab.run("export --follow-renames --tickers META --format csv --out out").exits(0);
     assert!(
         ran.stderr.contains("note: META: bars of FB from 2022-06-08 on are another company's by the events that are known, and left out"),

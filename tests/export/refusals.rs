@@ -1,6 +1,7 @@
 //! What is not exported, and what is never replaced.
 
 use super::*;
+use grab_core::data_dir::DataDir;
 
 fn refused(grab: &Grab, command: &str, code: i32, why: &str) {
     let ran = grab.run(&format!("export {command} --json")).exits(code);
@@ -118,7 +119,7 @@ fn what_the_server_has_adjusted_is_not_adjusted_again() {
 #[test]
 fn another_process_that_holds_the_directory_is_no_hindrance() {
     let grab = stored();
-    let _lock = grab_core::manifest::Lock::take(&grab.data_dir()).unwrap();
+    let _lock = grab_core::manifest::Lock::take(&DataDir::new(grab.data_dir())).unwrap();
     grab.run("export --out out").exits(0);
 }
 

@@ -6,13 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use grab_core::data_dir::DataDir;
 use grab_core::store::BarStore;
 use grab_model::{Bar, Month};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Every bar of every symbol. Panics if a file is not where it belongs, or its bars are not ascending and unique.
 pub fn read_store(data_dir: &Path) -> BTreeMap<String, Vec<Bar>> {
-    let store = BarStore::new(data_dir.to_owned(), false, String::new());
+    let store = BarStore::new(DataDir::new(data_dir.to_owned()), false, String::new());
     let mut held: BTreeMap<String, Vec<Bar>> = BTreeMap::new();
     let mut files = files(&data_dir.join("bars_1m"));
     files.sort();

@@ -1,5 +1,6 @@
 //! Companies that took a ticker over: what lists and events together say of who had it when.
 
+use grab_core::data_dir::DataDir;
 use grab_core::store::reference::{self, ReferenceTable};
 use grab_model::Rename;
 use grab_sandbox::SandboxOptions;
@@ -80,7 +81,7 @@ fn a_company_without_a_row_in_the_lists_is_known_by_its_events() {
     ];
     let rows = reference::merge(Vec::new(), renames, 0, |_| true).rows;
     let table = ReferenceTable { rows, fetched_ms: 0, source: "localhost".to_owned() };
-    reference::write_renames(&grab.data_dir(), &table).unwrap();
+    reference::write_renames(&DataDir::new(grab.data_dir()), &table).unwrap();
     let report = grab.run("verify --json").exits(0).json();
     assert_eq!((&report["gaps"], &report["notices"]), (&0.into(), &0.into()), "{report}");
 }

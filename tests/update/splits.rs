@@ -1,5 +1,6 @@
 //! Splits: a directory of adjusted bars is asked for anew, one of bars as traded is not.
 
+use grab_core::data_dir::DataDir;
 use grab_core::store::{BarStore, reference};
 use grab_model::Month;
 use jiff::civil::date;
@@ -32,7 +33,7 @@ fn a_new_split_reopens_the_adjusted_history_on_its_day_and_once_more_for_a_servi
     // The list, two tails, and A's history. B's prices have changed as well here, but nobody says so.
     assert_eq!((&split["resplit"], &split["requests"]), (&1.into(), &4.into()), "{split}");
     let dir = world.grab.data_dir();
-    let store = BarStore::new(dir.clone(), true, String::new());
+    let store = BarStore::new(DataDir::new(dir.clone()), true, String::new());
     let held = store.read(&"A".parse().unwrap(), Month::new(2024, 11).unwrap()).unwrap().unwrap().bars;
     let truth = bars_of(&FORTNIGHT.iter().chain(&[15]).map(|at| day(*at)).collect::<Vec<_>>());
     assert!(held.iter().zip(&truth).all(|(bar, whole)| (bar.open - whole.open * 0.25).abs() < 1e-9));
@@ -50,7 +51,7 @@ fn a_new_split_reopens_the_adjusted_history_on_its_day_and_once_more_for_a_servi
 
 /// Opens of A's bars before the eighteenth, over what they were as traded: one value if the history is of one piece.
 fn factors(world: &World) -> Vec<String> {
-    let store = BarStore::new(world.grab.data_dir(), true, String::new());
+    let store = BarStore::new(DataDir::new(world.grab.data_dir()), true, String::new());
     let held = store.read(&"A".parse().unwrap(), Month::new(2024, 11).unwrap()).unwrap().unwrap().bars;
     let days: Vec<_> =
         (1..=18).map(day).filter(|day| world.truth.lock().unwrap()["A"].contains_key(day)).collect();
@@ -138,7 +139,7 @@ fn bars_as_traded_stay_as_they_are_and_a_kept_list_of_splits_goes_on() {
         "{report}"
     );
     assert!(world.is_true());
-    let splits = reference::read_splits(&world.grab.data_dir()).unwrap().unwrap();
+    let splits = reference::read_splits(&DataDir::new(world.grab.data_dir())).unwrap().unwrap();
     assert_eq!(splits.rows[0].row.execution_date, date(2024, 11, 18));
 }
 

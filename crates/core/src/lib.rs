@@ -9,6 +9,7 @@
 
 pub mod clock;
 pub mod cpu;
+pub mod data_dir;
 pub mod decode;
 pub mod disk;
 pub mod engine;

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use grab_core::manifest::{CompletedRequest, RunTotals, StoreKind};
+use grab_core::{
+    data_dir::DataDir,
+    manifest::{CompletedRequest, RunTotals, StoreKind},
+};
 
 use super::*;
 
@@ -72,9 +75,9 @@ fn shown(glance: &StatusSnapshot, width: usize, height: Option<usize>) -> Vec<St
     let mut pace = Pace::default();
     pace.add(glance, NOW);
     let troubles = troubles();
-    let path = Path::new("/a/long/path/to/some/data/directory/of/somebody");
+    let path = "/a/long/path/to/some/data/directory/of/somebody";
     let view = View {
-        data_dir: path,
+        data_dir: &DataDir::new(path),
         now_ms: NOW,
         glance,
         pace: &pace,

@@ -162,7 +162,7 @@ impl<S: ReferenceSource> FetchJob for AbsenceJob<S> {
     ) -> Result<NextRequest<AbsenceRequest>, ManifestError> {
         match (question, reply) {
             (AbsenceRequest::Closures, AbsenceReply::Closures(days, _)) => {
-                self.answer(AbsenceAnswer::Closures(days))
+                self.answer(AbsenceAnswer::Closures(days));
             }
             (
                 AbsenceRequest::Details { symbol, last_session, is_then, .. },

@@ -258,13 +258,13 @@ impl TaskQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
+    use crate::{clock::Clock, data_dir::DataDir};
     use grab_model::Month;
 
     #[test]
     fn a_task_goes_on_at_its_cursor_and_does_not_follow_it_twice() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
         let window = Month::new(2024, 1).unwrap().window();
         writer.add_tasks(&[("A".parse().unwrap(), window)]).unwrap();
         let fresh = writer.lease().unwrap().unwrap();

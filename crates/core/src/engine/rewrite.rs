@@ -5,17 +5,14 @@
 //! new one, and [`settle`] makes the rows agree. What is in today's form is passed over, so that the next run goes on where
 //! this one ended.
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-    time::Instant,
-};
+use std::{path::PathBuf, thread, time::Instant};
 
 use grab_model::{Partition, Symbol};
 use thiserror::Error;
 
 use super::{Stop, StopReason};
 use crate::{
+    data_dir::DataDir,
     manifest::{ManifestError, ManifestReader, ManifestWriter, PendingRewrite, RewrittenFile, TaskState},
     store::{EncodedFile, Encodings, StoreError, market_day, rewrite, write_all},
 };
@@ -29,7 +26,7 @@ const SYMBOLS: usize = 16;
 /// What is to be written anew, and when to stop.
 pub struct RewriteJob<'a> {
     /// Where the files are.
-    pub data_dir: &'a Path,
+    pub data_dir: &'a DataDir,
     /// Which programs they are for.
     pub encodings: Encodings,
     /// Asks for a clean stop.
@@ -79,7 +76,7 @@ struct Recorded {
 ///
 /// # Errors
 /// If a folder cannot be listed or swept, or the manifest cannot be written.
-pub fn settle(data_dir: &Path, writer: &mut ManifestWriter) -> Result<(), RewriteError> {
+pub fn settle(data_dir: &DataDir, writer: &mut ManifestWriter) -> Result<(), RewriteError> {
     let mut noted = writer.rewrites()?;
     if noted.is_empty() {
         return Ok(());

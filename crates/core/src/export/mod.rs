@@ -24,8 +24,9 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
+    data_dir::{self, DataDir},
     manifest::{ManifestError, ManifestReader},
-    store::{StoreError, export_writer::ExportFormat, layout, reference::ReferenceTable, scan},
+    store::{StoreError, export_writer::ExportFormat, reference::ReferenceTable, scan},
 };
 use export_index::{ExportIndex, ExportedFile, FormerFile};
 use folder_lock::ExportFolderLock;
@@ -36,7 +37,7 @@ use symbol_history::SymbolHistory;
 #[derive(Clone, Debug)]
 pub struct ExportOptions {
     /// The directory with the store.
-    pub data_dir: PathBuf,
+    pub data_dir: DataDir,
     /// Where the files go: not within the data directory.
     pub out: PathBuf,
     /// In order, each once.
@@ -143,12 +144,12 @@ impl ExportError {
 /// name that Windows reserves.
 #[must_use]
 pub fn file_name(symbol: &Symbol, format: ExportFormat) -> String {
-    format!("{}.{}", layout::file_stem(symbol), format.extension())
+    format!("{}.{}", data_dir::file_stem(symbol), format.extension())
 }
 
 /// Returns the name that the file had before reserved names were encoded, if it was another one.
 fn former_name(symbol: &Symbol, format: ExportFormat) -> Option<String> {
-    let name = format!("{}.{}", layout::encode(symbol), format.extension());
+    let name = format!("{}.{}", data_dir::encode(symbol), format.extension());
     (name != file_name(symbol, format)).then_some(name)
 }
 

@@ -124,7 +124,7 @@ impl Transaction<'_> {
     /// Bars on a day disprove that the market was closed.
     pub(super) fn reopen_closed(&self, partition: &Partition) -> Result<(), ManifestError> {
         let mut select =
-            self.transaction.prepare_cached("SELECT date FROM closures WHERE substr(date, 1, 7) = ?")?;
+            self.sqlite.prepare_cached("SELECT date FROM closures WHERE substr(date, 1, 7) = ?")?;
         let dates = select.query_map([partition.month.to_string()], |row| row.get::<_, String>(0))?;
         for date in dates.collect::<Result<Vec<_>, _>>()? {
             let day = rows::date(&date)?;

@@ -88,7 +88,7 @@ fn cut(change: &Transaction<'_>, task: &FutureRow, last: Date) -> Result<(), Man
 
 fn beyond(change: &Transaction<'_>, last: Date) -> Result<Vec<FutureRow>, ManifestError> {
     let select = "SELECT id, ticker, from_date, to_date, state FROM tasks WHERE to_date > ? ORDER BY id";
-    let mut select = change.transaction.prepare_cached(select)?;
+    let mut select = change.sqlite.prepare_cached(select)?;
     let mut found = select.query([last.to_string()])?;
     let mut tasks = Vec::new();
     while let Some(row) = found.next()? {

@@ -58,6 +58,7 @@ fn read(connection: &Connection, select: &str) -> Result<Holdings, rusqlite::Err
 
 #[cfg(test)]
 mod tests {
+    use crate::data_dir::DataDir;
     use proptest::prelude::*;
 
     use super::*;
@@ -101,9 +102,9 @@ mod tests {
         #[test]
         fn what_is_counted_is_what_the_partitions_sum_up_to(moves in prop::collection::vec((any_move(), any::<bool>()), 0..24)) {
             let dir = tempfile::tempdir().unwrap();
-            let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+            let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
             writer.begin_run("start", "").unwrap();
-            let reader = ManifestReader::open(dir.path()).unwrap();
+            let reader = ManifestReader::open(&DataDir::new(dir.path())).unwrap();
             for (step, is_run_ended) in moves {
                 go(&writer, &step);
                 if is_run_ended {

@@ -75,7 +75,7 @@ impl ManifestWriter {
         let insert = "INSERT OR IGNORE INTO lists (list, source, begun_at_ms) VALUES (?, ?, ?)";
         change.execute(insert, params![list, source, change.now_ms])?;
         let select = "SELECT cursor, pages, is_whole FROM lists WHERE list = ?";
-        let way = change.transaction.query_row(select, [list], |row| {
+        let way = change.sqlite.query_row(select, [list], |row| {
             let cursor = row.get::<_, Option<String>>(0)?.map(Cursor::from_stored);
             Ok(PartialList { cursor, pages: row.get(1)?, is_whole: row.get(2)? })
         })?;
@@ -194,7 +194,7 @@ impl ManifestWriter {
         let mut begun_at_ms = at_ms;
         for list in lists {
             let select = "SELECT begun_at_ms FROM lists WHERE list = ?";
-            let begun = change.transaction.query_row(select, [list], |row| row.get(0)).optional()?;
+            let begun = change.sqlite.query_row(select, [list], |row| row.get(0)).optional()?;
             begun_at_ms = begun_at_ms.min(begun.unwrap_or(at_ms));
             change.execute("DELETE FROM lists WHERE list = ?", [list])?;
         }
@@ -246,6 +246,7 @@ fn asked(connection: &Connection, kind: &str) -> Result<HashSet<String>, Manifes
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::data_dir::DataDir;
 
     fn page(rows: &str) -> SavedListPage {
         SavedListPage { rows: rows.to_owned(), bad_symbols: 1, bad_days: 2, nonsense: 3 }
@@ -262,20 +263,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cursor = Cursor::from_stored("/x?cursor=1".to_owned());
         {
-            let mut writer = ManifestWriter::open(dir.path(), clock("2024-01-03T12:00:00Z")).unwrap();
+            let mut writer =
+                ManifestWriter::open(&DataDir::new(dir.path()), clock("2024-01-03T12:00:00Z")).unwrap();
             let begun = writer.begin_list("splits", "here", DAY).unwrap();
             assert_eq!(begun, PartialList { cursor: None, pages: 0, is_whole: false });
             writer.save_list_page("splits", &page("[1]"), Some(&cursor)).unwrap();
             assert_eq!(writer.complete_list("splits").unwrap(), None);
         }
         let begin = |now, source| {
-            let mut writer = ManifestWriter::open(dir.path(), clock(now)).unwrap();
+            let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), clock(now)).unwrap();
             writer.begin_list("splits", source, DAY).unwrap()
         };
         let goes_on = PartialList { cursor: Some(cursor), pages: 1, is_whole: false };
         assert_eq!(begin("2024-01-04T11:59:00Z", "here"), goes_on);
         assert_eq!(begin("2024-01-04T12:05:00Z", "here").pages, 0, "that is too long ago");
-        let mut writer = ManifestWriter::open(dir.path(), clock("2024-01-04T13:00:00Z")).unwrap();
+        let mut writer =
+            ManifestWriter::open(&DataDir::new(dir.path()), clock("2024-01-04T13:00:00Z")).unwrap();
         writer.save_list_page("splits", &page("[1]"), Some(&Cursor::from_stored("/y".to_owned()))).unwrap();
         assert_eq!(writer.begin_list("splits", "elsewhere", DAY).unwrap().pages, 0);
     }
@@ -283,7 +286,7 @@ mod tests {
     #[test]
     fn a_whole_list_is_kept_until_its_table_is_written() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
         writer.begin_list("splits", "here", DAY).unwrap();
         let cursor = Cursor::from_stored("/x".to_owned());
         writer.save_list_page("splits", &page("[1]"), Some(&cursor)).unwrap();
@@ -302,7 +305,7 @@ mod tests {
     #[test]
     fn an_answer_is_applied_once_and_never_asked_for_again() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
         let lookup = SavedLookup {
             kind: "details",
             subject: "A|F".to_owned(),

@@ -4,16 +4,14 @@
 //! changed: the events after the last one that was seen, the pages of the tasks that they name and of those that are
 //! running. Days that are owed are counted once over all tasks, then carried on.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::collections::HashMap;
 
 use grab_model::{Symbol, Window, new_york};
 use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{ManifestError, ManifestReader, RunItem, StoreKind, Task, TaskCounts, rows};
+use crate::data_dir::DataDir;
 
 /// How far back the first glance looks for pages, in ms: what a view takes its pace from.
 const FIRST_SPAN_MS: i64 = 5 * 60_000;
@@ -60,7 +58,7 @@ fn owed_in_part_sql() -> String {
 
 /// Somebody who looks at a directory again and again, and keeps in mind what he has seen.
 pub struct StatusPoller {
-    data_dir: PathBuf,
+    data_dir: DataDir,
     seen: Option<SeenProgress>,
 }
 
@@ -162,7 +160,7 @@ struct Event {
 impl StatusPoller {
     /// Begins to look at `data_dir`.
     #[must_use]
-    pub fn new(data_dir: &Path) -> Self {
+    pub fn new(data_dir: &DataDir) -> Self {
         Self { data_dir: data_dir.to_owned(), seen: None }
     }
 

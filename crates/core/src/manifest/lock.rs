@@ -3,12 +3,13 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::Duration,
 };
 
 use super::{ManifestError, schema::FILE_NAME};
+use crate::data_dir::DataDir;
 
 /// Those who only look ([`is_held`]) have the lock for an instant, together: they are waited for, also if they are many.
 const ATTEMPTS: u32 = 500;
@@ -28,7 +29,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`ManifestError::Locked`] if another process has it; [`ManifestError::Io`] if the file cannot be made.
-    pub fn take(data_dir: &Path) -> Result<Self, ManifestError> {
+    pub fn take(data_dir: &DataDir) -> Result<Self, ManifestError> {
         let path = path(data_dir);
         let io = |source| ManifestError::Io { path: path.display().to_string(), source };
         let mut file =
@@ -53,7 +54,7 @@ impl Lock {
 
 /// Whether a live process holds the lock of `data_dir`; this one counts too.
 #[must_use]
-pub fn is_held(data_dir: &Path) -> bool {
+pub fn is_held(data_dir: &DataDir) -> bool {
     File::open(path(data_dir)).is_ok_and(|file| is_locked(&file))
 }
 
@@ -63,12 +64,12 @@ fn is_locked(file: &File) -> bool {
 }
 
 /// The process that holds the lock of `data_dir`, if it has written down its id.
-pub(super) fn holder_of(data_dir: &Path) -> Option<u32> {
+pub(super) fn holder_of(data_dir: &DataDir) -> Option<u32> {
     holder(&mut File::open(path(data_dir)).ok()?)
 }
 
 /// The file that is locked.
-pub(super) fn path(data_dir: &Path) -> PathBuf {
+pub(super) fn path(data_dir: &DataDir) -> PathBuf {
     data_dir.join(format!("{FILE_NAME}.lock"))
 }
 
@@ -92,31 +93,31 @@ mod tests {
     #[test]
     fn a_second_holder_is_told_who_the_first_is_and_a_drop_frees() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(!is_held(dir.path()));
-        let first = Lock::take(dir.path()).unwrap();
-        assert!(is_held(dir.path()));
-        assert_eq!(holder_of(dir.path()), Some(std::process::id()));
-        let holder = match Lock::take(dir.path()) {
+        assert!(!is_held(&DataDir::new(dir.path())));
+        let first = Lock::take(&DataDir::new(dir.path())).unwrap();
+        assert!(is_held(&DataDir::new(dir.path())));
+        assert_eq!(holder_of(&DataDir::new(dir.path())), Some(std::process::id()));
+        let holder = match Lock::take(&DataDir::new(dir.path())) {
             Err(ManifestError::Locked { holder }) => holder,
             other => panic!("{other:?}"),
         };
         assert_eq!(holder, Some(std::process::id()));
         drop(first);
-        assert!(!is_held(dir.path()));
-        Lock::take(dir.path()).unwrap();
+        assert!(!is_held(&DataDir::new(dir.path())));
+        Lock::take(&DataDir::new(dir.path())).unwrap();
     }
 
     #[test]
     fn those_who_only_look_are_waited_for() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Lock::take(dir.path()).unwrap());
-        let looking = File::open(path(dir.path())).unwrap();
+        drop(Lock::take(&DataDir::new(dir.path())).unwrap());
+        let looking = File::open(path(&DataDir::new(dir.path()))).unwrap();
         looking.try_lock_shared().unwrap();
         let (begun, waiting) = std::sync::mpsc::channel();
         let place = dir.path().to_owned();
         let taking = thread::spawn(move || {
             begun.send(()).unwrap();
-            Lock::take(&place).map(|_| ())
+            Lock::take(&DataDir::new(&place)).map(|_| ())
         });
         waiting.recv().unwrap();
         drop(looking);

@@ -138,7 +138,7 @@ impl ManifestReader {
 impl Transaction<'_> {
     /// Makes tasks of all days that were not served.
     pub(super) fn reopen_not_entitled(&self, reason: &str) -> Result<u64, ManifestError> {
-        let days = all(&self.transaction)?;
+        let days = all(&self.sqlite)?;
         self.execute("DELETE FROM not_entitled", [])?;
         let mut added = 0;
         for (symbol, window) in &days {
@@ -174,7 +174,7 @@ impl Transaction<'_> {
     /// Takes the days of a task that was answered from those that are not served. It may have run while others were cut.
     pub(super) fn take_answered(&self, id: TaskId) -> Result<(), ManifestError> {
         let select = "SELECT ticker, from_date, to_date FROM tasks WHERE id = ?";
-        let mut select = self.transaction.prepare_cached(select)?;
+        let mut select = self.sqlite.prepare_cached(select)?;
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
         let (ticker, from, to): (String, String, String) = select.query_row([id.0], read)?;
         self.take_not_entitled(&rows::symbol(&ticker)?, rows::window(&from, &to)?)
@@ -184,7 +184,7 @@ impl Transaction<'_> {
     fn not_entitled_within(&self, symbol: &Symbol, ends: [Date; 2]) -> Result<Vec<Window>, ManifestError> {
         let select = "SELECT from_date, to_date FROM not_entitled WHERE ticker = ?1 AND from_date <= ?3 AND to_date >= ?2";
         let [from, to] = ends.map(|day| day.to_string());
-        windows(&self.transaction, select, params![symbol.as_str(), from, to])
+        windows(&self.sqlite, select, params![symbol.as_str(), from, to])
     }
 
     fn replace_not_entitled(
@@ -264,7 +264,7 @@ fn uncovered(
     let select = "SELECT from_date, to_date FROM tasks WHERE ticker = ?1 AND state IN ('done', 'empty')
                       AND from_date <= ?3 AND to_date >= ?2";
     let [from, to] = [window.from(), window.to()].map(|day| day.to_string());
-    let covered = windows(&change.transaction, select, params![task.symbol.as_str(), from, to])?;
+    let covered = windows(&change.sqlite, select, params![task.symbol.as_str(), from, to])?;
     let cut =
         |left: Vec<Window>, held: &Window| left.into_iter().flat_map(|part| part.minus(*held)).collect();
     Ok(covered.iter().fold(vec![window], cut))
@@ -278,7 +278,7 @@ fn held_in(
 ) -> Result<Option<(Date, u64)>, ManifestError> {
     let select =
         "SELECT month, session_mask, session_bars FROM partitions WHERE ticker = ? AND month BETWEEN ? AND ?";
-    let mut select = change.transaction.prepare_cached(select)?;
+    let mut select = change.sqlite.prepare_cached(select)?;
     let mut held: Option<(Date, u64)> = None;
     for stretch in stretches {
         let months = [stretch.from(), stretch.to()].map(|day| Month::of(day).to_string());
@@ -322,7 +322,7 @@ fn keep_answered(
 /// the directory was to hold these bars, says nothing.
 fn was_empty(change: &Transaction<'_>, task: &TaskWindow) -> Result<bool, ManifestError> {
     let select = "SELECT EXISTS (SELECT 1 FROM pages WHERE task_id = ? AND bars > 0)";
-    let had_bars: bool = change.transaction.query_row(select, [task.id.0], |row| row.get(0))?;
+    let had_bars: bool = change.sqlite.query_row(select, [task.id.0], |row| row.get(0))?;
     Ok(task.is_answered && task.state == TaskState::Running && !had_bars)
 }
 
@@ -331,7 +331,7 @@ fn select_rows(
     select: &str,
     key: impl Params,
 ) -> Result<Vec<TaskWindow>, ManifestError> {
-    let mut select = change.transaction.prepare_cached(select)?;
+    let mut select = change.sqlite.prepare_cached(select)?;
     let mut found = select.query(key)?;
     let mut tasks = Vec::new();
     while let Some(row) = found.next()? {

@@ -223,6 +223,7 @@ fn day(text: &str) -> Result<Date, ManifestError> {
 
 #[cfg(test)]
 mod tests {
+    use crate::data_dir::DataDir;
     use jiff::civil::date;
 
     use super::*;
@@ -243,7 +244,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_again_by_service_and_what_the_last_run_found_comes_first() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
         writer.begin_run("start", "").unwrap();
         writer.save_plan_history("one", &found()).unwrap();
         writer.begin_run("start", "").unwrap();
@@ -256,7 +257,7 @@ mod tests {
             ..found()
         };
         writer.save_plan_history("other", &open).unwrap();
-        let reader = ManifestReader::open(dir.path()).unwrap();
+        let reader = ManifestReader::open(&DataDir::new(dir.path())).unwrap();
         assert_eq!(reader.plan_history("one").unwrap(), Some(found()));
         assert_eq!(writer.plan_history("nobody").unwrap(), None);
         let all = [("other".to_owned(), open.clone()), ("one".to_owned(), found())];

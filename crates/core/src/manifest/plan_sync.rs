@@ -25,6 +25,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
+    data_dir::DataDir,
     disk,
     failpoint::{CrashPoint, reached},
 };
@@ -82,8 +83,8 @@ impl PlanFile {
     ///
     /// # Errors
     /// If it is there and cannot be read.
-    pub fn open(data_dir: &Path) -> Result<Option<Self>, ManifestError> {
-        let path = data_dir.join(PLAN_NAME);
+    pub fn open(data_dir: &DataDir) -> Result<Option<Self>, ManifestError> {
+        let path = data_dir.plan();
         let failed = |source| ManifestError::Io { path: path.display().to_string(), source };
         match fs::metadata(&path).map(|file| file.len()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -157,18 +158,18 @@ impl Transaction<'_> {
     /// Makes the plan beside the manifest say what is asked for after this transaction, if it does not. It comes last before the
     /// commit. What a file that the manifest does not know asks for besides is taken up.
     pub(super) fn write_plan_file(&self) -> Result<PlanDifference, ManifestError> {
-        let known = KnownPlanFile::of(&self.transaction)?;
+        let known = KnownPlanFile::of(&self.sqlite)?;
         let Some(data_dir) = self.plan_in.filter(|_| !known.is_current) else {
             return Ok(PlanDifference::default());
         };
         let file = PlanFile::open(data_dir)?;
         let mut beside = PlanDifference::default();
-        let mut plan = recorded(&self.transaction)?;
+        let mut plan = recorded(&self.sqlite)?;
         if let Some(file) = file.as_ref().filter(|file| !known.is(Some(file))) {
             let PlanRead { plan: found, faults } = file.read();
             beside.more = found.beyond(&plan);
             self.take_up(found, &plan, &beside.more)?;
-            plan = recorded(&self.transaction)?;
+            plan = recorded(&self.sqlite)?;
             beside.set_aside = (!faults.is_empty()).then(|| self.set_aside(data_dir, file)).transpose()?;
             beside.faults = faults;
         }
@@ -177,7 +178,7 @@ impl Transaction<'_> {
         } else {
             let new = PlanFile::with(plan.encode());
             if file.is_none_or(|file| file.bytes != new.bytes) {
-                write_whole(&data_dir.join(PLAN_NAME), &new.bytes)?;
+                write_whole(&data_dir.plan(), &new.bytes)?;
             }
             Some(new.digest)
         };
@@ -216,7 +217,7 @@ impl Transaction<'_> {
     }
 
     /// Keeps a copy of a file that is about to be replaced.
-    fn set_aside(&self, data_dir: &Path, file: &PlanFile) -> Result<PathBuf, ManifestError> {
+    fn set_aside(&self, data_dir: &DataDir, file: &PlanFile) -> Result<PathBuf, ManifestError> {
         let aside = data_dir.join(rebuild::free_name(data_dir, PLAN_NAME, self.now_ms));
         write_whole(&aside, &file.bytes)?;
         Ok(aside)
@@ -251,9 +252,9 @@ impl ManifestWriter {
     /// If it cannot be read or written.
     pub fn check_plan(&mut self) -> Result<PlanDifference, ManifestError> {
         let Some(data_dir) = &self.plan_in else { return Ok(PlanDifference::default()) };
-        match fs::remove_file(unfinished(&data_dir.join(PLAN_NAME))) {
+        match fs::remove_file(unfinished(&data_dir.plan())) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                let path = unfinished(&data_dir.join(PLAN_NAME)).display().to_string();
+                let path = unfinished(&data_dir.plan()).display().to_string();
                 return Err(ManifestError::Plan { path, source });
             }
             Ok(()) | Err(_) => {}
@@ -277,7 +278,7 @@ impl ManifestWriter {
     /// If the manifest, or the copy, cannot be written.
     pub fn restore_plan(
         &mut self,
-        data_dir: &Path,
+        data_dir: &DataDir,
         file: &PlanFile,
     ) -> Result<Option<PathBuf>, ManifestError> {
         let change = self.begin()?;

@@ -11,10 +11,10 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::{
-    FILE_NAME, Lock, ManifestError, PLAN_NAME,
+    FILE_NAME, Lock, ManifestError,
     schema::{self, BUSY_TIMEOUT, check_tables, check_version, known_version},
 };
-use crate::disk;
+use crate::{data_dir::DataDir, disk};
 
 /// A manifest that is open to be read, also while another process writes it.
 pub(super) struct ReadConnection {
@@ -26,8 +26,8 @@ pub(super) struct ReadConnection {
 }
 
 /// Opens the manifest of `data_dir` for reading, also while another process writes it. Nothing of it is changed.
-pub(super) fn open_to_read(data_dir: &Path) -> Result<ReadConnection, ManifestError> {
-    let path = data_dir.join(FILE_NAME);
+pub(super) fn open_to_read(data_dir: &DataDir) -> Result<ReadConnection, ManifestError> {
+    let path = data_dir.manifest();
     match path.metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(data_dir)),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -55,8 +55,8 @@ pub(super) fn open_to_read(data_dir: &Path) -> Result<ReadConnection, ManifestEr
 
 /// Says that there is no manifest, or none any more.
 #[must_use]
-pub fn missing(data_dir: &Path) -> ManifestError {
-    let path = data_dir.join(FILE_NAME).display().to_string();
+pub fn missing(data_dir: &DataDir) -> ManifestError {
+    let path = data_dir.manifest().display().to_string();
     match check_not_lost(data_dir) {
         Ok(()) => ManifestError::Missing { path },
         Err(lost) => lost,
@@ -68,9 +68,9 @@ pub fn missing(data_dir: &Path) -> ManifestError {
 ///
 /// # Errors
 /// [`ManifestError::Lost`] if it is there.
-pub fn check_not_lost(data_dir: &Path) -> Result<(), ManifestError> {
-    if data_dir.join(PLAN_NAME).exists() {
-        return Err(ManifestError::Lost { path: data_dir.join(FILE_NAME).display().to_string() });
+pub fn check_not_lost(data_dir: &DataDir) -> Result<(), ManifestError> {
+    if data_dir.plan().exists() {
+        return Err(ManifestError::Lost { path: data_dir.manifest().display().to_string() });
     }
     Ok(())
 }
@@ -115,7 +115,7 @@ fn copied(path: &Path) -> Result<ReadConnection, ManifestError> {
 /// # Errors
 /// [`ManifestError::Locked`] if another process holds the directory; else if it cannot be read or migrated. That there is
 /// none, a damaged one, or one that cannot be opened, is not said here.
-pub fn migrate(data_dir: &Path) -> Result<(), ManifestError> {
+pub fn migrate(data_dir: &DataDir) -> Result<(), ManifestError> {
     match open_to_read(data_dir) {
         Err(ManifestError::TooOld { .. }) => {
             let _lock = Lock::take(data_dir)?;
@@ -159,8 +159,8 @@ fn still(path: &Path) -> Result<ReadConnection, ManifestError> {
 }
 
 /// What changes with a manifest that is taken for one that cannot change.
-pub(super) fn marks(data_dir: &Path) -> [Option<(u64, SystemTime)>; 2] {
-    let path = data_dir.join(FILE_NAME);
+pub(super) fn marks(data_dir: &DataDir) -> [Option<(u64, SystemTime)>; 2] {
+    let path = data_dir.manifest();
     let mark = |path: &Path| path.metadata().and_then(|file| Ok((file.len(), file.modified()?))).ok();
     [mark(&path), mark(&wal_of(&path))]
 }
@@ -216,7 +216,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let odd = dir.path().join("a #1?mode=rw 50%20");
         std::fs::create_dir(&odd).unwrap();
-        drop(schema::open(&odd).unwrap());
+        drop(schema::open(&DataDir::new(&odd)).unwrap());
         let path = odd.join(FILE_NAME);
         assert!(!has_wal(&path));
         let still = still(&path).unwrap().connection;

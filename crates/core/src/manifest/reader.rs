@@ -1,9 +1,6 @@
 //! Every statement that only reads.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use grab_model::{Month, Partition, Symbol, Window};
 use jiff::civil::Date;
@@ -15,13 +12,14 @@ use super::{
     rebuild::REBUILT,
     rows,
 };
+use crate::data_dir::DataDir;
 
 /// A reader's view of a manifest, also while another process writes it.
 ///
 /// A task that a dead process left running is shown as what it is: pending.
 pub struct ManifestReader {
     reading: ReadConnection,
-    data_dir: PathBuf,
+    data_dir: DataDir,
     is_live: bool,
     holder: Option<u32>,
 }
@@ -73,7 +71,7 @@ impl ManifestReader {
     ///
     /// # Errors
     /// [`ManifestError::Missing`] if nothing was ever started there; else if it cannot be read.
-    pub fn open(data_dir: &Path) -> Result<Self, ManifestError> {
+    pub fn open(data_dir: &DataDir) -> Result<Self, ManifestError> {
         let is_live = lock::is_held(data_dir);
         let holder = lock::holder_of(data_dir).filter(|_| is_live);
         let reading = read_connection::open_to_read(data_dir)?;
@@ -102,7 +100,7 @@ impl ManifestReader {
         self.reading.is_still
     }
 
-    pub(super) fn data_dir(&self) -> &Path {
+    pub(super) fn data_dir(&self) -> &DataDir {
         &self.data_dir
     }
 

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use rusqlite::params;
 
 use super::{FILE_NAME, ManifestError, ManifestReader, ManifestWriter, TaskState, read_connection};
-use crate::{clock::Clock, disk};
+use crate::{clock::Clock, data_dir::DataDir, disk};
 
 /// Where a manifest is made; below the data directory, so that it can be renamed into its place.
 const FOLDER: &str = ".rebuild";
@@ -34,7 +34,7 @@ pub struct WholeDays {
 ///
 /// # Errors
 /// If there is a file of this name that is not ours, or from a newer grab: then it is not for us to replace it.
-pub fn is_whole(data_dir: &Path) -> Result<bool, ManifestError> {
+pub fn is_whole(data_dir: &DataDir) -> Result<bool, ManifestError> {
     let before = read_connection::marks(data_dir);
     let mut is_still = false;
     let mut check = || -> Result<bool, ManifestError> {
@@ -60,7 +60,7 @@ pub fn is_whole(data_dir: &Path) -> Result<bool, ManifestError> {
 ///
 /// # Errors
 /// As for [`is_whole`].
-pub fn is_readable(data_dir: &Path) -> Result<bool, ManifestError> {
+pub fn is_readable(data_dir: &DataDir) -> Result<bool, ManifestError> {
     let read = || -> Result<(), ManifestError> {
         let reader = ManifestReader::open(data_dir)?;
         reader.tasks()?;
@@ -80,7 +80,7 @@ pub fn is_readable(data_dir: &Path) -> Result<bool, ManifestError> {
 ///
 /// # Errors
 /// If the folder cannot be made.
-pub fn begin(data_dir: &Path, clock: Clock) -> Result<ManifestWriter, ManifestError> {
+pub fn begin(data_dir: &DataDir, clock: Clock) -> Result<ManifestWriter, ManifestError> {
     let folder = data_dir.join(FOLDER);
     match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&folder)(error)),
@@ -88,27 +88,27 @@ pub fn begin(data_dir: &Path, clock: Clock) -> Result<ManifestWriter, ManifestEr
     }
     fs::create_dir(&folder).map_err(cannot(&folder))?;
     // Its plan is the one beside the manifest that it replaces: `ManifestWriter::restore_plan`.
-    Ok(ManifestWriter { plan_in: None, ..ManifestWriter::open(&folder, clock)? })
+    Ok(ManifestWriter { plan_in: None, ..ManifestWriter::open(&DataDir::new(folder), clock)? })
 }
 
 /// Puts a manifest that was begun with [`begin`] into its place. Answers where the old one is now, if there was one.
 ///
 /// # Errors
 /// If a file cannot be renamed.
-pub fn finish(writer: ManifestWriter, data_dir: &Path) -> Result<Option<PathBuf>, ManifestError> {
+pub fn finish(writer: ManifestWriter, data_dir: &DataDir) -> Result<Option<PathBuf>, ManifestError> {
     let clock = writer.clock;
     // Closed, so that all of it is in the one file.
     writer.connection.close().map_err(|(_, error)| error)?;
     let aside = set_aside(data_dir, clock)?;
-    let (made, place) = (data_dir.join(FOLDER).join(FILE_NAME), data_dir.join(FILE_NAME));
+    let (made, place) = (data_dir.join(FOLDER).join(FILE_NAME), data_dir.manifest());
     fs::rename(&made, &place).map_err(cannot(&place))?;
-    disk::sync_folder(data_dir, || Ok(())).map_err(cannot(data_dir))?;
+    disk::sync_folder(data_dir.path(), || Ok(())).map_err(cannot(data_dir.path()))?;
     fs::remove_dir_all(data_dir.join(FOLDER)).map_err(cannot(&data_dir.join(FOLDER)))?;
     Ok(aside)
 }
 
 /// The name under which a file of a data directory is set aside: what was set aside before is never replaced.
-pub(super) fn free_name(data_dir: &Path, file: &str, now_ms: i64) -> String {
+pub(super) fn free_name(data_dir: &DataDir, file: &str, now_ms: i64) -> String {
     let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::UTC);
     let base = format!("{file}.set-aside-{}", now.strftime("%Y%m%dT%H%M%SZ"));
     let is_taken = |name: &String| {
@@ -119,7 +119,7 @@ pub(super) fn free_name(data_dir: &Path, file: &str, now_ms: i64) -> String {
 }
 
 /// Renames a manifest and its WAL, which may hold what the file does not.
-fn set_aside(data_dir: &Path, clock: Clock) -> Result<Option<PathBuf>, ManifestError> {
+fn set_aside(data_dir: &DataDir, clock: Clock) -> Result<Option<PathBuf>, ManifestError> {
     let name = free_name(data_dir, FILE_NAME, clock.now_ms());
     let mut aside = None;
     for ending in ["-wal", "-shm", ""] {
@@ -161,7 +161,7 @@ impl ManifestWriter {
                  VALUES (?, ?, ?, ?, 1, ?, ?)",
                 params![symbol.as_str(), from, to, state.as_str(), bars, change.now_ms],
             )?;
-            let task = change.transaction.last_insert_rowid();
+            let task = change.sqlite.last_insert_rowid();
             let span = (*bars > 0).then(|| (window.start_ms(), window.end_ms()));
             let (first, last) = span.unzip();
             change.execute(

@@ -78,7 +78,7 @@ fn ask(
     let select = "SELECT id, state FROM tasks WHERE ticker = ? AND from_date = ? AND to_date = ?";
     let key = params![symbol.as_str(), from, to];
     let known: Option<(i64, String)> = change
-        .transaction
+        .sqlite
         .prepare_cached(select)?
         .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;

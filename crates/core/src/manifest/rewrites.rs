@@ -3,10 +3,7 @@
 //! A rewrite notes what the rows of its next files will say, brings these files to stable storage, and records them. A process
 //! that dies in between leaves files of which some are new and some are old, and knows both: each is what it should be.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use grab_model::{Month, Partition, Symbol};
 use jiff::civil::Date;
@@ -14,6 +11,7 @@ use rusqlite::{Connection, Params, params};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{ManifestError, ManifestReader, ManifestWriter, WitnessFile, rows, transaction::Transaction};
+use crate::data_dir::DataDir;
 
 /// A file that is being written anew, or was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +38,7 @@ pub enum RewrittenFile {
 impl PendingRewrite {
     /// Whether the new file is at its place.
     #[must_use]
-    pub fn is_in_place(&self, data_dir: &Path) -> bool {
+    pub fn is_in_place(&self, data_dir: &DataDir) -> bool {
         fs::read(data_dir.join(&self.path)).is_ok_and(|file| xxh3_64(&file) == self.xxh3)
     }
 }

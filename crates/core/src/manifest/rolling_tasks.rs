@@ -101,7 +101,7 @@ fn row(
     let select = format!(
         "SELECT id, from_date, to_date, state, ?2, ?3 FROM tasks WHERE {condition} ORDER BY to_date DESC LIMIT 1"
     );
-    let mut select = change.transaction.prepare_cached(&select)?;
+    let mut select = change.sqlite.prepare_cached(&select)?;
     let found = select.query_row(params![symbol.as_str(), days[0], days[1]], |row| {
         Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
     });
@@ -176,6 +176,7 @@ fn begin_tail(change: &Transaction<'_>, symbol: &Symbol, window: Window) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use crate::data_dir::DataDir;
     use jiff::civil::date;
     use tempfile::TempDir;
 
@@ -201,7 +202,7 @@ mod tests {
     impl Trial {
         fn new(windows: &[Window]) -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+            let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
             writer.begin_run("update", "").unwrap();
             let tasks: Vec<_> = windows.iter().map(|window| (symbol(), *window)).collect();
             writer.add_tasks(&tasks).unwrap();
@@ -235,7 +236,7 @@ mod tests {
         }
 
         fn tasks(&self) -> Vec<String> {
-            let tasks = ManifestReader::open(self.dir.path()).unwrap().tasks().unwrap();
+            let tasks = ManifestReader::open(&DataDir::new(self.dir.path())).unwrap().tasks().unwrap();
             tasks.iter().map(|task| format!("{} {}", task.window, task.state)).collect()
         }
     }

@@ -25,7 +25,7 @@ impl ManifestWriter {
         let insert =
             "INSERT INTO runs (command, arguments, grab_version, pid, started_at_ms) VALUES (?, ?, ?, ?, ?)";
         change.execute(insert, params![command, arguments, VERSION, std::process::id(), change.now_ms])?;
-        let run = change.transaction.last_insert_rowid();
+        let run = change.sqlite.last_insert_rowid();
         change.commit()?;
         self.run = Some(run);
         Ok(())

@@ -46,7 +46,7 @@ impl Transaction<'_> {
     pub(super) fn tell(&self, settings: &BTreeMap<String, Option<String>>) -> Result<(), ManifestError> {
         for (setting, value) in settings {
             let select = "SELECT value FROM told WHERE setting = ?";
-            let mut select = self.transaction.prepare_cached(select)?;
+            let mut select = self.sqlite.prepare_cached(select)?;
             let before: Option<String> = select.query_row([setting], |row| row.get(0)).optional()?;
             if before == *value {
                 continue;
@@ -94,16 +94,17 @@ pub(super) fn read(connection: &Connection) -> Result<Vec<SavedSetting>, Manifes
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::data_dir::DataDir;
 
     #[test]
     fn the_last_word_on_each_setting_is_kept_and_each_change_is_an_event() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
         let mut told = |settings: &[(&str, Option<&str>)]| {
             let owned =
                 |(setting, value): &(&str, Option<&str>)| ((*setting).to_owned(), value.map(str::to_owned));
             writer.save_settings(&settings.iter().map(owned).collect()).unwrap();
-            let kept = ManifestReader::open(dir.path()).unwrap().saved_settings().unwrap();
+            let kept = ManifestReader::open(&DataDir::new(dir.path())).unwrap().saved_settings().unwrap();
             kept.into_iter()
                 .map(|told| format!("{} {}", told.setting, told.value))
                 .collect::<Vec<_>>()

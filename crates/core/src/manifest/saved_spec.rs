@@ -26,7 +26,7 @@ impl Transaction<'_> {
     /// Keeps a spec in place of the one before, and says so in an event. The same one again changes nothing.
     pub(super) fn save_spec(&self, kept: &SavedSpec) -> Result<(), ManifestError> {
         let SpecText { path, text } = &kept.spec;
-        let reason = match read(&self.transaction)?.map(|before| before.spec) {
+        let reason = match read(&self.sqlite)?.map(|before| before.spec) {
             Some(before) if before == kept.spec => return Ok(()),
             Some(before) if before.path == *path => format!("{path}, which has changed"),
             Some(before) => format!("{path} in place of {}", before.path),
@@ -79,6 +79,7 @@ pub(super) fn read(connection: &Connection) -> Result<Option<SavedSpec>, Manifes
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::data_dir::DataDir;
 
     fn spec(path: &str, text: &str) -> SpecText {
         SpecText { path: path.to_owned(), text: text.to_owned() }
@@ -88,11 +89,11 @@ mod tests {
     fn the_last_one_is_kept_and_each_that_differs_is_an_event() {
         let dir = tempfile::tempdir().unwrap();
         let at = |instant: &str| Clock::pretending(instant.parse().unwrap());
-        let mut writer = ManifestWriter::open(dir.path(), at("2024-01-05T12:00:00Z")).unwrap();
+        let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), at("2024-01-05T12:00:00Z")).unwrap();
         let mut start = |clock, spec: Option<&SpecText>| {
             writer.clock = clock;
             writer.add_tasks_of(spec, [], &[]).unwrap();
-            ManifestReader::open(dir.path()).unwrap().spec().unwrap()
+            ManifestReader::open(&DataDir::new(dir.path())).unwrap().spec().unwrap()
         };
         let day = 86_400_000;
         assert_eq!(start(at("2024-01-05T12:00:00Z"), None), None);

@@ -9,6 +9,7 @@ use super::{
     read_connection::{check_not_lost, explained},
 };
 use crate::{
+    data_dir::DataDir,
     disk,
     failpoint::{self, CrashPoint},
 };
@@ -44,8 +45,8 @@ const MIGRATIONS: &[&str] = &[
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens the manifest of `data_dir` for writing, creating or migrating it where needed.
-pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
-    let path = data_dir.join(FILE_NAME);
+pub(super) fn open(data_dir: &DataDir) -> Result<Connection, ManifestError> {
+    let path = data_dir.manifest();
     if !path.exists() {
         check_not_lost(data_dir)?;
     }
@@ -53,8 +54,8 @@ pub(super) fn open(data_dir: &Path) -> Result<Connection, ManifestError> {
     opened(data_dir, &path).map_err(|error| explained(error, &path, true))
 }
 
-fn opened(data_dir: &Path, path: &Path) -> Result<Connection, ManifestError> {
-    let without_fsync = disk::is_unpromised_and_accepted(data_dir)
+fn opened(data_dir: &DataDir, path: &Path) -> Result<Connection, ManifestError> {
+    let without_fsync = disk::is_unpromised_and_accepted(data_dir.path())
         .map_err(|source| ManifestError::Io { path: data_dir.display().to_string(), source })?;
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -117,10 +118,10 @@ fn create(path: &Path) -> Result<(), ManifestError> {
 /// A grab before this one made the manifest for its owner only, whatever the umask said, and its lock by the umask. When it
 /// is migrated it gets the mode of the lock, once: whoever takes rights away later means it.
 #[cfg(unix)]
-fn admit_readers(data_dir: &Path) {
+fn admit_readers(data_dir: &DataDir) {
     use std::os::unix::fs::PermissionsExt;
     const BITS: u32 = 0o666;
-    let path = data_dir.join(FILE_NAME);
+    let path = data_dir.manifest();
     let mode = |path: &Path| path.metadata().map(|file| file.permissions().mode() & 0o777);
     let (Ok(0o600), Ok(lock)) = (mode(&path), mode(&lock::path(data_dir))) else { return };
     let beside = ["", "-wal", "-shm"].map(|ending| data_dir.join(format!("{FILE_NAME}{ending}")));
@@ -218,13 +219,13 @@ mod tests {
     #[test]
     fn a_new_file_is_for_those_whom_the_umask_admits_durable_and_opens_again() {
         let dir = tempfile::tempdir().unwrap();
-        let connection = open(dir.path()).unwrap();
+        let connection = open(&DataDir::new(dir.path())).unwrap();
         let pragma = |name: &str| connection.pragma_query_value(None, name, |r| r.get::<_, String>(0)).ok();
         assert_eq!(pragma("journal_mode").as_deref(), Some("wal"));
         let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |r| r.get(0)).unwrap();
         assert_eq!(synchronous, 2, "FULL");
         drop(connection);
-        open(dir.path()).unwrap();
+        open(&DataDir::new(dir.path())).unwrap();
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -252,14 +253,14 @@ mod tests {
             let set = |path: &Path, mode| {
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
             };
-            std::fs::write(lock::path(dir.path()), "").unwrap();
+            std::fs::write(lock::path(&DataDir::new(dir.path())), "").unwrap();
             set(&path, mode);
-            set(&lock::path(dir.path()), lock);
+            set(&lock::path(&DataDir::new(dir.path())), lock);
             let found = || path.metadata().unwrap().permissions().mode() & 0o777;
-            drop(open(dir.path()).unwrap());
+            drop(open(&DataDir::new(dir.path())).unwrap());
             assert_eq!(found(), expected, "{mode:o} beside {lock:o}");
             set(&path, 0o600);
-            drop(open(dir.path()).unwrap());
+            drop(open(&DataDir::new(dir.path())).unwrap());
             assert_eq!(found(), 0o600, "whoever takes rights away later means it");
         }
     }
@@ -283,8 +284,8 @@ mod tests {
         old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
         old.pragma_update(None, "user_version", 9).unwrap();
         drop(old);
-        drop(open(dir.path()).unwrap());
-        let begun = ManifestReader::open(dir.path()).unwrap().last_sync_ms("splits").unwrap();
+        drop(open(&DataDir::new(dir.path())).unwrap());
+        let begun = ManifestReader::open(&DataDir::new(dir.path())).unwrap().last_sync_ms("splits").unwrap();
         assert_eq!(begun, Some(7));
     }
 
@@ -305,7 +306,7 @@ mod tests {
         old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
         old.pragma_update(None, "user_version", 11).unwrap();
         drop(old);
-        let new = open(dir.path()).unwrap();
+        let new = open(&DataDir::new(dir.path())).unwrap();
         let mut select =
             new.prepare("SELECT ticker || from_date FROM tasks WHERE is_repair ORDER BY id").unwrap();
         let repairs: Vec<String> =
@@ -324,11 +325,11 @@ mod tests {
             old.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
             drop(old);
             let bytes = std::fs::read(dir.path().join(FILE_NAME)).unwrap();
-            let read = open_to_read(dir.path()).err();
+            let read = open_to_read(&DataDir::new(dir.path())).err();
             assert!(matches!(read, Some(ManifestError::TooOld { .. })), "{version}: {read:?}");
             assert_eq!(std::fs::read(dir.path().join(FILE_NAME)).unwrap(), bytes, "a reader changes nothing");
-            migrate(dir.path()).unwrap();
-            let new = open_to_read(dir.path()).unwrap().connection;
+            migrate(&DataDir::new(dir.path())).unwrap();
+            let new = open_to_read(&DataDir::new(dir.path())).unwrap().connection;
             assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
             let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside, lists, orders, spec, told, rewrites";
             new.query_row(select, [], |_| Ok(())).unwrap();
@@ -338,17 +339,20 @@ mod tests {
     #[test]
     fn a_newer_manifest_and_a_foreign_file_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let connection = open(dir.path()).unwrap();
+        let connection = open(&DataDir::new(dir.path())).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         drop(connection);
-        assert!(matches!(open(dir.path()), Err(ManifestError::TooNew { found: 99, known: 17 })));
-        assert!(matches!(open_to_read(dir.path()), Err(ManifestError::TooNew { .. })));
+        assert!(matches!(
+            open(&DataDir::new(dir.path())),
+            Err(ManifestError::TooNew { found: 99, known: 17 })
+        ));
+        assert!(matches!(open_to_read(&DataDir::new(dir.path())), Err(ManifestError::TooNew { .. })));
 
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(open_to_read(dir.path()), Err(ManifestError::Missing { .. })));
+        assert!(matches!(open_to_read(&DataDir::new(dir.path())), Err(ManifestError::Missing { .. })));
         std::fs::write(dir.path().join(FILE_NAME), b"").unwrap();
         assert!(
-            matches!(open_to_read(dir.path()), Err(ManifestError::Missing { .. })),
+            matches!(open_to_read(&DataDir::new(dir.path())), Err(ManifestError::Missing { .. })),
             "its maker died at once"
         );
         for (foreign, is_ours) in [
@@ -362,7 +366,7 @@ mod tests {
             let path = dir.path().join(FILE_NAME);
             Connection::open(&path).unwrap().execute_batch(foreign).unwrap();
             let bytes = std::fs::read(&path).unwrap();
-            match open(dir.path()) {
+            match open(&DataDir::new(dir.path())) {
                 Err(ManifestError::Foreign { .. }) => assert!(!is_ours, "{foreign}"),
                 Err(ManifestError::Corrupt(_)) => assert!(is_ours, "{foreign}"),
                 other => panic!("{foreign}: {other:?}"),
@@ -374,7 +378,7 @@ mod tests {
     #[test]
     fn events_cannot_be_rewritten() {
         let dir = tempfile::tempdir().unwrap();
-        let connection = open(dir.path()).unwrap();
+        let connection = open(&DataDir::new(dir.path())).unwrap();
         connection.execute("INSERT INTO events (at_ms, kind, reason) VALUES (0, 'x', 'y')", []).unwrap();
         assert!(connection.execute("UPDATE events SET reason = 'z'", []).is_err());
         assert!(connection.execute("DELETE FROM events", []).is_err());

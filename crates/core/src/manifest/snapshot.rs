@@ -5,11 +5,10 @@
 //! is let go: temporary tables have the names of those that they stand for, which `SQLite` looks up first. They are in
 //! memory as long as they are small, and in a temporary file that nobody else sees from then on.
 
-use std::path::Path;
-
 use rusqlite::{Connection, ErrorCode};
 
 use super::{ManifestError, ManifestReader, read_connection, schema};
+use crate::data_dir::DataDir;
 
 /// Tables that no long reader reads: they can be larger than all others.
 const LEFT_OUT: [&str; 4] = ["events", "list_pages", "lookups", "quarantine"];
@@ -26,7 +25,7 @@ impl ManifestReader {
     ///
     /// # Errors
     /// As [`ManifestReader::open`].
-    pub fn snapshot(data_dir: &Path) -> Result<Self, ManifestError> {
+    pub fn snapshot(data_dir: &DataDir) -> Result<Self, ManifestError> {
         for attempt in 1.. {
             let before = read_connection::marks(data_dir);
             let reader = Self::open(data_dir)?;
@@ -83,8 +82,8 @@ mod tests {
     };
     use grab_model::{Symbol, Window};
 
-    fn open_writer(dir: &Path) -> ManifestWriter {
-        ManifestWriter::open(dir, Clock::system()).unwrap()
+    fn open_writer(dir: &std::path::Path) -> ManifestWriter {
+        ManifestWriter::open(&DataDir::new(dir), Clock::system()).unwrap()
     }
 
     fn tasks(symbols: &[&str]) -> Vec<(Symbol, Window)> {
@@ -97,13 +96,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = open_writer(dir.path());
         writer.add_tasks(&tasks(&["A", "B"])).unwrap();
-        let (frozen, live) =
-            (ManifestReader::snapshot(dir.path()).unwrap(), ManifestReader::open(dir.path()).unwrap());
+        let (frozen, live) = (
+            ManifestReader::snapshot(&DataDir::new(dir.path())).unwrap(),
+            ManifestReader::open(&DataDir::new(dir.path())).unwrap(),
+        );
         let count = |reader: &ManifestReader| reader.symbols().unwrap().len();
         assert_eq!((count(&frozen), count(&live)), (2, 2));
         drop(live);
         writer.add_tasks(&tasks(&["C"])).unwrap();
-        let all = ManifestReader::open(dir.path()).unwrap();
+        let all = ManifestReader::open(&DataDir::new(dir.path())).unwrap();
         assert_eq!((count(&frozen), count(&all)), (2, 3));
         assert_eq!(frozen.tasks_of(&"A".parse().unwrap()).unwrap()[0].state, TaskState::Pending);
         assert_eq!(frozen.tasks_of(&"C".parse().unwrap()).unwrap(), []);
@@ -120,8 +121,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = open_writer(dir.path());
         writer.add_tasks(&tasks(&["A", "KIMpL"])).unwrap();
-        let (live, frozen) =
-            (ManifestReader::open(dir.path()).unwrap(), ManifestReader::snapshot(dir.path()).unwrap());
+        let (live, frozen) = (
+            ManifestReader::open(&DataDir::new(dir.path())).unwrap(),
+            ManifestReader::snapshot(&DataDir::new(dir.path())).unwrap(),
+        );
         assert_eq!(frozen.tasks().unwrap(), live.tasks().unwrap());
         assert_eq!(frozen.counts_by_window().unwrap(), live.counts_by_window().unwrap());
         assert_eq!(frozen.windows().unwrap(), live.windows().unwrap());

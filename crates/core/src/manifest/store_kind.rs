@@ -28,10 +28,10 @@ impl ManifestWriter {
         let change = self.begin()?;
         let insert = "INSERT OR IGNORE INTO store (id, adjusted, sandbox, created_at_ms, created_by) VALUES (1, ?, ?, ?, ?)";
         change.execute(insert, params![asked.adjusted, asked.sandbox, change.now_ms, VERSION])?;
-        let held = kind(&change.transaction)?.unwrap_or(asked);
+        let held = kind(&change.sqlite)?.unwrap_or(asked);
         if held != asked {
-            let is_fixed = is_true(&change.transaction, HAS_BARS)?
-                || (held.sandbox != asked.sandbox && is_true(&change.transaction, HAS_LISTS)?);
+            let is_fixed = is_true(&change.sqlite, HAS_BARS)?
+                || (held.sandbox != asked.sandbox && is_true(&change.sqlite, HAS_LISTS)?);
             if is_fixed {
                 return Err(ManifestError::OtherKind { held, asked });
             }

@@ -144,11 +144,12 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Subscription>, Manifest
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::data_dir::DataDir;
 
     #[test]
     fn an_order_is_there_once_and_is_planned_anew_when_it_is_given_again() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
         let order = Subscription {
             list: "us-stocks".to_owned(),
             types: vec!["CS".to_owned()],
@@ -162,7 +163,7 @@ mod tests {
         writer.add_subscription(&order, Some(&spec)).unwrap();
         let other = Subscription { as_of: Some(jiff::civil::date(2016, 1, 4)), ..order.clone() };
         writer.add_subscription(&other, None).unwrap();
-        let reader = ManifestReader::open(dir.path()).unwrap();
+        let reader = ManifestReader::open(&DataDir::new(dir.path())).unwrap();
         assert_eq!(reader.orders().unwrap(), [order, other]);
         assert_eq!(reader.spec().unwrap().unwrap().spec, spec);
     }

@@ -104,7 +104,7 @@ impl Transaction<'_> {
 
     fn counts(&self, table: &str, symbol: &Symbol, month: Month) -> Result<Option<[u16; 31]>, ManifestError> {
         let select = format!("SELECT session_mask, session_bars FROM {table} WHERE ticker = ? AND month = ?");
-        let mut select = self.transaction.prepare_cached(&select)?;
+        let mut select = self.sqlite.prepare_cached(&select)?;
         let key = params![symbol.as_str(), month.to_string()];
         let found: Option<(u32, String)> =
             select.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;

@@ -1,37 +1,34 @@
 //! One transaction of the writer, and the statements that several of its methods share.
-
-use std::path::Path;
-
 use grab_model::{Bar, Cursor, Month, Partition, Revision, Symbol, Window};
 use rusqlite::{OptionalExtension, Params, named_params, params};
 
 use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState, rows, schema::reached};
-use crate::failpoint::CrashPoint;
+use crate::{data_dir::DataDir, failpoint::CrashPoint};
 
 /// The number of a new task, in SQL. One that a task had which is gone is not given again: its events still name it.
 pub(super) const NEW_TASK: &str = "(SELECT 1 + max(coalesce((SELECT max(id) FROM tasks), 0), coalesce((SELECT max(task_id) FROM events), 0)))";
 
 /// A transaction that has begun. Dropped without a [`Transaction::commit`], it never happened.
 pub(super) struct Transaction<'a> {
-    pub(super) transaction: rusqlite::Transaction<'a>,
+    pub(super) sqlite: rusqlite::Transaction<'a>,
     /// The instant of the whole transaction, UTC ms.
     pub(super) now_ms: i64,
     pub(super) run: Option<i64>,
     /// The data directory, if the plan is kept there.
-    pub(super) plan_in: Option<&'a Path>,
+    pub(super) plan_in: Option<&'a DataDir>,
 }
 
 impl Transaction<'_> {
     /// Runs a statement that writes; answers the number of rows that it changed.
     pub(super) fn execute(&self, sql: &str, values: impl Params) -> Result<usize, ManifestError> {
-        Ok(self.transaction.prepare_cached(sql)?.execute(values)?)
+        Ok(self.sqlite.prepare_cached(sql)?.execute(values)?)
     }
 
     /// Makes it durable, and before it the plan beside the manifest, if what is asked for has changed.
     pub(super) fn commit(self) -> Result<(), ManifestError> {
         self.write_plan_file()?;
         reached(CrashPoint::BeforeCommit)?;
-        self.transaction.commit()?;
+        self.sqlite.commit()?;
         reached(CrashPoint::AfterCommit)
     }
 
@@ -51,7 +48,7 @@ impl Transaction<'_> {
     pub(super) fn has_task(&self, symbol: &Symbol, window: Window) -> Result<bool, ManifestError> {
         let select = "SELECT 1 FROM tasks WHERE ticker = ? AND from_date = ? AND to_date = ?";
         let (from, to) = (window.from().to_string(), window.to().to_string());
-        let mut select = self.transaction.prepare_cached(select)?;
+        let mut select = self.sqlite.prepare_cached(select)?;
         Ok(select.exists(params![symbol.as_str(), from, to])?)
     }
 
@@ -67,7 +64,7 @@ impl Transaction<'_> {
     /// Asks the state machine: where the task stands, and where `event` leads.
     pub(super) fn ask(&self, id: TaskId, event: TaskEvent) -> Result<(TaskState, TaskState), ManifestError> {
         let select = "SELECT state FROM tasks WHERE id = ?";
-        let text: String = self.transaction.prepare_cached(select)?.query_row([id.0], |row| row.get(0))?;
+        let text: String = self.sqlite.prepare_cached(select)?.query_row([id.0], |row| row.get(0))?;
         let from: TaskState = text.parse()?;
         Ok((from, from.after(event)?))
     }
@@ -102,7 +99,7 @@ impl Transaction<'_> {
         reason: &str,
     ) -> Result<u64, ManifestError> {
         let mut select =
-            self.transaction.prepare(&format!("SELECT id FROM tasks WHERE {condition} ORDER BY id"))?;
+            self.sqlite.prepare(&format!("SELECT id FROM tasks WHERE {condition} ORDER BY id"))?;
         let ids: Vec<i64> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         for id in &ids {
             self.step(TaskId(*id), event, reason)?;
@@ -159,7 +156,7 @@ impl Transaction<'_> {
     /// What a task has in quarantine, in words; nothing if it has nothing there.
     pub(super) fn quarantined(&self, id: TaskId) -> Result<Option<String>, ManifestError> {
         let select = "SELECT count(*), min(timestamp_ms), reason FROM quarantine WHERE task_id = ?";
-        let mut select = self.transaction.prepare_cached(select)?;
+        let mut select = self.sqlite.prepare_cached(select)?;
         let (bars, first, reason): (u64, Option<i64>, Option<String>) =
             select.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         Ok(first.zip(reason).map(|(first, reason)| {
@@ -180,7 +177,7 @@ impl Transaction<'_> {
     /// Bars of a partition as recorded, and the run that wrote it last.
     pub(super) fn held(&self, partition: &Partition) -> Result<Option<(u64, Option<i64>)>, ManifestError> {
         let select = "SELECT bars, run_id FROM partitions WHERE ticker = ? AND month = ?";
-        let mut select = self.transaction.prepare_cached(select)?;
+        let mut select = self.sqlite.prepare_cached(select)?;
         let key = params![partition.symbol.as_str(), partition.month.to_string()];
         Ok(select.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
     }
@@ -221,10 +218,8 @@ impl Transaction<'_> {
                       RETURNING pages, bars";
         let evidence = &page.evidence;
         let values = params![page.next.as_ref().map(Cursor::as_str), evidence.bars, self.now_ms, id.0];
-        let (number, bars): (u64, u64) = self
-            .transaction
-            .prepare_cached(update)?
-            .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (number, bars): (u64, u64) =
+            self.sqlite.prepare_cached(update)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
         let insert =
             "INSERT INTO pages (task_id, number, run_id, stored_at_ms, request_id, status, bars, first_ms,
                           last_ms, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";

@@ -90,6 +90,7 @@ fn all(connection: &Connection) -> Result<Vec<WitnessFile>, ManifestError> {
 
 #[cfg(test)]
 mod tests {
+    use crate::data_dir::DataDir;
     use jiff::civil::date;
 
     use super::*;
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn a_day_is_kept_once_and_the_newer_file_stands_in_for_the_older() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
         let file = |day, xxh3| WitnessFile {
             date: date(2024, 1, day),
             rows: 11_000,
@@ -112,7 +113,7 @@ mod tests {
         for kept in [file(4, 1), file(3, 2), file(4, u64::MAX)] {
             writer.save_witness(&kept).unwrap();
         }
-        let held = ManifestReader::open(dir.path()).unwrap().witnesses().unwrap();
+        let held = ManifestReader::open(&DataDir::new(dir.path())).unwrap().witnesses().unwrap();
         assert_eq!(held, [file(3, 2), file(4, u64::MAX)]);
         assert!(writer.save_witness(&WitnessFile { rows: 0, ..file(5, 1) }).is_err(), "nobody is no witness");
     }

@@ -1,9 +1,6 @@
 //! Every statement that writes.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::collections::HashMap;
 
 use grab_model::{Cursor, InvalidBar, Month, Partition, Revision, Symbol, Window};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -12,7 +9,7 @@ use super::{
     Evidence, ManifestError, SpecText, Task, TaskEvent, TaskId, TaskState, Workload, reader, rows, schema,
     transaction::Transaction,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, data_dir::DataDir};
 
 /// Written into every store and run that this program makes.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -25,7 +22,7 @@ pub struct ManifestWriter {
     pub(super) clock: Clock,
     pub(super) run: Option<i64>,
     /// Where the plan is kept beside the manifest; none while a manifest is made anew.
-    pub(super) plan_in: Option<PathBuf>,
+    pub(super) plan_in: Option<DataDir>,
     /// Whether days were asked for that are known not to be served.
     pub(super) has_refused: bool,
 }
@@ -81,7 +78,7 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// If the file cannot be opened, is not ours, or is from a newer grab.
-    pub fn open(data_dir: &Path, clock: Clock) -> Result<Self, ManifestError> {
+    pub fn open(data_dir: &DataDir, clock: Clock) -> Result<Self, ManifestError> {
         let plan_in = Some(data_dir.to_owned());
         Ok(Self { connection: schema::open(data_dir)?, clock, run: None, plan_in, has_refused: false })
     }
@@ -248,7 +245,7 @@ impl ManifestWriter {
             Task::COLUMNS
         );
         let task = {
-            let mut select = change.transaction.prepare_cached(&sql)?;
+            let mut select = change.sqlite.prepare_cached(&sql)?;
             let mut found = select.query([])?;
             found.next()?.map(Task::read).transpose()?
         };
@@ -332,8 +329,8 @@ impl ManifestWriter {
 
     pub(super) fn begin(&mut self) -> Result<Transaction<'_>, ManifestError> {
         let Self { connection, clock, run, plan_in, has_refused: _ } = self;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Transaction { transaction, now_ms: clock.now_ms(), run: *run, plan_in: plan_in.as_deref() })
+        let sqlite = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        Ok(Transaction { sqlite, now_ms: clock.now_ms(), run: *run, plan_in: plan_in.as_ref() })
     }
 }
 

@@ -10,8 +10,9 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use super::{StoreError, layout::UNFINISHED};
+use super::StoreError;
 use crate::{
+    data_dir::UNFINISHED,
     disk,
     failpoint::{CrashPoint, reached},
 };

@@ -14,15 +14,18 @@ use super::{
     StoreError,
     atomic::{self, failed},
     encodings::Encodings,
-    layout, market_day,
+    market_day,
     parquet::{self, Finality, Provenance},
 };
-use crate::failpoint::{CrashPoint, reached};
+use crate::{
+    data_dir::{self, DataDir},
+    failpoint::{CrashPoint, reached},
+};
 
 /// The Parquet files of one data directory.
 #[derive(Clone, Debug)]
 pub struct BarStore {
-    data_dir: PathBuf,
+    data_dir: DataDir,
     adjusted: bool,
     source: String,
     encodings: Encodings,
@@ -79,7 +82,7 @@ pub struct EncodedFile {
 impl BarStore {
     /// The store in `data_dir`, which holds bars of one kind, fetched from the host `source`.
     #[must_use]
-    pub fn new(data_dir: PathBuf, adjusted: bool, source: String) -> Self {
+    pub fn new(data_dir: DataDir, adjusted: bool, source: String) -> Self {
         Self { data_dir, adjusted, source, encodings: Encodings::default() }
     }
 
@@ -89,7 +92,7 @@ impl BarStore {
         Self { encodings, ..self }
     }
 
-    /// Adds bars to a partition, durably: [`Store::merged`] and [`write_all`] in one.
+    /// Adds bars to a partition, durably: [`BarStore::merged`] and [`write_all`] in one.
     ///
     /// # Errors
     /// As for these two.
@@ -152,7 +155,7 @@ impl BarStore {
         let provenance = self.provenance(symbol, &held);
         let bytes = parquet::encode(&held.bars, &provenance, self.encodings).map_err(StoreError::Encode)?;
         let partition = describe(symbol, &held, &bytes);
-        let file = EncodedFile { path: layout::partition(&self.data_dir, symbol, held.month), bytes };
+        let file = EncodedFile { path: self.data_dir.partition(symbol, held.month), bytes };
         Ok(MergeOutcome { partition, held, revision, file: Some(file) })
     }
 
@@ -161,7 +164,7 @@ impl BarStore {
     /// # Errors
     /// [`StoreError::Changed`] if it is another file, or none; else if the system refuses.
     pub fn check_recorded(&self, symbol: &Symbol, month: Month, recorded: u64) -> Result<(), StoreError> {
-        let path = layout::partition(&self.data_dir, symbol, month);
+        let path = self.data_dir.partition(symbol, month);
         match read_regular(&path) {
             Ok(file) if xxh3_64(&file) == recorded => Ok(()),
             Ok(_) => Err(StoreError::Changed { path, is_there: true }),
@@ -223,7 +226,7 @@ impl BarStore {
         if expected == found {
             return Ok(Some(loaded));
         }
-        let path = layout::partition(&self.data_dir, symbol, month);
+        let path = self.data_dir.partition(symbol, month);
         Err(StoreError::Misplaced { path, what: "adjusted", expected, found })
     }
 
@@ -234,9 +237,9 @@ impl BarStore {
     /// If a folder cannot be listed or a file cannot be removed.
     pub fn sweep(&self, symbol: &Symbol, window: Window) -> Result<u64, StoreError> {
         let mut swept = 0;
-        let folder = |month| layout::month_folder(&self.data_dir, symbol, month);
+        let folder = |month| self.data_dir.month_folder(symbol, month);
         let folders: Vec<_> = window.months().map(folder).collect();
-        atomic::sync_folders(&folders, &self.data_dir)?;
+        atomic::sync_folders(&folders, self.data_dir.path())?;
         for folder in folders {
             swept += sweep_folder(&folder)?;
         }
@@ -281,11 +284,11 @@ impl LoadedPartition {
 
 /// Reads a partition, if there is one, and holds what it says of itself against its place.
 pub(super) fn load(
-    data_dir: &Path,
+    data_dir: &DataDir,
     symbol: &Symbol,
     month: Month,
 ) -> Result<Option<LoadedPartition>, StoreError> {
-    load_file(layout::partition(data_dir, symbol, month), symbol, month)
+    load_file(data_dir.partition(symbol, month), symbol, month)
 }
 
 /// The same for a file that lies elsewhere.
@@ -421,7 +424,7 @@ pub(super) fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
     let mut swept = 0;
     for entry in entries {
         let entry = entry.map_err(failed("list", folder))?;
-        if layout::is_unfinished(&entry.file_name().to_string_lossy()) {
+        if data_dir::is_unfinished(&entry.file_name().to_string_lossy()) {
             let removed = reached(CrashPoint::BeforeSweep).and_then(|()| fs::remove_file(entry.path()));
             removed.map_err(failed("remove", &entry.path()))?;
             swept += 1;

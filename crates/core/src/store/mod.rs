@@ -1,12 +1,12 @@
 //! The store: one Parquet file for each symbol and month.
 //!
 //! # On disk
-//! `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`, Hive partitions. [`layout`] has the whole path grammar.
+//! `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`, Hive partitions. [`DataDir`](crate::data_dir::DataDir) has the whole path grammar.
 //! Beside them, in `reference`, lie the days of the whole market ([`market_day`]) and tables of splits and renames
 //! ([`mod@reference`]).
 //!
 //! # Writing
-//! One primitive writes data: [`Store::merge`]. It is a union in which the newer bar wins, so first download, resume,
+//! One primitive writes data: [`BarStore::merge`]. It is a union in which the newer bar wins, so first download, resume,
 //! overlap, late revision and repair are one operation, and doing it twice changes nothing.
 //!
 //! # Durability
@@ -20,7 +20,6 @@ mod column;
 mod digest;
 mod encodings;
 pub mod export_writer;
-pub mod layout;
 pub mod market_day;
 mod merge;
 mod parquet;

@@ -10,9 +10,11 @@ use grab_model::{Month, Symbol};
 use super::{
     StoreError,
     atomic::{self, failed},
-    layout,
 };
-use crate::disk;
+use crate::{
+    data_dir::{self, DataDir},
+    disk,
+};
 
 /// The folder of what was set aside, beside the bars, in the same order.
 const FOLDER: &str = "set_aside";
@@ -25,9 +27,9 @@ const STRAYS: &str = "set_aside/strays";
 ///
 /// # Errors
 /// If the system refuses.
-pub fn quarantine_file(data_dir: &Path, path: &Path) -> Result<Option<PathBuf>, StoreError> {
+pub fn quarantine_file(data_dir: &DataDir, path: &Path) -> Result<Option<PathBuf>, StoreError> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if layout::is_unfinished(&name) && !path.is_dir() {
+    if data_dir::is_unfinished(&name) && !path.is_dir() {
         fs::remove_file(path).map_err(failed("remove", path))?;
         return Ok(None);
     }
@@ -41,8 +43,8 @@ pub fn quarantine_file(data_dir: &Path, path: &Path) -> Result<Option<PathBuf>, 
 
 /// Where a partition's file would be moved to, if there is one: the number of its bars is in the name.
 #[must_use]
-pub fn place_of_partition(data_dir: &Path, symbol: &Symbol, month: Month, bars: u64) -> Option<PathBuf> {
-    let path = layout::partition(data_dir, symbol, month);
+pub fn place_of_partition(data_dir: &DataDir, symbol: &Symbol, month: Month, bars: u64) -> Option<PathBuf> {
+    let path = data_dir.partition(symbol, month);
     is_there(&path).then(|| free_place(data_dir, FOLDER, &path, &format!("bars-{bars}.parquet")))
 }
 
@@ -51,20 +53,22 @@ pub fn place_of_partition(data_dir: &Path, symbol: &Symbol, month: Month, bars: 
 /// # Errors
 /// If the system refuses.
 pub fn quarantine_partition(
-    data_dir: &Path,
+    data_dir: &DataDir,
     symbol: &Symbol,
     month: Month,
     aside: &Path,
 ) -> Result<(), StoreError> {
-    move_to(&layout::partition(data_dir, symbol, month), aside)
+    move_to(&data_dir.partition(symbol, month), aside)
 }
 
 /// Whether a path leads through a link below the data directory: what lies there may be somebody else's, or a partition
 /// under a second name.
 #[must_use]
-pub fn is_behind_link(data_dir: &Path, path: &Path) -> bool {
-    let mut above =
-        path.ancestors().skip(1).take_while(|folder| *folder != data_dir && folder.starts_with(data_dir));
+pub fn is_behind_link(data_dir: &DataDir, path: &Path) -> bool {
+    let mut above = path
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| *folder != data_dir.path() && folder.starts_with(data_dir));
     above.any(Path::is_symlink)
 }
 
@@ -72,7 +76,7 @@ fn is_there(path: &Path) -> bool {
     !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-fn free_place(data_dir: &Path, root: &str, path: &Path, name: &str) -> PathBuf {
+fn free_place(data_dir: &DataDir, root: &str, path: &Path, name: &str) -> PathBuf {
     let place = path.strip_prefix(data_dir).unwrap_or(path);
     let folder = data_dir.join(root).join(place.parent().unwrap_or(Path::new("")));
     let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}.{number}")));
@@ -135,12 +139,12 @@ mod tests {
         let mut aside = Vec::new();
         for text in ["one", "two"] {
             fs::write(&place, text).unwrap();
-            aside.push(quarantine_file(dir.path(), &place).unwrap().unwrap());
+            aside.push(quarantine_file(&DataDir::new(dir.path()), &place).unwrap().unwrap());
         }
         let below = |name: &str| dir.path().join("set_aside/strays/bars_1m/ticker=A").join(name);
         assert_eq!(aside, [below("x"), below("x.2")]);
         assert_eq!(fs::read_to_string(below("x")).unwrap(), "one");
-        assert_eq!(quarantine_file(dir.path(), &place).unwrap(), None, "nothing is there");
+        assert_eq!(quarantine_file(&DataDir::new(dir.path()), &place).unwrap(), None, "nothing is there");
         discard(&below("x")).unwrap();
         assert!(below("x.2").exists());
         discard(&below("x.2")).unwrap();
@@ -151,13 +155,13 @@ mod tests {
     fn a_partition_has_a_place_of_its_own_each_time() {
         let dir = tempfile::tempdir().unwrap();
         let (symbol, month): (Symbol, _) = ("KIMpL".parse().unwrap(), Month::new(2024, 1).unwrap());
-        let place = layout::partition(dir.path(), &symbol, month);
-        assert_eq!(place_of_partition(dir.path(), &symbol, month, 7), None);
+        let place = DataDir::new(dir.path()).partition(&symbol, month);
+        assert_eq!(place_of_partition(&DataDir::new(dir.path()), &symbol, month, 7), None);
         for name in ["bars-7.parquet", "bars-7.parquet.2"] {
             fs::create_dir_all(place.parent().unwrap()).unwrap();
             fs::write(&place, "x").unwrap();
-            let aside = place_of_partition(dir.path(), &symbol, month, 7).unwrap();
-            quarantine_partition(dir.path(), &symbol, month, &aside).unwrap();
+            let aside = place_of_partition(&DataDir::new(dir.path()), &symbol, month, 7).unwrap();
+            quarantine_partition(&DataDir::new(dir.path()), &symbol, month, &aside).unwrap();
             assert!(aside.ends_with(name) && aside.exists() && !place.exists());
         }
     }
@@ -169,9 +173,12 @@ mod tests {
         let bars = dir.path().join("bars_1m");
         fs::create_dir_all(bars.join("ticker=A/year=2024")).unwrap();
         std::os::unix::fs::symlink("ticker=A", bars.join("ticker=B")).unwrap();
-        assert!(is_behind_link(dir.path(), &bars.join("ticker=B/year=2024/x")));
-        assert!(!is_behind_link(dir.path(), &bars.join("ticker=A/year=2024/x")));
-        assert!(!is_behind_link(dir.path(), &bars.join("ticker=B")), "the link itself can be moved");
+        assert!(is_behind_link(&DataDir::new(dir.path()), &bars.join("ticker=B/year=2024/x")));
+        assert!(!is_behind_link(&DataDir::new(dir.path()), &bars.join("ticker=A/year=2024/x")));
+        assert!(
+            !is_behind_link(&DataDir::new(dir.path()), &bars.join("ticker=B")),
+            "the link itself can be moved"
+        );
     }
 
     #[test]
@@ -179,7 +186,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let litter = dir.path().join(".bars-abc.tmp");
         fs::write(&litter, "").unwrap();
-        assert_eq!(quarantine_file(dir.path(), &litter).unwrap(), None);
+        assert_eq!(quarantine_file(&DataDir::new(dir.path()), &litter).unwrap(), None);
         assert!(!litter.exists() && !dir.path().join("set_aside").exists());
     }
 }

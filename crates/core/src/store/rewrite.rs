@@ -23,10 +23,11 @@ use super::{
     EncodedFile, Encodings, StoreError,
     atomic::{self, failed},
     encodings::{self, TABLE},
-    layout, market_day,
+    market_day,
     merge::{self, read_regular, sweep_folder},
     parquet, reference,
 };
+use crate::data_dir::DataDir;
 
 impl EncodedFile {
     /// Where it is to be.
@@ -53,12 +54,12 @@ impl EncodedFile {
 /// # Errors
 /// If the file is not the one that was recorded, does not prove itself, or cannot be read or encoded.
 pub fn partition(
-    data_dir: &Path,
+    data_dir: &DataDir,
     recorded: &Partition,
     encodings: Encodings,
 ) -> Result<Option<EncodedFile>, StoreError> {
     let (symbol, month) = (&recorded.symbol, recorded.month);
-    let path = layout::partition(data_dir, symbol, month);
+    let path = data_dir.partition(symbol, month);
     let Some(loaded) = merge::load(data_dir, symbol, month)? else {
         return Err(StoreError::Changed { path, is_there: false });
     };
@@ -80,11 +81,11 @@ pub fn partition(
 /// # Errors
 /// As for [`partition`].
 pub fn market_day(
-    data_dir: &Path,
+    data_dir: &DataDir,
     date: Date,
     recorded: &market_day::WrittenFile,
 ) -> Result<Option<EncodedFile>, StoreError> {
-    let path = layout::market_day(data_dir, date);
+    let path = data_dir.market_day(date);
     let Some(file) = read(&path)? else { return Err(StoreError::Changed { path, is_there: false }) };
     let found = market_day::WrittenFile { bytes: file.len() as u64, xxh3: xxh3_64(&file) };
     if found != *recorded {
@@ -103,9 +104,8 @@ pub fn market_day(
 /// The new file of each table of reference data that is there; nothing in place of one that would be written in the same way
 /// today. A table that cannot be relied on is an error of its own.
 #[must_use]
-pub fn tables(data_dir: &Path) -> Vec<Result<Option<EncodedFile>, StoreError>> {
-    let is_there =
-        |(table, _): &&(&str, _)| layout::reference_table(data_dir, table).symlink_metadata().is_ok();
+pub fn tables(data_dir: &DataDir) -> Vec<Result<Option<EncodedFile>, StoreError>> {
+    let is_there = |(table, _): &&(&str, _)| data_dir.reference_table(table).symlink_metadata().is_ok();
     reference::TABLES.iter().filter(is_there).map(|table| reference::anew(data_dir, table)).collect()
 }
 
@@ -126,13 +126,8 @@ pub fn sweep<'a>(places: impl IntoIterator<Item = &'a Path>) -> Result<(), Store
 ///
 /// # Errors
 /// As for [`sweep`].
-pub fn sweep_tables(data_dir: &Path) -> Result<(), StoreError> {
-    sweep(
-        reference::TABLES
-            .map(|(table, _)| layout::reference_table(data_dir, table))
-            .iter()
-            .map(PathBuf::as_path),
-    )
+pub fn sweep_tables(data_dir: &DataDir) -> Result<(), StoreError> {
+    sweep(reference::TABLES.map(|(table, _)| data_dir.reference_table(table)).iter().map(PathBuf::as_path))
 }
 
 /// The file at a place; nothing if there is none.

@@ -7,7 +7,8 @@ use std::{
 
 use grab_model::{Bars, Month, Partition, Symbol};
 
-use super::{StoreError, atomic::failed, layout, merge};
+use super::{StoreError, atomic::failed, merge};
+use crate::data_dir::{self, DataDir};
 
 /// What one partition says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +36,9 @@ pub struct SymbolFolder {
 
 /// Lists a symbol's folder to its last file. What cannot be looked at is part of the answer.
 #[must_use]
-pub fn listing(data_dir: &Path, symbol: &Symbol) -> SymbolFolder {
+pub fn listing(data_dir: &DataDir, symbol: &Symbol) -> SymbolFolder {
     let mut listing = SymbolFolder::default();
-    for year in listing.folders_in(layout::symbol_folder(data_dir, symbol)) {
+    for year in listing.folders_in(data_dir.symbol_folder(symbol)) {
         for month in listing.folders_in(year.clone()) {
             listing.add_month(&year, month);
         }
@@ -75,9 +76,10 @@ impl SymbolFolder {
 
     fn add_month(&mut self, year: &Path, month: PathBuf) {
         let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-        let is_month = name(year).zip(name(&month)).and_then(|(year, month)| layout::month_of(&year, &month));
+        let is_month =
+            name(year).zip(name(&month)).and_then(|(year, month)| data_dir::month_of(&year, &month));
         for path in self.entries(month) {
-            match is_month.filter(|_| name(&path).as_deref() == Some(layout::PARTITION)) {
+            match is_month.filter(|_| name(&path).as_deref() == Some(data_dir::PARTITION)) {
                 Some(month) => self.partitions.push((month, size_of(&path))),
                 None => self.strays.push(path),
             }
@@ -87,8 +89,8 @@ impl SymbolFolder {
 
 /// The size of a partition's file, or why it is none; nothing if there is none.
 #[must_use]
-pub fn size_of_partition(data_dir: &Path, symbol: &Symbol, month: Month) -> Option<Result<u64, String>> {
-    let path = layout::partition(data_dir, symbol, month);
+pub fn size_of_partition(data_dir: &DataDir, symbol: &Symbol, month: Month) -> Option<Result<u64, String>> {
+    let path = data_dir.partition(symbol, month);
     let is_there = !fs::symlink_metadata(&path)
         .is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory));
     is_there.then(|| size_of(&path))
@@ -120,8 +122,8 @@ pub fn is_read_as_bars(path: &Path) -> bool {
 ///
 /// # Errors
 /// If the folder cannot be listed.
-pub fn foreign_files(data_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let folder = layout::bars_folder(data_dir);
+pub fn foreign_files(data_dir: &DataDir) -> Result<Vec<PathBuf>, StoreError> {
+    let folder = data_dir.bars_folder();
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -132,7 +134,7 @@ pub fn foreign_files(data_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     for entry in entries {
         let path = entry.map_err(failed("list", &folder))?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        if name.and_then(layout::symbol_of).is_none() {
+        if name.and_then(data_dir::symbol_of).is_none() {
             strays.push(path);
         }
     }
@@ -144,9 +146,9 @@ pub fn foreign_files(data_dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 ///
 /// # Errors
 /// If a folder cannot be listed.
-pub fn symbols(data_dir: &Path) -> Result<Vec<Symbol>, StoreError> {
+pub fn symbols(data_dir: &DataDir) -> Result<Vec<Symbol>, StoreError> {
     let mut symbols: Vec<_> =
-        names(&layout::bars_folder(data_dir))?.iter().filter_map(|name| layout::symbol_of(name)).collect();
+        names(&data_dir.bars_folder())?.iter().filter_map(|name| data_dir::symbol_of(name)).collect();
     symbols.sort_unstable();
     Ok(symbols)
 }
@@ -155,12 +157,12 @@ pub fn symbols(data_dir: &Path) -> Result<Vec<Symbol>, StoreError> {
 ///
 /// # Errors
 /// If a folder cannot be listed.
-pub fn months(data_dir: &Path, symbol: &Symbol) -> Result<Vec<Month>, StoreError> {
-    let folder = layout::symbol_folder(data_dir, symbol);
+pub fn months(data_dir: &DataDir, symbol: &Symbol) -> Result<Vec<Month>, StoreError> {
+    let folder = data_dir.symbol_folder(symbol);
     let mut months = Vec::new();
     for year in names(&folder)? {
         let in_year = names(&folder.join(&year))?;
-        months.extend(in_year.iter().filter_map(|month| layout::month_of(&year, month)));
+        months.extend(in_year.iter().filter_map(|month| data_dir::month_of(&year, month)));
     }
     months.sort_unstable();
     Ok(months)
@@ -170,15 +172,19 @@ pub fn months(data_dir: &Path, symbol: &Symbol) -> Result<Vec<Month>, StoreError
 ///
 /// # Errors
 /// If the folder cannot be listed or a file cannot be removed.
-pub fn sweep(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<u64, StoreError> {
-    merge::sweep_folder(&layout::month_folder(data_dir, symbol, month))
+pub fn sweep(data_dir: &DataDir, symbol: &Symbol, month: Month) -> Result<u64, StoreError> {
+    merge::sweep_folder(&data_dir.month_folder(symbol, month))
 }
 
 /// Reads a partition whole; nothing if the folder has none.
 ///
 /// # Errors
 /// If the file is damaged, belongs elsewhere, or cannot be opened.
-pub fn examine(data_dir: &Path, symbol: &Symbol, month: Month) -> Result<Option<FoundPartition>, StoreError> {
+pub fn examine(
+    data_dir: &DataDir,
+    symbol: &Symbol,
+    month: Month,
+) -> Result<Option<FoundPartition>, StoreError> {
     Ok(merge::load(data_dir, symbol, month)?.map(|loaded| found(symbol, loaded)))
 }
 
@@ -207,9 +213,9 @@ fn found(symbol: &Symbol, loaded: merge::LoadedPartition) -> FoundPartition {
 ///
 /// # Errors
 /// If it is another file or none, if it is damaged or belongs elsewhere, or if it cannot be opened.
-pub fn read_recorded(data_dir: &Path, recorded: &Partition, adjusted: bool) -> Result<Bars, StoreError> {
+pub fn read_recorded(data_dir: &DataDir, recorded: &Partition, adjusted: bool) -> Result<Bars, StoreError> {
     let (symbol, month) = (&recorded.symbol, recorded.month);
-    let path = || layout::partition(data_dir, symbol, month);
+    let path = || data_dir.partition(symbol, month);
     let Some(loaded) = merge::load(data_dir, symbol, month)? else {
         return Err(StoreError::Changed { path: path(), is_there: false });
     };
@@ -224,12 +230,12 @@ pub fn read_recorded(data_dir: &Path, recorded: &Partition, adjusted: bool) -> R
 /// # Errors
 /// If the file is damaged, belongs elsewhere, or cannot be opened.
 pub fn read_unrecorded(
-    data_dir: &Path,
+    data_dir: &DataDir,
     symbol: &Symbol,
     month: Month,
     adjusted: bool,
 ) -> Result<Option<Bars>, StoreError> {
-    let path = layout::partition(data_dir, symbol, month);
+    let path = data_dir.partition(symbol, month);
     let loaded = merge::load(data_dir, symbol, month)?;
     loaded.map(|loaded| bars_of_kind(path, loaded, adjusted)).transpose()
 }

@@ -24,8 +24,9 @@ use super::{
     Finding, FindingKind, ListingCuts, StoredWitness, Witness, WitnessView, unlisted_symbols::UnlistedSymbols,
 };
 use crate::{
+    data_dir::DataDir,
     manifest::WitnessFile,
-    store::{InvalidPartition, layout, market_day},
+    store::{InvalidPartition, market_day},
 };
 
 /// Sessions in a block.
@@ -58,7 +59,7 @@ struct LoadedBlock {
 /// Reads the files that are recorded, on all cores; keeps what they say of these symbols. If the witness is to be
 /// ignored, only that they are there is looked at, and it was nowhere.
 pub(super) fn load(
-    data_dir: &Path,
+    data_dir: &DataDir,
     files: &[WitnessFile],
     symbols: &[Symbol],
     kept: StoredWitness,
@@ -101,7 +102,7 @@ pub(super) fn load(
 
 /// What the workers share.
 struct BlockReader<'a> {
-    data_dir: &'a Path,
+    data_dir: &'a DataDir,
     kept: StoredWitness,
     places: HashMap<&'a str, usize>,
     cut_away: &'a ListingCuts,
@@ -111,7 +112,7 @@ impl BlockReader<'_> {
     fn chunk(&self, files: &[WitnessFile]) -> LoadedBlock {
         let mut loaded = LoadedBlock { block: vec![None; self.places.len()], ..LoadedBlock::default() };
         for (column, file) in files.iter().enumerate() {
-            let path = layout::market_day(self.data_dir, file.date);
+            let path = self.data_dir.market_day(file.date);
             let read = match self.kept {
                 StoredWitness::Used => self.read(file, &path, column, &mut loaded).map(|()| true),
                 StoredWitness::Ignored => measure(file, &path).map(|()| false),
@@ -270,7 +271,7 @@ mod tests {
     }
 
     /// Writes a day and answers its row.
-    fn kept(data_dir: &Path, date: Date, bars: &[DayBar]) -> WitnessFile {
+    fn kept(data_dir: &DataDir, date: Date, bars: &[DayBar]) -> WitnessFile {
         let day = market_day::NewMarketDay { date, bars, source: "localhost", fetched_ms: 1 };
         let market_day::WrittenFile { bytes, xxh3 } = market_day::write(data_dir, &day).unwrap();
         let (rows, source) = (bars.len() as u64, "localhost".to_owned());
@@ -287,11 +288,11 @@ mod tests {
                 if number % 2 == 0 {
                     bars.insert(0, bar("A", f64::from(number) + 0.5));
                 }
-                kept(dir.path(), day(number), &bars)
+                kept(&DataDir::new(dir.path()), day(number), &bars)
             })
             .collect();
         let (witness, findings) = load(
-            dir.path(),
+            &DataDir::new(dir.path()),
             &files,
             &[symbol("A"), symbol("B")],
             StoredWitness::Used,
@@ -312,14 +313,20 @@ mod tests {
     fn files_that_are_not_what_was_written_are_named_and_not_relied_on() {
         let dir = tempfile::tempdir().unwrap();
         let days: Vec<_> = (2..=6).map(|day| date(2024, 1, day)).collect();
-        let files: Vec<_> = days.iter().map(|day| kept(dir.path(), *day, &[bar("A", 7.0)])).collect();
-        let place = |day: usize| layout::market_day(dir.path(), days[day]);
+        let files: Vec<_> =
+            days.iter().map(|day| kept(&DataDir::new(dir.path()), *day, &[bar("A", 7.0)])).collect();
+        let place = |day: usize| DataDir::new(dir.path()).market_day(days[day]);
         fs::remove_file(place(0)).unwrap();
         fs::write(place(1), &fs::read(place(1)).unwrap()[..100]).unwrap();
-        kept(dir.path(), days[2], &[bar("A", 8.0)]);
+        kept(&DataDir::new(dir.path()), days[2], &[bar("A", 8.0)]);
         fs::copy(place(4), place(3)).unwrap();
-        let (witness, findings) =
-            load(dir.path(), &files, &[symbol("A")], StoredWitness::Used, &ListingCuts::default());
+        let (witness, findings) = load(
+            &DataDir::new(dir.path()),
+            &files,
+            &[symbol("A")],
+            StoredWitness::Used,
+            &ListingCuts::default(),
+        );
         let kinds: Vec<_> = findings.iter().map(|finding| (finding.kind, finding.date.unwrap())).collect();
         let expected = [
             FindingKind::MissingFile,
@@ -332,8 +339,13 @@ mod tests {
         assert!(findings.iter().all(|finding| finding.path.is_some() && finding.ticker.is_none()));
         let saw: Vec<_> = days.iter().map(|day| witness.saw(&symbol("A"), *day)).collect();
         assert_eq!(saw, [None, None, None, None, Some(WitnessView::Traded(7.0))]);
-        let (nowhere, sizes) =
-            load(dir.path(), &files, &[symbol("A")], StoredWitness::Ignored, &ListingCuts::default());
+        let (nowhere, sizes) = load(
+            &DataDir::new(dir.path()),
+            &files,
+            &[symbol("A")],
+            StoredWitness::Ignored,
+            &ListingCuts::default(),
+        );
         assert_eq!((sizes.len(), nowhere.saw(&symbol("A"), days[4])), (2, None), "missing, and cut");
     }
 
@@ -366,7 +378,7 @@ mod tests {
                     vwap: Some(random.f64()),
                     transactions: Some(random.i64(1..100_000)),
                 });
-                kept(dir.path(), date, &bars.collect::<Vec<_>>())
+                kept(&DataDir::new(dir.path()), date, &bars.collect::<Vec<_>>())
             })
             .collect();
         let bytes: u64 = files.iter().map(|file| file.bytes).sum();
@@ -379,7 +391,7 @@ mod tests {
         memory("before");
         let begun = std::time::Instant::now();
         let (witness, findings) =
-            load(dir.path(), &files, &symbols, StoredWitness::Used, &ListingCuts::default());
+            load(&DataDir::new(dir.path()), &files, &symbols, StoredWitness::Used, &ListingCuts::default());
         println!("read in {:?}", begun.elapsed());
         memory("after");
         assert!(findings.is_empty());

@@ -14,9 +14,12 @@ use super::{
     manifest_snapshot::{ManifestSnapshot, MonthWriter, SymbolRows},
     partition_content,
 };
-use crate::store::{
-    StoreError, layout,
-    scan::{self, SymbolFolder},
+use crate::{
+    data_dir::DataDir,
+    store::{
+        StoreError,
+        scan::{self, SymbolFolder},
+    },
 };
 
 /// What was looked at, and what was found.
@@ -61,7 +64,7 @@ const ROUNDS: u32 = 50;
 /// that somebody may have been writing. What seems to be damaged, and may only be newer than the snapshot, is judged by
 /// what is recorded by then.
 pub(super) fn check(
-    data_dir: &Path,
+    data_dir: &DataDir,
     symbol: &Symbol,
     rows: &SymbolRows,
     books: &ManifestSnapshot,
@@ -133,7 +136,7 @@ fn settle(
 /// What one month is held against.
 #[derive(Clone, Copy)]
 struct MonthPlace<'a> {
-    data_dir: &'a Path,
+    data_dir: &'a DataDir,
     symbol: &'a Symbol,
     rows: &'a SymbolRows,
     is_deep: &'a dyn Fn(&Partition) -> bool,
@@ -160,7 +163,7 @@ impl MonthPlace<'_> {
     /// Holds a row against a file, which has a size, or is none.
     fn month(&self, month: Month, found: Option<Result<u64, String>>) -> Result<MonthFindings, StoreError> {
         let Self { data_dir, symbol, rows, is_deep } = *self;
-        let path = layout::partition(data_dir, symbol, month);
+        let path = data_dir.partition(symbol, month);
         let writer = rows.writer(month);
         let finding = |kind: FindingKind, detail: String| {
             let findings = vec![kind.in_partition(symbol, month, path.clone(), detail)];
@@ -203,10 +206,10 @@ impl MonthPlace<'_> {
 
 /// What is in the tree and belongs to no symbol.
 pub(super) fn outside_of_symbols(
-    data_dir: &Path,
+    data_dir: &DataDir,
     books: &ManifestSnapshot,
 ) -> Result<Vec<Finding>, StoreError> {
-    let all = layout::bars_folder(data_dir);
+    let all = data_dir.bars_folder();
     let finding = |path: &PathBuf| {
         let finding = stray(None, path);
         if *path != all {

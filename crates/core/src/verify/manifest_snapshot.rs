@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
@@ -12,8 +12,8 @@ use jiff::civil::Date;
 
 use super::VerifyError;
 use crate::{
+    data_dir::{self, DataDir},
     manifest::{ManifestError, ManifestReader, TaskItem, TaskState, is_held},
-    store::layout,
 };
 
 /// Whether another process may be writing while this one verifies.
@@ -27,7 +27,7 @@ pub enum OtherWriters {
 
 /// One snapshot of a manifest for all threads. What it says does not change while it is used.
 pub(super) struct ManifestSnapshot {
-    data_dir: PathBuf,
+    data_dir: DataDir,
     snapshot: Mutex<ManifestReader>,
     others: OtherWriters,
     /// The last day that has been.
@@ -65,7 +65,7 @@ impl ManifestSnapshot {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub(super) fn take(data_dir: &Path, others: OtherWriters, last: Date) -> Result<Self, VerifyError> {
+    pub(super) fn take(data_dir: &DataDir, others: OtherWriters, last: Date) -> Result<Self, VerifyError> {
         let snapshot = ManifestReader::snapshot(data_dir)?;
         let was_written = others == OtherWriters::Allowed && snapshot.is_live();
         Ok(Self { data_dir: data_dir.to_owned(), snapshot: Mutex::new(snapshot), others, last, was_written })
@@ -149,7 +149,7 @@ impl ManifestSnapshot {
         let is_gone = path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // Asked for after the file was seen: one whose writer is gone by then is left behind.
-        let is_at_work = || layout::is_unfinished(name) && self.is_written();
+        let is_at_work = || data_dir::is_unfinished(name) && self.is_written();
         !is_gone && !is_at_work()
     }
 }

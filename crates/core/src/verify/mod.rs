@@ -48,7 +48,6 @@ pub use witness_plan::wanted;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -63,7 +62,8 @@ use manifest_snapshot::{ManifestSnapshot, SymbolRows};
 use thiserror::Error;
 
 use crate::{
-    manifest::{FILE_NAME, ManifestError, ManifestReader, StoreKind, TaskState, rebuild},
+    data_dir::DataDir,
+    manifest::{ManifestError, ManifestReader, StoreKind, TaskState, rebuild},
     store::{StoreError, reference, scan},
 };
 
@@ -165,7 +165,7 @@ pub struct VerifyProgress {
 /// # Errors
 /// If the manifest cannot be read, or a folder cannot be listed. What is wrong with files is a finding.
 pub fn verify(
-    data_dir: &Path,
+    data_dir: &DataDir,
     deep: &DeepSelection,
     witness: &dyn Witness,
     progress: &VerifyProgress,
@@ -179,7 +179,7 @@ pub fn verify(
 
 /// Whether the manifest is whole. One whose maker died at once is none yet, unless there are bars: then something has emptied
 /// it.
-fn is_whole(data_dir: &Path) -> Result<bool, VerifyError> {
+fn is_whole(data_dir: &DataDir) -> Result<bool, VerifyError> {
     match ManifestReader::open(data_dir) {
         Err(error @ (ManifestError::Missing { .. } | ManifestError::Lost { .. }))
             if scan::symbols(data_dir)?.is_empty() =>
@@ -194,7 +194,7 @@ fn is_whole(data_dir: &Path) -> Result<bool, VerifyError> {
 
 /// The same for a manifest that is whole.
 fn verify_whole(
-    data_dir: &Path,
+    data_dir: &DataDir,
     books: &ManifestSnapshot,
     deep: &DeepSelection,
     witness: &dyn Witness,
@@ -281,7 +281,7 @@ fn verify_whole(
 
 /// Which days lists and events have each symbol, if that is kept and can be relied on: what is wrong with the tables is a
 /// finding of its own.
-fn universe(data_dir: &Path) -> Option<Universe> {
+fn universe(data_dir: &DataDir) -> Option<Universe> {
     reference::read_listings(data_dir).ok().flatten()
 }
 
@@ -289,15 +289,15 @@ fn universe(data_dir: &Path) -> Option<Universe> {
 ///
 /// # Errors
 /// If the manifest cannot be read.
-pub fn lacking_sessions(data_dir: &Path, last: Date) -> Result<Vec<SessionSymbols>, VerifyError> {
+pub fn lacking_sessions(data_dir: &DataDir, last: Date) -> Result<Vec<SessionSymbols>, VerifyError> {
     Ok(session_presence::lacking(&ManifestReader::open(data_dir)?, universe(data_dir).as_ref(), last)?)
 }
 
 /// What is said when the manifest is damaged: then nothing else can be said.
-fn manifest_corrupt(data_dir: &Path) -> Verification {
+fn manifest_corrupt(data_dir: &DataDir) -> Verification {
     let kind = FindingKind::ManifestCorrupt;
     let detail = "`grab repair --rebuild-manifest` makes it anew from the bars".to_owned();
-    let path = Some(data_dir.join(FILE_NAME));
+    let path = Some(data_dir.manifest());
     let finding = Finding {
         ticker: None,
         month: None,
@@ -320,7 +320,7 @@ fn with_symbols(mut symbols: Vec<Symbol>, cut_away: &ListingCuts) -> Vec<Symbol>
 }
 
 /// The symbols that the manifest or the disk knows.
-fn symbols(data_dir: &Path, books: &ManifestSnapshot) -> Result<Vec<Symbol>, VerifyError> {
+fn symbols(data_dir: &DataDir, books: &ManifestSnapshot) -> Result<Vec<Symbol>, VerifyError> {
     let mut symbols = scan::symbols(data_dir)?;
     symbols.extend(books.read(ManifestReader::symbols)?);
     symbols.sort_unstable();

@@ -1,24 +1,25 @@
 //! The plan beside the manifest: what it asks for and the manifest does not.
 
-use std::path::Path;
-
 use grab_model::{Symbol, Window, calendar};
 
 use super::{Finding, FindingKind, Severity, Verification, VerifyError, manifest_snapshot::ManifestSnapshot};
-use crate::manifest::{ManifestError, ManifestReader, PLAN_NAME, PlanDifference, PlanFile};
+use crate::{
+    data_dir::DataDir,
+    manifest::{ManifestError, ManifestReader, PLAN_NAME, PlanDifference, PlanFile},
+};
 
 impl Verification {
     /// Adds what the plan beside the manifest asks for and the manifest does not, and what is wrong with that file. Where another
     /// process is writing, it sees to both.
     pub(super) fn expect_planned(
         &mut self,
-        data_dir: &Path,
+        data_dir: &DataDir,
         books: &ManifestSnapshot,
     ) -> Result<(), VerifyError> {
         if !books.read(ManifestReader::is_all_asked)? {
             let detail = "what was pending before the manifest was made anew is not known: a grab start with the symbols and windows \
                           that were asked for before asks for the rest";
-            let path = data_dir.join(PLAN_NAME);
+            let path = data_dir.plan();
             self.findings.push(FindingKind::UnfinishedTask.in_reference(None, path, detail.to_owned()));
         }
         let file = match PlanFile::open(data_dir) {
@@ -55,8 +56,8 @@ fn unreadable(error: &ManifestError) -> String {
     }
 }
 
-fn damaged(data_dir: &Path, detail: &str) -> Finding {
-    let finding = FindingKind::CorruptFile.in_reference(None, data_dir.join(PLAN_NAME), detail.to_owned());
+fn damaged(data_dir: &DataDir, detail: &str) -> Finding {
+    let finding = FindingKind::CorruptFile.in_reference(None, data_dir.plan(), detail.to_owned());
     Finding { severity: Severity::Notice, ..finding }
 }
 

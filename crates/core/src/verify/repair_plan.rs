@@ -110,7 +110,7 @@ impl RepairPlan {
                 self.unwitnessed.insert(*date, path.clone());
             }
             (FindingKind::CorruptFile | FindingKind::SchemaMismatch, None, None, None) => {
-                self.strays.extend(path.clone())
+                self.strays.extend(path.clone());
             }
             _ if finding.severity == Severity::Damage => self.left.push(finding.clone()),
             _ => {}

@@ -1,9 +1,6 @@
 //! A verification by the witness that is kept in the data directory.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use jiff::civil::Date;
 
@@ -13,8 +10,9 @@ use super::{
     manifest_snapshot::ManifestSnapshot, sessions, symbols, verify_whole, with_symbols, witness_quality,
 };
 use crate::{
+    data_dir::DataDir,
     manifest::{ManifestReader, WitnessFile},
-    store::{InvalidPartition, layout, market_day, reference},
+    store::{InvalidPartition, market_day, reference},
 };
 
 /// How often the rows of the witness are read again that somebody goes on writing.
@@ -54,7 +52,7 @@ pub struct UnwitnessedAbsence {
 /// # Errors
 /// As [`super::verify`].
 pub fn verify_with_kept(
-    data_dir: &Path,
+    data_dir: &DataDir,
     deep: &DeepSelection,
     kept: StoredWitness,
     others: OtherWriters,
@@ -75,7 +73,7 @@ pub fn verify_with_kept(
 }
 
 fn verify_sound(
-    data_dir: &Path,
+    data_dir: &DataDir,
     books: &ManifestSnapshot,
     deep: &DeepSelection,
     kept: StoredWitness,
@@ -159,7 +157,7 @@ fn unwitnessed(verified: &Verification, witness: &GroupedDaily) -> Vec<Unwitness
 ///
 /// # Errors
 /// If the manifest cannot be read.
-pub fn witnessed(data_dir: &Path) -> Result<(BTreeSet<Date>, Vec<Finding>), VerifyError> {
+pub fn witnessed(data_dir: &DataDir) -> Result<(BTreeSet<Date>, Vec<Finding>), VerifyError> {
     let books = &ManifestSnapshot::take(data_dir, OtherWriters::Excluded, Date::MAX)?;
     let files = books.read(ManifestReader::witnesses)?;
     let known = symbols(data_dir, books)?;
@@ -172,7 +170,7 @@ pub fn witnessed(data_dir: &Path) -> Result<(BTreeSet<Date>, Vec<Finding>), Veri
 
 /// What lies among the reference data and was never recorded. A day's file gets its name before it is recorded.
 fn strays(
-    data_dir: &Path,
+    data_dir: &DataDir,
     books: &ManifestSnapshot,
     files: &[WitnessFile],
 ) -> Result<Vec<Finding>, VerifyError> {
@@ -188,7 +186,7 @@ fn strays(
         unknown.retain(|date| !is_written && !now.contains(date));
     }
     let unknown = unknown.into_iter().map(|date| {
-        let path = layout::market_day(data_dir, date);
+        let path = data_dir.market_day(date);
         let detail = "a day of the market that the manifest does not know: it is not relied on".to_owned();
         FindingKind::StrayFile.in_reference(Some(date), path, detail)
     });

@@ -11,7 +11,7 @@
 //!
 //! A thin session has bars: it counts as present in the coverage, which is the same whatever is read.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use grab_model::{
     Symbol,
@@ -25,8 +25,8 @@ use super::{
     integrity::SessionMeasure,
 };
 use crate::{
+    data_dir::DataDir,
     manifest::{TaskItem, TaskState},
-    store::layout,
 };
 
 /// A session with less than this share of what is usual is thin.
@@ -238,7 +238,7 @@ impl SymbolFacts<'_> {
 }
 
 /// The finding about symbols of which the service's minutes have few of the day's shares on most sessions.
-pub(super) fn low_shares(data_dir: &Path, low: &[(Symbol, f64)]) -> Option<Finding> {
+pub(super) fn low_shares(data_dir: &DataDir, low: &[(Symbol, f64)]) -> Option<Finding> {
     let (symbol, share) = low.iter().min_by(|one, other| one.1.total_cmp(&other.1))?;
     let (count, percent) = (low.len(), 100.0 * share);
     let plural = if count == 1 { "" } else { "s" };
@@ -247,7 +247,7 @@ pub(super) fn low_shares(data_dir: &Path, low: &[(Symbol, f64)]) -> Option<Findi
          ({symbol} {percent:.0} %): the service counts so, and these sessions are not thin",
         100.0 * THIN
     );
-    let finding = FindingKind::ThinSession.in_reference(None, layout::market_folder(data_dir), detail);
+    let finding = FindingKind::ThinSession.in_reference(None, data_dir.market_folder(), detail);
     Some(Finding { severity: Severity::Notice, ..finding })
 }
 

@@ -1,18 +1,16 @@
 //! Of which sessions a witness is wanted, and of which most.
 
-use std::path::Path;
-
 use jiff::civil::Date;
 
 use super::{ListingCuts, SessionStatus, VerifyError, manifest_only::by_manifest, sessions::AskedSessions};
-use crate::manifest::ManifestReader;
+use crate::{data_dir::DataDir, manifest::ManifestReader};
 
 /// The sessions of all windows that are over by `until`, and of what lists have cut away from them. Those come first on which some symbol has no bar between others,
 /// then those on which one has none at all; among equals the latest is first. By the manifest alone: no file is looked at.
 ///
 /// # Errors
 /// If the manifest cannot be read.
-pub fn wanted(data_dir: &Path, until: Date, cut_away: &ListingCuts) -> Result<Vec<Date>, VerifyError> {
+pub fn wanted(data_dir: &DataDir, until: Date, cut_away: &ListingCuts) -> Result<Vec<Date>, VerifyError> {
     let reader = ManifestReader::open(data_dir)?;
     let windows: Vec<_> = reader.windows()?.into_values().flatten().chain(cut_away.windows()).collect();
     let sessions = AskedSessions::spanned(windows.iter().copied()).without(&reader.closures()?);

@@ -2,7 +2,6 @@
 //! one, and every absence in it would explain a gap away.
 
 use std::{
-    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -17,7 +16,7 @@ use super::{
     AskedSessions, Finding, FindingKind, GroupedDaily, Severity, VerifyError, Witness, WitnessView,
     manifest_snapshot::ManifestSnapshot,
 };
-use crate::{manifest::WitnessFile, store::layout};
+use crate::{data_dir::DataDir, manifest::WitnessFile};
 
 /// How many sessions before and after a day its rows are held against.
 const AROUND: usize = 10;
@@ -34,7 +33,7 @@ const LEAST_LACKING: u32 = 2;
 /// # Errors
 /// If the manifest cannot be read.
 pub(super) fn settle(
-    data_dir: &Path,
+    data_dir: &DataDir,
     books: &ManifestSnapshot,
     files: &[WitnessFile],
     symbols: &[Symbol],
@@ -48,7 +47,7 @@ pub(super) fn settle(
     witness.disbelieve(lacking.iter().map(|(date, _)| *date));
     doubts.extend(lacking);
     let finding = |(date, why)| {
-        let path = layout::market_day(data_dir, date);
+        let path = data_dir.market_day(date);
         let detail = format!("the witness {why}: it is not relied on");
         Finding {
             severity: Severity::Notice,
@@ -63,12 +62,12 @@ pub(super) fn settle(
     Ok(findings)
 }
 
-fn ignorance(data_dir: &Path, HeldSymbols { known, lacking }: HeldSymbols) -> Finding {
+fn ignorance(data_dir: &DataDir, HeldSymbols { known, lacking }: HeldSymbols) -> Finding {
     let detail = format!(
         "the witness has never seen {lacking} of the {known} symbols that are held: that it has not seen others explains \
          nothing"
     );
-    let path = layout::market_folder(data_dir);
+    let path = data_dir.market_folder();
     Finding { severity: Severity::Notice, ..FindingKind::ThinSession.in_reference(None, path, detail) }
 }
 

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     clock::Clock,
+    data_dir::DataDir,
     manifest::{Evidence, ManifestWriter, PageCommit, TaskEvent},
 };
 
@@ -19,7 +20,7 @@ fn now() -> i64 {
 }
 
 fn open_writer(dir: &TempDir, tasks: &[&str]) -> ManifestWriter {
-    let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+    let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
     writer.connection.pragma_update(None, "synchronous", "OFF").unwrap();
     writer.declare_kind(StoreKind { adjusted: false, sandbox: true }).unwrap();
     writer.begin_run("start", "a few").unwrap();
@@ -57,10 +58,10 @@ fn done(glance: &StatusSnapshot) -> (usize, u64, u32) {
 fn each_request_is_seen_once_and_the_owed_days_are_carried_on() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = open_writer(&dir, &["A", "B", "C"]);
-    let _lock = super::super::Lock::take(dir.path()).unwrap();
+    let _lock = super::super::Lock::take(&DataDir::new(dir.path())).unwrap();
     let a = writer.lease().unwrap().unwrap().id;
     writer.store_page(a, &page(10, THIRD, false)).unwrap();
-    let mut watcher = StatusPoller::new(dir.path());
+    let mut watcher = StatusPoller::new(&DataDir::new(dir.path()));
     let first = watcher.poll(now()).unwrap();
     assert_eq!((first.steps.len(), done(&first)), (1, (0, 10, 3)), "what was done before it came");
     assert_eq!((first.owed_days, first.total_days), (3 * 31 - 3, 3 * 31));
@@ -90,14 +91,14 @@ fn each_request_is_seen_once_and_the_owed_days_are_carried_on() {
     // More work for one who has seen all: counted anew.
     writer.reopen_unsuccessful().unwrap();
     assert_eq!(watcher.poll(now()).unwrap().owed_days, 31);
-    assert_eq!(StatusPoller::new(dir.path()).poll(now()).unwrap().owed_days, 31);
+    assert_eq!(StatusPoller::new(&DataDir::new(dir.path())).poll(now()).unwrap().owed_days, 31);
 }
 
 #[test]
 fn a_page_whose_bars_cannot_be_is_one_request() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = open_writer(&dir, &["A"]);
-    let mut watcher = StatusPoller::new(dir.path());
+    let mut watcher = StatusPoller::new(&DataDir::new(dir.path()));
     watcher.poll(now()).unwrap();
     let a = writer.lease().unwrap().unwrap().id;
     let change = writer.begin().unwrap();
@@ -113,7 +114,7 @@ fn nobody_is_running_once_the_process_is_dead_and_a_new_manifest_is_begun_anew()
     let dir = tempfile::tempdir().unwrap();
     let mut first = open_writer(&dir, &["A", "B"]);
     first.lease().unwrap();
-    let mut watcher = StatusPoller::new(dir.path());
+    let mut watcher = StatusPoller::new(&DataDir::new(dir.path()));
     let glance = watcher.poll(now()).unwrap();
     assert_eq!((glance.counts.running, glance.counts.pending, glance.running.len()), (0, 2, 0));
     assert!(!glance.is_held && !glance.run.unwrap().is_live, "nobody holds the directory");
@@ -132,10 +133,10 @@ fn nobody_is_running_once_the_process_is_dead_and_a_new_manifest_is_begun_anew()
 fn a_run_that_was_killed_is_not_live_because_another_process_holds_the_directory() {
     let dir = tempfile::tempdir().unwrap();
     let writer = open_writer(&dir, &["A"]);
-    let _lock = super::super::Lock::take(dir.path()).unwrap();
-    assert!(ManifestReader::open(dir.path()).unwrap().runs(1).unwrap()[0].is_live);
+    let _lock = super::super::Lock::take(&DataDir::new(dir.path())).unwrap();
+    assert!(ManifestReader::open(&DataDir::new(dir.path())).unwrap().runs(1).unwrap()[0].is_live);
     writer.connection.execute("UPDATE runs SET pid = pid + 1", []).unwrap();
-    assert!(!ManifestReader::open(dir.path()).unwrap().runs(1).unwrap()[0].is_live);
+    assert!(!ManifestReader::open(&DataDir::new(dir.path())).unwrap().runs(1).unwrap()[0].is_live);
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn what_happened_long_ago_is_no_part_of_the_pace() {
     let a = writer.lease().unwrap().unwrap().id;
     writer.store_page(a, &page(10, THIRD, false)).unwrap();
     let later = now() + i64::try_from(Duration::from_mins(6).as_millis()).unwrap();
-    let glance = StatusPoller::new(dir.path()).poll(later).unwrap();
+    let glance = StatusPoller::new(&DataDir::new(dir.path())).poll(later).unwrap();
     assert_eq!((glance.steps.len(), glance.known_from_ms), (0, Some(later - FIRST_SPAN_MS)));
 }
 
@@ -153,7 +154,7 @@ fn what_happened_long_ago_is_no_part_of_the_pace() {
 fn who_looks_away_for_too_long_begins_anew() {
     let dir = tempfile::tempdir().unwrap();
     let writer = open_writer(&dir, &["A"]);
-    let mut watcher = StatusPoller::new(dir.path());
+    let mut watcher = StatusPoller::new(&DataDir::new(dir.path()));
     watcher.poll(now()).unwrap();
     let begun = now() - 10_000;
     let many = format!(

@@ -5,6 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     clock::Clock,
+    data_dir::DataDir,
     manifest::{Evidence, PageCommit, RepairTransaction},
 };
 
@@ -34,7 +35,7 @@ fn edge() -> HistoryStart {
 impl Trial {
     fn new(windows: &[Window]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+        let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
         writer.begin_run("start", "").unwrap();
         let mut trial = Self { dir, writer };
         trial.add(windows);
@@ -82,7 +83,7 @@ impl Trial {
     }
 
     fn tasks(&self) -> Rows {
-        let tasks = ManifestReader::open(self.dir.path()).unwrap().tasks().unwrap();
+        let tasks = ManifestReader::open(&DataDir::new(self.dir.path())).unwrap().tasks().unwrap();
         tasks.iter().map(|task| format!("{} {}", task.window, task.state)).collect()
     }
 
@@ -175,7 +176,7 @@ fn days_that_become_tasks_are_no_longer_among_those_that_are_not_served() {
     assert_eq!(trial.writer.reopen_not_entitled("2024-05-31 is served now").unwrap(), 2);
     assert!(trial.not_entitled().is_empty());
     assert_eq!(trial.tasks().len(), 4);
-    let asked = ManifestReader::open(trial.dir.path()).unwrap().asked_windows().unwrap();
+    let asked = ManifestReader::open(&DataDir::new(trial.dir.path())).unwrap().asked_windows().unwrap();
     assert_eq!(asked[&symbol()].len(), 4);
 }
 
@@ -332,7 +333,8 @@ mod walks {
                     assert!(self.trial.writer.not_entitled().unwrap().is_empty());
                 }
                 Move::Crash => {
-                    self.trial.writer = ManifestWriter::open(self.trial.dir.path(), Clock::system()).unwrap();
+                    self.trial.writer =
+                        ManifestWriter::open(&DataDir::new(self.trial.dir.path()), Clock::system()).unwrap();
                     self.trial.writer.begin_run("resume", "").unwrap();
                     self.trial.writer.reclaim(&[]).unwrap();
                     self.running.clear();
@@ -355,7 +357,7 @@ mod walks {
         }
 
         fn holds(&self) {
-            let reader = ManifestReader::open(self.trial.dir.path()).unwrap();
+            let reader = ManifestReader::open(&DataDir::new(self.trial.dir.path())).unwrap();
             let refused: Vec<_> = reader.not_entitled_of(&symbol()).unwrap();
             let are_apart = |pair: &[Window]| pair[0].to().saturating_add(1.day()) < pair[1].from();
             assert!(refused.windows(2).all(are_apart), "stretches neither overlap nor touch: {refused:?}");

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::manifest::StoreKind;
+use crate::{data_dir::DataDir, manifest::StoreKind};
 
 /// The tasks of every walk: ticker and months. The first two share February, so that they never run together.
 const TASKS: [(&str, i8, i8); 4] = [("A", 1, 2), ("A", 2, 3), ("A", 4, 4), ("B", 1, 2)];
@@ -266,7 +266,7 @@ impl Walk {
 
 /// A writer in a run of its own. Nobody pulls a plug here, so nothing has to be durable.
 fn open(dir: &TempDir) -> ManifestWriter {
-    let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+    let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
     writer.connection.pragma_update(None, "synchronous", "OFF").unwrap();
     writer.declare_kind(StoreKind { adjusted: false, sandbox: false }).unwrap();
     writer.begin_run("start", "").unwrap();

@@ -5,7 +5,7 @@ use jiff::civil::date;
 use tempfile::TempDir;
 
 use super::*;
-use crate::manifest::StoreKind;
+use crate::{data_dir::DataDir, manifest::StoreKind};
 
 const UNADJUSTED: StoreKind = StoreKind { adjusted: false, sandbox: false };
 
@@ -20,7 +20,7 @@ fn symbol(text: &str) -> Symbol {
 /// A writer in a run, with the given tasks.
 fn open_writer(tasks: &[(&str, Window)]) -> (TempDir, ManifestWriter) {
     let dir = tempfile::tempdir().unwrap();
-    let mut writer = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+    let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
     writer.declare_kind(UNADJUSTED).unwrap();
     writer.begin_run("start", "").unwrap();
     let tasks: Vec<_> = tasks.iter().map(|(text, window)| (symbol(text), *window)).collect();
@@ -130,7 +130,7 @@ fn what_a_dead_process_held_is_pending_again_with_its_cursor() {
     let task = first.lease().unwrap().unwrap();
     first.store_page(task.id, &page("A", 5, Some("/next"))).unwrap();
     drop(first);
-    let mut second = ManifestWriter::open(dir.path(), Clock::system()).unwrap();
+    let mut second = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
     assert_eq!(second.crashed().unwrap().len(), 1);
     second.begin_run("resume", "").unwrap();
     // The file was written once more than was recorded.

@@ -17,8 +17,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     StoreError,
     atomic::{self, failed},
-    layout, merge, reference,
+    merge, reference,
 };
+use crate::data_dir::{self, DataDir};
 
 /// One day of the market, on its way to its file.
 #[derive(Clone, Copy, Debug)]
@@ -55,12 +56,12 @@ pub struct MarketDayListing {
 ///
 /// # Errors
 /// If it cannot be encoded, or the system refuses; what was there before is then untouched.
-pub fn write(data_dir: &Path, day: &NewMarketDay<'_>) -> Result<WrittenFile, StoreError> {
+pub fn write(data_dir: &DataDir, day: &NewMarketDay<'_>) -> Result<WrittenFile, StoreError> {
     let bytes = file::encode(day).map_err(StoreError::Encode)?;
-    let path = layout::market_day(data_dir, day.date);
+    let path = data_dir.market_day(day.date);
     if let Some(folder) = path.parent().filter(|folder| folder.is_dir()) {
         // A process that died may have made it and no more.
-        atomic::sync_folders(&[folder.to_owned()], data_dir)?;
+        atomic::sync_folders(&[folder.to_owned()], data_dir.path())?;
     }
     atomic::write(&path, &bytes)?;
     Ok(WrittenFile { bytes: bytes.len() as u64, xxh3: xxh3_64(&bytes) })
@@ -70,23 +71,23 @@ pub fn write(data_dir: &Path, day: &NewMarketDay<'_>) -> Result<WrittenFile, Sto
 ///
 /// # Errors
 /// If a folder cannot be listed.
-pub fn listing(data_dir: &Path) -> Result<MarketDayListing, StoreError> {
+pub fn listing(data_dir: &DataDir) -> Result<MarketDayListing, StoreError> {
     let mut listing = MarketDayListing::default();
-    let market = layout::market_folder(data_dir);
-    for path in below(&layout::reference_folder(data_dir))? {
+    let market = data_dir.market_folder();
+    for path in below(&data_dir.reference_folder())? {
         let is_known = path == market && path.is_dir() || reference::is_table(data_dir, &path);
         if !is_known {
             listing.strays.push(path);
         }
     }
     for folder in below(&market)? {
-        let day = folder.file_name().and_then(|name| layout::day_of(name.to_str()?));
+        let day = folder.file_name().and_then(|name| data_dir::day_of(name.to_str()?));
         if day.is_none() || !folder.is_dir() {
             listing.strays.push(folder);
             continue;
         }
         for path in below(&folder)? {
-            match day.filter(|day| path == layout::market_day(data_dir, *day)) {
+            match day.filter(|day| path == data_dir.market_day(*day)) {
                 Some(day) => {
                     let size = fs::metadata(&path).map_err(failed("look at", &path))?.len();
                     listing.days.push((day, size));
@@ -104,8 +105,8 @@ pub fn listing(data_dir: &Path) -> Result<MarketDayListing, StoreError> {
 ///
 /// # Errors
 /// If a folder cannot be listed or a file cannot be removed.
-pub fn sweep(data_dir: &Path) -> Result<u64, StoreError> {
-    let folders = below(&layout::market_folder(data_dir))?;
+pub fn sweep(data_dir: &DataDir) -> Result<u64, StoreError> {
+    let folders = below(&data_dir.market_folder())?;
     folders.iter().filter(|folder| folder.is_dir()).map(|folder| merge::sweep_folder(folder)).sum()
 }
 
@@ -130,24 +131,24 @@ mod tests {
     #[test]
     fn the_tree_is_listed_and_what_does_not_belong_there_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(listing(dir.path()).unwrap(), MarketDayListing::default());
+        assert_eq!(listing(&DataDir::new(dir.path())).unwrap(), MarketDayListing::default());
         let bars = bars();
         let day = NewMarketDay { date: DAY, bars: &bars, source: "localhost", fetched_ms: 7 };
-        let written = write(dir.path(), &day).unwrap();
-        let place = layout::market_day(dir.path(), DAY);
+        let written = write(&DataDir::new(dir.path()), &day).unwrap();
+        let place = DataDir::new(dir.path()).market_day(DAY);
         let bytes = fs::read(&place).unwrap();
         assert_eq!(written, WrittenFile { bytes: bytes.len() as u64, xxh3: xxh3_64(&bytes) });
         let unfinished = place.with_file_name(".bars-x.tmp");
-        let market = layout::market_folder(dir.path());
+        let market = DataDir::new(dir.path()).market_folder();
         let strays = [market.join("README"), market.join("date=2024-13-01"), unfinished.clone()];
         fs::write(&strays[0], "").unwrap();
         fs::create_dir(&strays[1]).unwrap();
         fs::write(&unfinished, "").unwrap();
-        let listed = listing(dir.path()).unwrap();
+        let listed = listing(&DataDir::new(dir.path())).unwrap();
         assert_eq!(listed.days, [(DAY, written.bytes)]);
         assert_eq!(listed.strays.len(), 3);
         assert!(strays.iter().all(|stray| listed.strays.contains(stray)), "{listed:?}");
-        assert_eq!(sweep(dir.path()).unwrap(), 1);
+        assert_eq!(sweep(&DataDir::new(dir.path())).unwrap(), 1);
         assert!(place.exists() && !unfinished.exists());
     }
 }

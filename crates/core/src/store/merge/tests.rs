@@ -4,6 +4,7 @@ use grab_model::Bar;
 use jiff::civil::date;
 
 use super::*;
+use crate::data_dir::DataDir;
 
 fn bar(timestamp: i64, close: f64) -> Bar {
     Bar { timestamp, open: 1.0, high: 2.0, low: 0.5, close, volume: 9.0, vwap: None, transactions: Some(1) }
@@ -15,7 +16,7 @@ fn minute(day: i8, hour: i8, minute: i8) -> i64 {
 
 fn store() -> (tempfile::TempDir, BarStore) {
     let dir = tempfile::tempdir().unwrap();
-    let store = BarStore::new(dir.path().to_owned(), false, "localhost".into());
+    let store = BarStore::new(DataDir::new(dir.path().to_owned()), false, "localhost".into());
     (dir, store)
 }
 
@@ -64,7 +65,7 @@ fn the_digest_is_that_of_the_file() {
     let symbol = "A".parse().unwrap();
     let bars: Bars = [bar(minute(2, 9, 30), 1.0)].into_iter().collect();
     let partition = store.merge(&symbol, january(), fetched(bars, 1), None).unwrap().partition;
-    let file = fs::read(layout::partition(dir.path(), &symbol, january())).unwrap();
+    let file = fs::read(DataDir::new(dir.path()).partition(&symbol, january())).unwrap();
     assert_eq!((partition.xxh3, partition.bytes), (xxh3_64(&file), file.len() as u64));
 }
 
@@ -84,8 +85,10 @@ fn a_damaged_or_foreign_file_is_an_error_and_stays_as_it_is() {
     let (a, b): (Symbol, Symbol) = ("A".parse().unwrap(), "B".parse().unwrap());
     let bars: Bars = [bar(minute(2, 9, 30), 1.0)].into_iter().collect();
     store.merge(&a, january(), fetched(bars.clone(), 1), None).unwrap();
-    let (from, to) =
-        (layout::partition(dir.path(), &a, january()), layout::partition(dir.path(), &b, january()));
+    let (from, to) = (
+        DataDir::new(dir.path()).partition(&a, january()),
+        DataDir::new(dir.path()).partition(&b, january()),
+    );
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     fs::copy(&from, &to).unwrap();
     let misplaced = store.merge(&b, january(), fetched(bars.clone(), 1), None).unwrap_err().to_string();
@@ -101,7 +104,7 @@ fn the_sweep_takes_unfinished_files_of_the_window_and_nothing_else() {
     let symbol: Symbol = "A".parse().unwrap();
     let bars: Bars = [bar(minute(2, 9, 30), 1.0)].into_iter().collect();
     store.merge(&symbol, january(), fetched(bars, 1), None).unwrap();
-    let folder = layout::month_folder(dir.path(), &symbol, january());
+    let folder = DataDir::new(dir.path()).month_folder(&symbol, january());
     fs::write(folder.join(".bars-x1y2.tmp"), b"half").unwrap();
     fs::write(folder.join("notes.txt"), b"mine").unwrap();
     assert_eq!(store.sweep(&symbol, january().next().window()).unwrap(), 0);

@@ -1,6 +1,6 @@
 //! The file of a table: what it says of itself, and how it comes to its place and back.
 
-use std::{io, path::Path};
+use std::io;
 
 use bytes::Bytes;
 use parquet::file::metadata::KeyValue;
@@ -9,13 +9,15 @@ use super::{
     SCHEMA_VERSION,
     columns::{self, ColumnValues, DecodedTable, TableColumns},
 };
-use crate::store::{
-    EncodedFile, InvalidPartition, StoreError,
-    atomic::{self, failed},
-    encodings::TABLE,
-    layout,
-    merge::{read_regular, sweep_folder},
-    rewrite::{self, is_written_as},
+use crate::{
+    data_dir::DataDir,
+    store::{
+        EncodedFile, InvalidPartition, StoreError,
+        atomic::{self, failed},
+        encodings::TABLE,
+        merge::{read_regular, sweep_folder},
+        rewrite::{self, is_written_as},
+    },
 };
 
 /// What a table says of its last sync.
@@ -29,20 +31,20 @@ pub struct TableMetadata {
 
 /// Writes a table in place of the one that is there. When this returns, it is on stable storage.
 pub fn write(
-    data_dir: &Path,
+    data_dir: &DataDir,
     table: &str,
     columns: TableColumns,
     values: &[ColumnValues],
     said: TableMetadata,
 ) -> Result<(), StoreError> {
     let bytes = encode(table, columns, values, said)?;
-    let folder = layout::reference_folder(data_dir);
+    let folder = data_dir.reference_folder();
     if folder.is_dir() {
         // A process that died may have left a part of a table, and may have made the folder and no more.
         sweep_folder(&folder)?;
-        atomic::sync_folders(std::slice::from_ref(&folder), data_dir)?;
+        atomic::sync_folders(std::slice::from_ref(&folder), data_dir.path())?;
     }
-    atomic::write(&layout::reference_table(data_dir, table), &bytes)
+    atomic::write(&data_dir.reference_table(table), &bytes)
 }
 
 fn encode(
@@ -64,7 +66,7 @@ fn encode(
 
 /// The new file of a table that is there; nothing in place of it if it would be written in the same way today.
 pub(in crate::store) fn anew(
-    data_dir: &Path,
+    data_dir: &DataDir,
     (table, columns): &(&str, TableColumns),
 ) -> Result<Option<EncodedFile>, StoreError> {
     let Some(file) = read(data_dir, table, Ok)? else { return Ok(None) };
@@ -72,7 +74,7 @@ pub(in crate::store) fn anew(
         // What is not what was written is damaged, in whatever form.
         return read(data_dir, table, |bytes| decode(table, columns, bytes)).map(|_| None);
     }
-    let path = layout::reference_table(data_dir, table);
+    let path = data_dir.reference_table(table);
     let unreliable = |why| StoreError::Reference { path: path.clone(), why };
     let (content, said) = decode(table, columns, file).map_err(unreliable)?;
     let bytes = encode(table, columns, &content.values, said.clone())?;
@@ -83,11 +85,11 @@ pub(in crate::store) fn anew(
 
 /// Reads a table, of which `understand` makes what it holds; nothing if it is not there.
 pub fn read<T>(
-    data_dir: &Path,
+    data_dir: &DataDir,
     table: &str,
     understand: impl FnOnce(Bytes) -> Result<T, InvalidPartition>,
 ) -> Result<Option<T>, StoreError> {
-    let path = layout::reference_table(data_dir, table);
+    let path = data_dir.reference_table(table);
     let bytes: Bytes = match read_regular(&path) {
         Ok(bytes) => bytes.into(),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => return Ok(None),

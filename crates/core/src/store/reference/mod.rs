@@ -22,7 +22,8 @@ use jiff::civil::Date;
 use columns::TableColumns;
 pub(super) use file::anew;
 
-use super::{InvalidPartition, StoreError, layout};
+use super::{InvalidPartition, StoreError};
+use crate::data_dir::DataDir;
 
 /// The version of the columns and of the metadata; it is in every file.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -97,7 +98,7 @@ impl ReferenceTable<Split> {
 ///
 /// # Errors
 /// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
-pub fn read_splits(data_dir: &Path) -> Result<Option<ReferenceTable<Split>>, StoreError> {
+pub fn read_splits(data_dir: &DataDir) -> Result<Option<ReferenceTable<Split>>, StoreError> {
     read(data_dir)
 }
 
@@ -105,7 +106,7 @@ pub fn read_splits(data_dir: &Path) -> Result<Option<ReferenceTable<Split>>, Sto
 ///
 /// # Errors
 /// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
-pub fn read_renames(data_dir: &Path) -> Result<Option<ReferenceTable<Rename>>, StoreError> {
+pub fn read_renames(data_dir: &DataDir) -> Result<Option<ReferenceTable<Rename>>, StoreError> {
     read(data_dir)
 }
 
@@ -113,7 +114,7 @@ pub fn read_renames(data_dir: &Path) -> Result<Option<ReferenceTable<Rename>>, S
 ///
 /// # Errors
 /// If they cannot be encoded, or the system refuses; what was there before is then untouched.
-pub fn write_splits(data_dir: &Path, table: &ReferenceTable<Split>) -> Result<(), StoreError> {
+pub fn write_splits(data_dir: &DataDir, table: &ReferenceTable<Split>) -> Result<(), StoreError> {
     write(data_dir, table)
 }
 
@@ -121,7 +122,7 @@ pub fn write_splits(data_dir: &Path, table: &ReferenceTable<Split>) -> Result<()
 ///
 /// # Errors
 /// If they cannot be encoded, or the system refuses; what was there before is then untouched.
-pub fn write_renames(data_dir: &Path, table: &ReferenceTable<Rename>) -> Result<(), StoreError> {
+pub fn write_renames(data_dir: &DataDir, table: &ReferenceTable<Rename>) -> Result<(), StoreError> {
     write(data_dir, table)
 }
 
@@ -131,7 +132,7 @@ pub(super) const TABLES: [(&str, TableColumns); 3] =
 
 /// Reads each table that is there; answers which of them cannot be relied on, and why.
 #[must_use]
-pub fn inspect(data_dir: &Path) -> Vec<(PathBuf, InvalidPartition)> {
+pub fn inspect(data_dir: &DataDir) -> Vec<(PathBuf, InvalidPartition)> {
     let errors = [read_splits(data_dir).err(), read_renames(data_dir).err(), read_tickers(data_dir).err()];
     let flaws = std::iter::zip(places(data_dir), errors).map(|(path, error)| Some((path, flaw(error?))));
     flaws.flatten().collect()
@@ -147,21 +148,21 @@ fn flaw(error: StoreError) -> InvalidPartition {
 
 /// Whether a path is the place of a table.
 #[must_use]
-pub fn is_table(data_dir: &Path, path: &Path) -> bool {
+pub fn is_table(data_dir: &DataDir, path: &Path) -> bool {
     places(data_dir).iter().any(|place| place == path)
 }
 
 /// The places of all tables.
-fn places(data_dir: &Path) -> [PathBuf; 3] {
-    TABLES.map(|(table, _)| layout::reference_table(data_dir, table))
+fn places(data_dir: &DataDir) -> [PathBuf; 3] {
+    TABLES.map(|(table, _)| data_dir.reference_table(table))
 }
 
-fn write<T: TableRecord>(data_dir: &Path, table: &ReferenceTable<T>) -> Result<(), StoreError> {
+fn write<T: TableRecord>(data_dir: &DataDir, table: &ReferenceTable<T>) -> Result<(), StoreError> {
     let said = file::TableMetadata { fetched_ms: table.fetched_ms, source: table.source.clone() };
     file::write(data_dir, T::TABLE, T::COLUMNS, &rows::all_columns(&table.rows), said)
 }
 
-fn read<T: TableRecord>(data_dir: &Path) -> Result<Option<ReferenceTable<T>>, StoreError> {
+fn read<T: TableRecord>(data_dir: &DataDir) -> Result<Option<ReferenceTable<T>>, StoreError> {
     file::read(data_dir, T::TABLE, decode)
 }
 

@@ -4,6 +4,7 @@ use jiff::civil::date;
 use parquet::file::metadata::KeyValue;
 
 use super::*;
+use crate::data_dir::DataDir;
 
 fn symbol(text: &str) -> Symbol {
     text.parse().unwrap()
@@ -63,36 +64,36 @@ fn table() -> ReferenceTable<Split> {
 #[test]
 fn every_bit_of_a_table_comes_back() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(read_splits(dir.path()).unwrap(), None, "absence is no failure");
-    write_splits(dir.path(), &table()).unwrap();
-    assert_eq!(read_splits(dir.path()).unwrap().unwrap(), table());
+    assert_eq!(read_splits(&DataDir::new(dir.path())).unwrap(), None, "absence is no failure");
+    write_splits(&DataDir::new(dir.path()), &table()).unwrap();
+    assert_eq!(read_splits(&DataDir::new(dir.path())).unwrap().unwrap(), table());
     let (fb, meta) = (rename("META", "FB", date(2012, 5, 18)), rename("META", "META", date(2022, 6, 9)));
     let rows = merge(Vec::new(), vec![meta, fb], 3, |_| true).rows;
     let renames = ReferenceTable { rows, fetched_ms: 3, source: "localhost".to_owned() };
-    write_renames(dir.path(), &renames).unwrap();
-    assert_eq!(read_renames(dir.path()).unwrap().unwrap(), renames);
+    write_renames(&DataDir::new(dir.path()), &renames).unwrap();
+    assert_eq!(read_renames(&DataDir::new(dir.path())).unwrap().unwrap(), renames);
     assert_eq!(renames.rows[0].row.ticker.as_str(), "FB");
     let empty = ReferenceTable { rows: Vec::new(), ..table() };
-    write_splits(dir.path(), &empty).unwrap();
-    assert_eq!(read_splits(dir.path()).unwrap().unwrap(), empty);
-    assert!(inspect(dir.path()).is_empty());
+    write_splits(&DataDir::new(dir.path()), &empty).unwrap();
+    assert_eq!(read_splits(&DataDir::new(dir.path())).unwrap().unwrap(), empty);
+    assert!(inspect(&DataDir::new(dir.path())).is_empty());
 }
 
 #[test]
 fn what_a_dead_process_left_is_swept_by_the_next_write() {
     let dir = tempfile::tempdir().unwrap();
-    write_splits(dir.path(), &table()).unwrap();
-    let left = layout::reference_folder(dir.path()).join(".bars-x.tmp");
+    write_splits(&DataDir::new(dir.path()), &table()).unwrap();
+    let left = DataDir::new(dir.path()).reference_folder().join(".bars-x.tmp");
     fs::write(&left, "half").unwrap();
-    write_splits(dir.path(), &table()).unwrap();
+    write_splits(&DataDir::new(dir.path()), &table()).unwrap();
     assert!(!left.exists());
 }
 
 #[test]
 fn no_flipped_bit_goes_unnoticed_if_it_changes_what_is_read() {
     let dir = tempfile::tempdir().unwrap();
-    write_splits(dir.path(), &table()).unwrap();
-    let bytes = fs::read(layout::reference_table(dir.path(), "splits")).unwrap();
+    write_splits(&DataDir::new(dir.path()), &table()).unwrap();
+    let bytes = fs::read(DataDir::new(dir.path()).reference_table("splits")).unwrap();
     let mut unread = 0;
     for (place, bit) in (0..bytes.len()).flat_map(|place| (0..8).map(move |bit| (place, bit))) {
         let mut flipped = bytes.clone();
@@ -108,11 +109,13 @@ fn no_flipped_bit_goes_unnoticed_if_it_changes_what_is_read() {
 #[test]
 fn what_is_no_table_is_named_with_its_file_and_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    write_splits(dir.path(), &table()).unwrap();
-    let (splits, renames) =
-        (layout::reference_table(dir.path(), "splits"), layout::reference_table(dir.path(), "renames"));
+    write_splits(&DataDir::new(dir.path()), &table()).unwrap();
+    let (splits, renames) = (
+        DataDir::new(dir.path()).reference_table("splits"),
+        DataDir::new(dir.path()).reference_table("renames"),
+    );
     fs::copy(&splits, &renames).unwrap();
-    let error = read_renames(dir.path()).unwrap_err().to_string();
+    let error = read_renames(&DataDir::new(dir.path())).unwrap_err().to_string();
     assert!(
         error.contains("renames.parquet cannot be relied on, its columns are not composite_figi"),
         "{error}"
@@ -121,7 +124,7 @@ fn what_is_no_table_is_named_with_its_file_and_what_to_do() {
     fs::write(&splits, "garbage").unwrap();
     fs::remove_file(&renames).unwrap();
     fs::create_dir(&renames).unwrap();
-    let found = inspect(dir.path());
+    let found = inspect(&DataDir::new(dir.path()));
     assert_eq!(found.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&splits, &renames]);
     assert_eq!(found[1].1, InvalidPartition::Corrupt("it is no file".to_owned()));
 }
@@ -229,7 +232,7 @@ fn lives_are_read_as_they_were_written_to_the_last_missing_day() {
     use grab_model::{Listing, ListingPeriod};
 
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(read_tickers(dir.path()).unwrap(), None);
+    assert_eq!(read_tickers(&DataDir::new(dir.path())).unwrap(), None);
     let life = |ticker: &str, delisted: Option<Date>| ListingPeriod {
         listing: Listing {
             ticker: symbol(ticker),
@@ -251,15 +254,15 @@ fn lives_are_read_as_they_were_written_to_the_last_missing_day() {
     };
     let lives = vec![life("KIMpL", Some(date(2024, 1, 3))), life("KO", None)];
     let tickers = TickersTable { lives, fetched_ms: 5, source: "localhost".to_owned() };
-    write_tickers(dir.path(), &tickers).unwrap();
-    assert_eq!(read_tickers(dir.path()).unwrap(), Some(tickers));
-    assert!(inspect(dir.path()).is_empty());
-    let path = layout::reference_table(dir.path(), "tickers");
-    assert!(is_table(dir.path(), &path));
+    write_tickers(&DataDir::new(dir.path()), &tickers).unwrap();
+    assert_eq!(read_tickers(&DataDir::new(dir.path())).unwrap(), Some(tickers));
+    assert!(inspect(&DataDir::new(dir.path())).is_empty());
+    let path = DataDir::new(dir.path()).reference_table("tickers");
+    assert!(is_table(&DataDir::new(dir.path()), &path));
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.windows(4).position(|four| four == b"REIT").unwrap_or(bytes.len() / 2);
     bytes[at] ^= 1;
     fs::write(&path, bytes).unwrap();
-    assert!(matches!(read_tickers(dir.path()), Err(StoreError::Reference { .. })));
-    assert_eq!(inspect(dir.path()).len(), 1);
+    assert!(matches!(read_tickers(&DataDir::new(dir.path())), Err(StoreError::Reference { .. })));
+    assert_eq!(inspect(&DataDir::new(dir.path())).len(), 1);
 }

@@ -1,7 +1,5 @@
 //! The universe on disk: one row for each life of a security under one ticker.
 
-use std::path::Path;
-
 use grab_model::{Listing, ListingPeriod, universe::Universe};
 
 use super::{
@@ -10,7 +8,7 @@ use super::{
     file::{self, TableMetadata},
     read_renames,
 };
-use crate::store::StoreError;
+use crate::{data_dir::DataDir, store::StoreError};
 
 /// The table's name, which is also that of its file.
 pub const TABLE: &str = "tickers";
@@ -49,7 +47,7 @@ pub struct TickersTable {
 ///
 /// # Errors
 /// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
-pub fn read_tickers(data_dir: &Path) -> Result<Option<TickersTable>, StoreError> {
+pub fn read_tickers(data_dir: &DataDir) -> Result<Option<TickersTable>, StoreError> {
     file::read(data_dir, TABLE, |bytes| {
         let (file, said) = file::decode(TABLE, COLUMNS, bytes)?;
         let lives = file.rows(|row| read_life(&file, row))?;
@@ -62,7 +60,7 @@ pub fn read_tickers(data_dir: &Path) -> Result<Option<TickersTable>, StoreError>
 ///
 /// # Errors
 /// As for [`read_tickers`]; and if the renames cannot be opened.
-pub fn read_universe(data_dir: &Path) -> Result<Option<Universe>, StoreError> {
+pub fn read_universe(data_dir: &DataDir) -> Result<Option<Universe>, StoreError> {
     let Some(tickers) = read_tickers(data_dir)? else { return Ok(None) };
     Ok(Some(with_renames(tickers.lives, data_dir)?))
 }
@@ -71,14 +69,14 @@ pub fn read_universe(data_dir: &Path) -> Result<Option<Universe>, StoreError> {
 ///
 /// # Errors
 /// As for [`read_universe`].
-pub fn read_listings(data_dir: &Path) -> Result<Option<Universe>, StoreError> {
+pub fn read_listings(data_dir: &DataDir) -> Result<Option<Universe>, StoreError> {
     let lives = read_tickers(data_dir)?.map(|tickers| tickers.lives);
     let is_kept = lives.is_some();
     let universe = with_renames(lives.unwrap_or_default(), data_dir)?;
     Ok(Some(universe).filter(|universe| is_kept || !universe.companies().is_empty()))
 }
 
-fn with_renames(lives: Vec<ListingPeriod>, data_dir: &Path) -> Result<Universe, StoreError> {
+fn with_renames(lives: Vec<ListingPeriod>, data_dir: &DataDir) -> Result<Universe, StoreError> {
     let renames = match read_renames(data_dir) {
         Err(StoreError::Reference { .. }) => None,
         renames => renames?,
@@ -91,7 +89,7 @@ fn with_renames(lives: Vec<ListingPeriod>, data_dir: &Path) -> Result<Universe, 
 ///
 /// # Errors
 /// If they cannot be encoded, or the system refuses; what was there before is then untouched.
-pub fn write_tickers(data_dir: &Path, tickers: &TickersTable) -> Result<(), StoreError> {
+pub fn write_tickers(data_dir: &DataDir, tickers: &TickersTable) -> Result<(), StoreError> {
     let said = TableMetadata { fetched_ms: tickers.fetched_ms, source: tickers.source.clone() };
     file::write(data_dir, TABLE, COLUMNS, &columns(&tickers.lives), said)
 }

@@ -1,10 +1,16 @@
-//! The path grammar of a data directory: the only place that knows it.
+//! A data directory: where what lies, and the only place that knows it.
 
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
 use grab_model::{Month, Symbol};
+
+/// The manifest's name in its data directory.
+pub const MANIFEST: &str = "manifest.sqlite";
+
+/// The name of the plan beside the manifest.
+pub const PLAN: &str = "plan.jsonl";
 
 /// The folder of the one-minute bars.
 const BARS: &str = "bars_1m";
@@ -14,61 +20,117 @@ const REFERENCE: &str = "reference";
 const GROUPED_DAILY: &str = "grouped_daily";
 
 /// The name of every file of a day of the market.
-pub(super) const MARKET: &str = "market.parquet";
+pub(crate) const MARKET: &str = "market.parquet";
 
 /// The name of every partition file.
-pub(super) const PARTITION: &str = "bars.parquet";
+pub(crate) const PARTITION: &str = "bars.parquet";
 
 /// How names of unfinished files begin and end. Readers' globs (`**/*.parquet`) do not match them.
-pub(super) const UNFINISHED: (&str, &str) = (".bars-", ".tmp");
+pub(crate) const UNFINISHED: (&str, &str) = (".bars-", ".tmp");
 
-/// `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`, below `data_dir`.
-#[must_use]
-pub fn partition(data_dir: &Path, symbol: &Symbol, month: Month) -> PathBuf {
-    month_folder(data_dir, symbol, month).join(PARTITION)
+/// The directory that holds the bars of one kind with their manifest. It need not exist; nothing is read or made here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataDir {
+    path: PathBuf,
 }
 
-/// The folder of one partition.
-#[must_use]
-pub fn month_folder(data_dir: &Path, symbol: &Symbol, month: Month) -> PathBuf {
-    let (year, month) = (format!("year={:04}", month.year()), format!("month={:02}", month.number()));
-    symbol_folder(data_dir, symbol).join(year).join(month)
+impl DataDir {
+    /// The data directory at `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of something within it, such as what a row of the manifest names.
+    #[must_use]
+    pub fn join(&self, inside: impl AsRef<Path>) -> PathBuf {
+        self.path.join(inside)
+    }
+
+    /// Its path as text, for messages.
+    #[must_use]
+    pub fn display(&self) -> std::path::Display<'_> {
+        self.path.display()
+    }
+
+    /// `manifest.sqlite`.
+    #[must_use]
+    pub fn manifest(&self) -> PathBuf {
+        self.join(MANIFEST)
+    }
+
+    /// `plan.jsonl`.
+    #[must_use]
+    pub fn plan(&self) -> PathBuf {
+        self.join(PLAN)
+    }
+
+    /// `manifest.sqlite.lock`.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.join(format!("{MANIFEST}.lock"))
+    }
+
+    /// `bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet`.
+    #[must_use]
+    pub fn partition(&self, symbol: &Symbol, month: Month) -> PathBuf {
+        self.month_folder(symbol, month).join(PARTITION)
+    }
+
+    /// The folder of one partition.
+    #[must_use]
+    pub fn month_folder(&self, symbol: &Symbol, month: Month) -> PathBuf {
+        let (year, month) = (format!("year={:04}", month.year()), format!("month={:02}", month.number()));
+        self.symbol_folder(symbol).join(year).join(month)
+    }
+
+    /// The folder of one symbol.
+    #[must_use]
+    pub fn symbol_folder(&self, symbol: &Symbol) -> PathBuf {
+        self.bars_folder().join(format!("ticker={}", encode(symbol)))
+    }
+
+    /// The folder of all bars.
+    #[must_use]
+    pub fn bars_folder(&self) -> PathBuf {
+        self.join(BARS)
+    }
+
+    /// `reference/grouped_daily/date=2024-01-03/market.parquet`.
+    #[must_use]
+    pub fn market_day(&self, day: Date) -> PathBuf {
+        self.market_folder().join(format!("date={day}")).join(MARKET)
+    }
+
+    /// The folder of all days of the market.
+    #[must_use]
+    pub fn market_folder(&self) -> PathBuf {
+        self.reference_folder().join(GROUPED_DAILY)
+    }
+
+    /// `reference/splits.parquet`: a table that is kept whole.
+    #[must_use]
+    pub fn reference_table(&self, table: &str) -> PathBuf {
+        self.reference_folder().join(format!("{table}.parquet"))
+    }
+
+    /// The folder of reference data: what is known besides bars.
+    #[must_use]
+    pub fn reference_folder(&self) -> PathBuf {
+        self.join(REFERENCE)
+    }
 }
 
-/// The folder of one symbol.
-#[must_use]
-pub fn symbol_folder(data_dir: &Path, symbol: &Symbol) -> PathBuf {
-    bars_folder(data_dir).join(format!("ticker={}", encode(symbol)))
-}
-
-/// The folder of all bars.
-#[must_use]
-pub fn bars_folder(data_dir: &Path) -> PathBuf {
-    data_dir.join(BARS)
-}
-
-/// `reference/grouped_daily/date=2024-01-03/market.parquet`, below `data_dir`.
-#[must_use]
-pub fn market_day(data_dir: &Path, day: Date) -> PathBuf {
-    market_folder(data_dir).join(format!("date={day}")).join(MARKET)
-}
-
-/// The folder of all days of the market.
-#[must_use]
-pub fn market_folder(data_dir: &Path) -> PathBuf {
-    reference_folder(data_dir).join(GROUPED_DAILY)
-}
-
-/// `reference/splits.parquet`, below `data_dir`: a table that is kept whole.
-#[must_use]
-pub fn reference_table(data_dir: &Path, table: &str) -> PathBuf {
-    reference_folder(data_dir).join(format!("{table}.parquet"))
-}
-
-/// The folder of what is known besides bars.
-#[must_use]
-pub fn reference_folder(data_dir: &Path) -> PathBuf {
-    data_dir.join(REFERENCE)
+impl AsRef<Path> for DataDir {
+    fn as_ref(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// The day whose folder has this name, if it is the name of one.
@@ -148,13 +210,13 @@ mod tests {
     fn paths_as_in_the_contract() {
         let path = |text: &str| {
             let month = Month::new(2004, 1).unwrap();
-            partition(Path::new("data"), &text.parse().unwrap(), month).display().to_string()
+            DataDir::new("data").partition(&text.parse().unwrap(), month).display().to_string()
         };
         assert_eq!(path("AAPL"), "data/bars_1m/ticker=AAPL/year=2004/month=01/bars.parquet");
         assert_eq!(path("KIMpL"), "data/bars_1m/ticker=KIM%70L/year=2004/month=01/bars.parquet");
         for text in ["AAPL", "KIMpL", "BRK.B", "ABCpA"] {
             let symbol = text.parse().unwrap();
-            let folder = symbol_folder(Path::new("data"), &symbol);
+            let folder = DataDir::new("data").symbol_folder(&symbol);
             assert_eq!(symbol_of(folder.file_name().unwrap().to_str().unwrap()), Some(symbol));
         }
         for odd in ["AAPL", "ticker=", "ticker=KIMpL", "ticker=%7", "ticker=%é0", "ticker=%41APL"] {
@@ -165,9 +227,9 @@ mod tests {
             assert_eq!(month_of(year, month), None, "{year} {month}");
         }
         let day = jiff::civil::date(2024, 1, 3);
-        let market = market_day(Path::new("data"), day).display().to_string();
+        let market = DataDir::new("data").market_day(day).display().to_string();
         assert_eq!(market, "data/reference/grouped_daily/date=2024-01-03/market.parquet");
-        let splits = reference_table(Path::new("data"), "splits").display().to_string();
+        let splits = DataDir::new("data").reference_table("splits").display().to_string();
         assert_eq!(splits, "data/reference/splits.parquet");
         assert_eq!(day_of("date=2024-01-03"), Some(day));
         for odd in
