@@ -25,7 +25,8 @@ pub(super) struct ReadConnection {
     _copy: Option<TempDir>,
 }
 
-/// Opens the manifest of `data_dir` for reading, also while another process writes it. Nothing of it is changed.
+/// Opens the manifest of `data_dir` for reading, also while another process writes it. Nothing of it is changed: one of the last
+/// few versions is shown as it would be after its migration.
 pub(super) fn open_to_read(data_dir: &DataDir) -> Result<ReadConnection, ManifestError> {
     let path = data_dir.manifest();
     match path.metadata() {
@@ -41,7 +42,7 @@ pub(super) fn open_to_read(data_dir: &DataDir) -> Result<ReadConnection, Manifes
         // Its maker died before the first transaction: nothing was ever started.
         return Err(missing(data_dir));
     }
-    if version < schema::latest() {
+    if !schema::is_readable(version) {
         let found = u32::try_from(version).unwrap_or_default();
         return Err(ManifestError::TooOld {
             found,
@@ -49,7 +50,12 @@ pub(super) fn open_to_read(data_dir: &DataDir) -> Result<ReadConnection, Manifes
             path: path.display().to_string(),
         });
     }
-    check_tables(&reading.connection)?;
+    check_tables(&reading.connection, version)?;
+    if version < schema::latest() {
+        reading.connection.pragma_update(None, "query_only", false)?;
+        schema::show_as_latest(&reading.connection, version)?;
+        reading.connection.pragma_update(None, "query_only", true)?;
+    }
     Ok(reading)
 }
 
@@ -116,8 +122,8 @@ fn copied(path: &Path) -> Result<ReadConnection, ManifestError> {
 /// [`ManifestError::Locked`] if another process holds the directory; else if it cannot be read or migrated. That there is
 /// none, a damaged one, or one that cannot be opened, is not said here.
 pub fn migrate(data_dir: &DataDir) -> Result<(), ManifestError> {
-    match open_to_read(data_dir) {
-        Err(ManifestError::TooOld { .. }) => {
+    match version_of(data_dir) {
+        Ok(Some(version)) if version < schema::latest() => {
             let _lock = Lock::take(data_dir)?;
             schema::open(data_dir)?.close().map_err(|(_, error)| error.into())
         }
@@ -125,6 +131,16 @@ pub fn migrate(data_dir: &DataDir) -> Result<(), ManifestError> {
         Err(error @ ManifestError::Sqlite(_)) if !error.is_damage() => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// The version of a manifest. None if there is none, or nothing was ever started in it.
+fn version_of(data_dir: &DataDir) -> Result<Option<usize>, ManifestError> {
+    let path = data_dir.manifest();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let (_, version) = connected(&path).map_err(|error| explained(error, &path, false))?;
+    Ok(Some(version).filter(|version| *version > 0))
 }
 
 /// Whether `SQLite` could not make the files that readers share beside the manifest.

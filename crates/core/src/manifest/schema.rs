@@ -41,6 +41,16 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0017_asked.sql"),
 ];
 
+/// A manifest of so many versions, this one and those before it, is read as it is; an older one has to be migrated first.
+const READABLE_VERSIONS: usize = 3;
+
+/// How a reader sees a manifest of version n as one of version n + 1 without changing it. Temporary tables and views have the
+/// names of what they stand for, which `SQLite` looks up first.
+const SHOWN_AS_NEXT: &[(usize, &str)] = &[
+    (15, include_str!("migrations/0016_plan_history.read.sql")),
+    (16, include_str!("migrations/0017_asked.read.sql")),
+];
+
 /// How long a statement waits for a reader's checkpoint lock.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -71,7 +81,7 @@ fn opened(data_dir: &DataDir, path: &Path) -> Result<Connection, ManifestError> 
             admit_readers(data_dir);
         }
         migrate(&mut connection, path)?;
-        check_tables(&connection)?;
+        check_tables(&connection, latest())?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
     }
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -79,16 +89,31 @@ fn opened(data_dir: &DataDir, path: &Path) -> Result<Connection, ManifestError> 
     Ok(connection)
 }
 
-/// Each table, index and trigger of this version with the statement that makes it.
-pub(super) fn ours() -> Result<&'static BTreeMap<String, String>, ManifestError> {
-    static OURS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
-    if let Some(ours) = OURS.get() {
+/// Each table, index and trigger of a version that is read, with the statement that makes it.
+pub(super) fn ours(version: usize) -> Result<&'static BTreeMap<String, String>, ManifestError> {
+    static OURS: [OnceLock<BTreeMap<String, String>>; READABLE_VERSIONS] =
+        [const { OnceLock::new() }; READABLE_VERSIONS];
+    let place = &OURS[(latest() - version).min(READABLE_VERSIONS - 1)];
+    if let Some(ours) = place.get() {
         return Ok(ours);
     }
     let fresh = Connection::open_in_memory()?;
-    MIGRATIONS.iter().try_for_each(|migration| fresh.execute_batch(migration))?;
+    MIGRATIONS[..version].iter().try_for_each(|migration| fresh.execute_batch(migration))?;
     let ours = tables(&fresh)?;
-    Ok(OURS.get_or_init(|| ours))
+    Ok(place.get_or_init(|| ours))
+}
+
+/// Whether a manifest of this version is read without migrating it.
+pub(super) fn is_readable(version: usize) -> bool {
+    version + READABLE_VERSIONS > latest()
+}
+
+/// Lets this connection see an older manifest as one of this version. The file stays as it is.
+pub(super) fn show_as_latest(connection: &Connection, version: usize) -> Result<(), ManifestError> {
+    for (_, sql) in SHOWN_AS_NEXT.iter().filter(|(from, _)| *from >= version) {
+        connection.execute_batch(sql)?;
+    }
+    Ok(())
 }
 
 /// Each table, index and trigger with the statement that made it.
@@ -97,10 +122,10 @@ fn tables(connection: &Connection) -> Result<BTreeMap<String, String>, rusqlite:
     select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// Checks that all that belongs to this version is there. What people have added does not matter.
-pub(super) fn check_tables(connection: &Connection) -> Result<(), ManifestError> {
+/// Checks that all that belongs to a version is there. What people have added does not matter.
+pub(super) fn check_tables(connection: &Connection, version: usize) -> Result<(), ManifestError> {
     let found = tables(connection)?;
-    match ours()?.iter().find(|(name, sql)| found.get(*name) != Some(*sql)) {
+    match ours(version)?.iter().find(|(name, sql)| found.get(*name) != Some(*sql)) {
         Some((name, _)) => Err(ManifestError::Corrupt(format!("{name} is not as grab made it"))),
         None => Ok(()),
     }
@@ -326,13 +351,55 @@ mod tests {
             drop(old);
             let bytes = std::fs::read(dir.path().join(FILE_NAME)).unwrap();
             let read = open_to_read(&DataDir::new(dir.path())).err();
-            assert!(matches!(read, Some(ManifestError::TooOld { .. })), "{version}: {read:?}");
+            if is_readable(version) {
+                assert!(read.is_none(), "{version}: {read:?}");
+            } else {
+                assert!(matches!(read, Some(ManifestError::TooOld { .. })), "{version}: {read:?}");
+            }
             assert_eq!(std::fs::read(dir.path().join(FILE_NAME)).unwrap(), bytes, "a reader changes nothing");
             migrate(&DataDir::new(dir.path())).unwrap();
             let new = open_to_read(&DataDir::new(dir.path())).unwrap().connection;
             assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
             let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside, lists, orders, spec, told, rewrites";
             new.query_row(select, [], |_| Ok(())).unwrap();
+        }
+    }
+
+    /// A new migration needs its entry in [`SHOWN_AS_NEXT`], and a reader of an older file finds all columns of this version.
+    #[test]
+    fn the_last_versions_are_read_as_they_are() {
+        let columns = |connection: &Connection, table: &str| -> Vec<String> {
+            let mut select = connection.prepare(&format!("SELECT * FROM {table} LIMIT 0")).unwrap();
+            let statement = select.query([]).unwrap();
+            let names: Vec<String> =
+                statement.as_ref().unwrap().column_names().into_iter().map(str::to_owned).collect();
+            names
+        };
+        let latest = Connection::open_in_memory().unwrap();
+        MIGRATIONS.iter().for_each(|migration| latest.execute_batch(migration).unwrap());
+        for version in (1..=MIGRATIONS.len()).filter(|version| is_readable(*version)) {
+            let dir = tempfile::tempdir().unwrap();
+            let data_dir = DataDir::new(dir.path());
+            let old = Connection::open(data_dir.manifest()).unwrap();
+            MIGRATIONS[..version].iter().for_each(|migration| old.execute_batch(migration).unwrap());
+            old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+            old.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
+            drop(old);
+            let bytes = std::fs::read(data_dir.manifest()).unwrap();
+            for reader in
+                [ManifestReader::open(&data_dir).unwrap(), ManifestReader::snapshot(&data_dir).unwrap()]
+            {
+                for (table, sql) in ours(MIGRATIONS.len()).unwrap() {
+                    if sql.starts_with("CREATE TABLE") {
+                        let found = columns(reader.connection(), table);
+                        assert_eq!(found, columns(&latest, table), "{table} of version {version}");
+                    }
+                }
+                assert_eq!(reader.counts().unwrap().total(), 0);
+                assert!(reader.is_all_asked().unwrap() && reader.not_entitled().unwrap().is_empty());
+                assert!(reader.plan_histories().unwrap().is_empty());
+            }
+            assert_eq!(std::fs::read(data_dir.manifest()).unwrap(), bytes, "a reader changes nothing");
         }
     }
 

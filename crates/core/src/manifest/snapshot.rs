@@ -5,7 +5,7 @@
 //! is let go: temporary tables have the names of those that they stand for, which `SQLite` looks up first. They are in
 //! memory as long as they are small, and in a temporary file that nobody else sees from then on.
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::{ManifestError, ManifestReader, read_connection, schema};
 use crate::data_dir::DataDir;
@@ -53,9 +53,9 @@ fn freeze(connection: &Connection) -> Result<(), ManifestError> {
 /// Copies what is read, in the transaction that is open.
 fn copy(connection: &Connection) -> Result<(), ManifestError> {
     connection.pragma_update(None, "query_only", false)?;
-    let ours = schema::ours()?.iter().filter(|(_, sql)| sql.starts_with("CREATE TABLE"));
+    let ours = schema::ours(schema::latest())?.iter().filter(|(_, sql)| sql.starts_with("CREATE TABLE"));
     for name in ours.map(|(name, _)| name).filter(|name| !LEFT_OUT.contains(&name.as_str())) {
-        connection.execute_batch(&format!("CREATE TEMP TABLE {name} AS SELECT * FROM main.{name}"))?;
+        copy_table(connection, name)?;
         for key in KEYS {
             let has_key = "SELECT count(*) FROM pragma_table_info(?, 'temp') WHERE name = ?";
             if connection.query_row(has_key, [name.as_str(), key], |row| row.get::<_, i64>(0))? > 0 {
@@ -65,6 +65,23 @@ fn copy(connection: &Connection) -> Result<(), ManifestError> {
     }
     connection.execute_batch("COMMIT; BEGIN")?;
     Ok(connection.pragma_update(None, "query_only", true)?)
+}
+
+/// Copies one table. Of an older manifest, what a view shows of it; a table that this version has first is a copy already.
+fn copy_table(connection: &Connection, name: &str) -> Result<(), ManifestError> {
+    let shown = "SELECT type FROM temp.sqlite_schema WHERE name = ?";
+    let shown: Option<String> = connection.query_row(shown, [name], |row| row.get(0)).optional()?;
+    match shown.as_deref() {
+        None => {
+            connection.execute_batch(&format!("CREATE TEMP TABLE {name} AS SELECT * FROM main.{name}"))?
+        }
+        Some("view") => connection.execute_batch(&format!(
+            "CREATE TEMP TABLE copy_of_{name} AS SELECT * FROM temp.{name}; DROP VIEW temp.{name};
+             ALTER TABLE temp.copy_of_{name} RENAME TO {name}"
+        ))?,
+        Some(_) => {}
+    }
+    Ok(())
 }
 
 /// Whether there is no place, or no room, for temporary files.
