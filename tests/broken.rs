@@ -344,7 +344,6 @@ fn a_file_stays_aside_until_what_replaces_it_is_no_smaller() {
 }
 
 #[test]
-#[cfg(unix)]
 fn what_lies_behind_a_link_is_named_and_not_touched() {
     let grab = stored();
     let bars = grab.data_dir().join("bars_1m");
@@ -360,7 +359,6 @@ fn what_lies_behind_a_link_is_named_and_not_touched() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_damaged_file_behind_a_link_is_left_and_not_asked_for() {
     let grab = stored();
     let (bars, elsewhere) = (grab.data_dir().join("bars_1m"), grab.dir().join("elsewhere"));

@@ -7,6 +7,7 @@ use grab_sandbox::{Fault, SandboxOptions};
 use jiff::civil::date;
 use serde_json::Value;
 
+use crate::layers::sources;
 use crate::support::{Grab, Ran, Reply, Server, Serving, minutes, page};
 
 fn document(path: &str) -> String {
@@ -27,6 +28,35 @@ fn the_test_command_needs_rust_alone() {
     let ci = document(".ci/run");
     assert!(ci.contains("/<!-- test-command -->/") && !ci.contains("nextest"), "it runs this command");
     assert!(document("CONTRIBUTING.md").contains("`cargo nextest run --locked`"));
+}
+
+/// Parts of it cannot be built on Windows; what the others had for it was never run.
+#[test]
+fn linux_and_macos_are_the_only_platforms_and_nothing_is_for_another() {
+    assert!(document("README.md").contains("runs on Linux and macOS. Windows is not supported"));
+    assert!(!document("deny.toml").contains("windows"), "cargo deny looks at what we build for");
+    let mut files = Vec::new();
+    for folder in ["src", "crates", "tests", "examples", "benches"] {
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut files);
+    }
+    let ours = Path::new(file!()).file_name();
+    let code = |path: &Path| fs::read_to_string(path).unwrap();
+    let asks = |text: &str| {
+        let texts = [
+            "cfg(unix",
+            "cfg!(unix",
+            "cfg(windows",
+            "cfg!(windows",
+            "cfg(not(unix",
+            "cfg(all(unix",
+            "test, unix",
+        ];
+        texts.iter().map(|found| text.matches(found).count()).sum::<usize>()
+    };
+    let places: Vec<_> =
+        files.iter().filter(|path| path.file_name() != ours && asks(&code(path)) > 0).collect();
+    // The one that refuses to be built elsewhere.
+    assert!(matches!(&places[..], [root] if root.ends_with("crates/core/src/lib.rs")), "{places:?}");
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Places where nothing can be written, or where something else is: named, and nothing lost.
 
-#[cfg(unix)]
 mod modes;
-#[cfg(all(unix, debug_assertions))]
+#[cfg(debug_assertions)]
 mod refusals;
 
 use std::fs;

@@ -358,7 +358,6 @@ fn no_day_of_a_damaged_file_counts_as_there() {
     assert_eq!(coverage(""), (3, true), "another size, which needs no reading");
 }
 
-#[cfg(unix)]
 #[test]
 fn a_name_that_is_no_text_breaks_no_report() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};

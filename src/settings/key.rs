@@ -92,22 +92,17 @@ fn unopened(path: &str, error: &io::Error) -> String {
 
 /// Says once that other users of the machine can read the key.
 fn warn_of_readers(path: &str, metadata: &std::fs::Metadata) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        static SAID: Once = Once::new();
-        let mode = metadata.permissions().mode() & 0o777;
-        let is_secret = SECRETS.iter().any(|folder| Path::new(path).starts_with(folder));
-        if metadata.is_file() && mode & 0o004 != 0 && !is_secret {
-            SAID.call_once(|| {
-                tracing::warn!(
-                    "{path} can be read by every user of this machine (mode {mode:04o}): chmod 600 {path}"
-                );
-            });
-        }
+    use std::os::unix::fs::PermissionsExt;
+    static SAID: Once = Once::new();
+    let mode = metadata.permissions().mode() & 0o777;
+    let is_secret = SECRETS.iter().any(|folder| Path::new(path).starts_with(folder));
+    if metadata.is_file() && mode & 0o004 != 0 && !is_secret {
+        SAID.call_once(|| {
+            tracing::warn!(
+                "{path} can be read by every user of this machine (mode {mode:04o}): chmod 600 {path}"
+            );
+        });
     }
-    #[cfg(not(unix))]
-    let _ = (path, metadata);
 }
 
 /// Finds the key in a text.

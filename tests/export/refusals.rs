@@ -33,13 +33,10 @@ fn nothing_goes_into_the_data_directory() {
         let ran = grab.run(&format!("export --out {place}")).exits(2);
         assert!(ran.stderr.contains("--out"), "{ran:?}");
     }
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::symlink(grab.data_dir(), grab.dir().join("link")).unwrap();
-        refused(&grab, "--out link/x", 2, "within the data directory");
-        std::os::unix::fs::symlink("nowhere", grab.dir().join("dangling")).unwrap();
-        refused(&grab, "--out dangling", 2, "leads nowhere");
-    }
+    std::os::unix::fs::symlink(grab.data_dir(), grab.dir().join("link")).unwrap();
+    refused(&grab, "--out link/x", 2, "within the data directory");
+    std::os::unix::fs::symlink("nowhere", grab.dir().join("dangling")).unwrap();
+    refused(&grab, "--out dangling", 2, "leads nowhere");
     refused(&grab, "--out new/../data", 2, "not there");
     grab.run("verify --min-coverage 0.01").exits(0);
 }
@@ -123,7 +120,6 @@ fn another_process_that_holds_the_directory_is_no_hindrance() {
     grab.run("export --out out").exits(0);
 }
 
-#[cfg(unix)]
 #[test]
 fn two_processes_do_not_export_to_one_folder_at_once() {
     let grab = stored();

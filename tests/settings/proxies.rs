@@ -103,7 +103,6 @@ fn a_variable_that_names_no_proxy_is_refused_before_anything_is_asked_or_written
     assert_eq!(server.connections(), 0);
 }
 
-#[cfg(unix)]
 #[test]
 fn a_variable_that_is_not_utf_8_is_not_taken_for_nothing() {
     use std::os::unix::ffi::OsStrExt;

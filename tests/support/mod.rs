@@ -1,6 +1,5 @@
 //! What the tests share: the program in a clean environment, a scripted server, certificates, a proxy, a terminal, made-up bars, a reader of stores.
 
-#[cfg(unix)]
 mod colleague;
 mod footer;
 mod grab;
@@ -15,7 +14,6 @@ mod store;
 mod terminal;
 mod tls;
 
-#[cfg(unix)]
 pub use colleague::{Colleague, all_below, is_root, set_mode};
 pub use footer::{Thrift, footer};
 pub use grab::{Grab, Ran, wait_until};

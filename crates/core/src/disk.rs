@@ -109,12 +109,12 @@ pub fn sync_file(file: &File, path: &Path, after: impl FnOnce() -> io::Result<()
     settled(synced, path, "what is written to a file")
 }
 
-/// Makes the names in a folder durable; then comes `after`, which may let the step fail. Windows has no such call and needs none.
+/// Makes the names in a folder durable; then comes `after`, which may let the step fail.
 ///
 /// # Errors
 /// As for [`sync_file`].
 pub fn sync_folder(folder: &Path, after: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    let synced = if cfg!(unix) { File::open(folder).and_then(|open| open.sync_all()) } else { Ok(()) };
+    let synced = File::open(folder).and_then(|open| open.sync_all());
     settled(synced.and_then(|()| after()), folder, "the name of a new file or folder")
 }
 
@@ -149,16 +149,10 @@ pub fn is_unpromised_and_accepted(folder: &Path) -> io::Result<bool> {
     Ok(file.sync_all().is_err_and(|error| is_without_fsync(&error)))
 }
 
-#[cfg(unix)]
 fn is_without_fsync(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let codes = [Errno::INVAL, Errno::BADF, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOTTY];
     codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
-}
-
-#[cfg(not(unix))]
-fn is_without_fsync(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported
 }
 
 /// Makes sure that the process may have so many files and connections open: raises its own limit as far as it has to and may.
@@ -167,31 +161,25 @@ fn is_without_fsync(error: &io::Error) -> bool {
 /// # Errors
 /// If the system allows fewer.
 pub fn need_open_files(needed: u64) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        // None is no limit.
-        let Some(limit) = current.filter(|current| *current < needed) else { return Ok(()) };
-        let raised = Rlimit { current: Some(needed), maximum };
-        if maximum.is_some_and(|most| most < needed) || setrlimit(Resource::Nofile, raised).is_err() {
-            let limit = maximum.unwrap_or(limit).max(limit);
-            return Err(io::Error::other(TooFewOpen { limit, needed }));
-        }
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // None is no limit.
+    let Some(limit) = current.filter(|current| *current < needed) else { return Ok(()) };
+    let raised = Rlimit { current: Some(needed), maximum };
+    if maximum.is_some_and(|most| most < needed) || setrlimit(Resource::Nofile, raised).is_err() {
+        let limit = maximum.unwrap_or(limit).max(limit);
+        return Err(io::Error::other(TooFewOpen { limit, needed }));
     }
-    #[cfg(not(unix))]
-    let _ = needed;
     Ok(())
 }
 
 /// Says whose a path is, in brackets, where the system has denied it to this process: of a file, and of the folder that it
-/// is or should be in. Returns nothing for other errors, and where the system has no owners of files.
+/// is or should be in. Returns nothing for other errors.
 #[must_use]
 pub fn whose(path: &Path, error: &io::Error) -> String {
     if DiskTrouble::of(error) == DiskTrouble::Denied { owners(path) } else { String::new() }
 }
 
-#[cfg(unix)]
 fn owners(path: &Path) -> String {
     use std::os::unix::fs::MetadataExt;
     let places =
@@ -208,13 +196,7 @@ fn owners(path: &Path) -> String {
     format!(" ({}; this process runs as {})", said.join("; "), user(rustix::process::geteuid().as_raw()))
 }
 
-#[cfg(not(unix))]
-fn owners(_: &Path) -> String {
-    String::new()
-}
-
 /// The name of a user, as far as it is a local one.
-#[cfg(unix)]
 fn user(id: u32) -> String {
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let named = users.lines().find_map(|line| {
@@ -260,7 +242,6 @@ impl DiskTrouble {
         known.map_or_else(|| Self::of_code(error), |(_, trouble)| *trouble)
     }
 
-    #[cfg(unix)]
     fn of_code(error: &io::Error) -> Self {
         use rustix::io::Errno;
         let is = |code: Errno| error.raw_os_error() == Some(code.raw_os_error());
@@ -275,11 +256,6 @@ impl DiskTrouble {
         } else {
             Self::Other
         }
-    }
-
-    #[cfg(not(unix))]
-    fn of_code(_: &io::Error) -> Self {
-        Self::Other
     }
 
     fn of_manifest(error: &rusqlite::Error) -> Self {
@@ -314,7 +290,7 @@ impl DiskTrouble {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use rustix::io::Errno;
 

@@ -199,7 +199,6 @@ fn hold() -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(unix)]
 fn error(name: &str) -> io::Error {
     use rustix::io::Errno;
     let errors = [
@@ -221,12 +220,6 @@ fn error(name: &str) -> io::Error {
     found.unwrap_or(Errno::IO).into()
 }
 
-#[cfg(not(unix))]
-fn error(name: &str) -> io::Error {
-    let kind = if name == "enospc" { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
-    io::Error::new(kind, format!("{name}, as {VARIABLE} has it"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,7 +235,6 @@ mod tests {
         for name in ERRORS {
             let read = Fault::read(&format!("manifest.before_commit={name}"));
             assert_eq!(read, fault(CrashPoint::BeforeCommit, Action::Fail(name), 1));
-            #[cfg(unix)]
             assert!(error(name).raw_os_error().is_some());
         }
         for nonsense in

@@ -7,6 +7,9 @@
 //!
 //! `docs/ARCHITECTURE.md` says who may import whom; a test holds the code to it.
 
+#[cfg(not(unix))]
+compile_error!("grab runs on Linux and macOS: on Windows, build it in WSL or in a container");
+
 pub mod clock;
 pub mod cpu;
 pub mod data_dir;

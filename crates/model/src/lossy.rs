@@ -36,7 +36,7 @@ pub fn lossy<P: LossyText, S: Serializer>(paths: &P, serializer: S) -> Result<S:
     paths.lossy().serialize(serializer)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 

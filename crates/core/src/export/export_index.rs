@@ -126,24 +126,21 @@ impl ExportIndex {
     /// If the system refuses.
     pub fn remove_former(&mut self, name: &str) -> Result<FormerFile, ExportError> {
         let Some(made) = self.files.get(name) else { return Ok(FormerFile::None) };
-        // Windows would open a device of this name.
-        if !cfg!(windows) {
-            let path = self.folder.join(name);
-            let failed = |source| ExportError::Out { path: path.clone(), source };
-            let is_there = match fs::symlink_metadata(&path) {
-                Ok(metadata) if !metadata.is_file() => return Ok(FormerFile::Changed),
-                Ok(_) => true,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-                Err(error) => return Err(failed(error)),
-            };
-            if is_there {
-                if let Some(record) = made
-                    && digest(&path).map_err(failed)? != (record.bytes, record.xxh3.clone())
-                {
-                    return Ok(FormerFile::Changed);
-                }
-                fs::remove_file(&path).map_err(failed)?;
+        let path = self.folder.join(name);
+        let failed = |source| ExportError::Out { path: path.clone(), source };
+        let is_there = match fs::symlink_metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => return Ok(FormerFile::Changed),
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(failed(error)),
+        };
+        if is_there {
+            if let Some(record) = made
+                && digest(&path).map_err(failed)? != (record.bytes, record.xxh3.clone())
+            {
+                return Ok(FormerFile::Changed);
             }
+            fs::remove_file(&path).map_err(failed)?;
         }
         self.files.remove(name);
         self.before.remove(name);

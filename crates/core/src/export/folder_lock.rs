@@ -21,7 +21,7 @@ impl ExportFolderLock {
     /// If another process has it, or the folder cannot be made.
     pub(super) fn hold(path: &Path) -> Result<Self, ExportError> {
         create_folders(path)?;
-        // Where a folder cannot be opened or locked, as on Windows, nobody is kept out.
+        // Where a folder cannot be opened or locked, as on some shares, nobody is kept out.
         let Ok(folder) = File::open(path) else { return Ok(Self { _lock: None }) };
         match folder.try_lock() {
             Ok(()) => Ok(Self { _lock: Some(folder) }),
@@ -31,7 +31,7 @@ impl ExportFolderLock {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

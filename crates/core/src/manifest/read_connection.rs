@@ -7,6 +7,7 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, access};
 use tempfile::TempDir;
 use url::Url;
 
@@ -205,20 +206,16 @@ fn refusal(path: &Path, for_writing: bool) -> Option<ManifestError> {
         Ok(file) if file.is_dir() => return Some(refused(path, io::ErrorKind::IsADirectory.into())),
         Ok(_) => {}
     }
-    #[cfg(unix)]
-    {
-        use rustix::fs::{Access, access};
-        let (file, place) = if for_writing {
-            (Access::READ_OK | Access::WRITE_OK, Access::WRITE_OK | Access::EXEC_OK)
-        } else {
-            (Access::READ_OK, Access::EXEC_OK)
-        };
-        if let Err(error) = access(path, file) {
-            return Some(refused(path, error.into()));
-        }
-        if let Err(error) = access(folder, place) {
-            return Some(refused(folder, error.into()));
-        }
+    let (file, place) = if for_writing {
+        (Access::READ_OK | Access::WRITE_OK, Access::WRITE_OK | Access::EXEC_OK)
+    } else {
+        (Access::READ_OK, Access::EXEC_OK)
+    };
+    if let Err(error) = access(path, file) {
+        return Some(refused(path, error.into()));
+    }
+    if let Err(error) = access(folder, place) {
+        return Some(refused(folder, error.into()));
     }
     disk::need_open_files(FEW_FILES).err().map(|source| refused(path, source))
 }

@@ -142,7 +142,6 @@ fn create(path: &Path) -> Result<(), ManifestError> {
 
 /// A grab before this one made the manifest for its owner only, whatever the umask said, and its lock by the umask. When it
 /// is migrated it gets the mode of the lock, once: whoever takes rights away later means it.
-#[cfg(unix)]
 fn admit_readers(data_dir: &DataDir) {
     use std::os::unix::fs::PermissionsExt;
     const BITS: u32 = 0o666;
@@ -156,9 +155,6 @@ fn admit_readers(data_dir: &DataDir) {
         }
     }
 }
-
-#[cfg(not(unix))]
-fn admit_readers(_: &Path) {}
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ManifestError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
@@ -243,6 +239,7 @@ mod tests {
 
     #[test]
     fn a_new_file_is_for_those_whom_the_umask_admits_durable_and_opens_again() {
+        use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let connection = open(&DataDir::new(dir.path())).unwrap();
         let pragma = |name: &str| connection.pragma_query_value(None, name, |r| r.get::<_, String>(0)).ok();
@@ -251,17 +248,12 @@ mod tests {
         assert_eq!(synchronous, 2, "FULL");
         drop(connection);
         open(&DataDir::new(dir.path())).unwrap();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let plain = dir.path().join("plain");
-            std::fs::write(&plain, "").unwrap();
-            let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
-            assert_eq!(mode(&dir.path().join(FILE_NAME)), mode(&plain));
-        }
+        let plain = dir.path().join("plain");
+        std::fs::write(&plain, "").unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&dir.path().join(FILE_NAME)), mode(&plain));
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_manifest_for_its_owner_only_gets_the_mode_of_its_lock_when_it_is_migrated() {
         use std::os::unix::fs::PermissionsExt;

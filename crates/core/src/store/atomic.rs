@@ -89,7 +89,6 @@ impl AtomicFile {
         let mut options = tempfile::Builder::new();
         options.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
         // The default is 0600; bars are for every reader that the user's umask admits.
-        #[cfg(unix)]
         options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = options.tempfile_in(folder).map_err(failed("write in", folder))?;
         Ok(Self { file, path: path.to_owned() })

@@ -167,7 +167,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn a_link_is_seen_wherever_it_is_on_the_way() {
         let dir = tempfile::tempdir().unwrap();
         let bars = dir.path().join("bars_1m");

@@ -39,7 +39,7 @@ pub struct ProxyVariables {
 pub enum ProxyRoute {
     /// By a connection of its own.
     Direct,
-    /// As the settings of the operating system say, where it has any (macOS, Windows): no variable is set.
+    /// As the settings of the operating system say, where it has any (macOS): no variable is set.
     System,
     /// Through this proxy.
     Through(NamedProxy),
