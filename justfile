@@ -23,9 +23,14 @@ test *ARGS:
 nextest *ARGS:
     cargo nextest run --locked {{ARGS}}
 
-# Run the tests that read the recorded data in ../shared/data
-recorded:
-    cargo test --locked -- --ignored recorded
+# Run the tests that need the lent data in ../shared/data, and compare fixtures/ with it
+test-lent:
+    cargo test --locked -- --ignored lent::
+    scripts/make-fixtures.py --check
+
+# Make fixtures/ again from the lent data in ../shared/data
+fixtures:
+    scripts/make-fixtures.py
 
 # Run the tests that need bash, zsh and fish
 shells:

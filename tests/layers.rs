@@ -233,32 +233,3 @@ fn the_scan_sees_every_form_of_an_import() {
     let text = "use crate::{\n    clock::Clock,\n    store,\n};\nuse grab_model::{Bars, plan};\nfn f() { crate::pace::backoff(1, 0.0) }\n// crate::cli\n";
     assert_eq!(imports(text), ["clock", "store", "pace", "Bars", "plan"]);
 }
-
-/// What `.ci/run` names to run tests that are ignored because they need something.
-const RUN_BY_NAME: [&str; 2] = ["the_shell_", "recorded"];
-
-#[test]
-fn a_test_that_needs_more_than_rust_is_ignored_and_run_by_its_name() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let ci = fs::read_to_string(root.join(".ci/run")).unwrap();
-    assert!(RUN_BY_NAME.iter().all(|name| ci.contains(&format!("-- --ignored {name}\n"))));
-    let mut files = Vec::new();
-    for folder in ["src", "tests", "crates"] {
-        sources(&root.join(folder), &mut files);
-    }
-    let (mut found, mut forgotten) = (0, Vec::new());
-    for file in files {
-        let text = fs::read_to_string(&file).unwrap();
-        let name = file.strip_prefix(root).unwrap().display().to_string();
-        for rest in text.split(concat!("#[ignore = \"", "needs ")).skip(1) {
-            let function = rest.split("fn ").nth(1).unwrap().split('(').next().unwrap();
-            // Its full name begins with that of its module, which is that of its file.
-            let path = format!("{name}::{function}");
-            found += 1;
-            if !RUN_BY_NAME.iter().any(|name| path.contains(name)) {
-                forgotten.push(path);
-            }
-        }
-    }
-    assert!(found >= 3 && forgotten.is_empty(), "no step of .ci/run runs {forgotten:?}");
-}

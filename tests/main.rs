@@ -47,6 +47,7 @@ mod source;
 mod spec_kept;
 mod stored;
 mod support;
+mod test_rules;
 mod told;
 mod tools;
 mod universe;

@@ -10,7 +10,7 @@ use grab_model::{adjust, new_york};
 use grab_sandbox::SandboxOptions;
 
 use super::*;
-use crate::support::{Serving, lent};
+use crate::support::{Serving, fixture};
 
 /// The day on which the sandbox and the program take it to be.
 const NOW: &str = "2026-07-20T12:00:00Z";
@@ -88,18 +88,17 @@ fn an_export_is_what_a_server_that_adjusts_itself_sends() {
 }
 
 fn observed() -> Vec<(Split, f64, f64)> {
-    let path = lent("universe/corporate-actions/splits_observed_massive_2019_2026.csv");
-    let rows = csv::Reader::from_path(path).unwrap().into_records().map(|row| {
-        let row = row.unwrap();
-        let number = |column: usize| row[column].parse::<f64>().unwrap();
-        let split = split(&row[0], row[1].parse().unwrap(), number(2), number(3));
-        (split, number(4), number(5))
-    });
+    let rows =
+        csv::Reader::from_path(fixture("splits/observed_2019_2026.csv")).unwrap().into_records().map(|row| {
+            let row = row.unwrap();
+            let number = |column: usize| row[column].parse::<f64>().unwrap();
+            let split = split(&row[0], row[1].parse().unwrap(), number(2), number(3));
+            (split, number(4), number(5))
+        });
     rows.collect()
 }
 
 #[test]
-#[ignore = "needs the recorded data in ../shared/data"]
 fn a_recorded_close_before_a_split_becomes_about_the_open_after_it() {
     let observed = observed();
     assert_eq!(observed.len(), 19);
@@ -122,12 +121,11 @@ fn a_recorded_close_before_a_split_becomes_about_the_open_after_it() {
 }
 
 #[test]
-#[ignore = "needs the recorded data in ../shared/data"]
 fn recorded_bars_by_observed_splits() {
-    let (folder, observed) = (lent("minute-bars/yahoo-2019-12"), observed());
+    let (folder, observed) = (fixture("minute-bars/yahoo-2019-12"), observed());
     let server = Serving::start(SandboxOptions { recorded: Some(folder), ..SandboxOptions::default() });
     let grab = Grab::with_server(server.base_url()).env("GRAB_NOW", NOW);
-    grab.run("start --windows 2019-12-13..2020-01-31 --tickers SOXS,SOXL,SPY").exits(0);
+    grab.run("start --windows 2019-12-16..2019-12-20 --tickers SOXS,SOXL,SPY").exits(0);
     keep_splits(&grab, observed.into_iter().map(|(split, ..)| split).collect());
     let held = read_store(&grab.data_dir());
     assert!(held["SOXS"].len() > 1_000 && held["SOXL"].len() > 1_000);

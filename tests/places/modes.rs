@@ -71,15 +71,20 @@ fn who_may_only_read_can_read_all_of_it() {
     let before = names();
     reads_all(&Colleague::of(&grab), "nobody writes");
     assert_eq!(names(), before, "nothing was made");
+}
 
-    // A writer that died leaves a WAL, with what readers share beside it or, as in a copy, without.
+/// A writer that died leaves a WAL, with what readers share beside it or, as in a copy, without.
+#[cfg(debug_assertions)]
+#[test]
+fn who_may_only_read_can_read_what_a_dead_writer_left() {
+    let server = served();
+    let grab = Grab::with_server(server.base_url());
+    grab.run(START).exits(0);
     for (is_copied, story) in [(false, "the writer died"), (true, "it is a copy")] {
         let mut command = grab.command("start --windows 2024-01 --tickers B");
         let died = command.env("GRAB_FAILPOINT", "manifest.after_commit=kill@3").status().unwrap();
-        if cfg!(debug_assertions) {
-            assert!(!died.success());
-            assert!(grab.data_dir().join("manifest.sqlite-wal").metadata().unwrap().len() > 0, "{story}");
-        }
+        assert!(!died.success());
+        assert!(grab.data_dir().join("manifest.sqlite-wal").metadata().unwrap().len() > 0, "{story}");
         if is_copied {
             fs::remove_file(grab.data_dir().join("manifest.sqlite-shm")).unwrap();
         }

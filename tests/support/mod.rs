@@ -29,9 +29,14 @@ pub use tls::{Authority, self_signed};
 
 use std::path::PathBuf;
 
-/// The recorded data that is lent to the project: only tests that are ignored ask for it, `just recorded` runs them.
+/// A file or folder of `fixtures/`.
+pub fn fixture(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
+}
+
+/// A file or folder of the data that is lent to the project: only ignored tests ask for it, and `just test-lent` runs them.
 pub fn lent(path: &str) -> PathBuf {
     let lent = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(path);
-    assert!(lent.exists(), "there is no recorded data at {}", lent.display());
+    assert!(lent.exists(), "there is no lent data at {}", lent.display());
     lent
 }

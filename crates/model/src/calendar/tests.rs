@@ -1,21 +1,68 @@
-//! The calendar as a whole, against the recorded one of 2003 to 2027 and facts of the years around it.
+//! The calendar as a whole, against the recorded one of 2003 to 2027 (`fixtures/README.md`) and facts of the years around it.
 
-use std::{fs, ops::RangeInclusive, path::Path};
+use std::{collections::BTreeMap, fs, ops::RangeInclusive, path::Path};
 
 use jiff::{Timestamp, ToSpan, civil::date};
 
 use super::*;
 use crate::{Window, new_york};
 
-/// Rows of a recorded file without its header; nothing, and a word about it, where the data was not lent.
-fn recorded(file: &str) -> Option<Vec<Vec<String>>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/calendar");
-    if !folder.is_dir() {
-        println!("skipped: no recorded calendar in {}", folder.display());
-        return None;
-    }
+/// Rows of a recorded file without its header.
+fn recorded(file: &str) -> Vec<Vec<String>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/calendar");
     let text = fs::read_to_string(folder.join(file)).unwrap();
-    Some(text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect())
+    text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+/// A recorded session: New York's times of day of the first and the last trade, of the opening and the closing bell.
+struct RecordedSession {
+    day: String,
+    hours: [&'static str; 4],
+}
+
+/// Every recorded session, in order.
+fn recorded_sessions() -> Vec<RecordedSession> {
+    let early: BTreeMap<_, _> = recorded("nyse_early_closes_2003_2027.csv")
+        .into_iter()
+        .map(|row| (row[0].clone(), [row[1].clone(), row[2].clone()]))
+        .collect();
+    assert!(early.values().all(|hours| *hours == ["09:30", "13:00"]));
+    let months = recorded("nyse_sessions_2003_2027.csv");
+    let days = months.iter().flat_map(|row| row[1].split(' ').map(move |day| format!("{}-{day}", row[0])));
+    let sessions: Vec<_> = days
+        .map(|day| {
+            let hours = if early.contains_key(&day) {
+                ["04:00", "09:30", "13:00", "17:00"]
+            } else {
+                ["04:00", "09:30", "16:00", "20:00"]
+            };
+            RecordedSession { day, hours }
+        })
+        .collect();
+    let half_days = sessions.iter().filter(|session| session.hours[2] == "13:00").count();
+    assert_eq!((sessions.len(), half_days, early.len()), (6_289, 53, 53));
+    sessions
+}
+
+/// New York's offset at an instant in UTC ms, in hours, by the recorded changes of its clocks.
+fn recorded_offset_h(changes: &[(i64, i64)], ms: i64) -> i64 {
+    changes.iter().rev().find(|(at, _)| *at <= ms).map_or(-5, |(_, hours)| *hours)
+}
+
+/// The instants (UTC ms) at which New York's clocks change, each with the offset after it, in hours.
+fn recorded_changes() -> Vec<(i64, i64)> {
+    let rows = recorded("new_york_dst_transitions_2003_2027.csv");
+    rows.iter().map(|row| (row[1].parse().unwrap(), row[3].parse().unwrap())).collect()
+}
+
+/// A time of New York's clock as UTC ms, by what was recorded and without a database of time zones.
+fn recorded_ms(changes: &[(i64, i64)], day: &str, clock: &str) -> i64 {
+    let (hour, minute) = clock.split_once(':').unwrap();
+    let (hour, minute): (i64, i64) = (hour.parse().unwrap(), minute.parse().unwrap());
+    let day: jiff::civil::Date = day.parse().unwrap();
+    let days = i64::from((day - date(1970, 1, 1)).get_days());
+    let naive = ((days * 24 + hour) * 60 + minute) * 60_000;
+    naive - recorded_offset_h(changes, naive) * 3_600_000
 }
 
 fn first_column(rows: &[Vec<String>]) -> Vec<String> {
@@ -35,64 +82,38 @@ fn closed_weekdays(window: Window) -> Vec<String> {
     days.filter(|day| closure_reason(*day).is_some()).map(|day| day.to_string()).collect()
 }
 
-/// `09:30` of a day as UTC ms.
-fn at(day: &str, clock: &str) -> i64 {
-    let (hour, minute) = clock.split_once(':').unwrap();
-    new_york::at_ms(day.parse().unwrap(), hour.parse().unwrap(), minute.parse().unwrap())
-}
-
 #[test]
-fn regular_hours_are_the_recorded_ones() {
-    let Some(rows) = recorded("nyse_sessions_2003_2027.csv") else { return };
-    let sessions: Vec<_> = sessions(years(2003..=2027)).collect();
-    assert_eq!(sessions.len(), rows.len());
-    for (session, row) in sessions.iter().zip(&rows) {
+fn sessions_and_their_hours_are_the_recorded_ones() {
+    let changes = recorded_changes();
+    let (ours, recorded): (Vec<_>, _) = (sessions(years(2003..=2027)).collect(), recorded_sessions());
+    assert_eq!(ours.len(), recorded.len());
+    for (session, RecordedSession { day, hours }) in ours.iter().zip(&recorded) {
+        assert_eq!(session.date().to_string(), *day);
         let ours =
-            [session.date().to_string(), session.open_ms().to_string(), session.close_ms().to_string()];
-        assert_eq!(ours, [row[0].as_str(), &row[3], &row[4]]);
-    }
-}
-
-#[test]
-fn extended_hours_are_the_recorded_ones() {
-    let Some(rows) = recorded("nyse_sessions_with_pre_post_2003_2027.csv") else { return };
-    // Late openings and an early end that no schedule had: only their dates count.
-    let odd = first_column(&recorded("exchange_calendars_vs_pandas_market_calendars_diff.csv").unwrap());
-    let sessions: Vec<_> = sessions(years(2003..=2027)).collect();
-    assert_eq!(sessions.len(), rows.len());
-    for (session, row) in sessions.iter().zip(&rows) {
-        assert_eq!(session.date().to_string(), row[0]);
-        if !odd.contains(&row[0]) {
-            let ours = [
-                session.extended_open_ms(),
-                session.open_ms(),
-                session.close_ms(),
-                session.extended_close_ms(),
-            ];
-            assert_eq!(ours, [1, 2, 3, 4].map(|column| at(&row[0], &row[column])), "{}", row[0]);
-        }
+            [session.extended_open_ms(), session.open_ms(), session.close_ms(), session.extended_close_ms()];
+        assert_eq!(ours, hours.map(|clock| recorded_ms(&changes, day, clock)), "{day}");
     }
 }
 
 #[test]
 fn half_days_are_the_recorded_ones() {
-    let Some(rows) = recorded("nyse_early_closes_2003_2027.csv") else { return };
-    assert_eq!(half_days(years(2003..=2027)), first_column(&rows));
+    assert_eq!(half_days(years(2003..=2027)), first_column(&recorded("nyse_early_closes_2003_2027.csv")));
 }
 
 #[test]
 fn closed_weekdays_are_the_recorded_ones() {
-    let Some(rows) = recorded("nyse_weekday_closures_2003_2027.csv") else { return };
-    assert_eq!(closed_weekdays(years(2003..=2027)), first_column(&rows));
+    let recorded = first_column(&recorded("nyse_weekday_closures_2003_2027.csv"));
+    assert_eq!(closed_weekdays(years(2003..=2027)), recorded);
 }
 
 #[test]
 fn clocks_change_at_the_recorded_instants() {
-    let Some(rows) = recorded("new_york_dst_transitions_2003_2027.csv") else { return };
     let offset_h = |ms| {
         let at = Timestamp::from_millisecond(ms).unwrap();
         (new_york::TIME_ZONE.to_offset(at).seconds() / 3600).to_string()
     };
+    let rows = recorded("new_york_dst_transitions_2003_2027.csv");
+    assert_eq!(rows.len(), 50);
     for row in rows {
         let ms: i64 = row[1].parse().unwrap();
         assert_eq!([offset_h(ms - 1), offset_h(ms)], [row[2].as_str(), &row[3]], "{}", row[0]);

@@ -7,6 +7,7 @@ mod evolution;
 mod faults;
 mod generated;
 mod http;
+mod lent;
 mod recorded;
 mod reference;
 

@@ -86,35 +86,44 @@ async fn a_malformed_file_does_not_come_up() {
     assert!(matches!(Sandbox::start(nowhere).await, Err(SandboxError::Unreadable { .. })));
 }
 
-/// Every number of the files, compared as text: what was recorded is shortest already.
-#[tokio::test]
-#[ignore = "needs the recorded data in ../shared/data"]
-async fn real_recordings_come_out_to_the_last_digit() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/minute-bars");
-    for (set, ticker) in
-        [("pyalgotrade-nt-2011", "SPY"), ("ibkr-aapl-2025-09-26", "AAPL"), ("yahoo-2019-12", "SPY")]
-    {
-        let recorded = data.join(set).join(format!("{ticker}.csv.gz"));
-        let folder = tempfile::tempdir().unwrap();
-        fs::copy(&recorded, folder.path().join(format!("{ticker}.csv.gz"))).unwrap();
-        let trial = serve(folder.path()).await;
-        let bars = trial.minutes(ticker, date(2003, 1, 1), TODAY).await;
-        let mut lines =
-            csv::Reader::from_reader(flate2::read::MultiGzDecoder::new(fs::File::open(&recorded).unwrap()));
-        let header = lines.headers().unwrap().clone();
-        let mut rows: Vec<_> = lines.records().map(Result::unwrap).collect();
-        rows.sort_by_key(|row| row[0].parse::<i64>().unwrap());
-        assert_eq!(rows.len(), bars.len(), "{set}");
-        for (row, bar) in rows.iter().zip(&bars) {
-            for (name, text) in header.iter().zip(row).filter(|(_, text)| !text.is_empty()) {
-                let field = if name == "t_ms_utc" { "t" } else { name };
-                assert_eq!(
-                    number(bar, field).to_bits(),
-                    text.parse::<f64>().unwrap().to_bits(),
-                    "{set} {row:?}"
-                );
-            }
+/// Serves a recorded file and compares every number with its text: what was recorded is as short as a float can be written.
+pub(super) async fn comes_out_to_the_last_digit(recorded: &Path) {
+    let ticker = recorded.file_name().unwrap().to_str().unwrap().strip_suffix(".csv.gz").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(recorded, folder.path().join(format!("{ticker}.csv.gz"))).unwrap();
+    let trial = serve(folder.path()).await;
+    let bars = trial.minutes(ticker, date(2003, 1, 1), TODAY).await;
+    let mut lines =
+        csv::Reader::from_reader(flate2::read::MultiGzDecoder::new(fs::File::open(recorded).unwrap()));
+    let header = lines.headers().unwrap().clone();
+    let mut rows: Vec<_> = lines.records().map(Result::unwrap).collect();
+    rows.sort_by_key(|row| row[0].parse::<i64>().unwrap());
+    assert!(!rows.is_empty(), "{}", recorded.display());
+    assert_eq!(rows.len(), bars.len(), "{}", recorded.display());
+    for (row, bar) in rows.iter().zip(&bars) {
+        for (name, text) in header.iter().zip(row).filter(|(_, text)| !text.is_empty()) {
+            let field = if name == "t_ms_utc" { "t" } else { name };
+            assert_eq!(
+                number(bar, field).to_bits(),
+                text.parse::<f64>().unwrap().to_bits(),
+                "{} {row:?}",
+                recorded.display()
+            );
         }
+    }
+}
+
+#[tokio::test]
+async fn real_recordings_come_out_to_the_last_digit() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/minute-bars");
+    for file in [
+        "blaizard-2024/MTD",
+        "ibkr-aapl-2025-09-26/AAPL",
+        "pyalgotrade-nt-2011/SPY",
+        "yahoo-2019-12/IBDO",
+        "yahoo-2019-12/SPY",
+    ] {
+        comes_out_to_the_last_digit(&fixtures.join(format!("{file}.csv.gz"))).await;
     }
 }
 

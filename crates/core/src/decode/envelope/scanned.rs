@@ -184,7 +184,7 @@ fn numbers_of_every_size_agree() {
 
 /// `cargo test -p grab-core -- --ignored ten_million`: a quarter of a minute.
 #[test]
-#[ignore = "a quarter of a minute for each run of all tests is too long"]
+#[ignore = "needs a quarter of a minute, too long for each run of all tests"]
 fn ten_million_numbers_agree() {
     pages_agree(25);
 }
