@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use super::{Grab, Ran};
@@ -64,7 +65,10 @@ impl Drop for Colleague<'_> {
 fn copied(grab: &Grab) -> PathBuf {
     let copy = grab.dir().join("program");
     if !copy.exists() {
-        fs::copy(env!("CARGO_BIN_EXE_grab"), &copy).unwrap();
+        // Another process copies it: a program that this one has open to write is handed on to whatever another test starts
+        // meanwhile, and cannot be run as long as that has it.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_grab")).arg(&copy).status().unwrap();
+        assert!(copied.success(), "{copied:?}");
         set_mode(&copy, 0o755);
     }
     copy
