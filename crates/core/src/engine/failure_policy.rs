@@ -71,10 +71,7 @@ impl<S: Source> Run<S> {
             return self.sift(lease, *mixed, reason).await;
         }
         match disposition {
-            Disposition::Outage => {
-                self.pacer.refund();
-                self.outage(lease, ticket, reason).await
-            }
+            Disposition::Outage => self.outage(lease, ticket, reason).await,
             Disposition::CursorForgets if lease.mistrust_cursors() => Ok(PageStep::Onward),
             Disposition::Retry | Disposition::CursorForgets => {
                 self.retry(lease, reason, Duration::ZERO).await

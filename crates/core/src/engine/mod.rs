@@ -60,7 +60,7 @@ use tokio::task::JoinSet;
 use crate::{
     clock::Clock,
     manifest::{ManifestError, WriterHandle},
-    pace::{Pacer, RetryPolicy},
+    pace::{Pacer, Permit, RetryPolicy},
     source::{ControlAnswer, Source},
     store::BarStore,
 };
@@ -126,19 +126,24 @@ impl<S> Run<S> {
     }
 }
 
-/// Waits for the permit of one request and takes it out of the budget. False if the run is to stop, which a spent
+/// Waits for the permit of one request and takes it out of the budget. None if the run is to stop, which a spent
 /// budget asks for: it is noticed before a permit is waited for, and a request is counted only when it leaves.
-async fn may_leave(pacer: &Pacer, counters: &RunCounters, stop: &Stop, max_requests: Option<u64>) -> bool {
-    let is_permitted =
-        !counters.is_spent(max_requests) && stop.unless_requested(pacer.permit()).await.is_some();
+async fn may_leave<'a>(
+    pacer: &'a Pacer,
+    counters: &RunCounters,
+    stop: &Stop,
+    max_requests: Option<u64>,
+) -> Option<Permit<'a>> {
+    let permit =
+        if counters.is_spent(max_requests) { None } else { stop.unless_requested(pacer.permit()).await };
     if stop.is_requested() {
-        return false;
+        return None;
     }
-    let may_leave = is_permitted && counters.take_request(max_requests);
-    if !may_leave {
+    let permit = permit.filter(|_| counters.take_request(max_requests));
+    if permit.is_none() {
         stop.request(StopReason::Requests);
     }
-    may_leave
+    permit
 }
 
 /// Asks the control question, as a request of the run. None if the run is to stop.
@@ -149,11 +154,8 @@ pub async fn control<S: Source>(
     stop: &Stop,
     max_requests: Option<u64>,
 ) -> Option<ControlAnswer> {
-    if may_leave(pacer, counters, stop, max_requests).await {
-        stop.unless_requested(source.control()).await
-    } else {
-        None
-    }
+    may_leave(pacer, counters, stop, max_requests).await?;
+    stop.unless_requested(source.control()).await
 }
 
 /// Works until nothing is owed or the run is stopped. Answers why it was stopped, if it was.

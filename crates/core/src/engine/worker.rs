@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     manifest::{Evidence, ManifestError, PageCommit, TaskEvent, TaskId, TaskState},
-    source::{BarsPage, BarsRequest, FetchError, PagePosition, ResponseMismatch, Source},
+    source::{BarsPage, BarsRequest, Disposition, FetchError, PagePosition, ResponseMismatch, Source},
     store::StoreError,
 };
 
@@ -80,9 +80,9 @@ impl<S: Source> Run<S> {
             // It would most likely be refused as well.
             return Ok(PageStep::Onward);
         }
-        if !may_leave(&self.pacer, &self.counters, &self.stop, self.max_requests).await {
+        let Some(permit) = may_leave(&self.pacer, &self.counters, &self.stop, self.max_requests).await else {
             return self.release(lease.task.id).await;
-        }
+        };
         let sent_at = Instant::now();
         let (question, place) = match &ask {
             Ask::Day(question, _) => (question.clone(), PagePosition::Start),
@@ -95,6 +95,9 @@ impl<S: Source> Run<S> {
             page = self.ask(&question, &place, &mut ticket) => page,
             () = self.stop.grace_is_over() => return self.release(lease.task.id).await,
         };
+        if page.as_ref().is_err_and(|error| error.disposition() == Disposition::Outage) {
+            permit.refund();
+        }
         match (ask, page) {
             (Ask::Day(_, day), answer) => self.heard(lease, &ticket, day, answer, sent_at).await,
             (Ask::Page | Ask::Nothing(_), Ok(page)) => self.page(lease, &ticket, page, sent_at).await,

@@ -3,5 +3,5 @@
 mod pacer;
 mod retry;
 
-pub use pacer::{LONGEST_PAUSE, LearnedPace, Pace, Pacer};
+pub use pacer::{LONGEST_PAUSE, LearnedPace, Pace, Pacer, Permit};
 pub use retry::{RetryPolicy, backoff};

@@ -83,8 +83,10 @@ struct PacerState {
     next: Instant,
     /// The earliest place in the line that is still free.
     free: Instant,
-    /// When the last requests left, oldest first: as many as the rate allows in its period.
-    left: VecDeque<Instant>,
+    /// The number of the last place that was taken in the line.
+    places: u64,
+    /// The last requests that left, oldest first: as many as the rate allows in its period.
+    left: VecDeque<Departure>,
     /// The pace if it is slowed, and since when it recovers.
     slowed: Option<(Pace, Instant)>,
     /// No permit is given before.
@@ -93,6 +95,45 @@ struct PacerState {
     pauses: u32,
     /// Answers since the last pause began: let in, and refused.
     since_pause: (u32, u32),
+}
+
+/// A request that left.
+#[derive(Clone, Copy, Debug)]
+struct Departure {
+    /// The place in the line that it had.
+    place: u64,
+    at: Instant,
+}
+
+/// A place in the line.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    number: u64,
+    due: Instant,
+    /// What the line looked like before the place was taken.
+    next_before: Instant,
+    free_before: Instant,
+}
+
+/// Leave to send one request. It counts as sent, unless it is given back.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    pacer: &'a Pacer,
+    place: Place,
+}
+
+impl Permit<'_> {
+    /// Gives the permit back: the request found no connection, so that the server has not counted it. Only its own place in
+    /// the window becomes free, and its own time if no other one stands behind it in the line: those who do keep theirs.
+    pub fn refund(self) {
+        let mut state = self.pacer.locked();
+        state.left.retain(|departure| departure.place != self.place.number);
+        if state.places == self.place.number {
+            // A pause that began meanwhile holds all the same.
+            state.next = self.place.next_before.max(state.paused_until);
+            state.free = self.place.free_before.max(state.paused_until);
+        }
+    }
 }
 
 impl Pacer {
@@ -110,6 +151,7 @@ impl Pacer {
         let state = PacerState {
             next: now,
             free: now,
+            places: 0,
             left: VecDeque::new(),
             slowed,
             paused_until: now,
@@ -139,18 +181,18 @@ impl Pacer {
     ///
     /// # Cancellation
     /// A permit that was waited for in vain is lost: the next one is not earlier.
-    pub async fn permit(&self) {
+    pub async fn permit(&self) -> Permit<'_> {
         loop {
-            let due = self.reserve();
-            sleep_until(due).await;
+            let place = self.reserve();
+            sleep_until(place.due).await;
             // A pause that began meanwhile has moved everyone behind it: take a new place in the line.
-            if self.locked().paused_until > due {
+            if self.locked().paused_until > place.due {
                 continue;
             }
-            while let Some(later) = self.leave() {
+            while let Some(later) = self.leave(place.number) {
                 sleep_until(later).await;
             }
-            return;
+            return Permit { pacer: self, place };
         }
     }
 
@@ -202,14 +244,6 @@ impl Pacer {
         self.locked().pauses
     }
 
-    /// A request that had its permit found no connection: it does not count.
-    pub fn refund(&self) {
-        let mut state = self.locked();
-        state.left.pop_back();
-        state.next = state.next.min(Instant::now());
-        state.free = state.next;
-    }
-
     /// The pace of now, if it is slower than the one that was set.
     #[must_use]
     pub fn learned(&self) -> Option<Pace> {
@@ -217,29 +251,31 @@ impl Pacer {
     }
 
     /// Takes a place in the line.
-    fn reserve(&self) -> Instant {
+    fn reserve(&self) -> Place {
         let now = Instant::now();
         let mut state = self.locked();
+        let (next_before, free_before) = (state.next, state.free);
         let interval = self.interval(&state, now);
         let scheduled = state.next.max(now.checked_sub(SLACK).unwrap_or(now));
         state.next = scheduled + interval;
         let due = scheduled.max(now).max(state.free);
         state.free = due + interval.mul_f64(CATCHING_UP);
-        due
+        state.places += 1;
+        Place { number: state.places, due, next_before, free_before }
     }
 
     /// Notes that a request leaves now; or answers when it may, if the window is used up.
-    fn leave(&self) -> Option<Instant> {
+    fn leave(&self, place: u64) -> Option<Instant> {
         let now = Instant::now();
         let mut state = self.locked();
         if let Some(limit) = self.limit
             && state.left.len() >= limit.requests
-            && let Some(free_again) = state.left.front().map(|first| *first + limit.period.mul_f64(MARGIN))
+            && let Some(free_again) = state.left.front().map(|first| first.at + limit.period.mul_f64(MARGIN))
             && free_again > now
         {
             return Some(free_again);
         }
-        state.left.push_back(now);
+        state.left.push_back(Departure { place, at: now });
         let kept = self.limit.map_or(MEASURED, |limit| limit.requests);
         if state.left.len() > kept {
             state.left.pop_front();
@@ -281,7 +317,7 @@ impl Pacer {
 
 /// The pace of the last requests.
 fn measured(state: &PacerState, now: Instant) -> f64 {
-    let over = state.left.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(*first));
+    let over = state.left.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(first.at));
     #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
     let requests = state.left.len().max(1) as f64;
     requests / over.as_secs_f64().max(0.001)
@@ -431,6 +467,50 @@ mod tests {
         assert!((regained - 10.0).abs() < 0.1, "{regained} in a tenth of the time");
         tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(pacer.learned(), None, "the rate that was set again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refund_gives_back_its_own_permit_and_no_other() {
+        let pacer = pacer("2/min");
+        let begin = Instant::now();
+        let first = pacer.permit().await;
+        let _second = pacer.permit().await;
+        let second_at = begin.elapsed();
+        first.refund();
+        let mut taken = vec![second_at];
+        for _ in 0..4 {
+            pacer.permit().await;
+            taken.push(begin.elapsed());
+        }
+        for (one, third) in taken.iter().zip(&taken[2..]) {
+            assert!(third.saturating_sub(*one) > Duration::from_mins(1), "the second one left: {taken:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_costs_no_time_if_it_is_refunded_and_one_that_is_dropped_does() {
+        let pacer = pacer("5/min");
+        let begin = Instant::now();
+        for _ in 0..3 {
+            pacer.permit().await.refund();
+        }
+        pacer.permit().await;
+        assert_eq!(begin.elapsed(), Duration::ZERO, "three probes that reached no server");
+        pacer.permit().await;
+        assert_eq!(begin.elapsed().as_millis(), 12_360);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refund_does_not_end_a_pause() {
+        for rate in ["none", "5/min"] {
+            let pacer = pacer(rate);
+            let permit = pacer.permit().await;
+            let begin = Instant::now();
+            pacer.slow_down(Some(Duration::from_secs(30)));
+            permit.refund();
+            pacer.permit().await;
+            assert!(begin.elapsed() >= Duration::from_secs(30), "{rate}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

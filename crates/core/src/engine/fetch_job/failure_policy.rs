@@ -72,7 +72,6 @@ impl<E: FetchJob> JobRun<E> {
 
     /// No connection: it is no question's fault.
     fn outage(&self, ticket: &BreakerPass<'_>, reason: String) -> NextRequest<E::Question> {
-        self.context.pacer.refund();
         match self.breaker.failure(ticket) {
             // The line knows how long to wait.
             BreakerState::Wait => NextRequest::Again(Duration::ZERO),
@@ -137,9 +136,7 @@ impl<E: FetchJob> JobRun<E> {
     /// Asks something that every plan includes. None if the run is to stop.
     async fn control(&self) -> Option<ControlAnswer> {
         let parts = &self.context;
-        if !may_leave(&parts.pacer, &parts.counters, &parts.stop, parts.max_requests).await {
-            return None;
-        }
+        may_leave(&parts.pacer, &parts.counters, &parts.stop, parts.max_requests).await?;
         parts.stop.unless_requested(self.job.source().control()).await
     }
 }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     manifest::ManifestError,
-    source::{FetchError, Source},
+    source::{Disposition, FetchError, Source},
 };
 use last_answer::LastAnswer;
 
@@ -182,9 +182,9 @@ impl<E: FetchJob> JobRun<E> {
             let Some(ticket) = stop.unless_requested(self.breaker.acquire(self.jitter())).await else {
                 return Ok(None);
             };
-            if !may_leave(pacer, counters, stop, *max_requests).await {
+            let Some(permit) = may_leave(pacer, counters, stop, *max_requests).await else {
                 return Ok(None);
-            }
+            };
             if std::mem::replace(&mut tries.is_asked, true) {
                 counters.retried();
             }
@@ -192,6 +192,9 @@ impl<E: FetchJob> JobRun<E> {
                 answer = self.job.ask(question) => answer,
                 () = stop.grace_is_over() => return Ok(None),
             };
+            if answer.as_ref().is_err_and(|error| error.disposition() == Disposition::Outage) {
+                permit.refund();
+            }
             match self.judge(question, answer, &ticket, &mut tries).await? {
                 NextRequest::Settled(outcome) => match self.job.alternative(question, &outcome) {
                     Some(other) => (*question, tries) = (other, FailedAttempts::default()),
