@@ -363,12 +363,13 @@ mod tests {
         let columns = |connection: &Connection, table: &str| -> Vec<String> {
             let mut select = connection.prepare(&format!("SELECT * FROM {table} LIMIT 0")).unwrap();
             let statement = select.query([]).unwrap();
-            let names: Vec<String> =
-                statement.as_ref().unwrap().column_names().into_iter().map(str::to_owned).collect();
+            let names: Vec<String> = statement.as_ref().unwrap().column_names().map(str::to_owned).collect();
             names
         };
         let latest = Connection::open_in_memory().unwrap();
-        MIGRATIONS.iter().for_each(|migration| latest.execute_batch(migration).unwrap());
+        for migration in MIGRATIONS {
+            latest.execute_batch(migration).unwrap();
+        }
         for version in (1..=MIGRATIONS.len()).filter(|version| is_readable(*version)) {
             let dir = tempfile::tempdir().unwrap();
             let data_dir = DataDir::new(dir.path());

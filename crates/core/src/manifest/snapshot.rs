@@ -73,7 +73,7 @@ fn copy_table(connection: &Connection, name: &str) -> Result<(), ManifestError> 
     let shown: Option<String> = connection.query_row(shown, [name], |row| row.get(0)).optional()?;
     match shown.as_deref() {
         None => {
-            connection.execute_batch(&format!("CREATE TEMP TABLE {name} AS SELECT * FROM main.{name}"))?
+            connection.execute_batch(&format!("CREATE TEMP TABLE {name} AS SELECT * FROM main.{name}"))?;
         }
         Some("view") => connection.execute_batch(&format!(
             "CREATE TEMP TABLE copy_of_{name} AS SELECT * FROM temp.{name}; DROP VIEW temp.{name};
