@@ -56,7 +56,7 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
             ),
             (
                 "engine",
-                "queue, workers, outages, stopping: wires source, store and manifest; the market's days; what explains an absence",
+                "queue, one request loop, outages, stopping: wires source, store and manifest; the market's days; what explains an absence",
                 &["data_dir", "calendar", "clock", "cpu", "disk", "manifest", "pace", "source", "store"],
             ),
             (

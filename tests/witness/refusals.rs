@@ -3,9 +3,10 @@
 use std::{
     io::Write,
     sync::{
-        LazyLock,
+        LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -126,7 +127,9 @@ fn answers_that_cannot_be_are_never_kept() {
         let grab = stored(&server);
         let ran = grab.run(&format!("{VERIFY} --json --max-attempts 1"));
         let report = ran.json();
-        assert_eq!((ran.code, witness(&report)), (10, [0, 0, 5]), "{number}: {ran:?}");
+        let [sessions, fetched, _] = witness(&report);
+        // Each day once; whether the source is like that to everyone is another question.
+        assert_eq!((ran.code, sessions, fetched, asked(&server).len()), (10, 0, 0, 5), "{number}: {ran:?}");
         let failed = &report["witness"]["without"]["failed"];
         assert_eq!((files(&grab).len(), failed), (0, &5.into()), "{number}");
     }
@@ -187,6 +190,26 @@ fn a_source_that_fails_for_every_day_is_not_asked_for_each() {
         report["witness"]["error"].as_str().unwrap().starts_with("the source did not come back: HTTP 500"),
         "{report}"
     );
+}
+
+#[test]
+fn a_server_that_is_sick_for_a_while_costs_no_day() {
+    let (calls, sick_since) = (AtomicUsize::new(0), Mutex::new(None));
+    let server = Server::start(move |request| {
+        let is_well = match request.market_day() {
+            None if !request.is_control() => return answer(request),
+            Some(_) if calls.fetch_add(1, Ordering::SeqCst) < 2 => true,
+            Some(_) | None => {
+                let since = *sick_since.lock().unwrap().get_or_insert_with(Instant::now);
+                since.elapsed() >= Duration::from_secs(2)
+            }
+        };
+        if is_well { answer(request) } else { Reply::body(503, "text/html", b"<h1>503</h1>".to_vec()) }
+    });
+    let (report, code) = verified(&server, "--max-attempts 2");
+    let [sessions, fetched, _] = witness(&report);
+    assert_eq!((code, sessions, fetched), (13, 6, 6), "{report}");
+    assert_eq!(findings(&report), EXPLAINED, "as if it had been well");
 }
 
 #[test]

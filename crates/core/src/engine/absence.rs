@@ -1,21 +1,18 @@
 //! Questions about absent bars: on which days the market is closed, and whether a silent symbol is still listed. Nothing
 //! here touches a task or a table: the answers are handed back.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use grab_model::Symbol;
 use jiff::civil::Date;
 
 use super::{
     RunContext,
-    fetch_job::{self, FetchJob, JobOutcome, NextRequest},
+    question_job::{self, JobOutcome, NextQuestion, QuestionJob},
 };
 use crate::{
     manifest::ManifestError,
-    source::{ClosedDay, FetchError, Lookup, ReferenceSource},
+    source::{ClosedDay, Disposition, FetchError, Lookup, ReferenceSource},
 };
 
 /// What is asked.
@@ -71,11 +68,11 @@ pub enum SilentListing {
 /// The job.
 struct AbsenceJob<S> {
     source: S,
-    left: Mutex<VecDeque<AbsenceRequest>>,
     answers: Mutex<Vec<AbsenceAnswer>>,
 }
 
 /// One request.
+#[derive(Clone)]
 enum AbsenceRequest {
     Closures,
     /// The details of a symbol today, or on its last session.
@@ -108,23 +105,17 @@ pub async fn ask_about_absences<S: ReferenceSource>(
             AbsenceRequest::Details { symbol, last_session, is_doubted, is_then: false }
         }
     });
-    let asking = AbsenceJob { source, left: Mutex::new(questions.collect()), answers: Mutex::default() };
-    let asked = fetch_job::run(asking, parts).await?;
-    Ok(asked.answers.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let job = question_job::run(AbsenceJob { source, answers: Mutex::default() }, questions, parts).await?;
+    Ok(job.answers.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-impl<S: ReferenceSource> FetchJob for AbsenceJob<S> {
+impl<S: ReferenceSource> QuestionJob for AbsenceJob<S> {
     type Source = S;
     type Question = AbsenceRequest;
     type Answer = AbsenceReply;
 
     fn source(&self) -> &S {
         &self.source
-    }
-
-    fn next(&self, parts: &RunContext) -> Option<AbsenceRequest> {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        if parts.stop.is_requested() { None } else { left.pop_front() }
     }
 
     fn name(question: &AbsenceRequest) -> String {
@@ -159,7 +150,7 @@ impl<S: ReferenceSource> FetchJob for AbsenceJob<S> {
         _: &RunContext,
         question: &AbsenceRequest,
         reply: AbsenceReply,
-    ) -> Result<NextRequest<AbsenceRequest>, ManifestError> {
+    ) -> Result<NextQuestion<AbsenceRequest>, ManifestError> {
         match (question, reply) {
             (AbsenceRequest::Closures, AbsenceReply::Closures(days, _)) => {
                 self.answer(AbsenceAnswer::Closures(days));
@@ -176,19 +167,19 @@ impl<S: ReferenceSource> FetchJob for AbsenceJob<S> {
                 self.silent(symbol, *last_session, listing);
             }
             (AbsenceRequest::Closures | AbsenceRequest::Details { .. }, _) => {
-                return Ok(NextRequest::Settled(JobOutcome::Failed(
+                return Ok(NextQuestion::Settled(JobOutcome::Failed(
                     "an answer to another question".to_owned(),
                 )));
             }
         }
-        Ok(NextRequest::Settled(JobOutcome::Kept))
+        Ok(NextQuestion::Settled(JobOutcome::Kept))
     }
 
-    fn alternative(&self, question: &AbsenceRequest, refusal: &JobOutcome) -> Option<AbsenceRequest> {
-        match (question, refusal) {
+    fn alternative(&self, question: &AbsenceRequest, disposition: Disposition) -> Option<AbsenceRequest> {
+        match (question, disposition) {
             (
                 AbsenceRequest::Details { symbol, last_session, is_doubted: true, is_then: false },
-                JobOutcome::NotFound,
+                Disposition::NotFound,
             ) => Some(AbsenceRequest::Details {
                 symbol: symbol.clone(),
                 last_session: *last_session,
@@ -202,12 +193,12 @@ impl<S: ReferenceSource> FetchJob for AbsenceJob<S> {
     async fn settle(
         &self,
         _: &RunContext,
-        question: AbsenceRequest,
+        question: &AbsenceRequest,
         outcome: JobOutcome,
     ) -> Result<Option<String>, ManifestError> {
         let AbsenceRequest::Details { symbol, last_session, is_then, .. } = question else { return Ok(None) };
         let listing = match outcome {
-            JobOutcome::NotFound if is_then => SilentListing::Never,
+            JobOutcome::NotFound if *is_then => SilentListing::Never,
             JobOutcome::NotFound => SilentListing::NotToday,
             JobOutcome::NotEntitled | JobOutcome::UnknownRoute => SilentListing::NotAnswered,
             JobOutcome::Kept
@@ -218,7 +209,7 @@ impl<S: ReferenceSource> FetchJob for AbsenceJob<S> {
                 return Ok(None);
             }
         };
-        self.silent(&symbol, last_session, listing);
+        self.silent(symbol, *last_session, listing);
         Ok(None)
     }
 }

@@ -1,23 +1,22 @@
 //! The run: tasks are leased, their pages fetched, stored and recorded, until nothing is owed or something says stop.
 //!
 //! # Flow
-//! `run` starts N workers. Each leases a task from the one queue (`queue`) and traverses it page by page (`worker`):
-//! a permit of the pacer, a request, the bars merged into their months on stable storage, then one transaction of the
-//! manifest. A task is sequential; tasks run in parallel; two that could touch one partition never do.
+//! `run` leases tasks from the one queue (`queue`) and traverses each page by page (`task_job`): a request of the one loop
+//! (`request_loop`), the bars merged into their months on stable storage, then one transaction of the manifest. A task is
+//! sequential; tasks run in parallel; two that could touch one partition never do.
 //!
 //! # Failure
-//! An error is a value with a disposition. A page that fails spends an attempt of its task, which is parked and asked
-//! again later, while its worker goes on with other tasks. Without a connection everyone waits behind the `line`. When
-//! tasks fail one after the other (`health`) or the key is refused (`doubt`), a control question tells whose fault it is;
-//! an outage and a bad key spend no attempt and burn no task. What follows from each error is in `trouble`.
+//! Every request of every job goes through `request_loop`: breaker, pacer, budget, attempts, and one failure policy, whose
+//! table is there. A page that fails spends an attempt of its task, which is parked and asked again later, while its worker
+//! goes on with other tasks. An outage and a bad key spend no attempt and burn no item.
 //!
 //! # A plan's history
 //! What a plan serves begins at some day. Whichever task meets that first finds the day out, and all tasks are cut there:
-//! `history`.
+//! `entitlement`.
 //!
-//! # Errands
-//! `market` fetches days of the whole market, as a witness, and `lists` the reference lists: an `errand` each, with the same
-//! line, pacer and stopping, but no task.
+//! # Jobs that are no tasks
+//! `market_days` fetches days of the whole market, as a witness, `reference_lists` the reference lists, `absence` what explains
+//! absent bars: each is a set of questions (`question_job`) for the same loop.
 //!
 //! # Files written anew
 //! `rewrite` brings all files of a directory into today's form, without a source; [`settle`] clears up after one that died.
@@ -27,35 +26,35 @@
 //! A task whose bars cannot be written is not given back: the next run clears up after it as after a crash.
 
 mod absence;
-mod auth_probe;
-mod circuit_breaker;
 mod entitlement;
-mod failure_policy;
-mod fetch_job;
-mod health;
 mod market_days;
+#[cfg(test)]
+mod outage_tests;
 mod page_merge;
+mod question_job;
 mod queue;
 mod reference_lists;
+mod request_loop;
 mod rewrite;
 mod run_counters;
+#[cfg(test)]
+mod scripted;
 mod stop;
-mod worker;
+mod task_job;
 
 pub use absence::{AbsenceAnswer, AbsenceQuestion, SilentListing, ask_about_absences};
 pub use entitlement::recheck_history;
-pub use fetch_job::JobOutcome;
 pub use market_days::{MarketDayTally, fetch_market};
+pub use question_job::JobOutcome;
 pub use reference_lists::{FetchedLists, WantedLists, fetch_lists};
 pub use rewrite::{RewriteError, RewriteJob, RewriteOutcome, settle};
 pub use run_counters::{CountersSnapshot, RunCounters};
 pub use stop::{Stop, StopReason};
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fastrand::Rng;
 use grab_model::Rate;
-use tokio::task::JoinSet;
 
 use crate::{
     clock::Clock,
@@ -64,13 +63,10 @@ use crate::{
     source::{ControlAnswer, Source},
     store::BarStore,
 };
-use auth_probe::AuthProbe;
-use circuit_breaker::CircuitBreaker;
-use entitlement::EntitlementHistory;
-use health::SourceHealth;
-use queue::TaskQueue;
+use task_job::TaskJob;
 
 /// What a run needs besides its source.
+#[derive(Clone)]
 pub struct RunContext {
     /// Where bars are written.
     pub store: BarStore,
@@ -98,36 +94,15 @@ pub struct RunContext {
     pub stop: Stop,
 }
 
-/// All that the workers of one run share.
-struct Run<S> {
-    source: S,
-    store: BarStore,
-    manifest: WriterHandle,
-    pacer: Arc<Pacer>,
-    rate: Rate,
-    retry_policy: RetryPolicy,
-    /// Held while the control question is asked: one answer is enough for all.
-    asking: tokio::sync::Mutex<()>,
-    max_requests: Option<u64>,
-    clock: Clock,
-    random: Mutex<Rng>,
-    counters: Arc<RunCounters>,
-    stop: Stop,
-    breaker: CircuitBreaker,
-    health: SourceHealth,
-    queue: TaskQueue,
-    auth_probe: AuthProbe,
-    history: EntitlementHistory,
-}
-
-impl<S> Run<S> {
-    fn jitter(&self) -> f64 {
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+impl RunContext {
+    /// Waits for the permit of one request and takes it out of the budget. None if the run is to stop, which a spent
+    /// budget asks for: it is noticed before a permit is waited for, and a request is counted only when it leaves.
+    async fn permit(&self) -> Option<Permit<'_>> {
+        may_leave(&self.pacer, &self.counters, &self.stop, self.max_requests).await
     }
 }
 
-/// Waits for the permit of one request and takes it out of the budget. None if the run is to stop, which a spent
-/// budget asks for: it is noticed before a permit is waited for, and a request is counted only when it leaves.
+/// [`RunContext::permit`] for whoever has no context.
 async fn may_leave<'a>(
     pacer: &'a Pacer,
     counters: &RunCounters,
@@ -158,54 +133,16 @@ pub async fn control<S: Source>(
     stop.unless_requested(source.control()).await
 }
 
-/// Works until nothing is owed or the run is stopped. Answers why it was stopped, if it was.
+/// Works until nothing is outstanding or the run is stopped. Returns why it was stopped, if it was.
 ///
 /// When it returns, no task is leased any more: each has ended or was given back. Only where disk or manifest fail, some
 /// stay leased, as after a crash.
 ///
 /// # Errors
 /// If the manifest can no longer be written.
-pub async fn run<S: Source>(source: S, parts: RunContext) -> Result<Option<StopReason>, ManifestError> {
-    let history = EntitlementHistory::load(parts.service, &parts.manifest, parts.clock).await?;
-    let run = Arc::new(Run {
-        history,
-        breaker: CircuitBreaker::new(parts.retry_policy.max_time),
-        health: SourceHealth::new(),
-        queue: TaskQueue::default(),
-        auth_probe: AuthProbe::default(),
-        source,
-        store: parts.store,
-        manifest: parts.manifest,
-        pacer: parts.pacer,
-        rate: parts.rate,
-        asking: tokio::sync::Mutex::default(),
-        retry_policy: parts.retry_policy,
-        max_requests: parts.max_requests,
-        clock: parts.clock,
-        random: Mutex::new(parts.random),
-        counters: parts.counters,
-        stop: parts.stop,
-    });
-    let mut workers = JoinSet::new();
-    for _ in 0..parts.workers {
-        let run = Arc::clone(&run);
-        workers.spawn(async move { worker::work(&run).await });
-    }
-    let mut outcome = Ok(());
-    while let Some(worker) = workers.join_next().await {
-        let ended = match worker {
-            Ok(ended) => ended,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-        };
-        if let Err(error) = ended {
-            // The others must not wait for a manifest that cannot write.
-            run.stop.request(StopReason::Manifest);
-            outcome = outcome.and(Err(error));
-        }
-    }
-    outcome?;
-    run.settle_leftovers().await?;
-    run.keep_history().await?;
-    run.keep_pace().await?;
-    Ok(run.stop.reason())
+pub async fn run<S: Source>(source: S, context: RunContext) -> Result<Option<StopReason>, ManifestError> {
+    let stop = context.stop.clone();
+    let job = TaskJob::new(source, &context).await?;
+    request_loop::run(job, context).await?;
+    Ok(stop.reason())
 }

@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     Stop,
     entitlement::{HistoryInquiry, SearchCause, SearchTurn},
-    health::RateLimitCounts,
+    request_loop::Attempts,
 };
 use crate::{
     manifest::{ManifestError, ManifestWriter, Task, TaskId, WriterHandle},
@@ -25,18 +25,8 @@ pub(super) struct TaskLease {
     pub(super) task: Task,
     /// The page to ask for.
     pub(super) place: PagePosition,
-    /// Whether it was asked for already.
-    pub(super) is_asked: bool,
-    /// Failed attempts at that page.
-    pub(super) failures: u32,
-    /// How many of them were refused as badly asked.
-    pub(super) bad_requests: u32,
-    /// When the last try failed: what is decided about it is decided as of then.
-    pub(super) failed_at: Instant,
-    /// When the first of them failed.
-    pub(super) failing_since: Option<Instant>,
-    /// When the request left that was last refused as one too many, and what became of everybody's until then.
-    pub(super) refused: Option<(Instant, RateLimitCounts)>,
+    /// The attempts at that page.
+    pub(super) attempts: Attempts,
     /// The month that is being filled, as it is on disk.
     pub(super) held: Option<PartitionData>,
     /// The cursors that were followed: none may come back.
@@ -64,12 +54,7 @@ impl TaskLease {
         Self {
             task,
             place,
-            is_asked: false,
-            failures: 0,
-            bad_requests: 0,
-            failed_at: Instant::now(),
-            failing_since: None,
-            refused: None,
+            attempts: Attempts::new(),
             held: None,
             followed,
             mistrusts_cursors: false,
@@ -85,7 +70,7 @@ impl TaskLease {
         let before = self.task.window.days();
         self.task.window = window;
         // These days were not asked for before.
-        self.is_asked = false;
+        self.attempts.ask_anew();
         if self.task.cursor.take().is_some() {
             self.place = PagePosition::Start;
         }
@@ -109,6 +94,14 @@ impl TaskLease {
         };
     }
 
+    /// Lets go of what a task that waits may not hold. It may wait for minutes: its month is read again rather than held, an
+    /// answer that is not understood yet is asked for again, and others may find out meanwhile.
+    pub(super) fn rest(&mut self) {
+        self.held = None;
+        self.turn = None;
+        self.inquiry = self.inquiry.take().filter(|inquiry| !matches!(inquiry.cause, SearchCause::Late(_)));
+    }
+
     /// Leaves cursors for the rest of the task. False if no cursor was asked for.
     pub(super) fn mistrust_cursors(&mut self) -> bool {
         self.mistrusts_cursors = true;
@@ -121,10 +114,7 @@ impl TaskLease {
         if refused {
             self.place =
                 self.task.last_ms.map_or(PagePosition::Start, |last| PagePosition::Since(last + MINUTE_MS));
-            self.is_asked = false;
-            self.failures = 0;
-            self.bad_requests = 0;
-            self.failing_since = None;
+            self.attempts = Attempts::new();
         }
         refused
     }
@@ -222,11 +212,7 @@ impl TaskQueue {
 
     /// Takes back a task whose page is to be asked again at `due`.
     pub(super) async fn park(&self, mut lease: Box<TaskLease>, due: Instant) {
-        // A parked task may wait for minutes: its month is read again rather than held, an answer that is not understood yet
-        // is asked for again, and others may find out meanwhile.
-        lease.held = None;
-        lease.turn = None;
-        lease.inquiry = lease.inquiry.take().filter(|inquiry| !matches!(inquiry.cause, SearchCause::Late(_)));
+        lease.rest();
         let mut state = self.state.lock().await;
         state.parked.insert(lease.task.id, (due, *lease));
         state.out -= 1;
@@ -237,12 +223,10 @@ impl TaskQueue {
     pub(super) async fn defer(&self, id: TaskId, reason: String) {
         let mut state = self.state.lock().await;
         state.deferred.push((id, reason));
-        state.out -= 1;
-        self.changed.notify_waiters();
     }
 
     /// A worker is done with a task, whatever became of it.
-    pub(super) async fn settled(&self) {
+    pub(super) async fn let_go(&self) {
         self.state.lock().await.out -= 1;
         self.changed.notify_waiters();
     }

@@ -16,7 +16,7 @@ use super::{
 
 /// What the control symbol has on one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ControlSymbol {
+pub(in crate::engine) enum ControlSymbol {
     /// Bars.
     Bars,
     /// No bar, and no word why.

@@ -9,7 +9,7 @@
 //! # One at a time
 //! The task that searches holds `turn`; others wait for it before they ask for a first page. A question of the search is a
 //! request like any other: it takes a permit, counts against the budget, and what goes wrong with it goes wrong with its
-//! task (`trouble`), which may park; then the next task goes on.
+//! task (`request_loop`), which may park; then the next task goes on.
 //!
 //! # Durability
 //! That a search has begun is kept before its first question, and what it knows after each answer. A run that dies in between,
@@ -25,7 +25,7 @@ mod search;
 mod session_search;
 
 pub use recheck::recheck_history;
-pub(super) use search::Ask;
+pub(super) use search::{Ask, DayAnswer};
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -36,7 +36,7 @@ use grab_model::{HistoryStart, Symbol, calendar, new_york};
 use jiff::{ToSpan, civil::Date};
 use tokio::sync::OwnedMutexGuard;
 
-use super::Run;
+use super::task_job::TaskJob;
 use crate::{
     clock::Clock,
     manifest::{HistoryEvidence, ManifestError, OpenSearch, PlanHistory, WriterHandle},
@@ -382,7 +382,7 @@ fn control_symbol() -> Option<Symbol> {
     CONTROL_SYMBOL.parse().ok()
 }
 
-impl<S: Source> Run<S> {
+impl<S: Source> TaskJob<S> {
     /// Keeps what is known of the plan's history, if it has changed.
     pub(super) async fn keep_history(&self) -> Result<(), ManifestError> {
         let Some((service, known)) = self.history.to_keep() else { return Ok(()) };

@@ -4,7 +4,10 @@ use grab_model::HistoryStart;
 
 use super::{HistoryEvidence, HistoryInquiry, Known, SearchCause, SearchConclusion, SearchStep};
 use crate::{
-    engine::{Run, queue::TaskLease, worker::PageStep},
+    engine::{
+        queue::TaskLease,
+        task_job::{PageStep, TaskJob},
+    },
     manifest::{ManifestError, ManifestWriter, TaskEvent},
     source::{BarsPage, FetchError, Source},
 };
@@ -21,7 +24,7 @@ impl Known {
     }
 }
 
-impl<S: Source> Run<S> {
+impl<S: Source> TaskJob<S> {
     /// Carries out what a search has led to.
     pub(in crate::engine) async fn conclude(
         &self,
@@ -49,7 +52,7 @@ impl<S: Source> Run<S> {
         }
         lease.turn = None;
         match (page, reason, conclusion) {
-            (Some(page), ..) => self.store(lease, *page, Vec::new()).await,
+            (Some(page), ..) => self.store_page(lease, *page, Vec::new()).await,
             (None, Some(reason), SearchConclusion::NotYet(_)) => Ok(PageStep::Defer(reason)),
             (None, Some(reason), _) => self.end(lease, TaskEvent::Refused, reason).await,
             // It has not asked for its page yet.
@@ -115,7 +118,7 @@ impl<S: Source> Run<S> {
         };
         self.counters.covered(lease.cut_to(window));
         match page {
-            Some(page) => self.store(lease, *page, Vec::new()).await,
+            Some(page) => self.store_page(lease, *page, Vec::new()).await,
             None => Ok(PageStep::Onward),
         }
     }

@@ -4,7 +4,7 @@ use grab_model::{Symbol, Window};
 
 use super::{CONTROL_SYMBOL, HistoryEvidence, today};
 use crate::{
-    engine::{RunContext, may_leave},
+    engine::RunContext,
     manifest::{ManifestError, ManifestWriter, PlanHistory},
     source::{BarsRequest, Disposition, PagePosition, Source},
 };
@@ -29,7 +29,7 @@ pub async fn recheck_history<S: Source>(source: &S, parts: &RunContext) -> Resul
     let has_last = |window: &Window| window.from() <= last && last <= window.to();
     let asked_for = days.iter().find(|(_, window)| has_last(window)).map_or(symbol, |(symbol, _)| symbol);
     let Some(question) = question(known.shown_by, asked_for, last) else { return Ok(()) };
-    if may_leave(&parts.pacer, &parts.counters, &parts.stop, parts.max_requests).await.is_none() {
+    if parts.permit().await.is_none() {
         return Ok(());
     }
     let Some(answer) = parts.stop.unless_requested(source.page(&question, &PagePosition::Start)).await else {

@@ -6,14 +6,17 @@ use grab_model::{
     new_york,
 };
 use jiff::{ToSpan, civil::Date};
-use tokio::time::Instant;
 
 use super::{
     HistoryInquiry, LateStart, OpenSearchState, RefusedWindow, SEARCHES_IN_VAIN, SearchCause,
     SearchConclusion, SearchStep, control_symbol, late_start::ControlSymbol, session_search,
 };
 use crate::{
-    engine::{Run, circuit_breaker::BreakerPass, queue::TaskLease, worker::PageStep},
+    engine::{
+        queue::TaskLease,
+        request_loop::AnswerEvidence,
+        task_job::{PageStep, TaskJob},
+    },
     manifest::{ManifestError, OpenSearch},
     source::{BarsPage, BarsRequest, Disposition, FetchError, PagePosition, Source},
 };
@@ -34,7 +37,25 @@ pub(in crate::engine) enum Ask {
     Nothing(PageStep),
 }
 
-impl<S: Source> Run<S> {
+/// What was answered to a question about a day.
+pub(in crate::engine) enum DayAnswer {
+    /// This is what the source has for it.
+    Heard { day: Date, control: ControlSymbol, words: Option<String>, bytes: u64 },
+    /// The control symbol tells nothing here.
+    Useless,
+}
+
+impl DayAnswer {
+    /// What it shows besides.
+    pub(in crate::engine) fn evidence(&self) -> AnswerEvidence {
+        match self {
+            Self::Heard { bytes, .. } => AnswerEvidence::SourceIsThere(*bytes),
+            Self::Useless => AnswerEvidence::KeyIsGood,
+        }
+    }
+}
+
+impl<S: Source> TaskJob<S> {
     /// What a task asks next.
     pub(in crate::engine) async fn next_ask(&self, lease: &mut TaskLease) -> Result<Ask, ManifestError> {
         if self.history.is_whole() {
@@ -255,42 +276,84 @@ impl<S: Source> Run<S> {
         };
     }
 
-    /// What was answered to a question about a day.
-    pub(in crate::engine) async fn heard(
+    /// What was answered to a question about a day. Some refusals are answers to it.
+    ///
+    /// # Errors
+    /// If it was not answered, and that is no reason to give the search up.
+    pub(in crate::engine) fn hear(
         &self,
-        lease: &mut TaskLease,
-        ticket: &BreakerPass<'_>,
+        lease: &TaskLease,
         day: Date,
         answer: Result<BarsPage, FetchError>,
-        sent_at: Instant,
-    ) -> Result<PageStep, ManifestError> {
-        let (control, words) = match answer {
-            Ok(page) => {
-                self.counters.received(page.bytes);
-                (if page.bars.is_empty() { ControlSymbol::Nothing } else { ControlSymbol::Bars }, None)
+    ) -> Result<DayAnswer, FetchError> {
+        let heard = |control, words, bytes| Ok(DayAnswer::Heard { day, control, words, bytes });
+        let error = match answer {
+            Ok(page) if page.bars.is_empty() => return heard(ControlSymbol::Nothing, None, page.bytes),
+            Ok(page) => return heard(ControlSymbol::Bars, None, page.bytes),
+            Err(error) => error,
+        };
+        match error.disposition() {
+            Disposition::Timeframe | Disposition::NotEntitled => {
+                heard(ControlSymbol::Refusal, error.plan_words().map(str::to_owned), 0)
             }
-            Err(error) => match error.disposition() {
-                Disposition::Timeframe | Disposition::NotEntitled => {
-                    (ControlSymbol::Refusal, error.plan_words().map(str::to_owned))
+            // The plan includes it, though not before its day is over.
+            Disposition::NotYet => heard(ControlSymbol::Bars, None, 0),
+            Disposition::Retry
+            | Disposition::Unwell(_)
+            | Disposition::RetryTwice
+            | Disposition::SlowDown { .. }
+            | Disposition::Outage
+            | Disposition::KeyRefused
+            | Disposition::CursorForgets
+            | Disposition::NotFound
+            | Disposition::UnknownRoute => {
+                if self.is_control_useless(lease, error.disposition()) {
+                    Ok(DayAnswer::Useless)
+                } else {
+                    Err(error)
                 }
-                // The plan includes it, though not before its day is over.
-                Disposition::NotYet => (ControlSymbol::Bars, None),
+            }
+        }
+    }
+
+    /// Whether a failure says that the control symbol tells nothing here. What goes wrong with it alone is not the task's fault.
+    fn is_control_useless(&self, lease: &TaskLease, disposition: Disposition) -> bool {
+        let is_about_control =
+            matches!(&lease.inquiry, Some(HistoryInquiry { search: Some(SearchStep::Late(..)), .. }));
+        is_about_control
+            && match disposition {
+                Disposition::Outage | Disposition::SlowDown { .. } | Disposition::KeyRefused => false,
+                Disposition::Unwell(_) => {
+                    let mut known = self.history.known();
+                    known.control_failures += 1;
+                    known.control_failures >= CONTROL_FAILURES
+                }
                 Disposition::Retry
-                | Disposition::Unwell(_)
                 | Disposition::RetryTwice
-                | Disposition::SlowDown { .. }
-                | Disposition::Outage
-                | Disposition::KeyRefused
                 | Disposition::CursorForgets
                 | Disposition::NotFound
-                | Disposition::UnknownRoute => {
-                    return self.unheard(lease, ticket, error, sent_at).await;
-                }
-            },
+                | Disposition::UnknownRoute
+                | Disposition::NotYet
+                | Disposition::NotEntitled
+                | Disposition::Timeframe => true,
+            }
+    }
+
+    /// Takes an answer about a day over into the search.
+    pub(in crate::engine) async fn note_day(
+        &self,
+        lease: &mut TaskLease,
+        answer: DayAnswer,
+    ) -> Result<PageStep, ManifestError> {
+        let (day, control, words) = match answer {
+            DayAnswer::Heard { day, control, words, .. } => (day, control, words),
+            DayAnswer::Useless => {
+                return match lease.inquiry.take() {
+                    Some(inquiry) => self.conclude(lease, inquiry, SearchConclusion::Undecided).await,
+                    None => Ok(PageStep::Onward),
+                };
+            }
         };
-        self.answered(sent_at).await?;
-        self.pacer.accepted();
-        self.health.vouched_for(sent_at);
         let Some(inquiry) = &mut lease.inquiry else { return Ok(PageStep::Onward) };
         match &mut inquiry.search {
             Some(SearchStep::Refused(_, steps)) => steps.hear(day, control != ControlSymbol::Refusal),
@@ -327,45 +390,6 @@ impl<S: Source> Run<S> {
             (known.open, known.is_changed) = (open, true);
         }
         self.keep_history().await
-    }
-
-    /// A question about a day was not answered. What goes wrong with the control symbol alone is not the task's fault.
-    async fn unheard(
-        &self,
-        lease: &mut TaskLease,
-        ticket: &BreakerPass<'_>,
-        error: FetchError,
-        sent_at: Instant,
-    ) -> Result<PageStep, ManifestError> {
-        let is_about_control =
-            matches!(&lease.inquiry, Some(HistoryInquiry { search: Some(SearchStep::Late(..)), .. }));
-        let is_useless = is_about_control
-            && match error.disposition() {
-                Disposition::Outage | Disposition::SlowDown { .. } | Disposition::KeyRefused => false,
-                Disposition::Unwell(_) => {
-                    let mut known = self.history.known();
-                    known.control_failures += 1;
-                    known.control_failures >= CONTROL_FAILURES
-                }
-                Disposition::Retry
-                | Disposition::RetryTwice
-                | Disposition::CursorForgets
-                | Disposition::NotFound
-                | Disposition::UnknownRoute
-                | Disposition::NotYet
-                | Disposition::NotEntitled
-                | Disposition::Timeframe => true,
-            };
-        match lease.inquiry.take() {
-            Some(inquiry) if is_useless => {
-                self.answered(sent_at).await?;
-                self.conclude(lease, inquiry, SearchConclusion::Undecided).await
-            }
-            inquiry => {
-                lease.inquiry = inquiry;
-                self.failure(lease, ticket, error, sent_at).await
-            }
-        }
     }
 }
 

@@ -4,10 +4,7 @@ mod tally;
 
 pub use tally::MarketDayTally;
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use grab_model::calendar;
 use jiff::civil::Date;
@@ -15,19 +12,18 @@ use tokio::task;
 
 use super::{
     RunContext, StopReason,
-    fetch_job::{self, FetchJob, JobOutcome, NextRequest},
-    worker,
+    question_job::{self, JobOutcome, NextQuestion, QuestionJob},
+    task_job,
 };
 use crate::{
     manifest::{ManifestError, WitnessFile},
-    source::{FetchError, MarketDay, MarketSource},
+    source::{Disposition, FetchError, MarketDay, MarketSource},
     store::StoreError,
 };
 
-/// Days that are wanted, in the order of their worth.
+/// The job; its questions are days.
 struct MarketDayJob<S> {
     source: S,
-    left: Mutex<VecDeque<Date>>,
     tally: Mutex<MarketDayTally>,
 }
 
@@ -43,11 +39,11 @@ pub async fn fetch_market<S: MarketSource>(
     parts: RunContext,
 ) -> Result<MarketDayTally, ManifestError> {
     let tally = Mutex::new(MarketDayTally::new(served));
-    let days = fetch_job::run(MarketDayJob { source, left: Mutex::new(days.into()), tally }, parts).await?;
-    Ok(days.tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let job = question_job::run(MarketDayJob { source, tally }, days, parts).await?;
+    Ok(job.tally.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-impl<S: MarketSource> FetchJob for MarketDayJob<S> {
+impl<S: MarketSource> QuestionJob for MarketDayJob<S> {
     type Source = S;
     type Question = Date;
     type Answer = MarketDay;
@@ -56,19 +52,8 @@ impl<S: MarketSource> FetchJob for MarketDayJob<S> {
         &self.source
     }
 
-    fn next(&self, parts: &RunContext) -> Option<Date> {
-        let mut days = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(day) = days.pop_front() {
-            if parts.stop.is_requested() {
-                return None;
-            }
-            if !self.tally().is_before_history(day) {
-                return Some(day);
-            }
-            parts.counters.task_ended();
-            parts.counters.covered(1);
-        }
-        None
+    fn is_worth_asking(&self, day: &Date) -> bool {
+        !self.tally().is_before_history(*day)
     }
 
     fn name(day: &Date) -> String {
@@ -88,29 +73,29 @@ impl<S: MarketSource> FetchJob for MarketDayJob<S> {
         parts: &RunContext,
         day: &Date,
         market: MarketDay,
-    ) -> Result<NextRequest<Date>, ManifestError> {
+    ) -> Result<NextQuestion<Date>, ManifestError> {
         if calendar::last_finished(market.as_of_ms).is_none_or(|last| last.date() < *day) {
             // By the server's own word the session goes on, or has not begun: what it has now is not the day.
-            return Ok(NextRequest::Settled(JobOutcome::NotYet));
+            return Ok(NextQuestion::Settled(JobOutcome::NotYet));
         }
         if market.bars.is_empty() {
             // The calendar has a session there. To believe this would explain every absence of that day away.
-            return Ok(NextRequest::Settled(JobOutcome::Nobody));
+            return Ok(NextQuestion::Settled(JobOutcome::Nobody));
         }
         keep(parts, *day, market).await
     }
 
-    fn alternative(&self, _: &Date, _: &JobOutcome) -> Option<Date> {
+    fn alternative(&self, _: &Date, _: Disposition) -> Option<Date> {
         None
     }
 
     async fn settle(
         &self,
         _: &RunContext,
-        day: Date,
+        day: &Date,
         outcome: JobOutcome,
     ) -> Result<Option<String>, ManifestError> {
-        Ok(self.tally().add(day, outcome))
+        Ok(self.tally().add(*day, outcome))
     }
 }
 
@@ -121,7 +106,11 @@ impl<S> MarketDayJob<S> {
 }
 
 /// The file first, onto stable storage; then its row.
-async fn keep(parts: &RunContext, date: Date, market: MarketDay) -> Result<NextRequest<Date>, ManifestError> {
+async fn keep(
+    parts: &RunContext,
+    date: Date,
+    market: MarketDay,
+) -> Result<NextQuestion<Date>, ManifestError> {
     let (store, now_ms) = (parts.store.clone(), parts.clock.now_ms());
     let written = task::spawn_blocking(move || {
         let written = store.keep_market_day(date, &market.bars, now_ms)?;
@@ -140,13 +129,13 @@ async fn keep(parts: &RunContext, date: Date, market: MarketDay) -> Result<NextR
         Ok(Ok(file)) => {
             parts.counters.stored(file.rows, 1);
             parts.manifest.call(move |writer| writer.save_witness(&file)).await?;
-            Ok(NextRequest::Settled(JobOutcome::Kept))
+            Ok(NextQuestion::Settled(JobOutcome::Kept))
         }
         Ok(Err(error @ StoreError::Io { .. })) => {
-            parts.stop.request(StopReason::disk(&error, worker::chain(&error)));
-            Ok(NextRequest::Stopped)
+            parts.stop.request(StopReason::disk(&error, task_job::chain(&error)));
+            Ok(NextQuestion::Stopped)
         }
-        Ok(Err(error)) => Ok(NextRequest::Settled(JobOutcome::Failed(worker::chain(&error)))),
+        Ok(Err(error)) => Ok(NextQuestion::Settled(JobOutcome::Failed(task_job::chain(&error)))),
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }

@@ -2,7 +2,7 @@
 //! kept in the manifest, where it is whole or goes on at its cursor.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     sync::{Mutex, PoisonError},
 };
 
@@ -10,12 +10,12 @@ use grab_model::Cursor;
 
 use super::{
     RunContext,
-    fetch_job::{self, FetchJob, JobOutcome, NextRequest},
+    question_job::{self, JobOutcome, NextQuestion, QuestionJob},
 };
 use crate::{
     manifest::{ManifestError, SavedListPage, SavedLookup},
     source::{
-        FetchError, ListPage, ListRows, Lookup, LookupAnswer, ReferenceList, ReferenceSource,
+        Disposition, FetchError, ListPage, ListRows, Lookup, LookupAnswer, ReferenceList, ReferenceSource,
         ResponseMismatch,
     },
 };
@@ -60,6 +60,7 @@ pub struct FetchedLists {
 }
 
 /// One question.
+#[derive(Clone)]
 enum ListQuestion {
     /// The next page of a list.
     Page(ListProgress),
@@ -86,10 +87,9 @@ enum ListAnswer {
     Single(LookupAnswer),
 }
 
-/// The errand.
+/// The job.
 struct ListsJob<S> {
     source: S,
-    asked: Mutex<VecDeque<ListQuestion>>,
     tally: Mutex<FetchedLists>,
 }
 
@@ -103,7 +103,7 @@ pub async fn fetch_lists<S: ReferenceSource>(
     wanted: WantedLists,
     parts: RunContext,
 ) -> Result<FetchedLists, ManifestError> {
-    let mut asked = VecDeque::new();
+    let mut asked = Vec::new();
     let longest_ms = wanted.longest_ms.map_or(LONGEST_MS, |longest| longest.min(LONGEST_MS));
     for list in wanted.lists {
         let name = parts.store.source().to_owned();
@@ -113,27 +113,21 @@ pub async fn fetch_lists<S: ReferenceSource>(
             let pages = u32::try_from(way.pages).unwrap_or(MOST_PAGES);
             let followed = way.cursor.iter().cloned().collect();
             let walk = ListProgress { list, cursor: way.cursor, pages, barren: 0, followed, is_anew: false };
-            asked.push_back(ListQuestion::Page(walk));
+            asked.push(ListQuestion::Page(walk));
         }
     }
     asked.extend(wanted.lookups.into_iter().map(|(lookup, subject)| ListQuestion::Single(lookup, subject)));
-    let fetching = ListsJob { source, asked: Mutex::new(asked), tally: Mutex::default() };
-    let fetched = fetch_job::run(fetching, parts).await?;
-    Ok(fetched.tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let job = question_job::run(ListsJob { source, tally: Mutex::default() }, asked, parts).await?;
+    Ok(job.tally.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-impl<S: ReferenceSource> FetchJob for ListsJob<S> {
+impl<S: ReferenceSource> QuestionJob for ListsJob<S> {
     type Source = S;
     type Question = ListQuestion;
     type Answer = ListAnswer;
 
     fn source(&self) -> &S {
         &self.source
-    }
-
-    fn next(&self, parts: &RunContext) -> Option<ListQuestion> {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if parts.stop.is_requested() { None } else { asked.pop_front() }
     }
 
     fn name(question: &ListQuestion) -> String {
@@ -167,48 +161,57 @@ impl<S: ReferenceSource> FetchJob for ListsJob<S> {
         parts: &RunContext,
         question: &ListQuestion,
         answer: ListAnswer,
-    ) -> Result<NextRequest<ListQuestion>, ManifestError> {
+    ) -> Result<NextQuestion<ListQuestion>, ManifestError> {
         match (question, answer) {
             (ListQuestion::Page(walk), ListAnswer::Page(page)) => walk.keep(parts, page).await,
             (ListQuestion::Single(lookup, subject), ListAnswer::Single(record)) => {
                 keep_record(parts, lookup, subject, Some(record)).await?;
-                Ok(NextRequest::Settled(JobOutcome::Kept))
+                Ok(NextQuestion::Settled(JobOutcome::Kept))
             }
             (ListQuestion::Page(_) | ListQuestion::Single(..), _) => {
-                Ok(NextRequest::Settled(JobOutcome::Failed("an answer to another question".to_owned())))
+                Ok(NextQuestion::Settled(JobOutcome::Failed("an answer to another question".to_owned())))
             }
         }
     }
 
-    fn alternative(&self, question: &ListQuestion, refusal: &JobOutcome) -> Option<ListQuestion> {
+    fn alternative(&self, question: &ListQuestion, disposition: Disposition) -> Option<ListQuestion> {
         let ListQuestion::Page(walk) = question else { return None };
-        match refusal {
+        let is_left_on_its_way = walk.cursor.is_some() && !walk.is_anew;
+        match disposition {
             // The cursor is refused; the list itself may not be.
-            JobOutcome::Refused(_) | JobOutcome::NotFound | JobOutcome::UnknownRoute
-                if walk.cursor.is_some() && !walk.is_anew =>
+            Disposition::RetryTwice | Disposition::NotFound | Disposition::UnknownRoute
+                if is_left_on_its_way =>
             {
                 Some(ListQuestion::Page(ListProgress::anew(walk.list)))
             }
-            JobOutcome::NotEntitled | JobOutcome::NotFound | JobOutcome::UnknownRoute
+            Disposition::NotEntitled
+            | Disposition::Timeframe
+            | Disposition::KeyRefused
+            | Disposition::NotFound
+            | Disposition::UnknownRoute
                 if walk.list == ReferenceList::Splits =>
             {
                 Some(ListQuestion::Page(ListProgress::anew(ReferenceList::OldSplits)))
             }
-            JobOutcome::Kept
-            | JobOutcome::NotEntitled
-            | JobOutcome::NotYet
-            | JobOutcome::NotFound
-            | JobOutcome::UnknownRoute
-            | JobOutcome::Nobody
-            | JobOutcome::Refused(_)
-            | JobOutcome::Failed(_) => None,
+            Disposition::Retry
+            | Disposition::Unwell(_)
+            | Disposition::RetryTwice
+            | Disposition::SlowDown { .. }
+            | Disposition::Outage
+            | Disposition::KeyRefused
+            | Disposition::CursorForgets
+            | Disposition::NotYet
+            | Disposition::NotEntitled
+            | Disposition::Timeframe
+            | Disposition::NotFound
+            | Disposition::UnknownRoute => None,
         }
     }
 
     async fn settle(
         &self,
         parts: &RunContext,
-        question: ListQuestion,
+        question: &ListQuestion,
         outcome: JobOutcome,
     ) -> Result<Option<String>, ManifestError> {
         match question {
@@ -221,7 +224,7 @@ impl<S: ReferenceSource> FetchJob for ListsJob<S> {
             ListQuestion::Single(lookup, subject) => {
                 if outcome == JobOutcome::NotFound {
                     // The server's own word: to ask again brings nothing else.
-                    keep_record(parts, &lookup, &subject, None).await?;
+                    keep_record(parts, lookup, subject, None).await?;
                 }
                 Ok(self.tally().add(outcome))
             }
@@ -291,12 +294,12 @@ impl ListProgress {
         &self,
         parts: &RunContext,
         page: ListPage,
-    ) -> Result<NextRequest<ListQuestion>, ManifestError> {
+    ) -> Result<NextQuestion<ListQuestion>, ManifestError> {
         let (list, is_first) = (self.list, self.pages == 0);
         let (next, is_barren) = (page.next.clone(), page.rows.is_empty());
         if is_first && is_barren && next.is_none() && list == ReferenceList::Active {
             // There is no market without tickers: to believe this would say of each that it was not seen.
-            return Ok(NextRequest::Settled(JobOutcome::Nobody));
+            return Ok(NextQuestion::Settled(JobOutcome::Nobody));
         }
         let name = parts.store.source().to_owned();
         let kept = kept(page)?;
@@ -311,13 +314,13 @@ impl ListProgress {
                 writer.save_list_page(list.as_str(), &kept, cursor.as_ref())
             })
             .await?;
-        let Some(cursor) = next else { return Ok(NextRequest::Settled(JobOutcome::Kept)) };
+        let Some(cursor) = next else { return Ok(NextQuestion::Settled(JobOutcome::Kept)) };
         let mut walk = self.clone();
         walk.followed.insert(cursor.clone());
         walk.cursor = Some(cursor);
         walk.pages += 1;
         walk.barren = if is_barren { walk.barren + 1 } else { 0 };
-        Ok(NextRequest::Further(ListQuestion::Page(walk)))
+        Ok(NextQuestion::Further(ListQuestion::Page(walk)))
     }
 }
 

@@ -1,69 +1,58 @@
-//! Is a failure the task's own fault, or everybody's?
+//! Is a failure the question's own fault, or everybody's?
 //!
-//! One failed page cannot tell. While pages of other tasks come, a failure is its task's own. When several tasks fail
-//! in a row and no page comes in between, or a task would be given up, the source itself is in doubt. Then a page that
-//! came in this run is asked for once more, or else the control question: if that fails too, it is the source, and
+//! One failed request cannot tell. While answers to others come, a failure is the question's own. When several items fail
+//! in a row and no answer comes in between, or one would be given up, the source itself is in doubt. Then a question that
+//! was answered before is asked once more, or else the control question: if that fails too, it is the source, and
 //! everyone waits.
 
 use std::{
     collections::HashSet,
+    hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::{
-    manifest::TaskId,
-    source::{BarsRequest, PagePosition},
-};
+/// So many different items that fail in a row are no coincidence, even if a third of all answers is broken.
+const ITEMS: usize = 8;
 
-/// So many different tasks that fail in a row are no coincidence, even if a third of all answers is broken.
-const TASKS: usize = 8;
-
-/// What became of the latest requests of all tasks.
+/// What became of the latest requests of all items. `I` is what tells them apart, `R` what is sent.
 #[derive(Debug)]
-pub(super) struct SourceHealth {
-    state: Mutex<HealthState>,
+pub(super) struct SourceHealth<I, R> {
+    state: Mutex<HealthState<I, R>>,
 }
 
 #[derive(Debug)]
-struct HealthState {
+struct HealthState<I, R> {
     /// When the first request failed after the last proof that the source is there.
     failing_since: Option<Instant>,
-    /// The latest request that proved the source to be there, by a page or as the control question: when it left.
+    /// The latest request that proved the source to be there, by its answer or as the control question: when it left.
     last_proof: Option<Instant>,
-    /// The smallest page that came: a question that is known to be good.
-    good: Option<(KnownGood, u64)>,
-    /// The tasks whose requests failed since then.
-    failed: HashSet<TaskId>,
+    /// The request with the smallest answer, and its bytes: it is known to be good.
+    good: Option<(R, u64)>,
+    /// The items whose requests failed since then.
+    failed: HashSet<I>,
     tally: RateLimitCounts,
-    /// The last two tasks that were refused as one request too many.
-    refused: [Option<(TaskId, Instant)>; 2],
+    /// The last two items that were refused as one request too many.
+    refused: [Option<(I, Instant)>; 2],
 }
 
-/// A question that was answered in this run.
-#[derive(Clone, Debug)]
-pub(super) struct KnownGood {
-    pub(super) question: BarsRequest,
-    pub(super) place: PagePosition,
-}
-
-/// How many requests of all tasks were let in so far, and how many refused as one too many.
+/// How many requests of all items were let in so far, and how many refused as one too many.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RateLimitCounts {
-    pages: u64,
+pub(in crate::engine) struct RateLimitCounts {
+    answers: u64,
     refusals: u64,
 }
 
 impl RateLimitCounts {
-    /// Whether, between two refusals of one task, most others were let in.
+    /// Whether, between two refusals of one item, most others were let in.
     pub(super) fn most_were_let_in_since(self, before: Self) -> bool {
-        self.pages - before.pages > self.refusals - before.refusals - 1
+        self.answers - before.answers > self.refusals - before.refusals - 1
     }
 }
 
-impl SourceHealth {
+impl<I: Copy + Eq + Hash, R: Clone> SourceHealth<I, R> {
     /// Good health, until something else is known.
     pub(super) fn new() -> Self {
         let state = HealthState {
@@ -77,27 +66,20 @@ impl SourceHealth {
         Self { state: Mutex::new(state) }
     }
 
-    /// A page of so many bytes came, which was asked for at `sent_at`.
-    pub(super) fn page_came(
-        &self,
-        question: &BarsRequest,
-        place: &PagePosition,
-        bytes: u64,
-        sent_at: Instant,
-    ) {
+    /// An answer of so many bytes came to a request that left at `sent_at`.
+    pub(super) fn answer_came(&self, request: &R, bytes: u64, sent_at: Instant) {
         let mut state = self.locked();
         state.failing_since = None;
         state.last_proof = state.last_proof.max(Some(sent_at));
         state.failed.clear();
-        state.tally.pages += 1;
+        state.tally.answers += 1;
         if state.good.as_ref().is_none_or(|(_, smallest)| bytes < *smallest) {
-            let good = KnownGood { question: question.clone(), place: place.clone() };
-            state.good = Some((good, bytes));
+            state.good = Some((request.clone(), bytes));
         }
     }
 
-    /// A question that was answered in this run.
-    pub(super) fn known_good(&self) -> Option<KnownGood> {
+    /// A request that was answered in this run.
+    pub(super) fn known_good(&self) -> Option<R> {
         self.locked().good.as_ref().map(|(good, _)| good.clone())
     }
 
@@ -109,15 +91,20 @@ impl SourceHealth {
         state.failed.clear();
     }
 
-    /// A request of `task` failed. True if too many tasks have failed in a row for that to be their own fault.
-    pub(super) fn failed(&self, task: TaskId) -> bool {
-        let mut state = self.locked();
-        state.failing_since.get_or_insert_with(Instant::now);
-        state.failed.insert(task);
-        state.failed.len() >= TASKS
+    /// Whether any request was answered in this run.
+    pub(super) fn has_known_good(&self) -> bool {
+        self.locked().good.is_some()
     }
 
-    /// Whether nothing that was asked after `since` has shown that the source is there. A page that was under way then
+    /// A request of `item` failed. Returns whether too many items have failed in a row for that to be their own fault.
+    pub(super) fn failed(&self, item: I) -> bool {
+        let mut state = self.locked();
+        state.failing_since.get_or_insert_with(Instant::now);
+        state.failed.insert(item);
+        state.failed.len() >= ITEMS
+    }
+
+    /// Whether nothing that was asked after `since` has shown that the source is there. An answer that was under way then
     /// may have left the source before it went away.
     pub(super) fn is_dry_since(&self, since: Instant) -> bool {
         self.locked().last_proof.is_none_or(|last| last <= since)
@@ -128,21 +115,21 @@ impl SourceHealth {
         self.locked().failing_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// A request of `task` was refused as one too many. Answers how many were let in and refused so far, this one
-    /// included, and whether no other task was refused since `since`.
-    pub(super) fn refused(&self, task: TaskId, since: Instant) -> (RateLimitCounts, bool) {
+    /// A request of `item` was refused as one too many. Returns how many were let in and refused so far, this one
+    /// included, and whether no other item was refused since `since`.
+    pub(super) fn refused(&self, item: I, since: Instant) -> (RateLimitCounts, bool) {
         let mut state = self.locked();
         state.failing_since.get_or_insert_with(Instant::now);
         state.tally.refusals += 1;
-        if state.refused[0].is_none_or(|(latest, _)| latest != task) {
+        if state.refused[0].is_none_or(|(latest, _)| latest != item) {
             state.refused[1] = state.refused[0];
         }
-        state.refused[0] = Some((task, Instant::now()));
+        state.refused[0] = Some((item, Instant::now()));
         (state.tally, state.refused[1].is_none_or(|(_, at)| at < since))
     }
 
     /// The state is whole between any two statements, so a panic elsewhere cannot have left it half-written.
-    fn locked(&self) -> MutexGuard<'_, HealthState> {
+    fn locked(&self) -> MutexGuard<'_, HealthState<I, R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,17 +137,17 @@ impl SourceHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use grab_model::Month;
+    use crate::manifest::TaskId;
 
-    fn page_came(health: &SourceHealth, symbol: &str, bytes: u64) {
-        let window = Month::new(2024, 1).unwrap().window();
-        let question = BarsRequest { symbol: symbol.parse().unwrap(), window };
-        health.page_came(&question, &PagePosition::Start, bytes, Instant::now());
+    type Health = SourceHealth<TaskId, &'static str>;
+
+    fn page_came(health: &Health, symbol: &'static str, bytes: u64) {
+        health.answer_came(&symbol, bytes, Instant::now());
     }
 
     #[test]
     fn several_tasks_in_a_row_raise_a_doubt_and_a_page_ends_it() {
-        let health = SourceHealth::new();
+        let health = Health::new();
         let failed = |id| health.failed(TaskId::made_up(id));
         assert_eq!([failed(1), failed(1), failed(2), failed(1)], [false; 4]);
         page_came(&health, "A", 10);
@@ -172,17 +159,17 @@ mod tests {
 
     #[test]
     fn the_smallest_page_is_the_one_to_ask_for_again() {
-        let health = SourceHealth::new();
+        let health = Health::new();
         assert!(health.known_good().is_none());
         for (symbol, bytes) in [("A", 50), ("B", 10), ("C", 30)] {
             page_came(&health, symbol, bytes);
         }
-        assert_eq!(health.known_good().unwrap().question.symbol.as_str(), "B");
+        assert_eq!(health.known_good(), Some("B"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_alone_is_refused_is_known_and_who_is_refused_while_most_are_let_in() {
-        let health = SourceHealth::new();
+        let health = Health::new();
         let (one, two) = (TaskId::made_up(1), TaskId::made_up(2));
         let begin = Instant::now();
         let (first, alone) = health.refused(one, begin);

@@ -1,4 +1,4 @@
-//! The connection that all tasks share: when it is gone, everyone waits and one request probes.
+//! The connection that all requests share: when it is gone, everyone waits and one request probes.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -15,7 +15,7 @@ use crate::pace::backoff;
 /// Before anything was ever reached, this many failures in a row say that nothing will be: a wrong host, no route.
 const FAILURES_AT_START: u32 = 3;
 
-/// A circuit breaker that starts half-open: the first request of a run is its probe, before any task is burnt.
+/// A circuit breaker that starts half-open: the first request of a loop is its probe, before any attempt is spent.
 #[derive(Debug)]
 pub(super) struct CircuitBreaker {
     state: Mutex<State>,
@@ -33,9 +33,10 @@ enum State {
     Down { since: Instant, failures: u32 },
 }
 
-/// Ticket to send a request. While the line is not up there is only one.
+/// The right to send a request. While the breaker is not closed there is only one.
 #[derive(Debug)]
-pub(super) struct BreakerPass<'a> {
+pub(in crate::engine) struct BreakerPass<'a> {
+    breaker: &'a CircuitBreaker,
     probe: Option<SemaphorePermit<'a>>,
 }
 
@@ -51,42 +52,47 @@ pub(super) enum BreakerState {
 }
 
 impl BreakerPass<'_> {
-    /// Whether this is the one request that finds out whether the line is up again.
+    /// Whether this is the one request that finds out whether the connection is back.
     pub(super) fn is_probe(&self) -> bool {
         self.probe.is_some()
+    }
+
+    /// An answer came whole: the first one of all lets the others follow before it is read.
+    pub(in crate::engine) fn response_arrived(&mut self) {
+        // A breaker that was open closes only when an answer is good.
+        if self.breaker.is_untried() {
+            self.breaker.success();
+            self.probe = None;
+        }
+    }
+
+    /// The request found no connection. Of those that were under way together, the first one counts.
+    pub(super) fn failure(&self) -> BreakerState {
+        self.breaker.failure(self.is_probe())
     }
 }
 
 impl CircuitBreaker {
-    /// A line that is given up when it has been down for `patience`.
+    /// A breaker that gives up when it has been open for `patience`.
     pub(super) fn new(patience: Duration) -> Self {
         Self { state: Mutex::new(State::Untried { failures: 0 }), probe: Semaphore::new(1), patience }
     }
 
-    /// Waits until a request may go out: at once while the line is up, else as the only probe and after a pause.
+    /// Waits until a request may go out: at once while the breaker is closed, else as the only probe and after a pause.
     pub(super) async fn acquire(&self, jitter: f64) -> BreakerPass<'_> {
         if matches!(self.state(), State::Up) {
-            return BreakerPass { probe: None };
+            return BreakerPass { breaker: self, probe: None };
         }
         // The semaphore is never closed; without a permit the request would just not be the only probe.
         let probe = self.probe.acquire().await.ok();
         match self.state() {
-            State::Up => return BreakerPass { probe: None },
+            State::Up => return BreakerPass { breaker: self, probe: None },
             State::Untried { failures: 0 } => {}
             State::Untried { failures } | State::Down { failures, .. } => {
                 sleep(backoff(failures, jitter)).await;
             }
         }
-        BreakerPass { probe }
-    }
-
-    /// An answer came whole: who was the first to ask need not be read for the others to follow.
-    pub(super) fn response_arrived(&self, ticket: &mut BreakerPass<'_>) {
-        // A line that was down is up only when an answer is good.
-        if self.is_untried() {
-            self.success();
-            ticket.probe = None;
-        }
+        BreakerPass { breaker: self, probe }
     }
 
     /// Whether no request has come through yet.
@@ -104,8 +110,7 @@ impl CircuitBreaker {
         self.set(State::Up);
     }
 
-    /// A request found no connection. Of those that were under way together, the first one counts.
-    pub(super) fn failure(&self, ticket: &BreakerPass<'_>) -> BreakerState {
+    fn failure(&self, is_probe: bool) -> BreakerState {
         let now = Instant::now();
         let (state, verdict) = match self.state() {
             State::Untried { failures } if failures + 1 >= FAILURES_AT_START => {
@@ -113,7 +118,7 @@ impl CircuitBreaker {
             }
             State::Untried { failures } => (State::Untried { failures: failures + 1 }, BreakerState::Wait),
             State::Up => (State::Down { since: now, failures: 1 }, BreakerState::Wait),
-            State::Down { .. } if ticket.probe.is_none() => return BreakerState::Wait,
+            State::Down { .. } if !is_probe => return BreakerState::Wait,
             State::Down { since, failures } => {
                 let verdict =
                     if now - since >= self.patience { BreakerState::Lost } else { BreakerState::Wait };
@@ -152,12 +157,12 @@ mod tests {
     async fn the_others_do_not_wait_until_the_first_answer_is_read() {
         let line = CircuitBreaker::new(Duration::from_mins(10));
         let mut first = line.acquire(0.0).await;
-        line.response_arrived(&mut first);
+        first.response_arrived();
         line.acquire(0.0).await;
 
-        line.failure(&first);
+        first.failure();
         let mut probe = line.acquire(0.0).await;
-        line.response_arrived(&mut probe);
+        probe.response_arrived();
         assert!(line.is_down() && probe.is_probe(), "a line that was down is up only when an answer is good");
     }
 
@@ -167,7 +172,7 @@ mod tests {
         let mut verdicts = Vec::new();
         for _ in 0..3 {
             let ticket = line.acquire(0.0).await;
-            verdicts.push(line.failure(&ticket));
+            verdicts.push(ticket.failure());
         }
         assert_eq!(verdicts, [BreakerState::Wait, BreakerState::Wait, BreakerState::Unreachable]);
     }
@@ -178,7 +183,7 @@ mod tests {
         line.success();
         let together = [line.acquire(0.0).await, line.acquire(0.0).await, line.acquire(0.0).await];
         for ticket in &together {
-            assert_eq!(line.failure(ticket), BreakerState::Wait);
+            assert_eq!(ticket.failure(), BreakerState::Wait);
         }
         let before = Instant::now();
         let _probe = line.acquire(0.0).await;
@@ -190,11 +195,11 @@ mod tests {
         let line = CircuitBreaker::new(Duration::from_mins(10));
         line.success();
         let ticket = line.acquire(0.0).await;
-        assert_eq!(line.failure(&ticket), BreakerState::Wait);
+        assert_eq!(ticket.failure(), BreakerState::Wait);
         let lost = Instant::now();
         loop {
             let ticket = line.acquire(0.0).await;
-            if line.failure(&ticket) == BreakerState::Lost {
+            if ticket.failure() == BreakerState::Lost {
                 break;
             }
         }

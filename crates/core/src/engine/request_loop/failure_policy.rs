@@ -1,0 +1,373 @@
+//! What is to be done about a request that brought no answer: the dispositions of `source::error`, as a verdict.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{BreakerPass, FetchJob, RequestLoop, Suspicion, circuit_breaker::BreakerState};
+use crate::{
+    engine::StopReason,
+    manifest::ManifestError,
+    pace::{LONGEST_PAUSE, Permit},
+    source::{ControlAnswer, Disposition, FetchError, OutageSymptom, Source},
+};
+
+/// A well-formed request that is refused is asked again this often.
+const RETRIES_OF_A_BAD_REQUEST: u32 = 2;
+
+/// What is to be done.
+pub(super) enum Verdict {
+    /// Ask again as soon as the breaker lets it pass. No attempt is spent.
+    Again,
+    /// Ask again at this instant.
+    Retry { at: Instant, reason: String },
+    /// Wait for another answer, which tells whether this one is about the key or the address.
+    Suspect { suspicion: Suspicion, reason: String },
+    /// Do not ask again.
+    Refused(Refusal),
+    /// The run is to stop for this reason.
+    Stop(StopReason),
+    /// The run is to stop already.
+    Stopped,
+}
+
+/// Why an item is not asked for again.
+#[derive(Debug)]
+pub(in crate::engine) struct Refusal {
+    /// What it comes to.
+    pub(in crate::engine) kind: RefusalKind,
+    /// The last failure.
+    pub(in crate::engine) error: FetchError,
+    /// The same in one line.
+    pub(in crate::engine) reason: String,
+}
+
+/// What a refusal comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum RefusalKind {
+    /// The plan does not include it.
+    NotEntitled,
+    /// The plan does not include it, for the time that is asked for.
+    Timeframe,
+    /// The key is good, and refused for this.
+    KeyRefused,
+    /// It is not there yet.
+    NotYet,
+    /// The source does not know it.
+    NotFound,
+    /// The source has no such route.
+    UnknownRoute,
+    /// The request is refused as badly asked, after so many attempts.
+    BadRequest { asked: u32 },
+    /// It is given up after so many attempts.
+    GivenUp { asked: u32 },
+}
+
+impl RefusalKind {
+    /// Whether it is the source's own word, which shows that key and address are good.
+    pub(super) fn is_an_answer(self) -> bool {
+        match self {
+            Self::NotEntitled | Self::Timeframe | Self::NotYet | Self::NotFound | Self::UnknownRoute => true,
+            // The control question has shown it.
+            Self::KeyRefused | Self::BadRequest { .. } | Self::GivenUp { .. } => false,
+        }
+    }
+}
+
+/// A failed request.
+struct Failure<'a> {
+    pass: &'a BreakerPass<'a>,
+    error: FetchError,
+    /// The same in one line.
+    reason: String,
+    sent_at: Instant,
+    /// Whether the source was down when it failed, or refused it as one too many: that may be over by the time that the control
+    /// question is answered, which waits for the same pause.
+    may_be_over: bool,
+    /// How long to wait at least before it is asked again.
+    at_least: Duration,
+}
+
+impl Failure<'_> {
+    fn refused(self, kind: RefusalKind) -> Verdict {
+        Verdict::Refused(Refusal { kind, error: self.error, reason: self.reason })
+    }
+}
+
+impl<J: FetchJob> RequestLoop<J> {
+    /// Decides about a request that brought no answer.
+    pub(super) async fn judge(
+        &self,
+        item: &mut J::Item,
+        pass: &BreakerPass<'_>,
+        permit: Permit<'_>,
+        error: FetchError,
+        sent_at: Instant,
+    ) -> Result<Verdict, ManifestError> {
+        J::attempts(item).note_failure();
+        let (disposition, reason) = (error.disposition(), self.note(item, &error));
+        let is_in_trouble = error.symptom().is_some_and(|symptom| symptom != OutageSymptom::TooMany);
+        if self.breaker.is_untried()
+            && let Some(suspicion) = elsewhere(disposition)
+        {
+            match self.control_unless_in_vain().await {
+                None => return Ok(Verdict::Stopped),
+                Some(ControlAnswer::Good) => {}
+                Some(ControlAnswer::KeyRefused | ControlAnswer::Evasive | ControlAnswer::Unwell(_)) => {
+                    return Ok(Verdict::Suspect { suspicion, reason });
+                }
+            }
+        }
+        let may_be_over = self.breaker.is_down() || matches!(disposition, Disposition::SlowDown { .. });
+        if !is_in_trouble && disposition != Disposition::KeyRefused {
+            self.breaker.success();
+        }
+        let failure = Failure { pass, error, reason, sent_at, may_be_over, at_least: Duration::ZERO };
+        match disposition {
+            Disposition::Outage => {
+                permit.refund();
+                Ok(self.outage(failure))
+            }
+            Disposition::Unwell(_) => self.unwell(item, failure).await,
+            Disposition::SlowDown { retry_after } => self.slow_down(item, failure, retry_after).await,
+            Disposition::KeyRefused => Ok(self.key_refused(item, failure).await),
+            Disposition::CursorForgets if self.job.alternative(item, disposition) => Ok(Verdict::Again),
+            Disposition::Retry | Disposition::CursorForgets => Ok(self.retry(item, failure)),
+            Disposition::RetryTwice => Ok(self.bad_request(item, failure)),
+            Disposition::NotEntitled => Ok(self.refused(item, failure, RefusalKind::NotEntitled)),
+            Disposition::Timeframe => Ok(self.refused(item, failure, RefusalKind::Timeframe)),
+            Disposition::NotYet => Ok(failure.refused(RefusalKind::NotYet)),
+            Disposition::NotFound => Ok(self.refused(item, failure, RefusalKind::NotFound)),
+            Disposition::UnknownRoute => Ok(self.refused(item, failure, RefusalKind::UnknownRoute)),
+        }
+    }
+
+    /// Tells whoever watches what went wrong. Returns it in one line.
+    fn note(&self, item: &J::Item, error: &FetchError) -> String {
+        let (subject, reason) = (J::subject(item), error.error_chain());
+        tracing::debug!(subject, "{reason}");
+        self.context.counters.trouble(format!("{subject}: {reason}"));
+        reason
+    }
+
+    /// The source's own word: another question may do instead.
+    fn refused(&self, item: &mut J::Item, failure: Failure<'_>, kind: RefusalKind) -> Verdict {
+        if self.job.alternative(item, failure.error.disposition()) {
+            return Verdict::Again;
+        }
+        failure.refused(kind)
+    }
+
+    /// Asks again after the policy's pause, or gives the question up.
+    fn retry(&self, item: &mut J::Item, failure: Failure<'_>) -> Verdict {
+        let attempts = J::attempts(item);
+        match attempts.spend(self.context.retry_policy, self.jitter()) {
+            Some(pause) => {
+                Verdict::Retry { at: Instant::now() + pause.max(failure.at_least), reason: failure.reason }
+            }
+            None => failure.refused(RefusalKind::GivenUp { asked: attempts.failures() }),
+        }
+    }
+
+    /// A well-formed request is refused: it rarely gets better.
+    fn bad_request(&self, item: &mut J::Item, failure: Failure<'_>) -> Verdict {
+        let attempts = J::attempts(item);
+        if attempts.bad_requests < RETRIES_OF_A_BAD_REQUEST && !attempts.is_spent(self.context.retry_policy) {
+            attempts.bad_requests += 1;
+            return self.retry(item, failure);
+        }
+        let asked = attempts.failures() + 1;
+        self.refused(item, failure, RefusalKind::BadRequest { asked })
+    }
+
+    /// No connection, or none behind which the source answers: no attempt is spent, the item waits with everyone else.
+    fn outage(&self, failure: Failure<'_>) -> Verdict {
+        let Failure { pass, reason, .. } = failure;
+        match pass.failure() {
+            // Refusals in between close the breaker, but bring nothing either.
+            BreakerState::Wait if self.health.failing_for() > 2 * self.context.retry_policy.max_time => {
+                Verdict::Stop(StopReason::SourceLost(reason))
+            }
+            BreakerState::Wait => Verdict::Again,
+            BreakerState::Unreachable => Verdict::Stop(StopReason::Unreachable(reason)),
+            BreakerState::Lost => Verdict::Stop(StopReason::SourceLost(reason)),
+        }
+    }
+
+    /// The source is in trouble: with this question, or with all. In the latter case no attempt is spent.
+    async fn unwell(&self, item: &mut J::Item, failure: Failure<'_>) -> Result<Verdict, ManifestError> {
+        if self.breaker.is_untried() {
+            // Whoever answers is reached.
+            self.breaker.success();
+        }
+        if !self.is_in_doubt(item) || self.is_the_only_one().await? {
+            return Ok(self.retry(item, failure));
+        }
+        let _asking = self.asking.lock().await;
+        if self.breaker.is_down() && !failure.pass.is_probe() {
+            return Ok(self.outage(failure));
+        }
+        // Somebody else may have asked meanwhile.
+        if !self.is_in_doubt(item) {
+            return Ok(self.retry(item, failure));
+        }
+        let asked_at = Instant::now();
+        Ok(match self.control().await {
+            None => Verdict::Stopped,
+            Some(ControlAnswer::Unwell(_)) if !self.health.has_known_good() && self.is_spent(item) => {
+                // Nothing ever came, and this is as long as one question may take.
+                Verdict::Stop(StopReason::SourceLost(failure.reason))
+            }
+            Some(ControlAnswer::Unwell(_)) => {
+                J::attempts(item).note_outage();
+                self.outage(failure)
+            }
+            Some(ControlAnswer::Good | ControlAnswer::KeyRefused | ControlAnswer::Evasive) => {
+                self.health.vouched_for(asked_at);
+                self.breaker.success();
+                self.retry_once_well(item, failure)
+            }
+        })
+    }
+
+    /// The source is well by now. What failed while it may not have been is asked once more before it spends an attempt.
+    fn retry_once_well(&self, item: &mut J::Item, failure: Failure<'_>) -> Verdict {
+        if failure.may_be_over && J::attempts(item).let_off() {
+            return Verdict::Retry { at: Instant::now() + failure.at_least, reason: failure.reason };
+        }
+        self.retry(item, failure)
+    }
+
+    /// Whether nothing ever came and nothing else is outstanding: then there is no "everybody" to compare with.
+    async fn is_the_only_one(&self) -> Result<bool, ManifestError> {
+        Ok(!self.health.has_known_good() && self.job.outstanding().await? <= 1)
+    }
+
+    /// Whether a failure of this item may be everybody's.
+    fn is_in_doubt(&self, item: &mut J::Item) -> bool {
+        self.health.failed(J::id(item)) || self.breaker.is_down() || self.is_last_chance(item)
+    }
+
+    /// Whether this failure gives the item up, and nothing that was asked after it has shown that the source is there.
+    fn is_last_chance(&self, item: &mut J::Item) -> bool {
+        self.is_spent(item) && self.health.is_dry_since(J::attempts(item).failed_at())
+    }
+
+    /// Whether one more failure gives the item up.
+    fn is_spent(&self, item: &mut J::Item) -> bool {
+        J::attempts(item).is_spent(self.context.retry_policy)
+    }
+
+    /// One request too many. It spends an attempt of an item that alone is refused, or while most others are let in:
+    /// else the pace is the reason, which everyone lowers.
+    async fn slow_down(
+        &self,
+        item: &mut J::Item,
+        mut failure: Failure<'_>,
+        retry_after: Option<Duration>,
+    ) -> Result<Verdict, ManifestError> {
+        let attempts = J::attempts(item);
+        let since = attempts.rate_limited.map_or(failure.sent_at, |(at, _)| at);
+        let (counts, is_alone) = self.health.refused(J::id(item), since);
+        let before = J::attempts(item).rate_limited.replace((failure.sent_at, counts));
+        let is_own = before.is_some_and(|(_, before)| counts.most_were_let_in_since(before));
+        failure.at_least = if is_own {
+            // No pace will do.
+            retry_after.unwrap_or_default().min(LONGEST_PAUSE)
+        } else {
+            let pause = self.context.pacer.slow_down(retry_after);
+            self.save_pace().await?;
+            pause
+        };
+        if (is_own || is_alone) && self.is_last_chance(item) {
+            return self.unwell(item, failure).await;
+        }
+        if is_own || is_alone {
+            return Ok(self.retry(item, failure));
+        }
+        if self.is_let_in().await {
+            return Ok(self.retry_once_well(item, failure));
+        }
+        let (waited, longest) = (self.health.failing_for(), self.context.retry_policy.max_time);
+        let is_in_vain = self.context.pacer.pauses_in_a_row() > 1 && waited + failure.at_least > longest;
+        Ok(if is_in_vain || waited > longest {
+            Verdict::Stop(StopReason::SourceLost(failure.reason))
+        } else if self.context.stop.is_requested() {
+            Verdict::Stopped
+        } else {
+            Verdict::Retry { at: Instant::now() + failure.at_least, reason: failure.reason }
+        })
+    }
+
+    /// Whether, when one pause has followed the other and nobody was let in, at least what is known to be good is.
+    async fn is_let_in(&self) -> bool {
+        let pacer = &self.context.pacer;
+        if pacer.pauses_in_a_row() < 2 || !self.health.has_known_good() {
+            return false;
+        }
+        let _asking = self.asking.lock().await;
+        if pacer.pauses_in_a_row() < 2 {
+            return false;
+        }
+        let is_let_in = self.control().await == Some(ControlAnswer::Good);
+        if is_let_in {
+            pacer.accepted();
+        }
+        is_let_in
+    }
+
+    /// Judges the question or the key by the control question.
+    async fn key_refused(&self, item: &mut J::Item, failure: Failure<'_>) -> Verdict {
+        match self.control_unless_in_vain().await {
+            None => Verdict::Stopped,
+            Some(ControlAnswer::Good) => {
+                self.breaker.success();
+                self.refused(item, failure, RefusalKind::KeyRefused)
+            }
+            Some(ControlAnswer::KeyRefused) => Verdict::Stop(StopReason::KeyRefused(failure.reason)),
+            Some(ControlAnswer::Evasive | ControlAnswer::Unwell(_)) => {
+                Verdict::Suspect { suspicion: Suspicion::Key, reason: failure.reason }
+            }
+        }
+    }
+
+    /// The control question, unless its answer did not help before.
+    async fn control_unless_in_vain(&self) -> Option<ControlAnswer> {
+        if self.auth_probe.is_empty() { self.control().await } else { Some(ControlAnswer::Evasive) }
+    }
+
+    /// Sends a request once more that was answered in this run; if there was none, the control question. None if the run is
+    /// to stop, or the budget of requests is spent.
+    async fn control(&self) -> Option<ControlAnswer> {
+        self.context.permit().await?;
+        let asked = async {
+            match self.health.known_good() {
+                None => self.job.source().control().await,
+                Some(request) => match self.job.send_again(&request).await {
+                    Ok(()) => ControlAnswer::Good,
+                    Err(error) => ControlAnswer::from(&error),
+                },
+            }
+        };
+        self.context.stop.unless_requested(asked).await
+    }
+}
+
+/// What a first answer that does not come from the service throws a doubt on.
+fn elsewhere(disposition: Disposition) -> Option<Suspicion> {
+    match disposition {
+        Disposition::UnknownRoute => Some(Suspicion::Route),
+        Disposition::Unwell(OutageSymptom::Redirect) => Some(Suspicion::Redirect),
+        Disposition::Retry
+        | Disposition::Unwell(_)
+        | Disposition::RetryTwice
+        | Disposition::SlowDown { .. }
+        | Disposition::Outage
+        | Disposition::CursorForgets
+        | Disposition::KeyRefused
+        | Disposition::NotYet
+        | Disposition::NotEntitled
+        | Disposition::Timeframe
+        | Disposition::NotFound => None,
+    }
+}
