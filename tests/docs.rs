@@ -239,6 +239,43 @@ fn faults_of(source: &str) -> Vec<[String; 3]> {
     rows.lines().filter(begins_a_row).filter(|line| line.contains(": \"")).map(row).collect()
 }
 
+/// The rows of `faults! { … }` for the jobs that are no tasks: name, and what becomes of a list, a lookup and a day.
+fn faults_of_jobs(source: &str) -> Vec<(String, [String; 3])> {
+    let rows = source.split("\nfaults! {").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let row = |line: &str| {
+        let (name, rest) = line.strip_prefix("    ")?.split_once(": \"")?;
+        let mut outcomes = rest.split("\", \"").map(str::to_owned);
+        let outcomes = [outcomes.next()?, outcomes.next()?, outcomes.next()?];
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_').then(|| (name.to_owned(), outcomes))
+    };
+    rows.lines().filter_map(row).collect()
+}
+
+#[test]
+fn each_fault_of_an_answer_has_a_row_for_each_kind_of_job() {
+    let text = document("docs/faults.md");
+    let jobs = faults_of_jobs(&document("tests/every_job.rs"));
+    let tasks = faults_of(&document("tests/faults.rs"));
+    let names = |rows: BTreeSet<&str>| rows.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(
+        names(jobs.iter().map(|(name, _)| name.as_str()).collect()),
+        names(tasks.iter().map(|[name, ..]| name.as_str()).collect()),
+        "each fault of a task is tried on the other jobs"
+    );
+    for (name, [list, lookup, day]) in &jobs {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `every_job::{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("{name} has no row"));
+        let [_, state, _] = tasks.iter().find(|[task, ..]| task == name).unwrap();
+        assert!(row.ends_with(&format!("| `{state}` | {list} | {lookup} | {day} |")), "{row}");
+    }
+    // What is shown in memory is shown for all kinds.
+    let outages = document("crates/core/src/engine/outage_tests.rs");
+    let tests = outages.lines().filter_map(|line| line.strip_prefix("async fn ")?.strip_suffix("() {"));
+    for test in tests {
+        assert!(text.contains(&format!("| `engine::outage_tests::{test}` |")), "{test} has no row");
+    }
+}
+
 #[test]
 fn the_table_of_faults_and_the_tests_are_the_same() {
     let text = document("docs/faults.md");
@@ -256,10 +293,11 @@ fn the_table_of_faults_and_the_tests_are_the_same() {
     }
     for path in text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()) {
         let (module, function) = path.rsplit_once("::").unwrap();
-        let source = document(&format!("tests/{}.rs", module.replace("::", "/")));
-        let is_there =
-            source.contains(&format!("fn {function}() {{")) || rows.iter().any(|[name, ..]| name == function);
-        assert!(is_there, "there is no test {path}");
+        let folder = if module.starts_with("engine::") { "crates/core/src" } else { "tests" };
+        let source = document(&format!("{folder}/{}.rs", module.replace("::", "/")));
+        let is_a_row =
+            ["faults", "every_job"].contains(&module) && rows.iter().any(|[name, ..]| name == function);
+        assert!(source.contains(&format!("fn {function}() {{")) || is_a_row, "there is no test {path}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod killed;
 mod lying;
+mod outage;
 mod planned;
 mod renamed;
 
