@@ -293,8 +293,11 @@ fn the_table_of_faults_and_the_tests_are_the_same() {
     }
     for path in text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()) {
         let (module, function) = path.rsplit_once("::").unwrap();
-        let folder = if module.starts_with("engine::") { "crates/core/src" } else { "tests" };
-        let source = document(&format!("{folder}/{}.rs", module.replace("::", "/")));
+        // One beside the code is in a module of the library, or in the `tests` of one.
+        let is_beside = module.starts_with("engine::") || module.ends_with("::tests");
+        let folder = if is_beside { "crates/core/src" } else { "tests" };
+        let file = module.trim_end_matches("::tests").replace("::", "/");
+        let source = document(&format!("{folder}/{file}.rs"));
         let is_a_row =
             ["faults", "every_job"].contains(&module) && rows.iter().any(|[name, ..]| name == function);
         assert!(source.contains(&format!("fn {function}() {{")) || is_a_row, "there is no test {path}");

@@ -7,7 +7,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use ring::digest::{SHA256, digest};
 
-use super::{super::Verification, ReportError, ReportOrigin, data};
+use super::{super::Verification, ReportError, ReportOrigin, data, states};
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
@@ -24,7 +24,7 @@ const SCRIPTS: [&str; 4] = [
 /// If the data cannot be encoded.
 pub fn page(verified: &Verification, about: &ReportOrigin) -> Result<String, ReportError> {
     let data = BASE64.encode(data::encode(verified, about)?);
-    let script = format!("\"use strict\";\n{}", SCRIPTS.concat());
+    let script = format!("\"use strict\";\n{}{}", states::constants(), SCRIPTS.concat());
     // Each stands once in the page. The data comes last, because it could hold anything but these marks.
     let page = PAGE.replacen("{{policy}}", &policy(STYLE, &script), 1);
     let page = page.replacen("{{style}}", STYLE, 1).replacen("{{script}}", &script, 1);

@@ -4,6 +4,7 @@
 mod csv;
 mod data;
 mod html;
+mod states;
 
 pub use csv::{findings_csv, missing_csv};
 pub use html::page;

@@ -2,18 +2,10 @@
 
 const DAY_MS = 86_400_000;
 
-// The bits of states, by the numbers of verify::Day, and one for a month in which damage was found.
-const bit = (...states) => states.reduce((bits, state) => bits | (1 << state), 0);
-const NOT_ASKED = bit(0);
-const REFUSED = bit(1, 2, 3);
-const OWED = bit(4);
-const LOST = bit(10);
-const ABSENT = REFUSED | OWED | LOST | bit(8, 9, 11, 14);
-const DAMAGE = 30;
-const DAMAGED = bit(DAMAGE);
-
-// The colour of each state among the days of a month, by its number.
-const STATE_COLOURS = ["none", "refused", "refused", "refused", "owed", "empty", "empty", "empty", "zero", "zero", "lost", "few", "full", "empty", "zero", "empty"];
+// What the states are, report::states has written before this: NOT_ASKED, REFUSED, OWED, LOST and LACKING are bits of states, at the places
+// of their numbers; STATE_COLOURS is the colour of each; NOT_ASKED_STATE and PRESENT_STATE are two of the numbers. DAMAGE is the bit behind
+// them all, of a month in which damage was found.
+const DAMAGED = 1 << DAMAGE;
 
 // What a cell can look like, in the order of the legend.
 const LOOKS = [
@@ -131,7 +123,7 @@ function wordsOf(model, symbol, month) {
     const state = model.days[symbol * model.sessions.length + at];
     counts.set(state, (counts.get(state) ?? 0) + 1);
   }
-  const others = [...counts].filter(([state]) => states[state].words !== "present").map(([state, sessions]) => `${sessions} ${states[state].words}`);
+  const others = [...counts].filter(([state]) => state !== PRESENT_STATE).map(([state, sessions]) => `${sessions} ${states[state].words}`);
   const share = expectedIn[cell] > 0 ? [`${presentIn[cell]} of ${expectedIn[cell]} expected sessions present`] : [];
   const damage = seenIn[cell] & DAMAGED ? ["damage found"] : [];
   return [...share, ...others, ...damage].join(", ");
@@ -152,7 +144,7 @@ function rowsOf(model, { text, state, troubled, from, to, sort }) {
       present += model.presentIn[cell];
     }
     if (wanted && !(seen & wanted)) continue;
-    if (troubled && !(seen & (ABSENT | DAMAGED))) continue;
+    if (troubled && !(seen & (LACKING | DAMAGED))) continue;
     ratios[symbol] = all === 0 ? 2 : present / all;
     rows.push(symbol);
   }

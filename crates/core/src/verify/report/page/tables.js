@@ -133,7 +133,7 @@ function dayRow(model, symbol, day) {
   }
   if (weekday === "Sat" || weekday === "Sun") return row("closed rest", ["closed"], "weekend");
   const closure = model.closures.get(day);
-  return closure ? row("closed rest", ["closed"], closure) : row("closed", [swatch("none"), model.states[0].words], "");
+  return closure ? row("closed rest", ["closed"], closure) : row("closed", [swatch("none"), model.states[NOT_ASKED_STATE].words], "");
 }
 
 // The part of the map that is on view, for readers who cannot see it.
