@@ -8,11 +8,11 @@ use std::{
 use bytes::Bytes;
 use grab_model::Bars;
 use parquet::{
-    basic::{LogicalType, Repetition, TimeUnit, Type as PhysicalType},
+    basic::{Compression, LogicalType, Repetition, TimeUnit, Type as PhysicalType},
     data_type::{DoubleType, Int64Type},
     errors::{ParquetError, Result},
     file::{
-        metadata::KeyValue,
+        metadata::{ColumnChunkMetaData, KeyValue},
         properties::WriterProperties,
         reader::{FileReader, RowGroupReader},
         serialized_reader::SerializedFileReader,
@@ -182,15 +182,11 @@ fn read_unguarded(file: Bytes) -> std::result::Result<PartitionContent, InvalidP
     let corrupt = |error: ParquetError| InvalidPartition::Corrupt(error.to_string());
     let file = SerializedFileReader::new(file).map_err(corrupt)?;
     let provenance = read_claims(&file).map_err(|error| InvalidPartition::Schema(error.to_string()))?;
-    let bars = read_bars(&file).map_err(|error| {
-        let reason = error.to_string();
-        // Another program's compression, which nothing is wrong with, but which grab never writes.
-        if reason.contains("Disabled feature") {
-            InvalidPartition::Schema(reason)
-        } else {
-            InvalidPartition::Corrupt(reason)
-        }
-    })?;
+    if let Some(codec) = foreign_compression(&file) {
+        let reason = format!("it is compressed with {codec}, as grab never compresses bars");
+        return Err(InvalidPartition::Schema(reason));
+    }
+    let bars = read_bars(&file).map_err(corrupt)?;
     let is_intact = is_intact(&bars, entries(&file));
     Ok(PartitionContent { bars, provenance, is_intact })
 }
@@ -211,6 +207,13 @@ pub fn decode(file: Bytes) -> Result<(Bars, Provenance)> {
 
 pub(super) fn entries(file: &SerializedFileReader<Bytes>) -> &[KeyValue] {
     file.metadata().file_metadata().key_value_metadata().map_or(&[], Vec::as_slice)
+}
+
+/// Another program's compression: nothing is wrong with its bytes, but grab never writes it, and may not be able to read it.
+fn foreign_compression(file: &SerializedFileReader<Bytes>) -> Option<Compression> {
+    let groups = file.metadata().row_groups().iter();
+    let mut codecs = groups.flat_map(|group| group.columns().iter().map(ColumnChunkMetaData::compression));
+    codecs.find(|codec| !matches!(codec, Compression::UNCOMPRESSED | Compression::ZSTD(_)))
 }
 
 /// What a file with the right columns says of itself.
@@ -375,6 +378,25 @@ mod tests {
         for keep in [0, 4, bytes.len() / 2, bytes.len() - 1] {
             assert!(decode(Bytes::copy_from_slice(&bytes[..keep])).is_err(), "{keep} bytes");
         }
+    }
+
+    /// The codec of a column in the footer is a byte: 12 is zstd, 2 is Snappy (the enum of the format, as a zigzag number).
+    #[test]
+    fn another_programs_compression_is_no_damage() {
+        let bytes = encode(&many(), &provenance(), Compatible).unwrap();
+        let footer =
+            bytes.len() - 8 - u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().unwrap()) as usize;
+        let with_snappy = |place: usize| {
+            let mut changed = bytes.clone();
+            changed[place] = 2;
+            read_file(changed.into()).unwrap_err()
+        };
+        let zstds = (footer..bytes.len() - 8).filter(|place| bytes[*place] == 12);
+        let found: Vec<_> =
+            zstds.map(with_snappy).filter(|found| found.reason().contains("compressed with")).collect();
+        let expected = "it is compressed with SNAPPY, as grab never compresses bars".to_owned();
+        assert!(found.len() >= 5, "{found:?}");
+        assert!(found.iter().all(|found| *found == InvalidPartition::Schema(expected.clone())), "{found:?}");
     }
 
     #[test]
