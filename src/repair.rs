@@ -63,6 +63,9 @@ struct RepairReport {
     set_aside: Vec<String>,
     /// Damage that is still there: only a person can do something about it.
     left: Vec<String>,
+    /// Findings that name nothing to ask for, such as a gap of the market as a whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_asked: Vec<String>,
 }
 
 /// How much a repair asks for.
@@ -182,7 +185,7 @@ pub fn run(
         absences: None,
         ask_anew: AskAnew::Never,
     };
-    let left = left(&mending, &untouched);
+    let (left, not_asked) = (left(&mending, &untouched), not_asked(&mending));
     let run = job.run_and_judge(
         move |writer| Ok(writer.apply_repair(&mend)?),
         |run, _| {
@@ -194,7 +197,8 @@ pub fn run(
         },
     )?;
     let mended = findings.saturating_sub(untouched.len());
-    let report = RepairReport { run: Some(run), mended, left, estimate, ..RepairReport::default() };
+    let report =
+        RepairReport { run: Some(run), mended, left, not_asked, estimate, ..RepairReport::default() };
     let report = report.with(&again, &strays, &settle(args, &data_dir, clock)?);
     output.report(&report, RepairReport::text)?;
     Ok(report.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit))
@@ -396,6 +400,7 @@ impl RepairReport {
             estimate: *estimate,
             set_aside: files.chain(others).map(|path| shown(&path)).collect(),
             left: left(mending, &[]),
+            not_asked: not_asked(mending),
             ..Self::default()
         })
     }
@@ -421,8 +426,21 @@ impl RepairReport {
         lines.extend((more > 0).then(|| format!("  and {} more", format::count(more as u64))));
         lines.extend(self.set_aside.iter().map(|path| format!("  aside     {path}")));
         lines.extend(self.left.iter().map(|what| format!("  left      {what}")));
+        lines.extend(self.not_asked.iter().map(|what| format!("  not asked {what}")));
         lines.join("\n")
     }
+}
+
+/// What is no damage and names nothing to ask for, with its days.
+fn not_asked(mending: &RepairPlan) -> Vec<String> {
+    let text = |finding: &Finding| {
+        let days = [finding.date, finding.to].map(|day| day.map(|day| day.to_string()));
+        let days: Vec<_> = days.into_iter().flatten().collect();
+        let place = finding.path.as_deref().map(shown);
+        let place = place.into_iter().chain((!days.is_empty()).then(|| days.join("..")));
+        place.chain([finding.detail.clone()]).collect::<Vec<_>>().join(": ")
+    };
+    mending.not_asked.iter().map(text).collect()
 }
 
 /// What is damaged still, and why nothing was done about it.

@@ -90,6 +90,9 @@ fn without_the_plan_what_was_pending_is_not_known_and_nothing_is_called_complete
         let hint = grab.run(&format!("{command} --json")).exits(10).json()["hint"].clone();
         assert!(hint.as_str().unwrap().contains("what was still pending is not known"), "{command}: {hint}");
     }
+    // It names nothing that a repair could ask for, which the repair says.
+    let not_asked = &grab.run("repair --dry-run --json").exits(0).json()["not_asked"];
+    assert!(not_asked[0].as_str().unwrap().contains("what was pending"), "{not_asked}");
     assert!(grab.run("verify").exits(13).stdout.contains("what was pending"));
     assert_eq!(grab.run("status --json").exits(0).json()["is_all_asked"], false);
     // As it says.

@@ -86,6 +86,28 @@ pub enum Severity {
 }
 
 impl FindingKind {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::MissingFile,
+        Self::CorruptFile,
+        Self::DigestMismatch,
+        Self::RowCountMismatch,
+        Self::SchemaMismatch,
+        Self::DuplicateTimestamp,
+        Self::Unsorted,
+        Self::OutsideWindow,
+        Self::OutsideSession,
+        Self::OffMinute,
+        Self::BadOhlc,
+        Self::OutsideListing,
+        Self::StrayFile,
+        Self::MissingSession,
+        Self::MissingSymbol,
+        Self::ThinSession,
+        Self::ManifestCorrupt,
+        Self::UnfinishedTask,
+    ];
+
     /// How bad it is.
     #[must_use]
     pub fn severity(self) -> Severity {

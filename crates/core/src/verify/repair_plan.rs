@@ -31,6 +31,8 @@ pub struct RepairPlan {
     pub cut_away: BTreeSet<(Symbol, Window)>,
     /// Damage about which only a person can do something.
     pub left: Vec<Finding>,
+    /// Findings that name nothing to ask for: said, and not repaired.
+    pub not_asked: Vec<Finding>,
 }
 
 /// A recorded partition that is not the one that was recorded. Its file, if it is there, is set aside.
@@ -72,17 +74,49 @@ impl RepairPlan {
     }
 
     fn add(&mut self, finding: &Finding, asked: &[Window], cut_away: &[Window], last_day: Date) {
-        let Finding { kind, ticker, month, date, to, path, .. } = finding;
-        match (kind, ticker, month, date) {
-            (FindingKind::StrayFile, Some(symbol), Some(month), _) => {
-                let asked = stretches(*month, asked_days(*month, asked), last_day);
-                let month_itself = stretches(*month, u32::MAX, last_day);
-                let unknown = UnrecordedPartition { asked, month: month_itself };
-                self.unknown.insert((symbol.clone(), *month), unknown);
+        // What is only worth knowing stays; a stray file is out of place, whatever harm it does.
+        if finding.severity == Severity::Notice && finding.kind != FindingKind::StrayFile {
+            return;
+        }
+        match finding.kind {
+            FindingKind::StrayFile => self.add_stray(finding, asked, last_day),
+            FindingKind::MissingFile
+            | FindingKind::CorruptFile
+            | FindingKind::DigestMismatch
+            | FindingKind::RowCountMismatch
+            | FindingKind::SchemaMismatch
+            | FindingKind::DuplicateTimestamp
+            | FindingKind::Unsorted
+            | FindingKind::OutsideWindow
+            | FindingKind::OffMinute => self.add_file(finding, asked, last_day),
+            FindingKind::MissingSession | FindingKind::MissingSymbol | FindingKind::ThinSession => {
+                self.add_sessions(finding, asked, cut_away);
             }
-            (FindingKind::StrayFile, ..) => self.strays.extend(path.clone()),
-            _ if finding.severity == Severity::Notice => {}
-            (_, Some(symbol), Some(month), _) => {
+            FindingKind::UnfinishedTask => self.add_task(finding),
+            FindingKind::ManifestCorrupt => self.left.push(finding.clone()),
+            // The server sent these bars so: to ask again would bring them again.
+            FindingKind::OutsideSession | FindingKind::BadOhlc | FindingKind::OutsideListing => {
+                self.not_asked.push(finding.clone());
+            }
+        }
+    }
+
+    fn add_stray(&mut self, finding: &Finding, asked: &[Window], last_day: Date) {
+        let (Some(symbol), Some(month)) = (&finding.ticker, finding.month) else {
+            self.strays.extend(finding.path.clone());
+            return;
+        };
+        let asked = stretches(month, asked_days(month, asked), last_day);
+        let month_itself = stretches(month, u32::MAX, last_day);
+        let unknown = UnrecordedPartition { asked, month: month_itself };
+        self.unknown.insert((symbol.clone(), month), unknown);
+    }
+
+    /// A damaged file: a partition, a day of the market, or a table of reference data.
+    fn add_file(&mut self, finding: &Finding, asked: &[Window], last_day: Date) {
+        let Finding { kind, ticker, month, date, path, .. } = finding;
+        match (ticker, month, date) {
+            (Some(symbol), Some(month), _) => {
                 let mask = asked_days(*month, asked);
                 // If no task knows of it, it was taken up whole.
                 let days = stretches(*month, if mask == 0 { u32::MAX } else { mask }, last_day);
@@ -93,27 +127,39 @@ impl RepairPlan {
                 let broken = self.broken.entry((symbol.clone(), *month)).or_default();
                 broken.may_be_good &= known.is_none_or(|known| known.may_be_good);
             }
-            (FindingKind::UnfinishedTask, Some(symbol), None, Some(from)) => {
-                let window = Window::new(*from, to.unwrap_or(*from));
-                self.unfinished.extend(window.map(|window| (symbol.clone(), window)));
-            }
-            (_, Some(symbol), None, Some(from)) => {
-                let window = Window::new(*from, to.unwrap_or(*from));
-                let parts = |asked| window.into_iter().flat_map(|window| within(window, asked)).collect();
-                let (again, never): (Vec<Window>, Vec<Window>) = (parts(asked), parts(cut_away));
-                self.again.extend(again.into_iter().map(|window| (symbol.clone(), window)));
-                let has_session = |window: &Window| calendar::sessions(*window).next().is_some();
-                let never = never.into_iter().filter(has_session);
-                self.cut_away.extend(never.map(|window| (symbol.clone(), window)));
-            }
-            (_, None, None, Some(date)) if finding.severity == Severity::Damage => {
+            (None, None, Some(date)) => {
                 self.unwitnessed.insert(*date, path.clone());
             }
-            (FindingKind::CorruptFile | FindingKind::SchemaMismatch, None, None, None) => {
+            (None, None, None) if path.is_some() && is_table_damage(*kind) => {
                 self.strays.extend(path.clone());
             }
-            _ if finding.severity == Severity::Damage => self.left.push(finding.clone()),
-            _ => {}
+            (Some(_), None, _) | (None, Some(_), _) | (None, None, None) => self.left.push(finding.clone()),
+        }
+    }
+
+    /// Sessions that lack bars. Those of the market as a whole name no symbol to ask for.
+    fn add_sessions(&mut self, finding: &Finding, asked: &[Window], cut_away: &[Window]) {
+        let (Some(symbol), Some(from)) = (&finding.ticker, finding.date) else {
+            self.not_asked.push(finding.clone());
+            return;
+        };
+        let window = Window::new(from, finding.to.unwrap_or(from));
+        let parts = |asked| window.into_iter().flat_map(|window| within(window, asked)).collect();
+        let (again, never): (Vec<Window>, Vec<Window>) = (parts(asked), parts(cut_away));
+        self.again.extend(again.into_iter().map(|window| (symbol.clone(), window)));
+        let has_session = |window: &Window| calendar::sessions(*window).next().is_some();
+        let never = never.into_iter().filter(has_session);
+        self.cut_away.extend(never.map(|window| (symbol.clone(), window)));
+    }
+
+    fn add_task(&mut self, finding: &Finding) {
+        let window = finding.date.and_then(|from| Window::new(from, finding.to.unwrap_or(from)));
+        match finding.ticker.clone().zip(window) {
+            Some(task) => {
+                self.unfinished.insert(task);
+            }
+            // What a lost manifest had pending is not known: no window can be asked for.
+            None => self.not_asked.push(finding.clone()),
         }
     }
 
@@ -160,7 +206,7 @@ impl RepairPlan {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        Self { left: Vec::new(), ..self.clone() } == Self::default()
+        Self { left: Vec::new(), not_asked: Vec::new(), ..self.clone() } == Self::default()
     }
 
     /// The days that are lost, if no file turns out to be good.
@@ -168,6 +214,11 @@ impl RepairPlan {
     pub fn lost_days(&self) -> BTreeSet<(Symbol, Window)> {
         self.broken.iter().flat_map(|((symbol, _), broken)| pairs(symbol, &broken.days)).collect()
     }
+}
+
+/// Whether a table of reference data is damaged in a way that a new one mends.
+fn is_table_damage(kind: FindingKind) -> bool {
+    matches!(kind, FindingKind::CorruptFile | FindingKind::SchemaMismatch)
 }
 
 /// Windows of a symbol.
@@ -294,5 +345,39 @@ mod tests {
         ];
         assert_eq!(again(&mending(&[gap], &asked)), ["2024-01-03..2024-01-05", "2024-01-08..2024-01-08"]);
         assert!(mending(&[known, odd], &[]).is_empty());
+    }
+
+    #[test]
+    fn no_finding_is_dropped_but_those_that_are_only_worth_knowing() {
+        let day = date(2024, 1, 3);
+        let (month, path) = (Month::new(2024, 1).unwrap(), PathBuf::from("x"));
+        for kind in FindingKind::ALL {
+            let forms = [
+                kind.in_partition(&symbol(), month, path.clone(), String::new()),
+                kind.in_reference(None, path.clone(), String::new()),
+                kind.in_reference(Some(day), path.clone(), String::new()),
+                kind.on(&symbol(), &(day..=day), String::new()),
+                kind.market_wide(&(day..=day), String::new()),
+            ];
+            for severity in [Severity::Damage, Severity::Gap] {
+                for form in &forms {
+                    let finding = Finding { severity, ..form.clone() };
+                    let plan = mending(std::slice::from_ref(&finding), &[window(day, day)]);
+                    let done = plan.count() + plan.left.len() + plan.not_asked.len();
+                    // A stray is its path; one without is none.
+                    let expected = usize::from(kind != FindingKind::StrayFile || finding.path.is_some());
+                    assert_eq!(done, expected, "{finding:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_gap_of_the_market_as_a_whole_is_said_and_nothing_is_asked_for() {
+        let day = date(2024, 1, 3);
+        let gap = FindingKind::MissingSymbol.market_wide(&(day..=day), "3 of 5".to_owned());
+        let plan = mending(std::slice::from_ref(&gap), &[window(day, day)]);
+        assert_eq!((plan.is_empty(), plan.count(), plan.left.len()), (true, 0, 0));
+        assert_eq!(plan.not_asked, [gap]);
     }
 }
