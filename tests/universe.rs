@@ -161,8 +161,42 @@ fn renames_are_asked_for_tickers_with_tasks_and_again_when_their_row_changes() {
     assert!(first["renames"]["brought"].as_u64().unwrap() >= 2, "FB, then META: {first}");
     let again = grab.run("universe sync --renames --json").exits(0).json();
     assert_eq!((&again["requests"], &again["renames"]["answered"]), (&3.into(), &0.into()));
-    let lookup = "SELECT answer = 'null' FROM lookups WHERE kind = 'renames' AND ticker = 'NOSUCH'";
+    let lookup = "SELECT answer = '{\"version\":1,\"value\":null}' FROM lookups WHERE kind = 'renames' AND ticker = 'NOSUCH'";
     assert_eq!(grab.count(lookup), 1, "that nobody knows it is the server's own word");
+}
+
+/// The table of tickers is lost, so that each date comes from what was kept of the answers.
+#[test]
+fn a_kept_answer_that_cannot_be_read_is_asked_for_again() {
+    let server = Serving::start(SandboxOptions::default());
+    let grab = Grab::with_server(server.base_url());
+    grab.run("start --plan-only --windows 2024-01 --tickers META,AAPL").exits(0);
+    let first = grab.run("universe sync --list-dates --renames --json").exits(0).json();
+    let listed_from = |ticker: &str| listed(&grab, &format!("--ticker {ticker}"))[0]["from"].clone();
+    let before = ["A", "AAPL", "MSFT"].map(listed_from);
+    fs::remove_file(grab.data_dir().join("reference/tickers.parquet")).unwrap();
+    let broken = [
+        (r#"{"version":9,"value":"2001-02-03"}"#, "kind = 'details' AND ticker = 'A'"),
+        (r#"{"version":1,"value":"20x4"}"#, "kind = 'details' AND ticker = 'AAPL'"),
+        (r#"{"version":1,"value":[{"asked_as":7}]}"#, "kind = 'renames' AND ticker = 'META'"),
+    ];
+    for (answer, place) in broken {
+        let update = format!("UPDATE lookups SET answer = ? WHERE {place}");
+        assert_eq!(grab.manifest().execute(&update, [answer]).unwrap(), 1);
+    }
+    // As it was kept before there was a version.
+    let old = "UPDATE lookups SET answer = json_quote(json_extract(answer, '$.value')) WHERE kind = 'details' AND ticker = 'MSFT'";
+    assert_eq!(grab.manifest().execute(old, []).unwrap(), 1);
+
+    let again = grab.run("universe sync --list-dates --renames --json").exits(0);
+    assert!(again.stderr.contains("2 kept answers about details cannot be read"), "{}", again.stderr);
+    let report = again.json();
+    assert_eq!((&report["list_dates"]["answered"], &report["renames"]["answered"]), (&2.into(), &1.into()));
+    assert_eq!(report["renames"]["left"], first["renames"]["left"]);
+    assert_eq!(["A", "AAPL", "MSFT"].map(listed_from), before);
+    let unversioned =
+        "SELECT count(*) FROM lookups WHERE json_extract(answer, '$.version') IS NOT 1 AND ticker <> 'MSFT'";
+    assert_eq!(grab.count(unversioned), 0);
 }
 
 #[test]

@@ -22,7 +22,10 @@ use super::{
         failure::Failure,
     },
     orders::filter_of,
-    tables::{LookupsBrought, SplitsBrought, Sync, TickersBrought, lives, subject_of},
+    tables::{
+        LookupsBrought, SplitsBrought, Sync, TickersBrought, forget_unreadable, forget_unreadable_lists,
+        lives, subject_of,
+    },
 };
 
 /// What to bring.
@@ -118,6 +121,9 @@ impl Fetching<'_> {
         );
         lists.extend(needs.splits.then_some(ReferenceList::Splits));
         let wanted = lists.clone();
+        if !lists.is_empty() {
+            self.in_ledger(|_, writer| forget_unreadable_lists(writer)).await?;
+        }
         let longest_ms = needs.begun_since_ms.map(|since| self.sync.now_ms.saturating_sub(since));
         let fetched = self.fetch("list", WantedLists { lists, longest_ms, ..WantedLists::default() }).await?;
         brought.add_without(fetched);
@@ -242,6 +248,7 @@ fn details_wanted(
     writer: &mut ManifestWriter,
     whose: ListDates,
 ) -> Result<Vec<(Lookup, String)>, Failure> {
+    forget_unreadable(writer, "details")?;
     let (asked, held) = (writer.asked("details")?, writer.windows()?);
     let mut wanted: Vec<ListingPeriod> = lives(data_dir)?;
     if whose == ListDates::New {
@@ -285,6 +292,7 @@ fn renames_wanted(
     writer: &mut ManifestWriter,
     whose: Renames,
 ) -> Result<Vec<(Lookup, String)>, Failure> {
+    forget_unreadable(writer, "renames")?;
     let asked = writer.asked("renames")?;
     let lives = lives(data_dir)?;
     let held: HashSet<Symbol> = writer.windows()?.into_keys().collect();

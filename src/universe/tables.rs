@@ -112,6 +112,65 @@ struct Pages<T> {
     nonsense: u64,
 }
 
+/// A kept answer is damaged, or has the form of another version: it says nothing about what was asked.
+struct UnreadableAnswer;
+
+/// The list date of a kept answer; None if the server knows none.
+fn list_date(answer: &str) -> Result<Option<Date>, UnreadableAnswer> {
+    let day: Option<String> = serde_json::from_str(answer).map_err(|_| UnreadableAnswer)?;
+    day.map(|day| day.parse()).transpose().map_err(|_| UnreadableAnswer)
+}
+
+/// The renames of a kept answer; None if the server does not know the ticker.
+fn renames(answer: &str) -> Result<Option<Vec<Rename>>, UnreadableAnswer> {
+    serde_json::from_str(answer).map_err(|_| UnreadableAnswer)
+}
+
+/// Forgets the answers of one kind that cannot be read, damaged or of another version's form: they are asked again. To take one for "the
+/// server knows nothing" would be for good.
+///
+/// # Errors
+/// If the manifest cannot be read or written.
+pub fn forget_unreadable(writer: &mut ManifestWriter, kind: &'static str) -> Result<(), Failure> {
+    let can_be_read = |answer: &str| match kind {
+        "details" => list_date(answer).is_ok(),
+        _ => renames(answer).is_ok(),
+    };
+    let kept = writer.lookups(kind, true)?.into_iter();
+    let subjects: Vec<_> = kept.filter(|kept| !can_be_read(&kept.answer)).map(|kept| kept.subject).collect();
+    if !subjects.is_empty() {
+        say(&format!(
+            "note: {} kept answers about {kind} cannot be read: they are asked for again",
+            subjects.len()
+        ));
+        writer.forget_lookups(kind, &subjects)?;
+    }
+    Ok(())
+}
+
+/// Forgets lists of which a kept page cannot be read, damaged or of another version's form: they begin anew.
+///
+/// # Errors
+/// If the manifest cannot be read or written.
+pub fn forget_unreadable_lists(writer: &mut ManifestWriter) -> Result<(), Failure> {
+    for list in [ReferenceList::Active, ReferenceList::Left, ReferenceList::Splits, ReferenceList::OldSplits]
+    {
+        let pages = writer.list_pages(list.as_str())?;
+        let is_unreadable = match list {
+            ReferenceList::Active | ReferenceList::Left => Pages::<Listing>::read(&pages).is_err(),
+            ReferenceList::Splits | ReferenceList::OldSplits => Pages::<Split>::read(&pages).is_err(),
+        };
+        if is_unreadable {
+            say(&format!(
+                "note: a kept page of the list of {} cannot be read: it is asked for again",
+                list.as_str()
+            ));
+            writer.forget_list(list.as_str())?;
+        }
+    }
+    Ok(())
+}
+
 impl<T: DeserializeOwned> Pages<T> {
     fn read(kept: &[SavedListPage]) -> Result<Self, ManifestError> {
         let mut all = Self { rows: Vec::new(), count: 0, bad_symbols: 0, bad_days: 0, nonsense: 0 };
@@ -257,8 +316,7 @@ impl Sync {
         let Some(mut table) = reference::read_tickers(&self.data_dir)? else { return Ok(0) };
         let mut listed = std::collections::HashMap::new();
         for lookup in writer.lookups("details", true)? {
-            let day: Option<String> = serde_json::from_str(&lookup.answer).unwrap_or_default();
-            if let Some(day) = day.and_then(|day| day.parse::<Date>().ok()) {
+            if let Ok(Some(day)) = list_date(&lookup.answer) {
                 listed.insert(lookup.subject, day);
             }
         }
@@ -298,9 +356,8 @@ impl Sync {
         }
         let (mut rows, mut asked): (Vec<Rename>, HashSet<Symbol>) = Default::default();
         for answer in &answers {
-            let renames: Option<Vec<Rename>> = serde_json::from_str(&answer.answer).map_err(|error| {
-                ManifestError::Corrupt(format!("the renames of {}: {error}", answer.ticker))
-            })?;
+            // What could not be read was forgotten before this run asked.
+            let Ok(renames) = renames(&answer.answer) else { continue };
             asked.insert(answer.ticker.clone());
             rows.extend(renames.unwrap_or_default());
         }

@@ -91,6 +91,35 @@ fn a_sync_that_was_left_for_more_than_a_day_begins_anew() {
     assert_eq!((&report["requests"], &report["tickers"]["rows"]), (&5.into(), &8.into()), "{report}");
 }
 
+#[test]
+fn a_page_of_a_list_that_cannot_be_read_is_asked_for_again_and_one_without_a_version_is_read() {
+    let server = Server::start(answer);
+    let begun = || {
+        let grab = Grab::with_server(server.base_url()).env("GRAB_CONCURRENCY", "1");
+        grab.run("universe sync --no-splits --max-requests 2").exits(10);
+        grab
+    };
+    let change = |grab: &Grab, rows: &str| {
+        let update = format!("UPDATE list_pages SET rows = {rows}");
+        assert_eq!(grab.manifest().execute(&update, []).unwrap(), 2);
+    };
+    let old = begun();
+    change(&old, "json_extract(rows, '$.value')");
+    let report = old.run("universe sync --no-splits --json").exits(0).json();
+    assert_eq!((&report["requests"], &report["tickers"]["rows"]), (&3.into(), &8.into()), "{report}");
+
+    let newer = begun();
+    change(&newer, "json_set(rows, '$.version', 9)");
+    let again = newer.run("universe sync --no-splits --json").exits(0);
+    assert!(
+        again.stderr.contains("a kept page of the list of active tickers cannot be read"),
+        "{}",
+        again.stderr
+    );
+    let report = again.json();
+    assert_eq!((&report["requests"], &report["tickers"]["rows"]), (&5.into(), &8.into()), "{report}");
+}
+
 #[cfg(debug_assertions)]
 #[test]
 fn a_disk_that_is_full_loses_nothing() {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use grab_model::{Cursor, Symbol};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{ManifestError, ManifestReader, ManifestWriter};
+use super::{ManifestError, ManifestReader, ManifestWriter, saved_json};
 
 /// How far a list has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,8 @@ impl ManifestWriter {
         }
         let insert = "INSERT INTO list_pages (list, page, rows, bad_symbols, bad_days, nonsense)
              SELECT list, pages, ?, ?, ?, ? FROM lists WHERE list = ?";
-        let values = params![page.rows, page.bad_symbols, page.bad_days, page.nonsense, list];
+        let rows = saved_json::wrap(&page.rows);
+        let values = params![rows, page.bad_symbols, page.bad_days, page.nonsense, list];
         change.execute(insert, values)?;
         change.commit()
     }
@@ -127,18 +128,26 @@ impl ManifestWriter {
         if is_whole != Some(true) {
             return Ok(None);
         }
+        self.list_pages(list).map(Some)
+    }
+
+    /// The pages of a list that are kept, in order, whether it is whole or not.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn list_pages(&self, list: &str) -> Result<Vec<SavedListPage>, ManifestError> {
         let select =
             "SELECT rows, bad_symbols, bad_days, nonsense FROM list_pages WHERE list = ? ORDER BY page";
         let mut select = self.connection.prepare(select)?;
         let pages = select.query_map([list], |row| {
             Ok(SavedListPage {
-                rows: row.get(0)?,
+                rows: saved_json::unwrap(row.get(0)?),
                 bad_symbols: row.get(1)?,
                 bad_days: row.get(2)?,
                 nonsense: row.get(3)?,
             })
         })?;
-        Ok(Some(pages.collect::<Result<_, _>>()?))
+        Ok(pages.collect::<Result<_, _>>()?)
     }
 
     /// Keeps the answer to a single question.
@@ -149,7 +158,20 @@ impl ManifestWriter {
         let change = self.begin()?;
         let insert = "INSERT OR REPLACE INTO lookups (kind, subject, ticker, asked_at_ms, answer) VALUES (?, ?, ?, ?, ?)";
         let SavedLookup { kind, subject, ticker, answer } = lookup;
+        let answer = saved_json::wrap(answer);
         change.execute(insert, params![kind, subject, ticker.as_str(), change.now_ms, answer])?;
+        change.commit()
+    }
+
+    /// Forgets answers to single questions, by their subjects: they are asked again.
+    ///
+    /// # Errors
+    /// If the manifest cannot be written.
+    pub fn forget_lookups(&mut self, kind: &str, subjects: &[String]) -> Result<(), ManifestError> {
+        let change = self.begin()?;
+        for subject in subjects {
+            change.execute("DELETE FROM lookups WHERE kind = ? AND subject = ?", params![kind, subject])?;
+        }
         change.commit()
     }
 
@@ -174,7 +196,8 @@ impl ManifestWriter {
         while let Some(row) = found.next()? {
             let text: String = row.get(1)?;
             let ticker = text.parse().map_err(|_| ManifestError::Corrupt(format!("a lookup of {text:?}")))?;
-            lookups.push(SavedLookup { kind, subject: row.get(0)?, ticker, answer: row.get(2)? });
+            let answer = saved_json::unwrap(row.get(2)?);
+            lookups.push(SavedLookup { kind, subject: row.get(0)?, ticker, answer });
         }
         Ok(lookups)
     }

@@ -35,6 +35,7 @@ mod rewrites;
 mod rolling_tasks;
 mod rows;
 mod runs;
+mod saved_json;
 mod saved_settings;
 mod saved_spec;
 mod schema;
