@@ -12,8 +12,9 @@ use grab_core::{
     verify::{RepairPlan, UnrecordedPartition, request_windows},
 };
 use grab_model::{Month, Symbol, Window};
+use grab_ops::{Error as Failure, kind_of};
 
-use super::{failure::Failure, fetch::kind_of, output::say};
+use super::output::say;
 
 /// What was moved, and what follows from it.
 #[derive(Default)]

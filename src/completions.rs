@@ -2,11 +2,11 @@
 
 use clap::CommandFactory;
 use grab_core::exit::ExitStatus;
+use grab_ops::Error as Failure;
 use serde::Serialize;
 
 use super::{
     args::{Cli, CompletionsArgs},
-    failure::Failure,
     output::Output,
 };
 

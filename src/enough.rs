@@ -1,9 +1,11 @@
 //! How much an evening must bring to be complete.
 
 use grab_core::verify::SessionSymbols;
+use grab_model::format;
 use grab_model::plan;
+use grab_ops::Error as Failure;
 
-use super::{args::UpdateArgs, failure::Failure, format, thresholds::share};
+use super::{args::UpdateArgs, thresholds::share};
 
 /// What must hold for each session that is new.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

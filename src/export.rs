@@ -18,16 +18,15 @@ use grab_core::{
         reference::{self, ReferenceTable},
     },
 };
+use grab_model::format;
 use grab_model::{Rename, Symbol, new_york, plan, universe::Universe};
+use grab_ops::Error as Failure;
 use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
     args::{AdjustedArg, CommonArgs, ExportArgs, FormatArg, joined},
-    failure::Failure,
-    fetch::announce_clock,
-    format,
-    output::{Output, say},
+    output::{Output, announce_clock, say},
     remembered::Remembered,
     settings::Sources,
     start::read_tickers,

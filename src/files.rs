@@ -15,8 +15,10 @@ use grab_core::{
         report::{self, ReportOrigin},
     },
 };
+use grab_model::format;
+use grab_ops::Error as Failure;
 
-use super::{args::VerifyArgs, failure::Failure, format, output::say};
+use super::{args::VerifyArgs, output::say};
 
 /// Where they go: real places, checked before the work begins.
 pub struct Files {

@@ -1,10 +1,10 @@
 //! Logs on stderr, for those who want to know more than the report says.
 
+use grab_ops::Error as Failure;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::{
     args::{CommonArgs, LogFormat},
-    failure::Failure,
     output::stderr_is_terminal,
     settings::Sources,
 };

@@ -2,21 +2,19 @@
 //!
 //! stdout is the report, stderr is talk. With `--json` stdout gets exactly one JSON object, also on failure.
 
-mod access;
+mod advice;
 mod args;
 mod called;
 mod clear;
 mod completions;
-mod disk;
 mod enough;
 mod export;
-mod failure;
-mod fetch;
 mod files;
-mod format;
+mod left_out;
 mod logging;
 mod man;
 mod metrics;
+mod notices;
 mod output;
 mod overview;
 mod progress;
@@ -46,10 +44,10 @@ use std::{env, ffi::OsString, panic, process::ExitCode};
 
 use clap::Parser;
 use grab_core::exit::ExitStatus;
+use grab_ops::Error as Failure;
 
 use args::{Cli, Command, UniverseArgs, UniverseCommand, given_twice};
 use called::Called;
-use failure::Failure;
 use output::Output;
 use settings::Sources;
 

@@ -8,11 +8,11 @@ use clap_mangen::{
     roff::{Roff, roman},
 };
 use grab_core::{exit::ExitStatus, store::write_whole};
+use grab_ops::Error as Failure;
 use serde::Serialize;
 
 use super::{
     args::{Cli, ManArgs},
-    failure::Failure,
     output::Output,
 };
 

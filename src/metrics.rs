@@ -12,8 +12,7 @@ use grab_core::{
     update::{SessionVerdict, UpdateCutoff},
 };
 use grab_model::universe::Universe;
-
-use super::failure::Failure;
+use grab_ops::Error as Failure;
 
 /// How many runs are looked through for the last one that went well.
 const RUNS: usize = 1_000;

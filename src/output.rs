@@ -5,10 +5,12 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use grab_core::exit::ExitStatus;
+use grab_core::{clock::Clock, exit::ExitStatus};
+use grab_model::format;
+use grab_ops::{Error as Failure, RunReport};
 use serde::Serialize;
 
-use super::{called, failure::Failure, report::RunReport};
+use super::{advice::hint, called, report};
 
 /// Whether stdout has its report. A second signal may want to print one while the first is being printed.
 static REPORTED: AtomicBool = AtomicBool::new(false);
@@ -50,15 +52,23 @@ impl Output {
         }
     }
 
+    /// Prints the report of a run.
+    ///
+    /// # Errors
+    /// As [`Output::report`].
+    pub fn report_run(self, report: &RunReport) -> Result<(), Failure> {
+        self.report(&report::json(report), |_| report::text(report))
+    }
+
     /// Says on stderr why a command failed, and on stdout too if it is to be JSON.
     pub fn failure(self, command: &str, failure: &Failure) -> ExitStatus {
         let exit = failure.exit();
         say(&format!("error: {}", failure.chain()));
-        if let Some(hint) = failure.hint() {
+        if let Some(hint) = hint(failure) {
             say(&format!("  {hint}"));
         }
         if self.json {
-            let report = RunReport::failed(command, failure);
+            let report = report::failed(command, failure);
             // There is nobody left to tell if stdout is gone as well.
             let _ = self.report(&report, |_| String::new());
         }
@@ -69,6 +79,13 @@ impl Output {
 /// A line on stderr, with each command in it whole. If nobody can read it, nothing is lost.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", called::whole(line));
+}
+
+/// Says that the time is pretended, so that nobody takes a rehearsal for the real thing.
+pub fn announce_clock(clock: Clock) {
+    if clock.is_pretended() {
+        say(&format!("GRAB_NOW is set: it is taken to be {}", format::instant(clock.now_ms())));
+    }
 }
 
 /// Whether stderr is a terminal that can redraw a line.

@@ -6,9 +6,8 @@ use grab_core::{
     manifest::TaskState,
     verify::{Coverage, Verification},
 };
+use grab_model::format;
 use grab_model::{Month, Symbol, Window};
-
-use super::format;
 
 /// How many windows and symbols are listed.
 const LISTED: usize = 5;

@@ -14,13 +14,13 @@ use grab_core::{
     pace::Pacer,
 };
 use grab_model::Rate;
+use grab_model::format;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tokio::{sync::oneshot, task::JoinHandle, time};
 
 use super::{
     args::ProgressMode,
-    format,
     output::{say, stderr_is_terminal},
 };
 

@@ -17,25 +17,23 @@ use grab_core::{
         scan::{self, FoundPartition},
     },
 };
+use grab_model::format;
 use grab_model::{Partition, Symbol, Window, plan};
+use grab_ops::{Error as Failure, NextStep, RunReport, kind_of, last_day};
 use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
     args::CommonArgs,
-    failure::Failure,
-    fetch::{announce_clock, kind_of},
-    format,
-    output::{Output, say},
-    report::{ASK_AGAIN, RunReport},
+    output::{Output, announce_clock, say},
+    report,
     settings::Sources,
-    start::last_day,
 };
 
 /// What was made.
 #[derive(Serialize)]
 struct RebuildReport {
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "report::serialize")]
     run: RunReport,
     /// Where the old manifest is now.
     set_aside: Option<String>,
@@ -95,11 +93,11 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     let mut report = RunReport::new("repair", writer.counts()?, None, totals, begun.elapsed())
         .with_not_entitled(plan::sessions_in(not_served.iter().map(|(_, window)| window)), None);
     if has_unplanned {
-        report = report.unfinished("`grab resume` plans what was asked for by a list".to_owned());
+        report = report.unfinished(NextStep::PlanSubscriptions);
     }
     writer.set_all_asked(asked.is_known)?;
     if !asked.is_known {
-        report = report.unfinished(ASK_AGAIN.to_owned());
+        report = report.unfinished(NextStep::AskAgain);
     }
     if !damaged.is_empty() {
         report = report.damaged_first();
@@ -362,7 +360,7 @@ fn stretches(found: &[FoundPartition]) -> Vec<WholeDays> {
 
 impl RebuildReport {
     fn text(&self) -> String {
-        let mut lines = vec![self.run.text()];
+        let mut lines = vec![report::text(&self.run)];
         lines.extend(self.set_aside.iter().map(|path| format!("  aside     the old manifest is {path}")));
         let damaged = self
             .damaged

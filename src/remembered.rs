@@ -11,8 +11,9 @@ use grab_model::{
     excerpt,
     plan::{self, Spec},
 };
+use grab_ops::Error as Failure;
 
-use super::{failure::Failure, output::say, settings::Sources, start::read_spec_bytes};
+use super::{output::say, settings::Sources, start::read_spec_bytes};
 
 /// How much of a path or of what is wrong with its spec is shown, in characters.
 const SHOWN: usize = 300;

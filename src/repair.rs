@@ -17,23 +17,19 @@ use grab_core::{
         Verification, lacking_sessions, request_windows,
     },
 };
+use grab_model::format;
 use grab_model::{Month, Symbol, Window, calendar};
+use grab_ops::{AskAnew, Error as Failure, Job, NextStep, RunReport, last_day, overview};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    access::Access,
     args::{CommonArgs, RepairArgs},
     clear::{Cleared, clear, discard_replaced},
-    failure::Failure,
-    fetch::{AskAnew, Job, announce_clock, overview},
-    format,
-    output::{Output, say},
+    output::{Output, announce_clock, say},
     remembered::Remembered,
-    report::RunReport,
+    report,
     settings::{FetchSettings, Sources},
-    start::last_day,
-    universe,
     verify::watched,
 };
 
@@ -46,7 +42,7 @@ const LISTED: usize = 20;
 /// What was done, or would be.
 #[derive(Default, Serialize)]
 struct RepairReport {
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "report::serialize_optional")]
     run: Option<RunReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'static str>,
@@ -126,7 +122,7 @@ pub fn run(
     }
     let lock = Lock::take(&data_dir)?;
     let deep = saved.as_ref().map_or(DeepSelection::All, |saved| DeepSelection::Only(partitions(saved)));
-    let cut_away = universe::cut_away(&data_dir)?;
+    let cut_away = grab_ops::cut_away(&data_dir)?;
     // Tasks that reach beyond the last finished session are cut by the run itself, as soon as the service says so too.
     let mut verified = watched(
         &data_dir,
@@ -150,8 +146,7 @@ pub fn run(
         let absent = verified.findings.iter_mut().filter(|finding| finding.kind.is_of_sessions());
         absent.for_each(|finding| finding.severity = Severity::Gap);
     }
-    let service = Access { command: "repair", settings: &settings, sources, clock, quiet: true }
-        .service_of(ManifestReader::open(&data_dir)?.kind()?);
+    let service = settings.options.service_of(ManifestReader::open(&data_dir)?.kind()?);
     let planned = Planned::of(&data_dir, &verified, &cut_away, clock, &settings, service.as_deref())?;
     if args.dry_run {
         let report = RepairReport::planned(&data_dir, &planned)?;
@@ -164,7 +159,7 @@ pub fn run(
     } else if estimate.windows > 0 {
         say(&format!("asks for {}", estimate.text()));
     }
-    let kind = ready(&settings, sources, &data_dir, clock, common.quiet)?;
+    let kind = ready(&settings, &data_dir)?;
     let Cleared { mend, strays, untouched } = {
         let mut writer = ManifestWriter::open(&data_dir, clock)?;
         clear(&data_dir, kind, &mending, &mut writer)?
@@ -174,14 +169,12 @@ pub fn run(
         command: "repair",
         arguments: describe(&mending),
         data_dir: data_dir.clone(),
-        settings,
-        sources,
+        observer: settings.observer("repair", common.quiet, output),
+        options: settings.options,
         clock,
         plan_only: false,
-        quiet: common.quiet,
-        output,
         lock: Some(lock),
-        lists: universe::Needs::default(),
+        lists: grab_ops::Needs::default(),
         absences: None,
         ask_anew: AskAnew::Never,
     };
@@ -190,9 +183,13 @@ pub fn run(
         move |writer| Ok(writer.apply_repair(&mend)?),
         |run, _| {
             let lost = if args.accept_loss { 0 } else { ManifestReader::open(&data_dir)?.lost_months()? };
-            let run = if lost > 0 { run.with_gaps(not_back(lost)) } else { run };
+            let run = if lost > 0 { run.with_gaps(NextStep::MonthsNotBack(lost)) } else { run };
             let lacking = lacking_sessions(&data_dir, last_day(clock))?;
-            let run = if lacking.is_empty() { run } else { run.with_gaps(still_lacking(lacking.len())) };
+            let run = if lacking.is_empty() {
+                run
+            } else {
+                run.with_gaps(NextStep::SessionsLackSymbols(lacking.len()))
+            };
             Ok(if left.is_empty() { run } else { run.damaged() })
         },
     )?;
@@ -202,23 +199,6 @@ pub fn run(
     let report = report.with(&again, &strays, &settle(args, &data_dir, clock)?);
     output.report(&report, RepairReport::text)?;
     Ok(report.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit))
-}
-
-/// What is to be done about months that have not come back as they were.
-fn not_back(months: u64) -> String {
-    let months = format::plural(months, "month");
-    format!(
-        "{months} with fewer bars than were on record: `grab repair` asks again, `grab repair --accept-loss` takes that for all there is"
-    )
-}
-
-/// What is to be done about sessions that still lack symbols.
-fn still_lacking(sessions: usize) -> String {
-    let sessions = format::plural(sessions as u64, "session");
-    format!(
-        "the source still lacks symbols that have bars every day on {sessions}: `grab verify` names them, and `grab verify \
-         --witness grouped-daily` says who traded"
-    )
 }
 
 /// Removes what has its replacement. Answers what is still set aside.
@@ -245,18 +225,12 @@ fn shown(path: &Path) -> String {
 }
 
 /// Finds out whether the run will be able to begin, before any file is moved: the kind of bars, and the key.
-fn ready(
-    settings: &FetchSettings,
-    sources: &Sources<'_>,
-    data_dir: &DataDir,
-    clock: Clock,
-    quiet: bool,
-) -> Result<StoreKind, Failure> {
+fn ready(settings: &FetchSettings, data_dir: &DataDir) -> Result<StoreKind, Failure> {
     let held = ManifestReader::open(data_dir)?.kind()?;
-    let asked = Access { command: "repair", settings, sources, clock, quiet }.kind(held);
+    let asked = settings.options.kind(held);
     match held.filter(|held| *held != asked) {
         Some(held) => Err(ManifestError::OtherKind { held, asked }.into()),
-        None if asked.sandbox || sources.key()?.is_some() => Ok(asked),
+        None if asked.sandbox || settings.options.key.clone().map_err(Failure::Key)?.is_some() => Ok(asked),
         None => Err(Failure::Key("there is no API key".to_owned())),
     }
 }
@@ -342,9 +316,9 @@ impl Planned {
         mending.again = request_windows::joined(&reader, &mending.again, &asked)?.into_iter().collect();
         let windows = asked_for(data_dir, &mending)?;
         let requests = request_windows::requests(&reader, &windows)?;
-        let sandbox = settings.sandbox || reader.kind()?.is_some_and(|held| held.sandbox);
+        let sandbox = settings.options.sandbox || reader.kind()?.is_some_and(|held| held.sandbox);
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let seconds = settings.rate(sandbox).per_second().map(|rate| requests as f64 / rate);
+        let seconds = settings.options.rate(sandbox).per_second().map(|rate| requests as f64 / rate);
         let estimate = RepairEstimate { sessions, windows: windows.len(), requests, seconds };
         Ok(Self { mending, findings, estimate })
     }
@@ -413,7 +387,7 @@ impl RepairReport {
     }
 
     fn text(&self) -> String {
-        let mut lines: Vec<_> = self.run.iter().map(RunReport::text).collect();
+        let mut lines: Vec<_> = self.run.iter().map(report::text).collect();
         let windows = format::plural(self.asked_again.len() as u64, "window");
         lines.push(if self.dry_run {
             format!("to ask for again: {}; nothing was asked or changed", self.estimate.text())

@@ -1,19 +1,13 @@
 //! `grab resume`: goes on with what is owed.
 
-use grab_core::{
-    exit::ExitStatus,
-    manifest::{ManifestError, migrate},
-};
+use grab_core::{exit::ExitStatus, manifest::migrate};
+use grab_ops::{Error as Failure, Resume};
 
 use super::{
     args::{CommonArgs, ResumeArgs},
-    failure::Failure,
-    fetch::{AskAnew, Job, announce_clock, begun},
-    output::Output,
+    output::{Output, announce_clock},
     remembered::Remembered,
-    report::RunReport,
     settings::{FetchSettings, Sources},
-    universe,
 };
 
 /// Runs the command.
@@ -31,34 +25,9 @@ pub fn run(
     let sources = &Remembered::of(&data_dir).over(sources);
     let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
     announce_clock(clock);
-    begun(&data_dir)?;
-    let retry_failed = args.retry_failed;
-    let job = Job {
-        command: "resume",
-        arguments: if retry_failed { "--retry-failed".to_owned() } else { String::new() },
-        data_dir,
-        settings,
-        sources,
-        clock,
-        plan_only: false,
-        quiet: common.quiet,
-        output,
-        lock: None,
-        lists: universe::Needs::default(),
-        absences: None,
-        ask_anew: if retry_failed { AskAnew::IfAny } else { AskAnew::Never },
-    };
-    let path = job.data_dir.manifest().display().to_string();
-    let report = job.run(move |writer| {
-        if writer.counts()?.total() == 0 && writer.subscriptions()?.is_empty() {
-            // A start that could not record what it was asked for has left an empty one.
-            return Err(ManifestError::Missing { path }.into());
-        }
-        if retry_failed {
-            writer.reopen_unsuccessful()?;
-        }
-        Ok(())
-    })?;
-    output.report(&report, RunReport::text)?;
+    let observer = settings.observer("resume", common.quiet, output);
+    let resume = Resume { data_dir, options: settings.options, retry_failed: args.retry_failed, clock };
+    let report = resume.run(&observer)?;
+    output.report_run(&report)?;
     Ok(report.exit())
 }

@@ -7,20 +7,20 @@ use std::{
 
 use grab_core::{
     data_dir::DataDir,
-    engine::{RewriteError, RewriteJob, RewriteOutcome, Stop},
+    engine::{RewriteJob, RewriteOutcome, Stop},
     exit::ExitStatus,
     manifest::{Lock, ManifestReader, ManifestWriter, RunTotals, TaskCounts, Workload, migrate},
     store::{BarStore, Encodings},
 };
+use grab_model::format;
+use grab_ops::{Error as Failure, begun, recover};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::{
+    advice::hint,
     args::{CommonArgs, RepairArgs},
-    failure::Failure,
-    fetch::{announce_clock, begun, recover},
-    format,
-    output::Output,
+    output::{Output, announce_clock},
     remembered::Remembered,
     settings::{FetchSettings, Sources},
     signals,
@@ -77,7 +77,7 @@ pub fn run(
     announce_clock(clock);
     begun(&data_dir)?;
     let _lock = Lock::take(&data_dir)?;
-    let (stop, until) = (Stop::default(), settings.max_duration.map(|time| started + time));
+    let (stop, until) = (Stop::default(), settings.options.max_duration.map(|time| started + time));
     let shown = (!common.quiet && std::io::stderr().is_terminal()).then(bar);
     let watch = |done, all| {
         if let Some(bar) = &shown {
@@ -85,7 +85,7 @@ pub fn run(
             bar.set_position(done);
         }
     };
-    let encodings = settings.encodings;
+    let encodings = settings.options.encodings;
     let rewriting = RewriteJob { data_dir: &data_dir, encodings, stop: &stop, until, watch: &watch };
     let mut done = RewriteOutcome::default();
     let finish = |done: &RewriteOutcome, failure: Option<Failure>| -> Result<RewriteReport, Failure> {
@@ -145,15 +145,6 @@ fn bar() -> ProgressBar {
     }
 }
 
-impl From<RewriteError> for Failure {
-    fn from(error: RewriteError) -> Self {
-        match error {
-            RewriteError::Manifest(error) => Self::Manifest(error),
-            RewriteError::Store(error) => Self::Store(error),
-        }
-    }
-}
-
 impl RewriteReport {
     fn new(
         done: &RewriteOutcome,
@@ -176,7 +167,7 @@ impl RewriteReport {
             (Some(Failure::Stopped(_)), _) => {
                 Some(format!("`grab repair --rewrite --parquet {}` goes on", encodings.as_str()))
             }
-            (Some(failure), _) => failure.hint(),
+            (Some(failure), _) => hint(failure),
             (None, true) => Some("`grab repair` fetches anew what is damaged".to_owned()),
             (None, false) => None,
         };

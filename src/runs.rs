@@ -1,9 +1,8 @@
 //! `grab status --runs`: what was run in a directory, and how it ended.
 
 use grab_core::manifest::RunItem;
+use grab_model::format;
 use serde::Serialize;
-
-use super::format;
 
 /// How many are listed.
 pub const LISTED: usize = 20;

@@ -5,14 +5,13 @@ use std::{env, sync::Arc};
 use clap::Args;
 use grab_core::{clock::Clock, engine::Stop, exit::ExitStatus};
 use grab_model::ApiKey;
+use grab_ops::Error as Failure;
 use grab_sandbox::{Evolution, FaultOptions, RateLimit, ReferenceQuality, Sandbox, SandboxOptions};
 use serde::Serialize;
 
 use super::{
     args::{SandboxArgs, SandboxFaultArgs, SandboxRateArgs},
-    failure::Failure,
-    fetch::announce_clock,
-    output::{Output, say},
+    output::{Output, announce_clock, say},
     settings::{SANDBOX_DATA_DIR, Sources, read_time},
     signals,
 };

@@ -7,27 +7,23 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    num::NonZeroU32,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::Arc,
 };
 
 use grab_core::{
     clock::Clock, data_dir::DataDir, manifest::SavedSetting, source::ProxyVariables, store::Encodings,
 };
 use grab_model::{
-    ApiKey, Rate, RateError,
+    ApiKey, RateError,
     plan::{self, Spec},
 };
+use grab_ops::{ConnectOptions, Error as Failure, HostBy, Observer};
 use jiff::Timestamp;
-use reqwest::Certificate;
 use toml::Spanned;
-use url::Url;
 
-use super::{
-    args::{CommonArgs, FetchArgs, LogFormat, ParquetArg, ParquetArgs, ProgressMode},
-    failure::Failure,
-};
+use super::args::{CommonArgs, FetchArgs, LogFormat, ParquetArg, ParquetArgs, ProgressMode};
+use super::{notices::Terminal, output::Output};
 pub use values::read_time;
 use values::{
     read_base_url, read_bool, read_certificates, read_choice, read_concurrency, read_positive, read_timeout,
@@ -99,19 +95,6 @@ struct Layer {
     is_remembered: bool,
 }
 
-/// Who says where the service is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HostBy {
-    /// A flag or a variable of this run.
-    Told,
-    /// What the data directory was told before.
-    Remembered,
-    /// A config file.
-    File,
-    /// Nobody: it is the vendor's.
-    Default,
-}
-
 /// Where values come from besides flags: the environment, as a function, so that tests need no real one, and files.
 #[derive(Clone)]
 pub struct Sources<'a> {
@@ -121,57 +104,20 @@ pub struct Sources<'a> {
     default_data_dir: &'static str,
 }
 
-/// How to fetch.
+/// How to fetch, and how to show it.
 #[derive(Clone, Debug)]
 pub struct FetchSettings {
-    /// Whether the built-in sandbox is the source.
-    pub sandbox: bool,
-    /// Where the service is, if anybody said so.
-    pub base_url: Option<Url>,
-    /// Who said it.
-    pub host_by: HostBy,
-    /// Requests at most, if anybody said so.
-    rate: Option<Rate>,
-    /// Requests under way at once, if anybody said so.
-    concurrency: Option<usize>,
-    /// Whether split-adjusted bars are asked for; none if nobody said, then what the directory holds decides.
-    pub adjusted: Option<bool>,
-    /// Requests for one page at most.
-    pub max_attempts: u32,
-    /// Time for the retries of one page, and for an outage.
-    pub max_retry_time: Duration,
-    /// Time to connect.
-    pub connect_timeout: Duration,
-    /// Silence within an answer at most.
-    pub read_timeout: Duration,
-    /// Certificates to trust besides the platform's.
-    pub ca_bundle: Vec<Certificate>,
-    /// What the environment says of proxies.
-    pub proxies: ProxyVariables,
+    /// How to reach the service, and how fast.
+    pub options: ConnectOptions,
     /// How progress is shown.
     pub progress: ProgressMode,
-    /// When to stop cleanly.
-    pub max_duration: Option<Duration>,
-    /// After how many requests to stop cleanly.
-    pub max_requests: Option<u64>,
-    /// Which programs the files of bars are for.
-    pub encodings: Encodings,
 }
 
-/// How often one page of a list is asked for in vain, and for how long, before bars are worth more.
-const LIST_ATTEMPTS: u32 = 3;
-const LIST_TIME: Duration = Duration::from_mins(1);
-
 impl FetchSettings {
-    /// The same for lists that come before bars: they must leave room for these.
+    /// Who shows how a run of `command` goes.
     #[must_use]
-    pub fn for_lists(&self) -> Self {
-        Self {
-            max_attempts: self.max_attempts.min(LIST_ATTEMPTS),
-            max_retry_time: self.max_retry_time.min(LIST_TIME),
-            max_duration: self.max_duration.map(|time| time / 2),
-            ..self.clone()
-        }
+    pub fn observer(&self, command: &'static str, quiet: bool, output: Output) -> Arc<dyn Observer> {
+        Arc::new(Terminal { command, progress: self.progress, quiet, output })
     }
 }
 
@@ -261,11 +207,11 @@ impl<'a> Sources<'a> {
     /// Who says where the service is.
     fn host_by(&self, args: &FetchArgs) -> HostBy {
         if args.base_url.is_some() || self.variable(&BASE_URL).is_some() {
-            return HostBy::Told;
+            return HostBy::Caller;
         }
         let layer = self.files.iter().find(|layer| layer.values.contains_key(BASE_URL.key));
         match layer {
-            Some(layer) if layer.is_remembered => HostBy::Remembered,
+            Some(layer) if layer.is_remembered => HostBy::Directory,
             Some(_) => HostBy::File,
             None => HostBy::Default,
         }
@@ -426,28 +372,33 @@ impl FetchSettings {
         let timeout = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_timeout);
         let progress =
             args.progress.map_or_else(|| sources.get(&PROGRESS, None, read_choice), |mode| Ok(Some(mode)));
-        Ok(Self {
+        let defaults = ConnectOptions::default();
+        let options = ConnectOptions {
             sandbox: args.sandbox,
             base_url: sources.get(&BASE_URL, args.base_url.as_ref(), read_base_url)?,
             host_by: sources.host_by(args),
+            key: sources.key().map_err(|failure| failure.to_string()),
+            is_continued: true,
             rate: sources
                 .get(&RATE, args.rate.as_ref(), |text| text.parse().map_err(|e: RateError| e.to_string()))?,
             concurrency: sources.get(&CONCURRENCY, args.concurrency.as_ref(), read_concurrency)?,
             adjusted: sources.get(&ADJUSTED, args.adjusted.as_ref(), read_bool)?,
-            max_attempts: sources.get(&MAX_ATTEMPTS, args.max_attempts.as_ref(), read_positive)?.unwrap_or(8),
-            max_retry_time: time(&MAX_RETRY_TIME, &args.max_retry_time)?.unwrap_or(Duration::from_mins(10)),
+            max_attempts: sources
+                .get(&MAX_ATTEMPTS, args.max_attempts.as_ref(), read_positive)?
+                .unwrap_or(defaults.max_attempts),
+            max_retry_time: time(&MAX_RETRY_TIME, &args.max_retry_time)?.unwrap_or(defaults.max_retry_time),
             connect_timeout: timeout(&CONNECT_TIMEOUT, &args.connect_timeout)?
-                .unwrap_or(Duration::from_secs(10)),
-            read_timeout: timeout(&READ_TIMEOUT, &args.read_timeout)?.unwrap_or(Duration::from_mins(1)),
+                .unwrap_or(defaults.connect_timeout),
+            read_timeout: timeout(&READ_TIMEOUT, &args.read_timeout)?.unwrap_or(defaults.read_timeout),
             ca_bundle: sources
                 .get(&CA_BUNDLE, args.ca_bundle.as_ref(), read_certificates)?
                 .unwrap_or_default(),
             proxies: ProxyVariables::read(sources.env),
-            progress: progress?.unwrap_or(ProgressMode::Auto),
             max_duration: time(&MAX_DURATION, &args.max_duration)?,
             max_requests: sources.get(&MAX_REQUESTS, args.max_requests.as_ref(), read_positive)?,
             encodings: Encodings::default(),
-        })
+        };
+        Ok(Self { options, progress: progress?.unwrap_or(ProgressMode::Auto) })
     }
 
     /// Resolves how to fetch and to write bars.
@@ -459,46 +410,9 @@ impl FetchSettings {
         parquet: ParquetArgs,
         sources: &Sources<'_>,
     ) -> Result<Self, Failure> {
-        Ok(Self { encodings: sources.encodings(parquet)?, ..Self::resolve(args, sources)? })
-    }
-}
-
-impl FetchSettings {
-    /// Requests at most: as set, else none for the sandbox, else those of the free plan.
-    #[must_use]
-    pub fn rate(&self, sandbox: bool) -> Rate {
-        self.rate.unwrap_or(if sandbox { Rate::Unlimited } else { FREE_PLAN })
-    }
-
-    /// Requests under way at once: as set, else enough for the rate.
-    #[must_use]
-    pub fn concurrency(&self, sandbox: bool) -> usize {
-        self.concurrency.unwrap_or_else(|| concurrency_for(self.rate(sandbox)))
-    }
-}
-
-impl FetchSettings {
-    /// Files and connections that a run may have open at once: its own, and for each request two connections, as the sandbox
-    /// is in the same process, and files that are written.
-    #[must_use]
-    pub fn open_files(&self, sandbox: bool) -> u64 {
-        OWN_FILES + 4 * self.concurrency(sandbox) as u64
-    }
-}
-
-/// Open files of a run without its requests: the manifest for a writer and a reader, the lock, a group of new files, signals.
-const OWN_FILES: u64 = 48;
-
-/// The vendor's free plan (polygon-api.md §1): the only pace that is right for everybody.
-const FREE_PLAN: Rate =
-    Rate::Limited { requests: NonZeroU32::new(5).unwrap(), period: Duration::from_mins(1) };
-
-/// Enough requests under way to use the rate although an answer may take three seconds, at most 32.
-fn concurrency_for(rate: Rate) -> usize {
-    match rate.per_second() {
-        None => 16,
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2..=32")]
-        Some(rate) => (3.0 * rate).ceil().clamp(2.0, 32.0) as usize,
+        let mut settings = Self::resolve(args, sources)?;
+        settings.options.encodings = sources.encodings(parquet)?;
+        Ok(settings)
     }
 }
 

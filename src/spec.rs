@@ -3,19 +3,19 @@
 use std::path::Path;
 
 use grab_core::{clock::Clock, exit::ExitStatus};
+use grab_model::format;
 use grab_model::{
     Rate, Symbol, Window,
     plan::{self, Estimate, Spec, SpecError, SpecUniverse},
 };
+use grab_ops::{Error as Failure, last_day};
 use serde::Serialize;
 
 use super::{
     args::{SpecArgs, SpecCommand},
-    failure::Failure,
-    format,
     output::Output,
     settings::Sources,
-    start::{beside, last_day, read_spec_bytes, read_tickers},
+    start::{beside, read_spec_bytes, read_tickers},
 };
 
 /// How many symbols are named for a person.

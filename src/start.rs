@@ -1,36 +1,26 @@
 //! `grab start`: records what is wanted, and fetches it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs,
     io::Read,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use grab_core::{
-    clock::Clock,
-    data_dir::DataDir,
-    exit::ExitStatus,
-    manifest::{PlanHistory, StoreKind, Subscription, TaskCounts, migrate},
-};
+use grab_core::{clock::Clock, exit::ExitStatus, manifest::TaskCounts};
 use grab_model::{
-    Rate, Symbol, Window,
-    calendar::{self, Session},
+    Rate, Symbol, Window, format,
     plan::{self, Estimate, Spec},
 };
-use jiff::civil::Date;
+use grab_ops::{Download, DownloadPlan, DownloadRequest, Error as Failure, last_day};
 use serde::Serialize;
 
 use super::{
-    access::Access,
     args::{CommonArgs, StartArgs, joined},
-    failure::Failure,
-    fetch::{AskAnew, Job, announce_clock, overview},
-    format,
-    output::{Output, say},
+    left_out,
+    output::{Output, announce_clock, say},
     remembered::{Remembered, SpecFile},
-    report::RunReport,
     settings::{FetchSettings, Sources},
     universe,
 };
@@ -47,26 +37,6 @@ const LARGEST_TICKERS_FILE: u64 = 64 << 20;
 /// Bytes of the largest tasks file that is read: millions of rows.
 const LARGEST_TASKS_FILE: u64 = 256 << 20;
 
-/// What is wanted: each window of each symbol.
-pub struct Wanted {
-    /// Which symbols.
-    symbols: Vec<Symbol>,
-    /// Which days, up to the last finished session.
-    windows: Vec<Window>,
-}
-
-/// What a command line or a spec asks for.
-pub enum Asked {
-    /// Each window of each symbol.
-    Windows(Wanted),
-    /// These, one by one.
-    Tasks(Vec<(Symbol, Window)>),
-    /// What lists make of an order.
-    Listed(universe::Planned),
-    /// All of a list that lived in some windows.
-    List(Subscription),
-}
-
 /// What `--dry-run` reports.
 #[derive(Serialize)]
 struct DryRunReport {
@@ -82,7 +52,7 @@ struct DryRunReport {
     plan: Vec<PlannedTask>,
     /// What lists leave out of what is asked for, if it is asked for by a list.
     #[serde(skip_serializing_if = "Option::is_none")]
-    left_out: Option<universe::LeftOut>,
+    left_out: Option<grab_ops::LeftOut>,
     /// Sessions, summed over the symbols, that the plan is known not to serve: nothing is asked for them.
     days_not_entitled: u64,
     /// The first day that the plan serves, where that is known.
@@ -117,54 +87,28 @@ pub fn run(
     };
     let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, &sources)?;
     announce_clock(clock);
-    let wanted = match &args.tasks_file {
-        Some(path) => Asked::Tasks(tasks(path, clock)?),
-        None => Asked::of(args, spec, clock)?,
+    let request = match &args.tasks_file {
+        Some(path) => DownloadRequest::Tasks(tasks(path, clock)?),
+        None => request(args, spec, clock)?,
     };
     file.as_ref().map_or(Ok(()), SpecFile::check)?;
-    if args.dry_run {
-        let wanted = wanted.expanded(&data_dir, clock)?;
-        let service = service(&settings, &sources, clock);
-        return dry_run(&wanted, &data_dir, service.as_deref(), settings.rate(settings.sandbox), output);
-    }
-    migrate(&data_dir)?;
-    let kept = file.as_ref().map(|file| file.to_keep(&sources));
-    let told = to_tell(&sources, args, spec.map(|(_, spec)| spec));
-    let service = service(&settings, &sources, clock);
-    let job = Job {
-        command: "start",
-        arguments: wanted.describe(),
+    let observer = settings.observer("start", common.quiet, output);
+    let download = Download {
         data_dir,
-        settings,
-        sources: &sources,
-        clock,
+        request,
+        options: settings.options,
         plan_only: args.plan_only,
-        quiet: common.quiet,
-        output,
-        lock: None,
-        lists: universe::Needs::default(),
-        absences: None,
-        ask_anew: AskAnew::IfAskedFor,
+        spec: file.as_ref().map(|file| file.to_keep(&sources)),
+        settings: to_tell(&sources, args, spec.map(|(_, spec)| spec)),
+        clock,
     };
-    let report = job.run(move |writer| {
-        writer.save_settings(&told)?;
-        if let Asked::List(order) = &wanted {
-            writer.add_subscription(order, kept.as_ref())?;
-            return Ok(writer.set_all_asked(true)?);
-        }
-        let known = service.map(|service| writer.plan_history(&service)).transpose()?.flatten();
-        let edge = known.as_ref().and_then(PlanHistory::edge);
-        let (tasks, not_served) = plan::within_history(wanted.missing(&writer.windows()?), edge);
-        let planned = writer.add_tasks_of(kept.as_ref(), &tasks, &not_served)?;
-        writer.set_all_asked(true)?;
-        if planned.added == 0 && not_served.is_empty() {
-            say("everything asked for is recorded already");
-        } else if planned.added == 0 {
-            say("everything asked for is recorded already, but for days that the plan does not serve");
-        }
-        Ok(())
-    })?;
-    output.report(&report, RunReport::text)?;
+    if args.dry_run {
+        let rate = download.options.rate(download.options.sandbox);
+        output.report(&DryRunReport::new(download.plan()?, rate), DryRunReport::text)?;
+        return Ok(ExitStatus::Complete);
+    }
+    let report = download.run(&observer)?;
+    output.report_run(&report)?;
     Ok(report.exit())
 }
 
@@ -177,67 +121,21 @@ fn to_tell(sources: &Sources<'_>, args: &StartArgs, spec: Option<&Spec>) -> BTre
     told
 }
 
-impl Asked {
-    /// What a spec wants.
-    ///
-    /// # Errors
-    /// If its symbols or windows cannot be understood.
-    pub fn by_spec(path: &Path, spec: &Spec, clock: Clock) -> Result<Self, Failure> {
-        Self::of(&StartArgs::default(), Some((path, spec)), clock)
-    }
+/// What a spec asks for.
+///
+/// # Errors
+/// If its symbols or windows cannot be understood.
+pub fn request_of_spec(path: &Path, spec: &Spec, clock: Clock) -> Result<DownloadRequest, Failure> {
+    request(&StartArgs::default(), Some((path, spec)), clock)
+}
 
-    fn of(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<Self, Failure> {
-        if let Some(order) = universe::order(args, spec)? {
-            // What cannot be read, or is wholly in the future, is said before anything is recorded.
-            windows(args, spec, clock)?;
-            return Ok(Self::List(order));
-        }
-        Ok(Self::Windows(Wanted { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? }))
+fn request(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<DownloadRequest, Failure> {
+    if let Some(subscription) = universe::order(args, spec)? {
+        // What cannot be read, or is wholly in the future, is said before anything is recorded.
+        windows(args, spec, clock)?;
+        return Ok(DownloadRequest::List(subscription));
     }
-
-    /// The same as tasks, by the universe that is kept.
-    ///
-    /// # Errors
-    /// If one is needed, and there is none.
-    pub fn expanded(self, data_dir: &DataDir, clock: Clock) -> Result<Self, Failure> {
-        let Self::List(order) = &self else { return Ok(self) };
-        Ok(Self::Listed(universe::Planned::of(order, &universe::kept(data_dir)?, last_day(clock))?))
-    }
-
-    /// For the run's row in the manifest.
-    fn describe(&self) -> String {
-        match self {
-            Self::Windows(Wanted { symbols, windows }) => {
-                let windows: Vec<_> = windows.iter().map(ToString::to_string).collect();
-                format!("{} in {}", format::plural(symbols.len() as u64, "symbol"), windows.join(","))
-            }
-            Self::Tasks(tasks) => format!("{} of a file", format::plural(tasks.len() as u64, "task")),
-            Self::Listed(planned) => {
-                format!("{} of a list", format::plural(planned.tasks.len() as u64, "task"))
-            }
-            Self::List(order) => format!("all of {} in {}", order.list, order.windows),
-        }
-    }
-
-    /// What lists leave out of it.
-    fn left_out(&self) -> Option<&universe::LeftOut> {
-        match self {
-            Self::Listed(planned) => Some(&planned.left_out),
-            Self::Windows(_) | Self::Tasks(_) | Self::List(_) => None,
-        }
-    }
-
-    /// The tasks that it needs beyond those that are recorded.
-    #[must_use]
-    pub fn missing(&self, recorded: &HashMap<Symbol, Vec<Window>>) -> Vec<(Symbol, Window)> {
-        match self {
-            Self::Windows(Wanted { symbols, windows }) => plan::missing_windows(symbols, windows, recorded),
-            Self::Tasks(tasks) => plan::missing_tasks(tasks, recorded),
-            Self::Listed(planned) => plan::missing_tasks(&planned.tasks, recorded),
-            // Nobody knows before the universe is there.
-            Self::List(_) => Vec::new(),
-        }
-    }
+    Ok(DownloadRequest::Windows { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? })
 }
 
 /// Reads the bytes of a spec.
@@ -320,11 +218,6 @@ fn tasks(path: &Path, clock: Clock) -> Result<Vec<(Symbol, Window)>, Failure> {
     Ok(past)
 }
 
-/// The last finished session.
-pub fn last_day(clock: Clock) -> Date {
-    calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date)
-}
-
 /// The windows up to the last finished session. What is wholly in the future is left out, and said.
 fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<Vec<Window>, Failure> {
     let asked = match (joined(&args.windows), spec) {
@@ -357,46 +250,6 @@ fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Resu
     Ok(past)
 }
 
-/// Who is asked, where a plan may have a beginning.
-fn service(settings: &FetchSettings, sources: &Sources<'_>, clock: Clock) -> Option<String> {
-    let access = Access { command: "start", settings, sources, clock, quiet: true };
-    access.service(StoreKind { adjusted: false, sandbox: settings.sandbox })
-}
-
-fn dry_run(
-    wanted: &Asked,
-    data_dir: &DataDir,
-    service: Option<&str>,
-    rate: Rate,
-    output: Output,
-) -> Result<ExitStatus, Failure> {
-    let (recorded, tasks, known, edge) = match overview(data_dir)? {
-        Some(reader) => {
-            let edge = reader.history_edge(service)?;
-            (reader.windows()?, reader.counts()?.tasks, reader.tasks()?, edge)
-        }
-        None => (HashMap::new(), TaskCounts::default(), Vec::new(), None),
-    };
-    let (plan, not_served) = plan::within_history(wanted.missing(&recorded), edge);
-    let owed = known.into_iter().filter(|task| !task.state.is_ended()).map(|task| (task.symbol, task.window));
-    let to_run: Vec<_> = plan.iter().cloned().chain(owed).collect();
-    let report = DryRunReport {
-        command: "start",
-        dry_run: true,
-        outcome: "complete",
-        exit_code: ExitStatus::Complete.code(),
-        tasks,
-        estimate: Estimate::of(&to_run, rate),
-        plan: plan.iter().map(PlannedTask::from).collect(),
-        left_out: wanted.left_out().cloned(),
-        days_not_entitled: plan::sessions_in(not_served.iter().map(|(_, window)| window)),
-        first_served_day: edge.map(|edge| edge.first_served().to_string()),
-        rate,
-    };
-    output.report(&report, DryRunReport::text)?;
-    Ok(ExitStatus::Complete)
-}
-
 impl From<&(Symbol, Window)> for PlannedTask {
     fn from((symbol, window): &(Symbol, Window)) -> Self {
         Self { ticker: symbol.to_string(), window: *window }
@@ -404,6 +257,23 @@ impl From<&(Symbol, Window)> for PlannedTask {
 }
 
 impl DryRunReport {
+    fn new(plan: DownloadPlan, rate: Rate) -> Self {
+        let DownloadPlan { recorded, tasks, estimate, left_out, days_not_entitled, history } = plan;
+        Self {
+            command: "start",
+            dry_run: true,
+            outcome: "complete",
+            exit_code: ExitStatus::Complete.code(),
+            tasks: recorded,
+            estimate,
+            plan: tasks.iter().map(PlannedTask::from).collect(),
+            left_out,
+            days_not_entitled,
+            first_served_day: history.map(|history| history.first_served().to_string()),
+            rate,
+        }
+    }
+
     fn text(&self) -> String {
         let Estimate { sessions, requests, bars_max, bytes_received_max, bytes_stored_max, hours, .. } =
             self.estimate;
@@ -446,7 +316,7 @@ impl DryRunReport {
             ),
             None => "no rate is set: as fast as line and server allow".to_owned(),
         });
-        lines.extend(self.left_out.iter().flat_map(universe::LeftOut::notes));
+        lines.extend(self.left_out.iter().flat_map(left_out::notes));
         lines.push(
             "Nothing was asked or changed. The upper ends are for names that trade in every minute."
                 .to_owned(),

@@ -4,19 +4,18 @@ use grab_core::{
     exit::ExitStatus,
     manifest::{ManifestReader, PlanHistory, SavedSetting, SavedSpec, TaskCounts, TaskItem, TaskState},
 };
+use grab_model::format;
 use grab_model::{Symbol, Window, excerpt, new_york, plan};
+use grab_ops::{Error as Failure, WithoutBars};
 use serde::Serialize;
 
 use super::{
     args::{CommonArgs, StatusArgs},
-    failure::Failure,
-    format,
     output::Output,
     report,
     runs::{self, Run},
     settings::Sources,
-    watch,
-    without_bars::WithoutBars,
+    watch, without_bars,
 };
 
 /// How much of a path is shown, in characters.
@@ -297,7 +296,7 @@ impl StatusReport {
         if self.quarantined > 0 {
             lines.push(format!("  apart   {} in quarantine", format::plural(self.quarantined, "bar")));
         }
-        lines.extend(self.without_bars.text().map(|symbols| format!("  empty   {symbols}")));
+        lines.extend(without_bars::text(&self.without_bars).map(|symbols| format!("  empty   {symbols}")));
         if self.unplanned > 0 {
             let orders = format::plural(self.unplanned, "order");
             lines.push(format!("  ordered {orders} by a list without tasks yet: `grab resume` plans them"));

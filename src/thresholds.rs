@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use grab_core::verify::{Severity, Verification};
+use grab_model::format;
 use grab_model::plan::{self, Spec};
+use grab_ops::Error as Failure;
 
-use super::{args::VerifyArgs, failure::Failure, format};
+use super::args::VerifyArgs;
 
 /// A number, if it is a share.
 ///

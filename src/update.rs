@@ -4,6 +4,8 @@ mod left;
 mod planned;
 mod report;
 
+use std::sync::Arc;
+
 use grab_core::{
     clock::Clock,
     data_dir::DataDir,
@@ -12,19 +14,16 @@ use grab_core::{
     update::{SessionVerdict, UpdateCutoff, UpdatePlan},
     verify::SessionSymbols,
 };
+use grab_model::format;
+use grab_ops::{Absences, AskAnew, Begun, Error as Failure, Job, NextStep, Observer, RunReport, begun};
 
 use super::{
-    access::Access,
     args::{CommonArgs, UpdateArgs},
     enough::Enough,
-    failure::Failure,
-    fetch::{Absences, AskAnew, Begun, Job, announce_clock, begun},
-    files, format, metrics,
-    output::{Output, say},
+    files, metrics,
+    output::{Output, announce_clock, say},
     remembered::Remembered,
-    report::RunReport,
     settings::{FetchSettings, Sources, read_time},
-    universe,
 };
 use left::Left;
 use planned::{Lists, known_universe, plan};
@@ -68,38 +67,37 @@ fn update(
     announce_clock(clock);
     let evening = evening(args, clock)?;
     begun(&data_dir)?;
-    let service = Access { command: "update", settings: &settings, sources, clock, quiet: true }
-        .service_of(ManifestReader::open(&data_dir)?.kind()?);
+    let service = settings.options.service_of(ManifestReader::open(&data_dir)?.kind()?);
     if args.dry_run {
         let reader = ManifestReader::open(&data_dir)?;
-        let sandbox = settings.sandbox || reader.kind()?.is_some_and(|held| held.sandbox);
+        let sandbox = settings.options.sandbox || reader.kind()?.is_some_and(|held| held.sandbox);
         let (plan, lists) = (
             plan(&data_dir, &reader, &evening, service.as_deref())?,
             Lists::due(&data_dir, &reader, &evening)?,
         );
-        let report = DryRunReport::new(&plan, &evening, &reader, &lists, settings.rate(sandbox))?;
+        let report = DryRunReport::new(&plan, &evening, &reader, &lists, settings.options.rate(sandbox))?;
         output.report(&report, DryRunReport::text)?;
         return Ok(ExitStatus::Complete);
     }
     let lock = Lock::take(&data_dir)?;
     let lists = Lists::due(&data_dir, &ManifestReader::open(&data_dir)?, &evening)?;
+    let observer = settings.observer("update", common.quiet, output);
     let job = Job {
         command: "update",
         arguments: format!("to {}", evening.session.date()),
         data_dir: data_dir.clone(),
-        settings,
-        sources,
+        observer: Arc::clone(&observer),
+        options: settings.options,
         clock,
         plan_only: false,
-        quiet: common.quiet,
-        output,
         lock: Some(lock),
         lists: lists.needs,
         absences: Some(evening),
         ask_anew: AskAnew::Never,
     };
     let place = data_dir.clone();
-    let prepare = move |writer: &mut ManifestWriter| record(&place, writer, &evening, service.as_deref());
+    let prepare =
+        move |writer: &mut ManifestWriter| record(&place, writer, &evening, service.as_deref(), &*observer);
     let mut brought = Brought::default();
     let run = job.run_and_judge(prepare, |run, begun| {
         brought = Brought::by(&data_dir, begun, &lists, &evening)?;
@@ -122,11 +120,12 @@ fn record(
     writer: &mut ManifestWriter,
     evening: &UpdateCutoff,
     service: Option<&str>,
+    observer: &dyn Observer,
 ) -> Result<UpdatePlan, Failure> {
-    if universe::unplanned(writer)?
+    if grab_ops::unplanned(writer)?
         && let Some(universe) = known_universe(data_dir)?
     {
-        universe::plan_orders(writer, &universe, evening.session.date())?;
+        grab_ops::plan_subscriptions(writer, &universe, evening.session.date(), observer)?;
     }
     let plan = plan(data_dir, &ManifestReader::open(data_dir)?, evening, service)?;
     for (symbol, split) in &plan.splits {
@@ -149,7 +148,7 @@ fn record(
 #[derive(Default)]
 struct Brought {
     plan: UpdatePlan,
-    lists: universe::Brought,
+    lists: grab_ops::Brought,
     /// Held symbols that have left.
     left: Vec<Left>,
     /// Whether the sessions are there.
@@ -197,8 +196,8 @@ impl Brought {
         let reasons: Vec<_> = missed.into_iter().chain(lacking).chain(self.listless.clone()).collect();
         match (reasons.is_empty(), is_short) {
             (true, _) => run,
-            (false, true) => run.short(ExitStatus::Gaps, reasons.join("; ")),
-            (false, false) => run.short(ExitStatus::Incomplete, reasons.join("; ")),
+            (false, true) => run.short(ExitStatus::Gaps, NextStep::Other(reasons.join("; "))),
+            (false, false) => run.short(ExitStatus::Incomplete, NextStep::Other(reasons.join("; "))),
         }
     }
 }

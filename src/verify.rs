@@ -18,26 +18,23 @@ use grab_core::{
     },
 };
 use grab_model::excerpt;
+use grab_model::format;
+use grab_ops::{Connection, Error as Failure, last_day, overview};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    access::Access,
     args::{CommonArgs, VerifyArgs, WitnessArg},
     called,
-    failure::Failure,
-    fetch::{self, announce_clock},
     files::Files,
-    format,
-    output::Output,
+    output::{Output, announce_clock},
     overview,
     remembered::{Remembered, SpecFile},
     settings::{FetchSettings, Sources},
     shell::quoted,
-    start::{Asked, last_day},
+    start::request_of_spec,
     thresholds::Thresholds,
-    universe,
     witness::{self, WitnessReport},
 };
 
@@ -99,10 +96,11 @@ pub fn run(
     let spec = args.spec.as_deref().map(SpecFile::read).transpose()?;
     let spec = spec.as_ref().map(SpecFile::named);
     let thresholds = Thresholds::resolve(args, spec)?;
-    let wanted =
-        spec.map(|(path, spec)| Asked::by_spec(path, spec, clock)?.expanded(&data_dir, clock)).transpose()?;
+    let wanted = spec
+        .map(|(path, spec)| request_of_spec(path, spec, clock)?.expanded(&data_dir, clock))
+        .transpose()?;
     if !data_dir.manifest().exists() {
-        fetch::overview(&data_dir)?;
+        overview(&data_dir)?;
         return Err(missing(&data_dir).into());
     }
     let files = Files::of(args, &data_dir)?;
@@ -160,22 +158,23 @@ fn witnessed(
     data_dir: &DataDir,
     output: Output,
 ) -> Result<(Verification, WitnessReport), Failure> {
-    let cut_away = universe::cut_away(data_dir)?;
+    let cut_away = grab_ops::cut_away(data_dir)?;
     let kept = match args.witness {
         Some(WitnessArg::GroupedDaily) => {
             let sources = &Remembered::of(data_dir).over(sources);
             let (settings, clock) = (FetchSettings::resolve(&args.fetch, sources)?, sources.clock()?);
-            need_open_files(settings.open_files(settings.sandbox))?;
+            need_open_files(settings.options.open_files(settings.options.sandbox))?;
             // What is fetched is kept, and nobody else may write meanwhile.
             let _lock = witness::hold(data_dir)?;
-            let access = Access { command: "verify", settings: &settings, sources, clock, quiet };
+            let observer = settings.observer("verify", quiet, output);
+            let connection = Connection { options: settings.options, clock, observer };
             let place = data_dir.to_owned();
             let ordered = cut_away.clone();
             let last = last_day(clock);
             let verify = move || {
                 watched(&place, &deep, StoredWitness::Used, OtherWriters::Excluded, &ordered, last, quiet)
             };
-            return witness::fetch_then(&access, data_dir, &cut_away, output, verify);
+            return witness::fetch_then(&connection, data_dir, &cut_away, verify);
         }
         Some(WitnessArg::None) => StoredWitness::Ignored,
         None => StoredWitness::Used,

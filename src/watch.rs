@@ -15,6 +15,7 @@ use grab_core::{
     exit::ExitStatus,
     manifest::{ManifestError, ReportedFailure, StatusPoller, StatusSnapshot},
 };
+use grab_ops::Error as Failure;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc::UnboundedReceiver,
@@ -26,7 +27,7 @@ use self::{
     screen::{Screen, keys},
     view::View,
 };
-use super::{failure::Failure, output::Output, settings::read_time};
+use super::{output::Output, settings::read_time};
 
 /// Looking more often shows nothing more, and costs.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);

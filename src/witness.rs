@@ -12,17 +12,11 @@ use grab_core::{
     verify::{Finding, ListingCuts, UnwitnessedAbsence, Verification, wanted, witnessed},
 };
 use grab_model::calendar;
+use grab_model::format;
+use grab_ops::{Connection, Error as Failure, Running, declare_kind};
 use jiff::civil::Date;
 use serde::Serialize;
 use tokio::task;
-
-use super::{
-    access::{Access, Running},
-    failure::Failure,
-    fetch, format,
-    output::Output,
-    signals,
-};
 
 /// What the command line calls it.
 const GROUPED_DAILY: &str = "grouped-daily";
@@ -180,21 +174,19 @@ fn missed(verified: &Verification, tally: &MarketDayTally) -> Option<String> {
 /// # Errors
 /// If a signal came, nothing can be written, or `verify` fails. What the source refuses is in the report.
 pub fn fetch_then(
-    access: &Access<'_>,
+    connection: &Connection,
     data_dir: &DataDir,
     cut_away: &ListingCuts,
-    output: Output,
     verify: impl FnOnce() -> Result<Verification, Failure> + Send + 'static,
 ) -> Result<(Verification, WitnessReport), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let signalled = Stop::default();
     {
         let _entered = runtime.enter();
-        let command = access.command;
-        let last_word = move || output.failure(command, &Failure::Stopped(StopReason::Interrupted));
-        signals::watch(signalled.clone(), last_word)?;
+        let last_report = || Err(Failure::Stopped(StopReason::Interrupted));
+        connection.observer.watch_signals(signalled.clone(), Box::new(last_report))?;
     }
-    let done = bring(access, data_dir, cut_away, &runtime, &signalled).and_then(|fetched| {
+    let done = bring(connection, data_dir, cut_away, &runtime, &signalled).and_then(|fetched| {
         let verified = runtime.block_on(async {
             let verifying = signalled.unless_requested(task::spawn_blocking(verify)).await;
             match verifying.ok_or(Failure::Stopped(StopReason::Interrupted))? {
@@ -214,7 +206,7 @@ pub fn fetch_then(
 }
 
 fn bring(
-    access: &Access<'_>,
+    connection: &Connection,
     data_dir: &DataDir,
     cut_away: &ListingCuts,
     runtime: &tokio::runtime::Runtime,
@@ -225,23 +217,23 @@ fn bring(
         return Ok(Fetched::default());
     }
     let (kept, damage) = witnessed(data_dir)?;
-    let until = calendar::last_finished(access.clock.now_ms()).map(calendar::Session::date);
+    let until = calendar::last_finished(connection.clock.now_ms()).map(calendar::Session::date);
     let mut days = until.map_or_else(|| Ok(Vec::new()), |until| wanted(data_dir, until, cut_away))?;
     days.retain(|day| !kept.contains(day));
     if days.is_empty() {
         return Ok(Fetched::default());
     }
     market_day::sweep(data_dir)?;
-    let mut writer = ManifestWriter::open(data_dir, access.clock)?;
-    let kind = access.kind(writer.kind()?);
-    fetch::hold(&mut writer, kind, data_dir)?;
-    let pacer = access.pacer(kind, &writer)?;
-    writer.begin_run(access.command, "--witness grouped-daily")?;
+    let mut writer = ManifestWriter::open(data_dir, connection.clock)?;
+    let kind = connection.options.kind(writer.kind()?);
+    declare_kind(&mut writer, kind, data_dir)?;
+    let pacer = connection.pacer(kind, &writer)?;
+    writer.begin_run("verify", "--witness grouped-daily")?;
     let (manifest, writer_thread) = WriterHandle::start(writer);
     let running =
         Running { manifest, counters: Arc::new(RunCounters::default()), pacer, stop: Stop::default() };
     let asked = Asked { data_dir: data_dir.to_owned(), days, served: kept.last().copied() };
-    let fetched = runtime.block_on(run(access, kind, asked, running, signalled));
+    let fetched = runtime.block_on(run(connection, kind, asked, running, signalled));
     // The last handle is gone: the manifest is closed, its WAL folded in.
     if let Err(panicked) = writer_thread.join() {
         std::panic::resume_unwind(panicked);
@@ -259,7 +251,7 @@ struct Asked {
 }
 
 async fn run(
-    access: &Access<'_>,
+    connection: &Connection,
     kind: StoreKind,
     asked: Asked,
     running: Running,
@@ -271,7 +263,7 @@ async fn run(
         stop.request(StopReason::Interrupted);
     });
     let wanted = asked.days.len();
-    let answered = ask(access, kind, asked, &running).await;
+    let answered = ask(connection, kind, asked, &running).await;
     forwarding.abort();
     let totals = running.counters.snapshot().totals;
     let (tally, failure) = match answered {
@@ -291,18 +283,18 @@ async fn run(
 }
 
 async fn ask(
-    access: &Access<'_>,
+    connection: &Connection,
     kind: StoreKind,
     asked: Asked,
     running: &Running,
 ) -> Result<MarketDayTally, Failure> {
     let Asked { data_dir, days, served } = asked;
-    let store = access.store(data_dir, kind)?;
-    let (sandbox, source) = access.open(kind).await?;
+    let store = connection.store(data_dir, kind)?;
+    let (sandbox, source) = connection.open(kind).await?;
     let owed = Outstanding { tasks: days.len() as u64, days: days.len() as u64 };
-    let shown = access.show(kind, "market day", owed, running);
-    access.stop_in_time(&running.stop);
-    let tally = fetch_market(source, days, served, access.parts(kind, store, running)).await;
+    let shown = connection.show(kind, "market day", owed, running);
+    connection.stop_in_time(&running.stop);
+    let tally = fetch_market(source, days, served, connection.parts(kind, store, running)).await;
     shown.end().await;
     drop(sandbox);
     Ok(tally?)

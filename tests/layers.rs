@@ -82,6 +82,19 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
         &[("sandbox", "a Polygon-compatible server on loopback", &["calendar"])],
     ),
     (
+        "grab-ops",
+        "crates/ops/src",
+        &[(
+            "ops",
+            "what one does with a data directory: a session, and the jobs that run in it; nothing is printed",
+            &[
+                "adjust", "calendar", "universe", "plan", "clock", "cpu", "data_dir", "disk", "exit",
+                "manifest", "pace", "decode", "source", "store", "engine", "verify", "update", "export",
+                "sandbox",
+            ],
+        )],
+    ),
+    (
         "grab",
         "src",
         &[(
@@ -116,6 +129,7 @@ fn imports(text: &str) -> Vec<String> {
         }
     }
     found.extend(code.contains("grab_sandbox::").then(|| "sandbox".to_owned()));
+    found.extend(code.contains("grab_ops::").then(|| "ops".to_owned()));
     found
 }
 
@@ -208,7 +222,7 @@ fn row(krate: &str, (name, does, allowed): &Layer) -> String {
     let names: Vec<_> = allowed.iter().map(|name| format!("`{name}`")).collect();
     let names = match names.len() {
         0 => "–".to_owned(),
-        count if count + 6 > parts().count() => "all".to_owned(),
+        count if count + 8 > parts().count() => "all".to_owned(),
         _ => names.join(", "),
     };
     format!("| `{krate}` | `{name}` | {does} | {names} |\n")

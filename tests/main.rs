@@ -19,6 +19,7 @@ mod clock;
 #[cfg(debug_assertions)]
 mod crash;
 mod docs;
+mod embed;
 mod every_job;
 mod export;
 mod faults;

@@ -1,5 +1,7 @@
 //! Each setting: where it may be set, and what wins.
 
+use std::time::Duration;
+
 use super::*;
 use grab_core::data_dir::DataDir;
 
@@ -18,7 +20,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let env = env(&[("GRAB_RATE", "100/s")]);
     let rate = |flag: Option<&str>, env: &dyn Fn(&str) -> Option<String>, config| {
         let args = FetchArgs { rate: flag.map(str::to_owned), ..FetchArgs::default() };
-        FetchSettings::resolve(&args, &sources(env, config)).unwrap().rate(false).to_string()
+        FetchSettings::resolve(&args, &sources(env, config)).unwrap().options.rate(false).to_string()
     };
     let none = |_: &str| None;
     assert_eq!(rate(Some("2/s"), &env, "rate = \"7/min\""), "2/s");
@@ -35,14 +37,15 @@ fn every_key_of_the_config_file_has_its_effect() {
         allow_unsynced = true\n";
     let none = |_: &str| None;
     let sources = sources(&none, config);
-    let settings = FetchSettings::resolve(&FetchArgs::default(), &sources).unwrap();
-    assert_eq!(settings.base_url.as_ref().map(Url::as_str), Some("http://localhost:1/"));
-    assert_eq!((settings.rate(false).to_string().as_str(), settings.concurrency(false)), ("9/min", 3));
-    assert_eq!((settings.adjusted, settings.max_attempts), (Some(true), 2));
-    assert_eq!(settings.max_retry_time, Duration::from_mins(1));
-    assert_eq!((settings.connect_timeout.as_secs(), settings.read_timeout.as_secs()), (2, 3));
-    assert_eq!(settings.progress, ProgressMode::None);
-    assert_eq!((settings.max_duration, settings.max_requests), (Some(Duration::from_mins(50)), Some(7)));
+    let FetchSettings { options, progress } =
+        FetchSettings::resolve(&FetchArgs::default(), &sources).unwrap();
+    assert_eq!(options.base_url.as_ref().map(ToString::to_string).as_deref(), Some("http://localhost:1/"));
+    assert_eq!((options.rate(false).to_string().as_str(), options.concurrency(false)), ("9/min", 3));
+    assert_eq!((options.adjusted, options.max_attempts), (Some(true), 2));
+    assert_eq!(options.max_retry_time, Duration::from_mins(1));
+    assert_eq!((options.connect_timeout.as_secs(), options.read_timeout.as_secs()), (2, 3));
+    assert_eq!(progress, ProgressMode::None);
+    assert_eq!((options.max_duration, options.max_requests), (Some(Duration::from_mins(50)), Some(7)));
     let common = CommonArgs::default();
     assert_eq!(sources.data_dir(&common).unwrap(), DataDir::new(Path::new("elsewhere")));
     assert_eq!(sources.log_format(&common).unwrap(), LogFormat::Json);
@@ -86,12 +89,6 @@ fn the_key_comes_from_the_environment_or_a_file_and_nowhere_else() {
     assert_eq!(bearer(&[("GRAB_API_KEY_FILE", "/does/not/exist")]).unwrap_err().exit().code(), 20);
     let odd = bearer(&[("MASSIVE_API_KEY", "two words")]).unwrap_err();
     assert!(!odd.to_string().contains("words"), "{odd}");
-}
-
-#[test]
-fn concurrency_is_chosen_from_the_rate() {
-    let chosen = ["5/min", "2/s", "10/s", "100/s", "none"].map(|rate| concurrency_for(rate.parse().unwrap()));
-    assert_eq!(chosen, [2, 6, 30, 32, 16]);
 }
 
 #[test]

@@ -1,22 +1,19 @@
 //! `grab universe list`: who is and was listed, by what is kept. It asks nobody anything.
 
 use grab_core::{exit::ExitStatus, store::reference};
+use grab_model::format;
 use grab_model::{
     ListingPeriod, excerpt, plan,
     universe::{DroppedByFilter, Filter, ListingSpan},
 };
+use grab_ops::{Error as Failure, kept};
 use serde::Serialize;
 
-use super::{
-    super::{
-        args::{CommonArgs, UniverseListArgs, joined},
-        failure::Failure,
-        format,
-        output::{Output, say},
-        settings::Sources,
-    },
-    orders::kept,
-    planned::dropped_in_words,
+use super::super::{
+    args::{CommonArgs, UniverseListArgs, joined},
+    left_out,
+    output::{Output, say},
+    settings::Sources,
 };
 
 /// How much of a name is shown, in characters.
@@ -113,7 +110,7 @@ pub fn run(
         ));
     }
     if !common.quiet {
-        for note in dropped_in_words(&report.dropped) {
+        for note in left_out::dropped(&report.dropped) {
             say(&format!("note: {note}"));
         }
     }

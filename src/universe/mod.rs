@@ -1,25 +1,18 @@
 //! `grab universe`: who is listed and who was, with splits and renames.
 
-mod cut_away;
-mod fetching;
 mod list;
-mod orders;
-mod planned;
+mod order;
 mod report;
 mod sync;
-mod tables;
 
-pub use cut_away::cut_away;
-pub use fetching::{Brought, Fetching, ListDates, Needs, Renames, Without};
-pub use orders::{is_kept, joining, kept, known, order, plan_orders, unplanned};
-pub use planned::{LeftOut, Planned};
-pub use tables::{Sync, TickersBrought};
+pub use order::order;
 
 use grab_core::exit::ExitStatus;
 
+use grab_ops::Error as Failure;
+
 use super::{
     args::{CommonArgs, UniverseArgs, UniverseCommand},
-    failure::Failure,
     output::Output,
     settings::Sources,
 };

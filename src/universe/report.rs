@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use grab_core::{exit::ExitStatus, manifest::RunTotals};
+use grab_model::format;
+use grab_ops::{Annotated, Brought, Error as Failure, ListDates, LookupsBrought, Needs, Outcome, Renames};
 use serde::Serialize;
 
-use super::{
-    super::{failure::Failure, format, report::Outcome},
-    fetching::{Brought, ListDates, Needs, Renames},
-    tables::{Annotated, LookupsBrought},
-};
+use super::super::advice;
 
 /// The report; its JSON is public.
 #[derive(Serialize)]
@@ -80,7 +78,7 @@ impl SyncReport {
         let hint = if matches!(exit, ExitStatus::Incomplete | ExitStatus::Interrupted) {
             Some(again.to_owned())
         } else {
-            let hint = stopped.as_ref().and_then(Failure::hint);
+            let hint = stopped.as_ref().and_then(advice::hint);
             hint.map(|hint| hint.replace("`grab resume` goes on", "repeat the command"))
         };
         let offered = format!(

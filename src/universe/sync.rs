@@ -10,24 +10,25 @@ use grab_core::{
     manifest::{Lock, ManifestWriter, StoreKind, WriterHandle, migrate},
     store::create_folders,
 };
+use grab_model::format;
 use grab_model::universe::{self, Annotation};
+use grab_ops::{
+    Brought, Connection, Error as Failure, Fetching, ListDates, Needs, Renames, Running, Sync, declare_kind,
+    kind_on_disk, list_dates_left,
+};
 
 use super::{
     super::{
-        access::{Access, Running},
         args::{CommonArgs, UniverseSyncArgs},
-        failure::Failure,
-        fetch::{self, announce_clock, kind_on_disk},
-        format,
-        output::{Output, say},
+        output::{Output, announce_clock, say},
         remembered::Remembered,
         settings::{FetchSettings, Sources},
-        signals,
     },
-    fetching::{Brought, Fetching, ListDates, Needs, Renames, list_dates_left},
     report::{Done, SyncReport},
-    tables::Sync,
 };
+
+/// The command's name.
+const COMMAND: &str = "universe sync";
 
 /// Bytes of the largest table that is read.
 const LARGEST: u64 = 64 << 20;
@@ -51,8 +52,8 @@ pub fn run(
     let settings = FetchSettings::resolve(&args.fetch, sources)?;
     announce_clock(clock);
     let annotations = args.annotate.as_ref().map(annotations).transpose()?;
-    let access =
-        Access { command: "universe sync", settings: &settings, sources, clock, quiet: common.quiet };
+    let observer = settings.observer(COMMAND, common.quiet, output);
+    let connection = Connection { options: settings.options, clock, observer };
     let needs = Needs {
         tickers: true,
         splits: !args.no_splits,
@@ -61,11 +62,11 @@ pub fn run(
         renames: if args.renames { Renames::Held } else { Renames::None },
     };
     if !data_dir.manifest().exists() {
-        access.check_source(access.kind(None))?;
+        connection.check_source(connection.options.kind(None))?;
     }
-    need_open_files(settings.open_files(settings.sandbox))?;
+    need_open_files(connection.options.open_files(connection.options.sandbox))?;
     migrate(&data_dir)?;
-    let done = hold(&access, &data_dir, needs, annotations, output)?;
+    let done = hold(&connection, &data_dir, needs, annotations)?;
     let left = list_dates_left(&data_dir)?;
     let report = SyncReport::new(done, left, begun.elapsed());
     output.report(&report, SyncReport::text)?;
@@ -84,11 +85,10 @@ fn annotations(path: &PathBuf) -> Result<Vec<Annotation>, Failure> {
 
 /// Holds the directory and its manifest while the lists are brought.
 fn hold(
-    access: &Access<'_>,
+    connection: &Connection,
     data_dir: &DataDir,
     needs: Needs,
     annotations: Option<Vec<Annotation>>,
-    output: Output,
 ) -> Result<Done, Failure> {
     create_folders(data_dir.path())?;
     let _lock = Lock::take(data_dir)?;
@@ -101,19 +101,18 @@ fn hold(
     let stop = Stop::default();
     {
         let _entered = runtime.enter();
-        let command = access.command;
-        let last_word = move || output.failure(command, &Failure::Stopped(StopReason::Interrupted));
-        signals::watch(stop.clone(), last_word)?;
+        let last_report = || Err(Failure::Stopped(StopReason::Interrupted));
+        connection.observer.watch_signals(stop.clone(), Box::new(last_report))?;
     }
-    let mut writer = ManifestWriter::open(data_dir, access.clock)?;
-    let kind = access.kind(writer.kind()?);
-    fetch::hold(&mut writer, kind, data_dir)?;
-    let pacer = access.pacer(kind, &writer)?;
-    writer.begin_run(access.command, &needs.describe())?;
+    let mut writer = ManifestWriter::open(data_dir, connection.clock)?;
+    let kind = connection.options.kind(writer.kind()?);
+    declare_kind(&mut writer, kind, data_dir)?;
+    let pacer = connection.pacer(kind, &writer)?;
+    writer.begin_run(COMMAND, &describe(needs))?;
     let (manifest, writer_thread) = WriterHandle::start(writer);
     let running = Running { manifest, counters: Arc::new(RunCounters::default()), pacer, stop };
     let done = runtime.block_on(async {
-        let done = bring(access, data_dir, needs, annotations, kind, &running).await?;
+        let done = bring(connection, data_dir, needs, annotations, kind, &running).await?;
         let (outcome, exit_code) = done.verdict();
         let totals = done.totals;
         running
@@ -132,20 +131,26 @@ fn hold(
 }
 
 async fn bring(
-    access: &Access<'_>,
+    connection: &Connection,
     data_dir: &DataDir,
     needs: Needs,
     annotations: Option<Vec<Annotation>>,
     kind: StoreKind,
     running: &Running,
 ) -> Result<Done, Failure> {
-    let store = access.store(data_dir.to_owned(), kind)?;
-    let now_ms = access.clock.now_ms();
-    let sync = Sync { data_dir: data_dir.to_owned(), now_ms, source: store.source().to_owned() };
+    let store = connection.store(data_dir.to_owned(), kind)?;
+    let now_ms = connection.clock.now_ms();
+    let sync = Sync {
+        data_dir: data_dir.to_owned(),
+        now_ms,
+        source: store.source().to_owned(),
+        observer: Arc::clone(&connection.observer),
+    };
     let fetched = async {
-        let (sandbox, source) = access.open(kind).await?;
-        access.stop_in_time(&running.stop);
-        let fetching = Fetching { access, kind, store: &store, source: &source, running, sync: sync.clone() };
+        let (sandbox, source) = connection.open(kind).await?;
+        connection.stop_in_time(&running.stop);
+        let fetching =
+            Fetching { connection, kind, store: &store, source: &source, running, sync: sync.clone() };
         let brought = fetching.bring(needs).await;
         drop(sandbox);
         brought
@@ -187,10 +192,9 @@ fn say_unknown(unknown: &BTreeSet<String>) {
     }
 }
 
-impl Needs {
-    fn describe(self) -> String {
-        let (list_dates, renames) = (self.list_dates != ListDates::None, self.renames != Renames::None);
-        let flags = [(!self.splits, "--no-splits"), (list_dates, "--list-dates"), (renames, "--renames")];
-        flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect::<Vec<_>>().join(" ")
-    }
+/// What is brought, for the run's row in the manifest.
+fn describe(needs: Needs) -> String {
+    let (list_dates, renames) = (needs.list_dates != ListDates::None, needs.renames != Renames::None);
+    let flags = [(!needs.splits, "--no-splits"), (list_dates, "--list-dates"), (renames, "--renames")];
+    flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect::<Vec<_>>().join(" ")
 }

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 
 use grab_core::manifest::ManifestReader;
 use grab_model::{ListingPeriod, Symbol, universe::Universe};
+use grab_ops::Error as Failure;
 use jiff::civil::Date;
 use serde::Serialize;
-
-use super::super::{failure::Failure, universe};
 
 /// A held symbol that the lists had as active until now; its JSON is public.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,7 +29,7 @@ impl Left {
     pub fn of(
         universe: &Universe,
         reader: &ManifestReader,
-        brought: &universe::Brought,
+        brought: &grab_ops::Brought,
     ) -> Result<Vec<Self>, Failure> {
         let gone = brought.tickers.iter().flat_map(|tickers| &tickers.gone);
         let mut gone: Vec<_> = gone.collect();

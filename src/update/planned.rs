@@ -11,9 +11,11 @@ use grab_core::{
     },
     update::{ListedSplit, ReferenceData, UpdateCutoff, UpdatePlan},
 };
+use grab_model::format;
 use grab_model::{Symbol, universe::Universe};
+use grab_ops::Error as Failure;
 
-use super::super::{failure::Failure, format, output::say, universe};
+use super::super::output::say;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -23,7 +25,7 @@ const MOST_UNSEEN: u64 = 20;
 /// The lists that an evening needs.
 pub struct Lists {
     /// Those that were not asked for since the session was settled.
-    pub needs: universe::Needs,
+    pub needs: grab_ops::Needs,
     /// Whether symbols join by them.
     is_ordered: bool,
     /// Whether bars depend on the splits.
@@ -50,27 +52,27 @@ impl Lists {
         let tickers = (is_ordered || is_kept) && (!is_kept || is_old("tickers")?);
         let has_splits = known(reference::read_splits(data_dir))?.is_some();
         let splits = (is_adjusted || has_splits) && (!has_splits || is_old("splits")?);
-        let needs = universe::Needs {
+        let needs = grab_ops::Needs {
             tickers,
             splits,
             begun_since_ms: (tickers || splits).then_some(evening.settled_ms),
             list_dates: if tickers && is_ordered {
-                universe::ListDates::New
+                grab_ops::ListDates::New
             } else {
-                universe::ListDates::None
+                grab_ops::ListDates::None
             },
-            renames: if tickers { universe::Renames::Successors } else { universe::Renames::None },
+            renames: if tickers { grab_ops::Renames::Successors } else { grab_ops::Renames::None },
         };
         Ok(Self { needs, is_ordered, is_adjusted })
     }
 
     /// Whether nothing is to be asked for.
     pub fn are_known(&self) -> bool {
-        self.needs == universe::Needs::default()
+        self.needs == grab_ops::Needs::default()
     }
 
     /// Why the evening is not complete, if a list is missing that it depends on. That others are missing is said.
-    pub fn missed(&self, brought: &universe::Brought) -> Option<String> {
+    pub fn missed(&self, brought: &grab_ops::Brought) -> Option<String> {
         let lists = [
             ("tickers", self.needs.tickers && brought.tickers.is_none(), self.is_ordered),
             ("splits", self.needs.splits && brought.splits.is_none(), self.is_adjusted),
@@ -92,7 +94,7 @@ impl Lists {
 }
 
 /// What is wrong with lists that lack many of those that they had.
-fn shrunk(tickers: &universe::TickersBrought) -> Option<String> {
+fn shrunk(tickers: &grab_ops::TickersBrought) -> Option<String> {
     let (missing, known) = (tickers.not_seen, tickers.lives);
     (MOST_UNSEEN * missing > known).then(|| {
         let known = format::plural(known, "listing");
@@ -117,7 +119,7 @@ pub fn plan(
     let splits = if is_adjusted { splits(data_dir, reader)? } else { HashMap::new() };
     let universe = known_universe(data_dir)?.unwrap_or_default();
     let held: HashSet<_> = reader.symbols()?.into_iter().collect();
-    let joined = universe::joining(&reader.orders()?, &universe, &held, evening.session.date())?;
+    let joined = grab_ops::joining(&reader.orders()?, &universe, &held, evening.session.date())?;
     let history = reader.history_edge(service)?;
     Ok(UpdatePlan::of(reader, evening, &ReferenceData { universe, joined, splits, history })?)
 }
@@ -127,7 +129,7 @@ pub fn plan(
 /// # Errors
 /// If its file cannot be opened.
 pub fn known_universe(data_dir: &DataDir) -> Result<Option<Universe>, Failure> {
-    universe::known(data_dir)
+    grab_ops::known(data_dir)
 }
 
 /// A table that can be relied on. A damaged one is made anew by the next sync, which says so.

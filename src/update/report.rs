@@ -11,15 +11,12 @@ use grab_core::{
     update::{SessionVerdict, UpdateCutoff, UpdatePlan},
     verify::SessionSymbols,
 };
+use grab_model::format;
 use grab_model::{Rate, Symbol, Window, plan::Estimate};
+use grab_ops::{Error as Failure, RunReport};
 use serde::Serialize;
 
-use super::{
-    super::{failure::Failure, format, report::RunReport, universe},
-    Brought,
-    left::Left,
-    planned::Lists,
-};
+use super::{super::report, Brought, left::Left, planned::Lists};
 
 /// How much of a plan is listed for a person.
 const LISTED: usize = 20;
@@ -33,7 +30,7 @@ const NAMED: usize = 8;
 /// What was done; its JSON is in docs/json.md.
 #[derive(Serialize)]
 pub struct UpdateReport {
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "report::serialize")]
     pub run: RunReport,
     /// The last session that was asked for.
     session: String,
@@ -44,7 +41,7 @@ pub struct UpdateReport {
     /// Held symbols that have left the exchange, as far as the lists of this run show it.
     left: Vec<Left>,
     /// What came of the lists; none if they were not due.
-    universe: Option<universe::Brought>,
+    universe: Option<grab_ops::Brought>,
     /// The sessions that are new since the update before, and how many symbols have bars on each.
     sessions: Vec<SessionSymbols>,
     /// The sessions that lack symbols with bars every day.
@@ -207,7 +204,7 @@ impl UpdateReport {
         let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;
         // Its first line is in the summary.
-        let run = self.run.text();
+        let run = report::text(&self.run);
         let mut lines = vec![self.summary()];
         lines.extend(run.lines().skip(1).map(str::to_owned));
         lines.push(format!(
@@ -269,12 +266,16 @@ impl UpdateReport {
         let (outcome, code) = self.run.verdict();
         let symbols = self.sessions.last().map_or(0, |session| session.symbols);
         let symbols = format::plural(symbols, "symbol");
-        format!("grab update {}: {outcome} (exit {code}): {symbols}, {}", self.session, self.run.brief())
+        format!(
+            "grab update {}: {outcome} (exit {code}): {symbols}, {}",
+            self.session,
+            report::brief(&self.run)
+        )
     }
 }
 
 /// `11,689 listed, 12 new, 3 left; without splits: the plan does not include it`.
-fn listed(brought: &universe::Brought) -> Option<String> {
+fn listed(brought: &grab_ops::Brought) -> Option<String> {
     let tickers = brought.tickers.iter().map(|tickers| {
         let [active, new, left] = [tickers.active, tickers.new, tickers.left].map(format::count);
         format!("{active} listed, {new} new, {left} left")

@@ -4,13 +4,14 @@ use grab_core::{
     data_dir::DataDir,
     manifest::{ReportedFailure, RunItem, RunningTask, StatusSnapshot, TaskCounts},
 };
+use grab_model::format;
 use grab_model::{Symbol, Window};
 
 use super::{
     pace::{Lately, Left, Pace},
     screen::{Line, Style},
 };
-use crate::{called, format};
+use crate::called;
 
 /// Lines that are always there: what stands above and below the tasks.
 const OTHER_LINES: usize = 12;

@@ -12,6 +12,7 @@ mod corporate_action;
 mod cursor;
 mod day_bar;
 mod excerpt;
+pub mod format;
 mod history_start;
 mod invalid_bar;
 mod listing;

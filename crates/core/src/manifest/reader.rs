@@ -111,7 +111,7 @@ impl ManifestReader {
     pub fn counts(&self) -> Result<Workload, ManifestError> {
         let mut counts = counts(self.connection())?;
         if !self.is_live {
-            counts = counts.given_back();
+            counts = counts.all_released();
         }
         Ok(counts)
     }

@@ -80,7 +80,7 @@ impl TaskCounts {
 impl Workload {
     /// The same once no process runs any of the tasks: then these are pending like the others.
     #[must_use]
-    pub fn given_back(self) -> Self {
+    pub fn all_released(self) -> Self {
         Self { tasks: self.tasks.all_released(), repairs: self.repairs.all_released() }
     }
 

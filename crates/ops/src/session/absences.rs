@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use grab_core::{
     data_dir::DataDir,
-    engine::{AbsenceAnswer, AbsenceQuestion, JobOutcome, SilentListing, ask_about_absences, fetch_market},
+    engine::{
+        AbsenceAnswer, AbsenceQuestion, JobOutcome, RunContext, SilentListing, ask_about_absences,
+        fetch_market,
+    },
     manifest::{Closure, ClosureEvidence, ManifestReader, Silence, SilenceAnswer, StoreKind},
     source::{ClosedDay, Polygon},
     store::BarStore,
@@ -14,14 +17,8 @@ use grab_core::{
 use grab_model::{Symbol, calendar};
 use jiff::civil::Date;
 
-use super::{
-    super::{
-        access::{Access, Running},
-        failure::Failure,
-        universe,
-    },
-    Job, Opened,
-};
+use super::{Job, Opened};
+use crate::{Connection, Error, Running, known};
 
 /// How many symbols are asked about on one evening while no regular symbol has bars: then it is rather the source.
 const WHILE_SILENT: usize = 20;
@@ -59,9 +56,9 @@ struct Questions {
 }
 
 impl Questions {
-    fn of(data_dir: &DataDir, evening: &UpdateCutoff) -> Result<Self, Failure> {
+    fn of(data_dir: &DataDir, evening: &UpdateCutoff) -> Result<Self, Error> {
         let reader = ManifestReader::open(data_dir)?;
-        let universe = universe::known(data_dir)?.unwrap_or_default();
+        let universe = known(data_dir)?.unwrap_or_default();
         let verdict = SessionVerdict::of(&reader, &universe, evening)?;
         let is_alive = verdict.last().is_some_and(|last| last.present > 0);
         let known = reader.silences()?;
@@ -159,16 +156,16 @@ fn said(listing: SilentListing, last_session: Date, is_alive: bool) -> (SilenceA
     }
 }
 
-impl Job<'_> {
+impl Job {
     /// Asks about what is absent after an update, and records the answers. That they are not to be had changes nothing.
     pub(super) async fn ask_about_absences(
         &self,
-        access: &Access<'_>,
+        connection: &Connection,
         kind: StoreKind,
         store: &BarStore,
         running: &Running,
         opened: Option<Opened>,
-    ) -> Result<Absences, Failure> {
+    ) -> Result<Absences, Error> {
         let Some(evening) = self.absences.filter(|_| !running.stop.is_requested()) else {
             return Ok(Absences::default());
         };
@@ -178,11 +175,10 @@ impl Job<'_> {
         }
         let (_sandbox, source) = match opened {
             Some(opened) => opened,
-            None => access.open(kind).await?,
+            None => connection.open(kind).await?,
         };
         let phase = Running { stop: running.stop.of_phase(), ..running.clone() };
-        let settings = self.settings.for_lists();
-        let patience = Access { settings: &settings, ..*access };
+        let patience = Connection { options: self.options.for_lists(), ..connection.clone() };
         patience.stop_in_time(&phase.stop);
         let parts = || patience.parts(kind, store.clone(), &phase);
         let answers = ask_about_absences(source.clone(), questions.absences.clone(), parts()).await?;
@@ -199,14 +195,14 @@ impl Job<'_> {
         questions: &Questions,
         absences: &Absences,
         source: Polygon,
-        parts: grab_core::engine::RunContext,
-    ) -> Result<Vec<Closure>, Failure> {
+        parts: RunContext,
+    ) -> Result<Vec<Closure>, Error> {
         let is_open = |day: &Date| absences.closures.iter().all(|closure| closure.date != *day);
         let doubted: Vec<_> = questions.days.iter().filter(|[_, day, _]| is_open(day)).collect();
         if doubted.is_empty() {
             return Ok(Vec::new());
         }
-        let kept = || -> Result<BTreeSet<Date>, Failure> {
+        let kept = || -> Result<BTreeSet<Date>, Error> {
             Ok(ManifestReader::open(&self.data_dir)?.witnesses()?.iter().map(|file| file.date).collect())
         };
         let known = kept()?;

@@ -19,13 +19,11 @@ use grab_model::{
 use jiff::civil::Date;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
-    super::{failure::Failure, output::say},
-    fetching::Needs,
-};
+use super::fetching::Needs;
+use crate::{Error, Notice, Observer};
 
 /// What is written into each table besides its rows.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sync {
     /// Where the tables are.
     pub data_dir: DataDir,
@@ -33,18 +31,28 @@ pub struct Sync {
     pub now_ms: i64,
     /// The host that was asked.
     pub source: String,
+    /// Who hears of tables that are replaced.
+    pub observer: std::sync::Arc<dyn Observer>,
 }
 
 /// What the lists of tickers have brought; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TickersBrought {
+    /// Rows of the lists.
     pub rows: u64,
+    /// Pages that had them.
     pub pages: u64,
+    /// Listing periods in the table.
     pub lives: u64,
+    /// Those that have not ended.
     pub active: u64,
+    /// Those that are new.
     pub new: u64,
+    /// Those that have ended since the last sync.
     pub left: u64,
+    /// Those that the lists do not have any more.
     pub not_seen: u64,
+    /// What was wrong with rows.
     pub defects: TickerDefects,
     /// Who has left.
     #[serde(skip)]
@@ -54,33 +62,51 @@ pub struct TickersBrought {
 /// What was wrong with them, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TickerDefects {
+    /// Rows of one listing that are there twice.
     pub listed_twice: u64,
+    /// Rows that contradict another one's CIK.
     pub other_cik: u64,
+    /// Rows without a FIGI.
     pub without_figi: u64,
+    /// Rows whose ticker is no symbol.
     pub bad_symbols: u64,
+    /// Rows with a day that is none.
     pub bad_days: u64,
+    /// Rows that are no object.
     pub nonsense: u64,
 }
 
 /// What the list of splits has brought; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SplitsBrought {
+    /// Rows of the list.
     pub rows: u64,
+    /// Pages that had them.
     pub pages: u64,
+    /// Rows in the table.
     pub kept: u64,
+    /// Those that are new.
     pub added: u64,
+    /// Those that the list does not have any more.
     pub withdrawn: u64,
+    /// What was wrong with rows.
     pub defects: SplitDefects,
 }
 
 /// What was wrong with them, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SplitDefects {
+    /// Rows that are there twice.
     pub duplicates: u64,
+    /// Rows that contradict each other.
     pub contradictions: u64,
+    /// Rows whose ratio cannot be.
     pub refused: u64,
+    /// Rows whose ticker is no symbol.
     pub bad_symbols: u64,
+    /// Rows with a day that is none.
     pub bad_days: u64,
+    /// Rows that are no object.
     pub nonsense: u64,
 }
 
@@ -98,8 +124,11 @@ pub struct LookupsBrought {
 /// A user's table; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Annotated {
+    /// Rows of the table.
     pub rows: u64,
+    /// Tickers that have something now.
     pub tickers: u64,
+    /// Tickers that nothing is known of.
     pub unknown: u64,
 }
 
@@ -131,7 +160,11 @@ fn renames(answer: &str) -> Result<Option<Vec<Rename>>, UnreadableAnswer> {
 ///
 /// # Errors
 /// If the manifest cannot be read or written.
-pub fn forget_unreadable(writer: &mut ManifestWriter, kind: &'static str) -> Result<(), Failure> {
+pub fn forget_unreadable(
+    writer: &mut ManifestWriter,
+    kind: &'static str,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
     let can_be_read = |answer: &str| match kind {
         "details" => list_date(answer).is_ok(),
         _ => renames(answer).is_ok(),
@@ -139,10 +172,7 @@ pub fn forget_unreadable(writer: &mut ManifestWriter, kind: &'static str) -> Res
     let kept = writer.lookups(kind, true)?.into_iter();
     let subjects: Vec<_> = kept.filter(|kept| !can_be_read(&kept.answer)).map(|kept| kept.subject).collect();
     if !subjects.is_empty() {
-        say(&format!(
-            "note: {} kept answers about {kind} cannot be read: they are asked for again",
-            subjects.len()
-        ));
+        observer.notice(&Notice::AnswersUnreadable { count: subjects.len(), kind });
         writer.forget_lookups(kind, &subjects)?;
     }
     Ok(())
@@ -152,7 +182,7 @@ pub fn forget_unreadable(writer: &mut ManifestWriter, kind: &'static str) -> Res
 ///
 /// # Errors
 /// If the manifest cannot be read or written.
-pub fn forget_unreadable_lists(writer: &mut ManifestWriter) -> Result<(), Failure> {
+pub fn forget_unreadable_lists(writer: &mut ManifestWriter, observer: &dyn Observer) -> Result<(), Error> {
     for list in [ReferenceList::Active, ReferenceList::Left, ReferenceList::Splits, ReferenceList::OldSplits]
     {
         let pages = writer.list_pages(list.as_str())?;
@@ -161,10 +191,7 @@ pub fn forget_unreadable_lists(writer: &mut ManifestWriter) -> Result<(), Failur
             ReferenceList::Splits | ReferenceList::OldSplits => Pages::<Split>::read(&pages).is_err(),
         };
         if is_unreadable {
-            say(&format!(
-                "note: a kept page of the list of {} cannot be read: it is asked for again",
-                list.as_str()
-            ));
+            observer.notice(&Notice::ListUnreadable(list.as_str()));
             writer.forget_list(list.as_str())?;
         }
     }
@@ -188,10 +215,10 @@ impl<T: DeserializeOwned> Pages<T> {
 }
 
 /// A table that is there and can be relied on. One that cannot is replaced: that is said.
-fn known<T>(table: Result<Option<T>, StoreError>) -> Result<Option<T>, Failure> {
+fn known<T>(table: Result<Option<T>, StoreError>, observer: &dyn Observer) -> Result<Option<T>, Error> {
     match table {
         Err(error @ StoreError::Reference { .. }) => {
-            say(&format!("note: {error}: it is made anew"));
+            observer.notice(&Notice::TableReplaced(error.to_string()));
             Ok(None)
         }
         table => Ok(table?),
@@ -212,7 +239,7 @@ impl Sync {
         &self,
         writer: &mut ManifestWriter,
         needs: Needs,
-    ) -> Result<(Option<TickersBrought>, Option<SplitsBrought>), Failure> {
+    ) -> Result<(Option<TickersBrought>, Option<SplitsBrought>), Error> {
         let tickers = if needs.tickers { self.tickers(writer)? } else { None };
         let splits = if needs.splits { self.splits(writer)? } else { None };
         let (mut names, mut rows) = (Vec::new(), Vec::new());
@@ -234,7 +261,7 @@ impl Sync {
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
-    fn tickers(&self, writer: &ManifestWriter) -> Result<Option<TickersBrought>, Failure> {
+    fn tickers(&self, writer: &ManifestWriter) -> Result<Option<TickersBrought>, Error> {
         let names = [ReferenceList::Active.as_str(), ReferenceList::Left.as_str()];
         let (active, left) = (writer.complete_list(names[0])?, writer.complete_list(names[1])?);
         let Some((mut pages, left)) = active.zip(left) else { return Ok(None) };
@@ -242,10 +269,11 @@ impl Sync {
         let Pages { rows, count: pages, bad_symbols, bad_days, nonsense } = Pages::<Listing>::read(&pages)?;
         let count = rows.len() as u64;
         if rows.iter().all(|row| row.active) {
-            say("note: the source lists nobody who has left: histories of delisted companies may be missing");
+            self.observer.notice(&Notice::NoDelistedSymbols);
         }
-        let kept =
-            known(reference::read_tickers(&self.data_dir))?.map(|table| table.lives).unwrap_or_default();
+        let kept = known(reference::read_tickers(&self.data_dir), &*self.observer)?
+            .map(|table| table.lives)
+            .unwrap_or_default();
         let merged = universe::merge(kept, rows, self.now_ms);
         let universe::RowDefects { listed_twice, other_cik, without_figi } = merged.defects;
         let brought = TickersBrought {
@@ -263,7 +291,7 @@ impl Sync {
         Ok(Some(brought))
     }
 
-    fn write_lives(&self, lives: Vec<ListingPeriod>) -> Result<(), Failure> {
+    fn write_lives(&self, lives: Vec<ListingPeriod>) -> Result<(), Error> {
         let tickers = TickersTable { lives, fetched_ms: self.now_ms, source: self.source.clone() };
         Ok(reference::write_tickers(&self.data_dir, &tickers)?)
     }
@@ -272,7 +300,7 @@ impl Sync {
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
-    fn splits(&self, writer: &ManifestWriter) -> Result<Option<SplitsBrought>, Failure> {
+    fn splits(&self, writer: &ManifestWriter) -> Result<Option<SplitsBrought>, Error> {
         let new = writer.complete_list(ReferenceList::Splits.as_str())?;
         let is_old = new.is_none();
         let Some(pages) =
@@ -282,7 +310,9 @@ impl Sync {
         };
         let Pages { rows, count: pages, bad_symbols, bad_days, nonsense } = Pages::<Split>::read(&pages)?;
         let count = rows.len() as u64;
-        let kept = known(reference::read_splits(&self.data_dir))?.map(|table| table.rows).unwrap_or_default();
+        let kept = known(reference::read_splits(&self.data_dir), &*self.observer)?
+            .map(|table| table.rows)
+            .unwrap_or_default();
         // Nobody has withdrawn all splits: an empty list is believed only where none is known. And the old endpoint does
         // not speak for rows of the new one.
         let covers = |split: &Split| count > 0 && (!is_old || split.adjustment_type.is_none());
@@ -312,7 +342,7 @@ impl Sync {
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
-    pub fn details(&self, writer: &mut ManifestWriter) -> Result<u64, Failure> {
+    pub fn details(&self, writer: &mut ManifestWriter) -> Result<u64, Error> {
         let Some(mut table) = reference::read_tickers(&self.data_dir)? else { return Ok(0) };
         let mut listed = std::collections::HashMap::new();
         for lookup in writer.lookups("details", true)? {
@@ -348,8 +378,8 @@ impl Sync {
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
-    pub fn renames(&self, writer: &mut ManifestWriter) -> Result<u64, Failure> {
-        let table = known(reference::read_renames(&self.data_dir))?;
+    pub fn renames(&self, writer: &mut ManifestWriter) -> Result<u64, Error> {
+        let table = known(reference::read_renames(&self.data_dir), &*self.observer)?;
         let answers = writer.lookups("renames", table.is_none())?;
         if answers.is_empty() {
             return Ok(0);
@@ -383,8 +413,8 @@ impl Sync {
         &self,
         writer: &mut ManifestWriter,
         annotations: &[Annotation],
-    ) -> Result<(Annotated, BTreeSet<String>), Failure> {
-        let nothing = || Failure::Usage("--annotate: no tickers are known here yet".to_owned());
+    ) -> Result<(Annotated, BTreeSet<String>), Error> {
+        let nothing = || Error::Usage("--annotate: no tickers are known here yet".to_owned());
         let mut table = reference::read_tickers(&self.data_dir)?.ok_or_else(nothing)?;
         let (tickers, unknown) = universe::annotate(&mut table.lives, annotations);
         reference::write_tickers(&self.data_dir, &table)?;
@@ -403,6 +433,6 @@ pub fn subject_of(life: &ListingPeriod) -> String {
 ///
 /// # Errors
 /// If they cannot be read.
-pub fn lives(data_dir: &DataDir) -> Result<Vec<ListingPeriod>, Failure> {
+pub fn lives(data_dir: &DataDir) -> Result<Vec<ListingPeriod>, Error> {
     Ok(reference::read_tickers(data_dir)?.map(|table| table.lives).unwrap_or_default())
 }

@@ -17,16 +17,13 @@ use jiff::ToSpan;
 use serde::Serialize;
 
 use super::{
-    super::{
-        access::{Access, Running},
-        failure::Failure,
-    },
     orders::filter_of,
     tables::{
         LookupsBrought, SplitsBrought, Sync, TickersBrought, forget_unreadable, forget_unreadable_lists,
         lives, subject_of,
     },
 };
+use crate::{Connection, Error, Observer, Running};
 
 /// What to bring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,7 +91,7 @@ pub struct Without {
 /// All that asking needs.
 pub struct Fetching<'a> {
     /// How to get to the source.
-    pub access: &'a Access<'a>,
+    pub connection: &'a Connection,
     /// What the directory holds.
     pub kind: StoreKind,
     /// The store, which knows the host that is asked.
@@ -113,7 +110,7 @@ impl Fetching<'_> {
     ///
     /// # Errors
     /// If manifest or tables cannot be read or written.
-    pub async fn bring(&self, needs: Needs) -> Result<Brought, Failure> {
+    pub async fn bring(&self, needs: Needs) -> Result<Brought, Error> {
         let mut brought = Brought::default();
         let mut lists = Vec::new();
         lists.extend(
@@ -122,7 +119,7 @@ impl Fetching<'_> {
         lists.extend(needs.splits.then_some(ReferenceList::Splits));
         let wanted = lists.clone();
         if !lists.is_empty() {
-            self.in_ledger(|_, writer| forget_unreadable_lists(writer)).await?;
+            self.in_ledger(|sync, writer| forget_unreadable_lists(writer, &*sync.observer)).await?;
         }
         let longest_ms = needs.begun_since_ms.map(|since| self.sync.now_ms.saturating_sub(since));
         let fetched = self.fetch("list", WantedLists { lists, longest_ms, ..WantedLists::default() }).await?;
@@ -143,7 +140,7 @@ impl Fetching<'_> {
     }
 
     /// Whether each list is whole, or cannot be had.
-    async fn are_settled(&self, lists: Vec<ReferenceList>, brought: &Brought) -> Result<bool, Failure> {
+    async fn are_settled(&self, lists: Vec<ReferenceList>, brought: &Brought) -> Result<bool, Error> {
         let is_without = |list: &ReferenceList| brought.without.iter().any(|one| one.what == list.as_str());
         let lists: Vec<_> = lists.into_iter().filter(|list| !is_without(list)).collect();
         let is_whole = move |writer: &mut ManifestWriter| {
@@ -162,33 +159,37 @@ impl Fetching<'_> {
     ///
     /// # Errors
     /// If they are not there when this returns, for whatever reason.
-    pub async fn bring_universe(&self) -> Result<(), Failure> {
+    pub async fn bring_universe(&self) -> Result<(), Error> {
         let brought = self.bring(Needs { tickers: true, ..Needs::default() }).await?;
         if brought.tickers.is_some() {
             return Ok(());
         }
         if let Some(reason) = self.running.stop.reason() {
-            return Err(Failure::Stopped(reason));
+            return Err(Error::Stopped(reason));
         }
         let why = |one: &Without| format!("{}: {}", one.what, one.reason);
-        Err(Failure::NoList(brought.without.iter().map(why).collect::<Vec<_>>().join("; ")))
+        Err(Error::NoList(brought.without.iter().map(why).collect::<Vec<_>>().join("; ")))
     }
 
     async fn list_dates(
         &self,
         whose: ListDates,
         without: &mut Vec<Without>,
-    ) -> Result<LookupsBrought, Failure> {
+    ) -> Result<LookupsBrought, Error> {
         let data_dir = self.sync.data_dir.clone();
-        let wanted = self.in_ledger(move |_, writer| details_wanted(&data_dir, writer, whose)).await?;
+        let wanted = self
+            .in_ledger(move |sync, writer| details_wanted(&data_dir, writer, whose, &*sync.observer))
+            .await?;
         let answered = self.look_up("list date", wanted.clone(), without).await?;
         let brought = self.in_ledger(Sync::details).await?;
         Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
     }
 
-    async fn renames(&self, whose: Renames, without: &mut Vec<Without>) -> Result<LookupsBrought, Failure> {
+    async fn renames(&self, whose: Renames, without: &mut Vec<Without>) -> Result<LookupsBrought, Error> {
         let data_dir = self.sync.data_dir.clone();
-        let wanted = self.in_ledger(move |_, writer| renames_wanted(&data_dir, writer, whose)).await?;
+        let wanted = self
+            .in_ledger(move |sync, writer| renames_wanted(&data_dir, writer, whose, &*sync.observer))
+            .await?;
         let answered = self.look_up("ticker", wanted.clone(), without).await?;
         let brought = self.in_ledger(Sync::renames).await?;
         Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
@@ -200,7 +201,7 @@ impl Fetching<'_> {
         what: &'static str,
         lookups: Vec<(Lookup, String)>,
         without: &mut Vec<Without>,
-    ) -> Result<u64, Failure> {
+    ) -> Result<u64, Error> {
         let fetched = self.fetch(what, WantedLists { lookups, ..WantedLists::default() }).await?;
         let reasons = [(fetched.not_entitled, "the plan does not include it"), (fetched.failed, "given up")];
         for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
@@ -209,27 +210,27 @@ impl Fetching<'_> {
         Ok(fetched.answered + fetched.not_found)
     }
 
-    async fn fetch(&self, what: &'static str, wanted: WantedLists) -> Result<FetchedLists, Failure> {
+    async fn fetch(&self, what: &'static str, wanted: WantedLists) -> Result<FetchedLists, Error> {
         if self.running.stop.is_requested() || wanted.lists.is_empty() && wanted.lookups.is_empty() {
             return Ok(FetchedLists::default());
         }
         let count = (wanted.lists.len() + wanted.lookups.len()) as u64;
         let shown =
-            self.access.show(self.kind, what, Outstanding { tasks: count, days: count }, self.running);
+            self.connection.show(self.kind, what, Outstanding { tasks: count, days: count }, self.running);
         let fetched = fetch_lists(self.source.clone(), wanted, self.parts()).await;
         shown.end().await;
         Ok(fetched?)
     }
 
     fn parts(&self) -> RunContext {
-        self.access.parts(self.kind, self.store.clone(), self.running)
+        self.connection.parts(self.kind, self.store.clone(), self.running)
     }
 
     /// Runs a step that reads and writes the manifest and tables, on the manifest's own thread.
     async fn in_ledger<T: Send + 'static>(
         &self,
-        step: impl FnOnce(&Sync, &mut ManifestWriter) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
+        step: impl FnOnce(&Sync, &mut ManifestWriter) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let sync = self.sync.clone();
         self.running.manifest.call(move |writer| Ok::<_, ManifestError>(step(&sync, writer))).await?
     }
@@ -247,8 +248,9 @@ fn details_wanted(
     data_dir: &DataDir,
     writer: &mut ManifestWriter,
     whose: ListDates,
-) -> Result<Vec<(Lookup, String)>, Failure> {
-    forget_unreadable(writer, "details")?;
+    observer: &dyn Observer,
+) -> Result<Vec<(Lookup, String)>, Error> {
+    forget_unreadable(writer, "details", observer)?;
     let (asked, held) = (writer.asked("details")?, writer.windows()?);
     let mut wanted: Vec<ListingPeriod> = lives(data_dir)?;
     if whose == ListDates::New {
@@ -277,7 +279,7 @@ fn details_wanted(
 ///
 /// # Errors
 /// If the manifest or the tickers cannot be read.
-pub fn list_dates_left(data_dir: &DataDir) -> Result<u64, Failure> {
+pub fn list_dates_left(data_dir: &DataDir) -> Result<u64, Error> {
     let asked = ManifestReader::open(data_dir)?.asked("details")?;
     let is_left = |life: &&ListingPeriod| {
         life.listed.is_none() && life.listing.delisted.is_some() != life.listing.active
@@ -291,8 +293,9 @@ fn renames_wanted(
     data_dir: &DataDir,
     writer: &mut ManifestWriter,
     whose: Renames,
-) -> Result<Vec<(Lookup, String)>, Failure> {
-    forget_unreadable(writer, "renames")?;
+    observer: &dyn Observer,
+) -> Result<Vec<(Lookup, String)>, Error> {
+    forget_unreadable(writer, "renames", observer)?;
     let asked = writer.asked("renames")?;
     let lives = lives(data_dir)?;
     let held: HashSet<Symbol> = writer.windows()?.into_keys().collect();

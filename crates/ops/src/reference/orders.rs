@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     hash::BuildHasher,
-    path::Path,
 };
 
 use grab_core::{
@@ -12,65 +11,13 @@ use grab_core::{
     store::{StoreError, reference},
 };
 use grab_model::{
-    Listing, Symbol, Window,
-    plan::{self, Spec},
+    Listing, Symbol, Window, plan,
     universe::{Filter, Universe},
 };
 use jiff::civil::Date;
 
-use super::{
-    super::{
-        args::{OrderArgs, StartArgs, joined},
-        failure::Failure,
-        output::say,
-    },
-    planned::{LeftOut, Planned},
-};
-
-/// The list that is asked for, if one is: of the command line, else of the spec.
-///
-/// # Errors
-/// If the command line names no list, or a code that is none.
-pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Subscription>, Failure> {
-    let OrderArgs { universe, types, exchanges, as_of } = &args.order;
-    let list = match universe {
-        Some(name) => {
-            let unknown = || Failure::Usage(format!("--universe: {name:?} is no list: there is us-stocks"));
-            let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
-            let asked = plan::SpecUniverse {
-                list: Some(plan::UniverseList::parse(name).ok_or_else(unknown)?),
-                types: codes(types),
-                exchanges: codes(exchanges),
-                as_of: *as_of,
-                ..plan::SpecUniverse::default()
-            };
-            let wrong = |(key, why): plan::KeyProblem| {
-                let flag = key.trim_start_matches("universe.").trim_end_matches('s').replace('_', "-");
-                Failure::Usage(format!("--{flag}: {why}"))
-            };
-            asked.check().map_err(wrong)?;
-            Some(asked)
-        }
-        None if !types.is_empty() || !exchanges.is_empty() || as_of.is_some() => {
-            let advice = "--type, --exchange and --as-of go with --universe us-stocks";
-            return Err(Failure::Usage(advice.to_owned()));
-        }
-        None if !args.tickers.is_empty() || args.tickers_file.is_some() => None,
-        None => spec.map(|(_, spec)| spec.universe.clone()).filter(|universe| universe.list.is_some()),
-    };
-    let Some(plan::SpecUniverse { list: Some(list), types, exchanges, as_of, .. }) = list else {
-        return Ok(None);
-    };
-    let windows = joined(&args.windows).or_else(|| spec.map(|(_, spec)| spec.windows.join(",")));
-    Ok(Some(Subscription {
-        list: list.as_str().to_owned(),
-        types: types.unwrap_or_default(),
-        exchanges: exchanges.unwrap_or_default(),
-        as_of,
-        windows: windows.unwrap_or_default(),
-        planned_at_ms: None,
-    }))
-}
+use super::planned::{LeftOut, PlannedSubscriptions};
+use crate::{Error, Notice, Observer};
 
 /// The windows of an order.
 ///
@@ -82,6 +29,7 @@ pub fn windows_of(order: &Subscription) -> Result<Vec<Window>, ManifestError> {
 }
 
 /// Who an order means.
+#[must_use]
 pub fn filter_of(order: &Subscription) -> Filter {
     let codes = |codes: &Vec<String>| (!codes.is_empty()).then(|| codes.clone());
     Filter {
@@ -132,64 +80,53 @@ pub fn unplanned(writer: &ManifestWriter) -> Result<bool, ManifestError> {
 ///
 /// # Errors
 /// If the manifest cannot be read or written.
-pub fn plan_orders(
+pub fn plan_subscriptions(
     writer: &mut ManifestWriter,
     universe: &Universe,
     last_day: Date,
+    observer: &dyn Observer,
 ) -> Result<(u64, LeftOut), ManifestError> {
-    let (mut added, mut all) = (0, Planned::default());
+    let (mut added, mut all) = (0, PlannedSubscriptions::default());
     for order in writer.subscriptions()?.iter().filter(|order| order.planned_at_ms.is_none()) {
-        let planned = Planned::of(order, universe, last_day)?;
+        let planned = PlannedSubscriptions::of(order, universe, last_day)?;
         if planned.tasks.is_empty() {
-            say(&nobody(order, universe));
+            observer.notice(&nothing_matches(order, universe));
         }
         let tasks = plan::missing_tasks(&planned.tasks, &writer.windows()?);
         added += writer.add_tasks(&tasks)?.added;
         all.add(planned);
     }
     writer.subscriptions_planned()?;
-    for note in all.left_out.notes() {
-        say(&format!("note: {note}"));
-    }
+    observer.notice(&Notice::LeftOut(Box::new(all.left_out.clone())));
     Ok((added, all.left_out))
 }
 
-/// Of an order that means nobody: what there is, since a type or an exchange may be misspelt.
-fn nobody(order: &Subscription, universe: &Universe) -> String {
-    let codes = |code: fn(&Listing) -> &Option<String>| {
-        let codes = universe.periods().filter_map(|(life, _)| code(&life.listing).clone());
-        let there = Vec::from_iter(codes.collect::<BTreeSet<_>>());
-        if there.is_empty() { "none".to_owned() } else { there.join(", ") }
+/// What a list has where nothing of it is what was asked for: a type or an exchange may be misspelt.
+fn nothing_matches(subscription: &Subscription, universe: &Universe) -> Notice {
+    let codes = |asked: &[String], code: fn(&Listing) -> &Option<String>| {
+        let codes = universe.periods().filter_map(|(period, _)| code(&period.listing).clone());
+        if asked.is_empty() { Vec::new() } else { Vec::from_iter(codes.collect::<BTreeSet<_>>()) }
     };
-    let narrowed = |word: &str, asked: &[String], code: fn(&Listing) -> &Option<String>| {
-        if asked.is_empty() {
-            String::new()
-        } else {
-            format!("; {word} {}; there are {}", asked.join(", "), codes(code))
-        }
-    };
-    format!(
-        "note: nobody in {} is what was asked for in {}{}{}",
-        order.list,
-        order.windows,
-        narrowed("of type", &order.types, |listing| &listing.kind),
-        narrowed("on", &order.exchanges, |listing| &listing.exchange),
-    )
+    Notice::NothingMatches {
+        types: codes(&subscription.types, |listing| &listing.kind),
+        exchanges: codes(&subscription.exchanges, |listing| &listing.exchange),
+        subscription: Box::new(subscription.clone()),
+    }
 }
 
 /// The universe that is kept.
 ///
 /// # Errors
 /// If there is none, or it cannot be read.
-pub fn kept(data_dir: &DataDir) -> Result<Universe, Failure> {
+pub fn kept(data_dir: &DataDir) -> Result<Universe, Error> {
     let missing = || {
-        Failure::Usage(
+        Error::Usage(
             "no universe is kept here yet, so nobody knows which symbols there are: `grab universe sync` fetches it"
                 .to_owned(),
         )
     };
     match reference::read_universe(data_dir) {
-        Err(error @ StoreError::Reference { .. }) => Err(Failure::Damaged(error)),
+        Err(error @ StoreError::Reference { .. }) => Err(Error::Damaged(error)),
         universe => universe?.ok_or_else(missing),
     }
 }
@@ -199,7 +136,7 @@ pub fn kept(data_dir: &DataDir) -> Result<Universe, Failure> {
 ///
 /// # Errors
 /// If its file cannot be opened.
-pub fn known(data_dir: &DataDir) -> Result<Option<Universe>, Failure> {
+pub fn known(data_dir: &DataDir) -> Result<Option<Universe>, Error> {
     match reference::read_universe(data_dir) {
         Err(StoreError::Reference { .. }) => Ok(None),
         universe => Ok(universe?),
@@ -210,10 +147,10 @@ pub fn known(data_dir: &DataDir) -> Result<Option<Universe>, Failure> {
 ///
 /// # Errors
 /// If its file cannot be opened.
-pub fn is_kept(data_dir: &DataDir) -> Result<bool, Failure> {
+pub fn is_kept(data_dir: &DataDir, observer: &dyn Observer) -> Result<bool, Error> {
     match reference::read_universe(data_dir) {
         Err(error @ StoreError::Reference { .. }) => {
-            say(&format!("note: {error}"));
+            observer.notice(&Notice::TableDamaged(error.to_string()));
             Ok(false)
         }
         universe => Ok(universe?.is_some()),

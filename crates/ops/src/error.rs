@@ -1,28 +1,23 @@
-//! Why a command could not do its work, with the exit code and the advice that belong to it.
+//! Why a job could not do its work, and the exit code that belongs to it.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use grab_core::{
     disk::DiskTrouble,
-    engine::StopReason,
+    engine::{RewriteError, StopReason},
     exit::ExitStatus,
     export::ExportError,
-    manifest::{FILE_NAME, ManifestError, StoreKind},
+    manifest::ManifestError,
     store::StoreError,
     verify::VerifyError,
 };
 use grab_sandbox::SandboxError;
 use rusqlite::ErrorCode;
-use thiserror::Error;
+use thiserror::Error as ThisError;
 
-use super::{called, disk, settings::SANDBOX_DATA_DIR};
-
-/// Why a command failed.
-#[derive(Debug, Error)]
-pub enum Failure {
+/// Why a job failed.
+#[derive(Debug, ThisError)]
+pub enum Error {
     /// The command line or the environment is wrong.
     #[error("{0}")]
     Usage(String),
@@ -37,7 +32,7 @@ pub enum Failure {
     Stopped(StopReason),
     /// What was ordered by a list is not planned yet: the list is not there.
     #[error("the universe is not there yet, and nothing of it is planned: {0}")]
-    Unplanned(Box<Failure>),
+    Unplanned(Box<Error>),
     /// Another process exports to the same folder.
     #[error("another grab exports to {} at this moment", path.display())]
     OutHeld {
@@ -56,7 +51,7 @@ pub enum Failure {
         /// The host, as a URL.
         host: String,
         /// What came of it.
-        why: Box<Failure>,
+        why: Box<Error>,
     },
     /// What a list was asked for is not in the plan, or not there.
     #[error("{0}")]
@@ -98,7 +93,7 @@ fn stopped(reason: &StopReason) -> String {
     }
 }
 
-impl From<VerifyError> for Failure {
+impl From<VerifyError> for Error {
     fn from(error: VerifyError) -> Self {
         match error {
             VerifyError::Manifest(error) => Self::Manifest(error),
@@ -107,7 +102,16 @@ impl From<VerifyError> for Failure {
     }
 }
 
-impl From<ExportError> for Failure {
+impl From<RewriteError> for Error {
+    fn from(error: RewriteError) -> Self {
+        match error {
+            RewriteError::Manifest(error) => Self::Manifest(error),
+            RewriteError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<ExportError> for Error {
     fn from(error: ExportError) -> Self {
         let is_damage = error.is_damage();
         match error {
@@ -121,7 +125,7 @@ impl From<ExportError> for Failure {
     }
 }
 
-impl Failure {
+impl Error {
     /// The exit code that belongs to it.
     #[must_use]
     pub fn exit(&self) -> ExitStatus {
@@ -146,95 +150,7 @@ impl Failure {
             }
             Self::Store(error) => store_exit(error),
             Self::Manifest(error) => manifest_exit(error),
-            Self::System(error) => disk::exit_of_system(error),
-        }
-    }
-
-    /// What to do about it, if there is advice.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Key(_) => Some(no_key()),
-            Self::Unplanned(why) => {
-                why.hint().or(Some("`grab resume` goes on where this was stopped".to_owned()))
-            }
-            Self::Remembered { host, .. } => Some(format!(
-                "no task was burnt: {host} is the host that this directory was told by grab start. If it is up again, \
-                 `grab resume` goes on; --base-url asks another one, and with grab start it is remembered"
-            )),
-            Self::Manifest(ManifestError::Missing { .. }) => Some(nothing_there()),
-            Self::Manifest(ManifestError::OtherKind { held, asked }) => Some(other_kind(*held, *asked)),
-            Self::Usage(_)
-            | Self::Config(_)
-            | Self::Stopped(_)
-            | Self::NoList(_)
-            | Self::OutHeld { .. }
-            | Self::WitnessLocked { .. }
-            | Self::Manifest(_)
-            | Self::Store(_)
-            | Self::Damaged(_)
-            | Self::Sandbox(_)
-            | Self::Client(_)
-            | Self::Report(_)
-            | Self::System(_) => self.fixed_hint().map(str::to_owned),
-        }
-    }
-
-    /// The advice that is the same wherever it is needed.
-    fn fixed_hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Stopped(StopReason::KeyRefused(_)) => {
-                Some("no task was burnt: check the key, then `grab resume` goes on")
-            }
-            Self::Stopped(StopReason::Unreachable(_)) => Some(
-                "no task was burnt: check --base-url, network, proxy and --ca-bundle, then `grab resume` goes on",
-            ),
-            Self::OutHeld { .. } => Some("wait for it to end, or choose another --out"),
-            Self::WitnessLocked { .. } => Some(
-                "wait for it to end; `grab verify` without --witness grouped-daily works meanwhile, with what is kept",
-            ),
-            Self::NoList(_) => {
-                Some("give the symbols by --tickers-file instead; `grab universe sync` says more")
-            }
-            Self::Damaged(_) => Some(
-                "no file is half written, and those that were exported before it are whole; `grab verify --deep` names all \
-                 that is damaged",
-            ),
-            Self::Client(_) => Some(
-                "no task was burnt: install the platform's certificates (often a package named ca-certificates) or give \
-                 --ca-bundle, then `grab resume` goes on",
-            ),
-            Self::Stopped(StopReason::Disk { trouble, .. }) => Some(disk::advice(*trouble)),
-            Self::Stopped(StopReason::Manifest) => Some(disk::advice(DiskTrouble::Other)),
-            Self::Store(error) => Some(disk::advice(DiskTrouble::of(error))),
-            Self::System(error) => disk::advice_of_system(error),
-            Self::Manifest(error) if is_disk_trouble(error) => Some(disk::advice(DiskTrouble::of(error))),
-            Self::Manifest(ManifestError::Lost { .. }) => Some(
-                "`grab repair --rebuild-manifest` makes it anew; to begin anew without it, move plan.jsonl away",
-            ),
-            Self::Manifest(error) if is_busy(error) => {
-                Some("another program has it open and is writing: close it, then repeat the command")
-            }
-            Self::Manifest(error) if error.is_damage() => Some(
-                "the bars are not touched: `grab repair --rebuild-manifest` sets the damaged manifest aside and makes it \
-                 anew from them",
-            ),
-            Self::Manifest(ManifestError::Locked { .. }) => {
-                Some("wait for it to end; `grab status`, `grab verify` and `grab export` work meanwhile")
-            }
-            Self::Manifest(ManifestError::TooNew { .. }) => Some("use the newer grab that wrote it"),
-            Self::Manifest(ManifestError::TooOld { .. }) => Some(
-                "`grab resume` migrates it, as does every command that writes, if its user may write there; nothing is lost",
-            ),
-            Self::Usage(_)
-            | Self::Config(_)
-            | Self::Key(_)
-            | Self::Stopped(_)
-            | Self::Remembered { .. }
-            | Self::Unplanned(_)
-            | Self::Manifest(_)
-            | Self::Sandbox(_)
-            | Self::Report(_) => None,
+            Self::System(error) => exit_of_system(error),
         }
     }
 
@@ -251,53 +167,15 @@ impl Failure {
     }
 }
 
-fn no_key() -> String {
-    let key = "set MASSIVE_API_KEY (or POLYGON_API_KEY), or let GRAB_API_KEY_FILE name a file with the key";
-    match called::again_in_sandbox() {
-        Some(again) if again.starts_with("grab start ") && !again.contains("--base-url") => {
-            format!("{key}; without one, `{again}` shows how it goes with bars that are made up")
-        }
-        Some(_) | None => format!("{key}; --sandbox needs none"),
-    }
-}
-
-fn nothing_there() -> String {
-    let made_up = Path::new(SANDBOX_DATA_DIR).join(FILE_NAME);
-    if called::is_default_place()
-        && made_up.exists()
-        && let Some(again) = called::again(&format!("--data-dir {SANDBOX_DATA_DIR}"))
-    {
-        return format!("what the sandbox has made up is in ./{SANDBOX_DATA_DIR}: `{again}`");
-    }
-    "begin with `grab start --windows 2024 --tickers AAPL,MSFT`, or name the right directory with --data-dir; if there are \
-     bars without a manifest, `grab repair --rebuild-manifest`"
-        .to_owned()
-}
-
-fn other_kind(held: StoreKind, asked: StoreKind) -> String {
-    let again = |more: &str| called::again(more).map(|again| format!(": `{again}`")).unwrap_or_default();
-    match (held.sandbox, asked.sandbox) {
-        (true, false) => format!(
-            "what the service has goes into another --data-dir; to go on with made-up bars, add --sandbox{}",
-            again("--sandbox")
-        ),
-        (false, true) => format!(
-            "what is made up goes into another --data-dir: where none is named, --sandbox uses ./{SANDBOX_DATA_DIR}"
-        ),
-        (true, true) | (false, false) => {
-            let kind = if held.adjusted { "--adjusted=true" } else { "--adjusted=false" };
-            format!("a directory holds one kind: use another --data-dir, or {kind} here")
-        }
-    }
-}
-
-/// Whether some other program writes it and does not let go.
-fn is_busy(error: &ManifestError) -> bool {
+/// Whether some other program writes the manifest and does not let go.
+#[must_use]
+pub fn is_busy(error: &ManifestError) -> bool {
     matches!(code(error), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// Whether the manifest is good, and its disk is not.
-fn is_disk_trouble(error: &ManifestError) -> bool {
+#[must_use]
+pub fn is_disk_trouble(error: &ManifestError) -> bool {
     let trouble = matches!(
         code(error),
         Some(
@@ -332,7 +210,7 @@ fn code(error: &ManifestError) -> Option<ErrorCode> {
 
 /// A folder that is gone while it is used is no wrong place.
 fn store_exit(error: &StoreError) -> ExitStatus {
-    let exit = disk::exit_at(DiskTrouble::of(error));
+    let exit = exit_at(DiskTrouble::of(error));
     match error {
         StoreError::Io { action, source, .. }
             if *action != "create" && DiskTrouble::of(source) == DiskTrouble::Missing =>
@@ -359,7 +237,7 @@ fn manifest_exit(error: &ManifestError) -> ExitStatus {
         | ManifestError::Foreign { .. }
         | ManifestError::OtherKind { .. } => ExitStatus::Usage,
         ManifestError::Io { source, .. } | ManifestError::Plan { source, .. } => {
-            disk::exit_at(DiskTrouble::of(source))
+            exit_at(DiskTrouble::of(source))
         }
         ManifestError::Corrupt(_) => ExitStatus::Disk,
         ManifestError::Sqlite(_) if is_disk_trouble(error) => ExitStatus::Disk,
@@ -370,4 +248,33 @@ fn manifest_exit(error: &ManifestError) -> ExitStatus {
         },
         ManifestError::Illegal(_) | ManifestError::Stopped => ExitStatus::Bug,
     }
+}
+
+/// The exit code of a command that could not use a place: 2 if it is the wrong one, which is found out at once, else 30.
+fn exit_at(trouble: DiskTrouble) -> ExitStatus {
+    match trouble {
+        DiskTrouble::Denied | DiskTrouble::InTheWay | DiskTrouble::Missing | DiskTrouble::NameTooLong => {
+            ExitStatus::Usage
+        }
+        DiskTrouble::Full
+        | DiskTrouble::Quota
+        | DiskTrouble::ReadOnly
+        | DiskTrouble::TooManyOpen
+        | DiskTrouble::Exhausted
+        | DiskTrouble::TooLarge
+        | DiskTrouble::Unpromised
+        | DiskTrouble::NoLocks
+        | DiskTrouble::Gone
+        | DiskTrouble::Broken
+        | DiskTrouble::Other => ExitStatus::Disk,
+    }
+}
+
+/// The exit code where the system gives no threads, files or memory.
+fn exit_of_system(error: &io::Error) -> ExitStatus {
+    if is_short(error) { ExitStatus::Disk } else { ExitStatus::Bug }
+}
+
+fn is_short(error: &io::Error) -> bool {
+    matches!(DiskTrouble::of(error), DiskTrouble::TooManyOpen | DiskTrouble::Exhausted)
 }

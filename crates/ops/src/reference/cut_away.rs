@@ -14,10 +14,8 @@ use grab_model::{
 };
 use jiff::civil::Date;
 
-use super::{
-    super::{failure::Failure, fetch::overview},
-    orders::{filter_of, windows_of},
-};
+use super::orders::{filter_of, windows_of};
+use crate::{Error, session::overview};
 
 /// Windows of a symbol, each with the day on which it must have been seen, if there is one.
 type Parts = BTreeMap<(Symbol, Option<Date>), Vec<Window>>;
@@ -30,14 +28,14 @@ type Parts = BTreeMap<(Symbol, Option<Date>), Vec<Window>>;
 ///
 /// # Errors
 /// If manifest or lists cannot be opened.
-pub fn cut_away(data_dir: &DataDir) -> Result<ListingCuts, Failure> {
+pub fn cut_away(data_dir: &DataDir) -> Result<ListingCuts, Error> {
     match by_orders(data_dir) {
-        Err(Failure::Manifest(error)) if error.is_damage() => Ok(ListingCuts::default()),
+        Err(Error::Manifest(error)) if error.is_damage() => Ok(ListingCuts::default()),
         cut_away => cut_away,
     }
 }
 
-fn by_orders(data_dir: &DataDir) -> Result<ListingCuts, Failure> {
+fn by_orders(data_dir: &DataDir) -> Result<ListingCuts, Error> {
     let universe = match reference::read_universe(data_dir) {
         Err(StoreError::Reference { .. }) => None,
         universe => universe?,
@@ -77,7 +75,7 @@ fn add_order(
     order: &Subscription,
     universe: &Universe,
     updated: Option<(i64, Date)>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Some((planned_ms, mut windows)) = planned_windows(order)? else { return Ok(()) };
     let end = windows.iter().map(|window| window.to()).max();
     let since = updated.filter(|(at_ms, _)| *at_ms >= planned_ms).zip(end);

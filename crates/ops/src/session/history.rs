@@ -3,7 +3,8 @@
 use grab_core::manifest::{ManifestError, ManifestWriter, PlanHistory, StoreKind, WriterHandle};
 use grab_model::plan;
 
-use super::{super::access::Access, Job};
+use super::Job;
+use crate::Connection;
 
 /// Whether a run asks, with one question, if the plan serves more by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +22,15 @@ fn has_sessions(writer: &ManifestWriter) -> Result<bool, ManifestError> {
     Ok(plan::sessions_in(writer.not_entitled()?.iter().map(|(_, window)| window)) > 0)
 }
 
-impl Job<'_> {
+impl Job {
     /// Cuts the pending tasks that begin before the history which the plan is known to have: none of them needs a request.
     pub(super) async fn cut_by_what_is_known(
         &self,
-        access: &Access<'_>,
+        connection: &Connection,
         kind: StoreKind,
         manifest: &WriterHandle,
     ) -> Result<(), ManifestError> {
-        let Some(service) = access.service(kind) else { return Ok(()) };
+        let Some(service) = connection.options.service(kind) else { return Ok(()) };
         let cut = move |writer: &mut ManifestWriter| {
             let edge = writer.plan_history(&service)?.as_ref().and_then(PlanHistory::edge);
             edge.map_or(Ok(()), |edge| writer.cut_pending(edge).map(|_| ()))
@@ -40,11 +41,11 @@ impl Job<'_> {
     /// Whether it is to be asked if the plan serves more by now.
     pub(super) async fn is_asked_anew(
         &self,
-        access: &Access<'_>,
+        connection: &Connection,
         kind: StoreKind,
         manifest: &WriterHandle,
     ) -> Result<bool, ManifestError> {
-        if self.plan_only || access.service(kind).is_none() {
+        if self.plan_only || connection.options.service(kind).is_none() {
             return Ok(false);
         }
         match self.ask_anew {

@@ -1,47 +1,42 @@
 //! What comes before bars: lists that are due, and the tasks of what was ordered by them.
 
+use std::sync::Arc;
+
 use grab_core::{
     engine::StopReason,
     manifest::StoreKind,
     store::{BarStore, reference},
 };
 
-use super::{
-    super::{
-        access::{Access, Running},
-        failure::Failure,
-        format,
-        output::say,
-        start::last_day,
-        universe,
-    },
-    Job, Opened,
+use super::{Job, Opened, last_day};
+use crate::{
+    Brought, Connection, Error, Fetching, LeftOut, Needs, Notice, Running, Sync, Without, is_kept,
+    plan_subscriptions, unplanned,
 };
 
-impl Job<'_> {
+impl Job {
     /// Brings the lists that are needed. Answers the client, if one was.
     pub(super) async fn bring_lists(
         &self,
-        access: &Access<'_>,
+        connection: &Connection,
         kind: StoreKind,
         store: &BarStore,
         running: &Running,
         opened: Option<Opened>,
-        brought: &mut universe::Brought,
-    ) -> Result<Option<Opened>, Failure> {
-        if self.lists == universe::Needs::default() {
+        brought: &mut Brought,
+    ) -> Result<Option<Opened>, Error> {
+        if self.lists == Needs::default() {
             return Ok(opened);
         }
         let opened = match opened {
             Some(opened) => opened,
-            None => self.open(access, kind, running).await?,
+            None => self.open(connection, kind, running).await?,
         };
         let phase = Running { stop: running.stop.of_phase(), ..running.clone() };
-        let settings = self.settings.for_lists();
-        let patience = Access { settings: &settings, ..*access };
+        let patience = Connection { options: self.options.for_lists(), ..connection.clone() };
         patience.stop_in_time(&phase.stop);
-        let (access, sync) = (&patience, self.sync(store));
-        let fetching = universe::Fetching { access, kind, store, source: &opened.1, running: &phase, sync };
+        let (connection, sync) = (&patience, self.sync(store));
+        let fetching = Fetching { connection, kind, store, source: &opened.1, running: &phase, sync };
         *brought = fetching.bring(self.lists).await?;
         let reason = phase.stop.reason().filter(|_| !running.stop.is_requested());
         match reason {
@@ -53,8 +48,8 @@ impl Job<'_> {
                 | StopReason::KeyRefused(_)
                 | StopReason::Duration),
             ) => {
-                let reason = Failure::Stopped(reason).to_string();
-                brought.without.push(universe::Without { what: "reference lists".to_owned(), reason });
+                let reason = Error::Stopped(reason).to_string();
+                brought.without.push(Without { what: "reference lists".to_owned(), reason });
             }
             Some(reason) => running.stop.request(reason),
             None => {}
@@ -62,49 +57,48 @@ impl Job<'_> {
         Ok(Some(opened))
     }
 
-    fn sync(&self, store: &BarStore) -> universe::Sync {
+    fn sync(&self, store: &BarStore) -> Sync {
         let (data_dir, now_ms) = (self.data_dir.clone(), self.clock.now_ms());
-        universe::Sync { data_dir, now_ms, source: store.source().to_owned() }
+        Sync { data_dir, now_ms, source: store.source().to_owned(), observer: Arc::clone(&self.observer) }
     }
 
     /// Records the tasks of orders that have none yet; fetches the universe before that, if it is not there. Answers the
     /// client, if one was needed.
     pub(super) async fn plan_orders(
         &self,
-        access: &Access<'_>,
+        connection: &Connection,
         kind: StoreKind,
         store: &BarStore,
         running: &Running,
         mut opened: Option<Opened>,
-        left_out: &mut Option<universe::LeftOut>,
-    ) -> Result<Option<Opened>, Failure> {
+        left_out: &mut Option<LeftOut>,
+    ) -> Result<Option<Opened>, Error> {
         let Running { manifest, stop, .. } = running;
-        if !manifest.call(|writer| universe::unplanned(writer)).await? {
+        if !manifest.call(|writer| unplanned(writer)).await? {
             return Ok(opened);
         }
-        if !universe::is_kept(&self.data_dir)? {
+        if !is_kept(&self.data_dir, &*self.observer)? {
             if self.lists.tickers {
                 // They were asked for a moment ago.
                 return Ok(opened);
             }
             if self.plan_only {
-                say(
-                    "no universe is kept here yet: `grab resume` fetches it, and then plans what was asked for",
-                );
+                self.observer.notice(&Notice::UniverseComesLater);
                 return Ok(None);
             }
-            let unplanned = |failure| Failure::Unplanned(Box::new(failure));
-            let (sandbox, source) = access.open(kind).await.map_err(unplanned)?;
-            access.stop_in_time(stop);
+            let unplanned = |failure| Error::Unplanned(Box::new(failure));
+            let (sandbox, source) = connection.open(kind).await.map_err(unplanned)?;
+            connection.stop_in_time(stop);
             let sync = self.sync(store);
-            let fetching = universe::Fetching { access, kind, store, source: &source, running, sync };
+            let fetching = Fetching { connection, kind, store, source: &source, running, sync };
             fetching.bring_universe().await.map_err(unplanned)?;
             opened = Some((sandbox, source));
         }
         let (data_dir, last_day) = (self.data_dir.clone(), last_day(self.clock));
+        let observer = Arc::clone(&self.observer);
         let planned = manifest.call(move |writer| {
             let Ok(Some(universe)) = reference::read_universe(&data_dir) else { return Ok(None) };
-            let (added, left_out) = universe::plan_orders(writer, &universe, last_day)?;
+            let (added, left_out) = plan_subscriptions(writer, &universe, last_day, &*observer)?;
             let unknown = universe.periods().filter(|(_, span)| span.from.is_none()).count() as u64;
             Ok(Some((added, left_out, unknown)))
         });
@@ -113,21 +107,12 @@ impl Job<'_> {
             (added, unknown)
         });
         match planned {
-            Some((0, _)) => {
-                say("everything asked for is recorded already, or no symbol lived in these windows");
-            }
-            Some((added, unknown)) => {
-                say(&format!("{} planned by the universe", format::plural(added, "task")));
-                if unknown > 0 {
-                    say(&format!(
-                        "note: of {} in it nobody knows when they were listed: windows before that are asked for in vain, \
-                         unless `grab universe sync --list-dates` was there first",
-                        format::plural(unknown, "symbol")
-                    ));
-                }
+            Some((0, _)) => self.observer.notice(&Notice::NothingPlanned),
+            Some((tasks, without_list_date)) => {
+                self.observer.notice(&Notice::Planned { tasks, without_list_date });
             }
             None => {
-                return Err(Failure::Unplanned(Box::new(Failure::NoList("it cannot be read".to_owned()))));
+                return Err(Error::Unplanned(Box::new(Error::NoList("it cannot be read".to_owned()))));
             }
         }
         Ok(opened)

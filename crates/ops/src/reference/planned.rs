@@ -11,20 +11,14 @@ use grab_model::{
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{
-    super::format,
-    orders::{filter_of, windows_of},
-};
-
-/// How many are named for a person.
-const NAMED: usize = 10;
+use super::orders::{filter_of, windows_of};
 
 /// How many windows that were cut the report of a run lists.
 const LISTED: usize = 20;
 
 /// The tasks of orders, and what is not among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Planned {
+pub struct PlannedSubscriptions {
     /// Window by window.
     pub tasks: Vec<(Symbol, Window)>,
     /// What the lists leave out.
@@ -35,33 +29,39 @@ pub struct Planned {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// Symbols that are not meant only because the list lacks a field.
-    dropped: DroppedByFilter,
+    pub dropped: DroppedByFilter,
     /// Days of symbols that are meant and are not listed then.
-    cut: CutAway,
+    pub cut: CutByLists,
 }
 
 /// Parts of windows that are not asked for, because the lists do not have their symbol then; first those of symbols that are
 /// listed on the day before or after.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-struct CutAway {
-    symbols: usize,
-    windows: usize,
-    items: Vec<Item>,
+pub struct CutByLists {
+    /// How many symbols.
+    pub symbols: usize,
+    /// How many windows.
+    pub windows: usize,
+    /// The windows; in the report of a run, the first few.
+    pub items: Vec<CutWindow>,
 }
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Item {
-    ticker: Symbol,
-    window: Window,
+pub struct CutWindow {
+    /// The symbol.
+    pub ticker: Symbol,
+    /// The days that are not asked for.
+    pub window: Window,
     /// The last listed day before it, and the first one after it.
     listed_until: Option<String>,
     listed_from: Option<String>,
+    /// The nearest days on which it is listed.
     #[serde(skip)]
-    listed: NearestListedDays,
+    pub listed: NearestListedDays,
 }
 
-impl Planned {
+impl PlannedSubscriptions {
     /// What lists make of an order up to a day.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Planned {
         let in_time =
             universe.periods().filter(|(_, span)| windows.iter().any(|window| span.cut(*window).is_some()));
         let dropped = filter.dropped(in_time);
-        let cut = CutAway::of(plan::cut(universe, &filter, &windows));
+        let cut = CutByLists::of(plan::cut(universe, &filter, &windows));
         Ok(Self { tasks: plan::windows_of(universe, &filter, &windows), left_out: LeftOut { dropped, cut } })
     }
 
@@ -83,14 +83,14 @@ impl Planned {
         self.left_out.dropped.without_type.extend(without_type);
         self.left_out.dropped.without_exchange.extend(without_exchange);
         let items = self.left_out.cut.items.iter().chain(&other.left_out.cut.items);
-        self.left_out.cut = CutAway::counted(items.cloned().collect());
+        self.left_out.cut = CutByLists::counted(items.cloned().collect());
     }
 }
 
-impl CutAway {
+impl CutByLists {
     fn of(cut: Vec<ListingCut>) -> Self {
         let day = |day: Option<Date>| day.map(|day| day.to_string());
-        let item = |ListingCut { ticker, window, listed }| Item {
+        let item = |ListingCut { ticker, window, listed }| CutWindow {
             ticker,
             window,
             listed_until: day(listed.until),
@@ -100,7 +100,7 @@ impl CutAway {
         Self::counted(cut.into_iter().map(item).collect())
     }
 
-    fn counted(mut items: Vec<Item>) -> Self {
+    fn counted(mut items: Vec<CutWindow>) -> Self {
         items.sort_by_cached_key(|item| (!item.is_next_to_listed_days(), item.ticker.clone(), item.window));
         items.dedup();
         let symbols: BTreeSet<&Symbol> = items.iter().map(|item| &item.ticker).collect();
@@ -108,7 +108,7 @@ impl CutAway {
     }
 }
 
-impl Item {
+impl CutWindow {
     fn is_next_to_listed_days(&self) -> bool {
         let until = self.listed.until.and_then(|until| until.tomorrow().ok());
         let from = self.listed.from.and_then(|from| from.yesterday().ok());
@@ -123,50 +123,4 @@ impl LeftOut {
         self.cut.items.truncate(LISTED);
         self
     }
-
-    /// What is left out, in words: a line for each reason.
-    #[must_use]
-    pub fn notes(&self) -> Vec<String> {
-        dropped_in_words(&self.dropped).into_iter().chain(self.cut.in_words()).collect()
-    }
-}
-
-impl CutAway {
-    fn in_words(&self) -> Option<String> {
-        let named = self.items.iter().map(|item| {
-            let Item { ticker, window, listed, .. } = item;
-            format!("{ticker} {window} (listed {listed})")
-        });
-        let (symbols, windows) =
-            (format::plural(self.symbols as u64, "symbol"), format::plural(self.windows as u64, "window"));
-        (self.windows > 0).then(|| {
-            format!(
-                "not asked for, because the lists do not have the symbol then: {windows} of {symbols}: {}; \
-                 `grab verify --witness grouped-daily` finds what traded all the same",
-                first_of(named, self.windows)
-            )
-        })
-    }
-}
-
-/// Which tickers a filter drops because a field is missing: a line for each field.
-#[must_use]
-pub fn dropped_in_words(dropped: &DroppedByFilter) -> Vec<String> {
-    let DroppedByFilter { without_type, without_exchange } = dropped;
-    let fields = [("type", without_type), ("exchange", without_exchange)];
-    let line = |(field, symbols): (&str, &BTreeSet<Symbol>)| {
-        format!(
-            "left out, because the list does not say their {field}: {}: {}; a '?' among the codes of --{field} takes them in",
-            format::plural(symbols.len() as u64, "symbol"),
-            first_of(symbols.iter().map(ToString::to_string), symbols.len())
-        )
-    };
-    fields.into_iter().filter(|(_, symbols)| !symbols.is_empty()).map(line).collect()
-}
-
-fn first_of(names: impl Iterator<Item = String>, count: usize) -> String {
-    let first: Vec<_> = names.take(NAMED).collect();
-    let more = count.saturating_sub(first.len());
-    let more = if more > 0 { format!(", and {} more", format::count(more as u64)) } else { String::new() };
-    first.join(", ") + &more
 }

@@ -1,4 +1,4 @@
-//! What all commands that fetch have in common: lock, manifest, source, run, report.
+//! What all jobs that fetch have in common: lock, manifest, source, run, report.
 
 mod absences;
 mod history;
@@ -17,8 +17,8 @@ use grab_core::{
     engine::{self, RunCounters, Stop, StopReason},
     exit::ExitStatus,
     manifest::{
-        Lock, ManifestError, ManifestReader, ManifestWriter, PLAN_NAME, PlanDifference, StoreKind, Task,
-        WriterHandle, check_not_lost, missing,
+        Lock, ManifestError, ManifestReader, ManifestWriter, PlanDifference, StoreKind, Task, WriterHandle,
+        check_not_lost, missing,
     },
     source::Polygon,
     store::{
@@ -27,43 +27,39 @@ use grab_core::{
     },
     update::UpdateCutoff,
 };
-use grab_model::{Month, Partition, new_york, plan};
+use grab_model::{
+    Month, Partition,
+    calendar::{self, Session},
+    new_york, plan,
+};
 use grab_sandbox::Sandbox;
+use jiff::civil::Date;
 
-use super::{
-    access::{Access, Running, SANDBOX},
-    failure::Failure,
-    format,
-    output::{Output, say},
-    report::{ASK_AGAIN, RunReport},
-    settings::{FetchSettings, Sources},
-    signals, universe,
+use crate::{
+    Brought, ConnectOptions, Connection, Error, LeftOut, Needs, NextStep, Notice, Observer, RunReport,
+    Running, SANDBOX,
 };
 
-/// A command that fetches, ready to go.
-pub struct Job<'a> {
-    /// The command's name.
+/// A job that fetches, ready to go.
+pub struct Job {
+    /// The command's name, for the run's row in the manifest.
     pub command: &'static str,
     /// What the user asked for, for the manifest; without a key.
     pub arguments: String,
     /// Where bars and manifest are.
     pub data_dir: DataDir,
-    /// How to fetch.
-    pub settings: FetchSettings,
-    /// Where the key comes from.
-    pub sources: &'a Sources<'a>,
+    /// How to reach the source.
+    pub options: ConnectOptions,
     /// What time it is.
     pub clock: Clock,
+    /// Who wants to know how it goes.
+    pub observer: Arc<dyn Observer>,
     /// Whether to stop before anything is fetched.
     pub plan_only: bool,
-    /// Whether progress may be shown.
-    pub quiet: bool,
-    /// Where the report goes if there is no time for the caller to print it.
-    pub output: Output,
-    /// The right to write, if the command has it already.
+    /// The right to write, if the caller has it already.
     pub lock: Option<Lock>,
     /// Lists to bring before anything is prepared; that they are not to be had does not end the run.
-    pub lists: universe::Needs,
+    pub lists: Needs,
     /// The evening of which it is asked, after all bars, why some are absent; none if it is not asked.
     pub absences: Option<UpdateCutoff>,
     /// Whether to ask if the plan serves more by now than when days were refused.
@@ -74,18 +70,18 @@ pub struct Job<'a> {
 #[derive(Debug)]
 pub struct Begun<T> {
     /// What came of the lists.
-    pub lists: universe::Brought,
+    pub lists: Brought,
     /// What the service said of absences.
     pub absences: Absences,
     /// What was prepared; none if the run came to its end before.
     pub prepared: Option<T>,
     /// What lists leave out of what was ordered and planned in this run, if anything was.
-    pub left_out: Option<universe::LeftOut>,
+    pub left_out: Option<LeftOut>,
 }
 
 impl<T> Default for Begun<T> {
     fn default() -> Self {
-        let (lists, absences) = (universe::Brought::default(), Absences::default());
+        let (lists, absences) = (Brought::default(), Absences::default());
         Self { lists, absences, prepared: None, left_out: None }
     }
 }
@@ -93,14 +89,14 @@ impl<T> Default for Begun<T> {
 /// A client; with the sandbox, that of a server that lives as long.
 type Opened = (Option<Sandbox>, Polygon);
 
-impl Job<'_> {
+impl Job {
     /// Holds the data directory, lets `prepare` record what is wanted, and works until nothing is owed.
     ///
     /// # Errors
     /// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
-    pub fn run<P>(self, prepare: P) -> Result<RunReport, Failure>
+    pub fn run<P>(self, prepare: P) -> Result<RunReport, Error>
     where
-        P: FnOnce(&mut ManifestWriter) -> Result<(), Failure> + Send + 'static,
+        P: FnOnce(&mut ManifestWriter) -> Result<(), Error> + Send + 'static,
     {
         self.run_and_judge(prepare, |report, _| Ok(report))
     }
@@ -110,25 +106,23 @@ impl Job<'_> {
     ///
     /// # Errors
     /// As for [`Job::run`], and if it cannot be judged.
-    pub fn run_and_judge<T, P, J>(mut self, prepare: P, judge: J) -> Result<RunReport, Failure>
+    pub fn run_and_judge<T, P, J>(mut self, prepare: P, judge: J) -> Result<RunReport, Error>
     where
         T: Send + 'static,
-        P: FnOnce(&mut ManifestWriter) -> Result<T, Failure> + Send + 'static,
-        J: FnOnce(RunReport, Begun<T>) -> Result<RunReport, Failure>,
+        P: FnOnce(&mut ManifestWriter) -> Result<T, Error> + Send + 'static,
+        J: FnOnce(RunReport, Begun<T>) -> Result<RunReport, Error>,
     {
         let begun = Instant::now();
         let data_dir = self.data_dir.clone();
         self.check_source()?;
-        need_open_files(self.settings.open_files(self.settings.sandbox))?;
+        need_open_files(self.options.open_files(self.options.sandbox))?;
         create_folders(data_dir.path())?;
         let _lock = self.lock.take().map_or_else(|| Lock::take(&data_dir), Ok)?;
         let is_new = !data_dir.manifest().exists();
         let orphans = if is_new { kind_on_disk(&data_dir)? } else { None };
         if let Some(held) = orphans {
-            say(
-                "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first saves asking for them",
-            );
-            let asked = self.access().kind(orphans);
+            self.observer.notice(&Notice::BarsWithoutManifest);
+            let asked = self.options.kind(orphans);
             if held != asked {
                 return Err(ManifestError::OtherKind { held, asked }.into());
             }
@@ -137,21 +131,22 @@ impl Job<'_> {
         let (stop, counters) = (Stop::default(), Arc::new(RunCounters::default()));
         {
             let _entered = runtime.enter();
-            signals::watch(stop.clone(), self.last_word(Arc::clone(&counters), begun))?;
+            self.observer
+                .watch_signals(stop.clone(), Box::new(self.last_report(Arc::clone(&counters), begun)))?;
         }
         let mut writer = ManifestWriter::open(&data_dir, self.clock)?;
-        check_plan(&mut writer)?;
-        let kind = self.access().kind(writer.kind()?.or(orphans));
-        hold(&mut writer, kind, &data_dir)?;
-        let pacer = self.access().pacer(kind, &writer)?;
+        check_plan(&mut writer, &*self.observer)?;
+        let kind = self.options.kind(writer.kind()?.or(orphans));
+        declare_kind(&mut writer, kind, &data_dir)?;
+        let pacer = self.connection().pacer(kind, &writer)?;
         writer.begin_run(self.command, &self.arguments)?;
         let (command, plan_only) = (self.command, self.plan_only);
         let (manifest, writer_thread) = WriterHandle::start(writer);
         let running = Running { manifest, counters, pacer, stop };
-        let service = self.access().service(kind);
+        let service = self.options.service(kind);
         let report = runtime.block_on(async move {
             let mut known = Begun::default();
-            let stopped = self.work(kind, &running, prepare, &mut known).await.err();
+            let stopped = self.work(kind, &running, prepare, &mut known).await.err().map(Arc::new);
             let Running { manifest, counters, .. } = running;
             let totals = counters.snapshot().totals;
             let counted = move |writer: &mut ManifestWriter| {
@@ -161,21 +156,21 @@ impl Job<'_> {
             let (counts, beyond, history, is_all_asked) = match manifest.call(counted).await {
                 // What could not be given back is given back at the next start.
                 Ok((counts, beyond, history, is_all_asked)) => {
-                    (counts.given_back(), beyond, history, is_all_asked)
+                    (counts.all_released(), beyond, history, is_all_asked)
                 }
-                Err(error) => return Err(stopped.unwrap_or(error.into())),
+                Err(error) => return Err(stopped.and_then(Arc::into_inner).unwrap_or(error.into())),
             };
-            let report = RunReport::new(command, counts, stopped.as_ref(), totals, begun.elapsed());
+            let report = RunReport::new(command, counts, stopped, totals, begun.elapsed());
             let report = report.with_left_out(known.left_out.take());
             let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
             let report = report.with_not_entitled(days, history.as_ref());
             let report = if plan_only { report.plan_only() } else { judge(report, known)? };
-            let report = if is_all_asked { report } else { report.unfinished(ASK_AGAIN.to_owned()) };
+            let report = if is_all_asked { report } else { report.unfinished(NextStep::AskAgain) };
             let (outcome, exit_code) = report.verdict();
             match manifest.call(move |writer| writer.end_run(outcome, exit_code, &totals)).await {
                 // The report has said it already, and what was done in spite of it.
                 Err(_) if report.exit() == ExitStatus::Disk => Ok(report),
-                ended => ended.map(|()| report).map_err(Failure::from),
+                ended => ended.map(|()| report).map_err(Error::from),
             }
         })?;
         // A request that was given up must not hold the process: nothing that matters is under way any more.
@@ -193,67 +188,67 @@ impl Job<'_> {
         running: &Running,
         prepare: P,
         known: &mut Begun<T>,
-    ) -> Result<(), Failure>
+    ) -> Result<(), Error>
     where
         T: Send + 'static,
-        P: FnOnce(&mut ManifestWriter) -> Result<T, Failure> + Send + 'static,
+        P: FnOnce(&mut ManifestWriter) -> Result<T, Error> + Send + 'static,
     {
-        let (access, Running { manifest, stop, .. }) = (self.access(), running);
-        let store = access.store(self.data_dir.clone(), kind)?;
+        let (connection, Running { manifest, stop, .. }) = (self.connection(), running);
+        let store = connection.store(self.data_dir.clone(), kind)?;
         let data_dir = self.data_dir.clone();
         manifest.call(move |writer| Ok::<_, ManifestError>(engine::settle(&data_dir, writer))).await??;
         let crashed = manifest.call(|writer| writer.crashed()).await?;
         let found = recover(&store, &crashed)?;
         manifest.call(move |writer| writer.reclaim(&found)).await?;
-        let opened = self.cut_unfinished(&access, kind, running).await?;
-        let opened = self.bring_lists(&access, kind, &store, running, opened, &mut known.lists).await;
+        let opened = self.cut_unfinished(&connection, kind, running).await?;
+        let opened = self.bring_lists(&connection, kind, &store, running, opened, &mut known.lists).await;
         // What is known by now is recorded, whatever became of the lists.
         known.prepared = Some(manifest.call(|writer| Ok::<_, ManifestError>(prepare(writer))).await??);
         let opened = opened?;
         if let Some(reason) = stop.reason() {
-            return Err(Failure::Stopped(reason));
+            return Err(Error::Stopped(reason));
         }
         let left_out = &mut known.left_out;
-        let opened = self.plan_orders(&access, kind, &store, running, opened, left_out).await?;
-        self.cut_by_what_is_known(&access, kind, manifest).await?;
+        let opened = self.plan_orders(&connection, kind, &store, running, opened, left_out).await?;
+        self.cut_by_what_is_known(&connection, kind, manifest).await?;
         if self.plan_only {
             return Ok(());
         }
-        let is_asked_anew = self.is_asked_anew(&access, kind, manifest).await?;
+        let is_asked_anew = self.is_asked_anew(&connection, kind, manifest).await?;
         let is_anything_owed = manifest.call(|writer| writer.counts()).await?.owed() > 0;
         if !(is_anything_owed || is_asked_anew) {
-            known.absences = self.ask_about_absences(&access, kind, &store, running, opened).await?;
+            known.absences = self.ask_about_absences(&connection, kind, &store, running, opened).await?;
             return Ok(());
         }
         let (sandbox, source) = if let Some(opened) = opened {
             opened
         } else {
-            let opened = match access.open(kind).await {
+            let opened = match connection.open(kind).await {
                 // Without a key nothing can be asked, and nothing has to be.
-                Err(Failure::Key(_)) if !is_anything_owed => return Ok(()),
+                Err(Error::Key(_)) if !is_anything_owed => return Ok(()),
                 opened => opened?,
             };
-            access.stop_in_time(stop);
+            connection.stop_in_time(stop);
             opened
         };
         if is_asked_anew {
-            engine::recheck_history(&source, &access.parts(kind, store.clone(), running)).await?;
+            engine::recheck_history(&source, &connection.parts(kind, store.clone(), running)).await?;
         }
         let owed = manifest.call(|writer| writer.outstanding()).await?;
-        let shown = access.show(kind, "task", owed, running);
-        let stopped = engine::run(source.clone(), access.parts(kind, store.clone(), running)).await;
+        let shown = connection.show(kind, "task", owed, running);
+        let stopped = engine::run(source.clone(), connection.parts(kind, store.clone(), running)).await;
         shown.end().await;
         if let Some(reason) = stopped? {
-            return Err(access.stopped(kind, reason));
+            return Err(connection.stopped(kind, reason));
         }
         let opened = Some((sandbox, source));
-        known.absences = self.ask_about_absences(&access, kind, &store, running, opened).await?;
+        known.absences = self.ask_about_absences(&connection, kind, &store, running, opened).await?;
         Ok(())
     }
 
     /// Finds out, before anything is made or recorded, whether the directory can hold what is asked for, and whether the
     /// source can be asked. What goes on in a directory records its run there, and why it failed.
-    fn check_source(&self) -> Result<(), Failure> {
+    fn check_source(&self) -> Result<(), Error> {
         let reader = overview(&self.data_dir)?;
         if reader.is_some() && self.command != "start" {
             return Ok(());
@@ -266,54 +261,46 @@ impl Job<'_> {
             let on_disk = kind_on_disk(&self.data_dir)?;
             (on_disk, on_disk)
         };
-        let asked = self.access().kind(held);
+        let asked = self.options.kind(held);
         if let Some(held) = settled.filter(|held| *held != asked) {
             return Err(ManifestError::OtherKind { held, asked }.into());
         }
-        if self.plan_only { Ok(()) } else { self.access().check_source(asked) }
+        if self.plan_only { Ok(()) } else { self.connection().check_source(asked) }
     }
 
-    fn access(&self) -> Access<'_> {
-        let Self { command, settings, sources, clock, quiet, .. } = self;
-        Access { command, settings, sources, clock: *clock, quiet: *quiet }
+    fn connection(&self) -> Connection {
+        let (options, observer) = (self.options.clone(), Arc::clone(&self.observer));
+        Connection { options, clock: self.clock, observer }
     }
 
     /// The report of a run that is ended at once, by what the manifest says at that moment.
-    fn last_word(
+    fn last_report(
         &self,
         counters: Arc<RunCounters>,
         begun: Instant,
-    ) -> impl FnOnce() -> ExitStatus + Send + 'static {
-        let (command, data_dir, output) = (self.command, self.data_dir.clone(), self.output);
+    ) -> impl FnOnce() -> Result<RunReport, Error> + Send + 'static {
+        let (command, data_dir) = (self.command, self.data_dir.clone());
         move || {
             let interrupted = interrupted(&data_dir);
-            let known = ManifestReader::open(&data_dir)
-                .and_then(|reader| Ok((reader.counts()?, reader.not_entitled()?, reader.plan_histories()?)));
-            let report = known.map_err(Failure::from).and_then(|(counts, beyond, histories)| {
-                // Their process is about to be dead.
-                let (counts, totals) = (counts.given_back(), counters.snapshot().totals);
-                let report = RunReport::new(command, counts, Some(&interrupted), totals, begun.elapsed());
-                let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
-                let history = histories.first().map(|(_, history)| history);
-                report.with_not_entitled(days, history).with_details(&data_dir)
-            });
-            match report {
-                // There is nobody left to tell if stdout is gone.
-                Ok(report) => output
-                    .report(&report, RunReport::text)
-                    .map_or(ExitStatus::Interrupted, |()| report.exit()),
-                Err(_) => output.failure(command, &interrupted),
-            }
+            let reader = ManifestReader::open(&data_dir)?;
+            // Their process is about to be dead.
+            let (counts, totals) = (reader.counts()?.all_released(), counters.snapshot().totals);
+            let (beyond, histories) = (reader.not_entitled()?, reader.plan_histories()?);
+            let report =
+                RunReport::new(command, counts, Some(Arc::new(interrupted)), totals, begun.elapsed());
+            let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
+            let history = histories.first().map(|(_, history)| history);
+            report.with_not_entitled(days, history).with_details(&data_dir)
         }
     }
 }
 
 /// Why a run ends that is interrupted: with an order that has no tasks yet, it is not complete whatever is owed.
-fn interrupted(data_dir: &DataDir) -> Failure {
-    let interrupted = Failure::Stopped(StopReason::Interrupted);
+fn interrupted(data_dir: &DataDir) -> Error {
+    let interrupted = Error::Stopped(StopReason::Interrupted);
     let orders = ManifestReader::open(data_dir).and_then(|reader| reader.orders()).unwrap_or_default();
     let is_planned = orders.iter().all(|order| order.planned_at_ms.is_some());
-    if is_planned { interrupted } else { Failure::Unplanned(Box::new(interrupted)) }
+    if is_planned { interrupted } else { Error::Unplanned(Box::new(interrupted)) }
 }
 
 /// Declares what a directory is to hold. Where its manifest knows of no bar, the files are asked too: one that was written
@@ -321,7 +308,7 @@ fn interrupted(data_dir: &DataDir) -> Failure {
 ///
 /// # Errors
 /// If it holds another kind, or its manifest cannot be written.
-pub fn hold(writer: &mut ManifestWriter, asked: StoreKind, data_dir: &DataDir) -> Result<(), Failure> {
+pub fn declare_kind(writer: &mut ManifestWriter, asked: StoreKind, data_dir: &DataDir) -> Result<(), Error> {
     if writer.kind()?.is_some_and(|held| held != asked)
         && let Some(held) = kind_on_disk(data_dir)?.filter(|held| *held != asked)
     {
@@ -334,22 +321,19 @@ pub fn hold(writer: &mut ManifestWriter, asked: StoreKind, data_dir: &DataDir) -
 ///
 /// # Errors
 /// If it cannot be read or written.
-fn check_plan(writer: &mut ManifestWriter) -> Result<(), Failure> {
+fn check_plan(writer: &mut ManifestWriter, observer: &dyn Observer) -> Result<(), Error> {
     let PlanDifference { faults, more, set_aside } = writer.check_plan()?;
-    if let Some(aside) = set_aside {
-        let (faults, aside) = (faults.join("; "), aside.display());
-        say(&format!("note: {PLAN_NAME} was damaged ({faults}) and is made anew; a copy of it is {aside}"));
+    if let Some(copy) = set_aside {
+        observer.notice(&Notice::PlanDamaged { faults, copy });
     }
-    if let Some((symbol, window)) = more.first() {
-        let windows = format::plural(more.len() as u64, "window");
-        say(&format!(
-            "note: {PLAN_NAME} asks for {windows} more than the manifest, the first {symbol} {window}: they are pending now"
-        ));
+    if let Some(first) = more.first() {
+        observer.notice(&Notice::PlanAsksForMore { windows: more.len() as u64, first: first.clone() });
     }
     Ok(())
 }
 
 /// What kind of bars a partition says to hold.
+#[must_use]
 pub fn kind_of(found: &FoundPartition) -> StoreKind {
     StoreKind { adjusted: found.adjusted, sandbox: found.source == SANDBOX }
 }
@@ -358,7 +342,7 @@ pub fn kind_of(found: &FoundPartition) -> StoreKind {
 ///
 /// # Errors
 /// If a folder cannot be listed.
-pub fn kind_on_disk(data_dir: &DataDir) -> Result<Option<StoreKind>, Failure> {
+pub fn kind_on_disk(data_dir: &DataDir) -> Result<Option<StoreKind>, Error> {
     for symbol in scan::symbols(data_dir)? {
         for month in scan::months(data_dir, &symbol)? {
             // One that cannot be read says nothing.
@@ -375,7 +359,7 @@ pub fn kind_on_disk(data_dir: &DataDir) -> Result<Option<StoreKind>, Failure> {
 ///
 /// # Errors
 /// If a folder or a file cannot be read, or what was left cannot be removed.
-pub fn recover(store: &BarStore, crashed: &[Task]) -> Result<Vec<Partition>, Failure> {
+pub fn recover(store: &BarStore, crashed: &[Task]) -> Result<Vec<Partition>, Error> {
     let mut found = Vec::new();
     for task in crashed {
         store.sweep(&task.symbol, task.window)?;
@@ -387,18 +371,17 @@ pub fn recover(store: &BarStore, crashed: &[Task]) -> Result<Vec<Partition>, Fai
     Ok(found)
 }
 
-/// Says that the time is pretended, so that nobody takes a rehearsal for the real thing.
-pub fn announce_clock(clock: Clock) {
-    if clock.is_pretended() {
-        say(&format!("GRAB_NOW is set: it is taken to be {}", format::instant(clock.now_ms())));
-    }
+/// The last finished session.
+#[must_use]
+pub fn last_day(clock: Clock) -> Date {
+    calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date)
 }
 
 /// Makes sure that something was started in a directory, before anything is made there.
 ///
 /// # Errors
 /// If there is no manifest, or it cannot be read.
-pub fn begun(data_dir: &DataDir) -> Result<(), Failure> {
+pub fn begun(data_dir: &DataDir) -> Result<(), Error> {
     overview(data_dir)?.map(|_| ()).ok_or_else(|| missing(data_dir).into())
 }
 
@@ -406,7 +389,7 @@ pub fn begun(data_dir: &DataDir) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If there is one that cannot be read.
-pub fn overview(data_dir: &DataDir) -> Result<Option<ManifestReader>, Failure> {
+pub fn overview(data_dir: &DataDir) -> Result<Option<ManifestReader>, Error> {
     match ManifestReader::open(data_dir) {
         Ok(reader) => Ok(Some(reader)),
         Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(None),

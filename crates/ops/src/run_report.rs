@@ -1,0 +1,339 @@
+//! What a run has done, what is still outstanding, and what to do next. Data only: the words are for whoever shows it.
+
+use std::{sync::Arc, time::Duration};
+
+use grab_core::{
+    data_dir::DataDir,
+    exit::ExitStatus,
+    manifest::{ManifestReader, PlanHistory, RunTotals, TaskState, Workload},
+};
+use grab_model::{Symbol, Window};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::{Error, LeftOut, WithoutBars};
+
+/// How many tasks without data a report names.
+const NAMED: usize = 10;
+
+/// How a run ended, in one word for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Every task is done or empty.
+    Complete,
+    /// Something is outstanding, or has no data.
+    Incomplete,
+    /// A signal came.
+    Interrupted,
+    /// The run could not go on.
+    Error,
+}
+
+impl Outcome {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Interrupted => "interrupted",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What to do next, or why a run is not complete although no task is outstanding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Go on with so many outstanding tasks and repairs.
+    Resume {
+        /// Tasks.
+        tasks: u64,
+        /// Repairs.
+        repairs: u64,
+    },
+    /// Ask again for tasks that ended without data.
+    RetryFailed,
+    /// Ask whether the plan serves more by now.
+    PlanMayServeMore,
+    /// Ask again for what was asked for before: what was pending is not known.
+    AskAgain,
+    /// Go on, so that what a list asks for becomes tasks.
+    PlanSubscriptions,
+    /// Repair again, or accept the loss: so many months have fewer bars than were on record.
+    MonthsNotBack(u64),
+    /// So many sessions still lack symbols that have bars every day.
+    SessionsLackSymbols(usize),
+    /// Another reason, in words.
+    Other(String),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// The command or job that ran.
+    pub command: String,
+    /// How it ended, in one word.
+    pub outcome: Outcome,
+    /// How it ended, as the process's exit code.
+    pub exit: ExitStatus,
+    /// Whether tasks were only recorded: then they are outstanding, and nothing was asked.
+    pub plan_only: bool,
+    /// Tasks and repairs by state.
+    pub work: Workload,
+    /// Sessions, summed over the symbols, that were asked for and that the plan does not serve.
+    pub days_not_entitled: u64,
+    /// The first day that the plan serves, where that is known.
+    pub first_served_day: Option<Date>,
+    /// What was asked and stored.
+    pub totals: RunTotals,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Why it stopped before the end.
+    pub stopped: Option<Arc<Error>>,
+    /// Whether that is why it is not complete.
+    pub is_stopped_early: bool,
+    /// What to do next.
+    pub next: Vec<NextStep>,
+    /// Tasks that have no data, the first few.
+    pub unsuccessful: Vec<Unsuccessful>,
+    /// What lists leave out of what was asked for, if anything was planned by lists.
+    pub left_out: Option<LeftOut>,
+    /// Symbols of which no bar came in any window.
+    pub without_bars: WithoutBars,
+    /// Where the bars are; none if it was never looked at.
+    pub data_dir: Option<DataDir>,
+}
+
+/// A task that ended without data.
+#[derive(Clone, Debug)]
+pub struct Unsuccessful {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// The days asked for.
+    pub window: Window,
+    /// How it ended.
+    pub state: TaskState,
+    /// Why.
+    pub last_error: Option<String>,
+}
+
+impl RunReport {
+    /// Judges a run by what is outstanding now and by why it stopped.
+    #[must_use]
+    pub fn new(
+        command: &str,
+        work: Workload,
+        stopped: Option<Arc<Error>>,
+        totals: RunTotals,
+        elapsed: Duration,
+    ) -> Self {
+        let (outcome, exit) = judge(work, stopped.as_deref());
+        Self {
+            command: command.to_owned(),
+            outcome,
+            exit,
+            plan_only: false,
+            work,
+            days_not_entitled: 0,
+            first_served_day: None,
+            totals,
+            elapsed,
+            is_stopped_early: stopped.is_some() && exit != ExitStatus::Complete,
+            stopped,
+            next: Vec::from_iter(next_step(work)),
+            unsuccessful: Vec::new(),
+            left_out: None,
+            without_bars: WithoutBars::default(),
+            data_dir: None,
+        }
+    }
+
+    /// Adds what lists leave out of what was asked for.
+    #[must_use]
+    pub fn with_left_out(self, left_out: Option<LeftOut>) -> Self {
+        Self { left_out, ..self }
+    }
+
+    /// Adds what was asked for and is not served. A run that asks for days does not bring them: `start` and `resume` say so by
+    /// their exit code. An update is asked for what is new, and a repair for what was there.
+    #[must_use]
+    pub fn with_not_entitled(mut self, days: u64, known: Option<&PlanHistory>) -> Self {
+        self.days_not_entitled = days;
+        self.first_served_day = known.and_then(PlanHistory::first_served_day).filter(|_| days > 0);
+        let is_asked = matches!(self.command.as_str(), "start" | "resume");
+        if days == 0 || !is_asked || self.exit != ExitStatus::Complete {
+            return self;
+        }
+        let next = vec![NextStep::PlanMayServeMore];
+        Self { outcome: Outcome::Incomplete, exit: ExitStatus::Unsuccessful, next, ..self }
+    }
+
+    /// The report of a run that was asked to record tasks and nothing else: what is outstanding is no fault of it.
+    #[must_use]
+    pub fn plan_only(mut self) -> Self {
+        self.plan_only = true;
+        if matches!(self.exit, ExitStatus::Incomplete | ExitStatus::Unsuccessful) {
+            self.exit = ExitStatus::Complete;
+        }
+        self
+    }
+
+    /// The report of a job that leaves damaged files. If it did not come to its end, that is said first.
+    #[must_use]
+    pub fn damaged(self) -> Self {
+        if !matches!(self.exit, ExitStatus::Complete | ExitStatus::Unsuccessful | ExitStatus::Gaps) {
+            return self;
+        }
+        self.damaged_first()
+    }
+
+    /// The report of a manifest made anew: that a file is damaged is said before what is pending.
+    #[must_use]
+    pub fn damaged_first(self) -> Self {
+        Self { outcome: Outcome::Incomplete, exit: ExitStatus::Damage, ..self }
+    }
+
+    /// The report of a job after which bars are missing that were there once.
+    #[must_use]
+    pub fn with_gaps(self, next: NextStep) -> Self {
+        if self.exit != ExitStatus::Complete {
+            return self;
+        }
+        Self { outcome: Outcome::Incomplete, exit: ExitStatus::Gaps, next: vec![next], ..self }
+    }
+
+    /// The report of a run that got less than it should: it ends with `exit`, unless something worse has happened.
+    #[must_use]
+    pub fn short(mut self, exit: ExitStatus, next: NextStep) -> Self {
+        if !matches!(self.exit, ExitStatus::Complete | ExitStatus::Unsuccessful) {
+            return self;
+        }
+        self.next.push(next);
+        Self { outcome: Outcome::Incomplete, exit, ..self }
+    }
+
+    /// The report of a run that is not finished, where the next step is added whatever came before it.
+    #[must_use]
+    pub fn unfinished(mut self, next: NextStep) -> Self {
+        if matches!(self.exit, ExitStatus::Complete | ExitStatus::Unsuccessful) {
+            return self.short(ExitStatus::Incomplete, next);
+        }
+        self.next.push(next);
+        self
+    }
+
+    /// Adds what the manifest says of tasks without data.
+    ///
+    /// # Errors
+    /// If the manifest cannot be read.
+    pub fn with_details(mut self, data_dir: &DataDir) -> Result<Self, Error> {
+        self.data_dir = Some(data_dir.clone());
+        let reader = ManifestReader::open(data_dir)?;
+        self.without_bars = WithoutBars::of(&reader, data_dir)?;
+        if self.work.unsuccessful() > 0 {
+            let without_data = [TaskState::NotEntitled, TaskState::NotFound, TaskState::Failed];
+            let tasks = reader.first_tasks(&without_data, NAMED)?.into_iter();
+            let unsuccessful = tasks.map(|task| Unsuccessful {
+                symbol: task.symbol,
+                window: task.window,
+                state: task.state,
+                last_error: task.last_error,
+            });
+            self.unsuccessful = unsuccessful.collect();
+        }
+        Ok(self)
+    }
+
+    /// The process's exit code.
+    #[must_use]
+    pub fn exit(&self) -> ExitStatus {
+        self.exit
+    }
+
+    /// The outcome and the exit code, for the run's row in the manifest.
+    #[must_use]
+    pub fn verdict(&self) -> (&'static str, u8) {
+        (self.outcome.as_str(), self.exit.code())
+    }
+}
+
+/// The exit code follows from what is outstanding; a reason to stop counts only if it left something undone.
+fn judge(work: Workload, stopped: Option<&Error>) -> (Outcome, ExitStatus) {
+    match stopped {
+        // A limit that was reached with the last task is none; an error is one, whatever is owed.
+        Some(failure) if work.owed() > 0 || !matches!(failure, Error::Stopped(_)) => {
+            let exit = failure.exit();
+            let outcome = if exit == ExitStatus::Interrupted {
+                Outcome::Interrupted
+            } else if exit == ExitStatus::Incomplete {
+                Outcome::Incomplete
+            } else {
+                Outcome::Error
+            };
+            (outcome, exit)
+        }
+        Some(_) | None if work.owed() > 0 => (Outcome::Incomplete, ExitStatus::Incomplete),
+        Some(_) | None if work.unsuccessful() > 0 => (Outcome::Incomplete, ExitStatus::Unsuccessful),
+        Some(_) | None => (Outcome::Complete, ExitStatus::Complete),
+    }
+}
+
+fn next_step(work: Workload) -> Option<NextStep> {
+    let (tasks, repairs) = (work.tasks.outstanding(), work.repairs.outstanding());
+    if tasks + repairs > 0 {
+        Some(NextStep::Resume { tasks, repairs })
+    } else if work.unsuccessful() > 0 {
+        Some(NextStep::RetryFailed)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grab_core::{disk::DiskTrouble, engine::StopReason, manifest::TaskCounts};
+
+    use super::*;
+
+    fn verdict(tasks: TaskCounts, stopped: Option<StopReason>) -> (&'static str, u8) {
+        let stopped = stopped.map(|reason| Arc::new(Error::Stopped(reason)));
+        let work = Workload { tasks, ..Workload::default() };
+        RunReport::new("start", work, stopped, RunTotals::default(), Duration::ZERO).verdict()
+    }
+
+    #[test]
+    fn days_beyond_the_plan_end_11_for_those_who_ask_for_days() {
+        let all = TaskCounts { total: 1, done: 1, ..TaskCounts::default() };
+        let verdict = |command, tasks, days| {
+            let work = Workload { tasks, ..Workload::default() };
+            let report = RunReport::new(command, work, None, RunTotals::default(), Duration::ZERO);
+            report.with_not_entitled(days, None).exit()
+        };
+        assert_eq!(verdict("start", all, 3), ExitStatus::Unsuccessful);
+        assert_eq!(verdict("resume", all, 3), ExitStatus::Unsuccessful);
+        assert_eq!(verdict("start", all, 0), ExitStatus::Complete);
+        assert_eq!(verdict("update", all, 3), ExitStatus::Complete);
+        assert_eq!(verdict("repair", all, 3), ExitStatus::Complete);
+        let some = TaskCounts { total: 2, pending: 2, ..TaskCounts::default() };
+        assert_eq!(verdict("start", some, 3), ExitStatus::Incomplete, "what is pending comes first");
+    }
+
+    #[test]
+    fn exit_codes_follow_from_what_is_owed() {
+        let all = TaskCounts { total: 3, done: 2, empty: 1, ..TaskCounts::default() };
+        let some = TaskCounts { total: 3, done: 1, pending: 2, ..TaskCounts::default() };
+        let bad = TaskCounts { total: 3, done: 1, failed: 1, not_entitled: 1, ..TaskCounts::default() };
+        let disk = StopReason::Disk { what: "x".into(), trouble: DiskTrouble::Full };
+        assert_eq!(verdict(all, None), ("complete", 0));
+        assert_eq!(verdict(all, Some(StopReason::Requests)), ("complete", 0), "the last request was enough");
+        assert_eq!(verdict(bad, None), ("incomplete", 11));
+        assert_eq!(verdict(some, Some(StopReason::Interrupted)), ("interrupted", 130));
+        assert_eq!(verdict(some, Some(StopReason::Duration)), ("incomplete", 10));
+        assert_eq!(verdict(some, Some(StopReason::SourceLost("x".into()))), ("incomplete", 10));
+        assert_eq!(verdict(some, Some(StopReason::Unreachable("x".into()))), ("error", 21));
+        assert_eq!(verdict(some, Some(StopReason::KeyRefused("x".into()))), ("error", 20));
+        assert_eq!(verdict(some, Some(disk)), ("error", 30));
+    }
+}

@@ -1,0 +1,216 @@
+//! What to do about a failure: advice for people, where the error itself only says what happened.
+
+use std::{io, path::Path};
+
+use grab_core::{
+    data_dir::MANIFEST,
+    disk::DiskTrouble,
+    engine::StopReason,
+    manifest::{ManifestError, StoreKind},
+};
+use grab_ops::{Error, is_busy, is_disk_trouble};
+
+use super::{called, settings::SANDBOX_DATA_DIR};
+
+/// What to do about an error, if there is advice.
+#[must_use]
+pub fn hint(error: &Error) -> Option<String> {
+    match error {
+        Error::Key(_) => Some(no_key()),
+        Error::Unplanned(why) => {
+            hint(why).or(Some("`grab resume` goes on where this was stopped".to_owned()))
+        }
+        Error::Remembered { host, .. } => Some(format!(
+            "no task was burnt: {host} is the host that this directory was told by grab start. If it is up again, \
+                 `grab resume` goes on; --base-url asks another one, and with grab start it is remembered"
+        )),
+        Error::Manifest(ManifestError::Missing { .. }) => Some(nothing_there()),
+        Error::Manifest(ManifestError::OtherKind { held, asked }) => Some(other_kind(*held, *asked)),
+        Error::Usage(_)
+        | Error::Config(_)
+        | Error::Stopped(_)
+        | Error::NoList(_)
+        | Error::OutHeld { .. }
+        | Error::WitnessLocked { .. }
+        | Error::Manifest(_)
+        | Error::Store(_)
+        | Error::Damaged(_)
+        | Error::Sandbox(_)
+        | Error::Client(_)
+        | Error::Report(_)
+        | Error::System(_) => fixed_hint(error).map(str::to_owned),
+    }
+}
+
+/// The advice that is the same wherever it is needed.
+fn fixed_hint(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Stopped(StopReason::KeyRefused(_)) => {
+            Some("no task was burnt: check the key, then `grab resume` goes on")
+        }
+        Error::Stopped(StopReason::Unreachable(_)) => Some(
+            "no task was burnt: check --base-url, network, proxy and --ca-bundle, then `grab resume` goes on",
+        ),
+        Error::OutHeld { .. } => Some("wait for it to end, or choose another --out"),
+        Error::WitnessLocked { .. } => Some(
+            "wait for it to end; `grab verify` without --witness grouped-daily works meanwhile, with what is kept",
+        ),
+        Error::NoList(_) => {
+            Some("give the symbols by --tickers-file instead; `grab universe sync` says more")
+        }
+        Error::Damaged(_) => Some(
+            "no file is half written, and those that were exported before it are whole; `grab verify --deep` names all \
+                 that is damaged",
+        ),
+        Error::Client(_) => Some(
+            "no task was burnt: install the platform's certificates (often a package named ca-certificates) or give \
+                 --ca-bundle, then `grab resume` goes on",
+        ),
+        Error::Stopped(StopReason::Disk { trouble, .. }) => Some(advice(*trouble)),
+        Error::Stopped(StopReason::Manifest) => Some(advice(DiskTrouble::Other)),
+        Error::Store(error) => Some(advice(DiskTrouble::of(error))),
+        Error::System(error) => advice_of_system(error),
+        Error::Manifest(error) if is_disk_trouble(error) => Some(advice(DiskTrouble::of(error))),
+        Error::Manifest(ManifestError::Lost { .. }) => Some(
+            "`grab repair --rebuild-manifest` makes it anew; to begin anew without it, move plan.jsonl away",
+        ),
+        Error::Manifest(error) if is_busy(error) => {
+            Some("another program has it open and is writing: close it, then repeat the command")
+        }
+        Error::Manifest(error) if error.is_damage() => Some(
+            "the bars are not touched: `grab repair --rebuild-manifest` sets the damaged manifest aside and makes it \
+                 anew from them",
+        ),
+        Error::Manifest(ManifestError::Locked { .. }) => {
+            Some("wait for it to end; `grab status`, `grab verify` and `grab export` work meanwhile")
+        }
+        Error::Manifest(ManifestError::TooNew { .. }) => Some("use the newer grab that wrote it"),
+        Error::Manifest(ManifestError::TooOld { .. }) => Some(
+            "`grab resume` migrates it, as does every command that writes, if its user may write there; nothing is lost",
+        ),
+        Error::Usage(_)
+        | Error::Config(_)
+        | Error::Key(_)
+        | Error::Stopped(_)
+        | Error::Remembered { .. }
+        | Error::Unplanned(_)
+        | Error::Manifest(_)
+        | Error::Sandbox(_)
+        | Error::Report(_) => None,
+    }
+}
+
+fn no_key() -> String {
+    let key = "set MASSIVE_API_KEY (or POLYGON_API_KEY), or let GRAB_API_KEY_FILE name a file with the key";
+    match called::again_in_sandbox() {
+        Some(again) if again.starts_with("grab start ") && !again.contains("--base-url") => {
+            format!("{key}; without one, `{again}` shows how it goes with bars that are made up")
+        }
+        Some(_) | None => format!("{key}; --sandbox needs none"),
+    }
+}
+
+fn nothing_there() -> String {
+    let made_up = Path::new(SANDBOX_DATA_DIR).join(MANIFEST);
+    if called::is_default_place()
+        && made_up.exists()
+        && let Some(again) = called::again(&format!("--data-dir {SANDBOX_DATA_DIR}"))
+    {
+        return format!("what the sandbox has made up is in ./{SANDBOX_DATA_DIR}: `{again}`");
+    }
+    "begin with `grab start --windows 2024 --tickers AAPL,MSFT`, or name the right directory with --data-dir; if there are \
+     bars without a manifest, `grab repair --rebuild-manifest`"
+        .to_owned()
+}
+
+fn other_kind(held: StoreKind, asked: StoreKind) -> String {
+    let again = |more: &str| called::again(more).map(|again| format!(": `{again}`")).unwrap_or_default();
+    match (held.sandbox, asked.sandbox) {
+        (true, false) => format!(
+            "what the service has goes into another --data-dir; to go on with made-up bars, add --sandbox{}",
+            again("--sandbox")
+        ),
+        (false, true) => format!(
+            "what is made up goes into another --data-dir: where none is named, --sandbox uses ./{SANDBOX_DATA_DIR}"
+        ),
+        (true, true) | (false, false) => {
+            let kind = if held.adjusted { "--adjusted=true" } else { "--adjusted=false" };
+            format!("a directory holds one kind: use another --data-dir, or {kind} here")
+        }
+    }
+}
+
+/// What to do about that.
+fn advice_of_system(error: &io::Error) -> Option<&'static str> {
+    is_short(error).then(|| advice(DiskTrouble::of(error)))
+}
+
+/// What to do.
+fn advice(trouble: DiskTrouble) -> &'static str {
+    match trouble {
+        DiskTrouble::Full => {
+            "nothing is lost: make room (`df -h` says how much is left, `df -i` how many files), then repeat the command, or \
+             `grab resume` goes on"
+        }
+        DiskTrouble::Quota => {
+            "nothing is lost: your quota on this file system is used up. Remove files, or have it raised, then repeat the \
+             command, or `grab resume` goes on"
+        }
+        DiskTrouble::ReadOnly => {
+            "nothing is lost: this file system is mounted read-only, as some are after an error (`dmesg` says so). Mount it \
+             for writing, or choose another place; then repeat the command, or `grab resume` goes on"
+        }
+        DiskTrouble::Denied => {
+            "nothing is lost: run the command as the user to whom this belongs, or have that user give you the right, or \
+             choose another place; then repeat the command, or `grab resume` goes on"
+        }
+        DiskTrouble::InTheWay => {
+            "nothing is lost: a file is where a folder is needed, or the reverse. Move it away, or choose another place; then \
+             repeat the command, or `grab resume` goes on"
+        }
+        DiskTrouble::Missing => {
+            "nothing is lost: there is no such place, and it cannot be made. Choose another one; then repeat the command, or \
+             `grab resume` goes on"
+        }
+        DiskTrouble::TooManyOpen => {
+            "nothing is lost: the system lets this process have too few files and connections open. Raise the limit \
+             (`ulimit -n 1024`) or lower --concurrency; then repeat the command, or `grab resume` goes on"
+        }
+        DiskTrouble::Exhausted => {
+            "nothing is lost: the system has no memory or no threads left for this process (`ulimit -a` shows its limits). \
+             Then repeat the command, or `grab resume` goes on"
+        }
+        DiskTrouble::NameTooLong => {
+            "nothing is lost: the path is longer than this file system allows. Choose a shorter one; then repeat the command, \
+             or `grab resume` goes on"
+        }
+        DiskTrouble::TooLarge => {
+            "nothing is lost: the file is larger than this file system, or `ulimit -f`, allows. Raise the limit, or choose \
+             another place; then repeat the command, or `grab resume` goes on"
+        }
+        DiskTrouble::Unpromised => {
+            "nothing is lost: after a power failure files could be missing or damaged here, as on some network and FUSE file \
+             systems. A --data-dir on a local disk is safe. To go on here all the same, repeat the command with \
+             --allow-unsynced, or set GRAB_ALLOW_UNSYNCED=true; then `grab resume` goes on, too"
+        }
+        DiskTrouble::NoLocks => {
+            "nothing is lost: this file system has no locks, or no memory that processes share, and the manifest needs both. \
+             Choose a --data-dir on a local disk; then repeat the command, or `grab resume` goes on"
+        }
+        DiskTrouble::Gone => {
+            "nothing is lost: the network share or the device is gone. Mount it again, then repeat the command, or \
+             `grab resume` goes on"
+        }
+        DiskTrouble::Broken => {
+            "nothing is lost that was reported as stored: the device reports an error (`dmesg` says more). Once it is well, \
+             or what is there was copied to another one, repeat the command, or `grab resume` goes on"
+        }
+        DiskTrouble::Other => {
+            "nothing is lost: once this is mended, repeat the command, or `grab resume` goes on"
+        }
+    }
+}
+
+fn is_short(error: &io::Error) -> bool {
+    matches!(DiskTrouble::of(error), DiskTrouble::TooManyOpen | DiskTrouble::Exhausted)
+}

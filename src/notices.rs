@@ -1,0 +1,146 @@
+//! What a job tells while it runs, in words on stderr, and how its progress is shown.
+
+use std::{io, pin::Pin};
+
+use grab_core::{
+    data_dir::PLAN,
+    engine::{Stop, StopReason},
+    exit::ExitStatus,
+};
+use grab_model::format;
+use grab_ops::{Error, LastReport, Notice, Observer, Phase, PhaseView};
+
+use super::{
+    args::ProgressMode,
+    left_out,
+    output::{Output, say},
+    progress, signals,
+};
+
+/// The person at the terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    /// The command, for the report of a run that ends at once.
+    pub command: &'static str,
+    /// How progress is shown.
+    pub progress: ProgressMode,
+    /// Whether neither progress nor the host that was saved is shown.
+    pub quiet: bool,
+    /// Where a report goes if there is no time for the command to print it.
+    pub output: Output,
+}
+
+impl Observer for Terminal {
+    fn notice(&self, notice: &Notice) {
+        if self.quiet && matches!(notice, Notice::SavedHost(_)) {
+            return;
+        }
+        for line in lines(notice) {
+            say(&line);
+        }
+    }
+
+    fn phase(&self, phase: Phase) -> Box<dyn PhaseView> {
+        let mode = if self.quiet { ProgressMode::None } else { self.progress };
+        let Phase { unit, rate, pacer, outstanding, counters, stop } = phase;
+        Box::new(progress::show(mode, unit, rate, pacer, outstanding, counters, stop))
+    }
+
+    fn watch_signals(&self, stop: Stop, last_report: LastReport) -> io::Result<()> {
+        let Self { command, output, .. } = *self;
+        signals::watch(stop, move || match last_report() {
+            // There is nobody left to tell if stdout is gone.
+            Ok(report) => output.report_run(&report).map_or(ExitStatus::Interrupted, |()| report.exit()),
+            Err(_) => output.failure(command, &Error::Stopped(StopReason::Interrupted)),
+        })
+    }
+}
+
+impl PhaseView for progress::Shown {
+    fn end(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin((*self).end())
+    }
+}
+
+/// A notice in words.
+fn lines(notice: &Notice) -> Vec<String> {
+    let line = match notice {
+        Notice::BarsWithoutManifest => {
+            "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first saves asking for them".to_owned()
+        }
+        Notice::PlanDamaged { faults, copy } => {
+            let faults = faults.join("; ");
+            format!("note: {PLAN} was damaged ({faults}) and is made anew; a copy of it is {}", copy.display())
+        }
+        Notice::PlanAsksForMore { windows, first: (symbol, window) } => {
+            let windows = format::plural(*windows, "window");
+            format!(
+                "note: {PLAN} asks for {windows} more than the manifest, the first {symbol} {window}: they are pending now"
+            )
+        }
+        Notice::SavedHost(host) => format!("asking {host}, as this directory was told by grab start"),
+        Notice::UniverseComesLater => {
+            "no universe is kept here yet: `grab resume` fetches it, and then plans what was asked for".to_owned()
+        }
+        Notice::NothingNew { is_all_served: true } => "everything asked for is recorded already".to_owned(),
+        Notice::NothingNew { is_all_served: false } => {
+            "everything asked for is recorded already, but for days that the plan does not serve".to_owned()
+        }
+        Notice::NothingPlanned => {
+            "everything asked for is recorded already, or no symbol lived in these windows".to_owned()
+        }
+        Notice::Planned { tasks, without_list_date } => return planned(*tasks, *without_list_date),
+        Notice::NothingMatches { subscription, types, exchanges } => {
+            let narrowed = |word: &str, asked: &[String], there: &[String]| {
+                let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+                if asked.is_empty() { String::new() } else { format!("; {word} {}; there are {there}", asked.join(", ")) }
+            };
+            format!(
+                "note: nobody in {} is what was asked for in {}{}{}",
+                subscription.list,
+                subscription.windows,
+                narrowed("of type", &subscription.types, types),
+                narrowed("on", &subscription.exchanges, exchanges),
+            )
+        }
+        Notice::LeftOut(left_out) => {
+            return left_out::notes(left_out).into_iter().map(|note| format!("note: {note}")).collect();
+        }
+        Notice::TableDamaged(why) => format!("note: {why}"),
+        Notice::TableReplaced(why) => format!("note: {why}: it is made anew"),
+        Notice::AnswersUnreadable { count, kind } => {
+            format!("note: {count} kept answers about {kind} cannot be read: they are asked for again")
+        }
+        Notice::ListUnreadable(list) => {
+            format!("note: a kept page of the list of {list} cannot be read: it is asked for again")
+        }
+        Notice::NoDelistedSymbols => {
+            "note: the source lists nobody who has left: histories of delisted companies may be missing".to_owned()
+        }
+        Notice::FutureTasksStay { tasks, last } => {
+            let tasks = format::plural(*tasks, "task");
+            format!(
+                "note: {tasks} for days after {last}, the last finished session by the clock of this machine; the service did \
+                 not say what time it is, and the tasks stay as they are"
+            )
+        }
+        Notice::FutureTasksCut { tasks, last } => format!(
+            "{} for days after {last}, which have not been: a clock was ahead when they were recorded. They are cut, and \
+             what was asked for too early is asked for again",
+            format::plural(*tasks, "task")
+        ),
+    };
+    vec![line]
+}
+
+fn planned(tasks: u64, without_list_date: u64) -> Vec<String> {
+    let mut lines = vec![format!("{} planned by the universe", format::plural(tasks, "task"))];
+    if without_list_date > 0 {
+        lines.push(format!(
+            "note: of {} in it nobody knows when they were listed: windows before that are asked for in vain, \
+             unless `grab universe sync --list-dates` was there first",
+            format::plural(without_list_date, "symbol")
+        ));
+    }
+    lines
+}
