@@ -171,6 +171,8 @@ struct Known {
     /// Whether the control symbol tells nothing here.
     is_control_useless: bool,
     control_failures: u32,
+    /// The earliest day of which bars came in this run.
+    first_seen: Option<Date>,
     is_changed: bool,
 }
 
@@ -235,6 +237,12 @@ impl Known {
         }
     }
 
+    /// Whether bars came in this run of a day that a search takes for left out of responses. The control symbol may begin late for
+    /// reasons of its own: then it shows nothing about the plan.
+    fn disproves(&self, bracket: &SessionSearch) -> bool {
+        self.first_seen.zip(bracket.last_refused).is_some_and(|(seen, refused)| seen <= refused)
+    }
+
     /// Takes over what a search has found out.
     fn learn(&mut self, bracket: &SessionSearch, shown_by: HistoryEvidence, words: Option<&String>) {
         self.first_served = bracket.first_served;
@@ -294,7 +302,9 @@ impl EntitlementHistory {
     /// Bars of a day came.
     pub(super) fn saw(&self, first_ms: Option<i64>) {
         if let Some(day) = first_ms.and_then(new_york::date_of).filter(|_| !self.is_whole()) {
-            self.known().serves(day);
+            let mut known = self.known();
+            known.first_seen = Some(known.first_seen.map_or(day, |seen| seen.min(day)));
+            known.serves(day);
         }
     }
 

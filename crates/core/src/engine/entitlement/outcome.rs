@@ -32,7 +32,7 @@ impl<S: Source> TaskJob<S> {
         inquiry: HistoryInquiry,
         conclusion: SearchConclusion,
     ) -> Result<PageStep, ManifestError> {
-        self.take_over(&inquiry, conclusion);
+        let conclusion = self.take_over(&inquiry, conclusion);
         self.keep_history().await?;
         let is_own = match &inquiry.search {
             Some(SearchStep::Refused(symbol, _)) => *symbol == lease.task.symbol,
@@ -60,8 +60,9 @@ impl<S: Source> TaskJob<S> {
         }
     }
 
-    /// Takes over what a search has found out, for all tasks.
-    fn take_over(&self, inquiry: &HistoryInquiry, conclusion: SearchConclusion) {
+    /// Takes over what a search has found out, for all tasks. Returns the conclusion that stands: one that bars of this run disprove
+    /// says nothing about the plan.
+    fn take_over(&self, inquiry: &HistoryInquiry, conclusion: SearchConclusion) -> SearchConclusion {
         let mut known = self.history.known();
         if inquiry.search.is_some() {
             (known.open, known.is_changed) = (None, true);
@@ -70,6 +71,9 @@ impl<S: Source> TaskJob<S> {
             SearchConclusion::Found(_) => match &inquiry.search {
                 Some(SearchStep::Refused(_, steps)) => {
                     known.learn(&steps.bracket, HistoryEvidence::Refusal, inquiry.words.as_ref());
+                }
+                Some(SearchStep::Late(_, steps)) if !steps.is_refused && known.disproves(&steps.bracket) => {
+                    return SearchConclusion::OtherReason;
                 }
                 Some(SearchStep::Late(_, steps)) => {
                     let shown_by =
@@ -96,6 +100,7 @@ impl<S: Source> TaskJob<S> {
             SearchConclusion::Undecided => (known.is_control_useless, known.is_changed) = (true, true),
             SearchConclusion::OtherReason => known.hear_of(inquiry),
         }
+        conclusion
     }
 
     /// Cuts all pending tasks where the history begins, and this one, which goes on with what is left of it.
