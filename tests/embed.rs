@@ -23,6 +23,6 @@ fn another_program_downloads_into_a_directory_and_reads_its_bars() {
     let bars: u64 = lines[0].split(' ').nth(1).unwrap().parse().unwrap();
     assert_eq!(status["bars"], bars, "{status}");
     grab.run("verify --deep").exits(0);
-    let again = grab.run("start --sandbox --windows 2024-01 --tickers AAPL").exits(0);
+    let again = grab.run("start --sandbox --data-dir data --windows 2024-01 --tickers AAPL").exits(0);
     assert!(again.stderr.contains("everything asked for is recorded already"), "{again:?}");
 }
