@@ -15,24 +15,26 @@ use grab_ops::{Download, NoObserver, Observer};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let data_dir = DataDir::new(env::args().nth(1).ok_or("usage: embed DIR")?);
-    let (symbol, month): (Symbol, _) = ("AAPL".parse()?, Month::new(2024, 1).ok_or("a month")?);
+    download_and_look(data_dir, &mut io::stdout())
+}
+
+/// Downloads, and writes what came: how the run ended, and the first bars.
+///
+/// # Errors
+/// If the directory or `out` cannot be used.
+pub fn download_and_look(data_dir: DataDir, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let (symbol, month): (Symbol, _) = ("AAPL".parse()?, Month::new(2024, 1).ok_or("no month")?);
 
     let mut download = Download::new(data_dir.clone(), vec![symbol.clone()], vec![month.window()]);
     download.options.sandbox = true;
     let observer: Arc<dyn Observer> = Arc::new(NoObserver);
     let report = download.run(&observer)?;
-    writeln!(
-        io::stdout(),
-        "{}: {} bars in {} requests",
-        report.outcome.as_str(),
-        report.totals.bars,
-        report.totals.requests
-    )?;
+    writeln!(out, "{}: {} bars", report.outcome.as_str(), report.totals.bars)?;
 
     let store = BarStore::new(data_dir, false, "sandbox".to_owned());
-    let held = store.read(&symbol, month)?.ok_or("no bars")?;
-    for bar in held.bars.iter().take(3) {
-        writeln!(io::stdout(), "{} {:.2} {}", bar.timestamp, bar.close, bar.volume)?;
+    let stored = store.read(&symbol, month)?.ok_or("no bars")?;
+    for bar in stored.bars.iter().take(3) {
+        writeln!(out, "{} {:.2} {}", bar.timestamp, bar.close, bar.volume)?;
     }
     Ok(())
 }
