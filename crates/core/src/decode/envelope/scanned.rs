@@ -182,7 +182,7 @@ fn numbers_of_every_size_agree() {
     pages_agree(1);
 }
 
-/// `cargo test -p grab-core -- --ignored ten_million`: a quarter of a minute.
+/// `cargo test --locked -- --ignored ten_million`: a quarter of a minute.
 #[test]
 #[ignore = "needs a quarter of a minute, too long for each run of all tests"]
 fn ten_million_numbers_agree() {
