@@ -2,6 +2,7 @@
 //! in the way of nothing.
 
 mod budget;
+mod disproved;
 mod services;
 mod silence;
 mod words;
@@ -385,33 +386,6 @@ fn a_young_listing_is_no_clipped_answer() {
     let grab = self::grab(&server).env("GRAB_CONCURRENCY", "1");
     let report = grab.run("start --json --windows 2025-05..2025-07 --tickers A,B,C").exits(0).json();
     assert_eq!((&report["requests"], server.requests().len(), server.controls().len()), (&4.into(), 3, 1));
-}
-
-/// The control symbol may begin late in a source for reasons of its own. A response that has bars from before the beginning that
-/// it seems to show disproves it, also one that was under way meanwhile.
-#[test]
-fn bars_from_before_a_history_that_was_concluded_meanwhile_disprove_it() {
-    let (late, early) = (date(2025, 3, 3), date(2025, 1, 2));
-    let (begun, searching) = std::sync::mpsc::channel();
-    let (begun, searching) = (std::sync::Mutex::new(begun), std::sync::Mutex::new(searching));
-    let server = Server::start_with_control(move |request| {
-        let (is_control, window) = (request.symbol() == "SPY", asked(request));
-        if !is_control {
-            // Its response comes while the search is under way that the control symbol's page has begun.
-            searching.lock().unwrap().recv().unwrap();
-        } else if window.days() == 1 {
-            let _ = begun.lock().unwrap().send(());
-            std::thread::sleep(std::time::Duration::from_millis(500));
-        }
-        bars_from(request.symbol(), asked(request), if is_control { late } else { early })
-    });
-    let grab = grab(&server).env("GRAB_CONCURRENCY", "2");
-    let report = grab.run("start --json --windows 2024-12-02..2025-04-30 --tickers SPY,A");
-    let report = serde_json::from_str::<Value>(&report.stdout).unwrap();
-    assert_eq!((&report["tasks"]["done"], &report["tasks"]["failed"]), (&2.into(), &0.into()), "{report}");
-    assert_eq!(held(&grab, "A"), sessions(early, date(2025, 4, 30)), "what is served is stored");
-    assert_eq!(held(&grab, "SPY"), sessions(late, date(2025, 4, 30)));
-    assert_eq!(grab.run("status --json").json()["first_served_day"], Value::Null);
 }
 
 /// A source that does not know the control symbol decides nothing: the days are empty by its word alone.

@@ -215,6 +215,7 @@ mod tests {
     use crate::manifest::{
         ManifestReader,
         read_connection::{migrate, open_to_read},
+        snapshot::keep_in_memory,
     };
 
     const SHIPPED: [&str; 17] = [
@@ -392,6 +393,9 @@ mod tests {
                 assert!(reader.is_all_asked().unwrap() && reader.not_entitled().unwrap().is_empty());
                 assert!(reader.plan_histories().unwrap().is_empty());
             }
+            let reader = ManifestReader::open(&data_dir).unwrap();
+            keep_in_memory(reader.connection()).unwrap();
+            assert!(reader.is_all_asked().unwrap() && reader.plan_histories().unwrap().is_empty());
             assert_eq!(std::fs::read(data_dir.manifest()).unwrap(), bytes, "a reader changes nothing");
         }
     }

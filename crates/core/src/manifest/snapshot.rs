@@ -43,11 +43,20 @@ impl ManifestReader {
 fn freeze(connection: &Connection) -> Result<(), ManifestError> {
     match copy(connection) {
         Err(ManifestError::Sqlite(error)) if is_without_temporary_files(&error) => {
-            connection.execute_batch("ROLLBACK; PRAGMA temp_store = MEMORY; BEGIN")?;
+            keep_in_memory(connection)?;
             copy(connection)
         }
         copied => copied,
     }
+}
+
+/// Keeps temporary tables in memory from now on. That drops those that are there, and with them the views by which an older
+/// manifest is shown as one of this version: they are made again.
+pub(super) fn keep_in_memory(connection: &Connection) -> Result<(), ManifestError> {
+    connection.execute_batch("ROLLBACK; PRAGMA temp_store = MEMORY; PRAGMA query_only = FALSE")?;
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))?;
+    schema::show_as_latest(connection, version)?;
+    Ok(connection.execute_batch("BEGIN")?)
 }
 
 /// Copies what is read, in the transaction that is open.
