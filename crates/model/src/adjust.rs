@@ -1,20 +1,21 @@
-//! Bars in the shares of a later day: what splits make of bars as traded. Pure.
-//!
+//! Converts bars as traded to the shares of a later day, by the splits in between. Pure.
 //! # The rule
 //! A bar is adjusted by all splits of its company whose execution day is after the bar's New York day and not after `as_of`:
 //! the execution day itself already trades in new shares. Open, high, low, close and vwap are multiplied with the product of
 //! `split_from` and divided by the product of `split_to`; the volume is multiplied with the latter and divided by the
 //! former; the number of trades stays.
 //!
-//! # To the last bit
-//! All of it is float64 arithmetic in one fixed order, so that everybody who follows it gets the same bits:
+//! # Exact arithmetic
+//! All arithmetic is float64 in one fixed order, so that every implementation of this rule produces the same bits:
 //! 1. Splits are taken from the last one to the first one; those of one day in ascending order of `from`, then of `to`.
-//! 2. The two products begin with 1.0 and take one split after the other. While both are whole numbers below 2^53 they are
-//!    exact, and after each split their greatest common divisor is taken out: 10:1 and later 1:10 cancel.
+//! 2. Both products begin with 1.0 and are extended by one split after the other. While both are whole numbers below
+//!   2^53 they are exact, and after each split they are divided by their greatest common divisor: 10:1 and later 1:10
+//!   cancel.
 //! 3. A price is `(price * from) / to`, a volume `(volume * to) / from`.
 //!
-//! It is not `price * (from / to)`: 1/7 and 1/3 and 1/10 are no float64, and the error of the quotient would be in every
-//! price. So the price after 7 new shares for 1 is the float64 nearest to a seventh of the price, and whole shares stay whole.
+//! It is not `price * (from / to)`: 1/7, 1/3 and 1/10 have no exact float64, and the error of the quotient would be in
+//! every price. So the price after 7 new shares for 1 is the float64 nearest to a seventh of the price, and whole
+//! shares stay whole.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,7 @@ use jiff::civil::Date;
 
 use crate::{Bar, Bars, new_york};
 
-/// From here on float64 does not have every whole number.
+/// From here on float64 cannot represent every whole number.
 const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0;
 
 /// A split: `from` old shares become `to` new ones before the session of `date`.
@@ -30,15 +31,15 @@ const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0;
 pub struct SplitRatio {
     /// The first New York day of the new shares.
     pub date: Date,
-    /// If given, bars before this New York day are another company's, to which it does not apply.
+    /// If given, the split does not apply to bars before this New York day: they belong to another company.
     pub since: Option<Date>,
     /// Old shares; finite and positive.
     pub from: f64,
-    /// New shares for them; finite and positive.
+    /// New shares for the old ones; finite and positive.
     pub to: f64,
 }
 
-/// What a price is multiplied with, and then divided by; a volume the other way round.
+/// A price is multiplied with `from`, then divided by `to`; a volume is multiplied with `to`, then divided by `from`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdjustmentFactor {
     /// The product of old shares.
@@ -50,15 +51,16 @@ pub struct AdjustmentFactor {
 /// All splits of a history, ready to be applied.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Adjustment {
-    /// Instants (UTC ms) and what applies before each of them, as far as the next one; the last instant first.
+    /// Instants (UTC ms), the last one first. Each factor applies to bars before its instant, back to the next instant
+    /// in the list.
     factors: Vec<(i64, AdjustmentFactor)>,
 }
 
 impl AdjustmentFactor {
-    /// Nothing changes.
+    /// The factor that changes nothing.
     pub const ONE: Self = Self { from: 1.0, to: 1.0 };
 
-    /// This factor and that of one more split.
+    /// Returns the factor of this one and one more split.
     fn and(self, step: &SplitRatio) -> Self {
         let (from, to) = (self.from * step.from, self.to * step.to);
         let divisor = common_divisor(from, to);
@@ -78,7 +80,7 @@ impl AdjustmentFactor {
     }
 }
 
-/// The greatest common divisor of two whole numbers that float64 has exactly; else 1.
+/// Returns the greatest common divisor of two whole numbers that float64 represents exactly; else 1.
 fn common_divisor(one: f64, other: f64) -> f64 {
     let is_whole = |number: f64| number.fract() == 0.0 && (1.0..WHOLE_BELOW).contains(&number);
     if !is_whole(one) || !is_whole(other) {
@@ -93,7 +95,7 @@ fn common_divisor(one: f64, other: f64) -> f64 {
 }
 
 impl Adjustment {
-    /// The adjustment by those `splits` that are executed on `as_of` or before.
+    /// Returns the adjustment by those `splits` that are executed on `as_of` or before.
     #[must_use]
     pub fn new(splits: &[SplitRatio], as_of: Date) -> Self {
         let mut splits: Vec<_> = splits.iter().filter(|split| split.date <= as_of).collect();
@@ -113,14 +115,14 @@ impl Adjustment {
         Self { factors: factors.collect() }
     }
 
-    /// What applies to a bar that begins at an instant (UTC ms).
+    /// Returns the factor for a bar that begins at an instant (UTC ms).
     #[must_use]
     pub fn at(&self, timestamp: i64) -> AdjustmentFactor {
         let later = self.factors.iter().take_while(|(executed, _)| timestamp < *executed);
         later.last().map_or(AdjustmentFactor::ONE, |(_, factor)| *factor)
     }
 
-    /// Bars in new shares.
+    /// Returns the bars in new shares.
     #[must_use]
     pub fn apply(&self, bars: Bars) -> Bars {
         if self.factors.is_empty() {
@@ -181,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_bits_of_seven_three_and_ten() {
-        // The float64 nearest to the exact quotient, by exact arithmetic elsewhere (Python's fractions).
+        // The float64 nearest to the exact quotient, computed with Python's fractions.
         let cases = [
             ((1.0, 7.0), (645.57, 1_234.0), (0x4057_0e5a_b277_f44d_u64, 8_638.0)),
             ((1.0, 3.0), (885.0, 100.0), (295.0_f64.to_bits(), 300.0)),

@@ -3,17 +3,17 @@
 use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The vendor's keys have 32 characters. Shorter ones than this are no secret.
+/// The vendor's keys have 32 characters. A shorter text than this is not treated as a secret.
 const SHORTEST_SECRET: usize = 8;
 
-/// The vendor's API key. `Debug` shows nothing of it and there is no `Display`; memory is wiped on drop.
+/// The vendor's API key. `Debug` does not show it, and there is no `Display`; memory is wiped on drop.
 #[derive(Clone, Debug)]
 pub struct ApiKey(SecretString);
 
 impl ApiKey {
-    /// Takes a key as found in the environment or in a key file; white space around it is cut off.
+    /// Takes a key as found in the environment or in a key file, without the white space around it.
     ///
-    /// Nothing if it is empty or has characters that no HTTP header can carry.
+    /// None if it is empty or has characters that no HTTP header can carry.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -27,9 +27,10 @@ impl ApiKey {
         format!("Bearer {}", self.0.expose_secret())
     }
 
-    /// Blots the key out of an answer, should a server repeat it: no text that comes of it can then give it away.
+    /// Overwrites the key in a response, in case a server repeats it, so that no text made from the response contains
+    /// it.
     ///
-    /// A key of a few characters, as in trials, is left: it would blot out words that only look like it.
+    /// A key of a few characters, as in trials, is left: it would overwrite words that only look like it.
     pub fn scrub(&self, answer: &mut [u8]) {
         let key = self.0.expose_secret().as_bytes();
         if key.len() < SHORTEST_SECRET {
@@ -41,7 +42,7 @@ impl ApiKey {
         }
     }
 
-    /// The same for a text that was written in escapes: there the key is seen only once they are read.
+    /// Overwrites the key in a text that was decoded from escapes: only the decoded text shows it.
     pub fn scrub_text(&self, text: &mut String) {
         let key = self.0.expose_secret();
         if key.len() >= SHORTEST_SECRET && text.contains(key) {

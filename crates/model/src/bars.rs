@@ -25,7 +25,7 @@ pub struct Bar {
     pub transactions: Option<i64>,
 }
 
-/// Bars as columns of equal length. A row keeps the place in which it was pushed until [`Bars::into_unique`].
+/// Bars as columns of equal length. A row keeps the index at which it was pushed until [`Bars::into_unique`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bars {
     timestamp: Vec<i64>,
@@ -54,7 +54,7 @@ impl Bars {
         }
     }
 
-    /// Bars of columns in the order of the file; nothing if these are not of one length.
+    /// Makes bars of columns in the order of the file. None if the columns are not of one length.
     #[must_use]
     pub fn from_columns(
         timestamp: Vec<i64>,
@@ -81,7 +81,7 @@ impl Bars {
         self.transactions.push(bar.transactions);
     }
 
-    /// The bar in a row, if there is such a row.
+    /// The bar in a row. None if there is no such row.
     #[must_use]
     pub fn get(&self, row: usize) -> Option<Bar> {
         Some(Bar {
@@ -165,7 +165,7 @@ impl Bars {
         }
     }
 
-    /// The same bars in ascending order with one bar a timestamp: of several, the one in the last row.
+    /// Returns the bars in ascending order with one bar per timestamp: of several, the one in the last row.
     #[must_use]
     pub fn into_unique(self) -> Self {
         if self.timestamp.is_sorted_by(|a, b| a < b) {
@@ -266,8 +266,8 @@ mod tests {
     }
 
     proptest! {
-        /// The union is what a map filled with the older, then the newer bars holds: so it is idempotent,
-        /// and repeating any merge changes nothing.
+        /// The union equals a map filled with the older, then the newer bars. So it is idempotent, and repeating any
+        /// merge changes nothing.
         #[test]
         fn a_union_is_a_map_filled_in_order(
             older in prop::collection::vec((0..40i64, any::<u8>()), 0..60),

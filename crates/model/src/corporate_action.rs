@@ -1,4 +1,4 @@
-//! What happens to shares and symbols besides trading: splits and changes of a ticker.
+//! Splits and changes of a ticker.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -16,11 +16,11 @@ pub struct Split {
     pub execution_date: Date,
     /// Old shares.
     pub split_from: f64,
-    /// New shares for them.
+    /// New shares for the old ones.
     pub split_to: f64,
-    /// `forward_split`, `reverse_split` or `stock_dividend`; none where it was not sent.
+    /// `forward_split`, `reverse_split` or `stock_dividend`. None if it was not sent.
     pub adjustment_type: Option<String>,
-    /// The service's name of the row.
+    /// The service's ID of the row.
     pub id: Option<String>,
 }
 
@@ -38,6 +38,6 @@ pub struct Rename {
     /// The first New York day on which the company had it.
     #[serde(with = "serde_date")]
     pub date: Date,
-    /// Whose events were asked for. The service answers with those of the company that has this symbol now.
+    /// The symbol in the request. The service returns the events of the company that has this symbol now.
     pub asked_as: Symbol,
 }

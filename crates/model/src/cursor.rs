@@ -7,9 +7,10 @@ use url::{Origin, Url, form_urlencoded};
 
 use super::excerpt;
 
-/// Where the next page is: path and query of the server's `next_url`, to be asked verbatim on the configured origin.
+/// Where the next page is: path and query of the server's `next_url`, to be requested verbatim from the configured
+/// origin.
 ///
-/// It holds no host (a run may go on through another host name of the same service) and never a key.
+/// It holds no host (a run may continue through another host name of the same service) and never a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor(String);
 
@@ -22,7 +23,8 @@ pub enum CursorError {
     /// It is longer than any server reads.
     #[error("next_url has {0} bytes: at most {LONGEST} are followed")]
     TooLong(usize),
-    /// It names another scheme, host or port than the configured base URL: following it would give the key away.
+    /// It names another scheme, host or port than the configured base URL: following it would send the key to a foreign
+    /// server.
     #[error("next_url leads to {found}, not to the configured {expected}")]
     ForeignOrigin {
         /// The configured origin.
@@ -35,7 +37,7 @@ pub enum CursorError {
 /// The letters of the query parameter that carries a key, `apiKey` (polygon-api.md §1).
 const KEY_PARAMETER: &str = "apikey";
 
-/// Bytes of a `next_url`. The service's have about 200; servers refuse request lines of more than 8 KiB.
+/// The most bytes of a `next_url`. The service's have about 200; servers refuse request lines of more than 8 KiB.
 const LONGEST: usize = 8 << 10;
 
 /// How much of a `next_url` or of its host is shown, in characters.
@@ -58,7 +60,7 @@ impl Cursor {
         Ok(Self(without_key(&url)))
     }
 
-    /// A cursor as it was stored in the manifest.
+    /// Takes a cursor that was stored in the manifest.
     #[must_use]
     pub fn from_stored(path_and_query: String) -> Self {
         Self(path_and_query)
@@ -80,7 +82,7 @@ fn foreign(url: &Url, origin: &Origin) -> CursorError {
     CursorError::ForeignOrigin { expected: origin.ascii_serialization(), found: excerpt(&found, SHOWN) }
 }
 
-/// Path and query to the letter, except for a key that a faulty server put there.
+/// Path and query to the letter, except for a key that a faulty server put into them.
 fn without_key(url: &Url) -> String {
     let kept: Vec<_> = url.query().unwrap_or_default().split('&').filter(|pair| !is_key(pair)).collect();
     match kept.join("&") {
@@ -89,7 +91,7 @@ fn without_key(url: &Url) -> String {
     }
 }
 
-/// Whether a lenient server could take it for the key: `apiKey`, `APIKEY`, `api_key`, `api%4Bey`, ….
+/// Whether a lenient server could read the parameter as the key: `apiKey`, `APIKEY`, `api_key`, `api%4Bey`, ….
 fn is_key(pair: &str) -> bool {
     let letters = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
     form_urlencoded::parse(pair.as_bytes())

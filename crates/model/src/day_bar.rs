@@ -1,4 +1,4 @@
-//! One symbol's whole day.
+//! The bar of one symbol's whole day.
 
 use super::Symbol;
 
@@ -17,14 +17,14 @@ pub struct DayBar {
     pub close: f64,
     /// Shares of the whole day, early and late hours included; fractions are real.
     pub volume: f64,
-    /// USD; none where it was not sent.
+    /// USD. None if it was not sent.
     pub vwap: Option<f64>,
-    /// Trades; none where it was not sent.
+    /// Number of trades. None if it was not sent.
     pub transactions: Option<i64>,
 }
 
 impl DayBar {
-    /// Open, high, low, close and volume, which are always there.
+    /// Open, high, low, close and volume, which every day bar has.
     #[must_use]
     pub fn required(&self) -> [f64; 5] {
         [self.open, self.high, self.low, self.close, self.volume]

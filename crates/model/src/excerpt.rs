@@ -1,8 +1,8 @@
-//! Foreign text in our own messages.
+//! Text from servers and files, made safe for messages.
 
-/// The first `most` characters of a text that somebody else wrote, with `…` where it was cut.
+/// The first `most` characters of a text from outside, with `…` where it was cut.
 ///
-/// Control characters become `�`: an answer or a file cannot move a terminal's cursor, or write lines of its own into
+/// Control characters become `�`: a response or a file cannot move a terminal's cursor, or write lines of its own into
 /// a log.
 #[must_use]
 pub fn excerpt(text: &str, most: usize) -> String {

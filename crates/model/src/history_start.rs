@@ -1,4 +1,4 @@
-//! Where the history that a plan serves begins.
+//! Where the history that a service plan serves begins.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ pub struct HistoryStart {
 }
 
 impl HistoryStart {
-    /// The edge after the session of `last_refused`; nothing if `first_served` is not after it. Until the first session
-    /// that is served is known, it is the day after the last one that was refused.
+    /// The edge after the session of `last_refused`. Until the first session that is served is known, it is the day
+    /// after the last refused one. None if `first_served` is not after `last_refused`.
     #[must_use]
     pub fn new(last_refused: Date, first_served: Option<Date>) -> Option<Self> {
         let first_served = first_served.unwrap_or_else(|| last_refused.saturating_add(1.day()));
@@ -28,14 +28,14 @@ impl HistoryStart {
         self.last_refused
     }
 
-    /// The first day to ask for.
+    /// The first day to request.
     #[must_use]
     pub fn first_served(self) -> Date {
         self.first_served
     }
 
-    /// Returns the days of a window before the first one to ask for, and the others. None if it begins on that day or later.
-    /// A weekend before it is cut off, too: a window that begins there may be refused as a whole.
+    /// Returns the days of a window before the first day to request, and the rest. None if the window begins on that
+    /// day or later. A weekend before that day is cut off, too: a window that begins there may be refused as a whole.
     #[must_use]
     pub fn split(self, window: Window) -> Option<(Window, Option<Window>)> {
         if window.from() >= self.first_served {

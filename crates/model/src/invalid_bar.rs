@@ -1,4 +1,4 @@
-//! Bars that cannot be.
+//! Bars with impossible values.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::{Bar, Window};
 /// One minute in ms.
 const MINUTE_MS: i64 = 60_000;
 
-/// A bar that cannot be, as the server sent it. It goes to the quarantine, never into the store.
+/// An impossible bar, as the server sent it. It is quarantined and never stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InvalidBar {
     /// The bar.
@@ -19,7 +19,7 @@ pub struct InvalidBar {
 /// What is wrong with a bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BarFault {
-    /// It begins outside of the window that was asked for.
+    /// It begins outside of the requested window.
     OutsideWindow(Window),
     /// It does not begin with a minute.
     OffMinute,
@@ -28,9 +28,9 @@ pub enum BarFault {
 }
 
 impl BarFault {
-    /// Says what is wrong with a bar as an answer to a question about `window`, if anything is.
+    /// Returns a function that finds what is wrong with a bar of a response for `window`, if anything.
     pub fn finder(window: Window) -> impl Fn(&Bar) -> Option<Self> {
-        // Where a day begins in New York is not worth looking up for every bar of it.
+        // The day's bounds in New York are computed once, not for every bar.
         let asked_ms = window.start_ms()..window.end_ms();
         move |bar| {
             let numbers = [bar.open, bar.high, bar.low, bar.close, bar.volume, bar.vwap.unwrap_or_default()];

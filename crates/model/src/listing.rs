@@ -1,4 +1,4 @@
-//! Securities under their tickers: what a list says of one, and what is known of its life.
+//! Securities under their tickers: a row of a list, and the listing period that is known.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -19,25 +19,26 @@ pub struct Listing {
     pub exchange: Option<String>,
     /// Whether it is listed.
     pub active: bool,
-    /// The UTC date of `delisted_utc`, of one that has left.
+    /// The UTC date of `delisted_utc`, if it is delisted.
     #[serde(with = "serde_date::optional")]
     pub delisted: Option<Date>,
-    /// The security on the exchanges of a country.
+    /// FIGI of the security on the exchanges of one country.
     pub composite_figi: Option<String>,
-    /// The security in the whole world.
+    /// FIGI of the security in the whole world.
     pub share_class_figi: Option<String>,
     /// The issuer's number with the SEC.
     pub cik: Option<String>,
-    /// When the service changed the row, in its own words.
+    /// When the service changed the row, as the service writes it.
     pub updated: Option<String>,
 }
 
-/// A security under one ticker, from its first day to its last. A ticker that another company gets later has two lives.
+/// A security under one ticker, from its first day to its last. A ticker that another company gets later has two
+/// listing periods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListingPeriod {
-    /// What the newest list that had it says.
+    /// The newest row that was fetched for it.
     pub listing: Listing,
-    /// The company's first day, where its details were asked for and said so.
+    /// The company's first listed day, if its details were requested and have it.
     pub listed: Option<Date>,
     /// The first sync that had it, UTC ms.
     pub first_seen_ms: i64,
@@ -56,9 +57,9 @@ impl ListingPeriod {
         &self.listing.ticker
     }
 
-    /// The last day on which there can be bars of it; none if it has not ended. The day of `delisted_utc` counts: whether it
-    /// is the last session or the first one without it differs from row to row. One that has left nobody knows when was gone
-    /// when it was seen last.
+    /// The last day on which it can have bars. None if it is still listed. The day of `delisted_utc` counts: in some
+    /// rows it is the last session, in others the first day without it. A delisted one without a date ends on the day
+    /// on which it was last seen.
     #[must_use]
     pub fn end(&self) -> Option<Date> {
         if self.listing.active {
@@ -67,7 +68,7 @@ impl ListingPeriod {
         self.listing.delisted.or_else(|| new_york::date_of(self.last_seen_ms))
     }
 
-    /// What names the security for good, as far as the list has it: FIGI, else CIK, else name.
+    /// Returns the permanent identifier of the security: FIGI, else CIK, else name.
     #[must_use]
     pub fn identity(&self) -> &str {
         let Listing { composite_figi, cik, name, .. } = &self.listing;

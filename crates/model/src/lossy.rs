@@ -1,10 +1,10 @@
-//! Paths in reports: any path can be said, also one that is no UTF-8.
+//! Paths in reports: every path can be written, also one that is not UTF-8.
 
 use std::{borrow::Cow, path::PathBuf};
 
 use serde::{Serialize, Serializer};
 
-/// Something with paths in it, as text: what is no UTF-8 becomes `�`.
+/// Paths as text: bytes that are not UTF-8 become `�`.
 pub trait LossyText {
     /// The text, or the texts.
     fn lossy(&self) -> impl Serialize;
@@ -28,7 +28,8 @@ impl LossyText for Vec<PathBuf> {
     }
 }
 
-/// For `#[serde(serialize_with = "lossy")]`: serde itself refuses a path that is no UTF-8, and with it the whole report.
+/// For `#[serde(serialize_with = "lossy")]`: serde itself refuses a path that is not UTF-8, and with it the whole
+/// report.
 ///
 /// # Errors
 /// If the serializer fails.

@@ -26,7 +26,7 @@ impl Month {
         Self { first: date.first_of_month() }
     }
 
-    /// The month `year`-`month`, if there is one.
+    /// The month `year`-`month`. None if there is no such month.
     #[must_use]
     pub fn new(year: i16, month: i8) -> Option<Self> {
         Date::new(year, month, 1).ok().map(|first| Self { first })

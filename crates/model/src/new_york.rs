@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-/// `America/New_York` with all its historical rules, compiled in: a machine without tzdata answers the same.
+/// `America/New_York` with all its historical rules, compiled in: a machine without tzdata gets the same results.
 pub static TIME_ZONE: TimeZone = jiff::tz::get!("America/New_York");
 
 /// The instant (UTC ms) at which `date` begins in New York.
@@ -13,8 +13,8 @@ pub fn day_start_ms(date: Date) -> i64 {
 
 /// The instant (UTC ms) of `hour:minute` on `date` in New York.
 ///
-/// No exchange hour falls into a DST gap or fold (both are on Sundays at 02:00), so the answer is unique
-/// for every session; elsewhere the earlier of two readings is taken.
+/// No exchange hour falls into a DST gap or fold (both are on Sundays at 02:00), so the result is unique for every
+/// session; elsewhere it is the earlier of two instants.
 #[must_use]
 pub fn at_ms(date: Date, hour: i8, minute: i8) -> i64 {
     let civil = date.at(hour, minute, 0, 0);
@@ -22,7 +22,7 @@ pub fn at_ms(date: Date, hour: i8, minute: i8) -> i64 {
     TIME_ZONE.to_ambiguous_timestamp(civil).compatible().map_or(i64::MIN, Timestamp::as_millisecond)
 }
 
-/// The New York day of an instant (UTC ms), or nothing if the instant is outside of the years -9999 to 9999.
+/// The New York day of an instant (UTC ms). None if the instant is outside of the years -9999 to 9999.
 #[must_use]
 pub fn date_of(ms: i64) -> Option<Date> {
     let at = Timestamp::from_millisecond(ms).ok()?;

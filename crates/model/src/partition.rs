@@ -1,4 +1,4 @@
-//! What is known of one partition file.
+//! The recorded facts of one partition file.
 
 use super::{Month, Symbol};
 
@@ -19,7 +19,7 @@ pub struct Partition {
     pub bytes: u64,
     /// XXH3-64 of the file's bytes.
     pub xxh3: u64,
-    /// Bars held of each day of the month: the entry at 0 is the first.
+    /// Bars stored for each day of the month: index 0 is the first.
     pub bars_by_day: [u16; 31],
 }
 

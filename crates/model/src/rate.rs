@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
 use thiserror::Error;
 
-/// How many requests may leave in a period: `5/min`, `100/s`, `2/s`, `none`.
+/// How many requests may be sent in a period: `5/min`, `100/s`, `2/s`, `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
     /// No limit.
@@ -28,13 +28,13 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
 impl Rate {
-    /// `requests` a minute: how the vendor's free plan is limited.
+    /// The rate of `requests` a minute: how the vendor's free plan is limited.
     #[must_use]
     pub fn per_minute(requests: NonZeroU32) -> Self {
         Self::Limited { requests, period: MINUTE }
     }
 
-    /// The time in which so many may leave; nothing if there is no limit.
+    /// The period of the limit. None if there is no limit.
     #[must_use]
     pub fn period(self) -> Option<Duration> {
         match self {
@@ -43,7 +43,7 @@ impl Rate {
         }
     }
 
-    /// Requests per second on average; nothing if there is no limit.
+    /// Requests per second on average. None if there is no limit.
     #[must_use]
     pub fn per_second(self) -> Option<f64> {
         match self {

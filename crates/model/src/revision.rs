@@ -1,4 +1,4 @@
-//! What a later answer changes in bars that were there before (polygon-api.md §1: late trades revise bars).
+//! What a later response changes in stored bars (polygon-api.md §1: late trades revise bars).
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ use super::{Bar, Bars};
 /// How many changed bars are named.
 const NAMED: usize = 20;
 
-/// The difference between bars that are held and a newer answer about the same minutes.
+/// The difference between stored bars and a newer response for the same minutes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Revision {
-    /// Bars that differ: the newer one is kept.
+    /// Bars that differ: the newer one is stored.
     pub changed: u64,
-    /// Bars between others that were held, which were not there before.
+    /// New bars between stored ones.
     pub added: u64,
-    /// Bars that are held, and that the newer answer leaves out although it has bars before and after them. They stay.
+    /// Stored bars that the newer response leaves out although it has bars before and after them. They stay.
     pub left_out: u64,
-    /// The first of those that differ: before and after.
+    /// The first bars that differ: before and after.
     named: Vec<(Bar, Bar)>,
 }
 
 impl Revision {
-    /// Compares what is held with a newer answer. Both are ascending and unique. Nothing is said of minutes before the
-    /// answer's first bar and after its last one, or after the last bar that is held.
+    /// Compares stored bars with a newer response. Both are ascending and unique. Only minutes from the response's
+    /// first bar to its last one are compared, and none after the last stored bar.
     #[must_use]
     pub fn of(held: &Bars, newer: &Bars) -> Self {
         let mut revision = Self::default();
@@ -61,13 +61,13 @@ impl Revision {
         }
     }
 
-    /// Bars that are not what they were: changed, or newly there.
+    /// The number of changed and added bars.
     #[must_use]
     pub fn bars(&self) -> u64 {
         self.changed + self.added
     }
 
-    /// Whether there is nothing to say.
+    /// Whether the two do not differ.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bars() + self.left_out == 0

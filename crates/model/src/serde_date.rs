@@ -1,4 +1,4 @@
-//! Days as JSON has them: `2024-01-03`.
+//! Serde for days, which JSON has as `2024-01-03`.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -9,12 +9,12 @@ pub fn serialize<S: Serializer>(day: &Date, serializer: S) -> Result<S::Ok, S::E
     serializer.collect_str(day)
 }
 
-/// The same the other way round.
+/// For `#[serde(with = …)]`: reads a day.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-/// A day that may be absent.
+/// Serde for a day that may be absent.
 pub mod optional {
     use super::{Date, Deserialize, Deserializer, Error, Serializer};
 
@@ -27,7 +27,7 @@ pub mod optional {
         }
     }
 
-    /// The same the other way round.
+    /// For `#[serde(with = …)]`: reads a day that may be absent.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
         text.map(|text| text.parse().map_err(D::Error::custom)).transpose()

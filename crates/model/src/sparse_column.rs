@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Values in the order of their rows, some of them absent: nine bytes a row, where a `Vec<Option<f64>>` takes sixteen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SparseColumn<T> {
-    /// The default where none is present.
+    /// The default value where none is present.
     values: Vec<T>,
     is_present: Vec<bool>,
 }
@@ -23,13 +23,13 @@ impl<T: Copy + Default> SparseColumn<T> {
         self.is_present.push(value.is_some());
     }
 
-    /// The value of a row, if it is there.
+    /// The value of a row. None if it is absent.
     #[must_use]
     pub fn get(&self, row: usize) -> Option<T> {
         self.is_present.get(row)?.then(|| self.values[row])
     }
 
-    /// Row by row.
+    /// The values row by row.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Option<T>> {
         self.values.iter().zip(&self.is_present).map(|(value, is_present)| is_present.then_some(*value))
@@ -53,7 +53,7 @@ impl<T: Copy + Default> SparseColumn<T> {
         Self { values: self.values[range.clone()].to_vec(), is_present: self.is_present[range].to_vec() }
     }
 
-    /// Takes all rows of `other` behind its own.
+    /// Moves all rows of `other` to the end of this column.
     pub fn append(&mut self, other: &mut Self) {
         self.values.append(&mut other.values);
         self.is_present.append(&mut other.is_present);

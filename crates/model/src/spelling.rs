@@ -1,12 +1,12 @@
-//! What a text means that is no symbol of the service: other programs write classes of shares in their own ways.
+//! Finds the symbols that a text may mean: other programs write share classes in their own ways.
 
 use super::Symbol;
 
-/// What other programs have between a company's symbol and its class of shares: `BRK-B`, `BRK/B`, `BRK B`, `BRK_B`.
+/// The characters between symbol and share class in other programs: `BRK-B`, `BRK/B`, `BRK B`, `BRK_B`.
 const BETWEEN: [char; 5] = ['.', '-', '/', ' ', '_'];
 
-/// The symbols that a text may mean, the likeliest first, as the service writes them: `BRK.B`, `BACpL`, `ABC.WS`. The text
-/// itself is none of them.
+/// The symbols that a text may mean, the likeliest first, as the service writes them: `BRK.B`, `BACpL`, `ABC.WS`. The
+/// text itself is not among them.
 #[must_use]
 pub fn spellings(text: &str) -> Vec<Symbol> {
     if is_own(text) {
@@ -33,8 +33,8 @@ pub fn spellings(text: &str) -> Vec<Symbol> {
     found
 }
 
-/// Whether it is written in the service's own way with a lower-case letter: a preferred share (`KIMpL`, `ABCpA.WS`), a right
-/// (`ABCr`), or shares that are not issued yet (`ABCw`).
+/// Whether it is in the service's own notation with a lower-case letter: a preferred share (`KIMpL`, `ABCpA.WS`), a
+/// right (`ABCr`), or shares that are not issued yet (`ABCw`).
 fn is_own(text: &str) -> bool {
     let lower: Vec<_> = text.char_indices().filter(|(_, c)| c.is_ascii_lowercase()).collect();
     let [(at, 'p' | 'r' | 'w')] = lower.as_slice() else { return false };
@@ -43,7 +43,7 @@ fn is_own(text: &str) -> bool {
     is_base && (class.is_empty() || is_class(class.split('.').next().unwrap_or_default()))
 }
 
-/// The class of a preferred share, if that is what it is: one letter behind P or PR.
+/// The class of a preferred share: one letter after P or PR. None if it is something else.
 fn preferred(class: &str) -> Option<&str> {
     let class = class.strip_prefix("PR").or_else(|| class.strip_prefix('P'))?;
     is_class(class).then_some(class)
@@ -53,7 +53,7 @@ fn is_class(text: &str) -> bool {
     text.len() == 1 && text.chars().all(|c| c.is_ascii_uppercase())
 }
 
-/// A symbol's letters and digits alone: two ways to write one symbol have the same.
+/// A symbol's letters and digits alone: two notations of one symbol have the same.
 #[must_use]
 pub fn without_punctuation(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()

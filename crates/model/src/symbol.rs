@@ -12,7 +12,7 @@ const MAX_LEN: usize = 20;
 
 /// A US stock symbol as traded: case-sensitive (`KIMpL` and `BRK.B` exist), ASCII, safe in a URL and in a path.
 ///
-/// `CON`, `NUL` and `PRN` are symbols like others: the folder is `ticker=CON`, which is no device on Windows.
+/// `CON`, `NUL` and `PRN` are ordinary symbols: the folder is `ticker=CON`, which is not a device on Windows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Symbol(Arc<str>);
 

@@ -1,4 +1,4 @@
-//! Windows of New York days: what one task asks for.
+//! Windows of New York days: the days of one task.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{Month, new_york};
 
-/// A stretch of New York days, both ends inclusive. Never empty.
+/// A range of New York days, both ends inclusive. Never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Window {
     from: Date,
@@ -25,7 +25,7 @@ impl Serialize for Window {
 }
 
 impl Window {
-    /// The days `from` to `to`, both inclusive; nothing if `to` is before `from`.
+    /// The days `from` to `to`, both inclusive. None if `to` is before `from`.
     #[must_use]
     pub fn new(from: Date, to: Date) -> Option<Self> {
         (from <= to).then_some(Self { from, to })
@@ -41,7 +41,7 @@ impl Window {
         self.from
     }
 
-    /// The last day, which is inside.
+    /// The last day, inclusive.
     #[must_use]
     pub fn to(self) -> Date {
         self.to
@@ -59,7 +59,7 @@ impl Window {
         new_york::day_start_ms(self.to.saturating_add(1.day()))
     }
 
-    /// The months that it touches, in order.
+    /// The months of its days, in order.
     pub fn months(self) -> impl Iterator<Item = Month> {
         let last = Month::of(self.to);
         std::iter::successors(Some(Month::of(self.from)), move |m| (*m < last).then(|| m.next()))
@@ -72,7 +72,7 @@ impl Window {
         u32::try_from(span + 1).unwrap_or(0)
     }
 
-    /// What is left of this window when the days of `held` are taken away: nothing, one stretch or two.
+    /// The rest of this window without the days of `held`: no range, one or two.
     #[must_use]
     pub fn minus(self, held: Self) -> Vec<Self> {
         let before = Self::new(self.from, self.to.min(held.from.saturating_sub(1.day())));

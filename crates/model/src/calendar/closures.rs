@@ -1,8 +1,8 @@
-//! What no rule foresees: the days since 1993 on which the exchange closed, or closed early, for once.
+//! Days since 1993 on which the exchange closed, or closed early, only once: no rule gives them.
 
 use jiff::civil::Date;
 
-/// Why the exchange stayed closed on a weekday that is no holiday. A new one is a new line here.
+/// Why the exchange stayed closed on a weekday that is not a holiday. A new closure is a new line here.
 pub(super) fn unscheduled(date: Date) -> Option<&'static str> {
     match (date.year(), date.month(), date.day()) {
         (1994, 4, 27) => Some("Day of mourning for Richard Nixon"),
@@ -16,7 +16,7 @@ pub(super) fn unscheduled(date: Date) -> Option<&'static str> {
     }
 }
 
-/// The holiday for which the exchange closed at 13:00 for once, on a day that is a full one in other years.
+/// The holiday for which the exchange closed at 13:00 only once, on a day that is a full one in other years.
 pub(super) fn half_day(date: Date) -> Option<&'static str> {
     match (date.year(), date.month(), date.day()) {
         (1997 | 2003, 12, 26) => Some("Christmas"),

@@ -1,7 +1,7 @@
-//! The holidays and half days that come back every year, each a line of one `match`.
+//! The holidays and half days that return every year, each a line of one `match`.
 //!
-//! A holiday on a Saturday is kept on the Friday before, one on a Sunday on the Monday after. New Year's Day
-//! is the exception: on a Saturday it is not made up for, because the Friday before closes the year's books.
+//! A holiday on a Saturday is observed on the Friday before, one on a Sunday on the Monday after. New Year's Day is the
+//! exception: on a Saturday it is not observed on another day, because the Friday before closes the year's accounts.
 
 use jiff::civil::{
     Date,
@@ -26,9 +26,9 @@ pub(super) fn holiday(date: Date) -> Option<&'static str> {
     }
 }
 
-/// The holiday for whose sake the exchange closes at 13:00 on `date`, which is a day from Monday to Friday.
+/// The holiday because of which the exchange closes at 13:00 on `date`, which is a day from Monday to Friday.
 ///
-/// Independence Day has its half day before it; until 2012, if it was a Thursday, on the Friday after it.
+/// The half day of Independence Day is the day before it; until 2012, if it was a Thursday, the Friday after it.
 pub(super) fn half_day(date: Date) -> Option<&'static str> {
     match (date.month(), date.day(), date.weekday()) {
         (7, 3, Monday | Tuesday | Thursday) => Some("Independence Day"),
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// What `rule` says of each of `days`, written as year, month and day.
+    /// Returns what `rule` returns for each of `days`, written as year, month and day.
     fn over<const N: usize>(
         rule: fn(Date) -> Option<&'static str>,
         days: [(i16, i8, i8); N],

@@ -7,10 +7,10 @@ use jiff::civil::{Date, Weekday, date};
 use super::{closures, rules};
 use crate::{Window, new_york};
 
-/// The first day that the calendar knows. Bars of the vendor begin years later.
+/// The first day of the calendar. Bars of the vendor begin years later.
 pub const FIRST_DAY: Date = date(1993, 1, 1);
 
-/// The last day that the calendar knows.
+/// The last day of the calendar.
 pub const LAST_DAY: Date = date(2099, 12, 31);
 
 /// One exchange day of the NYSE.
@@ -53,14 +53,14 @@ impl Session {
 
     /// End of extended hours, UTC ms: 20:00 in New York, 17:00 on a half day.
     ///
-    /// A bar that begins at this very instant occurs, and is kept.
+    /// A bar that begins at this very instant occurs, and is stored.
     #[must_use]
     pub fn extended_close_ms(self) -> i64 {
         new_york::at_ms(self.date, if self.is_half_day { 17 } else { 20 }, 0)
     }
 }
 
-/// The session of a day; nothing if the exchange is closed, or outside of [`FIRST_DAY`]..=[`LAST_DAY`].
+/// The session of a day. None if the exchange is closed, or outside of [`FIRST_DAY`]..=[`LAST_DAY`].
 #[must_use]
 pub fn session_on(date: Date) -> Option<Session> {
     let trades = is_weekday(date) && closure_reason(date).is_none();
@@ -85,9 +85,9 @@ pub fn last_finished(now_ms: i64) -> Option<Session> {
         .find(|session| session.extended_close_ms() <= now_ms)
 }
 
-/// The days of a window of which all sessions are finished at `now_ms` (UTC); none if not one session of it is.
+/// Cuts a window to the days whose sessions are all finished at `now_ms` (UTC). None if no session of it is finished.
 ///
-/// Days without a session at its end stay: nothing can come of them.
+/// Days without a session at its end stay: they can have no bars.
 #[must_use]
 pub fn finished_days(window: Window, now_ms: i64) -> Option<Window> {
     let last = last_finished(now_ms)?.date();
@@ -98,7 +98,7 @@ pub fn finished_days(window: Window, now_ms: i64) -> Option<Window> {
 
 /// Why the exchange is closed on a weekday, such as "Thanksgiving" or "Hurricane Sandy".
 ///
-/// Nothing for sessions, for weekends, and outside of [`FIRST_DAY`]..=[`LAST_DAY`].
+/// None for sessions, for weekends, and outside of [`FIRST_DAY`]..=[`LAST_DAY`].
 #[must_use]
 pub fn closure_reason(date: Date) -> Option<&'static str> {
     if !is_weekday(date) {
@@ -107,7 +107,7 @@ pub fn closure_reason(date: Date) -> Option<&'static str> {
     rules::holiday(date).or_else(|| closures::unscheduled(date))
 }
 
-/// The holiday to which a half day belongs, such as "Thanksgiving"; nothing for every other day.
+/// The holiday to which a half day belongs, such as "Thanksgiving". None for every other day.
 #[must_use]
 pub fn half_day_reason(date: Date) -> Option<&'static str> {
     session_on(date).and_then(|session| half_day(session.date))
@@ -117,7 +117,7 @@ fn half_day(date: Date) -> Option<&'static str> {
     rules::half_day(date).or_else(|| closures::half_day(date))
 }
 
-/// Whether `date` is a day from Monday to Friday that the calendar knows.
+/// Whether `date` is a day from Monday to Friday within the calendar.
 fn is_weekday(date: Date) -> bool {
     let weekend = matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday);
     !weekend && (FIRST_DAY..=LAST_DAY).contains(&date)

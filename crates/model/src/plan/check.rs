@@ -1,15 +1,15 @@
-//! What is wrong with the values of a spec, beyond what its reader finds.
+//! Checks the values of a spec, beyond what its reader checks.
 
 use super::{Spec, read_tickers_list, read_windows, toml_line::line_of};
 use crate::Rate;
 
-/// The most requests that may be under way at once, as for `--concurrency`.
+/// The most concurrent requests, as for `--concurrency`.
 const MAX_CONCURRENCY: usize = 32;
 
-/// What `--parquet` takes.
+/// The values of `--parquet`.
 const PARQUET: [&str; 2] = ["compatible", "compact"];
 
-/// Something that is wrong with a spec.
+/// A problem of a spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecProblem {
     /// Where, counted from 1, if that is known.
@@ -18,7 +18,7 @@ pub struct SpecProblem {
     pub reason: String,
 }
 
-/// All that is wrong with the values of a spec. `text` is where it was read from.
+/// Returns all problems of a spec's values. `text` is the text of the spec.
 #[must_use]
 pub fn problems(spec: &Spec, text: &str) -> Vec<SpecProblem> {
     let windows = spec.windows.join(",");

@@ -1,4 +1,4 @@
-//! What of a plan of tasks the service's plan serves.
+//! Which part of a plan of tasks the service's plan serves.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use crate::{HistoryStart, Symbol, Window, calendar};
 /// Days of symbols.
 type Tasks = Vec<(Symbol, Window)>;
 
-/// Parts tasks where a plan's history begins: those that are served, in their order, and the days that are not. A weekend
-/// before the first session is among neither.
+/// Splits tasks where a plan's history begins: returns those that are served, in their order, and the days that are
+/// not. A weekend before the first session is in neither.
 #[must_use]
 pub fn within_history(tasks: Tasks, edge: Option<HistoryStart>) -> (Tasks, Tasks) {
     let Some(edge) = edge else { return (tasks, Vec::new()) };
@@ -26,7 +26,7 @@ pub fn within_history(tasks: Tasks, edge: Option<HistoryStart>) -> (Tasks, Tasks
     (served, before)
 }
 
-/// Sessions of windows, summed over all of them. Many symbols share few windows: each is counted once.
+/// The number of sessions in windows, summed. Many symbols share few windows: each distinct window is computed once.
 #[must_use]
 pub fn sessions_in<'a>(windows: impl IntoIterator<Item = &'a Window>) -> u64 {
     let mut known: HashMap<Window, u64> = HashMap::new();

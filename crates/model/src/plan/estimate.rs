@@ -14,7 +14,7 @@ const MOST_BARS_A_SESSION: u64 = 960;
 const BYTES_ON_DISK: u64 = 26;
 const BYTES_ON_THE_WIRE: u64 = 42;
 
-/// From a market that hardly trades to one that trades every minute: nobody can know which before asking.
+/// From a market that hardly trades to one that trades every minute: which it is, is not known before the requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct EstimateRange<T> {
     /// If the symbols have next to no bars.
@@ -23,14 +23,14 @@ pub struct EstimateRange<T> {
     pub max: T,
 }
 
-/// What a plan will cost at most and at least.
+/// The upper and lower bounds of what a plan will cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Tasks that are new.
+    /// New tasks.
     pub tasks: u64,
     /// Sessions, summed over the tasks.
     pub sessions: u64,
-    /// Requests: one a task at least.
+    /// Requests: at least one per task.
     pub requests: EstimateRange<u64>,
     /// Bars at most.
     pub bars_max: u64,
@@ -38,7 +38,7 @@ pub struct Estimate {
     pub bytes_received_max: u64,
     /// Bytes on disk, at most.
     pub bytes_stored_max: u64,
-    /// Hours at the pace; none without a limit, where the line and the server decide.
+    /// Hours at the configured rate. None without a limit, where the connection and the server decide.
     pub hours: Option<EstimateRange<f64>>,
 }
 
@@ -49,7 +49,7 @@ impl Estimate {
         let mut estimate = Self { tasks: tasks.len() as u64, ..Self::default() };
         let mut last: Option<(Window, u64)> = None;
         for (_, window) in tasks {
-            // Tasks come window by window: each is counted once.
+            // Tasks come window by window: the sessions of each window are counted once.
             let sessions = match last {
                 Some((counted, sessions)) if counted == *window => sessions,
                 _ => calendar::sessions(*window).count() as u64,

@@ -1,4 +1,4 @@
-//! Symbols × windows, without what is recorded already.
+//! Expands symbols × windows to tasks, without what is recorded already.
 
 use std::{collections::HashMap, hash::BuildHasher};
 
@@ -6,8 +6,8 @@ use crate::{Symbol, Window, calendar};
 
 /// The tasks that `asked` needs beyond those that are recorded, in the order of work: window by window.
 ///
-/// A window of a symbol that is recorded as it is needs nothing. Of another one, only the days that no recorded
-/// window of the symbol has are asked for, so that a wider request, or the same one a year later, fetches nothing
+/// A window of a symbol that is recorded exactly needs no task. Of any other window, only the days that no recorded
+/// window of the symbol has are requested, so that a wider request, or the same one a year later, fetches nothing
 /// twice. Windows that overlap within one request stay as they are given.
 #[must_use]
 pub fn missing_windows<H: BuildHasher>(
@@ -28,7 +28,7 @@ pub fn missing_windows<H: BuildHasher>(
     tasks
 }
 
-/// The same for tasks that are given one by one, in their order.
+/// Returns the missing parts of tasks that are given one by one, in their order; see [`missing_windows`].
 #[must_use]
 pub fn missing_tasks<H: BuildHasher>(
     asked: &[(Symbol, Window)],
@@ -41,7 +41,7 @@ pub fn missing_tasks<H: BuildHasher>(
     left.collect()
 }
 
-/// The stretches of `window` that no window of `held` has. What is left over is worth a request only if it has a session.
+/// The ranges of `window` that no window of `held` has. A remaining part is worth a request only if it has a session.
 fn left(window: Window, held: &[Window]) -> Vec<Window> {
     let cut =
         |left: Vec<Window>, held: &Window| left.into_iter().flat_map(|part| part.minus(*held)).collect();

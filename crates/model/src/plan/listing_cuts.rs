@@ -1,4 +1,4 @@
-//! What lists cut away from the windows of an order.
+//! The parts of requested windows that the lists exclude.
 
 use jiff::civil::Date;
 
@@ -7,27 +7,27 @@ use crate::{
     universe::{Filter, NearestListedDays, Universe as Lives},
 };
 
-/// A part of an ordered window that is not asked for: the lists know its symbol and do not have it on these days.
+/// A part of a requested window that is not fetched: the lists know its symbol, but do not list it on these days.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListingCut {
     /// The symbol.
     pub ticker: Symbol,
     /// The days.
     pub window: Window,
-    /// When the lists have it.
+    /// The nearest days on which the lists have it.
     pub listed: NearestListedDays,
 }
 
-/// The parts of each window that lists cut away, of each symbol of which some life is meant. Days of a life that is not meant
-/// are not among them: these belong to another security. Nor is what has no session.
+/// The parts of each window that the lists exclude, for each symbol with a listing period that passes the filter. Days
+/// of other listing periods are not among them: they belong to another security. Parts without a session are left out.
 #[must_use]
 pub fn cut(lives: &Lives, filter: &Filter, windows: &[Window]) -> Vec<ListingCut> {
     let meant = |symbol: &&Symbol| lives.of(symbol).any(|(life, span)| filter.admits(life, span));
     lives.tickers().filter(meant).flat_map(|symbol| cut_of(lives, symbol, windows)).collect()
 }
 
-/// The same of the symbols of which no life is meant because the lists have none on the day that the filter asks for. Somebody
-/// else may have seen them trade on it.
+/// The excluded parts for symbols that fail the filter only because they are not listed on the filter's day. Another
+/// source may have seen them trade on it.
 #[must_use]
 pub fn cut_by_day(lives: &Lives, filter: &Filter, day: Date, windows: &[Window]) -> Vec<ListingCut> {
     let any_day = Filter { active_on: None, ..filter.clone() };

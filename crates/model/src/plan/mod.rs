@@ -1,4 +1,4 @@
-//! From what a user asks for to tasks. No I/O and no clock: texts and instants come in, values go out.
+//! Turns a user's request into tasks. No I/O and no clock: texts and instants come in, values go out.
 
 mod check;
 mod entitlement;

@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::{toml_line::line_of, universe::SpecUniverse};
 use crate::excerpt;
 
-/// How much of what the TOML reader says is shown, in characters.
+/// How much of the TOML reader's message is shown, in characters.
 const SHOWN: usize = 300;
 
 /// A spec as it is written. `manifests/README.md` explains every key.
@@ -18,7 +18,7 @@ pub struct Spec {
     pub dataset: Dataset,
     /// The windows, as on the command line.
     pub windows: Vec<String>,
-    /// Whether split-adjusted bars are asked for.
+    /// Whether split-adjusted bars are requested.
     pub adjusted: Option<bool>,
     /// Which programs the files are for, as `--parquet`.
     pub parquet: Option<String>,
@@ -27,7 +27,7 @@ pub struct Spec {
     /// How fast.
     #[serde(default)]
     pub pacing: Pacing,
-    /// What `grab verify` takes for good enough.
+    /// What `grab verify` accepts.
     #[serde(default)]
     pub verify: SpecThresholds,
 }
@@ -51,7 +51,7 @@ pub struct Pacing {
     pub concurrency: Option<usize>,
 }
 
-/// What `grab verify` takes for good enough. A flag overrides it.
+/// What `grab verify` accepts. A flag overrides it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpecThresholds {
@@ -68,7 +68,7 @@ pub struct SpecThresholds {
 pub enum SpecError {
     /// Not TOML, a key that is unknown or missing, a value of another type.
     ///
-    /// The line itself is not shown, as the TOML reader would: somebody may have put a key into it.
+    /// The line itself is not shown, unlike in the TOML reader's own message: it may contain a key.
     #[error("line {line}, column {column}: {reason}")]
     Toml {
         /// Counted from 1.
@@ -78,7 +78,7 @@ pub enum SpecError {
         /// What is wrong there.
         reason: String,
     },
-    /// Bytes that are no text.
+    /// Bytes that are not text.
     #[error("line {line}, column {column}: the file is not UTF-8 text")]
     NotText {
         /// Counted from 1.
@@ -102,7 +102,7 @@ impl Spec {
     /// Reads a spec.
     ///
     /// # Errors
-    /// With line and column of what is wrong.
+    /// With line and column of the problem.
     pub fn read(bytes: &[u8]) -> Result<Self, SpecError> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let (line, column) = place(&String::from_utf8_lossy(&bytes[..error.valid_up_to()]));
@@ -116,13 +116,13 @@ impl Spec {
     }
 }
 
-/// Line and column of what comes after `before`.
+/// Line and column of the text that follows `before`.
 fn place(before: &str) -> (usize, usize) {
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
     (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
 }
 
-/// What is wrong with TOML that people wrote: place and reason, without the line and its values, as a key may be there.
+/// Describes an error in TOML by position and reason, without the line and its values: a key may be there.
 #[must_use]
 pub fn toml_error(text: &str, error: &toml::de::Error) -> String {
     unreadable(text, error).to_string()
@@ -138,7 +138,7 @@ fn unreadable(text: &str, error: &toml::de::Error) -> SpecError {
     SpecError::Toml { line, column, reason }
 }
 
-/// `invalid type: string "…", expected a boolean`: what the string is stays out, the place is enough.
+/// Turns `invalid type: string "…", expected a boolean` into a message without the string: the position is enough.
 fn without_value(message: &str) -> String {
     match (message.find(" \""), message.rfind("\", expected ")) {
         (Some(from), Some(to)) if from < to => format!("{}{}", &message[..from], &message[to + 1..]),

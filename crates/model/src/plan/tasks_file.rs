@@ -13,7 +13,7 @@ const NAMED: usize = 10;
 /// How much of a row is shown, in characters.
 const SHOWN: usize = 60;
 
-/// The columns. A first row of these names says in which order they are.
+/// The columns. A header with these names defines their order.
 const HEADER: [&str; 3] = ["ticker", "from", "to"];
 
 /// Why there is no list of tasks.
@@ -22,10 +22,10 @@ pub enum TasksFileError {
     /// Nothing but blank lines and comments: not even the header of a table without rows.
     #[error("there is no task in it: rows of ticker,from,to are expected")]
     Empty,
-    /// Some rows are no tasks. Each comes with its line and the reason.
+    /// Some rows are not tasks. Each is listed with its line and the reason.
     #[error("{}", list(.0))]
     Malformed(Vec<(u64, String)>),
-    /// Bytes that are no text.
+    /// Bytes that are not text.
     #[error("line {line}: the file is not UTF-8 text")]
     NotText {
         /// Where, counted from 1.
@@ -44,11 +44,12 @@ fn list(malformed: &[(u64, String)]) -> String {
 
 /// Reads rows of `ticker,from,to`, each end a day (or a month, a year, as in windows) and inclusive.
 ///
-/// A header, which may have the columns in another order, blank lines, `#` comments, quotes around a field, a byte order mark, CRLF and repeats are fine; the order
-/// stays. A header without rows is no task, which is no error: nothing is missing.
+/// A header, which may have the columns in another order, blank lines, `#` comments, quotes around a field, a byte
+/// order mark, CRLF and repeats are fine; the order stays. A header without rows gives no task and no error: nothing is
+/// missing.
 ///
 /// # Errors
-/// With the line of everything that is not a task.
+/// Lists every row that is not a task, with its line.
 pub fn read_tasks_file(bytes: &[u8]) -> Result<Vec<(Symbol, Window)>, TasksFileError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
@@ -71,13 +72,13 @@ pub fn read_tasks_file(bytes: &[u8]) -> Result<Vec<(Symbol, Window)>, TasksFileE
     if malformed.is_empty() { Ok(tasks) } else { Err(TasksFileError::Malformed(malformed)) }
 }
 
-/// A field without the quotes around it. None of a task has a comma or a quote inside.
+/// A field without the quotes around it. No field of a task has a comma or a quote inside.
 fn bare(field: &str) -> &str {
     let field = field.trim();
     field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(field)
 }
 
-/// The places of ticker, from and to, if a row is a header.
+/// The indices of ticker, from and to, if a row is a header.
 fn columns(row: &str) -> Option<[usize; 3]> {
     let names: Vec<_> = row.split(',').map(|field| bare(field).to_ascii_lowercase()).collect();
     let place = |column| names.iter().position(|name| name == column);

@@ -12,8 +12,8 @@ const NAMED: usize = 10;
 /// How much of a table's header is shown, in characters.
 const HEADER: usize = 120;
 
-/// A row after the last one. The CSV reader takes the end of a file for the end of a quote, and all symbols in between
-/// for a part of the text: only then this row is not seen.
+/// A row after the last one. If a quote is never closed, the CSV reader takes all symbols up to the end of the file for
+/// one text: then, and only then, this row is not seen.
 const END: &[u8] = b"\n.";
 
 const OPEN_QUOTE: &str = "a quote is opened here and never closed";
@@ -24,7 +24,7 @@ pub enum TickersError {
     /// Nothing but blank lines and comments.
     #[error("there is no symbol in it")]
     Empty,
-    /// Some entries are no symbols. Each comes with the number of its line or entry.
+    /// Some entries are not symbols. Each is listed with the number of its line or entry.
     #[error("{}", list(.0))]
     Malformed(Vec<(u64, SymbolError)>),
     /// A table without the column.
@@ -35,7 +35,7 @@ pub enum TickersError {
         /// The beginning of its first line.
         header: String,
     },
-    /// A table as spreadsheets save it where the comma is for decimals.
+    /// A table as spreadsheets save it where the decimal separator is a comma.
     #[error(
         "line {line}: the columns of a table are separated by commas, not by {separator:?}: save it as CSV"
     )]
@@ -53,7 +53,7 @@ pub enum TickersError {
         /// Why.
         reason: String,
     },
-    /// Bytes that are no text.
+    /// Bytes that are not text.
     #[error("line {line}, byte {byte}: the file is not UTF-8 text")]
     NotText {
         /// Where, counted from 1.
@@ -61,7 +61,7 @@ pub enum TickersError {
         /// Which byte of the line, counted from 1.
         byte: usize,
     },
-    /// What Windows calls Unicode text.
+    /// UTF-16, which Windows calls Unicode text.
     #[error("line 1: the file is UTF-16: save it as UTF-8")]
     Utf16,
 }
@@ -90,7 +90,7 @@ pub fn read_tickers_list(text: &str) -> Result<Vec<Symbol>, SymbolError> {
 /// Blank lines, `#` comments, a byte order mark, CRLF and repeats are fine; the order stays.
 ///
 /// # Errors
-/// With the line of everything that is not a symbol.
+/// Lists every entry that is not a symbol, with its line.
 pub fn read_tickers_file(bytes: &[u8]) -> Result<Vec<Symbol>, TickersError> {
     let text = std::str::from_utf8(bytes).map_err(|error| not_text(&bytes[..error.valid_up_to()], bytes))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -124,7 +124,7 @@ fn not_text(valid: &[u8], bytes: &[u8]) -> TickersError {
     TickersError::NotText { line, byte: last.len() + 1 }
 }
 
-/// Number and place of the first line that says something.
+/// Number and byte offset of the first line that is not blank or a comment.
 fn first(text: &str) -> Option<(u64, usize)> {
     let mut start = 0;
     for (line, content) in (1..).zip(text.split_inclusive('\n')) {
@@ -136,7 +136,7 @@ fn first(text: &str) -> Option<(u64, usize)> {
     None
 }
 
-/// A list never has these; a table by another program does, in its header.
+/// A list never has these separators; the header of another program's table does.
 fn refuse_separators(line: u64, first: &str) -> Result<(), TickersError> {
     let list = first.split('#').next().unwrap_or_default().trim();
     match list.chars().find(|c| matches!(c, ';' | '\t' | '|')) {
@@ -156,7 +156,7 @@ fn lines(text: &str) -> Vec<(u64, String)> {
     numbered.filter(|(_, entry)| !entry.is_empty()).collect()
 }
 
-/// The column of a table that begins with its header, in `line` of the file.
+/// The symbols of a table whose header is in `line` of the file.
 fn column(text: &str, line: u64, header: &str) -> Result<Vec<(u64, String)>, TickersError> {
     let ended = text.as_bytes().chain(END);
     let mut table = csv::ReaderBuilder::new().comment(Some(b'#')).flexible(true).from_reader(ended);
@@ -187,7 +187,7 @@ fn column(text: &str, line: u64, header: &str) -> Result<Vec<(u64, String)>, Tic
     Ok(entries)
 }
 
-/// The line in which a row begins. The reader's position is that before the blank lines and comments above it.
+/// The line in which a row begins. The reader's own position is before the blank lines and comments above the row.
 fn begins_at(text: &str, before: &csv::Position) -> u64 {
     let start = usize::try_from(before.byte()).unwrap_or(usize::MAX);
     let above = text.get(start..).unwrap_or_default();

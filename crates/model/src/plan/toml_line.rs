@@ -1,8 +1,8 @@
-//! In which line of a TOML file a key is.
+//! Finds the line of a key in a TOML file.
 
 use toml::de::{DeTable, DeValue};
 
-/// The line (from 1) of a key such as `universe.types`; of its table, if the key is not there.
+/// The line (from 1) of a key such as `universe.types`; of its table, if the key is missing.
 pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
     let root = DeTable::parse(text).ok()?;
     let mut table = root.get_ref();

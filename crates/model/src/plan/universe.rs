@@ -1,4 +1,4 @@
-//! Which symbols a spec is about.
+//! Which symbols a spec selects.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -18,13 +18,13 @@ pub struct SpecUniverse {
     pub tickers: Option<Vec<String>>,
     /// A file of symbols; a relative path begins at the spec's folder.
     pub tickers_file: Option<PathBuf>,
-    /// All that are in a list.
+    /// All symbols of a list.
     pub list: Option<UniverseList>,
-    /// Of the list, only these types, as the service names them; `?` is a type that the list does not say.
+    /// Of the list, only these types, as the service names them; `?` is a row without a type.
     pub types: Option<Vec<String>>,
-    /// Of the list, only what is listed on these exchanges, by MIC; `?` is an exchange that the list does not say.
+    /// Of the list, only what is listed on these exchanges, by MIC; `?` is a row without an exchange.
     pub exchanges: Option<Vec<String>>,
-    /// Of the list, only what was active on this day; without it, all that lived in a window.
+    /// Of the list, only what was active on this day; without it, everything that was listed in a window.
     #[serde(default, deserialize_with = "day")]
     pub as_of: Option<Date>,
 }
@@ -47,8 +47,8 @@ impl UniverseList {
     }
 }
 
-/// The tasks of an order: each window of each symbol that is meant, cut to the days on which it lived. Window by window,
-/// then by symbol; lives that touch are asked for together. What has no session is not worth a request.
+/// The tasks of a subscription: each window of each symbol that passes the filter, cut to its listing periods. Window
+/// by window, then by symbol; periods that touch become one task. A task without a session is left out.
 #[must_use]
 pub fn windows_of(lives: &Lives, filter: &Filter, windows: &[Window]) -> Vec<(Symbol, Window)> {
     let meant: Vec<_> = lives.periods().filter(|(life, span)| filter.admits(life, *span)).collect();
@@ -70,7 +70,7 @@ pub fn windows_of(lives: &Lives, filter: &Filter, windows: &[Window]) -> Vec<(Sy
     tasks
 }
 
-/// Adds a stretch to others that come in the order of their ends: what overlaps or touches becomes one.
+/// Adds a range to others that are in the order of their ends: ranges that overlap or touch become one.
 fn join(parts: &mut Vec<Window>, mut part: Window) {
     parts.retain(|other| {
         let is_apart = part.from() > other.to().saturating_add(1.day())
@@ -85,21 +85,21 @@ fn join(parts: &mut Vec<Window>, mut part: Window) {
 }
 
 impl UniverseList {
-    /// The list of a name.
+    /// The list with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         (name == Self::UsStocks.as_str()).then_some(Self::UsStocks)
     }
 }
 
-/// A key and what is wrong with it.
+/// A key, and what is wrong with it.
 pub type KeyProblem = (&'static str, String);
 
 impl SpecUniverse {
-    /// Checks that the keys go together.
+    /// Checks that the keys may be combined.
     ///
     /// # Errors
-    /// With the key that does not, and why.
+    /// With the key that may not, and why.
     pub fn check(&self) -> Result<(), KeyProblem> {
         let ways = [self.tickers.is_some(), self.tickers_file.is_some(), self.list.is_some()];
         if ways.iter().filter(|is_there| **is_there).count() != 1 {
@@ -163,7 +163,7 @@ fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Er
         | toml::Value::Array(_)
         | toml::Value::Table(_) => String::new(),
     };
-    // Whatever else a date's reader takes, such as a time of the day, is not what was meant.
+    // A date's reader also accepts other texts, such as a time of the day: these are refused.
     let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
     day.map(Some).ok_or_else(|| D::Error::custom("a day is needed, such as 2016-12-31"))
 }

@@ -5,13 +5,13 @@ use thiserror::Error;
 
 use crate::{Month, Window, calendar, excerpt};
 
-/// The most windows that one request may have: each day since the calendar begins, and room to spare.
+/// The most windows in one request: one for each day since the calendar begins, and some more.
 const MOST: usize = 10_000;
 
-/// How much of what is not a window is shown, in characters. The longest that is one has 22.
+/// How much of an invalid window is shown, in characters. The longest valid one has 22.
 const SHOWN: usize = 60;
 
-/// What is accepted, for every message about windows.
+/// The accepted forms, for every message about windows.
 const ACCEPTED: &str = "accepted are 2004-2010 (years), 2024, 2024-03 (a month), 2024-01-15 (a day), \
                         2024-03..2024-06, 2024-01-15..2024-03-31, and lists of these by commas";
 
@@ -21,16 +21,16 @@ pub enum WindowsError {
     /// No window at all.
     #[error("no window is given: {ACCEPTED}")]
     Empty,
-    /// Not one of the forms.
+    /// None of the accepted forms.
     #[error("{0:?} is not a window: {ACCEPTED}")]
     Unreadable(String),
     /// It ends before it begins.
     #[error("the window {0:?} ends before it begins: {ACCEPTED}")]
     Backwards(String),
-    /// Outside of the years that the calendar knows.
+    /// Outside of the years of the calendar.
     #[error("the window {0:?} is not within {first} to {last}", first = calendar::FIRST_DAY, last = calendar::LAST_DAY)]
     OutOfRange(String),
-    /// A list that no person wrote.
+    /// A list that is too long to be meant.
     #[error("{0} windows: at most {MOST} are accepted")]
     TooMany(usize),
 }
@@ -67,7 +67,7 @@ pub(super) fn read_window(text: &str) -> Result<Window, WindowsError> {
     Ok(window)
 }
 
-/// `2004-2010` is two years; `2004-10` is a month.
+/// Splits `2004-2010` into two years; `2004-10` is a month.
 fn years(text: &str) -> Option<(&str, &str)> {
     text.split_once('-').filter(|(from, to)| from.len() == 4 && to.len() == 4)
 }
@@ -88,7 +88,7 @@ fn read_stretch(text: &str) -> Option<Window> {
     }
 }
 
-/// Cuts the future off: what is left up to `last_day`, if anything.
+/// Cuts a window off after `last_day`. None if no day is left.
 #[must_use]
 pub fn clip(window: Window, last_day: Date) -> Option<Window> {
     Window::new(window.from(), window.to().min(last_day))

@@ -9,7 +9,7 @@ use crate::{ListingPeriod, Symbol, excerpt};
 /// How much of a header is shown, in characters.
 const SHOWN: usize = 120;
 
-/// How much of a sector's or an industry's name is kept, in characters.
+/// How much of a sector's or an industry's name is stored, in characters.
 const NAME: usize = 100;
 
 /// The names of columns, in lower case.
@@ -17,7 +17,7 @@ const TICKER: [&str; 2] = ["ticker", "symbol"];
 const SECTOR: [&str; 2] = ["sector", "gics sector"];
 const INDUSTRY: [&str; 3] = ["industry", "gics sub-industry", "gics industry"];
 
-/// What a row says of a ticker.
+/// The sector and industry that a row gives a ticker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation {
     /// The ticker as the stocks' lists write it; `BRK/B` is `BRK.B`.
@@ -31,7 +31,7 @@ pub struct Annotation {
 /// Why a table cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AnnotateError {
-    /// Not the columns that are needed.
+    /// The required columns are missing.
     #[error("it needs a column \"ticker\" or \"symbol\", and \"sector\" or \"industry\"; it has {0:?}")]
     Columns(String),
     /// Not a table.
@@ -39,11 +39,11 @@ pub enum AnnotateError {
     Csv(String),
 }
 
-/// Reads a CSV with a column `ticker` or `symbol`, and `sector`, `industry` or both (also `GICS Sector` and
-/// `GICS Sub-Industry`). Rows that say neither are left out.
+/// Reads a CSV with a column `ticker` or `symbol`, and `sector`, `industry` or both (also `GICS Sector` and `GICS
+/// Sub-Industry`). Rows with neither are left out.
 ///
 /// # Errors
-/// If it is no such table.
+/// If it is not such a table.
 pub fn read_annotations(bytes: &[u8]) -> Result<Vec<Annotation>, AnnotateError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let wrong = |error: csv::Error| AnnotateError::Csv(excerpt(&error.to_string(), SHOWN));
@@ -78,10 +78,10 @@ fn shown(headers: &csv::StringRecord) -> String {
     excerpt(&headers.iter().collect::<Vec<_>>().join(","), SHOWN)
 }
 
-/// Writes what is said of a ticker to the life that has it now, else to its last one. Answers how many lives have something
-/// now, and which tickers nobody has.
+/// Writes annotations to the current listing period of each ticker, else to its last one. Returns how many periods were
+/// annotated, and the tickers without any.
 pub fn annotate(lives: &mut [ListingPeriod], annotations: &[Annotation]) -> (u64, BTreeSet<String>) {
-    // Who is listed comes last in each ticker.
+    // The last period of a ticker is the one that is still listed, if any.
     let mut last: BTreeMap<Symbol, usize> = BTreeMap::new();
     for (at, life) in lives.iter().enumerate() {
         last.insert(life.ticker().clone(), at);

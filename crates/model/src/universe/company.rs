@@ -1,4 +1,5 @@
-//! A company by the events that the service lists: which symbols it had and when, and which lives are its own. Pure.
+//! Companies, by the events that the service lists: which symbols each had and when, and which listing periods belong
+//! to it. Pure.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use jiff::{ToSpan, civil::Date};
 use super::{ListingSpan, symbol_history::SymbolSpan, symbol_history::events};
 use crate::{ListingPeriod, Rename, Symbol};
 
-/// The days of a list and of an event that say the same may lie so many days apart.
+/// The most days by which a list and an event may differ about the same change.
 const APART: i32 = 31;
 
 /// A company, and its symbols one after the other.
@@ -17,7 +18,7 @@ pub struct Company {
     pub composite_figi: Option<String>,
     /// Its number with the SEC, where an event has it.
     pub cik: Option<String>,
-    /// In order, without gaps: the first one begins with the first event, the last one has no end.
+    /// Its symbols in order, without gaps: the first span begins with the first event, the last one has no end.
     pub stretches: Vec<SymbolSpan>,
 }
 
@@ -29,7 +30,7 @@ pub fn companies(renames: &[&Rename]) -> Vec<Company> {
     for symbol in asked {
         let company = Company::of(&events(symbol, renames));
         match companies.iter_mut().find(|known| known.is_same(&company)) {
-            // An answer of an earlier year does not know of a later symbol.
+            // A response of an earlier year does not have a later symbol.
             Some(known) if known.stretches.len() < company.stretches.len() => *known = company,
             Some(_) => {}
             None => companies.push(company),
@@ -55,8 +56,8 @@ impl Company {
         Self { composite_figi: text(|event| &event.composite_figi), cik: text(|event| &event.cik), stretches }
     }
 
-    /// Whether two answers are about one company: by FIGI; where one has none, if one says what the other says, and their
-    /// CIKs do not differ. Two classes of shares have one CIK.
+    /// Whether two responses are about one company: by FIGI; if one has none, their CIKs must not differ and one must
+    /// have all symbols and first days of the other. Two share classes have one CIK.
     fn is_same(&self, other: &Self) -> bool {
         if let (Some(one), Some(two)) = (&self.composite_figi, &other.composite_figi) {
             return one == two;
@@ -75,19 +76,19 @@ impl Company {
         self.stretches.last().map(|stretch| &stretch.ticker)
     }
 
-    /// The stretch that has a day; none before the first event.
+    /// The span that contains a day. None before the first event.
     #[must_use]
     pub fn at(&self, day: Date) -> Option<&SymbolSpan> {
         self.stretches.iter().find(|stretch| stretch.has(day))
     }
 
-    /// Its stretches under one symbol, in order.
+    /// Its spans under one symbol, in order.
     pub fn under<'a>(&'a self, ticker: &'a Symbol) -> impl Iterator<Item = &'a SymbolSpan> {
         self.stretches.iter().filter(move |stretch| stretch.ticker == *ticker)
     }
 
-    /// Whether a life is one of its own: by FIGI; where one has none, by CIK; else if it has the symbol now and the life is
-    /// listed, or if it gave the symbol up when the life ended.
+    /// Whether a listing period belongs to the company: by FIGI; if one has none, by CIK; else if it has the symbol now
+    /// and the period is still listed, or if it gave up the symbol when the period ended.
     #[must_use]
     pub fn has(&self, life: &ListingPeriod) -> bool {
         if self.under(life.ticker()).next().is_none() {
@@ -106,9 +107,9 @@ impl Company {
         })
     }
 
-    /// The days on which a life of its own had its symbol: as the list says (`plain`), but from the day on which the company
-    /// took the symbol. The first event is no change of a symbol: of two first days the earlier one is taken, rather a
-    /// request too many than a bar too few.
+    /// The days on which the company had its symbol within one of its listing periods: those of the list (`plain`), but
+    /// from the day on which it took the symbol. The first event is not a change of a symbol: of two first days the
+    /// earlier one is used, because a request too many is better than a bar too few.
     #[must_use]
     pub fn spans(&self, life: &ListingPeriod, plain: ListingSpan, before: Option<Date>) -> Vec<ListingSpan> {
         let overlaps = |stretch: &SymbolSpan| {
@@ -126,7 +127,7 @@ impl Company {
             })
             .collect();
         match spans.last_mut() {
-            // How long it had the symbol, the list says.
+            // The list decides how long it had the symbol.
             Some(last) => last.to = plain.to,
             None => spans.push(plain),
         }

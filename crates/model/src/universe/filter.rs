@@ -1,4 +1,4 @@
-//! Which lives are meant.
+//! Selects listing periods.
 
 use std::collections::BTreeSet;
 
@@ -8,25 +8,25 @@ use serde::Serialize;
 use super::{ListingSpan, Universe};
 use crate::{ListingPeriod, Symbol};
 
-/// Among codes of types or exchanges it stands for lives of which the list does not say it.
+/// Among codes of types or exchanges it stands for periods without one.
 pub const UNKNOWN: &str = "?";
 
-/// What narrows a universe; what is not given does not.
+/// The conditions of a universe; a missing one does not narrow it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only these types, as the service names them; [`UNKNOWN`] is one without.
+    /// Only these types, as the service names them; [`UNKNOWN`] is a period without a type.
     pub types: Option<Vec<String>>,
-    /// Only what is listed on these exchanges, by MIC; [`UNKNOWN`] is nowhere.
+    /// Only what is listed on these exchanges, by MIC; [`UNKNOWN`] is a period without an exchange.
     pub exchanges: Option<Vec<String>>,
     /// Only what was active on this day.
     pub active_on: Option<Date>,
-    /// Whether it must be known that it was: else one whose first day nobody knows is taken for active.
+    /// Whether a period without a first day is excluded by `active_on`; else it counts as active.
     pub is_strict: bool,
     /// Only these symbols.
     pub tickers: Option<Vec<Symbol>>,
 }
 
-/// Tickers with lives that a filter drops only because the list does not have the field; its JSON is public.
+/// Tickers with periods that a filter drops only because the list does not have the field; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DroppedByFilter {
     /// Those without a type.
@@ -36,7 +36,7 @@ pub struct DroppedByFilter {
 }
 
 impl Filter {
-    /// Whether a life is meant.
+    /// Whether a listing period passes the filter.
     #[must_use]
     pub fn admits(&self, life: &ListingPeriod, span: ListingSpan) -> bool {
         is_among(self.types.as_ref(), life.listing.kind.as_ref())
@@ -47,7 +47,7 @@ impl Filter {
             && self.tickers.as_ref().is_none_or(|tickers| tickers.contains(life.ticker()))
     }
 
-    /// The tickers of lives that are dropped only because the list does not say their type or exchange.
+    /// Returns the tickers of periods that are dropped only because the list does not have their type or exchange.
     #[must_use]
     pub fn dropped<'a>(
         &self,

@@ -1,4 +1,4 @@
-//! From which day to which a life lasts, as far as anybody knows.
+//! The days on which securities were listed, as far as they are known.
 
 use std::{collections::BTreeMap, fmt, iter};
 
@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{ListingPeriod, Rename, Symbol, Window};
 
-/// Days of one life: both ends are inside, and a missing one is not known.
+/// Days of one listing period, both ends inclusive. An end that is not known is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListingSpan {
     /// The first day on which there can be a bar.
     pub from: Option<Date>,
-    /// The last one; none of who is still listed.
+    /// The last one. None if it is still listed.
     pub to: Option<Date>,
 }
 
@@ -26,7 +26,7 @@ impl ListingSpan {
         self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to)
     }
 
-    /// The days of a window that are inside.
+    /// The days of a window that are inside. None if there is no such day.
     #[must_use]
     pub fn cut(self, window: Window) -> Option<Window> {
         let from = self.from.map_or(window.from(), |from| from.max(window.from()));
@@ -35,17 +35,17 @@ impl ListingSpan {
     }
 }
 
-/// All lives that are known, and the companies whose symbols changed.
+/// All known listing periods, and the companies whose symbols changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Universe {
     lives: BTreeMap<Symbol, Vec<(ListingPeriod, ListingSpan)>>,
     companies: Vec<Company>,
-    /// When companies of which no list has a life had a symbol, as far as events say both ends; of a symbol without any
-    /// life, also when the company began that has it now.
+    /// When companies without any listing period had a symbol, as far as events have both ends; for a symbol without
+    /// any period, also when the company began that has it now.
     unlisted: BTreeMap<Symbol, Vec<SymbolSpan>>,
 }
 
-/// On which days the lists have a symbol.
+/// The days on which the lists have a symbol.
 #[derive(Clone, Copy, Debug)]
 pub struct ListedDays<'a> {
     lives: &'a [(ListingPeriod, ListingSpan)],
@@ -63,14 +63,14 @@ pub struct NearestListedDays {
 }
 
 impl Universe {
-    /// Puts lives in order. Two companies cannot have one ticker at once: of those whose first day is not known, or is that
-    /// of the company under an earlier ticker, each begins when the one before it has ended.
+    /// Sorts listing periods. Two companies cannot have one ticker at the same time: a period without a known first
+    /// day, or with that of the company under an earlier ticker, begins when the one before it has ended.
     #[must_use]
     pub fn new(lives: Vec<ListingPeriod>) -> Self {
         Self::with_renames(lives, &[])
     }
 
-    /// The same by lists and events: a life of a company that took its ticker over begins on that day.
+    /// Sorts listing periods by lists and events: the period of a company that took over its ticker begins on that day.
     #[must_use]
     pub fn with_renames(lives: Vec<ListingPeriod>, renames: &[&Rename]) -> Self {
         let companies = companies(renames);
@@ -80,7 +80,7 @@ impl Universe {
         }
         let unlisted = unlisted(&companies, &by_ticker);
         let lives = by_ticker.into_iter().map(|(symbol, mut lives)| {
-            // The one that is listed comes last.
+            // The period that is still listed comes last.
             lives.sort_by_key(|life| life.end().unwrap_or(Date::MAX));
             let ends = lives.iter().map(|life| life.listing.delisted.filter(|_| !life.listing.active));
             let before = iter::once(None).chain(ends).collect::<Vec<_>>();
@@ -96,43 +96,44 @@ impl Universe {
         Self { lives: lives.collect(), companies, unlisted }
     }
 
-    /// The companies that events tell of.
+    /// The companies of all events.
     #[must_use]
     pub fn companies(&self) -> &[Company] {
         &self.companies
     }
 
-    /// Each life with its days, by ticker and time.
+    /// Each listing period with its days, by ticker and time.
     pub fn periods(&self) -> impl Iterator<Item = (&ListingPeriod, ListingSpan)> {
         self.lives.values().flatten().map(|(life, span)| (life, *span))
     }
 
-    /// The tickers of all lives, in order.
+    /// The tickers of all listing periods, in order.
     pub fn tickers(&self) -> impl Iterator<Item = &Symbol> {
         self.lives.keys()
     }
 
-    /// The lives of one ticker, in order.
+    /// The listing periods of one ticker, in order.
     pub fn of(&self, symbol: &Symbol) -> impl Iterator<Item = (&ListingPeriod, ListingSpan)> {
         self.lives.get(symbol).into_iter().flatten().map(|(life, span)| (life, *span))
     }
 
-    /// The day after which a symbol can have no bars, because all its lives have left; none if one goes on, or nobody
-    /// knows the symbol.
+    /// The day after which a symbol can have no bars, because all its listing periods have ended. None if one goes on,
+    /// or if the symbol is unknown.
     #[must_use]
     pub fn end_of(&self, symbol: &Symbol) -> Option<Date> {
         let ends = self.of(symbol).map(|(_, span)| span.to).collect::<Option<Vec<_>>>()?;
         ends.into_iter().max()
     }
 
-    /// Whether the lists do not have a symbol on a day although they know it: none of its lives is active then. On the day of
-    /// `delisted_utc` there may be bars all the same.
+    /// Whether the lists know a symbol, but do not have it on a day: no listing period is active then. On the day of
+    /// `delisted_utc` there may still be bars.
     #[must_use]
     pub fn is_outside(&self, symbol: &Symbol, day: Date) -> bool {
         self.listed(symbol).is_some_and(|listed| !listed.has(day))
     }
 
-    /// The same, unless a symbol's last bar before the day contradicts the list: it lies on an unlisted day too.
+    /// Whether a symbol is outside of its listed days and its last bar before the day does not contradict the list. A
+    /// last bar on an unlisted day contradicts it.
     #[must_use]
     pub fn is_delisted(&self, symbol: &Symbol, day: Date, last_bar: Option<Date>) -> bool {
         self.listed(symbol).is_some_and(|listed| {
@@ -141,7 +142,7 @@ impl Universe {
         })
     }
 
-    /// On which days the lists have a symbol; nothing if they do not know it.
+    /// The days on which the lists have a symbol. None if they do not know it.
     #[must_use]
     pub fn listed(&self, symbol: &Symbol) -> Option<ListedDays<'_>> {
         let lives = self.lives.get(symbol).map_or(&[][..], Vec::as_slice);
@@ -150,7 +151,7 @@ impl Universe {
         is_known.then_some(ListedDays { lives, unlisted })
     }
 
-    /// Whether a life is active on a day: on that of `delisted_utc` it is not any more.
+    /// Whether a listing period is active on a day. On the day of `delisted_utc` it is not.
     #[must_use]
     pub fn is_active(life: &ListingPeriod, span: ListingSpan, day: Date) -> bool {
         let gone = life.listing.delisted.filter(|_| !life.listing.active);
@@ -166,7 +167,7 @@ impl<'a> ListedDays<'a> {
             || self.unlisted.iter().any(|stretch| stretch.has(day))
     }
 
-    /// Its listed days, in stretches that may overlap.
+    /// Its listed days, as spans that may overlap.
     pub fn spans(self) -> impl Iterator<Item = ListingSpan> + use<'a> {
         let span = |stretch: &SymbolSpan| {
             let to = stretch.until.and_then(|until| until.yesterday().ok());
@@ -175,13 +176,13 @@ impl<'a> ListedDays<'a> {
         self.lives.iter().map(|(_, span)| *span).chain(self.unlisted.iter().map(span))
     }
 
-    /// Whether a day is the last one of a life: there may be bars on it or not.
+    /// Whether a day is the last one of a listing period, on which there may or may not be bars.
     #[must_use]
     pub fn is_last_day(self, day: Date) -> bool {
         self.lives.iter().any(|(_, span)| span.to == Some(day))
     }
 
-    /// The nearest listed days around one that is not.
+    /// Returns the nearest listed days around one that is not listed.
     #[must_use]
     pub fn nearest_listed_days(self, day: Date) -> NearestListedDays {
         let (lives, unlisted) = (self.lives.iter().map(|(_, span)| span), self.unlisted.iter());
@@ -206,8 +207,8 @@ impl fmt::Display for NearestListedDays {
     }
 }
 
-/// When companies without a life in the lists had a symbol. How long a company has its present symbol, events do not say:
-/// that is left out where a list knows the symbol.
+/// When companies without a listing period had a symbol. Events do not say how long a company has its present symbol:
+/// that span is left out where a list knows the symbol.
 fn unlisted(
     companies: &[Company],
     lives: &BTreeMap<Symbol, Vec<ListingPeriod>>,

@@ -1,4 +1,4 @@
-//! What a sync has brought, united with the lives that are known.
+//! Merges the rows of a sync with the known listing periods.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -6,14 +6,14 @@ use jiff::{Timestamp, ToSpan, civil::Date};
 
 use crate::{Listing, ListingPeriod, Symbol, new_york};
 
-/// How long after a life has ended lists may have had it as active, in days: with numbers that agree, and without.
+/// For how many days after a delisting a list may still show it as active: with numbers that agree, and without.
 const LATE_BY_NUMBERS: i32 = 365;
 const LATE: i32 = 30;
 
-/// What is wrong with rows, by kind. Those that were left out are counted by whoever read them.
+/// Defects of rows, by kind. Rows that were left out are counted by the reader of the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowDefects {
-    /// Rows that say once more what another row of the same list says: the one that was changed last is taken.
+    /// Rows that repeat another row of the same list: the one that was changed last is used.
     pub listed_twice: u64,
     /// Those among them that have another CIK.
     pub other_cik: u64,
@@ -21,27 +21,28 @@ pub struct RowDefects {
     pub without_figi: u64,
 }
 
-/// The universe after a sync, and what there is to say about it.
+/// The universe after a sync, and the facts to report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UniverseMerge {
-    /// All lives, by ticker; who is listed comes last.
+    /// All listing periods, by ticker; the one that is still listed comes last.
     pub lives: Vec<ListingPeriod>,
-    /// Lives that were not known.
+    /// Periods that were not known before.
     pub new: u64,
-    /// Tickers whose life was active and has left.
+    /// Tickers that were active and are delisted now.
     pub left: Vec<Symbol>,
-    /// Lives that the sync has not brought. They stay as they were.
+    /// Periods for which the sync had no row. They stay as they were.
     pub not_seen: u64,
     /// What was wrong.
     pub defects: RowDefects,
 }
 
-/// Unites lives with rows that were brought at an instant (UTC ms).
+/// Merges known listing periods with rows that were fetched at an instant (UTC ms).
 ///
-/// A row belongs to a life of its ticker if their FIGIs agree; where one of them has none, if their CIKs agree; where one of
-/// them has none, if both are active, if the row has left and the life was active until about then, or if both left on the
-/// same day. A life has one row at most, and a row one life: of several that could be, the most alike. Every other row is a
-/// new life. What the row does not say any more is kept, and so is a life without a row, with the `last_seen` that it had.
+/// A row belongs to a period of its ticker if their FIGIs agree; if one of them has none, if their CIKs agree; if one
+/// of them has none, if both are active, if the row is delisted and the period was active until about then, or if both
+/// were delisted on the same day. A period has at most one row, and a row one period: of several candidates, the best
+/// match. Every other row becomes a new period. Fields that the row does not have any more stay, and so does a period
+/// without a row, with its old `last_seen`.
 #[must_use]
 pub fn merge(kept: Vec<ListingPeriod>, brought: Vec<Listing>, at_ms: i64) -> UniverseMerge {
     let mut merged = UniverseMerge::default();
@@ -62,7 +63,7 @@ pub fn merge(kept: Vec<ListingPeriod>, brought: Vec<Listing>, at_ms: i64) -> Uni
 }
 
 impl UniverseMerge {
-    /// The rows of one ticker, each life once.
+    /// The rows of one ticker without repeats.
     fn unique(&mut self, mut rows: Vec<Listing>) -> Vec<Listing> {
         let changed = |row: &Listing| row.updated.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
         rows.sort_by_cached_key(|row| Reverse((changed(row), row.composite_figi.is_some())));
@@ -81,7 +82,7 @@ impl UniverseMerge {
         unique
     }
 
-    /// The lives of one ticker with the rows that were brought for it.
+    /// Merges the periods of one ticker with the rows that were fetched for it.
     fn unite(&mut self, lives: Vec<ListingPeriod>, rows: Vec<Listing>, at_ms: i64) -> Vec<ListingPeriod> {
         let mut pairs = pairs(&lives, &rows);
         let mut lives: Vec<_> = lives;
@@ -136,7 +137,7 @@ fn new(listing: Listing, at_ms: i64) -> ListingPeriod {
     }
 }
 
-/// Which life has which row: the most alike first, each once.
+/// Which period gets which row: the best match first, each at most once.
 fn pairs(lives: &[ListingPeriod], rows: &[Listing]) -> Vec<(usize, usize)> {
     let all = lives.iter().enumerate().flat_map(|(at, life)| {
         rows.iter().enumerate().filter_map(move |(row_at, row)| Some((likeness(life, row)?, at, row_at)))
@@ -152,7 +153,7 @@ fn pairs(lives: &[ListingPeriod], rows: &[Listing]) -> Vec<(usize, usize)> {
     pairs
 }
 
-/// What two rows have in common that names a security or a company.
+/// The identifier that two rows have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum SharedId {
     /// Nothing that could be compared.
@@ -163,7 +164,7 @@ enum SharedId {
     Figi,
 }
 
-/// How much a life and a row are alike; nothing if they cannot be the same.
+/// How well a period and a row match. None if they cannot be the same security.
 fn likeness(life: &ListingPeriod, row: &Listing) -> Option<(u8, SharedId)> {
     let known = &life.listing;
     let numbers = match (&known.composite_figi, &row.composite_figi, &known.cik, &row.cik) {
@@ -177,7 +178,7 @@ fn likeness(life: &ListingPeriod, row: &Listing) -> Option<(u8, SharedId)> {
         (true, true) => 3,
         (false, false) if known.delisted == row.delisted => 3,
         (true, false) if is_plausible_end(life, row, numbers) => 2,
-        // The day was corrected, or the company is back.
+        // The day was corrected, or the company is listed again.
         (false, false) if numbers > SharedId::Unknown => 1,
         (false, true) if numbers == SharedId::Figi => 1,
         (true | false, false) | (false, true) => return None,
@@ -185,7 +186,7 @@ fn likeness(life: &ListingPeriod, row: &Listing) -> Option<(u8, SharedId)> {
     Some((state, numbers))
 }
 
-/// Whether a life that was active when it was seen last may have ended as the row says.
+/// Whether a period that was active when last seen may have ended as the row says.
 fn is_plausible_end(life: &ListingPeriod, row: &Listing, numbers: SharedId) -> bool {
     let late = if numbers == SharedId::Unknown { LATE } else { LATE_BY_NUMBERS };
     let seen = new_york::date_of(life.last_seen_ms).map(|day| day.saturating_sub(late.days()));

@@ -1,7 +1,8 @@
-//! Who was listed when: the lives of securities under their tickers. Pure: nothing is read or written here.
+//! Which securities were listed when: their listing periods under their tickers. Pure: nothing is read or written here.
 //!
-//! A sync brings rows, and [`merge()`] unites them with the lives that are known. Nothing is ever taken out: a list that lacks
-//! a third of its rows for a day takes nobody's life. [`Universe`] answers who lived when, and [`Filter`] who is meant.
+//! A sync fetches rows, and [`merge()`] unites them with the known listing periods. No period is ever removed: a list
+//! that lacks a third of its rows for a day ends none. [`Universe`] says what was listed when, and [`Filter`] selects
+//! from it.
 
 mod annotate;
 mod company;

@@ -1,11 +1,11 @@
-//! Which listed symbol somebody meant who asked for one without any bar.
+//! Finds the listed symbol that a user meant by a symbol without any bar.
 
 use super::Universe;
 use crate::{Symbol, spellings, without_punctuation};
 
 impl Universe {
-    /// The symbol that is listed, or was, and that `asked` is another way to write. None if it is listed as it is, or nothing
-    /// like it is.
+    /// The symbol that is or was listed and that `asked` is another notation of. None if `asked` itself is listed, or
+    /// if no listed symbol is like it.
     #[must_use]
     pub fn spelled(&self, asked: &Symbol) -> Option<Symbol> {
         let is_listed = |symbol: &Symbol| self.of(symbol).next().is_some();

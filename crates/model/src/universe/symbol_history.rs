@@ -6,19 +6,19 @@ use jiff::civil::Date;
 
 use crate::{Rename, Symbol, Window, new_york};
 
-/// A part of a history in which all bars have one symbol. Stretches of a history do not overlap.
+/// A part of a history in which all bars have one symbol. The spans of a history do not overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SymbolSpan {
     /// The symbol at that time.
     pub ticker: Symbol,
-    /// The first day; none if it begins with the symbol's first bar.
+    /// The first day. None if it begins with the symbol's first bar.
     pub from: Option<Date>,
-    /// The first day that is not in it; none if it has no end.
+    /// The first day after it. None if it has no end.
     pub until: Option<Date>,
 }
 
 impl SymbolSpan {
-    /// All that ever traded under a symbol.
+    /// The span of everything that ever traded under a symbol.
     #[must_use]
     pub fn all_of(ticker: &Symbol) -> Self {
         Self { ticker: ticker.clone(), from: None, until: None }
@@ -30,8 +30,8 @@ impl SymbolSpan {
         self.from.is_none_or(|from| from <= day) && self.until.is_none_or(|until| day < until)
     }
 
-    /// The instants (UTC ms) that it has of each window, in order; all of its own if there are no windows. The windows are
-    /// in order and do not overlap.
+    /// The instants (UTC ms) of each window that are inside, in order; the whole span if `windows` is None. The windows
+    /// are in order and do not overlap.
     #[must_use]
     pub fn spans(&self, windows: Option<&[Window]>) -> Vec<(i64, i64)> {
         let from = self.from.map_or(i64::MIN, new_york::day_start_ms);
@@ -42,10 +42,11 @@ impl SymbolSpan {
     }
 }
 
-/// The history of the company that has a symbol now: the stretches under each symbol that it had, in order. Bars of other
-/// companies that had one of these symbols before or after are in none of them.
+/// The history of the company that has a symbol now: the span of each symbol that it had, in order. Bars of other
+/// companies that had one of these symbols before or after are in no span.
 ///
-/// If no events are known, or the company has another symbol by now, the history is all that traded under the symbol.
+/// If no events are known, or the company has another symbol by now, the history is everything that traded under the
+/// symbol.
 #[must_use]
 pub fn history(ticker: &Symbol, renames: &[&Rename]) -> Vec<SymbolSpan> {
     let events = events(ticker, renames);
@@ -61,19 +62,19 @@ pub fn history(ticker: &Symbol, renames: &[&Rename]) -> Vec<SymbolSpan> {
     events.iter().zip(ends).map(stretch).collect()
 }
 
-/// The symbol that the company which had this one has taken since, and when, if that is known.
+/// The later symbol of the company that had this one, and when it changed. None if that is not known.
 #[must_use]
 pub fn successor<'a>(ticker: &Symbol, renames: &[&'a Rename]) -> Option<&'a Rename> {
     events(ticker, renames).pop().filter(|last| last.ticker != *ticker)
 }
 
-/// The first day of a symbol's present company, if that is known.
+/// The first day of a symbol's present company. None if that is not known.
 #[must_use]
 pub fn own_since(ticker: &Symbol, renames: &[&Rename]) -> Option<Date> {
     history(ticker, renames).iter().find(|stretch| stretch.ticker == *ticker)?.from
 }
 
-/// When other companies had a symbol, each with the symbol to which that company answers.
+/// When other companies had a symbol, each with the symbol under which that company was requested.
 #[must_use]
 pub fn of_others(ticker: &Symbol, renames: &[&Rename]) -> Vec<(Symbol, SymbolSpan)> {
     let own = identities(ticker, renames);
@@ -84,20 +85,20 @@ pub fn of_others(ticker: &Symbol, renames: &[&Rename]) -> Vec<(Symbol, SymbolSpa
     had.filter(|(_, stretch)| stretch.ticker == *ticker && stretch.until.is_some()).collect()
 }
 
-/// Who it is that answers to a symbol, by the numbers that do not change.
+/// The permanent identifiers (FIGI, else CIK) of the company that was requested as a symbol.
 fn identities<'a>(asked_as: &Symbol, renames: &[&'a Rename]) -> BTreeSet<Option<&'a str>> {
     let events = renames.iter().filter(|rename| rename.asked_as == *asked_as);
     events.map(|rename| rename.composite_figi.as_deref().or(rename.cik.as_deref())).collect()
 }
 
-/// The events of the company that answers to a symbol, by day.
+/// The events of the company that was requested as a symbol, by day.
 pub(super) fn events<'a>(ticker: &Symbol, renames: &[&'a Rename]) -> Vec<&'a Rename> {
     let mut events: Vec<_> = renames.iter().copied().filter(|rename| rename.asked_as == *ticker).collect();
     events.sort_by_key(|event| event.date);
     events
 }
 
-/// Windows in order, those that overlap or touch made one.
+/// Sorts windows and joins those that overlap or touch.
 #[must_use]
 pub fn joined(mut windows: Vec<Window>) -> Vec<Window> {
     windows.sort_unstable();

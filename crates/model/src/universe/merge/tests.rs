@@ -28,7 +28,7 @@ fn first(rows: Vec<Listing>) -> UniverseMerge {
     merge(Vec::new(), rows, at(date(2024, 1, 3)))
 }
 
-/// What one more sync, a day later, makes of the lives of another one.
+/// Merges one more sync, a day later, into the result of another one.
 fn then(before: UniverseMerge, rows: Vec<Listing>) -> UniverseMerge {
     merge(before.lives, rows, at(date(2024, 1, 4)))
 }
