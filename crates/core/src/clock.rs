@@ -1,10 +1,10 @@
-//! The one place that reads the system's clock: everything else is handed a [`Clock`].
+//! The only module that reads the system's clock: all others get a [`Clock`] as an argument.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
-/// What time it is: the system's, or a pretended one that runs on from the instant it was set to (`GRAB_NOW`).
+/// The current time: the system's, or a pretended one that runs on from the instant in `GRAB_NOW`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     /// Added to the system's time, in ms.

@@ -1,7 +1,7 @@
-//! Threads for what keeps a core busy: as many as there are cores, however much waits for them.
+//! Threads for CPU-bound work: as many as there are cores, however many jobs wait for them.
 //!
-//! Tokio's blocking threads are for what waits for a disk. There may be hundreds of them, and each that decodes or encodes a
-//! page holds megabytes while it shares a core with the others.
+//! Tokio's blocking threads are for work that waits for a disk. There may be hundreds of them, and each that decodes or
+//! encodes a page holds megabytes while it shares a core with the others.
 
 use std::{
     collections::VecDeque,
@@ -14,16 +14,17 @@ use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// When work gets its turn.
+/// The position of a job in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuTurn {
-    /// Before all that waits: it ends what was begun, and gives memory back.
+    /// Before all waiting jobs: for work that ends what was begun, and frees memory.
     Next,
-    /// After all that waits.
+    /// After all waiting jobs.
     Last,
 }
 
-/// Does work on a thread of the pool. If it panics, so does the caller; if nobody waits for it any more, it is not begun.
+/// Runs work on a thread of the pool. If it panics, so does the caller; if the caller was dropped before its turn, it
+/// is not started.
 pub async fn run<T, F>(turn: CpuTurn, work: F) -> T
 where
     T: Send + 'static,
@@ -64,7 +65,7 @@ impl Pool {
         let (answer, answered) = oneshot::channel();
         let job = move || {
             if !answer.is_closed() {
-                // A panic is the caller's; the thread goes on.
+                // The panic is passed to the caller; the thread continues.
                 let _ = answer.send(panic::catch_unwind(AssertUnwindSafe(work)));
             }
         };
@@ -76,7 +77,7 @@ impl Pool {
         match answered.await {
             Ok(Ok(done)) => done,
             Ok(Err(panicked)) => panic::resume_unwind(panicked),
-            // The queue loses no job.
+            // Cannot happen: the queue drops no job.
             Err(lost) => panic::resume_unwind(Box::new(lost)),
         }
     }
@@ -93,7 +94,7 @@ impl Queue {
         self.added.notify_one();
     }
 
-    /// One thread's life, which ends with the process.
+    /// The loop of one thread, which ends with the process.
     fn work(&self) {
         loop {
             let jobs = self.added.wait_while(self.jobs(), |jobs| jobs.is_empty());

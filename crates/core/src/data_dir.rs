@@ -1,4 +1,4 @@
-//! A data directory: where what lies, and the only place that knows it.
+//! The layout of a data directory. No other module knows where its files are.
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +9,13 @@ use grab_model::{Month, Symbol};
 /// The manifest's name in its data directory.
 pub const MANIFEST: &str = "manifest.sqlite";
 
-/// The name of the plan beside the manifest.
+/// The plan's file name, beside the manifest.
 pub const PLAN: &str = "plan.jsonl";
 
 /// The folder of the one-minute bars.
 const BARS: &str = "bars_1m";
 
-/// The folder of what is known besides bars, and within it that of the whole market's days.
+/// The folder of reference data, and within it that of the whole market's days.
 const REFERENCE: &str = "reference";
 const GROUPED_DAILY: &str = "grouped_daily";
 
@@ -28,7 +28,8 @@ pub(crate) const PARTITION: &str = "bars.parquet";
 /// How names of unfinished files begin and end. Readers' globs (`**/*.parquet`) do not match them.
 pub(crate) const UNFINISHED: (&str, &str) = (".bars-", ".tmp");
 
-/// The directory that holds the bars of one kind with their manifest. It need not exist; nothing is read or made here.
+/// The directory that holds the bars of one kind with their manifest. It need not exist; nothing is read or created
+/// here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DataDir {
     path: PathBuf,
@@ -47,7 +48,7 @@ impl DataDir {
         &self.path
     }
 
-    /// The path of something within it, such as what a row of the manifest names.
+    /// Returns the path of something within it, such as a file that a row of the manifest names.
     #[must_use]
     pub fn join(&self, inside: impl AsRef<Path>) -> PathBuf {
         self.path.join(inside)
@@ -114,13 +115,13 @@ impl DataDir {
         self.reference_folder().join(GROUPED_DAILY)
     }
 
-    /// `reference/splits.parquet`: a table that is kept whole.
+    /// `reference/splits.parquet`: a table in one file.
     #[must_use]
     pub fn reference_table(&self, table: &str) -> PathBuf {
         self.reference_folder().join(format!("{table}.parquet"))
     }
 
-    /// The folder of reference data: what is known besides bars.
+    /// The folder of reference data: everything besides bars.
     #[must_use]
     pub fn reference_folder(&self) -> PathBuf {
         self.join(REFERENCE)
@@ -133,14 +134,14 @@ impl AsRef<Path> for DataDir {
     }
 }
 
-/// The day whose folder has this name, if it is the name of one.
+/// The day whose folder has this name. None if the name is not one of a day's folder.
 #[must_use]
 pub fn day_of(name: &str) -> Option<Date> {
     let text = name.strip_prefix("date=")?;
     text.parse::<Date>().ok().filter(|day| day.to_string() == text)
 }
 
-/// The symbol whose folder has this name, if it is the name of one.
+/// The symbol whose folder has this name. None if the name is not one of a symbol's folder.
 #[must_use]
 pub fn symbol_of(name: &str) -> Option<Symbol> {
     let mut parts = name.strip_prefix("ticker=")?.split('%');
@@ -153,7 +154,7 @@ pub fn symbol_of(name: &str) -> Option<Symbol> {
     (format!("ticker={}", encode(&symbol)) == name).then_some(symbol)
 }
 
-/// The month whose folders have these names, if they are the names of one.
+/// The month whose folders have these names. None if they are not names of a month's folders.
 #[must_use]
 pub fn month_of(year: &str, month: &str) -> Option<Month> {
     let (year, month) = (year.strip_prefix("year=")?, month.strip_prefix("month=")?);
@@ -183,9 +184,9 @@ fn percent(c: char) -> String {
 const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
 const NUMBERED_DEVICES: [&str; 2] = ["COM", "LPT"];
 
-/// Returns the name of a file that has nothing but a symbol before its extension: [`encode`], and in a name that is a
-/// device on Windows the first letter is encoded too (`CON` becomes `%43ON`). No two symbols share a name, since no other
-/// name has an upper-case letter encoded. The store's folders need none of this: `ticker=CON` is no device.
+/// Returns the name of a file that has only a symbol before its extension: [`encode`], and in a name that is a device
+/// on Windows the first letter is encoded too (`CON` becomes `%43ON`). No two symbols share a name, since no other name
+/// has an upper-case letter encoded. The store's folders do not need this: `ticker=CON` is not a device.
 #[must_use]
 pub fn file_stem(symbol: &Symbol) -> String {
     let stem = encode(symbol);

@@ -1,8 +1,8 @@
-//! What a disk promises, and why it refuses.
+//! What a file system guarantees, and why a disk operation failed.
 //!
-//! A file's bytes and the names in a folder are on stable storage once fsync has returned. Some file systems (FUSE, SMB, 9p,
-//! some of NFS) have no fsync for folders and answer EINVAL, EBADF, ENOSYS or ENOTSUP. Then nothing can promise that a
-//! name survives a power failure, and that is an error ([`Unpromised`]), unless the user has said that it is to be accepted
+//! A file's bytes and the names in a folder are on stable storage once fsync has returned. Some file systems (FUSE,
+//! SMB, 9p, some of NFS) have no fsync for folders and fail with EINVAL, EBADF, ENOSYS or ENOTSUP. Then nothing
+//! guarantees that a name survives a power failure, and that is an error ([`Unpromised`]), unless the user accepts it
 //! ([`accept_unpromised`]).
 
 use std::{
@@ -16,7 +16,7 @@ use std::{
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-/// A file system without the promise that fsync stands for.
+/// The file system has no fsync, and so does not guarantee that `what` is durable.
 #[derive(Debug, Error)]
 #[error("this file system does not promise that {what} survives a power failure")]
 pub struct Unpromised {
@@ -24,7 +24,7 @@ pub struct Unpromised {
     source: io::Error,
 }
 
-/// A process that may have too few files and connections open for what it is to do.
+/// The process may not open as many files and connections as it may need.
 #[derive(Debug, Error)]
 #[error("the system lets this process have {limit} files and connections open, and it needs up to {needed}")]
 struct TooFewOpen {
@@ -32,24 +32,24 @@ struct TooFewOpen {
     needed: u64,
 }
 
-/// What is the matter with a disk, as far as its error says it.
+/// The kind of a disk error, as far as the error tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskTrouble {
     /// No space, or no room for more files.
     Full,
-    /// The user may not store more.
+    /// The user's quota is used up.
     Quota,
-    /// The file system takes no writes.
+    /// The file system is read-only.
     ReadOnly,
-    /// The user may not do this there.
+    /// The user has no permission there.
     Denied,
-    /// Something else is at the place, or a part of the path is no folder.
+    /// Something else has this path, or a part of the path is not a folder.
     InTheWay,
     /// There is no such folder.
     Missing,
     /// The process, or the machine, has too many files open.
     TooManyOpen,
-    /// The machine has no memory or no more threads to give.
+    /// The machine has no memory or no more threads.
     Exhausted,
     /// A name or a path is longer than the file system allows.
     NameTooLong,
@@ -59,7 +59,7 @@ pub enum DiskTrouble {
     Unpromised,
     /// The file system has no locks, or no memory that processes share: the manifest needs both.
     NoLocks,
-    /// A network share or a device has gone away.
+    /// A network share or a device is no longer connected.
     Gone,
     /// The device reports an error.
     Broken,
@@ -67,7 +67,7 @@ pub enum DiskTrouble {
     Other,
 }
 
-/// What the standard library has names for.
+/// The errors for which the standard library has a name.
 const KINDS: [(io::ErrorKind, DiskTrouble); 18] = [
     (io::ErrorKind::StorageFull, DiskTrouble::Full),
     (io::ErrorKind::QuotaExceeded, DiskTrouble::Quota),
@@ -89,18 +89,18 @@ const KINDS: [(io::ErrorKind, DiskTrouble); 18] = [
     (io::ErrorKind::NetworkDown, DiskTrouble::Gone),
 ];
 
-/// Whether the user accepts that file systems do not promise what they should.
+/// Whether the user accepts file systems without these guarantees.
 static IS_ACCEPTED: AtomicBool = AtomicBool::new(false);
 
-/// Whether it was said that something is not promised.
+/// Whether the warning about a missing guarantee was logged.
 static IS_SAID: AtomicBool = AtomicBool::new(false);
 
-/// From now on, what a file system does not promise is said once, and is no error.
+/// From now on, a missing guarantee is logged once and is not an error.
 pub fn accept_unpromised() {
     IS_ACCEPTED.store(true, Ordering::Relaxed);
 }
 
-/// Makes the bytes of a file durable; then comes `after`, which may let the step fail.
+/// Makes the bytes of a file durable, then calls `after`, which may make the step fail.
 ///
 /// # Errors
 /// If the system refuses; [`Unpromised`] inside of it if the file system has no fsync.
@@ -109,7 +109,7 @@ pub fn sync_file(file: &File, path: &Path, after: impl FnOnce() -> io::Result<()
     settled(synced, path, "what is written to a file")
 }
 
-/// Makes the names in a folder durable; then comes `after`, which may let the step fail.
+/// Makes the names in a folder durable, then calls `after`, which may make the step fail.
 ///
 /// # Errors
 /// As for [`sync_file`].
@@ -137,10 +137,11 @@ fn settled(synced: io::Result<()>, path: &Path, what: &'static str) -> io::Resul
     }
 }
 
-/// Whether `SQLite` is to go without fsync in a folder: it has none for files, and the user accepts that.
+/// Whether `SQLite` has to work without fsync in a folder: the file system has none for files, and the user accepts
+/// that.
 ///
 /// # Errors
-/// If a file cannot be made there.
+/// If a file cannot be created there.
 pub fn is_unpromised_and_accepted(folder: &Path) -> io::Result<bool> {
     if !IS_ACCEPTED.load(Ordering::Relaxed) {
         return Ok(false);
@@ -155,8 +156,9 @@ fn is_without_fsync(error: &io::Error) -> bool {
     codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
-/// Makes sure that the process may have so many files and connections open: raises its own limit as far as it has to and may.
-/// To find out in the middle of the work would look like a broken disk, or like a service that cannot be reached.
+/// Makes sure that the process may open this many files and connections: raises its own limit as far as needed and
+/// allowed. Without this check, a limit that is reached in the middle of the work would look like a broken disk or an
+/// unreachable service.
 ///
 /// # Errors
 /// If the system allows fewer.
@@ -173,8 +175,8 @@ pub fn need_open_files(needed: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Says whose a path is, in brackets, where the system has denied it to this process: of a file, and of the folder that it
-/// is or should be in. Returns nothing for other errors.
+/// Describes the owner of a path, in brackets, if the system denied this process access: of a file, and of the folder
+/// that it is or should be in. Empty for other errors.
 #[must_use]
 pub fn whose(path: &Path, error: &io::Error) -> String {
     if DiskTrouble::of(error) == DiskTrouble::Denied { owners(path) } else { String::new() }
@@ -184,7 +186,7 @@ fn owners(path: &Path) -> String {
     use std::os::unix::fs::MetadataExt;
     let places =
         path.ancestors().map(|place| if place.as_os_str().is_empty() { Path::new(".") } else { place });
-    // Of a place that is not there, or cannot be looked at, the one above it says why.
+    // For a path that does not exist or cannot be read, the folder above it shows the reason.
     let seen = places.filter_map(|place| Some((place, place.symlink_metadata().ok()?)));
     let said: Vec<_> = seen
         .take(if path.is_dir() { 1 } else { 2 })
@@ -196,7 +198,7 @@ fn owners(path: &Path) -> String {
     format!(" ({}; this process runs as {})", said.join("; "), user(rustix::process::geteuid().as_raw()))
 }
 
-/// The name of a user, as far as it is a local one.
+/// The name of a user, if it is a local one; else the number.
 fn user(id: u32) -> String {
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let named = users.lines().find_map(|line| {
@@ -208,7 +210,7 @@ fn user(id: u32) -> String {
 }
 
 impl DiskTrouble {
-    /// Finds out what is the matter from an error and its causes.
+    /// Returns the kind of an error, from the error and its causes.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         let (mut trouble, mut next) = (Self::Other, Some(error));
@@ -222,7 +224,7 @@ impl DiskTrouble {
             }
             let found = match (cause.downcast_ref::<io::Error>(), cause.downcast_ref::<rusqlite::Error>()) {
                 (Some(error), _) => {
-                    // What an error is made of is not among its causes: it is the error itself.
+                    // An error that `io::Error` wraps is not returned by `source()`: it is looked at here.
                     let inner = error.get_ref().map_or(Self::Other, |inner| Self::of(inner));
                     if inner == Self::Other { Self::of_system(error) } else { inner }
                 }
@@ -230,7 +232,7 @@ impl DiskTrouble {
                 (None, None) => Self::Other,
             };
             if found != Self::Other {
-                // The innermost one knows best.
+                // The innermost cause is the most exact one.
                 trouble = found;
             }
         }
@@ -262,7 +264,7 @@ impl DiskTrouble {
         use rusqlite::ffi;
         let rusqlite::Error::SqliteFailure(failure, _) = error else { return Self::Other };
         match failure.extended_code {
-            // Where it is accepted that there is no fsync, none is asked for: then the device itself fails.
+            // If a missing fsync is accepted, SQLite does not call it: then an fsync error comes from the device.
             ffi::SQLITE_IOERR_FSYNC if IS_ACCEPTED.load(Ordering::Relaxed) => return Self::Broken,
             ffi::SQLITE_IOERR_FSYNC => return Self::Unpromised,
             ffi::SQLITE_IOERR_SHMOPEN

@@ -1,31 +1,31 @@
-//! Exit codes: what a cron job, a script and a person may rely on.
+//! Exit codes, for cron jobs, scripts and people.
 
 /// How a command ended. The numbers are public and never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// Every task asked for is done or empty.
+    /// Every requested task is done or empty.
     Complete,
     /// Something that should not happen: a bug.
     Bug,
-    /// The command line cannot be understood, or asks for what cannot be.
+    /// The command line cannot be understood, or requests something impossible.
     Usage,
     /// A spec, a config file or a tickers file is wrong.
     Config,
-    /// Not finished: `grab resume` goes on.
+    /// Not finished: `grab resume` continues.
     Incomplete,
     /// Finished, but some tasks have no data: failed, not found or not entitled.
     Unsuccessful,
-    /// Files are damaged, missing, or not what they should be.
+    /// Files are damaged, missing, or not as recorded.
     Damage,
-    /// Sessions are absent, and nobody says why.
+    /// Sessions are absent without a known reason.
     Gaps,
     /// The key is missing, or refused altogether.
     Key,
-    /// The source cannot be reached; no task was burnt.
+    /// The source cannot be reached; no task failed because of it.
     Unreachable,
-    /// No space, no permission, or another I/O error; nothing is lost.
+    /// No space, no permission, or another I/O error; no data is lost.
     Disk,
-    /// Another grab holds the data directory.
+    /// Another grab process holds the lock of the data directory.
     Locked,
     /// The manifest is from a newer grab, or from an older one and has to be migrated.
     OtherVersion,
@@ -34,7 +34,7 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// All of them, by their codes.
+    /// All codes, ascending.
     pub const ALL: [Self; 14] = [
         Self::Complete,
         Self::Bug,
@@ -52,7 +52,7 @@ impl ExitStatus {
         Self::Interrupted,
     ];
 
-    /// What it means, for people.
+    /// The meaning, for people.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {

@@ -1,14 +1,15 @@
-//! Steps at which a test lets the program die, or an error happen, to see that nothing is lost by it.
+//! Steps at which a test kills the program or makes it fail, to check that no data is lost.
 //!
-//! `GRAB_FAILPOINT=store.after_rename=kill@3` dies when that step is reached for the third time: at once, without a
-//! destructor, as by `kill -9`. With an error of the system in place of `kill`, such as `enospc`, `eio` or `einval`, the
-//! step fails from then on, as on a disk that is full or broken, or that cannot do it. Without `@3` it begins with the
-//! first time. With `hold` the process makes the file that `GRAB_FAILPOINT_HELD` names, when the step is reached for the
-//! third time, and goes on once it is removed: so that another process can look at what is there at this moment.
+//! `GRAB_FAILPOINT=store.after_rename=kill@3` kills the process when that step is reached for the third time: at once,
+//! without a destructor, as by `kill -9`. With an error of the system in place of `kill`, such as `enospc`, `eio` or
+//! `einval`, the step fails from then on, as on a disk that is full or broken, or that does not support the operation.
+//! Without `@3` it begins with the first time. With `hold` the process creates the file that `GRAB_FAILPOINT_HELD`
+//! names when the step is reached for the third time, and continues once that file is removed: so another process can
+//! inspect the state at this moment.
 //!
-//! Only a build with debug assertions knows the variable: the one that `cargo test` tests. In a release build
-//! [`reached`] is empty, and neither its callers nor the names below are left in the program. (A cargo feature would have
-//! to be asked for with each test run. The crate `fail` had its last release in 2022, and brings `rand`, a registry
+//! Only a build with debug assertions reads the variable: the one that `cargo test` tests. In a release build
+//! [`reached`] is empty, and neither its callers nor the names below are left in the program. (A cargo feature would
+//! have to be enabled for each test run. The crate `fail` had its last release in 2022, and brings `rand`, a registry
 //! and a language of actions for what are a few lines here.)
 
 use std::{
@@ -22,25 +23,25 @@ use std::{
     time::Duration,
 };
 
-/// The variable that names a step and what is to happen there.
+/// The variable that names a step and the action there.
 const VARIABLE: &str = "GRAB_FAILPOINT";
 
-/// The variable that names the file which is there for as long as a step is held.
+/// The variable that names the file which exists for as long as a step is held.
 const HELD: &str = "GRAB_FAILPOINT_HELD";
 
-/// How often it is looked whether that file is still there.
+/// How often the process checks whether that file still exists.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// A step on the way of bars to stable storage, or of what a crash has left.
+/// A step on the way of bars to stable storage, or of the cleanup after a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrashPoint {
     /// A folder is about to be created.
     BeforeFolder,
-    /// A folder is there, its name not yet durable.
+    /// A folder exists, its name is not yet durable.
     AfterFolder,
     /// The names of all new folders in one folder are durable.
     AfterNameSync,
-    /// An unfinished file is there, empty.
+    /// An unfinished file exists, empty.
     BeforeWrite,
     /// An unfinished file has all its bytes, none of them durable.
     AfterWrite,
@@ -48,17 +49,17 @@ pub enum CrashPoint {
     AfterSync,
     /// The file has its final name, which is not yet durable.
     AfterRename,
-    /// File and name are durable; the manifest knows nothing of it.
+    /// File and name are durable; the manifest has no row of it.
     AfterFolderSync,
-    /// An unfinished file of a dead process is about to be removed.
+    /// An unfinished file of a crashed process is about to be removed.
     BeforeSweep,
-    /// A new manifest has its file, and no table.
+    /// A new manifest has its file, but no table.
     BeforeMigration,
     /// A new plan is written beside the old one.
     BeforePlan,
-    /// A transaction of the manifest is written, and not committed.
+    /// A transaction of the manifest is written, but not committed.
     BeforeCommit,
-    /// A transaction is durable; nobody was told.
+    /// A transaction is durable, but the caller does not know it yet.
     AfterCommit,
 }
 
@@ -80,7 +81,7 @@ impl CrashPoint {
         Self::AfterCommit,
     ];
 
-    /// The name that the variable has for it.
+    /// The name of the step in the variable.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -101,12 +102,12 @@ impl CrashPoint {
     }
 }
 
-/// Says that a step is reached. Whatever a test has asked for happens here.
+/// Marks that a step is reached. The action that a test requested happens here.
 ///
 /// # Errors
-/// The one that was asked for; in a release build none.
+/// The requested one; none in a release build.
 pub fn reached(step: CrashPoint) -> io::Result<()> {
-    // Both kinds of build compile the rest, and the optimiser takes it out of the one that never comes here.
+    // Both kinds of build compile the rest. The optimiser removes it from a release build, which never gets there.
     if !cfg!(debug_assertions) {
         return Ok(());
     }
@@ -117,11 +118,11 @@ pub fn reached(step: CrashPoint) -> io::Result<()> {
     }
 }
 
-/// What this process was asked for.
+/// The fault that this process was started with.
 static ASKED: LazyLock<Option<Result<Fault, String>>> =
     LazyLock::new(|| env::var(VARIABLE).ok().map(|text| Fault::read(&text)));
 
-/// How often the step of this process's fault was reached.
+/// How often this process reached the step of its fault.
 static HITS: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +171,7 @@ impl Fault {
         Ok(Self { step, action, first_hit: hit.parse().map_err(|_| wrong())? })
     }
 
-    /// Counts the hit, if it is one.
+    /// Counts a hit of its step, and returns whether the action is due.
     fn is_due(self, step: CrashPoint) -> bool {
         if step != self.step {
             return false;

@@ -1,13 +1,13 @@
-//! Numbers as the service writes nearly all of them: digits, perhaps a point and more digits.
+//! Numbers as the service writes nearly all of them: digits, with or without a point and more digits.
 
-/// Powers of ten that a float64 has exactly.
+/// Powers of ten that float64 represents exactly.
 const POWERS: [f64; 16] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// Of so many digits a float64 and 64 bits have every number exactly.
+/// float64 and 64 bits represent every number of this many digits exactly.
 const MOST_DIGITS: usize = 15;
 
-/// A number without sign and exponent, of few digits, and what follows it. Whether that may follow is not looked at.
+/// Reads a number without sign and exponent, of few digits. Returns it with the rest of the text, which is not checked.
 #[inline]
 pub(super) fn float(json: &[u8]) -> Option<(f64, &[u8])> {
     let (whole, digits, rest) = whole_digits(json)?;
@@ -19,14 +19,14 @@ pub(super) fn float(json: &[u8]) -> Option<(f64, &[u8])> {
     (fraction > 0 && all_digits <= MOST_DIGITS).then(|| (value(), rest))
 }
 
-/// The same for a whole number. A fraction or an exponent is part of what follows.
+/// Reads a whole number. A fraction or an exponent is left in the rest of the text.
 #[inline]
 pub(super) fn integer(json: &[u8]) -> Option<(i64, &[u8])> {
     let (whole, _, rest) = whole_digits(json)?;
     Some((whole.cast_signed(), rest))
 }
 
-/// Digits before the point: at least one, not too many, and no zero before others.
+/// Digits before the point: at least one, not too many, and no leading zero.
 #[expect(clippy::inline_always, reason = "measured: else each number costs a call")]
 #[inline(always)]
 fn whole_digits(json: &[u8]) -> Option<(u64, usize, &[u8])> {
@@ -35,7 +35,7 @@ fn whole_digits(json: &[u8]) -> Option<(u64, usize, &[u8])> {
     (digits > 0 && digits <= MOST_DIGITS && !is_padded).then_some((whole, digits, rest))
 }
 
-/// Goes on with a mantissa and its number of digits. Of too many, the mantissa means nothing.
+/// Extends a mantissa and its number of digits. If there are too many digits, the mantissa is meaningless.
 #[inline]
 fn digits_after((mut mantissa, mut digits): (u64, usize), mut json: &[u8]) -> (u64, usize, &[u8]) {
     while let [byte, rest @ ..] = json {

@@ -19,10 +19,10 @@ const SHOWN: usize = 60;
 /// could hold millions.
 const MOST_BARS: usize = 100_000;
 
-/// How much of what the parser says is shown: it repeats the value that it stumbled over, be it megabytes.
+/// How much of the parser's message is shown: it repeats the value that it failed at, which may have megabytes.
 const REASON: usize = 120;
 
-/// How much is kept of what the server says in words: it goes to terminals, logs and the manifest.
+/// How much of the server's message is stored: it goes to terminals, logs and the manifest.
 const WORDS: usize = 200;
 
 /// One page of a ticker's bars.
@@ -31,14 +31,14 @@ pub type Envelope = ResponseBody<Bars>;
 /// One day of the whole market.
 pub type MarketEnvelope = ResponseBody<MarketDayBars>;
 
-/// An answer as it was sent, before anybody compared it with the question. Its texts are excerpts.
+/// A response as it was sent, before it is checked against the request. Its texts are excerpts.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", bound = "R: DecodeResults")]
 pub struct ResponseBody<R> {
-    /// The symbol that it says to be about.
+    /// The symbol in the response.
     #[serde(default, deserialize_with = "words")]
     pub ticker: Option<String>,
-    /// Whether it says that prices are adjusted for splits.
+    /// Whether the response says that prices are adjusted for splits.
     #[serde(default)]
     pub adjusted: Option<bool>,
     /// `OK`, `DELAYED`, `NOT_AUTHORIZED`, `ERROR`, …
@@ -47,7 +47,7 @@ pub struct ResponseBody<R> {
     /// The server's id of the request. Documented as text; numbers were seen.
     #[serde(default, rename = "request_id", deserialize_with = "id")]
     request_id: Option<String>,
-    /// How many bars it says to have in this page.
+    /// The number of bars in this page, according to the server.
     #[serde(default)]
     pub results_count: Option<u64>,
     /// The bars; absent, null and `[]` alike are none.
@@ -62,16 +62,16 @@ pub struct ResponseBody<R> {
     message: Option<String>,
 }
 
-/// What an answer's `results` become.
+/// What the `results` of a response are decoded to.
 pub trait DecodeResults: Default {
     /// Reads them.
     ///
     /// # Errors
-    /// If they are not of the documented shape, or cannot be.
+    /// If they are not of the documented shape, or have impossible values.
     fn read_results<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 
-    /// The same as [`DecodeResults::read_results`] would read, from a whole body, and where they lie in it; nothing if that takes a reader
-    /// of any JSON.
+    /// Reads them from a whole body, with the same outcome as [`DecodeResults::read_results`], and returns their range
+    /// in it. None if only a general JSON reader can read them.
     #[must_use]
     fn scan(_json: &[u8]) -> Option<(Self, Range<usize>)> {
         None
@@ -88,21 +88,21 @@ impl<R: DecodeRows> DecodeResults for R {
     }
 }
 
-/// What an answer's list of `results` becomes.
+/// What the list of `results` of a response is decoded to.
 pub trait DecodeRows: Default {
-    /// More elements than any answer has: a body within its bound could hold millions.
+    /// More elements than any response has: a body within its bound could hold millions.
     const MOST: usize;
 
-    /// Elements that were read.
+    /// The number of elements that were read.
     fn count(&self) -> usize;
 
-    /// Reads one more element, if there is one. Answers whether there was.
+    /// Reads one more element. Returns whether there was one.
     ///
     /// # Errors
-    /// If it is not of the documented shape, or cannot be.
+    /// If it is not of the documented shape, or has impossible values.
     fn read_next<'de, A: SeqAccess<'de>>(&mut self, results: &mut A) -> Result<bool, A::Error>;
 
-    /// As [`DecodeResults::scan`].
+    /// See [`DecodeResults::scan`].
     #[must_use]
     fn scan_rows(_json: &[u8]) -> Option<(Self, Range<usize>)> {
         None
@@ -110,7 +110,7 @@ pub trait DecodeRows: Default {
 }
 
 impl<R: DecodeResults> ResponseBody<R> {
-    /// Reads an answer.
+    /// Reads a response body.
     ///
     /// # Errors
     /// If the body is not JSON or not of the documented shape.
@@ -118,7 +118,7 @@ impl<R: DecodeResults> ResponseBody<R> {
         Self::read_scanned(json).map_or_else(|| Self::read_any(json), Ok)
     }
 
-    /// Results by their own scanner, and the little that is around them by serde.
+    /// Reads the results by their own scanner, and the few fields around them by serde.
     fn read_scanned(json: &[u8]) -> Option<Self> {
         let (results, place) = R::scan(json)?;
         let around = [json.get(..place.start)?, b"[]", json.get(place.end..)?].concat();
@@ -133,7 +133,7 @@ impl<R: DecodeResults> ResponseBody<R> {
         }
     }
 
-    /// Lets `change` have every text of it.
+    /// Calls `change` with each of its texts.
     pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
         let Self { ticker, status, request_id, next_url, error, message, .. } = self;
         [ticker, status, request_id, next_url, error, message].into_iter().flatten().for_each(&mut change);
@@ -145,7 +145,7 @@ impl<R: DecodeResults> ResponseBody<R> {
         self.request_id.clone()
     }
 
-    /// What the server said in words: in `error` for some refusals, in `message` for others.
+    /// The server's message: in `error` for some refusals, in `message` for others.
     #[must_use]
     pub fn words(&self) -> Option<&str> {
         self.error.as_deref().or(self.message.as_deref())
@@ -208,7 +208,7 @@ impl From<WireBar> for Bar {
     }
 }
 
-/// In the order in which they came.
+/// Bars in the order in which they were sent.
 impl DecodeRows for Bars {
     const MOST: usize = MOST_BARS;
 
@@ -216,7 +216,7 @@ impl DecodeRows for Bars {
         self.len()
     }
 
-    /// Into the columns at once: a page is never held as a list of bars.
+    /// Reads into the columns directly: no page is ever a list of bars in memory.
     fn read_next<'de, A: SeqAccess<'de>>(&mut self, results: &mut A) -> Result<bool, A::Error> {
         let bar = results.next_element::<JsonObject<WireBar>>()?;
         Ok(bar.map(|bar| self.push(bar.0.into())).is_some())
@@ -378,7 +378,8 @@ mod tests {
     }
 
     proptest! {
-        /// Prices are kept to the last bit as Rust's own, correctly rounding parser reads their decimal text.
+        /// Prices are exact to the last bit: they equal what Rust's own, correctly rounding parser reads from the
+        /// decimal text.
         #[test]
         fn numbers_are_read_to_the_last_bit(whole in 0..100_000_u32, fraction in "[0-9]{1,17}", exponent in -30..30_i32) {
             for text in [format!("{whole}.{fraction}"), format!("{whole}.{fraction}e{exponent}")] {

@@ -1,4 +1,4 @@
-//! The transfer's compression.
+//! The gzip compression of the transfer.
 
 use std::{cell::Cell, io::Read};
 
@@ -8,25 +8,25 @@ use memchr::memmem;
 
 use super::DecodeError;
 
-/// How often its own length a deflate stream can be at most (zlib's `deflate` says 1032).
+/// The largest ratio of inflated to deflated length (zlib's `deflate` says 1032).
 const MOST_SHRUNK: usize = 1_032;
 
-/// Bytes of what a member ends with: its checksum and its length.
+/// Bytes of the end of a member: its checksum and its length.
 const TRAILER: usize = 8;
 
-/// Buffers are whole ones of these, so that a page that is a little longer than the one before fits as well.
+/// Buffers are multiples of this, so that a page that is a little longer than the one before fits as well.
 const MEGABYTE: usize = 1 << 20;
 
-/// A buffer that was given back is kept if it is not larger: a page is about 5 MB of JSON.
+/// A recycled buffer is not larger than this: a page is about 5 MB of JSON.
 const KEPT: usize = 8 * MEGABYTE;
 
 thread_local! {
-    /// What the thread's next body is inflated into: that the system takes megabytes back after each page and hands them out anew
+    /// The buffer for the thread's next body: to return megabytes to the system after each page and allocate them again
     /// costs as much as some of the work on them.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Takes back what [`inflate`] gave, for this thread's next body.
+/// Takes a buffer of [`inflate`] back, for this thread's next body.
 pub fn recycle(inflated: Vec<u8>) {
     if inflated.capacity() <= KEPT {
         SPARE.set(inflated);
@@ -41,8 +41,8 @@ pub fn inflate(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
     inflate_at_once(body, limit).map_or_else(|| inflate_stream(body, limit), Ok)
 }
 
-/// One member into a buffer of the length that it says to have, at twice the pace of a stream. Nothing if the body is anything
-/// else: then the stream says what it is.
+/// Inflates one member into a buffer of the length in its trailer, twice as fast as a stream. None if the body is
+/// anything else: then the stream finds out what it is.
 fn inflate_at_once(body: &[u8], limit: usize) -> Option<Vec<u8>> {
     let (data, trailer) = body.split_last_chunk::<TRAILER>()?;
     let [c0, c1, c2, c3, l0, l1, l2, l3] = *trailer;
@@ -55,8 +55,8 @@ fn inflate_at_once(body: &[u8], limit: usize) -> Option<Vec<u8>> {
     let mut inflated = spare.unwrap_or_else(|| Vec::with_capacity(length.next_multiple_of(MEGABYTE)));
     inflated.resize(length, 0);
     let written = Decompressor::new().gzip_decompress(body, &mut inflated).ok()?;
-    // libdeflate stops after the first member, and does not say where that was. Its trailer is the body's: it was there, if
-    // these bytes are nowhere else.
+    // libdeflate stops after the first member, and does not return where it ended. If these bytes are nowhere else in
+    // the body, the member's trailer is that of the body.
     let is_all = written == length
         && libdeflater::crc32(&inflated) == checksum
         && memmem::find(body, trailer) == Some(data.len());
@@ -127,7 +127,8 @@ mod tests {
                 let mut damaged = body.clone();
                 let place = rng.usize(..damaged.len());
                 damaged[place] ^= 1 << rng.u8(..8);
-                // Some bits mean nothing, such as those of the time in the header: then what comes out is what went in.
+                // Some bits have no meaning, such as those of the time in the header: then the output must equal the
+                // input.
                 let inflated = [inflate_at_once(&damaged, length), inflate_stream(&damaged, length).ok()];
                 assert!(inflated.iter().flatten().all(|bytes| *bytes == plain), "byte {place} of {length}");
             }

@@ -9,14 +9,14 @@ use super::{
     envelope::{beginning, reason},
 };
 
-/// How much of a holiday's name is kept, in characters.
+/// How much of a holiday's name is stored, in characters.
 const NAME: usize = 80;
 
 /// The exchanges whose closure ends all trading of listed stocks.
 const EXCHANGES: [&str; 2] = ["NYSE", "NASDAQ"];
 
-/// Reads the days on which the stock exchanges are closed, each with its name. Rows that say something else, or nothing
-/// that is documented, are left out.
+/// Reads the days on which the stock exchanges are closed, each with its name. Rows about anything else, and rows that
+/// are not as documented, are left out.
 ///
 /// # Errors
 /// If the body is not a JSON array.
@@ -38,7 +38,7 @@ pub fn read_closed_days(json: &[u8]) -> Result<Vec<(Date, String)>, DecodeError>
     Ok(days)
 }
 
-/// A day; older answers have midnight in UTC behind it.
+/// A day; older responses append midnight in UTC.
 fn day(text: &str) -> Option<Date> {
     text.split('T').next()?.parse().ok()
 }

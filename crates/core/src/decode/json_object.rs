@@ -1,4 +1,4 @@
-//! JSON objects that are nothing else.
+//! Values that must be JSON objects.
 
 use std::{fmt, marker::PhantomData};
 
@@ -7,10 +7,10 @@ use serde::{
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-/// A structure that is written as an object: names and values.
+/// A structure that must be an object: names and values.
 ///
-/// serde's derived readers take a list too, and believe that its elements come in the order of the fields. A bar whose
-/// price is taken for its volume would be stored; a bare `[]` would be an envelope.
+/// serde's derived readers also accept a list, whose elements they take in the order of the fields. A bar whose price
+/// is read as its volume would be stored; a bare `[]` would be an envelope.
 pub(super) struct JsonObject<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {

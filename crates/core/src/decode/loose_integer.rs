@@ -1,4 +1,4 @@
-//! Whole numbers in every form that JSON has for them.
+//! Whole numbers in every notation that JSON allows.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for LooseInteger {
             }
 
             fn visit_f64<E: Error>(self, number: f64) -> Result<LooseInteger, E> {
-                // Above 2^53 a float64 no longer tells neighbouring whole numbers apart.
+                // Above 2^53 float64 cannot distinguish neighbouring whole numbers.
                 if number.fract() != 0.0 || number.abs() > 9_007_199_254_740_992.0 {
                     return Err(E::custom(format!("{number} is not a whole number")));
                 }

@@ -10,7 +10,7 @@ use serde::{
 
 use super::{envelope::DecodeRows, json_object::JsonObject, loose_integer::LooseInteger};
 
-/// How much of a symbol that cannot be right is shown, in characters.
+/// How much of a malformed symbol is shown, in characters.
 const SHOWN: usize = 20;
 
 /// One bar for each symbol that traded, in the order of the symbols.
@@ -22,13 +22,13 @@ pub struct MarketDayBars {
 }
 
 impl MarketDayBars {
-    /// Rows whose ticker is no symbol of a stock: they are left out.
+    /// The number of rows whose ticker is not a symbol of a stock: they are left out.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped
     }
 
-    /// The earliest and the latest instant that rows are stamped with, UTC ms; none if there is no row.
+    /// The earliest and the latest timestamp of the rows, UTC ms. None if there is no row.
     #[must_use]
     pub fn span_ms(&self) -> Option<(i64, i64)> {
         self.span_ms
@@ -68,7 +68,7 @@ impl DecodeRows for MarketDayBars {
 
     fn read_next<'de, A: SeqAccess<'de>>(&mut self, results: &mut A) -> Result<bool, A::Error> {
         let Some(JsonObject(row)) = results.next_element::<JsonObject<WireRow>>()? else { return Ok(false) };
-        // Nobody can say how much was traded if one row lies.
+        // One wrong volume makes the sum of the whole day wrong.
         if !(row.v.is_finite() && row.v >= 0.0) {
             let ticker = excerpt(&row.ticker, SHOWN);
             return Err(A::Error::custom(format!("{ticker:?} has the volume {}", row.v)));

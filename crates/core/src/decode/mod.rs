@@ -1,9 +1,9 @@
-//! Bytes of an answer → bars. No I/O: bytes in, values or errors out.
+//! Decodes response bodies to bars. No I/O: bytes in, values or errors out.
 //!
-//! [`inflate`] undoes the transfer's gzip within a bound; [`Envelope`] reads the JSON of a page straight into columns (by a scanner
-//! for just this form; serde reads whatever is unusual),
-//! [`MarketEnvelope`] that of the whole market's day into one row for each symbol, [`DecodedList`] those of reference lists.
-//! Neither believes anything: whether the answer fits the question is for the caller to check.
+//! [`inflate`] undoes the transfer's gzip within a bound; [`Envelope`] reads the JSON of a page straight into columns
+//! (by a scanner for just this form; serde reads whatever is unusual), [`MarketEnvelope`] that of the whole market's
+//! day into one row for each symbol, [`DecodedList`] those of reference lists. None of them checks whether the response
+//! fits the request: the caller does.
 
 mod digits;
 mod envelope;
@@ -23,7 +23,7 @@ pub use reference_rows::{DecodedList, JsonFields, ReferenceRow, SingleObject};
 
 use thiserror::Error;
 
-/// Why an answer cannot be read.
+/// Why a response cannot be read.
 #[derive(Debug, Error)]
 pub enum DecodeError {
     /// The gzip stream is damaged or ends too early.
@@ -40,7 +40,7 @@ pub enum DecodeError {
     Json {
         /// Its first characters.
         begins: String,
-        /// What the parser said, with the place. Its own text repeats whole values: this one is short.
+        /// The parser's message, with the position. Its own text repeats whole values: this one is short.
         reason: String,
     },
 }

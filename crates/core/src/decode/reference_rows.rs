@@ -1,4 +1,4 @@
-//! Rows of reference lists (polygon-api.md §2). A row that cannot be is left out and counted; it never ends the list.
+//! Rows of reference lists (polygon-api.md §2). An invalid row is left out and counted; it never ends the list.
 
 use grab_model::{Listing, Split, Symbol, excerpt};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -10,25 +10,25 @@ use super::{
     json_object::JsonObject,
 };
 
-/// How much of a name is kept, in characters.
+/// How much of a name is stored, in characters.
 const NAME: usize = 200;
 
-/// How much of a code or number is kept, in characters.
+/// How much of a code or number is stored, in characters.
 const CODE: usize = 40;
 
 /// The years in which there can be listings and splits.
 const YEARS: std::ops::RangeInclusive<i16> = 1900..=2100;
 
-/// Rows of a list, and how many were left out.
+/// Rows of a list, and the number of those that were left out.
 #[derive(Debug)]
 pub struct DecodedList<T> {
-    /// Those that can be, in the order in which they came.
+    /// The valid rows, in the order in which they were sent.
     pub rows: Vec<T>,
-    /// Rows whose ticker is no symbol.
+    /// Rows whose ticker is not a symbol.
     pub bad_symbols: u64,
-    /// Rows with a day that is none. The row of a ticker is kept, without the day.
+    /// Rows with an invalid day. A listing is stored, without the day.
     pub bad_days: u64,
-    /// Rows that are nothing like what is documented.
+    /// Rows that are not as documented.
     pub nonsense: u64,
 }
 
@@ -38,14 +38,14 @@ impl<T> Default for DecodedList<T> {
     }
 }
 
-/// A kind of rows.
+/// A kind of row.
 pub trait ReferenceRow: Sized {
-    /// Makes a row of an object.
+    /// Reads a row from an object.
     fn read(fields: &JsonFields, list: &mut DecodedList<Self>);
 }
 
 impl<T: ReferenceRow> DecodeRows for DecodedList<T> {
-    /// The longest page that can be asked for has 5,000.
+    /// The longest page that can be requested has 5,000.
     const MOST: usize = 50_000;
 
     fn count(&self) -> usize {
@@ -63,7 +63,7 @@ impl<T: ReferenceRow> DecodeRows for DecodedList<T> {
     }
 }
 
-/// The fields of an object, which may hold anything.
+/// The fields of an object, with any values.
 pub struct JsonFields(serde_json::Map<String, Value>);
 
 impl JsonFields {
@@ -100,7 +100,7 @@ fn day(text: &str) -> Option<Date> {
 impl ReferenceRow for Listing {
     fn read(fields: &JsonFields, list: &mut DecodedList<Self>) {
         let Some(ticker) = fields.symbol("ticker", list) else { return };
-        // Only stocks are asked for.
+        // Only stocks are requested.
         let is_other = fields.text("market", CODE).is_some_and(|market| market != "stocks");
         let Some(active) = fields.0.get("active").and_then(Value::as_bool).filter(|_| !is_other) else {
             list.nonsense += 1;
@@ -145,7 +145,7 @@ impl ReferenceRow for Split {
 /// One object in place of a list: a company's details or its events.
 #[derive(Debug, Default)]
 pub struct SingleObject {
-    /// Its fields; none if there is no object.
+    /// Its fields. None if there is no object.
     fields: Option<Box<serde_json::Map<String, Value>>>,
 }
 
@@ -161,32 +161,32 @@ impl SingleObject {
         self.fields.as_ref()?.get(name)
     }
 
-    /// A text of it.
+    /// A text field.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         let text = self.field(name)?.as_str()?.trim();
         (!text.is_empty()).then(|| excerpt(text, NAME))
     }
 
-    /// A day of it.
+    /// A field with a day.
     #[must_use]
     pub fn day(&self, name: &str) -> Option<Date> {
         day(self.field(name)?.as_str()?)
     }
 
-    /// Whether it says yes or no.
+    /// A boolean field.
     #[must_use]
     pub fn flag(&self, name: &str) -> Option<bool> {
         self.field(name)?.as_bool()
     }
 
-    /// Whether there is an object at all.
+    /// Whether there is an object.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.fields.is_some()
     }
 
-    /// The tickers that it had, each with its first day, and the number of events that are none.
+    /// The tickers that it had, each with its first day, and the number of invalid events.
     #[must_use]
     pub fn ticker_changes(&self) -> (Vec<(Symbol, Date)>, u64) {
         let events = self.field("events").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);

@@ -1,8 +1,9 @@
-//! The bars of a page as the service writes them, read at four times the pace of a reader for any JSON.
+//! Reads the bars of a page as the service writes them, four times as fast as a general JSON reader.
 //!
-//! It knows one schema and nothing else: names of one or two letters, plain numbers. Whatever is unusual, be it a field
-//! that is new, an escape, a null or a mistake, is left to serde, which reads the same body from its beginning and says what is
-//! wrong with it. So this scanner never decides what an answer means; where it has an answer, it is serde's to the last bit.
+//! It knows one schema and nothing else: names of one or two letters, plain numbers. Anything unusual, such as a new
+//! field, an escape, a null or a mistake, is left to serde, which reads the same body from its beginning and reports
+//! what is wrong with it. So this scanner never decides what a response means; what it returns equals serde's result to
+//! the last bit.
 
 use std::ops::Range;
 
@@ -10,11 +11,11 @@ use grab_model::{Bar, Bars};
 
 use super::digits::{float, integer};
 
-/// Bytes of a bar, about: for how many there is to be room.
+/// Approximate bytes of a bar, to reserve room for the rows.
 const BAR: usize = 90;
 
-/// The bars of the top level's `results`, and where that array lies in the body; nothing if anything is unusual, or if there
-/// are more than `most`.
+/// Reads the bars of the top level's `results`, and returns the range of that array in the body. None if anything is
+/// unusual, or if there are more than `most` bars.
 pub(super) fn bars(json: &[u8], most: usize) -> Option<(Bars, Range<usize>)> {
     let mut scanner = BarScanner { rest: json };
     scanner.find_results()?;
@@ -36,12 +37,12 @@ pub(super) fn bars(json: &[u8], most: usize) -> Option<(Bars, Range<usize>)> {
     }
 }
 
-/// What is left of a body.
+/// The rest of a body.
 struct BarScanner<'a> {
     rest: &'a [u8],
 }
 
-/// The fields of a bar as bits, to know which ones were there.
+/// The fields of a bar as bits, to record which ones were read.
 mod field {
     pub(super) const TIME: u8 = 1;
     pub(super) const OPEN: u8 = 2;
@@ -55,12 +56,12 @@ mod field {
 }
 
 impl<'a> BarScanner<'a> {
-    /// Goes to the value of the top level's `results`. What comes before are names with texts, numbers or words.
+    /// Goes to the value of the top level's `results`. Before it there may be names with texts, numbers or words.
     fn find_results(&mut self) -> Option<()> {
         self.skip_space();
         self.expect(b'{')?;
         loop {
-            // What follows is the name's: space too.
+            // All bytes up to the next quote belong to the name, spaces too.
             self.take_byte(b'"').then_some(())?;
             let name = self.text()?;
             self.expect(b':')?;
@@ -72,7 +73,7 @@ impl<'a> BarScanner<'a> {
         }
     }
 
-    /// A text without escapes, to its end.
+    /// Reads a text without escapes, to its end.
     fn text(&mut self) -> Option<&'a [u8]> {
         let end = memchr::memchr2(b'"', b'\\', self.rest)?;
         let (text, rest) = self.rest.split_at_checked(end)?;
@@ -92,8 +93,8 @@ impl<'a> BarScanner<'a> {
         (length > 0).then_some(())
     }
 
-    /// A bar exactly as the service writes it: all fields, in its order, with no space between them. Nothing, and nothing is
-    /// taken, of any other.
+    /// Reads a bar exactly as the service writes it: all fields, in its order, with no space between them. None for any
+    /// other, and then nothing is consumed.
     #[inline]
     fn usual_bar(&mut self) -> Option<Bar> {
         let (volume, rest) = float(self.rest.strip_prefix(br#"{"v":"#)?)?;
@@ -110,7 +111,7 @@ impl<'a> BarScanner<'a> {
         Some(Bar { timestamp, open, high, low, close, volume, vwap, transactions })
     }
 
-    /// A bar with its fields in any order.
+    /// Reads a bar with its fields in any order.
     fn bar(&mut self) -> Option<Bar> {
         let mut bar = Bar {
             timestamp: 0,
@@ -148,7 +149,7 @@ impl<'a> BarScanner<'a> {
         }
     }
 
-    /// A field's name and the colon after it. Of `vw` it is the second letter.
+    /// Reads a field's name and the colon after it. For `vw` it returns the second letter.
     fn letter(&mut self) -> Option<u8> {
         let (letter, rest) = match self.rest {
             [b'"', b'v', b'w', b'"', rest @ ..] => (b'w', rest),
@@ -161,7 +162,7 @@ impl<'a> BarScanner<'a> {
         Some(letter)
     }
 
-    /// A number as a float64, as its decimal text parses to it.
+    /// Reads a number as the float64 to which its decimal text parses.
     fn float(&mut self) -> Option<f64> {
         let value = match float(self.rest) {
             Some((value, rest)) if !matches!(rest, [b'e' | b'E', ..]) => {
@@ -177,7 +178,7 @@ impl<'a> BarScanner<'a> {
         Some(value)
     }
 
-    /// A whole number that is written without fraction and exponent.
+    /// Reads a whole number that is written without fraction and exponent.
     fn integer(&mut self) -> Option<i64> {
         let (value, rest) = integer(self.rest)?;
         if matches!(rest, [b'.' | b'e' | b'E', ..]) {
@@ -188,7 +189,7 @@ impl<'a> BarScanner<'a> {
         Some(value)
     }
 
-    /// The text of a number in any form that JSON has for it.
+    /// Reads the text of a number in any notation that JSON allows.
     fn number(&mut self) -> Option<&'a [u8]> {
         let begin = self.rest;
         self.take_byte(b'-');
@@ -209,19 +210,19 @@ impl<'a> BarScanner<'a> {
         begin.get(..begin.len() - self.rest.len())
     }
 
-    /// Takes digits, at least one. Answers how many there were.
+    /// Consumes digits, at least one. Returns their number.
     fn skip_digits(&mut self) -> Option<usize> {
         let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.rest = self.rest.get(digits..)?;
         Some(digits).filter(|digits| *digits > 0)
     }
 
-    /// Takes a byte, and the space after it.
+    /// Consumes this byte, which must be next, and the space after it.
     fn expect(&mut self, byte: u8) -> Option<()> {
         self.take(byte).then_some(())
     }
 
-    /// Takes a byte, and the space after it, if it is the next one.
+    /// Consumes a byte, and the space after it, if it is the next one.
     fn take(&mut self, byte: u8) -> bool {
         let is_next = self.take_byte(byte);
         if is_next {
@@ -240,7 +241,7 @@ impl<'a> BarScanner<'a> {
     }
 
     fn skip_space(&mut self) {
-        // Mostly there is none, and no letter, digit or mark comes before `!`.
+        // Usually there is no space, and no letter, digit or mark is below `!`.
         if let [b'!'..=u8::MAX, ..] = self.rest {
             return;
         }

@@ -1,4 +1,4 @@
-//! When a request may leave, and when a failed one is asked again.
+//! When a request may be sent, and when a failed one is sent again.
 
 mod pacer;
 mod retry;

@@ -1,4 +1,4 @@
-//! One pacer for all workers: no request, retry included, leaves without its permit.
+//! One pacer for all workers: no request, retry included, is sent without its permit.
 
 use std::{
     collections::VecDeque,
@@ -10,56 +10,56 @@ use tokio::time::{Instant, sleep_until};
 
 use grab_model::Rate;
 
-/// Permits are this much farther apart than the rate demands (3 %): a request that is delayed on its way must not
-/// fall into one window with those behind it.
+/// Permits are this much farther apart than the rate demands (3 %): a request that is delayed on its way must not fall
+/// into one window with those after it.
 const MARGIN: f64 = 1.03;
 
-/// Who was late may be early again by so much, else every hitch would cost pace for good; but never in a bunch: only
-/// so much closer together than the pace.
+/// Permits that are late by up to this much are made up for, else every short delay would lower the pace for good. They
+/// never come in a burst: the distance shrinks to this part of the normal one at most.
 const SLACK: Duration = Duration::from_secs(1);
 const CATCHING_UP: f64 = 0.8;
 
 /// The first pause after a 429 without `Retry-After`, where the rate has no longer period. It doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause that is taken of our own accord or on the server's word.
+/// The longest pause, with or without a `Retry-After`.
 pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// What 429s do to the pace, a multiplicative decrease: one among many answers is little evidence, several in a row
-/// are.
+/// The factors by which 429s lower the pace (a multiplicative decrease): one 429 among many responses is weak evidence,
+/// several in a row are strong.
 const AFTER_ONE: f64 = 0.85;
 const AFTER_SEVERAL: f64 = 0.5;
 
-/// The slowest pace that is learnt, in requests a second: one a minute.
+/// The slowest learnt pace, in requests a second: one a minute.
 const SLOWEST: f64 = 1.0 / 60.0;
 
-/// An additive increase makes up for the whole rate in so many of its periods, and in so long at least.
+/// The additive increase regains the whole rate in this many of its periods, and in this time at least.
 const PERIODS_TO_RECOVER: u32 = 10;
 const SHORTEST_RECOVERY: Duration = Duration::from_mins(1);
 
-/// Without a limit, the pace at a 429 is measured over so many requests.
+/// Without a limit, the pace at a 429 is measured over this many requests.
 const MEASURED: usize = 64;
 
-/// A window that is so short is waited for after a run that may have used it up.
+/// After a run that may have used up its window, a window of at most this length is waited for.
 const SHORT_PERIOD: Duration = Duration::from_secs(10);
 
-/// Spaces requests evenly, and holds them against the sliding window besides. Evenly, because a burst of five and then
-/// one every twelve seconds would be nine in a sliding minute; the vendor's limit is on the window, not on the average.
-/// A pace that the server refuses is lowered, and then raised little by little.
+/// Spaces requests evenly, and also limits them to the sliding window. A burst of five and then one every twelve
+/// seconds would be nine in a sliding minute; the vendor's limit is on the window, not on the average. If the server
+/// refuses a pace, it is lowered, and then raised step by step.
 #[derive(Debug)]
 pub struct Pacer {
     limit: Option<RateSetting>,
     state: Mutex<PacerState>,
 }
 
-/// The rate as it was set.
+/// The configured rate.
 #[derive(Clone, Copy, Debug)]
 struct RateSetting {
     requests: usize,
     period: Duration,
 }
 
-/// A pace below the one that was set: the server has refused more.
+/// A pace below the configured one: the server has refused more.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
     /// Requests a second.
@@ -68,54 +68,54 @@ pub struct Pace {
     pub refused: f64,
 }
 
-/// What an earlier run leaves for the next one.
+/// The pace that an earlier run passes to the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LearnedPace {
-    /// The pace, and how long ago that was.
+    /// The pace, and how long ago it was measured.
     pub pace: Option<(Pace, Duration)>,
-    /// How long ago the last request may have left.
+    /// How long ago the last request may have been sent.
     pub last_request: Option<Duration>,
 }
 
 #[derive(Debug)]
 struct PacerState {
-    /// When the next permit is due. It may lie behind, if nobody asked in time.
+    /// When the next permit is due. It may be in the past, if no worker waited for it.
     next: Instant,
-    /// The earliest place in the line that is still free.
+    /// The earliest instant for the next permit in the queue.
     free: Instant,
-    /// The number of the last place that was taken in the line.
+    /// The number of the last permit that was reserved.
     places: u64,
-    /// The last requests that left, oldest first: as many as the rate allows in its period.
+    /// The last requests that were sent, oldest first: as many as the rate allows in its period.
     left: VecDeque<Departure>,
-    /// The pace if it is slowed, and since when it recovers.
+    /// The pace if it is lowered, and since when it recovers.
     slowed: Option<(Pace, Instant)>,
-    /// No permit is given before.
+    /// No permit is given before this instant.
     paused_until: Instant,
-    /// Pauses since the last request that was let in.
+    /// Pauses since the last accepted request.
     pauses: u32,
-    /// Answers since the last pause began: let in, and refused.
+    /// Responses since the last pause began: accepted, and refused.
     since_pause: (u32, u32),
 }
 
-/// A request that left.
+/// A request that was sent.
 #[derive(Clone, Copy, Debug)]
 struct Departure {
-    /// The place in the line that it had.
+    /// The number of its permit.
     place: u64,
     at: Instant,
 }
 
-/// A place in the line.
+/// A reserved permit.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     number: u64,
     due: Instant,
-    /// What the line looked like before the place was taken.
+    /// The pacer's state before this reservation.
     next_before: Instant,
     free_before: Instant,
 }
 
-/// Leave to send one request. It counts as sent, unless it is given back.
+/// Permission to send one request. It counts as sent, unless it is refunded.
 #[derive(Debug)]
 pub struct Permit<'a> {
     pacer: &'a Pacer,
@@ -123,13 +123,14 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Gives the permit back: the request found no connection, so that the server has not counted it. Only its own place in
-    /// the window becomes free, and its own time if no other one stands behind it in the line: those who do keep theirs.
+    /// Gives the permit back: the request found no connection, so the server has not counted it. Only its own slot in
+    /// the window becomes free, and its own time only if no permit was reserved after it: later permits keep their
+    /// times.
     pub fn refund(self) {
         let mut state = self.pacer.locked();
         state.left.retain(|departure| departure.place != self.place.number);
         if state.places == self.place.number {
-            // A pause that began meanwhile holds all the same.
+            // A pause that began meanwhile still applies.
             state.next = self.place.next_before.max(state.paused_until);
             state.free = self.place.free_before.max(state.paused_until);
         }
@@ -137,7 +138,7 @@ impl Permit<'_> {
 }
 
 impl Pacer {
-    /// A pacer whose first permit is due at once, unless an earlier run has asked just before.
+    /// Makes a pacer whose first permit is due at once, unless an earlier run has sent requests just before.
     #[must_use]
     pub fn new(rate: Rate, learnt: LearnedPace) -> Self {
         let now = Instant::now();
@@ -165,7 +166,7 @@ impl Pacer {
         pacer
     }
 
-    /// Keeps the distance from a run that may have asked `ago`, and used up its window until then.
+    /// Keeps the distance from an earlier run that may have sent its last request `ago`, and used up its window.
     fn follow(&self, ago: Duration) {
         let now = Instant::now();
         let mut state = self.locked();
@@ -177,15 +178,15 @@ impl Pacer {
         state.free = state.next;
     }
 
-    /// Waits for leave to send one request.
+    /// Waits for permission to send one request.
     ///
     /// # Cancellation
-    /// A permit that was waited for in vain is lost: the next one is not earlier.
+    /// A dropped permit is lost: the next one does not come earlier.
     pub async fn permit(&self) -> Permit<'_> {
         loop {
             let place = self.reserve();
             sleep_until(place.due).await;
-            // A pause that began meanwhile has moved everyone behind it: take a new place in the line.
+            // A pause that began meanwhile has moved all permits behind it: reserve a new one.
             if self.locked().paused_until > place.due {
                 continue;
             }
@@ -196,11 +197,10 @@ impl Pacer {
         }
     }
 
-    /// The server has refused a request as one too many: nobody asks for a while, and then more slowly. Answers for
-    /// how long.
+    /// Handles a 429: no request is sent for a while, then the pace is lower. Returns the length of the pause.
     ///
-    /// Refusals that come in during a pause belong to the requests that were under way when it began: they add no
-    /// pause, but evidence.
+    /// Refusals during a pause belong to requests that were sent before it began: they count as evidence, but add no
+    /// pause.
     pub fn slow_down(&self, retry_after: Option<Duration>) -> Duration {
         let now = Instant::now();
         let mut state = self.locked();
@@ -229,7 +229,7 @@ impl Pacer {
         state.paused_until - now
     }
 
-    /// The server has answered: the pauses were long enough.
+    /// Records an accepted request: the pauses were long enough.
     pub fn accepted(&self) {
         let mut state = self.locked();
         state.since_pause.0 += 1;
@@ -238,19 +238,19 @@ impl Pacer {
         }
     }
 
-    /// Pauses in a row, with nothing let in between.
+    /// The number of pauses in a row, without an accepted request in between.
     #[must_use]
     pub fn pauses_in_a_row(&self) -> u32 {
         self.locked().pauses
     }
 
-    /// The pace of now, if it is slower than the one that was set.
+    /// The current pace. None if it is the configured one.
     #[must_use]
     pub fn learned(&self) -> Option<Pace> {
         self.slowed(&self.locked(), Instant::now())
     }
 
-    /// Takes a place in the line.
+    /// Reserves the next permit.
     fn reserve(&self) -> Place {
         let now = Instant::now();
         let mut state = self.locked();
@@ -264,7 +264,7 @@ impl Pacer {
         Place { number: state.places, due, next_before, free_before }
     }
 
-    /// Notes that a request leaves now; or answers when it may, if the window is used up.
+    /// Records that a request is sent now. If the window is used up, returns when it may be sent instead.
     fn leave(&self, place: u64) -> Option<Instant> {
         let now = Instant::now();
         let mut state = self.locked();
@@ -283,25 +283,25 @@ impl Pacer {
         None
     }
 
-    /// From one permit to the next.
+    /// The time from one permit to the next.
     fn interval(&self, state: &PacerState, now: Instant) -> Duration {
         let set = self.limit.map(RateSetting::per_second);
         let pace = self.slowed(state, now).map(|pace| pace.per_second).or(set);
         pace.map_or(Duration::ZERO, |per_second| Duration::from_secs_f64(MARGIN / per_second))
     }
 
-    /// The slowed pace, as far as it has recovered; nothing if it has recovered wholly.
+    /// The lowered pace, as far as it has recovered. None if it has recovered fully.
     fn slowed(&self, state: &PacerState, now: Instant) -> Option<Pace> {
         let (pace, since) = state.slowed?;
         let time = self.limit.map_or(SHORTEST_RECOVERY, RateSetting::recovery);
         let regained = now.saturating_duration_since(since).div_duration_f64(time) * pace.refused;
         let per_second = pace.per_second + regained;
-        // Without a limit it is not known what is right: the pace goes on beyond what was refused.
+        // Without a limit the right pace is not known: it rises above the refused one.
         let whole = self.limit.map_or(2.0 * pace.refused, RateSetting::per_second);
         (per_second < whole).then_some(Pace { per_second, ..pace })
     }
 
-    /// The pace that follows a refusal.
+    /// The pace after a refusal.
     fn lowered(&self, state: &PacerState, now: Instant, factor: f64) -> Pace {
         let slowed = self.slowed(state, now);
         let pace = slowed.map(|pace| pace.per_second).or(self.limit.map(RateSetting::per_second));
@@ -309,7 +309,7 @@ impl Pacer {
         Pace { per_second: (pace * factor).max(SLOWEST), refused: slowed.map_or(pace, |pace| pace.refused) }
     }
 
-    /// The state is whole between any two statements, so a panic elsewhere cannot have left it half-written.
+    /// The state is consistent between any two statements, so a panic elsewhere cannot have left it half-written.
     fn locked(&self) -> MutexGuard<'_, PacerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -330,7 +330,7 @@ impl RateSetting {
         requests / self.period.as_secs_f64()
     }
 
-    /// How long the additive increase takes for the whole rate.
+    /// How long the additive increase takes to regain the whole rate.
     fn recovery(self) -> Duration {
         self.period.saturating_mul(PERIODS_TO_RECOVER).max(SHORTEST_RECOVERY)
     }
@@ -346,7 +346,7 @@ mod tests {
         Pacer::new(rate.parse().unwrap(), LearnedPace::default())
     }
 
-    /// The instants of `count` permits taken by four workers.
+    /// The instants of `count` permits that four workers wait for.
     async fn permits(pacer: &Arc<Pacer>, count: usize) -> Vec<Duration> {
         let begin = Instant::now();
         let workers = (0..4).map(|worker| {
@@ -414,7 +414,7 @@ mod tests {
             pacer.permit().await;
             taken.push(begin.elapsed());
             if request % 10 == 5 {
-                // Each second, everybody is late by a fifth of one.
+                // In each second, the worker is late by a fifth of one.
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
@@ -425,8 +425,8 @@ mod tests {
         }
     }
 
-    /// What is left of 100 a second after these: `-` is a refusal, `+` a page that came during the pause, `|` the end
-    /// of the pause, `.` a page after it.
+    /// The pace that is left of 100 a second after a sequence: `-` is a refusal, `+` a page that arrived during the
+    /// pause, `|` the end of the pause, `.` a page after it.
     async fn after(story: &str) -> f64 {
         let pacer = pacer("100/s");
         for event in story.chars() {

@@ -1,4 +1,4 @@
-//! How often and how late a failed page is asked again.
+//! How often and after which pause a failed page is requested again.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_mins(1);
 
 impl RetryPolicy {
-    /// The pause before the attempt after `failures` failures, or nothing if enough was tried.
+    /// The pause before the attempt after `failures` failures. None if no attempt is left.
     ///
-    /// It doubles each time; `jitter`, from 0 to 1, takes up to half of it away, so that what failed together is not
-    /// asked again together.
+    /// It doubles each time; `jitter`, from 0 to 1, shortens it by up to half, so that requests that failed together
+    /// are not all sent again at once.
     #[must_use]
     pub fn pause(self, failures: u32, since_first: Duration, jitter: f64) -> Option<Duration> {
         if failures >= self.max_attempts {

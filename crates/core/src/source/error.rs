@@ -1,4 +1,4 @@
-//! What can go wrong with a request, and what is to be done about it.
+//! What can go wrong with a request, and what to do about it.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use thiserror::Error;
 use super::BarsPage;
 use crate::decode::DecodeError;
 
-/// Phrases of a refusal that is about the time asked for, in lower case. The first is the recorded one (polygon-api.md §1,
-/// Errors); the others are there because such texts were reworded before.
+/// Phrases of a refusal because of the requested days, in lower case. The first is the recorded one (polygon-api.md §1,
+/// Errors); the others are included because the service has reworded its messages before.
 const ABOUT_TIME: [&str; 4] = ["timeframe", "time frame", "time range", "histor"];
 
-/// Whether a refusal is about the time that was asked for, by its words.
+/// Whether a refusal is because of the requested days, by its message.
 fn is_about_time(words: Option<&str>) -> bool {
     let lower = words.unwrap_or_default().to_lowercase();
     ABOUT_TIME.iter().any(|phrase| lower.contains(phrase))
@@ -25,21 +25,21 @@ pub enum FetchError {
     /// No connection: name lookup, refused, TLS, proxy.
     #[error("cannot connect to {host}")]
     Connect {
-        /// Where to.
+        /// The host.
         host: String,
-        /// What the HTTP client said.
+        /// The HTTP client's error.
         source: reqwest::Error,
     },
-    /// 407: a proxy wants to know who asks. The service never says it.
+    /// 407: a proxy requires credentials. The service never sends this.
     #[error("HTTP 407: the proxy asks for a user and a password{}", said(words.as_ref()))]
     ProxyRefused {
-        /// What it said.
+        /// The proxy's message.
         words: Option<String>,
     },
-    /// The request went out, and no answer began.
+    /// The request was sent, and no response began.
     #[error("no answer came")]
     NoAnswer(#[source] reqwest::Error),
-    /// The connection broke, stalled, or ended before the answer did.
+    /// The connection broke, stalled, or ended before the response was complete.
     #[error("the answer broke off")]
     Transport(#[source] reqwest::Error),
     /// 429.
@@ -47,86 +47,86 @@ pub enum FetchError {
     TooManyRequests {
         /// How long the server asks to wait.
         retry_after: Option<Duration>,
-        /// What it said.
+        /// The server's message.
         words: Option<String>,
     },
-    /// A status that may pass: 408, 425, 5xx, and whatever is no refusal.
+    /// A status that may be temporary: 408, 425, 5xx, and every other one that is not a refusal.
     #[error("HTTP {status}{}", said(words.as_ref()))]
     Status {
         /// The status.
         status: u16,
-        /// What the server said.
+        /// The server's message.
         words: Option<String>,
     },
-    /// 400 or another 4xx, although the request is well-formed. It was seen to pass after hours, and to stay.
+    /// 400 or another 4xx, although the request is well-formed. Some were seen to go away after hours, others to stay.
     #[error("HTTP {status}{}", said(words.as_ref()))]
     BadRequest {
         /// The status.
         status: u16,
-        /// What the server said.
+        /// The server's message.
         words: Option<String>,
     },
     /// 401.
     #[error("HTTP 401: the key is refused{}", said(words.as_ref()))]
     KeyRefused {
-        /// What the server said.
+        /// The server's message.
         words: Option<String>,
     },
     /// 403, or `NOT_AUTHORIZED` in a 200.
     #[error("the plan does not include this{}", said(words.as_ref()))]
     NotEntitled {
-        /// What the server said.
+        /// The server's message.
         words: Option<String>,
     },
-    /// The same, where the words are about the time that is asked for: some other days may be in the plan.
+    /// 403 or `NOT_AUTHORIZED` because of the requested days, by its message: some other days may be in the plan.
     #[error("the plan does not include this{}", said(words.as_ref()))]
     Timeframe {
-        /// What the server said.
+        /// The server's message.
         words: Option<String>,
     },
     /// 403 for a day whose bars the plan includes, but not before the day is over.
     #[error("not before the end of the day{}", said(words.as_ref()))]
     NotYet {
-        /// What the server said.
+        /// The server's message.
         words: Option<String>,
     },
-    /// A 404 that does not come from the service's own answers: the address has no such route.
+    /// A 404 that is not one of the service's own responses: the address has no such route.
     #[error("HTTP 404: there is no such route{}", said(words.as_ref()))]
     UnknownRoute {
-        /// What the server said.
+        /// The server's message.
         words: Option<String>,
     },
-    /// A redirect. None is followed: the key goes to no other host.
+    /// A redirect. It is not followed: the key is sent to no other host.
     #[error("HTTP {status}: redirected{}", to.as_ref().map(|to| format!(" to {to}")).unwrap_or_default())]
     Redirected {
         /// The status.
         status: u16,
-        /// Where to, without a query.
+        /// The target, without a query.
         to: Option<String>,
     },
     /// 404 in the service's own form.
     #[error("HTTP 404: not found{}", said(words.as_ref()))]
     NotFound {
-        /// What the server said.
+        /// The server's message.
         words: Option<String>,
     },
     /// A body that cannot be read.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// Some of its bars cannot be.
+    /// Some of its bars have impossible values.
     #[error("{} of {} bars cannot be right: {}", .0.bad.len(), .0.bad.len() + .0.good.bars.len(), .0.bad[0])]
     BadBars(Box<InvalidBarsPage>),
-    /// An answer that is not one to this question.
+    /// The response does not fit the request.
     #[error("the answer contradicts the question: {0}")]
     Contradiction(#[from] ResponseMismatch),
 }
 
-/// A page with bars that cannot be.
+/// A page with impossible bars.
 #[derive(Clone, Debug)]
 pub struct InvalidBarsPage {
     /// The page without them.
     pub good: BarsPage,
-    /// At least one.
+    /// The impossible bars, at least one.
     pub bad: Vec<InvalidBar>,
 }
 
@@ -134,39 +134,39 @@ fn said(words: Option<&String>) -> String {
     words.map(|words| format!(": {words}")).unwrap_or_default()
 }
 
-/// How an answer can differ from its question.
+/// How a response can differ from its request.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ResponseMismatch {
-    /// It is about another symbol, or does not say about which.
+    /// It is about another symbol, or does not name one.
     #[error("asked for {asked}, answered {}", answered.as_deref().unwrap_or("for nothing in particular"))]
     Ticker {
-        /// The question.
+        /// The requested symbol.
         asked: Symbol,
-        /// The answer.
+        /// The symbol in the response.
         answered: Option<String>,
     },
     /// It is about another day.
     #[error("asked for {asked}, answered with bars of {}", answered.map_or("no day at all".to_owned(), |day| day.to_string()))]
     Day {
-        /// The question.
+        /// The requested day.
         asked: Date,
-        /// The answer.
+        /// The day in the response.
         answered: Option<Date>,
     },
-    /// Its prices are of the other kind, or it does not say of which.
+    /// Its prices are of the other kind, or it does not say which kind.
     #[error("asked for adjusted={asked}, answered {}", answered.map_or("nothing of it".to_owned(), |yes| yes.to_string()))]
     Adjusted {
-        /// The question.
+        /// The requested kind.
         asked: bool,
-        /// The answer.
+        /// The kind in the response.
         answered: Option<bool>,
     },
-    /// It has not as many bars as it says.
+    /// Its number of bars is not the one that it states.
     #[error("it says resultsCount {said} and has {found} bars")]
     Count {
-        /// What it says.
+        /// The stated number.
         said: u64,
-        /// What it has.
+        /// The counted number.
         found: u64,
     },
     /// A 200 whose `status` is neither `OK` nor `DELAYED`.
@@ -174,75 +174,75 @@ pub enum ResponseMismatch {
     Status {
         /// The envelope's status.
         status: Option<String>,
-        /// What the server said.
+        /// The server's message.
         words: Option<String>,
     },
     /// The next page cannot be followed.
     #[error(transparent)]
     Next(#[from] CursorError),
-    /// The next page is one that was asked for already: following it would never end.
+    /// The next page was requested before: following it would never end.
     #[error("next_url {0} was followed before")]
     Repeated(String),
-    /// Page after page without a bar, and always another one.
+    /// Page after page has no bar and names another one.
     #[error("{pages} pages in a row have no new bar, and each names another one")]
     Endless {
-        /// How many.
+        /// How many pages.
         pages: u32,
     },
-    /// A list without an end.
+    /// A list that is too long.
     #[error("the list has {pages} pages, and names another one")]
     TooLong {
-        /// How many.
+        /// How many pages.
         pages: u32,
     },
-    /// An encoding that was not asked for.
+    /// An encoding that was not requested.
     #[error("the body has the unknown encoding {0:?}")]
     Encoding(String),
 }
 
-/// What is to be done about an error. The one table of DESIGN.md, exhaustive.
+/// What to do about an error. This is the table of DESIGN.md, complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// Ask again after a pause, as often as attempts and time allow.
+    /// Send the request again after a pause, as often as attempts and time allow.
     Retry,
-    /// The same, but first find out whether the source is like that to everyone. A redirect, before anything was
-    /// answered, says that this is not the service at all.
+    /// As `Retry`, but first find out whether every request fails like this. A redirect before any successful response
+    /// means that this is not the service at all.
     Unwell(OutageSymptom),
-    /// Ask again, but twice at most: a well-formed request that is refused rarely gets better.
+    /// Send the request again, but twice at most: a well-formed request that is refused rarely succeeds later.
     RetryTwice,
-    /// Everyone waits: the server says that this client asks too fast.
+    /// All requests wait: the server says that this client sends too many.
     SlowDown {
         /// How long the server asks to wait.
         retry_after: Option<Duration>,
     },
-    /// Everyone waits: there is no connection. It is no task's fault.
+    /// All requests wait: there is no connection. No task is at fault.
     Outage,
-    /// The key is refused: for everything, unless other questions are answered.
+    /// The key is refused: for everything, unless other requests succeed.
     KeyRefused,
-    /// The cursor has forgotten the question: time leads on from the last bar.
+    /// The cursor does not keep the request's parameters: continue by time, after the last bar.
     CursorForgets,
-    /// This window is not in the plan yet: ask again in a later run.
+    /// This window is not in the plan yet: request it again in a later run.
     NotYet,
     /// This is not in the plan.
     NotEntitled,
     /// Days of this window are not in the plan: find out where the plan's history begins.
     Timeframe,
-    /// There is no such symbol.
+    /// The symbol does not exist.
     NotFound,
-    /// There is no such symbol; or, before anything was answered, this is not the service at all.
+    /// The symbol does not exist; or, before any successful response, this is not the service at all.
     UnknownRoute,
 }
 
-/// How a source in trouble shows it.
+/// How an outage of the source shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutageSymptom {
     /// No connection.
     Connection,
-    /// A connection without an answer, or with half of one.
+    /// A connection without a response, or with an incomplete one.
     Silence,
     /// A status such as 500.
     Status,
-    /// An answer that cannot be read.
+    /// A response that cannot be read.
     Garbage,
     /// 429.
     TooMany,
@@ -251,7 +251,7 @@ pub enum OutageSymptom {
 }
 
 impl FetchError {
-    /// How the source shows that it is in trouble; nothing if it is well, and means what it says.
+    /// How the error shows an outage of the source. None if it does not.
     #[must_use]
     pub fn symptom(&self) -> Option<OutageSymptom> {
         match self.disposition() {
@@ -270,7 +270,7 @@ impl FetchError {
         }
     }
 
-    /// What is to be done.
+    /// What to do about the error.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
@@ -292,17 +292,17 @@ impl FetchError {
         }
     }
 
-    /// A refusal by the plan, by its words: of this symbol or product, or of these days.
+    /// A refusal by the plan: because of this symbol or product, or, by its message, because of these days.
     pub(super) fn not_entitled(words: Option<String>) -> Self {
         if is_about_time(words.as_deref()) { Self::Timeframe { words } } else { Self::NotEntitled { words } }
     }
 
-    /// A refusal of the key, or by its words, of the days that it is used for.
+    /// A refusal of the key, or, by its message, of the requested days.
     pub(super) fn unauthorized(words: Option<String>) -> Self {
         if is_about_time(words.as_deref()) { Self::Timeframe { words } } else { Self::KeyRefused { words } }
     }
 
-    /// What the server said, if the plan is what it refuses by.
+    /// The server's message, if the plan is the reason of the refusal.
     #[must_use]
     pub fn plan_words(&self) -> Option<&str> {
         match self {
@@ -326,7 +326,7 @@ impl FetchError {
         }
     }
 
-    /// The whole chain in one line, for the manifest and the report.
+    /// The error with all its causes in one line, for the manifest and the report.
     #[must_use]
     pub fn error_chain(&self) -> String {
         let mut text = self.to_string();

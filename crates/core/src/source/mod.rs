@@ -1,7 +1,7 @@
-//! Where bars come from: a question goes out, a page that fits it comes back, or an error that knows what to do.
+//! The source of bars: takes a request and returns a page that fits it, or an error that says what to do.
 //!
-//! [`Source`] is the seam. REST ([`Polygon`]) is the source of today; the vendor's flat files can be another one.
-//! Every page that a source returns was checked against its question: right symbol, right adjustment, right count,
+//! [`Source`] is the interface. REST ([`Polygon`]) is today's source; the vendor's flat files can become another one.
+//! Every page that a source returns was checked against its request: right symbol, right adjustment, right count,
 //! inside the window, each minute once, ascending.
 
 mod error;
@@ -20,7 +20,7 @@ use jiff::civil::Date;
 
 use grab_model::{Bars, Cursor, DayBar, Symbol, Window};
 
-/// What is asked for.
+/// A request for the bars of one symbol in one window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BarsRequest {
     /// The symbol, as traded.
@@ -29,18 +29,18 @@ pub struct BarsRequest {
     pub window: Window,
 }
 
-/// Which page of the answer.
+/// Which page of the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PagePosition {
     /// The first.
     Start,
     /// The one that the page before named.
     At(Cursor),
-    /// The one that begins after a bar, at this instant (UTC ms): for when the server refuses the cursor.
+    /// The one that begins after a bar, at this instant (UTC ms): used when the server refuses the cursor.
     Since(i64),
 }
 
-/// One page that fits its question.
+/// One page that fits its request.
 #[derive(Clone, Debug)]
 pub struct BarsPage {
     /// Bars inside the window, ascending, each minute once.
@@ -53,35 +53,35 @@ pub struct BarsPage {
     pub status: String,
     /// Bytes of the body on the wire.
     pub bytes: u64,
-    /// As of when the answer speaks, UTC ms: what had not ended by then may have more bars.
+    /// The response is valid as of this instant, UTC ms: a session that had not ended by then may have more bars.
     pub as_of_ms: i64,
 }
 
-/// What the whole market did on one day, by an answer that fits its question.
+/// The whole market on one day, from a response that fits its request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MarketDay {
-    /// One bar for each symbol that traded, by symbol; none if the answer says that nobody traded.
+    /// One bar for each symbol that traded, by symbol; empty if nothing traded according to the response.
     pub bars: Vec<DayBar>,
-    /// Rows whose ticker is no symbol of a stock.
+    /// Rows whose ticker is not a symbol of a stock.
     pub skipped: u64,
     /// The server's id of the request.
     pub request_id: Option<String>,
     /// Bytes of the body on the wire.
     pub bytes: u64,
-    /// As of when the answer speaks, UTC ms.
+    /// The response is valid as of this instant, UTC ms.
     pub as_of_ms: i64,
 }
 
-/// What the control question showed.
+/// The outcome of the control request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlAnswer {
-    /// It was answered properly: source and key are good.
+    /// A proper response: source and key are good.
     Good,
     /// The key is refused.
     KeyRefused,
-    /// The source answers, but in a way that says nothing about the key.
+    /// The source responds, but the response does not show whether the key is good.
     Evasive,
-    /// The source is in trouble, or something in between answers in its place.
+    /// The source has an outage, or something in between responds in its place.
     Unwell(OutageSymptom),
 }
 
@@ -94,25 +94,25 @@ impl From<&FetchError> for ControlAnswer {
     }
 }
 
-/// A place that bars come from.
+/// A source of bars.
 pub trait Source: Send + Sync + 'static {
-    /// An answer that came whole, and was not read yet.
+    /// A response that is complete, but not decoded yet.
     type Answer: Send;
 
-    /// Asks once for one page.
+    /// Sends one request for one page.
     ///
     /// # Errors
     /// See [`FetchError`]; its [`FetchError::disposition`] says what to do.
     ///
     /// # Cancellation
-    /// Dropping the future drops the request; nothing is kept.
+    /// Dropping the future drops the request; nothing is stored.
     fn ask(
         &self,
         question: &BarsRequest,
         place: &PagePosition,
     ) -> impl Future<Output = Result<Self::Answer, FetchError>> + Send;
 
-    /// Reads an answer to a question, and checks that the page fits it.
+    /// Decodes a response, and checks that the page fits its request.
     ///
     /// # Errors
     /// As for [`Source::ask`].
@@ -122,7 +122,7 @@ pub trait Source: Send + Sync + 'static {
         answer: Self::Answer,
     ) -> impl Future<Output = Result<BarsPage, FetchError>> + Send;
 
-    /// Asks once for one page, and reads it.
+    /// Sends one request for one page, and decodes the response.
     ///
     /// # Errors
     /// As for [`Source::ask`].
@@ -141,9 +141,9 @@ pub trait Source: Send + Sync + 'static {
     fn control(&self) -> impl Future<Output = ControlAnswer> + Send;
 }
 
-/// A source that knows the whole market of a day as well.
+/// A source that also has the whole market of a day.
 pub trait MarketSource: Source {
-    /// Asks once for the day bars of all symbols, as traded, whatever the bars of pages are.
+    /// Sends one request for the day bars of all symbols, as traded, whatever the bars of pages are.
     ///
     /// # Errors
     /// As for [`Source::ask`].

@@ -1,20 +1,20 @@
-//! What a source knows besides bars: who is listed, splits, renames, details.
+//! The reference data of a source: listings, splits, renames, details.
 
 use grab_model::{Cursor, Listing, Rename, Split, Symbol};
 use jiff::civil::Date;
 
 use super::{FetchError, Source};
 
-/// A list that comes page by page.
+/// A list that is fetched page by page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReferenceList {
     /// All tickers that are listed.
     Active,
-    /// All tickers that have left.
+    /// All tickers that are delisted.
     Left,
     /// All splits.
     Splits,
-    /// The same from the endpoint that is deprecated: for plans that have no other.
+    /// All splits from the deprecated endpoint: for plans that do not include the other.
     OldSplits,
 }
 
@@ -41,7 +41,7 @@ pub enum ListRows {
 }
 
 impl ListRows {
-    /// How many.
+    /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -50,36 +50,36 @@ impl ListRows {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// One page of a list, by an answer that fits its question.
+/// One page of a list, from a response that fits its request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListPage {
-    /// The rows that can be.
+    /// The valid rows.
     pub rows: ListRows,
-    /// Rows whose ticker is no symbol: they are left out.
+    /// Rows whose ticker is not a symbol: they are left out.
     pub bad_symbols: u64,
-    /// Rows with a day that is none.
+    /// Rows with an invalid day.
     pub bad_days: u64,
-    /// Rows that are nothing like what is documented: they are left out.
+    /// Rows that are not as documented: they are left out.
     pub nonsense: u64,
-    /// The page after this one; none if the server says that this is the last.
+    /// The page after this one. None if the server says that this is the last.
     pub next: Option<Cursor>,
     /// Bytes of the body on the wire.
     pub bytes: u64,
 }
 
-/// A question about one ticker, which one answer settles.
+/// A request about one ticker with one response.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lookup {
-    /// When the company was listed that has a ticker, today or on a day.
+    /// When the company that has a ticker, today or on a day, was listed.
     Details(Symbol, Option<Date>),
-    /// The tickers that the company had which has this one now.
+    /// All tickers of the company that has this one now.
     Renames(Symbol),
 }
 
@@ -93,18 +93,18 @@ impl Lookup {
     }
 }
 
-/// The answer to it, which fits.
+/// The response to a lookup, which fits it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LookupAnswer {
-    /// The company's first day, if it was asked for and is known.
+    /// The company's first day, if it was requested and is known.
     pub listed: Option<Date>,
-    /// Whether the ticker is listed, if it was asked for and is said.
+    /// Whether the ticker is listed, if that was requested and the response has it.
     pub active: Option<bool>,
-    /// The day since which it is not, if that is said.
+    /// The day since which it is delisted, if the response has it.
     pub left: Option<Date>,
-    /// Its tickers, if they were asked for.
+    /// Its tickers, if they were requested.
     pub renames: Vec<Rename>,
-    /// Events that cannot be: they are left out.
+    /// Invalid events: they are left out.
     pub nonsense: u64,
     /// Bytes of the body on the wire.
     pub bytes: u64,
@@ -115,13 +115,13 @@ pub struct LookupAnswer {
 pub struct ClosedDay {
     /// The day.
     pub date: Date,
-    /// Why, as the source calls it.
+    /// The reason, as the source calls it.
     pub name: String,
 }
 
-/// A source that has reference lists as well.
+/// A source that also has reference lists.
 pub trait ReferenceSource: Source {
-    /// Asks once for one page of a list: the first, or the one that another page named.
+    /// Sends one request for one page of a list: the first, or the one that another page named.
     ///
     /// # Errors
     /// As for [`Source::page`].
@@ -134,7 +134,7 @@ pub trait ReferenceSource: Source {
         cursor: Option<&Cursor>,
     ) -> impl Future<Output = Result<ListPage, FetchError>> + Send;
 
-    /// Asks once about one ticker.
+    /// Sends one request about one ticker.
     ///
     /// # Errors
     /// As for [`Source::page`].
@@ -143,7 +143,8 @@ pub trait ReferenceSource: Source {
     /// As for [`Source::page`].
     fn look_up(&self, lookup: &Lookup) -> impl Future<Output = Result<LookupAnswer, FetchError>> + Send;
 
-    /// Asks once on which days the stock exchanges are closed, from about today on. Answers the size of the body too.
+    /// Requests the days on which the stock exchanges are closed, from about today on. Returns the size of the body
+    /// too.
     ///
     /// # Errors
     /// As for [`Source::page`].

@@ -1,10 +1,11 @@
-//! What the answers of a service say about the time.
+//! What the responses of a service show about the time.
 //!
-//! A session is finished only if it is over by the earlier of this machine's clock and the answer's `Date`: a clock that is ahead
-//! would have days recorded as whole that have not been. A `Date` is not always right either: it may be missing or unreadable, and a
-//! proxy or a server may have a wrong clock. It is not believed if it is from before the service's first bars, and no `Date` of a run
-//! is once an answer has a bar that is newer than its own: then only the clock is left. An old answer out of a cache is older than
-//! all of that: its `Date` is right, and it speaks for no later day.
+//! A session is finished only if it is over by the earlier of this machine's clock and the response's `Date`: with a
+//! clock that is ahead, unfinished days would be recorded as complete. A `Date` is not always right either: it may be
+//! missing or unreadable, and a proxy or a server may have a wrong clock. It is rejected if it is from before the
+//! service's first bars, and every `Date` of a run is rejected once a response has a bar that is newer than its own:
+//! then only the clock is left. A cached response has an old `Date`, which is right: the response does not cover later
+//! days.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,41 +13,43 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 
-/// 2003-09-10 in UTC ms: the day of the service's first bars (polygon-api.md §3). No answer is older.
+/// 2003-09-10 in UTC ms: the day of the service's first bars (polygon-api.md §3). No response is older.
 const FIRST_BARS_MS: i64 = 1_063_152_000_000;
 
-/// A bar begins at the latest so long before the `Date` of an answer that has it, in ms: clocks of servers differ by seconds.
+/// A response's `Date` is at least this long after the start of its newest bar, in ms: clocks of servers differ by
+/// seconds.
 const BAR_MS: i64 = 60_000;
 
-/// The time by this machine's clock and by a service. Clones share what they have heard.
+/// The time by this machine's clock and by a service. Clones share the dates that were received.
 #[derive(Clone, Debug)]
 pub struct ServiceClock {
     clock: Clock,
     heard: Arc<Mutex<ServiceDates>>,
 }
 
-/// What answers have said so far.
+/// The dates of responses so far.
 #[derive(Debug, Default)]
 struct ServiceDates {
-    /// By how much the clock was ahead of an answer's `Date`, ms: the smallest difference. Negative if the clock is behind.
+    /// By how much the clock was ahead of a response's `Date`, ms: the smallest difference. Negative if the clock is
+    /// behind.
     ahead_ms: Option<i64>,
-    /// Why no `Date` is believed.
+    /// Why every `Date` is rejected.
     disbelieved: Option<String>,
-    /// A `Date` that could not be read or cannot be.
+    /// A `Date` that is unreadable or impossible.
     odd: Option<String>,
 }
 
-/// An answer's `Date`, as it came.
+/// The `Date` of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseDate {
-    /// When the answer came, by the clock, UTC ms.
+    /// When the response was received, by the clock, UTC ms.
     came_ms: i64,
-    /// Its `Date`, UTC ms; none if there is none that can be.
+    /// Its `Date`, UTC ms. None if it is missing or invalid.
     date_ms: Option<i64>,
 }
 
 impl ServiceClock {
-    /// Before any answer.
+    /// A clock that has received no response yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self { clock, heard: Arc::default() }
@@ -58,7 +61,7 @@ impl ServiceClock {
         self.clock
     }
 
-    /// Notes the `Date` of an answer that came a moment ago.
+    /// Reads the `Date` of a response that was received just now.
     #[must_use]
     pub fn came(&self, date: Option<&[u8]>) -> ResponseDate {
         let came_ms = self.clock.now_ms();
@@ -77,12 +80,12 @@ impl ServiceClock {
         ResponseDate { came_ms, date_ms }
     }
 
-    /// Notes the `Date` of any answer, whatever it says.
+    /// Records the `Date` of any response.
     pub fn hear(&self, date: Option<&[u8]>) {
         let _ = self.as_of(self.came(date), None);
     }
 
-    /// The instant as of which an answer speaks, UTC ms. `newest_ms` is the start of its newest bar.
+    /// Returns the instant as of which a response is valid, UTC ms. `newest_ms` is the start of its newest bar.
     #[must_use]
     pub fn as_of(&self, answer: ResponseDate, newest_ms: Option<i64>) -> i64 {
         let ResponseDate { came_ms, date_ms } = answer;
@@ -102,14 +105,14 @@ impl ServiceClock {
         came_ms.min(date_ms)
     }
 
-    /// Now, by the earlier of the clock and of what the service has said, UTC ms.
+    /// Now, by the earlier of the clock and the service, UTC ms.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms() - self.ahead_ms().max(0)
     }
 
-    /// Now, by the later of the clock and of what the service has said, UTC ms: neither holds that a later instant has been.
-    /// None if the service has not said it, or is not believed.
+    /// Now, by the later of the clock and the service, UTC ms: no later instant has passed by either. None if no `Date`
+    /// was received, or if it is rejected.
     #[must_use]
     pub fn latest_ms(&self) -> Option<i64> {
         let heard = self.locked();
@@ -117,14 +120,14 @@ impl ServiceClock {
         Some(self.clock.now_ms() - ahead_ms.min(0))
     }
 
-    /// By how much the clock is ahead of the service, ms; negative if it is behind, zero if nothing is known.
+    /// By how much the clock is ahead of the service, ms; negative if it is behind, zero if that is not known.
     #[must_use]
     pub fn ahead_ms(&self) -> i64 {
         let heard = self.locked();
         if heard.disbelieved.is_some() { 0 } else { heard.ahead_ms.unwrap_or(0) }
     }
 
-    /// What is odd about the service's own dates, in words.
+    /// Describes what is wrong with the service's own dates. None if nothing is.
     #[must_use]
     pub fn oddity(&self) -> Option<String> {
         let heard = self.locked();
@@ -132,13 +135,13 @@ impl ServiceClock {
         heard.disbelieved.clone().or(odd)
     }
 
-    /// What is heard is whole between any two statements, so a panic elsewhere cannot have left it half-written.
+    /// The state is consistent between any two statements, so a panic elsewhere cannot have left it half-written.
     fn locked(&self) -> MutexGuard<'_, ServiceDates> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads an HTTP date: the form that is sent, and the two old ones that must be understood (RFC 9110, section 5.6.7).
+/// Reads an HTTP date: the current form, and the two old ones that must be accepted (RFC 9110, section 5.6.7).
 fn read(date: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(date).ok()?.trim();
     let parse = |format: &str| jiff::fmt::strtime::parse(format, text).ok()?.to_datetime().ok();
@@ -159,7 +162,7 @@ mod tests {
         ServiceClock::new(Clock::pretending(Timestamp::from_millisecond(ms).unwrap()))
     }
 
-    /// Whether two instants are the same, but for the time that a test takes.
+    /// Whether two instants are equal, apart from the duration of a test.
     fn about(one: i64, other: i64) -> bool {
         (one - other).abs() < 60_000
     }

@@ -7,12 +7,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// All that is in a body; a float64 is told from every other one, and -0 from 0.
+/// Everything in a body as text; it distinguishes every float64 from every other, and -0 from 0.
 fn told(body: &Envelope) -> String {
     format!("{body:?}")
 }
 
-/// What both make of a body; whether the scanner had an answer.
+/// Compares the two readers on a body; returns whether the scanner could read it.
 fn compare(json: &[u8]) -> bool {
     let (scanned, any) = (Envelope::read_scanned(json), Envelope::read_any(json));
     let is_scanned = scanned.is_some();
@@ -24,7 +24,7 @@ fn compare(json: &[u8]) -> bool {
     is_scanned
 }
 
-/// A number as somebody might write it.
+/// A number in any notation, valid or not.
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => (0..2_000_u32, 0..10_000_u32).prop_map(|(whole, part)| format!("{whole}.{part:04}")),

@@ -1,4 +1,4 @@
-//! The HTTP client: one question, one answer.
+//! The HTTP client of the service.
 
 use std::time::Duration;
 
@@ -31,16 +31,16 @@ use crate::{
 /// Bars in the largest page that the service makes (polygon-api.md §1). Its default of 5,000 is the users' top complaint.
 const PAGE_LIMIT: u32 = 50_000;
 
-/// Whether the market is open now: in every plan (polygon-api.md §2), and cheap.
+/// Tells whether the market is open now: in every plan (polygon-api.md §2), and cheap.
 const CONTROL_QUESTION: &str = "/v1/marketstatus/now";
 
-/// The whole market of a day, in one answer (polygon-api.md §2).
+/// The whole market of a day, in one response (polygon-api.md §2).
 const MARKET_DAY: &str = "/v2/aggs/grouped/locale/us/market/stocks";
 
-/// What a plan with end-of-day data says in the evening about a day that it will serve later.
+/// The message of a plan with end-of-day data, in the evening, about a day that it will serve later.
 const TOO_EARLY: &str = "before end of day";
 
-/// No page comes near: 50,000 bars take about 5 MB.
+/// Far more than any page has: 50,000 bars take about 5 MB.
 const BODY_LIMIT: usize = 64 << 20;
 
 /// How the service is reached.
@@ -48,21 +48,21 @@ const BODY_LIMIT: usize = 64 << 20;
 pub struct PolygonOptions {
     /// Scheme, host and, behind a proxy, a path.
     pub base_url: Url,
-    /// How requests get there.
+    /// Whether requests go directly or through a proxy.
     pub way: ProxyRoute,
     /// Sent as a Bearer token to the base URL's origin only.
     pub key: ApiKey,
-    /// Whether split-adjusted bars are asked for.
+    /// Whether split-adjusted bars are requested.
     pub adjusted: bool,
     /// For name lookup, connection and TLS.
     pub connect_timeout: Duration,
-    /// For any silence within an answer.
+    /// For any silence within a response.
     pub read_timeout: Duration,
-    /// For an answer as a whole.
+    /// For a response as a whole.
     pub total_timeout: Duration,
-    /// Idle connections to keep.
+    /// The most idle connections to keep open.
     pub connections: usize,
-    /// More certificates to trust than the platform does.
+    /// Certificates to trust besides those of the platform.
     pub ca_bundle: Vec<Certificate>,
     /// This machine's clock.
     pub clock: Clock,
@@ -81,12 +81,12 @@ pub struct Polygon {
 }
 
 impl Polygon {
-    /// A client with a pool of connections that are kept alive.
+    /// Makes a client with a pool of connections that are kept alive.
     ///
     /// # Errors
     /// If the HTTP client cannot be set up with these certificates.
     pub fn new(options: PolygonOptions) -> Result<Self, reqwest::Error> {
-        // Fails if a provider is installed already: then that one serves.
+        // Fails if a provider is installed already: then that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = Client::builder()
             .user_agent(concat!("grab/", env!("CARGO_PKG_VERSION")))
@@ -102,7 +102,7 @@ impl Polygon {
             ProxyRoute::Through(proxy) => http.proxy(Proxy::all(proxy.url().clone())?),
         };
         http = if is_loopback(&options.base_url) && options.base_url.scheme() == "http" {
-            // There is no TLS on the way: a machine without certificates will do.
+            // No connection uses TLS: a machine without certificates will do.
             http.tls_certs_only([])
         } else {
             http.tls_certs_merge(options.ca_bundle)
@@ -113,7 +113,7 @@ impl Polygon {
         Ok(Self { http, origin: base_url.origin(), base_url, way, key, adjusted, time })
     }
 
-    /// What its answers have said of the time.
+    /// What the responses have shown about the time.
     #[must_use]
     pub fn time(&self) -> &ServiceClock {
         &self.time
@@ -134,7 +134,7 @@ impl Polygon {
         url
     }
 
-    /// Where a cursor leads, on the configured origin.
+    /// The URL of a cursor, on the configured origin.
     pub(super) fn url_at(&self, cursor: &Cursor) -> Url {
         let (path, query) = match cursor.as_str().split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -151,7 +151,7 @@ impl Polygon {
         url
     }
 
-    /// The path of a route, behind that of the base URL.
+    /// The path of a route, after that of the base URL.
     pub(super) fn route(&self, route: &str) -> String {
         format!("{}{route}", self.base_url.path().trim_end_matches('/'))
     }
@@ -206,7 +206,7 @@ impl Polygon {
             StatusCode::TOO_MANY_REQUESTS => {
                 FetchError::TooManyRequests { retry_after: retry_after(headers, self.time.clock()), words }
             }
-            // A 304 or 300 leads nowhere: it is only no answer.
+            // A 304 or 300 without a target is an ordinary bad status.
             _ if status.is_redirection() && headers.contains_key(LOCATION) => {
                 FetchError::Redirected { status: status.as_u16(), to: location(headers) }
             }
@@ -246,7 +246,7 @@ impl Source for Polygon {
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
         let answer = match self.get(url).await {
-            // What is not JSON comes from something in between, which knows nothing of keys.
+            // A body that is not JSON comes from something in between, and shows nothing about the key.
             Ok((headers, body)) => refusal(&headers, body, &self.key),
             Err(error) => Err(error),
         };
@@ -270,12 +270,12 @@ impl MarketSource for Polygon {
     }
 }
 
-/// The `Date` of an answer, as it came.
+/// The `Date` of a response, as it was sent.
 fn date(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(DATE).map(HeaderValue::as_bytes)
 }
 
-/// Whether a text is without the key.
+/// Whether a text does not contain the key.
 pub(super) fn is_clean(key: &ApiKey, text: &str) -> bool {
     let mut scrubbed = text.to_owned();
     key.scrub_text(&mut scrubbed);
@@ -312,7 +312,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, FetchError> {
 
 /// The body without its transfer encoding, and without the key.
 pub(super) fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Vec<u8>, FetchError> {
-    // Its names know no case (RFC 9110, section 8.4.1).
+    // Names of encodings are case-insensitive (RFC 9110, section 8.4.1).
     let encoding = headers.get(CONTENT_ENCODING).map(|name| name.as_bytes().to_ascii_lowercase());
     let mut plain = match encoding.as_deref() {
         None | Some(b"" | b"identity") => body,
@@ -325,7 +325,7 @@ pub(super) fn plain(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<
     Ok(plain)
 }
 
-/// An answer as an envelope, without the key in any of its texts.
+/// Reads a response as an envelope, without the key in any of its texts.
 pub(super) fn envelope<R: DecodeResults>(
     headers: &HeaderMap,
     body: Vec<u8>,
@@ -339,12 +339,12 @@ pub(super) fn envelope<R: DecodeResults>(
     Ok(envelope)
 }
 
-/// The same for an answer without bars.
+/// Reads a response without bars as an envelope.
 fn refusal(headers: &HeaderMap, body: Vec<u8>, key: &ApiKey) -> Result<Envelope, FetchError> {
     envelope(headers, body, key)
 }
 
-/// What a refusal says in words: in the JSON's `error` or `message`, else its first line (errors may be HTML).
+/// The message of a refusal: the JSON's `error` or `message`, else its first line (errors may be HTML).
 fn words(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> Option<String> {
     if let Ok(envelope) = refusal(headers, body.to_vec(), key) {
         return envelope.words().map(str::to_owned);
@@ -355,19 +355,20 @@ fn words(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> Option<String> {
     Some(line.chars().filter(|c| !c.is_control()).take(80).collect())
 }
 
-/// Whether a refusal has the service's own form: JSON with a status. Unknown routes and proxies answer in text.
+/// Whether a refusal has the service's own form: JSON with a status. Unknown routes and proxies respond with plain
+/// text.
 fn is_own_answer(headers: &HeaderMap, body: &[u8], key: &ApiKey) -> bool {
     refusal(headers, body.to_vec(), key).is_ok_and(|envelope| envelope.status.is_some())
 }
 
-/// Where a redirect leads, without what may hold a key.
+/// The target of a redirect, without parts that may hold a key.
 fn location(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(LOCATION)?.to_str().ok()?;
     let path = text.split(['?', '#']).next().unwrap_or_default();
     Some(path.chars().filter(|c| !c.is_control()).take(80).collect())
 }
 
-/// Seconds, or an HTTP date.
+/// The value of `Retry-After`: seconds, or an HTTP date.
 fn retry_after(headers: &HeaderMap, clock: Clock) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {

@@ -22,7 +22,7 @@ const SPLITS: &str = "/stocks/v1/splits";
 const OLD_SPLITS: &str = "/v3/reference/splits";
 const CLOSED_DAYS: &str = "/v1/marketstatus/upcoming";
 
-/// What an answer is read and checked with.
+/// What is needed to read and check a response.
 struct ReferenceReader {
     headers: HeaderMap,
     body: Vec<u8>,
@@ -59,7 +59,7 @@ impl Polygon {
         }
     }
 
-    /// Asks, and reads the answer off the network threads.
+    /// Sends a request, and reads the response off the network threads.
     async fn read<T: Send + 'static>(
         &self,
         url: Url,
@@ -93,7 +93,7 @@ impl ReferenceSource for Polygon {
 }
 
 impl ReferenceReader {
-    /// A page of tickers, all of them listed or all gone.
+    /// Reads a page of tickers, all of them listed or all delisted.
     fn listings(self, is_active: bool) -> Result<ListPage, FetchError> {
         self.page(ListRows::Listings, |row: &mut Listing, key| {
             let Listing { name, kind, exchange, composite_figi, share_class_figi, cik, updated, .. } = row;
@@ -109,7 +109,7 @@ impl ReferenceReader {
         })
     }
 
-    /// A page of which `is_good` says what can stay.
+    /// Reads a page, of which rows stay for which `is_good` returns true.
     fn page<T: ReferenceRow>(
         self,
         leaf: impl FnOnce(Vec<T>) -> ListRows,

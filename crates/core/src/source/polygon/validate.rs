@@ -1,4 +1,4 @@
-//! Holds an answer against its question.
+//! Checks a response against its request.
 
 use grab_model::{Bar, BarFault, Bars, Cursor, InvalidBar, Window, new_york};
 use jiff::civil::Date;
@@ -7,10 +7,11 @@ use url::Origin;
 use super::super::{BarsPage, BarsRequest, FetchError, InvalidBarsPage, MarketDay, ResponseMismatch};
 use crate::decode::{DecodeResults, DecodeRows, Envelope, MarketEnvelope, ResponseBody};
 
-/// Makes a page of an answer that came with HTTP 200; `as_of` says as of when it speaks, by its newest bar (both UTC ms).
+/// Makes a page of a response with HTTP 200; `as_of` returns the instant as of which it is valid, from its newest bar
+/// (both UTC ms).
 ///
 /// # Errors
-/// At the first thing that does not fit. Nothing of such an answer may be stored.
+/// At the first thing that does not fit. Nothing of this response may be stored.
 pub(super) fn page(
     question: &BarsRequest,
     adjusted: bool,
@@ -36,7 +37,7 @@ pub(super) fn page(
     }
 }
 
-/// Makes a day of the whole market of an answer that came with HTTP 200. Whether it was a session is not known here.
+/// Makes a day of the whole market of a response with HTTP 200. Whether the day was a session is not known here.
 ///
 /// # Errors
 /// At the first thing that does not fit.
@@ -57,7 +58,7 @@ pub(super) fn market_day(
     }
     let request_id = envelope.request_id();
     let skipped = envelope.results.skipped() as u64;
-    // The stamp of a day's bar is its end or its close: it says nothing of the hour of the answer.
+    // The timestamp of a day's bar is its end or its close: it does not show when the response was made.
     let as_of_ms = as_of(None);
     Ok(MarketDay { bars: envelope.results.into_rows(), skipped, request_id, bytes, as_of_ms })
 }
@@ -91,7 +92,7 @@ fn check_results<R: DecodeRows>(adjusted: bool, envelope: &ResponseBody<R>) -> R
     }
 }
 
-/// Parts bars that cannot be from the others. Nearly always there are none: then nothing is copied.
+/// Separates impossible bars from the others. Nearly always there are none: then nothing is copied.
 fn part(bars: Bars, window: Window) -> (Bars, Vec<InvalidBar>) {
     let fault = BarFault::finder(window);
     let bad = |bar: Bar| Some(InvalidBar { bar, fault: fault(&bar)? });

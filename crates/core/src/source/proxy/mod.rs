@@ -1,8 +1,9 @@
-//! Which way requests take to the service: directly, or through the proxy that the environment names.
+//! Whether requests go to the service directly, or through the proxy that the environment names.
 //!
 //! The HTTP client reads the same variables, but ignores one that it cannot parse and goes directly (hyper-util 0.1.21,
-//! `client/proxy/matcher.rs`, `parse_env_uri`), and in a CGI environment it ignores them all. So they are read here, once
-//! for all requests, as these have one origin, and the client is told the result: what is checked is what is used.
+//! `client/proxy/matcher.rs`, `parse_env_uri`), and in a CGI environment it ignores them all. So they are read here,
+//! once for all requests, as these have one origin, and the result is passed to the client: what is checked is what is
+//! used.
 
 mod no_proxy;
 mod proxy_url;
@@ -14,19 +15,19 @@ use url::{Host, Url};
 
 use no_proxy::NoProxyList;
 
-/// The variables that name a proxy, upper case first: of two that are set, the HTTP client takes that one.
+/// The variables that name a proxy, upper case first: if both are set, the HTTP client uses the upper-case one.
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 
-/// The variables that list what is asked directly.
+/// The variables that list the hosts without a proxy.
 const NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// Web servers set it for the programs that they start, together with `HTTP_PROXY` from a header that any client may send
 /// (RFC 3875, section 4.1.18; CVE-2016-5385).
 const CGI: &str = "REQUEST_METHOD";
 
-/// What the environment says of proxies, as texts.
+/// The values of the environment's proxy variables.
 #[derive(Clone, Default)]
 pub struct ProxyVariables {
     proxies: Vec<(&'static str, String)>,
@@ -37,22 +38,22 @@ pub struct ProxyVariables {
 /// How a request gets to the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProxyRoute {
-    /// By a connection of its own.
+    /// Directly.
     Direct,
-    /// As the settings of the operating system say, where it has any (macOS): no variable is set.
+    /// By the settings of the operating system, if it has any (macOS): no variable is set.
     System,
     /// Through this proxy.
     Through(NamedProxy),
 }
 
-/// A proxy, and the variable that names it. Its text is without user and password.
+/// A proxy, and the variable that names it. Its text has no user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NamedProxy {
     url: Url,
     set_by: &'static str,
 }
 
-/// Why there is no way that could be meant. The texts never hold a password.
+/// Why there is no valid route. The texts never hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProxyError {
     /// A variable does not name a proxy.
@@ -63,7 +64,7 @@ pub enum ProxyError {
         /// What is wrong with its value.
         why: String,
     },
-    /// An entry of the exceptions that cannot be read may be meant for the service's host.
+    /// An entry of the exceptions is unreadable and may be meant for the service's host.
     #[error("{variable}: {why}; nothing was asked. Correct the entry, or remove it to go through {proxy}")]
     NoException {
         /// The name of the variable.
@@ -73,7 +74,7 @@ pub enum ProxyError {
         /// The proxy that would be used without it.
         proxy: String,
     },
-    /// Only a variable that a stranger may have set names a proxy.
+    /// The only variable that names a proxy may have been set by a stranger.
     #[error(
         "HTTP_PROXY: {CGI} is set, as in a program that a web server has started, and there a client's header can set \
          HTTP_PROXY; nothing was asked. Set http_proxy instead, or unset {CGI}"
@@ -103,12 +104,12 @@ impl ProxyVariables {
         }
     }
 
-    /// Returns the way to a service. For `https` URLs `HTTPS_PROXY` is used, for `http` URLs `HTTP_PROXY`, else
+    /// Returns the route to a service. For `https` URLs `HTTPS_PROXY` is used, for `http` URLs `HTTP_PROXY`, else
     /// `ALL_PROXY`. No proxy leads to this machine itself.
     ///
     /// # Errors
-    /// If any of the variables does not name a proxy, also if it would not be used: whoever set it meant something by
-    /// it. Also if an entry of `NO_PROXY` cannot be read and may be meant for this host.
+    /// If any of the variables does not name a proxy, also if it would not be used: it was set for a reason. Also if an
+    /// entry of `NO_PROXY` cannot be read and may be meant for this host.
     pub fn route_to(&self, service: &Url) -> Result<ProxyRoute, ProxyError> {
         let mut proxies = Vec::new();
         for (variable, text) in &self.proxies {

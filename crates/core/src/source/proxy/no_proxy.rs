@@ -1,26 +1,26 @@
-//! The list of hosts that are asked directly: `NO_PROXY`.
+//! The list of hosts to which requests go directly: `NO_PROXY`.
 //!
-//! The rules are those of curl, Go and the HTTP client together, as people write their lists for all of them: entries by
-//! commas or white space; `*` for everything; addresses and networks (`10.0.0.0/8`); names, with or without a leading dot
-//! or `*.`, which stand for themselves and all below them; each with a port or without one. A `*` elsewhere stands for
-//! any characters.
+//! The rules are those of curl, Go and the HTTP client together, because one list usually serves all of them: entries
+//! separated by commas or white space; `*` for everything; addresses and networks (`10.0.0.0/8`); names, with or
+//! without a leading dot or `*.`, which stand for themselves and all names below them; each with a port or without one.
+//! A `*` elsewhere stands for any characters.
 
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// The entries, each as it can be understood.
+/// The entries, each with its meaning. None if it cannot be understood.
 pub(super) struct NoProxyList(Vec<(String, Option<Entry>)>);
 
-/// What an entry is about.
+/// The meaning of an entry.
 struct Entry {
     hosts: Hosts,
-    /// This port only.
+    /// If given, only this port.
     port: Option<u16>,
 }
 
 enum Hosts {
-    /// Addresses that begin with the same bits as this one, so many.
+    /// Addresses whose first bits, of this number, are those of this address.
     Network(IpAddr, u32),
     /// A name and all below it.
     Name(String),
@@ -34,10 +34,10 @@ impl NoProxyList {
         Self(entries.map(|entry| (entry.to_owned(), Entry::read(&entry.to_ascii_lowercase()))).collect())
     }
 
-    /// Whether an entry is about the host of a URL.
+    /// Whether an entry covers the host of a URL.
     ///
     /// # Errors
-    /// If none is, and one that cannot be understood may be.
+    /// If none does, and one that cannot be understood may.
     pub(super) fn have(&self, service: &Url) -> Result<bool, String> {
         let (Some(host), port) = (service.host(), service.port_or_known_default()) else { return Ok(false) };
         if self.0.iter().filter_map(|(_, entry)| entry.as_ref()).any(|entry| entry.matches(&host, port)) {
@@ -111,7 +111,7 @@ impl Hosts {
 
     fn name(text: &str) -> Option<Self> {
         let is_meant = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '*');
-        // Numbers that are no address are a slip of the pen.
+        // Digits that are not an address are a typing error.
         let is_number = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-'));
         if text.is_empty() || !text.chars().all(is_meant) || is_number {
             None
@@ -137,7 +137,7 @@ fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {
     }
 }
 
-/// Whether a text has the parts of a pattern in their order, from its beginning to its end.
+/// Whether a whole text matches a pattern: it has the pattern's parts in their order.
 fn is_like(text: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };

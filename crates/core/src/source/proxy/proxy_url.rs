@@ -2,7 +2,7 @@
 
 use url::{Host, ParseError, Url};
 
-/// Protocols in which a proxy can be spoken to.
+/// The supported protocols of proxies.
 const SCHEMES: [&str; 6] = ["http", "https", "socks5", "socks5h", "socks4", "socks4a"];
 
 /// The port of SOCKS (RFC 1928); those of `http` and `https` are part of the protocols.
@@ -11,7 +11,7 @@ const SOCKS_PORT: u16 = 1080;
 /// Returns the proxy's URL. A value without a protocol means `http://`, as for curl.
 ///
 /// # Errors
-/// With what is wrong. The value itself is not repeated where it may hold a password.
+/// With what is wrong. The value itself is not repeated if it may hold a password.
 pub(super) fn read(text: &str) -> Result<Url, String> {
     if let Some(why) = not_replaced(text) {
         return Err(why);
@@ -44,7 +44,7 @@ pub(super) fn read(text: &str) -> Result<Url, String> {
         return Err("0 is no port".to_owned());
     }
     if url.port().is_none() && url.scheme().starts_with("socks") {
-        // Fails for URLs without a host only.
+        // Fails only for URLs without a host.
         let _ = url.set_port(Some(SOCKS_PORT));
     }
     Ok(url)
@@ -59,8 +59,8 @@ fn is_followed_by_colon(text: &str, scheme: &str) -> bool {
         && text[scheme.len()..].starts_with(':')
 }
 
-/// What is wrong with a host that is a variable of a shell or of Windows in place of its value. A user name or a password
-/// may have such characters, and is not looked at.
+/// Describes a host that is an unreplaced variable of a shell or of Windows. A user name or a password may have such
+/// characters, and is not checked.
 fn not_replaced(text: &str) -> Option<String> {
     let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -81,10 +81,10 @@ fn what(error: ParseError) -> String {
     }
 }
 
-/// The URL standard lets more pass than there are hosts: `{proxy}` is one for it, and `3128` is the address 0.0.12.56.
+/// The URL standard accepts more than valid hosts: `{proxy}` is one for it, and `3128` is the address 0.0.12.56.
 fn check_host(text: &str, url: &Url) -> Result<(), String> {
     let is_good = match url.host() {
-        // Of protocols that the URL standard does not know, hosts are opaque.
+        // Hosts of protocols that the URL standard does not know are opaque.
         Some(Host::Domain(name)) => {
             let is_meant = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
             let is_address = name.chars().all(|c| c.is_ascii_digit() || c == '.');

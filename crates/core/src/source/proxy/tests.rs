@@ -1,4 +1,4 @@
-//! Which way is taken, and which variables name none.
+//! Which route is used, and which variables give none.
 
 use super::*;
 
