@@ -45,7 +45,7 @@ pub enum PagePosition {
 pub struct BarsPage {
     /// Bars inside the window, ascending, each minute once.
     pub bars: Bars,
-    /// The page after this one; none if the server says that this is the last.
+    /// The page after this one. None if the server says that this is the last.
     pub next: Option<Cursor>,
     /// The server's id of the request.
     pub request_id: Option<String>,

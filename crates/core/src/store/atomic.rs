@@ -1,4 +1,4 @@
-//! Files that are whole or not there.
+//! Files that are written completely or not at all.
 
 use std::{
     collections::BTreeSet,
@@ -20,25 +20,25 @@ use crate::{
 /// How many files are open at once in a group: a page of a quiet symbol can have bars of a hundred months.
 const GROUP: usize = 8;
 
-/// A file's place, and what it is to hold.
+/// A file's path and its content.
 pub(super) type FileContent<'a> = (&'a Path, &'a [u8]);
 
-/// Writes `bytes` to `path` so that a crash at any instant leaves either what was there before or all of it.
+/// Writes `bytes` to `path` so that a crash at any instant leaves either the old content or all of the new one.
 ///
 /// When it returns, the file and its name are on stable storage.
 ///
 /// # Errors
-/// If any step fails; what was there before is then untouched and nothing is left beside it.
+/// If any step fails; the old file is then untouched and nothing is left beside it.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     write_all(&[(path, bytes)])
 }
 
-/// The same for many files, a group of them at a time: each step is done for all of a group before the next one, and a folder
-/// that gets many new ones is synced once.
+/// Writes many files, a group at a time: each step is done for all files of a group before the next one, and a folder
+/// that gets many new files is synced once.
 ///
 /// # Errors
-/// If any step fails. Where it fails for one file, those before it are written all the same, and those after it are not;
-/// where the names of new folders cannot be made durable, nothing of the group is written.
+/// If any step fails. If it fails for one file, those before it are still written, and those after it are not; if the
+/// names of new folders cannot be made durable, nothing of the group is written.
 pub(super) fn write_all(files: &[FileContent<'_>]) -> Result<(), StoreError> {
     files.chunks(GROUP).try_for_each(write_group)
 }
@@ -58,8 +58,8 @@ fn write_group(files: &[FileContent<'_>]) -> Result<(), StoreError> {
     failure.map_or(Ok(()), Err)
 }
 
-/// Does a step with each item. The first that fails ends it for those after it, which are dropped: an unfinished file is
-/// removed then. What failed first is the cause of the rest.
+/// Does a step with each item. After the first failure the later items are dropped, which removes their unfinished
+/// files. The first failure is returned.
 fn each<T, U>(
     items: impl IntoIterator<Item = T>,
     failure: &mut Option<StoreError>,
@@ -71,14 +71,14 @@ fn each<T, U>(
     items.into_iter().map_while(|item| step(item).map_err(&mut keep).ok()).collect()
 }
 
-/// A file on its way to its place, beside it. If it is dropped before [`AtomicFile::finish`], nothing is left of it.
+/// An unfinished file beside its final path. If it is dropped before [`AtomicFile::finish`], it is removed.
 pub(super) struct AtomicFile {
     file: NamedTempFile,
     path: PathBuf,
 }
 
 impl AtomicFile {
-    /// Begins a file that is to be at `path`; the folder is made if it is not there.
+    /// Creates an unfinished file for `path`, and the folder if it does not exist.
     pub(super) fn begin(path: &Path) -> Result<Self, StoreError> {
         create_folders(folder_of(path))?;
         Self::begin_in_folder(path)
@@ -88,7 +88,7 @@ impl AtomicFile {
         let folder = folder_of(path);
         let mut options = tempfile::Builder::new();
         options.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
-        // The default is 0600; bars are for every reader that the user's umask admits.
+        // The default is 0600; bars are for every reader that the user's umask allows.
         options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = options.tempfile_in(folder).map_err(failed("write in", folder))?;
         Ok(Self { file, path: path.to_owned() })
@@ -103,7 +103,7 @@ impl AtomicFile {
         Ok(unfinished)
     }
 
-    /// Puts it at its place. When this returns, the file and its name are on stable storage.
+    /// Renames it to its final path. When this returns, the file and its name are on stable storage.
     pub(super) fn finish(self) -> Result<(), StoreError> {
         sync_names_of(&self.sync()?.place()?)
     }
@@ -115,7 +115,7 @@ impl AtomicFile {
         Ok(self)
     }
 
-    /// Gives it its final name, which is not durable yet.
+    /// Renames it to its final path; the name is not durable yet.
     fn place(self) -> Result<PathBuf, StoreError> {
         let Self { file, path } = self;
         file.persist(&path).map_err(|error| failed("rename a file to", &path)(error.error))?;
@@ -124,7 +124,7 @@ impl AtomicFile {
     }
 }
 
-/// Makes the name of a file durable that has just got it.
+/// Makes the name of a file durable that was just renamed.
 fn sync_names_of(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
     disk::sync_folder(folder, || reached(CrashPoint::AfterFolderSync)).map_err(failed("sync", folder))
@@ -144,24 +144,24 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The folders that this process has made, and whose names may not be durable yet. Who finds a folder that is not among them
-/// may rely on its name.
+/// The folders that this process has created and whose names may not be durable yet. A folder that is not in this set
+/// has a durable name.
 static FRESH: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 fn fresh_folders() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     FRESH.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Creates a folder and its parents, as far as they are not there, each durable in the one above it.
+/// Creates a folder and its parents, if they do not exist, each durable in the one above it.
 ///
 /// # Errors
-/// If one cannot be made, or its name not be made durable.
+/// If one cannot be created, or its name cannot be made durable.
 pub fn create_folders(folder: &Path) -> Result<(), StoreError> {
     secure(&make_folders(folder)?)
 }
 
-/// Creates a folder and its parents. Answers those of them whose names are not durable yet, whoever made them: nobody waits for
-/// another one's sync.
+/// Creates a folder and its parents. Returns those whose names are not durable yet, whichever thread created them: no
+/// thread waits for another one's sync.
 fn make_folders(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut fresh = fresh_folders();
     make_missing(folder, &mut fresh)?;
@@ -184,12 +184,12 @@ fn make_missing(folder: &Path, fresh: &mut BTreeSet<PathBuf>) -> Result<(), Stor
     reached(CrashPoint::AfterFolder).map_err(failed("sync", folder))
 }
 
-/// Makes the names of fresh folders durable, those above first. Where it fails, they stay fresh.
+/// Makes the names of new folders durable, from the top down. If that fails, they stay in the set.
 fn secure<'a>(fresh: impl IntoIterator<Item = &'a PathBuf> + Copy) -> Result<(), StoreError> {
     let holders: BTreeSet<&Path> = fresh.into_iter().map(|folder| folder_of(folder)).collect();
     for holder in holders {
         match disk::sync_folder(holder, || reached(CrashPoint::AfterNameSync)) {
-            // Where one may make folders but not list them, nobody can make their names durable.
+            // In a folder where the user may create folders but not list them, names cannot be made durable.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             synced => synced.map_err(failed("sync", holder))?,
         }
@@ -201,8 +201,8 @@ fn secure<'a>(fresh: impl IntoIterator<Item = &'a PathBuf> + Copy) -> Result<(),
     Ok(())
 }
 
-/// Makes the names of folders durable, and those of all above them up to `root`, as far as they are there: a process that
-/// died may have made them and no more.
+/// Makes the names of folders durable, and those of all folders above them up to `root`, if they exist: a crashed
+/// process may have created them without a sync.
 pub(super) fn sync_folders(folders: &[PathBuf], root: &Path) -> Result<(), StoreError> {
     let above = |folder: &PathBuf| {
         let above = folder.ancestors().skip(1).take_while(|above| above.starts_with(root));

@@ -1,4 +1,4 @@
-//! A reader of other people's making, that may panic on damaged bytes.
+//! Runs a reader of another crate that may panic on damaged bytes.
 
 use std::{
     cell::Cell,
@@ -10,7 +10,7 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `read`; if it panics, nothing is printed and nothing comes back.
+/// Runs `read`. If it panics, nothing is printed and None is returned.
 pub(super) fn catch_panic<T>(read: impl FnOnce() -> T + UnwindSafe) -> Option<T> {
     static HUSH: Once = Once::new();
     HUSH.call_once(|| {

@@ -1,4 +1,4 @@
-//! Columns of Parquet files, one at a time: what every file of ours is written and read with.
+//! Reads and writes single columns of Parquet files, for all kinds of files of the store.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use parquet::{
     file::{reader::RowGroupReader, writer::SerializedRowGroupWriter},
 };
 
-/// Writes the next column; if values may be absent, `present` says of each row whether it has one.
+/// Writes the next column. If values may be absent, `present` has for each row whether its value is present.
 pub(super) fn write_column<T: DataType, W: Write + Send>(
     rows: &mut SerializedRowGroupWriter<'_, W>,
     values: &[T::T],
@@ -28,7 +28,7 @@ pub(super) fn write_optional<T: DataType, W: Write + Send>(
     write_column::<T, W>(rows, &there, Some(&present))
 }
 
-/// The values that are there, and for each row whether it has one.
+/// Returns the present values, and for each row whether it has one.
 fn split<T>(values: impl Iterator<Item = Option<T>>) -> (Vec<T>, Vec<i16>) {
     let most = values.size_hint().0;
     let (mut there, mut present) = (Vec::with_capacity(most), Vec::with_capacity(most));
@@ -43,12 +43,12 @@ fn missing() -> ParquetError {
     ParquetError::General("a column is missing in the schema".to_owned())
 }
 
-/// How far apart the steps from one integer of a page to the next may be: fastparquet (2026.9) unpacks deltas of up to 28 bits,
-/// and makes wrong numbers of wider ones without a word. In ms that are three days: most weekends are shorter, but not all.
+/// The largest difference of two consecutive integers of a page: fastparquet (2026.9) unpacks deltas of up to 28 bits,
+/// and silently reads wrong numbers from wider ones. In ms that are three days: most weekends are shorter, but not all.
 const WIDEST: i64 = 1 << 28;
 
-/// Writes the next column of integers, which are delta-encoded: a page ends where its steps would be too far apart, and each
-/// begins with a whole number.
+/// Writes the next column of integers, which are delta-encoded: a page ends before a difference that is too large, and
+/// each page begins with a whole number.
 pub(super) fn write_integers<W: Write + Send>(
     rows: &mut SerializedRowGroupWriter<'_, W>,
     values: &[i64],
@@ -58,7 +58,7 @@ pub(super) fn write_integers<W: Write + Send>(
     let (mut values, mut present) = (values, present);
     loop {
         let (page, rest) = values.split_at(page_len(values));
-        // What is absent after the last one belongs to its page.
+        // Absent values after the last present one belong to its page.
         let all = present.map_or(0, <[i16]>::len);
         let rows = if rest.is_empty() { all } else { rows_of(page.len(), present.unwrap_or_default()) };
         let (levels, levels_left) = present.map(|present| present.split_at(rows)).unzip();
@@ -70,7 +70,7 @@ pub(super) fn write_integers<W: Write + Send>(
     }
 }
 
-/// How many of the first values go into one page.
+/// Returns how many of the first values go into one page.
 fn page_len(values: &[i64]) -> usize {
     let (mut least, mut most) = (i64::MAX, i64::MIN);
     let is_too_wide = |pair: &[i64]| {
@@ -81,13 +81,13 @@ fn page_len(values: &[i64]) -> usize {
     values.windows(2).position(is_too_wide).map_or(values.len(), |last| last + 1)
 }
 
-/// How many rows have so many values, up to the last one.
+/// Returns how many rows have this many values, up to and including the row of the last one.
 fn rows_of(values: usize, present: &[i16]) -> usize {
     let there = present.iter().enumerate().filter(|(_, level)| **level > 0);
     there.map(|(row, _)| row + 1).nth(values.saturating_sub(1)).unwrap_or(present.len())
 }
 
-/// The same for a column in which integers may be absent.
+/// Writes the next column of delta-encoded integers, in which values may be absent.
 pub(super) fn write_optional_integers<W: Write + Send>(
     rows: &mut SerializedRowGroupWriter<'_, W>,
     values: impl Iterator<Item = Option<i64>>,
@@ -96,13 +96,13 @@ pub(super) fn write_optional_integers<W: Write + Send>(
     write_integers(rows, &there, Some(&present))
 }
 
-/// A column in which no value is absent.
+/// Reads a column in which no value is absent.
 pub(super) fn read_required<T: DataType>(rows: &dyn RowGroupReader, column: usize) -> Result<Vec<T::T>> {
     let (values, _) = read_column::<T>(rows, column, false)?;
     Ok(values)
 }
 
-/// A column in which values may be absent.
+/// Reads a column in which values may be absent.
 pub(super) fn read_optional<T: DataType, C: FromIterator<Option<T::T>>>(
     rows: &dyn RowGroupReader,
     column: usize,
@@ -112,7 +112,8 @@ pub(super) fn read_optional<T: DataType, C: FromIterator<Option<T::T>>>(
     Ok(present.into_iter().map(|level| if level > 0 { values.next() } else { None }).collect())
 }
 
-/// All values of a column, as many as the row group has rows; where some may be absent, also which ones are there.
+/// Reads all values of a column, which must be as many as the row group has rows; if some may be absent, also which
+/// ones are present.
 fn read_column<T: DataType>(
     rows: &dyn RowGroupReader,
     column: usize,

@@ -1,11 +1,12 @@
-//! A digest of what a partition says, kept in the file itself: so a file proves itself, with or without a manifest.
+//! The digest of a partition's content, stored in the file itself: so a file can be verified with or without a
+//! manifest.
 
 use xxhash_rust::xxh3::Xxh3;
 
 use grab_model::{Bars, DayBar};
 
-/// The XXH3 of `entries`, then of all columns in the order of the file: numbers in little-endian, those that may be
-/// absent behind a byte that says whether they are there.
+/// Returns the XXH3 of `entries`, then of all columns in the order of the file: numbers in little-endian, those that
+/// may be absent after a byte for their presence.
 pub(super) fn of<'a>(bars: &Bars, entries: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
     let mut hasher = begun(entries);
     hasher.update(&numbers(bars.timestamps().iter().map(|time| time.to_le_bytes())));
@@ -17,7 +18,7 @@ pub(super) fn of<'a>(bars: &Bars, entries: impl Iterator<Item = (&'a str, &'a st
     hasher.digest()
 }
 
-/// The same for the day bars of many symbols, whose names come first, each with a line feed.
+/// Returns the digest for the day bars of many symbols, whose names come first, each with a line feed.
 pub(super) fn of_market<'a>(bars: &[DayBar], entries: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
     let mut hasher = begun(entries);
     for bar in bars {
@@ -31,7 +32,7 @@ pub(super) fn of_market<'a>(bars: &[DayBar], entries: impl Iterator<Item = (&'a 
     hasher.digest()
 }
 
-/// A digest that has taken in what a file says of itself.
+/// Returns a hasher that has hashed the file's metadata.
 pub(super) fn begun<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Xxh3 {
     let mut hasher = Xxh3::new();
     for (key, value) in entries {
@@ -40,7 +41,7 @@ pub(super) fn begun<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Xx
     hasher
 }
 
-/// Numbers of eight bytes each, one after the other.
+/// Returns the bytes of numbers, eight each.
 pub(super) fn numbers(column: impl Iterator<Item = [u8; 8]>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(8 * column.size_hint().0);
     column.for_each(|number| bytes.extend_from_slice(&number));

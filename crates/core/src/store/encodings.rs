@@ -1,6 +1,6 @@
-//! How the columns of every Parquet file of ours are encoded: which programs can open it, and how large it is.
+//! The encodings of all Parquet columns in the store: they decide which programs can open a file, and its size.
 //!
-//! `docs/store.md` has the table of the programs that were tried; `scripts/readers.sh` makes it.
+//! `docs/store.md` has the table of the programs that were tested; `scripts/readers.sh` makes it.
 
 use std::{mem, sync::LazyLock};
 
@@ -15,18 +15,18 @@ use parquet::{
 
 use super::parquet::Finality;
 
-/// Which programs a file of bars is for. Files of both kinds may be in one directory.
+/// Which programs can read a file of bars. Files of both kinds may be in one directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encodings {
-    /// All that people run: no encoding that one of them lacks.
+    /// All common programs: no encoding that one of them lacks.
     #[default]
     Compatible,
-    /// Those that read byte-stream-split: smaller, for more CPU time.
+    /// Programs that read byte-stream-split: smaller files, for more CPU time.
     Compact,
 }
 
 impl Encodings {
-    /// The name that the setting `--parquet` has for it.
+    /// The value of the setting `--parquet`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl Encodings {
         }
     }
 
-    /// Bytes of a bar in a file, about: for how many there is to be room.
+    /// The approximate bytes of a bar in a file, to reserve room.
     pub(super) fn bytes_a_bar(self, lifetime: Finality) -> usize {
         match (lifetime, self) {
             (Finality::Final, Self::Compatible | Self::Compact) => 24,
@@ -43,7 +43,7 @@ impl Encodings {
         }
     }
 
-    /// How a file of bars is written.
+    /// The writer properties of a file of bars.
     pub(super) fn of_bars(self, lifetime: Finality) -> &'static WriterProperties {
         match (lifetime, self) {
             (Finality::Interim, Self::Compatible | Self::Compact) => &PASSING,
@@ -53,10 +53,10 @@ impl Encodings {
     }
 }
 
-/// Rows of a page at most.
+/// The most rows of a page.
 const PAGE_ROWS: usize = 20_000;
 
-/// Bars that are soon to be written again: quickly, in the plainest way.
+/// For files that are soon written again: fast, in the simplest form.
 static PASSING: LazyLock<WriterProperties> = LazyLock::new(|| bars().build());
 
 /// Measured on minute bars: delta for the integers, plain for the floats, whose decimal fractions leave noise in every
@@ -69,12 +69,12 @@ static COMPACT: LazyLock<WriterProperties> = LazyLock::new(|| {
     lasting(3).set_column_encoding(ColumnPath::from("volume"), Encoding::BYTE_STREAM_SPLIT).build()
 });
 
-/// A table of reference data, or a day of the market: plain columns. Delta for texts would take a byte a row less, and
-/// fastparquet cannot read it.
+/// For a table of reference data, or a day of the market: plain columns. Delta for texts would take a byte a row less,
+/// but fastparquet cannot read it.
 pub(super) static TABLE: LazyLock<WriterProperties> =
     LazyLock::new(|| common().set_compression(zstd(1)).build());
 
-/// Whether a file is written as these properties say: the order of its columns, their compression and their encodings.
+/// Whether a file was written with these properties: the order of its columns, their compression and their encodings.
 pub(super) fn is_written_as(file: &ParquetMetaData, properties: &WriterProperties) -> bool {
     let is_type_order = |order: &ColumnOrder| matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_));
     let orders = file.file_metadata().column_orders();
@@ -86,7 +86,7 @@ pub(super) fn is_written_as(file: &ParquetMetaData, properties: &WriterPropertie
 fn is_column_written_as(column: &ColumnChunkMetaData, properties: &WriterProperties) -> bool {
     let path = column.column_path();
     let wanted = properties.encoding(path).unwrap_or(Encoding::PLAIN);
-    // A file says of its compression that it is zstd, and not at which level. RLE is that of levels.
+    // A file records that its compression is zstd, but not the level. RLE is the encoding of levels.
     mem::discriminant(&column.compression()) == mem::discriminant(&properties.compression(path))
         && column.encodings().all(|encoding| encoding == wanted || encoding == Encoding::RLE)
 }
@@ -103,7 +103,8 @@ fn bars() -> WriterPropertiesBuilder {
     let by_time = SortingColumn { column_idx: 0, descending: false, nulls_first: false };
     common()
         .set_sorting_columns(Some(vec![by_time]))
-        // What is written in one go is one page, of so many rows at most: `column::write_integers` cuts some earlier.
+        // What is written in one call becomes one page, of at most this many rows: `column::write_integers` ends some
+        // earlier.
         .set_write_batch_size(PAGE_ROWS)
         .set_data_page_row_count_limit(1)
 }

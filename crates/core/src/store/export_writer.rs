@@ -1,6 +1,6 @@
-//! Files that are derived from the store, written bar by bar beside their place and then renamed to it.
+//! Writes files that are derived from the store, beside their final path, then renames them.
 //!
-//! They have the columns of a partition, and are none: no reader of ours takes them for one.
+//! They have the columns of a partition, but are not partitions: no reader of the store accepts them as one.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -26,17 +26,17 @@ use super::{
 /// The first line of a CSV.
 const HEADER: &str = "timestamp,open,high,low,close,volume,vwap,transactions";
 
-/// How a derived file is written.
+/// The format of an exported file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// The columns of a partition, one row group for each piece that is appended.
+    /// The columns of a partition, one row group for each append.
     Parquet(Encodings),
-    /// The same columns as text: instants in RFC 3339, numbers with as many digits as bring every bit back, nothing where
-    /// a value is absent.
+    /// The same columns as text: instants in RFC 3339, numbers with as many digits as are needed to restore every bit,
+    /// empty where a value is absent.
     Csv,
 }
 
-/// A file that is being derived. If it is dropped before [`ExportWriter::finish`], nothing is left of it.
+/// A file that is being exported. If it is dropped before [`ExportWriter::finish`], it is removed.
 pub struct ExportWriter {
     path: PathBuf,
     sink: ExportSink,
@@ -47,7 +47,7 @@ enum ExportSink {
     Csv(Box<BufWriter<HashingFile>>),
 }
 
-/// A file, and the size and digest of what went into it.
+/// A file, and the size and digest of the bytes written to it.
 struct HashingFile {
     file: AtomicFile,
     bytes: u64,
@@ -55,7 +55,7 @@ struct HashingFile {
 }
 
 impl ExportFormat {
-    /// How the names of its files end.
+    /// The extension of its files.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl ExportFormat {
 }
 
 impl ExportWriter {
-    /// Begins a file that is to be at `path`.
+    /// Creates an unfinished file for `path`.
     ///
     /// # Errors
     /// If the system refuses.
@@ -87,7 +87,7 @@ impl ExportWriter {
         Ok(Self { path: path.to_owned(), sink })
     }
 
-    /// Appends bars, which should come after those that were appended before.
+    /// Appends bars, which should be later than those that were appended before.
     ///
     /// # Errors
     /// If the system refuses.
@@ -102,10 +102,11 @@ impl ExportWriter {
         }
     }
 
-    /// Puts the file at its place; a Parquet file with what is said of it. When this returns, it is on stable storage.
+    /// Renames the file to its final path, a Parquet file with this metadata. When this returns, it is on stable
+    /// storage.
     ///
     /// # Errors
-    /// If the system refuses; what was there before is then untouched.
+    /// If the system refuses; the old file is then untouched.
     pub fn finish(self, said: &[(&str, String)]) -> Result<WrittenFile, StoreError> {
         let Self { path, sink } = self;
         let hashed = match sink {
@@ -125,12 +126,12 @@ impl ExportWriter {
     }
 }
 
-/// The reason of the system, if there is one behind what the Parquet writer says.
+/// Returns the system's error, if that is the cause of the Parquet writer's error.
 fn refused(error: ParquetError, path: &Path) -> StoreError {
     let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(error) = cause {
         if let Some(cause) = error.downcast_ref::<io::Error>() {
-            // It cannot be taken out of the chain: what it says can.
+            // The error cannot be moved out of the chain: its kind and text are copied.
             return failed("write", path)(io::Error::new(cause.kind(), cause.to_string()));
         }
         cause = error.source();

@@ -1,4 +1,4 @@
-//! The one primitive that writes bars.
+//! The merge: the only operation that writes bars.
 
 use std::{
     fs, io,
@@ -31,7 +31,7 @@ pub struct BarStore {
     encodings: Encodings,
 }
 
-/// A partition's content in memory: handed back to the next merge, it saves reading the file again.
+/// A partition's content in memory. Passed to the next merge, it saves reading the file again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartitionData {
     /// The month.
@@ -40,39 +40,39 @@ pub struct PartitionData {
     pub bars: Bars,
     /// When its first and its last bar were fetched, UTC ms.
     pub fetched_ms: (i64, i64),
-    /// The days that were asked for and answered to their end, as bits: bit 0 is the first of the month.
+    /// The days that were requested and received to their end, as bits: bit 0 is the first of the month.
     pub whole_days: u32,
     /// How its file was written.
     pub lifetime: Finality,
 }
 
-/// Bars of one month, on their way into its partition.
+/// Bars of one month that are to be merged into its partition.
 #[derive(Clone, Debug)]
 pub struct MergeInput {
     /// The bars.
     pub bars: Bars,
     /// When they were fetched, UTC ms.
     pub at_ms: i64,
-    /// The days that the answer covers to their end, if any; those of other months do not matter.
+    /// The days that the response covers to their end, if any; those of other months do not matter.
     pub whole: Option<Window>,
-    /// How the partition is to be written: whether it is soon to be written again.
+    /// Whether the partition is soon to be written again.
     pub lifetime: Finality,
 }
 
-/// What comes of a merge.
+/// The result of a merge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MergeOutcome {
     /// The partition as it is once its file is written.
     pub partition: Partition,
     /// Its content.
     pub held: PartitionData,
-    /// What the new bars have changed among those that were there.
+    /// The changes of the new bars to the stored ones.
     pub revision: Revision,
-    /// Its new file: bars that change nothing leave the one that is there.
+    /// The new file. None if the bars change nothing: the old file stays.
     pub file: Option<EncodedFile>,
 }
 
-/// A file's bytes, and its place.
+/// A file's bytes, and its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedFile {
     pub(super) path: PathBuf,
@@ -80,13 +80,13 @@ pub struct EncodedFile {
 }
 
 impl BarStore {
-    /// The store in `data_dir`, which holds bars of one kind, fetched from the host `source`.
+    /// The store in `data_dir`, for bars of one kind, fetched from the host `source`.
     #[must_use]
     pub fn new(data_dir: DataDir, adjusted: bool, source: String) -> Self {
         Self { data_dir, adjusted, source, encodings: Encodings::default() }
     }
 
-    /// The same store, which writes files for the programs that `encodings` says.
+    /// Returns the store with other encodings for new files.
     #[must_use]
     pub fn with_encodings(self, encodings: Encodings) -> Self {
         Self { encodings, ..self }
@@ -108,12 +108,12 @@ impl BarStore {
         Ok(merged)
     }
 
-    /// Adds bars to what a partition holds: where both have a minute, the new bar wins. Nothing is written.
+    /// Merges bars with a partition's content: if both have a minute, the new bar wins. Nothing is written.
     ///
-    /// `held` is what the caller knows to be in the file; without it the file is read, if there is one.
+    /// `held` is the known content of the file; without it the file is read, if it exists.
     ///
     /// # Errors
-    /// If a bar is outside of the month, or if the file that is there cannot be read, is damaged or belongs elsewhere.
+    /// If a bar is outside of the month, or if the existing file cannot be read, is damaged or belongs elsewhere.
     pub fn merged(
         &self,
         symbol: &Symbol,
@@ -138,7 +138,7 @@ impl BarStore {
         self.encoded(symbol, union(older, month, newer), revision)
     }
 
-    /// Writes a partition for good that was written for the moment. Nothing is written yet.
+    /// Encodes an interim partition as a final one. Nothing is written yet.
     ///
     /// # Errors
     /// If the Parquet writer refuses.
@@ -159,7 +159,7 @@ impl BarStore {
         Ok(MergeOutcome { partition, held, revision, file: Some(file) })
     }
 
-    /// Holds a partition against its recorded XXH3, before anything is merged into it.
+    /// Checks a partition against its recorded XXH3, before bars are merged into it.
     ///
     /// # Errors
     /// [`StoreError::Changed`] if it is another file, or none; else if the system refuses.
@@ -175,16 +175,16 @@ impl BarStore {
         }
     }
 
-    /// The host that what is stored comes from.
+    /// The host from which the bars are fetched.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Keeps a day of the whole market. When this returns, its file is on stable storage.
+    /// Stores a day of the whole market. When this returns, its file is on stable storage.
     ///
     /// # Errors
-    /// If the system refuses; what was there before is then untouched.
+    /// If the system refuses; the old file is then untouched.
     pub fn keep_market_day(
         &self,
         date: Date,
@@ -197,7 +197,7 @@ impl BarStore {
         )
     }
 
-    /// A partition's content, if there is one.
+    /// Returns a partition's content. None if it has no file.
     ///
     /// # Errors
     /// If the file is damaged, belongs elsewhere, or cannot be opened.
@@ -205,14 +205,15 @@ impl BarStore {
         Ok(self.load(symbol, month)?.map(|loaded| loaded.held))
     }
 
-    /// What a partition is on disk, if it is there and whole: for a manifest that may have missed its last write.
+    /// Describes the partition on disk, for a manifest that may have missed its last write. None if it does not exist
+    /// or is damaged.
     ///
     /// # Errors
     /// If the system refuses.
     pub fn inspect(&self, symbol: &Symbol, month: Month) -> Result<Option<Partition>, StoreError> {
         match self.load(symbol, month) {
             Ok(found) => Ok(found.map(|loaded| loaded.describe(symbol))),
-            // Damage is not what a crash leaves. It is not covered up here: its row stays as it was.
+            // A crash does not cause damage, so damage is not recorded here as a new state: the row stays as it was.
             Err(
                 StoreError::Damaged { .. } | StoreError::Misplaced { .. } | StoreError::Impossible { .. },
             ) => Ok(None),
@@ -230,8 +231,8 @@ impl BarStore {
         Err(StoreError::Misplaced { path, what: "adjusted", expected, found })
     }
 
-    /// Removes what a crash may have left of writes to `symbol` in `window`; answers the number of files. The folders
-    /// that it may have left are kept, and their names are durable when this returns.
+    /// Removes unfinished files that a crash may have left of writes to `symbol` in `window`. Returns their number. New
+    /// folders of the crashed process stay, and their names are durable when this returns.
     ///
     /// # Errors
     /// If a folder cannot be listed or a file cannot be removed.
@@ -259,17 +260,17 @@ impl BarStore {
     }
 }
 
-/// Writes new files to their places, in order. When this returns, all of them are on stable storage.
+/// Writes new files to their paths, in order. When this returns, all of them are on stable storage.
 ///
 /// # Errors
-/// Always [`StoreError::Io`], if the system refuses. The files before the one that failed may be at their places; what
-/// was at the places of those after it is untouched.
+/// Always [`StoreError::Io`], if the system refuses. Files before the one that failed may be written; the old files of
+/// those after it are untouched.
 pub fn write_all(files: &[EncodedFile]) -> Result<(), StoreError> {
     let files: Vec<_> = files.iter().map(|file| (file.path.as_path(), file.bytes.as_slice())).collect();
     atomic::write_all(&files)
 }
 
-/// A partition as it is on disk.
+/// A partition's file, decoded.
 pub(super) struct LoadedPartition {
     pub(super) held: PartitionData,
     pub(super) provenance: Provenance,
@@ -282,7 +283,7 @@ impl LoadedPartition {
     }
 }
 
-/// Reads a partition, if there is one, and holds what it says of itself against its place.
+/// Reads a partition, if it exists, and checks its metadata against its path.
 pub(super) fn load(
     data_dir: &DataDir,
     symbol: &Symbol,
@@ -291,7 +292,7 @@ pub(super) fn load(
     load_file(data_dir.partition(symbol, month), symbol, month)
 }
 
-/// The same for a file that lies elsewhere.
+/// Reads the file of a partition from any path, with the same checks.
 pub(super) fn load_file(
     path: PathBuf,
     symbol: &Symbol,
@@ -323,7 +324,7 @@ pub(super) fn load_file(
     Ok(Some(LoadedPartition { held, provenance, file }))
 }
 
-/// Reads a file; a pipe would be waited for without end.
+/// Reads a regular file; to read a pipe would block without end.
 pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if metadata.is_file() || metadata.is_dir() {
@@ -333,7 +334,7 @@ pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// What bars of a month cannot be, if these are it. No merge has ever written such a file.
+/// Describes why these cannot be the bars of a month. No merge writes a file like this. None if nothing is wrong.
 fn impossible(month: Month, bars: &Bars) -> Option<&'static str> {
     let times = bars.timestamps();
     let (first, last) = times.first().zip(times.last()).map_or((0, 0), |(first, last)| (*first, *last));
@@ -353,8 +354,8 @@ fn check_month(month: Month, bars: &Bars) -> Result<(), StoreError> {
     stray.map_or(Ok(()), |timestamp| Err(StoreError::OutsideMonth { timestamp: *timestamp, month }))
 }
 
-/// Whether a file has all that an answer says already: the same bars, and days that are known to be whole. One that was made
-/// for the moment is to be made for good.
+/// Whether a file already has everything of a response: the same bars, and the same complete days. An interim file
+/// still has to be written again as a final one.
 fn adds_nothing(older: &PartitionData, newer: &MergeInput) -> bool {
     let whole_days = newer.whole.map_or(0, |window| older.month.mask(window));
     let is_to_last = older.lifetime == Finality::Interim && newer.lifetime == Finality::Final;
@@ -400,7 +401,7 @@ fn describe(symbol: &Symbol, held: &PartitionData, file: &[u8]) -> Partition {
     }
 }
 
-/// Counts ascending timestamps by the New York day of the month in which they are.
+/// Counts ascending timestamps by their New York day of the month.
 #[must_use]
 pub fn count_by_day(month: Month, timestamps: &[i64]) -> [u16; 31] {
     let mut counts = [0; 31];

@@ -6,13 +6,13 @@
 //! ([`mod@reference`]).
 //!
 //! # Writing
-//! One primitive writes data: [`BarStore::merge`]. It is a union in which the newer bar wins, so first download, resume,
-//! overlap, late revision and repair are one operation, and doing it twice changes nothing.
+//! One operation writes bars: [`BarStore::merge`]. It is a union in which the newer bar wins, so first download,
+//! resume, overlap, late revision and repair are one operation, and repeating it changes nothing.
 //!
 //! # Durability
-//! A file is written beside its place, fsynced, renamed over it, and its directory is fsynced (`atomic`): under its
-//! final name a file is always whole. A page's files take each of these steps together ([`write_all`]), and folders that
-//! are made for them are durable in theirs before. What that has returned from is on stable storage.
+//! A file is written beside its final path, fsynced, renamed over it, and its directory is fsynced (`atomic`): under
+//! its final name a file is always complete. The files of a page take each of these steps together ([`write_all`]), and
+//! the names of new folders are made durable first. When the call returns, everything is on stable storage.
 
 mod atomic;
 mod catch_panic;
@@ -49,12 +49,12 @@ pub enum StoreError {
     Io {
         /// What was tried, such as "write".
         action: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A partition that is there is none that was ever written.
+    /// An existing file that grab never writes as a partition.
     #[error("{} is {what}: move it away", path.display())]
     Impossible {
         /// The file.
@@ -62,32 +62,32 @@ pub enum StoreError {
         /// What it is.
         what: &'static str,
     },
-    /// A partition that is there cannot be read.
+    /// An existing partition cannot be read.
     #[error("{} is damaged", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What the Parquet reader said.
+        /// The error of the Parquet reader.
         source: ::parquet::errors::ParquetError,
     },
-    /// A partition is not the one that was recorded, or not there any more. To merge into what is there would hide it.
+    /// A partition is missing, or not the recorded one. A merge into it would hide that.
     #[error("{} is {}: `grab repair` fetches it anew", path.display(), if *is_there { "not the file that was recorded" } else { "gone, though it is recorded" })]
     Changed {
         /// The file.
         path: PathBuf,
-        /// Whether another one is there.
+        /// Whether another file is there.
         is_there: bool,
     },
-    /// A partition holds something else than its place says.
+    /// A partition's metadata does not fit its path.
     #[error("{}: {what} is {found:?} where {expected:?} belongs", path.display())]
     Misplaced {
         /// The file.
         path: PathBuf,
         /// Which of the file's facts.
         what: &'static str,
-        /// What its place demands.
+        /// The value by its path.
         expected: String,
-        /// What the file says.
+        /// The value in the file.
         found: String,
     },
     /// A table of reference data is not what was written.

@@ -1,4 +1,4 @@
-//! Bars as Parquet bytes and back.
+//! Encodes bars as Parquet and decodes them.
 
 use std::{
     io::Write,
@@ -33,19 +33,19 @@ use super::{
 /// The version of the columns and of the metadata below; it is in every file.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// The key of the digest by which a file proves itself.
+/// The key of the digest by which a file can be verified.
 pub(super) const DIGEST: &str = "grab.digest";
 
-/// Bytes of a footer, about.
+/// The approximate bytes of a footer.
 const FOOTER: usize = 4 << 10;
 
-/// No month has so many minutes, even if each stood in it many times.
+/// More rows than any month has minutes, even with many repeats.
 const MOST_ROWS: i64 = 1 << 20;
 
 /// The columns in the order of the file: the start of the minute, UTC ms, then prices in USD and counts.
 const COLUMNS: [&str; 8] = ["timestamp", "open", "high", "low", "close", "volume", "vwap", "transactions"];
 
-/// What a file says of itself in its key-value metadata.
+/// The key-value metadata of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provenance {
     /// The symbol, as traded.
@@ -54,14 +54,14 @@ pub struct Provenance {
     pub month: String,
     /// Whether prices and volumes are adjusted for splits.
     pub adjusted: bool,
-    /// The host that the bars came from last.
+    /// The host from which bars were fetched last.
     pub source: String,
     /// When its first and its last bar were fetched, UTC ms.
     pub fetched_ms: (i64, i64),
-    /// The days of the month that were asked for and answered to their end, as bits: bit 0 is the first. With them a
-    /// lost manifest can be made anew without claiming too much.
+    /// The days of the month that were requested and received to their end, as bits: bit 0 is the first. From these a
+    /// lost manifest can be rebuilt without recording more than is true.
     pub whole_days: u32,
-    /// How long it is to stay as it is.
+    /// Whether it is soon written again.
     pub lifetime: Finality,
 }
 
@@ -89,16 +89,16 @@ fn schema() -> Result<TypePtr> {
     SCHEMA.as_ref().map(Arc::clone).map_err(|error| ParquetError::General(error.to_string()))
 }
 
-/// The entry of a file that is to be written again.
+/// The metadata entry of an interim file.
 const LIFETIME: &str = "lifetime";
 const PASSING_FILE: &str = "passing";
 
-/// How long a file is to stay as it is.
+/// Whether a file is soon written again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finality {
-    /// For good: it is made small.
+    /// Final: encoded to be small.
     Final,
-    /// Until the next page has brought the rest of its month: it is made quickly, and up to three times as large.
+    /// Until the next page with the rest of its month: encoded fast, and up to three times as large.
     Interim,
 }
 
@@ -117,7 +117,7 @@ pub fn encode(bars: &Bars, provenance: &Provenance, encodings: Encodings) -> Res
     file.into_inner()
 }
 
-/// A file of bars that is begun, without what it says of itself.
+/// Begins a file of bars, without its metadata.
 pub(super) fn begin<W: Write + Send>(
     file: W,
     properties: &WriterProperties,
@@ -138,17 +138,17 @@ pub(super) fn write_rows<W: Write + Send>(file: &mut SerializedFileWriter<W>, ba
     Ok(())
 }
 
-/// Why a file cannot be taken for a partition.
+/// Why a file is not a valid partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidPartition {
     /// Its bytes are damaged.
     Corrupt(String),
-    /// Its bytes are good, but not what a partition has.
+    /// Its bytes are good, but it has not the schema of a partition.
     Schema(String),
 }
 
 impl InvalidPartition {
-    /// What the reader said.
+    /// The reader's message.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
@@ -157,14 +157,14 @@ impl InvalidPartition {
     }
 }
 
-/// A file's bars as they stand in it, and what it says of itself.
+/// A file's bars as they are stored in it, and its metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartitionContent {
-    /// The bars, in whatever order.
+    /// The bars, in any order.
     pub bars: Bars,
     /// Its metadata.
     pub provenance: Provenance,
-    /// Whether both are what was written, by the digest that was written with them.
+    /// Whether both are unchanged, by the digest that was written with them.
     pub is_intact: bool,
 }
 
@@ -174,7 +174,7 @@ pub struct PartitionContent {
 /// If it is damaged, or not a partition.
 pub fn read_file(file: Bytes) -> std::result::Result<PartitionContent, InvalidPartition> {
     let panicked = || InvalidPartition::Corrupt("the Parquet reader cannot make sense of it".to_owned());
-    // It panics on some damaged bytes.
+    // The reader panics on some damaged bytes.
     catch_panic(|| read_unguarded(file)).unwrap_or_else(|| Err(panicked()))
 }
 
@@ -191,10 +191,10 @@ fn read_unguarded(file: Bytes) -> std::result::Result<PartitionContent, InvalidP
     Ok(PartitionContent { bars, provenance, is_intact })
 }
 
-/// The same for who makes no difference between one damage and another.
+/// Decodes a file, for callers that treat every kind of damage alike.
 ///
 /// # Errors
-/// If the bytes are not a Parquet file of ours, or not those that were written.
+/// If the bytes are not a Parquet file of the store, or have changed since they were written.
 pub fn decode(file: Bytes) -> Result<(Bars, Provenance)> {
     match read_file(file) {
         Ok(PartitionContent { bars, provenance, is_intact: true }) => Ok((bars, provenance)),
@@ -209,14 +209,14 @@ pub(super) fn entries(file: &SerializedFileReader<Bytes>) -> &[KeyValue] {
     file.metadata().file_metadata().key_value_metadata().map_or(&[], Vec::as_slice)
 }
 
-/// Another program's compression: nothing is wrong with its bytes, but grab never writes it, and may not be able to read it.
+/// The first codec that grab never writes. The file may be valid, but this build may not be able to read it.
 fn foreign_compression(file: &SerializedFileReader<Bytes>) -> Option<Compression> {
     let groups = file.metadata().row_groups().iter();
     let mut codecs = groups.flat_map(|group| group.columns().iter().map(ColumnChunkMetaData::compression));
     codecs.find(|codec| !matches!(codec, Compression::UNCOMPRESSED | Compression::ZSTD(_)))
 }
 
-/// What a file with the right columns says of itself.
+/// Reads the metadata of a file with the right columns.
 fn read_claims(file: &SerializedFileReader<Bytes>) -> Result<Provenance> {
     let columns = file.metadata().file_metadata().schema();
     if *columns.get_fields() != *schema()?.get_fields() {
@@ -230,7 +230,7 @@ fn is_intact(bars: &Bars, entries: &[KeyValue]) -> bool {
     said == Some(&digest(bars, entries))
 }
 
-/// The digest of all bars and of all entries of ours but itself.
+/// The digest of all bars and of all `grab.` entries but itself.
 fn digest(bars: &Bars, entries: &[KeyValue]) -> String {
     let ours = entries.iter().filter(|entry| entry.key.starts_with("grab.") && entry.key != DIGEST);
     let said = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
@@ -265,7 +265,7 @@ fn read_rows(rows: &dyn RowGroupReader) -> Result<Bars> {
 impl Provenance {
     fn to_metadata(&self) -> Vec<KeyValue> {
         let entry = |key: &str, value: String| KeyValue::new(format!("grab.{key}"), value);
-        // What is made for good need not say so.
+        // Only an interim file has the entry.
         let lifetime = (self.lifetime == Finality::Interim).then(|| entry(LIFETIME, PASSING_FILE.to_owned()));
         let lasting = [
             entry("ticker", self.ticker.clone()),

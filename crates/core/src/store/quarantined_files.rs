@@ -1,4 +1,4 @@
-//! Files that are in the way, moved out of the tree of the bars. Nothing is deleted here that may be worth something.
+//! Moves files that are in the way out of the tree of the bars. Files that may be of value are never deleted here.
 
 use std::{
     fs, io,
@@ -16,14 +16,15 @@ use crate::{
     disk,
 };
 
-/// The folder of what was set aside, beside the bars, in the same order.
+/// The folder of quarantined files, beside the bars, with the same structure.
 const FOLDER: &str = "set_aside";
 
-/// The folder in it of what is no partition.
+/// The folder in it of files that are not partitions.
 const STRAYS: &str = "set_aside/strays";
 
-/// Moves a file or folder of the tree to the same place below `set_aside/strays/`. Answers where it is now; nothing if it
-/// is not there. What was set aside before is never replaced. An unfinished file of a dead process is removed instead.
+/// Moves a file or folder of the tree to the same relative path below `set_aside/strays/`. Returns its new path. None
+/// if it does not exist. A quarantined file is never replaced. An unfinished file of a crashed process is removed
+/// instead.
 ///
 /// # Errors
 /// If the system refuses.
@@ -41,14 +42,14 @@ pub fn quarantine_file(data_dir: &DataDir, path: &Path) -> Result<Option<PathBuf
     Ok(Some(aside))
 }
 
-/// Where a partition's file would be moved to, if there is one: the number of its bars is in the name.
+/// Returns the path to which a partition's file would be moved, if it exists: its name has the number of its bars.
 #[must_use]
 pub fn place_of_partition(data_dir: &DataDir, symbol: &Symbol, month: Month, bars: u64) -> Option<PathBuf> {
     let path = data_dir.partition(symbol, month);
     is_there(&path).then(|| free_place(data_dir, FOLDER, &path, &format!("bars-{bars}.parquet")))
 }
 
-/// Moves a partition's file to such a place.
+/// Moves a partition's file to a path of [`place_of_partition`].
 ///
 /// # Errors
 /// If the system refuses.
@@ -61,8 +62,8 @@ pub fn quarantine_partition(
     move_to(&data_dir.partition(symbol, month), aside)
 }
 
-/// Whether a path leads through a link below the data directory: what lies there may be somebody else's, or a partition
-/// under a second name.
+/// Whether a path leads through a link below the data directory: a file there may belong to something else, or be a
+/// partition under a second name.
 #[must_use]
 pub fn is_behind_link(data_dir: &DataDir, path: &Path) -> bool {
     let mut above = path
@@ -88,7 +89,7 @@ fn move_to(path: &Path, aside: &Path) -> Result<(), StoreError> {
     let folder = aside.parent().unwrap_or(aside);
     atomic::create_folders(folder)?;
     if let Err(error) = rename(path, aside) {
-        // A folder that was made for nothing is no place to look at.
+        // Folders that were created for the failed move are removed again.
         remove_empty_folders(aside);
         return Err(error);
     }
@@ -96,15 +97,16 @@ fn move_to(path: &Path, aside: &Path) -> Result<(), StoreError> {
     atomic::sync_folder(path.parent().unwrap_or(path))
 }
 
-/// Removes the folders above a place that are empty, up to the one of what was set aside.
+/// Removes the empty folders above a path, up to the quarantine folder.
 fn remove_empty_folders(place: &Path) {
     let is_aside = |folder: &&Path| folder.components().any(|part| part.as_os_str() == FOLDER);
     let folders = place.ancestors().skip(1).take_while(is_aside);
-    // The first that is not empty ends it.
+    // The first folder that is not empty ends the loop.
     let _ = folders.map(fs::remove_dir).find(Result::is_err);
 }
 
-/// Renames, or copies where the folders are on different file systems: the copy is whole before the file goes.
+/// Renames, or copies if the folders are on different file systems: the copy is complete before the original is
+/// removed.
 fn rename(path: &Path, aside: &Path) -> Result<(), StoreError> {
     match fs::rename(path, aside) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
@@ -117,7 +119,7 @@ fn rename(path: &Path, aside: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes a file that was set aside, once its replacement is in place, and the folders that it leaves empty.
+/// Removes a quarantined file, once its replacement is written, and the folders that it leaves empty.
 ///
 /// # Errors
 /// If the system refuses.

@@ -1,6 +1,6 @@
-//! Files that are there, written anew: the same content, in the form in which it would be written today.
+//! Rewrites existing files: the same content, in today's encoding.
 //!
-//! Nothing is taken for written anew before it was read back.
+//! No file counts as rewritten before it was read back.
 
 use std::{
     io,
@@ -30,7 +30,7 @@ use super::{
 use crate::data_dir::DataDir;
 
 impl EncodedFile {
-    /// Where it is to be.
+    /// Its final path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -49,10 +49,10 @@ impl EncodedFile {
     }
 }
 
-/// A partition's new file; nothing if the one that is there would be written in the same way today.
+/// Returns a partition's new file. None if the existing one is encoded as it would be today.
 ///
 /// # Errors
-/// If the file is not the one that was recorded, does not prove itself, or cannot be read or encoded.
+/// If the file is not the recorded one, fails its own digest, or cannot be read or encoded.
 pub fn partition(
     data_dir: &DataDir,
     recorded: &Partition,
@@ -75,8 +75,8 @@ pub fn partition(
     checked(path, bytes, read == (held.bars, provenance)).map(Some)
 }
 
-/// The new file of a day of the market, which is recorded with its size and XXH3; nothing if the one that is there would be
-/// written in the same way today.
+/// Returns the new file of a day of the market, which is recorded with its size and XXH3. None if the existing one is
+/// encoded as it would be today.
 ///
 /// # Errors
 /// As for [`partition`].
@@ -101,16 +101,16 @@ pub fn market_day(
     checked(path.clone(), bytes, again == content).map(Some)
 }
 
-/// The new file of each table of reference data that is there; nothing in place of one that would be written in the same way
-/// today. A table that cannot be relied on is an error of its own.
+/// Returns the new file of each existing table of reference data, or None if the existing one is encoded as it would be
+/// today. A damaged table is an error of its own.
 #[must_use]
 pub fn tables(data_dir: &DataDir) -> Vec<Result<Option<EncodedFile>, StoreError>> {
     let is_there = |(table, _): &&(&str, _)| data_dir.reference_table(table).symlink_metadata().is_ok();
     reference::TABLES.iter().filter(is_there).map(|table| reference::anew(data_dir, table)).collect()
 }
 
-/// Clears up what a process left that died while it wrote files anew: removes unfinished files beside these places, and makes
-/// the names of those durable that had got their place.
+/// Cleans up after a process that crashed during a rewrite: removes unfinished files beside these paths, and makes the
+/// names of the renamed ones durable.
 ///
 /// # Errors
 /// If a folder cannot be listed or a file cannot be removed.
@@ -122,7 +122,7 @@ pub fn sweep<'a>(places: impl IntoIterator<Item = &'a Path>) -> Result<(), Store
     })
 }
 
-/// The same for the tables of reference data.
+/// Cleans up after a crashed rewrite of the tables of reference data.
 ///
 /// # Errors
 /// As for [`sweep`].
@@ -130,7 +130,7 @@ pub fn sweep_tables(data_dir: &DataDir) -> Result<(), StoreError> {
     sweep(reference::TABLES.map(|(table, _)| data_dir.reference_table(table)).iter().map(PathBuf::as_path))
 }
 
-/// The file at a place; nothing if there is none.
+/// Reads the file at a path. None if it does not exist.
 fn read(path: &Path) -> Result<Option<Bytes>, StoreError> {
     match read_regular(path) {
         Ok(file) => Ok(Some(file.into())),
@@ -143,7 +143,7 @@ pub(super) fn is_written_as(file: Bytes, properties: &WriterProperties) -> bool 
     SerializedFileReader::new(file).is_ok_and(|file| encodings::is_written_as(file.metadata(), properties))
 }
 
-/// A new file, if it says the same as the old one.
+/// Returns a new file, if its content is that of the old one.
 pub(super) fn checked(path: PathBuf, bytes: Vec<u8>, is_same: bool) -> Result<EncodedFile, StoreError> {
     if is_same {
         return Ok(EncodedFile { path, bytes });

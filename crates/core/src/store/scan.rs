@@ -1,4 +1,4 @@
-//! What is there, by the tree alone: for when the manifest is not there to say it.
+//! Scans the tree of the bars without the manifest, for when it is missing.
 
 use std::{
     fs, io,
@@ -10,31 +10,31 @@ use grab_model::{Bars, Month, Partition, Symbol};
 use super::{StoreError, atomic::failed, merge};
 use crate::data_dir::{self, DataDir};
 
-/// What one partition says of itself.
+/// The metadata of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundPartition {
     /// The file.
     pub partition: Partition,
-    /// The days that were asked for and answered to their end, as bits: bit 0 is the first of the month.
+    /// The days that were requested and received to their end, as bits: bit 0 is the first of the month.
     pub whole_days: u32,
     /// Whether its bars are adjusted for splits.
     pub adjusted: bool,
-    /// The host that they came from.
+    /// The host from which they were fetched.
     pub source: String,
 }
 
-/// What is in the folder of a symbol.
+/// The content of a symbol's folder.
 #[derive(Debug, Default)]
 pub struct SymbolFolder {
-    /// Partitions, and the sizes of their files, or why these are none.
+    /// Partitions, and the sizes of their files, or why they are not valid.
     pub partitions: Vec<(Month, Result<u64, String>)>,
-    /// What is there besides, and should not be.
+    /// Other files and folders, which should not be there.
     pub strays: Vec<PathBuf>,
     /// Folders that cannot be listed, and why.
     pub unlisted: Vec<(PathBuf, io::Error)>,
 }
 
-/// Lists a symbol's folder to its last file. What cannot be looked at is part of the answer.
+/// Lists a symbol's folder recursively. Folders that cannot be listed are part of the result.
 #[must_use]
 pub fn listing(data_dir: &DataDir, symbol: &Symbol) -> SymbolFolder {
     let mut listing = SymbolFolder::default();
@@ -47,7 +47,7 @@ pub fn listing(data_dir: &DataDir, symbol: &Symbol) -> SymbolFolder {
 }
 
 impl SymbolFolder {
-    /// The entries of a folder that are folders; what else is there, the path itself included, is a stray.
+    /// The entries of a folder that are folders; everything else, the path itself included, is a stray.
     fn folders_in(&mut self, folder: PathBuf) -> Vec<PathBuf> {
         let entries = self.entries(folder);
         let (folders, others) = entries.into_iter().partition(|entry| entry.is_dir());
@@ -65,7 +65,7 @@ impl SymbolFolder {
                 return entries;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // If it is a folder above that is none, this one is not there.
+            // If a folder above it is a file, this one does not exist.
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 self.strays.extend(Some(folder).filter(|folder| folder.symlink_metadata().is_ok()));
             }
@@ -87,7 +87,7 @@ impl SymbolFolder {
     }
 }
 
-/// The size of a partition's file, or why it is none; nothing if there is none.
+/// The size of a partition's file, or why it is not valid. None if there is none.
 #[must_use]
 pub fn size_of_partition(data_dir: &DataDir, symbol: &Symbol, month: Month) -> Option<Result<u64, String>> {
     let path = data_dir.partition(symbol, month);
@@ -96,7 +96,7 @@ pub fn size_of_partition(data_dir: &DataDir, symbol: &Symbol, month: Month) -> O
     is_there.then(|| size_of(&path))
 }
 
-/// The size of a file that readers can read.
+/// The size of a file that is readable as a partition.
 fn size_of(path: &Path) -> Result<u64, String> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
@@ -107,7 +107,7 @@ fn size_of(path: &Path) -> Result<u64, String> {
     }
 }
 
-/// Whether readers of `**/*.parquet` find something below a path. Links are not followed.
+/// Whether the glob `**/*.parquet` finds a file below a path. Links are not followed.
 #[must_use]
 pub fn is_read_as_bars(path: &Path) -> bool {
     let is_parquet = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
@@ -118,7 +118,7 @@ pub fn is_read_as_bars(path: &Path) -> bool {
     below.map(|entry| entry.path()).any(|path| is_read_as_bars(&path))
 }
 
-/// What is among the folders of the symbols and is none; if their folder is none itself, that.
+/// Everything among the folders of the symbols that is not one; if the bars' folder itself is not a folder, that.
 ///
 /// # Errors
 /// If the folder cannot be listed.
@@ -142,7 +142,7 @@ pub fn foreign_files(data_dir: &DataDir) -> Result<Vec<PathBuf>, StoreError> {
     Ok(strays)
 }
 
-/// The symbols that have a folder, in order. What has another name is not ours, and is passed over.
+/// The symbols that have a folder, in order. Folders with other names are skipped.
 ///
 /// # Errors
 /// If a folder cannot be listed.
@@ -168,7 +168,7 @@ pub fn months(data_dir: &DataDir, symbol: &Symbol) -> Result<Vec<Month>, StoreEr
     Ok(months)
 }
 
-/// Removes what a dead process has left beside a partition; answers the number of files.
+/// Removes unfinished files of crashed processes beside a partition. Returns their number.
 ///
 /// # Errors
 /// If the folder cannot be listed or a file cannot be removed.
@@ -176,7 +176,7 @@ pub fn sweep(data_dir: &DataDir, symbol: &Symbol, month: Month) -> Result<u64, S
     merge::sweep_folder(&data_dir.month_folder(symbol, month))
 }
 
-/// Reads a partition whole; nothing if the folder has none.
+/// Reads a whole partition. None if the folder has none.
 ///
 /// # Errors
 /// If the file is damaged, belongs elsewhere, or cannot be opened.
@@ -188,7 +188,7 @@ pub fn examine(
     Ok(merge::load(data_dir, symbol, month)?.map(|loaded| found(symbol, loaded)))
 }
 
-/// The same for a partition that lies elsewhere.
+/// Reads a whole partition from any path.
 ///
 /// # Errors
 /// As for [`examine`].
@@ -209,10 +209,10 @@ fn found(symbol: &Symbol, loaded: merge::LoadedPartition) -> FoundPartition {
     }
 }
 
-/// The bars of a partition that is the one that was recorded.
+/// Reads the bars of a partition, which must be the recorded one.
 ///
 /// # Errors
-/// If it is another file or none, if it is damaged or belongs elsewhere, or if it cannot be opened.
+/// If it is another file or does not exist, if it is damaged or belongs elsewhere, or if it cannot be opened.
 pub fn read_recorded(data_dir: &DataDir, recorded: &Partition, adjusted: bool) -> Result<Bars, StoreError> {
     let (symbol, month) = (&recorded.symbol, recorded.month);
     let path = || data_dir.partition(symbol, month);
@@ -225,7 +225,7 @@ pub fn read_recorded(data_dir: &DataDir, recorded: &Partition, adjusted: bool) -
     bars_of_kind(path(), loaded, adjusted)
 }
 
-/// The bars of a partition that may be newer than what is recorded of it; nothing if there is none.
+/// Reads the bars of a partition that may be newer than its record. None if it does not exist.
 ///
 /// # Errors
 /// If the file is damaged, belongs elsewhere, or cannot be opened.
@@ -248,7 +248,7 @@ fn bars_of_kind(path: PathBuf, loaded: merge::LoadedPartition, adjusted: bool) -
     Err(StoreError::Misplaced { path, what: "adjusted", expected, found })
 }
 
-/// Removes what a dead process has left of its writes to a folder; answers the number of files.
+/// Removes unfinished files of crashed processes in a folder. Returns their number.
 ///
 /// # Errors
 /// If the folder cannot be listed or a file cannot be removed.
@@ -256,7 +256,7 @@ pub fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
     merge::sweep_folder(folder)
 }
 
-/// The names in a folder; none if it is not there, or is no folder.
+/// The names in a folder. Empty if it does not exist, or is not a folder.
 pub(super) fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

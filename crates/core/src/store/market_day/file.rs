@@ -1,4 +1,4 @@
-//! One day of the market as Parquet bytes and back.
+//! Encodes one day of the market as Parquet and decodes it.
 
 use std::sync::{Arc, LazyLock};
 
@@ -36,10 +36,10 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// The columns in the order of the file: the symbol, prices in USD, counts.
 const COLUMNS: [&str; 8] = ["ticker", "open", "high", "low", "close", "volume", "vwap", "transactions"];
 
-/// The place of the volume among them.
+/// The index of the volume.
 const VOLUME: usize = 5;
 
-/// No market has so many symbols.
+/// More rows than any market has symbols.
 const MOST_ROWS: i64 = 1 << 20;
 
 static SCHEMA: LazyLock<Result<TypePtr>> = LazyLock::new(|| {
@@ -96,17 +96,17 @@ fn metadata(day: &NewMarketDay<'_>) -> Vec<KeyValue> {
     ]
 }
 
-/// The digest of all rows and of all entries of ours but itself.
+/// The digest of all rows and of all `grab.` entries but itself.
 fn digest(bars: &[DayBar], entries: &[KeyValue]) -> String {
     let ours = entries.iter().filter(|entry| entry.key.starts_with("grab.") && entry.key != DIGEST);
     let said = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
     format!("{:016x}", digest::of_market(bars, said))
 }
 
-/// Hands each row's ticker and shares to `each`. The bytes should be known to be those that were written.
+/// Calls `each` with the ticker and the volume of each row. The bytes should have been verified before.
 ///
 /// # Errors
-/// If they are no day of the market.
+/// If they are not a day of the market.
 pub fn each_volume(
     file: Bytes,
     mut each: impl FnMut(&str, f64),
@@ -134,15 +134,15 @@ pub fn each_volume(
     Ok(())
 }
 
-/// The rows of a file, and whether it is what was written for this day, by its own digest.
+/// Returns the rows of a file, and whether its own digest confirms that they were written for this day.
 ///
 /// # Errors
-/// If it is damaged, or no day of the market, or another day's.
+/// If it is damaged, is not a day of the market, or is another day.
 pub fn read(date: Date, file: Bytes) -> std::result::Result<(Vec<DayBar>, bool), InvalidPartition> {
     catch_panic(|| read_unguarded(date, file)).unwrap_or_else(panicked)
 }
 
-/// All that a file holds: what it needs to be written anew.
+/// The whole content of a file: everything that is needed to rewrite it.
 #[derive(Debug, PartialEq)]
 pub(in crate::store) struct MarketDayContent {
     bars: Vec<DayBar>,
@@ -151,13 +151,13 @@ pub(in crate::store) struct MarketDayContent {
 }
 
 impl MarketDayContent {
-    /// The bytes of its file as it would be written today.
+    /// Returns the bytes of its file in today's encoding.
     pub(in crate::store) fn encoded(&self, date: Date) -> Result<Vec<u8>> {
         encode(&NewMarketDay { date, bars: &self.bars, source: &self.source, fetched_ms: self.fetched_ms })
     }
 }
 
-/// All that a file holds, if it is what was written for this day.
+/// Returns the whole content of a file, if it was written for this day.
 pub(in crate::store) fn read_content(
     date: Date,
     file: Bytes,
@@ -292,7 +292,7 @@ pub(super) mod tests {
             if let Ok((found, true)) = read(DAY, flipped.clone().into()) {
                 assert_eq!(found, whole, "bit {bit} of byte {place}");
             }
-            // Whatever it reads, it ends.
+            // It must return, whatever the bytes are.
             let _ = each_volume(flipped.into(), |_, _| {});
         }
     }

@@ -1,4 +1,4 @@
-//! The days of the whole market, one Parquet file for each: what an independent witness has seen.
+//! The days of the whole market, one Parquet file for each: an independent witness of which symbols traded.
 
 mod file;
 
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::data_dir::{self, DataDir};
 
-/// One day of the market, on its way to its file.
+/// One day of the market that is to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct NewMarketDay<'a> {
     /// The session.
@@ -30,7 +30,7 @@ pub struct NewMarketDay<'a> {
     pub bars: &'a [DayBar],
     /// The host that they came from.
     pub source: &'a str,
-    /// When, UTC ms.
+    /// When they were fetched, UTC ms.
     pub fetched_ms: i64,
 }
 
@@ -43,24 +43,24 @@ pub struct WrittenFile {
     pub xxh3: u64,
 }
 
-/// What lies in the tree of reference data.
+/// The files in the tree of reference data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MarketDayListing {
     /// Days, and the sizes of their files.
     pub days: Vec<(Date, u64)>,
-    /// What is there besides, and should not be.
+    /// Other files and folders, which should not be there.
     pub strays: Vec<PathBuf>,
 }
 
-/// Writes a day to its place. When this returns, the file is on stable storage.
+/// Writes a day to its path. When this returns, the file is on stable storage.
 ///
 /// # Errors
-/// If it cannot be encoded, or the system refuses; what was there before is then untouched.
+/// If it cannot be encoded, or the system refuses; the old file is then untouched.
 pub fn write(data_dir: &DataDir, day: &NewMarketDay<'_>) -> Result<WrittenFile, StoreError> {
     let bytes = file::encode(day).map_err(StoreError::Encode)?;
     let path = data_dir.market_day(day.date);
     if let Some(folder) = path.parent().filter(|folder| folder.is_dir()) {
-        // A process that died may have made it and no more.
+        // A crashed process may have created the folder without a sync.
         atomic::sync_folders(&[folder.to_owned()], data_dir.path())?;
     }
     atomic::write(&path, &bytes)?;
@@ -101,7 +101,7 @@ pub fn listing(data_dir: &DataDir) -> Result<MarketDayListing, StoreError> {
     Ok(listing)
 }
 
-/// Removes what a dead process has left of its writes; answers the number of files.
+/// Removes unfinished files of crashed processes. Returns their number.
 ///
 /// # Errors
 /// If a folder cannot be listed or a file cannot be removed.
@@ -110,7 +110,7 @@ pub fn sweep(data_dir: &DataDir) -> Result<u64, StoreError> {
     folders.iter().filter(|folder| folder.is_dir()).map(|folder| merge::sweep_folder(folder)).sum()
 }
 
-/// What is in a folder; nothing if it is not there, or is no folder.
+/// The entries of a folder. Empty if it does not exist, or is not a folder.
 fn below(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     match fs::read_dir(folder) {
         Ok(entries) => entries.map(|entry| Ok(entry.map_err(failed("list", folder))?.path())).collect(),

@@ -1,4 +1,4 @@
-//! A table as Parquet bytes and back, column by column. Which columns it has is for the table to say.
+//! Encodes a table as Parquet, column by column, and decodes it. The table defines its columns.
 
 use std::{iter, sync::Arc};
 
@@ -35,10 +35,10 @@ const EPOCH: Date = date(1970, 1, 1);
 /// More rows than any table of reference data will have.
 const MOST_ROWS: i64 = 1 << 24;
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {
-    /// Text that is always there.
+    /// Text that is never absent.
     Text,
     /// Text that may be absent.
     OptionalText,
@@ -46,7 +46,7 @@ pub enum ColumnType {
     Day,
     /// A day that may be absent.
     OptionalDay,
-    /// Yes or no.
+    /// A boolean.
     Flag,
     /// A float64.
     Number,
@@ -59,13 +59,13 @@ pub enum ColumnType {
 pub enum ColumnValues {
     /// Text.
     Text(Vec<String>),
-    /// Text, where it is there.
+    /// Text that may be absent.
     OptionalText(Vec<Option<String>>),
     /// Days since 1970-01-01.
     Days(Vec<i32>),
-    /// Days since 1970-01-01, where they are there.
+    /// Days since 1970-01-01 that may be absent.
     OptionalDays(Vec<Option<i32>>),
-    /// Yes or no.
+    /// Booleans.
     Flags(Vec<bool>),
     /// Numbers.
     Numbers(Vec<f64>),
@@ -76,13 +76,13 @@ pub enum ColumnValues {
 /// A table: its columns in the order of the file, by name.
 pub type TableColumns = &'static [(&'static str, ColumnType)];
 
-/// What a file says of itself, and its columns.
+/// A file's metadata, and its columns.
 pub struct DecodedTable {
     /// The entries of its footer.
     pub entries: Vec<KeyValue>,
-    /// As many as were asked for, of the kinds that were asked for, all of one length.
+    /// The requested columns, of the requested types, all of one length.
     pub values: Vec<ColumnValues>,
-    /// Whether both are what was written, by the digest that was written with them.
+    /// Whether both are unchanged, by the digest that was written with them.
     pub is_intact: bool,
 }
 
@@ -105,7 +105,7 @@ fn field(name: &str, kind: ColumnType) -> Result<TypePtr> {
     Ok(Arc::new(field.with_logical_type(logical).build()?))
 }
 
-/// Encodes a table with what it says of itself, and with the digest of both.
+/// Encodes a table with its metadata, and with the digest of both.
 pub fn encode(columns: TableColumns, values: &[ColumnValues], said: Vec<KeyValue>) -> Result<Vec<u8>> {
     let digest = KeyValue::new(DIGEST.to_owned(), digest(values, &said));
     let mut file = SerializedFileWriter::new(Vec::new(), schema(columns)?, Arc::new(TABLE.clone()))?;
@@ -133,7 +133,8 @@ fn write(rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>, values: &ColumnValues
     }
 }
 
-/// The digest of all columns and of all entries of ours but itself, as of the other files: text goes in with a line feed.
+/// The digest of all columns and of all `grab.` entries but itself, as in the other files: text is hashed with a line
+/// feed.
 fn digest(values: &[ColumnValues], entries: &[KeyValue]) -> String {
     let ours = entries.iter().filter(|entry| entry.key.starts_with("grab.") && entry.key != DIGEST);
     let said = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
@@ -236,7 +237,7 @@ impl ColumnValues {
         }
     }
 
-    /// More rows of the same kind. There are no others: `read` makes what `none` was made for.
+    /// Appends values of the same type. Other types do not occur: `read` returns the type for which `none` was made.
     fn append(&mut self, more: Self) {
         match (self, more) {
             (Self::Text(all), Self::Text(more)) => all.extend(more),
@@ -279,13 +280,13 @@ impl DecodedTable {
         self.entries.iter().find(|entry| entry.key == key).and_then(|entry| entry.value.as_deref())
     }
 
-    /// The number of rows; nothing if the columns are not of one length.
+    /// The number of rows. None if the columns are not of one length.
     pub fn len(&self) -> Option<usize> {
         let rows = self.values.first().map_or(0, ColumnValues::len);
         self.values.iter().all(|values| values.len() == rows).then_some(rows)
     }
 
-    /// A text that is always there.
+    /// A text that is never absent.
     pub fn text(&self, column: usize, row: usize) -> Option<&str> {
         let ColumnValues::Text(texts) = self.values.get(column)? else { return None };
         texts.get(row).map(String::as_str)
@@ -309,7 +310,7 @@ impl DecodedTable {
         day_of((*days.get(row)?)?)
     }
 
-    /// Yes or no.
+    /// A boolean.
     pub fn flag(&self, column: usize, row: usize) -> Option<bool> {
         let ColumnValues::Flags(flags) = self.values.get(column)? else { return None };
         flags.get(row).copied()

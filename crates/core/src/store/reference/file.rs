@@ -1,4 +1,4 @@
-//! The file of a table: what it says of itself, and how it comes to its place and back.
+//! The file of a table: its metadata, and how it is written and read.
 
 use std::io;
 
@@ -20,16 +20,16 @@ use crate::{
     },
 };
 
-/// What a table says of its last sync.
+/// The metadata of a table's last sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableMetadata {
-    /// When it asked, UTC ms.
+    /// When it sent its requests, UTC ms.
     pub fetched_ms: i64,
-    /// The host that it asked.
+    /// The host of the service.
     pub source: String,
 }
 
-/// Writes a table in place of the one that is there. When this returns, it is on stable storage.
+/// Replaces a table. When this returns, it is on stable storage.
 pub fn write(
     data_dir: &DataDir,
     table: &str,
@@ -40,7 +40,7 @@ pub fn write(
     let bytes = encode(table, columns, values, said)?;
     let folder = data_dir.reference_folder();
     if folder.is_dir() {
-        // A process that died may have left a part of a table, and may have made the folder and no more.
+        // A crashed process may have left a part of a table, and may have created the folder without a sync.
         sweep_folder(&folder)?;
         atomic::sync_folders(std::slice::from_ref(&folder), data_dir.path())?;
     }
@@ -64,14 +64,14 @@ fn encode(
     columns::encode(columns, values, said).map_err(StoreError::Encode)
 }
 
-/// The new file of a table that is there; nothing in place of it if it would be written in the same way today.
+/// Returns the new file of a table. None if the existing one is encoded as it would be today.
 pub(in crate::store) fn anew(
     data_dir: &DataDir,
     (table, columns): &(&str, TableColumns),
 ) -> Result<Option<EncodedFile>, StoreError> {
     let Some(file) = read(data_dir, table, Ok)? else { return Ok(None) };
     if is_written_as(file.clone(), &TABLE) {
-        // What is not what was written is damaged, in whatever form.
+        // A table that has changed since it was written is damaged, whatever its encoding.
         return read(data_dir, table, |bytes| decode(table, columns, bytes)).map(|_| None);
     }
     let path = data_dir.reference_table(table);
@@ -83,7 +83,7 @@ pub(in crate::store) fn anew(
     rewrite::checked(path.clone(), bytes, is_same).map(Some)
 }
 
-/// Reads a table, of which `understand` makes what it holds; nothing if it is not there.
+/// Reads a table and decodes it with `understand`. None if it does not exist.
 pub fn read<T>(
     data_dir: &DataDir,
     table: &str,
@@ -102,7 +102,7 @@ pub fn read<T>(
     understand(bytes).map(Some).map_err(|why| StoreError::Reference { path, why })
 }
 
-/// A file's columns, if it is what was written, and what it says of itself.
+/// Decodes a file that has not changed since it was written: its columns and its metadata.
 pub fn decode(
     table: &str,
     columns: TableColumns,
@@ -129,7 +129,7 @@ pub fn decode(
 }
 
 impl DecodedTable {
-    /// Its rows, as `read_row` reads each.
+    /// Its rows, each read with `read_row`.
     pub fn rows<T>(&self, read_row: impl Fn(usize) -> Option<T>) -> Result<Vec<T>, InvalidPartition> {
         let schema = |reason: String| InvalidPartition::Schema(reason);
         let rows = self.len().ok_or_else(|| schema("its columns are not of one length".to_owned()))?;

@@ -1,4 +1,4 @@
-//! What a sync has brought, united with what is kept. Pure: nothing is read or written here.
+//! Merges the rows of a sync with the stored ones. Pure: nothing is read or written here.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,33 +7,33 @@ use jiff::civil::Date;
 
 use super::{RowStatus, TableRow, rows::TableRecord};
 
-/// A table after a sync, and what there is to say about it.
+/// A table after a sync, and the facts to report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableMerge<T> {
-    /// The rows to keep, by place.
+    /// The rows to store, by symbol and day.
     pub rows: Vec<TableRow<T>>,
-    /// Rows that were not known.
+    /// New rows.
     pub added: u64,
-    /// Rows that the server does not send any more: they stay in the table, and are not applied any more.
+    /// Rows that the server does not send any more: they stay in the table, but are no longer applied.
     pub withdrawn: u64,
-    /// Rows that said once more what another one of the same sync said.
+    /// Rows that repeat another one of the same sync.
     pub duplicates: u64,
-    /// Places of which the sync brought rows that contradict each other.
+    /// Symbols and days for which the sync has rows that contradict each other.
     pub contradictions: Vec<RowConflict>,
-    /// Rows that cannot be, in words: they are not in the table.
+    /// Descriptions of invalid rows: they are not in the table.
     pub refused: Vec<String>,
 }
 
-/// Rows of one place that cannot all be right.
+/// Rows of one symbol and day that contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowConflict {
     /// The symbol.
     pub ticker: Symbol,
     /// The day.
     pub date: Date,
-    /// What the row says that is applied.
+    /// The claim of the row that is applied.
     pub kept: String,
-    /// What the others say.
+    /// The claims of the others.
     pub others: Vec<String>,
 }
 
@@ -46,17 +46,17 @@ impl fmt::Display for RowConflict {
 
 type Places<R> = BTreeMap<(Symbol, Date), Vec<R>>;
 
-/// Unites what is kept with what a sync brought at an instant (UTC ms). `covers` says of a kept row whether this sync would
-/// have brought it if the server still had it: if so, and it did not, the row is withdrawn.
+/// Merges the stored rows with those that a sync fetched at an instant (UTC ms). `covers` returns whether this sync
+/// would have fetched a stored row if the server still had it: if so, and it did not, the row is withdrawn.
 ///
-/// - Rows of one place that agree are one row; the later ones are counted as duplicates.
-/// - Of rows of one place that contradict each other one is current: the one that was current before, so that what is
-///   derived does not change because of a doubt; else the best by [`TableRecord::rank`]. Of splits that is one whose type does not
-///   contradict its own ratio, then the one whose ratio is nearest to 1: it does the least if it is wrong, and a jump in
-///   prices stays that everybody can see. The others are kept as `contradicted`.
-/// - A row that the server has withdrawn stays, with the `last_seen` that it had.
+/// - Rows of one symbol and day that agree are one row; the later ones are counted as duplicates.
+/// - Of rows of one symbol and day that contradict each other one is current: the one that was current before, so that
+///   derived files do not change because of a conflict; else the best by [`TableRecord::rank`]. Of splits that is one
+///   whose type does not contradict its own ratio, then the one whose ratio is nearest to 1: if it is wrong, it changes
+///   prices least, and the jump in prices stays visible. The others are stored as `contradicted`.
+/// - A row that the server has withdrawn stays, with its old `last_seen`.
 ///
-/// The order in which rows were brought does not matter.
+/// The order in which rows were fetched does not matter.
 #[must_use]
 pub fn merge<T: TableRecord>(
     held: Vec<TableRow<T>>,
@@ -97,7 +97,7 @@ fn place<T: TableRecord>(row: &T) -> (Symbol, Date) {
 }
 
 impl<T: TableRecord> TableMerge<T> {
-    /// What was brought without nonsense and duplicates, the best first in each place.
+    /// The fetched rows without invalid ones and duplicates, the best first for each symbol and day.
     fn unique(&mut self, mut brought: Vec<T>) -> Places<T> {
         brought.sort_by_cached_key(|row| (place(row), row.rank()));
         let mut places: Places<T> = BTreeMap::new();
@@ -118,7 +118,7 @@ impl<T: TableRecord> TableMerge<T> {
         places
     }
 
-    /// Rows of a place of which nothing was brought.
+    /// Keeps the rows of a symbol and day for which nothing was fetched.
     fn keep_unseen(&mut self, kept: Vec<TableRow<T>>, covers: &impl Fn(&T) -> bool) {
         for kept in kept {
             let kept = if covers(&kept.row) { self.withdraw(kept) } else { kept };
@@ -126,7 +126,7 @@ impl<T: TableRecord> TableMerge<T> {
         }
     }
 
-    /// Rows of a place of which something was brought: the server's word on all of it.
+    /// Merges the rows of a symbol and day for which something was fetched: the server sent all of its rows for them.
     fn unite(&mut self, (ticker, date): (Symbol, Date), kept: Vec<TableRow<T>>, brought: Vec<T>, at_ms: i64) {
         let mut now = Vec::new();
         let mut gone = kept;
@@ -134,7 +134,7 @@ impl<T: TableRecord> TableMerge<T> {
             let was = gone.iter().position(|kept| kept.row.agrees_with(&row)).map(|at| gone.remove(at));
             now.push(self.seen(was, row, at_ms));
         }
-        // The best is first: it is current if none was.
+        // The best row is first: it becomes current if no row was current before.
         let current = now.iter().position(|kept| kept.standing == RowStatus::Current).unwrap_or_default();
         for (at, kept) in now.iter_mut().enumerate() {
             kept.standing = if at == current { RowStatus::Current } else { RowStatus::Contradicted };
@@ -147,7 +147,7 @@ impl<T: TableRecord> TableMerge<T> {
         }
     }
 
-    /// Says it if rows of one place are not all applied.
+    /// Records a conflict if not all rows of one symbol and day are applied.
     fn note_contradiction(&mut self, ticker: Symbol, date: Date, rows: &[TableRow<T>]) {
         let (current, others): (Vec<_>, Vec<_>) =
             rows.iter().partition(|kept| kept.standing == RowStatus::Current);
@@ -158,7 +158,7 @@ impl<T: TableRecord> TableMerge<T> {
         }
     }
 
-    /// A row that was brought, with what was known of it.
+    /// Returns a fetched row together with its known history.
     fn seen(&mut self, was: Option<TableRow<T>>, row: T, at_ms: i64) -> TableRow<T> {
         let Some(was) = was else {
             self.added += 1;

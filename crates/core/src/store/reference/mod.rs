@@ -1,7 +1,8 @@
-//! Tables of what is known besides bars, each kept whole in one file: tickers, splits and renames.
+//! Tables of reference data, each in one file: tickers, splits and renames.
 //!
-//! A sync reads a table, [`merge()`]s what the server has sent, and writes it back. Nothing is ever taken out of a table: a
-//! row that the server has withdrawn says so, and says when it was there last. Each file proves itself by a digest.
+//! A sync reads a table, [`merge()`]s the rows from the server, and writes it back. No row is ever removed: one that
+//! the server has withdrawn is marked, with the time when it was last seen. A digest in each file shows whether it has
+//! changed.
 
 mod columns;
 mod file;
@@ -28,10 +29,10 @@ use crate::data_dir::DataDir;
 /// The version of the columns and of the metadata; it is in every file.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// A row of a table, and what is known of it.
+/// A row of a table, and its history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableRow<T> {
-    /// What the server says.
+    /// The row as the server sends it.
     pub row: T,
     /// The first sync that had it, UTC ms.
     pub first_seen_ms: i64,
@@ -44,9 +45,9 @@ pub struct TableRow<T> {
 /// Whether a row is applied. The names are public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowStatus {
-    /// It is.
+    /// It is applied.
     Current,
-    /// Another row of the same symbol and day is, which says something else.
+    /// Another row of the same symbol and day is applied, which contradicts it.
     Contradicted,
     /// The server does not send it any more.
     Withdrawn,
@@ -57,14 +58,14 @@ pub enum RowStatus {
 pub struct ReferenceTable<T> {
     /// Its rows, by symbol and day.
     pub rows: Vec<TableRow<T>>,
-    /// When the last sync asked for them, UTC ms.
+    /// When the last sync requested them, UTC ms.
     pub fetched_ms: i64,
-    /// The host that it asked.
+    /// The host of the service.
     pub source: String,
 }
 
 impl RowStatus {
-    /// The name as it stands in the file.
+    /// The name in the file.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -87,25 +88,25 @@ impl<T> ReferenceTable<T> {
 }
 
 impl ReferenceTable<Split> {
-    /// Days of a symbol on which the server has listed splits that contradict each other.
+    /// Days of a symbol for which the server has splits that contradict each other.
     pub fn contradicted<'a>(&'a self, ticker: &'a Symbol) -> impl Iterator<Item = Date> + 'a {
         let contradicted = self.rows.iter().filter(|kept| kept.standing == RowStatus::Contradicted);
         contradicted.map(|kept| &kept.row).filter(|row| row.ticker == *ticker).map(|row| row.execution_date)
     }
 }
 
-/// The splits of a data directory; none if no sync has brought any yet.
+/// The splits of a data directory. None if no sync has fetched any yet.
 ///
 /// # Errors
-/// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
+/// [`StoreError::Reference`] if the file has changed since it was written; else if it cannot be read.
 pub fn read_splits(data_dir: &DataDir) -> Result<Option<ReferenceTable<Split>>, StoreError> {
     read(data_dir)
 }
 
-/// The renames of a data directory; none if no sync has brought any yet.
+/// The renames of a data directory. None if no sync has fetched any yet.
 ///
 /// # Errors
-/// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
+/// [`StoreError::Reference`] if the file has changed since it was written; else if it cannot be read.
 pub fn read_renames(data_dir: &DataDir) -> Result<Option<ReferenceTable<Rename>>, StoreError> {
     read(data_dir)
 }
@@ -113,7 +114,7 @@ pub fn read_renames(data_dir: &DataDir) -> Result<Option<ReferenceTable<Rename>>
 /// Writes the splits of a data directory. When this returns, they are on stable storage.
 ///
 /// # Errors
-/// If they cannot be encoded, or the system refuses; what was there before is then untouched.
+/// If they cannot be encoded, or the system refuses; the old file is then untouched.
 pub fn write_splits(data_dir: &DataDir, table: &ReferenceTable<Split>) -> Result<(), StoreError> {
     write(data_dir, table)
 }
@@ -121,7 +122,7 @@ pub fn write_splits(data_dir: &DataDir, table: &ReferenceTable<Split>) -> Result
 /// Writes the renames of a data directory. When this returns, they are on stable storage.
 ///
 /// # Errors
-/// If they cannot be encoded, or the system refuses; what was there before is then untouched.
+/// If they cannot be encoded, or the system refuses; the old file is then untouched.
 pub fn write_renames(data_dir: &DataDir, table: &ReferenceTable<Rename>) -> Result<(), StoreError> {
     write(data_dir, table)
 }
@@ -130,7 +131,7 @@ pub fn write_renames(data_dir: &DataDir, table: &ReferenceTable<Rename>) -> Resu
 pub(super) const TABLES: [(&str, TableColumns); 3] =
     [(Split::TABLE, Split::COLUMNS), (Rename::TABLE, Rename::COLUMNS), (tickers::TABLE, tickers::COLUMNS)];
 
-/// Reads each table that is there; answers which of them cannot be relied on, and why.
+/// Reads each table that exists. Returns the ones that are damaged, and why.
 #[must_use]
 pub fn inspect(data_dir: &DataDir) -> Vec<(PathBuf, InvalidPartition)> {
     let errors = [read_splits(data_dir).err(), read_renames(data_dir).err(), read_tickers(data_dir).err()];
@@ -146,13 +147,13 @@ fn flaw(error: StoreError) -> InvalidPartition {
     InvalidPartition::Corrupt(reason)
 }
 
-/// Whether a path is the place of a table.
+/// Whether a path is that of a table.
 #[must_use]
 pub fn is_table(data_dir: &DataDir, path: &Path) -> bool {
     places(data_dir).iter().any(|place| place == path)
 }
 
-/// The places of all tables.
+/// The paths of all tables.
 fn places(data_dir: &DataDir) -> [PathBuf; 3] {
     TABLES.map(|(table, _)| data_dir.reference_table(table))
 }

@@ -1,4 +1,4 @@
-//! Splits and renames as columns and back, and what makes two rows contradict each other.
+//! Converts splits and renames to columns and back, and compares rows that contradict each other.
 
 use std::cmp::Reverse;
 
@@ -18,31 +18,31 @@ pub trait TableRecord: Clone {
     /// The table's columns; the last three are those of [`TableRow`].
     const COLUMNS: TableColumns;
 
-    /// How good a row is beside others that contradict it: the least is the best.
+    /// The order among rows that contradict each other: the least is the best.
     type Rank: Ord;
 
-    /// The place that can have one row only: a symbol and a day.
+    /// The symbol and day, for which only one row can be current.
     fn place(&self) -> (&Symbol, Date);
 
-    /// Whether two rows of one place do not contradict each other.
+    /// Whether two rows of one symbol and day do not contradict each other.
     fn agrees_with(&self, other: &Self) -> bool;
 
-    /// How good it is beside others of its place that contradict it.
+    /// Its rank among rows of its symbol and day that contradict it.
     fn rank(&self) -> Self::Rank;
 
-    /// What it says, in short.
+    /// A short description of its content.
     fn claim(&self) -> String;
 
-    /// Why it cannot be, if it cannot.
+    /// Why the row is invalid. None if it is valid.
     fn nonsense(&self) -> Option<String>;
 
-    /// Takes over what it does not say itself from another row that agrees with it.
+    /// Fills its missing fields from another row that agrees with it.
     fn fill(&mut self, other: &Self);
 
     /// The columns of its own, without those of [`TableRow`].
     fn columns(rows: &[TableRow<Self>]) -> Vec<ColumnValues>;
 
-    /// The row at a place of a file; nothing if it is none.
+    /// Reads a row of a file. None if it is invalid.
     fn read(file: &DecodedTable, row: usize) -> Option<Self>;
 }
 
@@ -60,8 +60,8 @@ impl TableRecord for Split {
         ("status", ColumnType::Text),
     ];
 
-    /// Whether its type contradicts its own ratio; how far the ratio is from 1; then the rest of it, so that the order
-    /// in which rows came does not matter.
+    /// Whether its type contradicts its own ratio; the distance of the ratio from 1; then the other fields, so that the
+    /// order in which rows were fetched does not matter.
     type Rank = (bool, u64, u64, u64, Option<String>);
 
     fn place(&self) -> (&Symbol, Date) {
@@ -80,7 +80,7 @@ impl TableRecord for Split {
             Some("reverse_split") => from < to,
             Some(_) | None => false,
         };
-        // The bits of positive numbers are in the order of the numbers.
+        // The bits of positive float64 numbers have the same order as the numbers.
         let far_from_one = from.max(to) / from.min(to);
         (contradicts_itself, far_from_one.to_bits(), from.to_bits(), to.to_bits(), self.id.clone())
     }
@@ -142,8 +142,8 @@ impl TableRecord for Rename {
         ("status", ColumnType::Text),
     ];
 
-    /// Whether it is the symbol that was asked for, which a company has that answers to it; then the rest of it, so
-    /// that the order in which rows came does not matter.
+    /// The requested symbol first, if the service returned the company under it; then the other fields, so that the
+    /// order in which rows were fetched does not matter.
     type Rank = (Reverse<bool>, Symbol, Option<String>, Option<String>);
 
     fn place(&self) -> (&Symbol, Date) {
@@ -216,7 +216,7 @@ pub fn all_columns<T: TableRecord>(rows: &[TableRow<T>]) -> Vec<ColumnValues> {
     columns
 }
 
-/// A row of a file with what is known of it; nothing if it is none.
+/// Reads a row of a file with its history. None if it is invalid.
 pub fn read_kept<T: TableRecord>(file: &DecodedTable, row: usize) -> Option<TableRow<T>> {
     let seen = T::COLUMNS.len().checked_sub(3)?;
     Some(TableRow {

@@ -166,7 +166,7 @@ fn of_contradictory_rows_one_is_applied_whatever_their_order() {
     for (brought, expected) in [
         // The nearest to 1.
         (vec![split("A", DAY, 1.0, 4.0), split("A", DAY, 1.0, 40.0)], "1:4"),
-        // One that its own type contradicts is the worse one.
+        // A row that its own type contradicts is worse.
         (vec![of_type("forward_split", 10.0, 1.0), of_type("forward_split", 1.0, 10.0)], "1:10"),
         (vec![of_type("reverse_split", 10.0, 1.0), of_type("reverse_split", 1.0, 2.0)], "10:1"),
         (vec![split("A", DAY, 10.0, 1.0), split("A", DAY, 1.0, 10.0)], "1:10"),

@@ -1,4 +1,4 @@
-//! The universe on disk: one row for each life of a security under one ticker.
+//! The universe on disk: one row for each listing period.
 
 use grab_model::{Listing, ListingPeriod, universe::Universe};
 
@@ -35,18 +35,18 @@ pub const COLUMNS: TableColumns = &[
 /// The table as it is on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TickersTable {
-    /// Its rows, by ticker and the day on which they left; who is listed comes last.
+    /// Its rows, by ticker and delisting day; the one that is still listed comes last.
     pub lives: Vec<ListingPeriod>,
-    /// When the last sync asked for them, UTC ms.
+    /// When the last sync requested them, UTC ms.
     pub fetched_ms: i64,
-    /// The host that it asked.
+    /// The host of the service.
     pub source: String,
 }
 
-/// The tickers of a data directory; none if no sync has brought any yet.
+/// The tickers of a data directory. None if no sync has fetched any yet.
 ///
 /// # Errors
-/// [`StoreError::Reference`] if the file is not what was written; else if it cannot be read.
+/// [`StoreError::Reference`] if the file has changed since it was written; else if it cannot be read.
 pub fn read_tickers(data_dir: &DataDir) -> Result<Option<TickersTable>, StoreError> {
     file::read(data_dir, TABLE, |bytes| {
         let (file, said) = file::decode(TABLE, COLUMNS, bytes)?;
@@ -55,8 +55,8 @@ pub fn read_tickers(data_dir: &DataDir) -> Result<Option<TickersTable>, StoreErr
     })
 }
 
-/// The same with the renames that are known, to be asked who lived when. Renames that cannot be relied on are not used: a
-/// life then begins no later than without them, and `verify` names their file.
+/// Reads the tickers with the known renames. A damaged table of renames is not used: a listing period then begins no
+/// later than without it, and `verify` reports the file.
 ///
 /// # Errors
 /// As for [`read_tickers`]; and if the renames cannot be opened.
@@ -65,7 +65,7 @@ pub fn read_universe(data_dir: &DataDir) -> Result<Option<Universe>, StoreError>
     Ok(Some(with_renames(tickers.lives, data_dir)?))
 }
 
-/// All that lists and events say of who lived when; nothing if neither is kept.
+/// Reads the listing periods of lists and events. None if neither are stored.
 ///
 /// # Errors
 /// As for [`read_universe`].
@@ -88,7 +88,7 @@ fn with_renames(lives: Vec<ListingPeriod>, data_dir: &DataDir) -> Result<Univers
 /// Writes the tickers of a data directory. When this returns, they are on stable storage.
 ///
 /// # Errors
-/// If they cannot be encoded, or the system refuses; what was there before is then untouched.
+/// If they cannot be encoded, or the system refuses; the old file is then untouched.
 pub fn write_tickers(data_dir: &DataDir, tickers: &TickersTable) -> Result<(), StoreError> {
     let said = TableMetadata { fetched_ms: tickers.fetched_ms, source: tickers.source.clone() };
     file::write(data_dir, TABLE, COLUMNS, &columns(&tickers.lives), said)
