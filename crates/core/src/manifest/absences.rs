@@ -1,4 +1,4 @@
-//! What is known of sessions and symbols without bars: which sessions updates were about, closures, and silent symbols.
+//! Records about sessions and symbols without bars: the cut-offs of updates, closures, and silent symbols.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,51 +8,51 @@ use rusqlite::params;
 
 use super::{ManifestError, ManifestReader, ManifestWriter, rows, transaction::Transaction};
 
-/// A session of the calendar on which the market was closed by the service's word.
+/// A session of the calendar on which the market was closed according to the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closure {
     /// The day.
     pub date: Date,
-    /// How the service says so.
+    /// Which response of the service shows it.
     pub evidence: ClosureEvidence,
-    /// Why, as the service calls it; else how often it was asked.
+    /// The reason, as the service calls it; else how often it was requested.
     pub name: String,
 }
 
-/// How the service says that the market was closed.
+/// How the service shows that the market was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClosureEvidence {
     /// Its list of closures has the day (`/v1/marketstatus/upcoming`).
     MarketStatus,
-    /// Its grouped daily bars have no symbol on that day, and have some on the sessions around it.
+    /// Its grouped daily bars have no symbol on that day, but some on the sessions around it.
     GroupedDaily,
 }
 
-/// What the service says of a symbol that is silent.
+/// The service's response about a silent symbol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silence {
     /// The symbol.
     pub symbol: Symbol,
-    /// Its last session with bars. What is said holds only as long as this is the last one.
+    /// Its last session with bars. The response is valid only as long as this is the last one.
     pub last_session: Date,
-    /// What the service says.
+    /// Whether the symbol is still listed.
     pub answer: SilenceAnswer,
-    /// The day since which the symbol is not listed any more, where the service says it.
+    /// The day since which the symbol is delisted, if the response has it.
     pub left_on: Option<Date>,
-    /// The answer in words.
+    /// The response in words.
     pub words: String,
-    /// When it came, UTC ms.
+    /// When it was received, UTC ms.
     pub at_ms: i64,
 }
 
 /// Whether a silent symbol is still listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SilenceAnswer {
-    /// It is: bars should come.
+    /// It is listed: bars should come.
     Active,
-    /// It is not: no more bars are expected.
+    /// It is delisted: no more bars are expected.
     Left,
-    /// The service does not say.
+    /// The response does not show it.
     Unknown,
 }
 
@@ -82,8 +82,8 @@ impl SilenceAnswer {
 }
 
 impl ManifestWriter {
-    /// Records the session that an update is about, with the last session that any symbol had been asked for before. A
-    /// later update of the same session changes nothing.
+    /// Records the cut-off session of an update, with the last session that was requested for any symbol before. A
+    /// later update with the same cut-off changes nothing.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -95,7 +95,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// Records sessions on which the market was closed, and what the service says of silent symbols.
+    /// Records sessions on which the market was closed, and the responses about silent symbols.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -121,7 +121,7 @@ impl ManifestWriter {
 }
 
 impl Transaction<'_> {
-    /// Bars on a day disprove that the market was closed.
+    /// Deletes the closures of days on which the partition has bars: they disprove the closure.
     pub(super) fn reopen_closed(&self, partition: &Partition) -> Result<(), ManifestError> {
         let mut select =
             self.sqlite.prepare_cached("SELECT date FROM closures WHERE substr(date, 1, 7) = ?")?;
@@ -143,28 +143,28 @@ impl Transaction<'_> {
 }
 
 impl ManifestReader {
-    /// The last session before those that were new to the first update that was about `session`; none if there was no
-    /// such update, or nothing had been asked for before it.
+    /// The last session before those that were new to the first update with the cut-off `session`. None if there was no
+    /// such update, or nothing was requested before it.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn state_before_update(&self, session: Date) -> Result<Option<Date>, ManifestError> {
         self.day("SELECT max(before) FROM evenings WHERE session = ?", [session.to_string()])
     }
 
-    /// The last session before those that were new to any update about the sessions `from` to `to`.
+    /// The last session before those that were new to any update with a cut-off from `from` to `to`.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn states_before_updates(&self, from: Date, to: Date) -> Result<Option<Date>, ManifestError> {
         let select = "SELECT min(before) FROM evenings WHERE session BETWEEN ? AND ?";
         self.day(select, [from.to_string(), to.to_string()])
     }
 
-    /// The last session that an update was about, up to `until`.
+    /// The last cut-off of an update, up to `until`.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn last_update(&self, until: Date) -> Result<Option<Date>, ManifestError> {
         self.day("SELECT max(session) FROM evenings WHERE session <= ?", [until.to_string()])
     }
@@ -175,20 +175,20 @@ impl ManifestReader {
         text.as_deref().map(rows::date).transpose()
     }
 
-    /// The sessions of the calendar on which the market was closed by the service's word.
+    /// The sessions of the calendar on which the market was closed according to the service.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn closures(&self) -> Result<BTreeSet<Date>, ManifestError> {
         let mut select = self.connection().prepare_cached("SELECT date FROM closures")?;
         let dates = select.query_map([], |row| row.get::<_, String>(0))?;
         dates.map(|date| rows::date(&date?)).collect()
     }
 
-    /// What the service says of silent symbols.
+    /// The service's responses about silent symbols.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn silences(&self) -> Result<HashMap<Symbol, Silence>, ManifestError> {
         let mut select = self
             .connection()

@@ -1,4 +1,4 @@
-//! Days that were asked for before they had been, which a clock that is ahead makes possible.
+//! Days that were requested before they were over, which happens if the clock is ahead.
 
 use grab_model::{Symbol, Window};
 use jiff::civil::Date;
@@ -8,7 +8,7 @@ use super::{
     ManifestError, ManifestWriter, TaskEvent, TaskId, TaskItem, TaskState, rows, transaction::Transaction,
 };
 
-/// A row of `tasks`, as far as it matters here.
+/// The columns of `tasks` that are needed here.
 struct FutureRow {
     id: TaskId,
     symbol: Symbol,
@@ -17,7 +17,7 @@ struct FutureRow {
 }
 
 impl ManifestWriter {
-    /// Returns how many tasks reach beyond a day, the last one that has been.
+    /// Returns how many tasks reach beyond `last`, the last day that is over.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -26,9 +26,9 @@ impl ManifestWriter {
         Ok(self.connection.query_row(select, [last.to_string()], |row| row.get(0))?)
     }
 
-    /// Cuts every task behind a day, the last one that has been: what the server had for its later days was no answer. One that
-    /// has ended is asked for once more, from its beginning: when it was asked is not known, only that it was too early. Returns
-    /// how many tasks there were.
+    /// Cuts every task after `last`, the last day that is over: the server's responses about later days are not valid.
+    /// A task that has ended is requested again from its beginning: when it was requested is not known, only that it
+    /// was too early. Returns how many tasks were cut.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -45,8 +45,8 @@ impl ManifestWriter {
 }
 
 impl TaskItem {
-    /// The task as far as its days have been, where `last` is the last one that has; none if none of them has. One that was
-    /// recorded as ended before is not: its answer was too early.
+    /// Returns the task without the days after `last`, the last day that is over. None if no day is left. A task that
+    /// was recorded as ended becomes pending: its responses were too early.
     #[must_use]
     pub fn until(mut self, last: Date) -> Option<Self> {
         if self.window.to() <= last {

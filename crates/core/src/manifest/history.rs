@@ -1,4 +1,4 @@
-//! What is known of the runs of a directory, for those who read.
+//! Past runs of a directory, for reports.
 
 use rusqlite::Row;
 
@@ -11,23 +11,23 @@ pub struct RunItem {
     pub id: i64,
     /// The command, such as `start`.
     pub command: String,
-    /// What it was asked for, in words.
+    /// What it was requested to do, in words.
     pub arguments: String,
     /// The version of the program.
     pub grab_version: String,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
     /// When it began, UTC ms.
     pub started_at_ms: i64,
-    /// When it ended, UTC ms; none if it is live, or was killed.
+    /// When it ended, UTC ms. None if it is live, or was killed.
     pub ended_at_ms: Option<i64>,
     /// How it ended.
     pub outcome: Option<String>,
     /// With which exit code.
     pub exit_code: Option<u8>,
-    /// What it did. Nobody knows before its end: then all of them are zero.
+    /// Its totals. They are zero before its end.
     pub totals: RunTotals,
-    /// Whether its process is at work now.
+    /// Whether its process is running now.
     pub is_live: bool,
 }
 
@@ -42,7 +42,7 @@ impl ManifestReader {
                       FROM runs ORDER BY id DESC LIMIT ?";
         let mut select = self.connection().prepare_cached(select)?;
         let mut runs: Vec<_> = select.query_map([limit], run)?.collect::<Result<_, _>>()?;
-        // Only the newest can be live, if the process that holds the directory is the one that began it.
+        // Only the newest run can be live, if the process that holds the lock is the one that began it.
         if let Some(newest) = runs.first_mut().filter(|run| run.ended_at_ms.is_none()) {
             newest.is_live = self.is_live() && self.holder().is_none_or(|pid| pid == newest.pid);
         }

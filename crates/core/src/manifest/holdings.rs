@@ -1,10 +1,10 @@
-//! What is held in all. The manifest counts it as partitions come and go, by triggers (migration 9).
+//! Totals of all stored bars. The manifest updates them with each partition, by triggers (migration 9).
 
 use rusqlite::Connection;
 
 use super::{ManifestError, ManifestReader, ManifestWriter};
 
-/// All that is held.
+/// Totals of all stored bars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
     /// Rows in all partitions.
@@ -13,12 +13,12 @@ pub struct Holdings {
     pub partitions: u64,
     /// Bytes of all partitions.
     pub bytes: u64,
-    /// The first and the last bar's start, UTC ms; none in an empty store.
+    /// The first and the last bar's start, UTC ms. None in an empty store.
     pub span_ms: Option<(i64, i64)>,
 }
 
 impl ManifestWriter {
-    /// Looks for the first and the last bar, if partitions that had them have gone.
+    /// Finds the first and the last bar again, if their partitions were removed.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -32,7 +32,7 @@ impl ManifestWriter {
 }
 
 impl ManifestReader {
-    /// All that is held, as the manifest has counted it.
+    /// The totals, as the manifest has counted them.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -68,7 +68,7 @@ mod tests {
         "SELECT coalesce(sum(bars), 0), count(*), coalesce(sum(bytes), 0), min(first_ms), max(last_ms)
                    FROM partitions";
 
-    /// A partition of one of four months: it comes or changes, or it goes.
+    /// A change of a partition of one of four months: it is added or replaced, or removed.
     #[derive(Clone, Debug)]
     enum Move {
         Put { month: u8, bars: u64, first_ms: i64 },

@@ -1,4 +1,4 @@
-//! Reference lists on their way, answers about single tickers, and the history of what was brought.
+//! Reference lists in progress, responses about single tickers, and the history of syncs.
 
 use std::collections::HashSet;
 
@@ -7,59 +7,59 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{ManifestError, ManifestReader, ManifestWriter, saved_json};
 
-/// How far a list has come.
+/// The progress of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartialList {
-    /// The page to ask for next; none at the beginning.
+    /// The page to request next. None at the beginning.
     pub cursor: Option<Cursor>,
-    /// Pages that are kept.
+    /// Saved pages.
     pub pages: u64,
     /// Whether the server named no further page.
     pub is_whole: bool,
 }
 
-/// A page of a list as it is kept.
+/// A saved page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedListPage {
     /// Its rows, as JSON.
     pub rows: String,
-    /// Rows that were left out because their ticker is no symbol.
+    /// Rows that were left out because their ticker is not a symbol.
     pub bad_symbols: u64,
-    /// Days that are none.
+    /// Invalid days.
     pub bad_days: u64,
-    /// Rows that were left out because they are like nothing that is documented.
+    /// Rows that were left out because they are not as documented.
     pub nonsense: u64,
 }
 
-/// A single question that was answered.
+/// A lookup with its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedLookup {
     /// `details` or `renames`.
     pub kind: &'static str,
-    /// What it was about: never asked again.
+    /// What was requested: it is never requested again.
     pub subject: String,
     /// The ticker.
     pub ticker: Symbol,
-    /// The answer as JSON; `null` if the server knows nothing.
+    /// The response as JSON; `null` if the server has none.
     pub answer: String,
 }
 
-/// What was brought into a table.
+/// The record of what was fetched into a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncRecord {
     /// `tickers`, `splits`, `details`, `renames` or `annotations`.
     pub what: &'static str,
-    /// Rows that came.
+    /// Fetched rows.
     pub rows: u64,
-    /// Pages or single answers.
+    /// Pages or single responses.
     pub pages: u64,
     /// Defects by kind, as a JSON object.
     pub defects: String,
 }
 
 impl ManifestWriter {
-    /// Goes on with a list where it was left; begins it anew if that is longer ago than `longest_ms`, or another source was
-    /// asked.
+    /// Continues a list after its last saved page. Begins it again if that is longer ago than `longest_ms`, or if it
+    /// was of another source.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -83,7 +83,7 @@ impl ManifestWriter {
         Ok(way)
     }
 
-    /// Forgets how far a list has come: its cursor is refused.
+    /// Deletes the progress of a list: its cursor is refused.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -93,10 +93,10 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// Keeps a page with the cursor of the next one; without one, the list is whole.
+    /// Saves a page with the cursor of the next one; without a cursor, the list is complete.
     ///
     /// # Errors
-    /// If the manifest cannot be written, or the page is not the one that follows.
+    /// If the manifest cannot be written, or the page is not the next one.
     pub fn save_list_page(
         &mut self,
         list: &str,
@@ -117,7 +117,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// The pages of a list that are kept, in order; nothing if it is not whole.
+    /// The saved pages of a list, in order. None if the list is not complete.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -150,7 +150,7 @@ impl ManifestWriter {
         Ok(pages.collect::<Result<_, _>>()?)
     }
 
-    /// Keeps the answer to a single question.
+    /// Saves the response of a lookup.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -175,7 +175,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// The subjects of one kind that were asked for.
+    /// The subjects of one kind that were requested.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -183,10 +183,10 @@ impl ManifestWriter {
         asked(&self.connection, kind)
     }
 
-    /// Answers of one kind: all of them, or those that no table has yet.
+    /// Saved lookups of one kind: all of them, or those that no table has yet.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn lookups(&self, kind: &'static str, is_all: bool) -> Result<Vec<SavedLookup>, ManifestError> {
         let select = "SELECT subject, ticker, answer FROM lookups
              WHERE kind = ? AND (? OR is_applied = 0) ORDER BY subject";
@@ -202,8 +202,8 @@ impl ManifestWriter {
         Ok(lookups)
     }
 
-    /// Ends a sync whose tables are on stable storage: forgets the pages, and records what was brought into tables that say
-    /// `at_ms` (UTC) of it.
+    /// Ends a sync whose tables are on stable storage: deletes its pages, and records what was fetched into tables with
+    /// the timestamp `at_ms` (UTC).
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -232,7 +232,7 @@ impl ManifestWriter {
 }
 
 impl ManifestReader {
-    /// The subjects of one kind that were asked for.
+    /// The subjects of one kind that were requested.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -240,7 +240,7 @@ impl ManifestReader {
         asked(self.connection(), kind)
     }
 
-    /// How new `what` (see [`SyncRecord::what`]) is: when the first page of its last sync was asked for, UTC ms.
+    /// How new `what` (see [`SyncRecord::what`]) is: when the first page of its last sync was requested, UTC ms.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -249,7 +249,7 @@ impl ManifestReader {
         Ok(self.connection().query_row(select, [what], |row| row.get(0))?)
     }
 
-    /// The first sync of `what` after an instant, both UTC ms, as its table says it.
+    /// The first sync of `what` after an instant, both UTC ms, as recorded in its table.
     ///
     /// # Errors
     /// If the manifest cannot be read.

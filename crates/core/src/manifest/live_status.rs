@@ -1,8 +1,8 @@
-//! What a live view shows, read again and again while another process writes.
+//! The live view: polls the manifest while another process writes it.
 //!
-//! The manifest may hold hundreds of thousands of tasks and millions of partitions, so a glance reads only what has
-//! changed: the events after the last one that was seen, the pages of the tasks that they name and of those that are
-//! running. Days that are owed are counted once over all tasks, then carried on.
+//! The manifest may hold hundreds of thousands of tasks and millions of partitions, so a poll reads only what has
+//! changed: the events after the last one that was read, the pages of their tasks and of those that are running.
+//! Outstanding days are counted once over all tasks, then updated by differences.
 
 use std::collections::HashMap;
 
@@ -13,23 +13,23 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{ManifestError, ManifestReader, RunItem, StoreKind, Task, TaskCounts, rows};
 use crate::data_dir::DataDir;
 
-/// How far back the first glance looks for pages, in ms: what a view takes its pace from.
+/// How far back the first poll reads pages, in ms: the pace of a view is computed from these.
 const FIRST_SPAN_MS: i64 = 5 * 60_000;
 
-/// Events that one glance reads at most, the newest first.
+/// The most events that one poll reads, the newest first.
 const MOST_EVENTS: usize = 5_000;
 
-/// Tasks at the head of the queue, and events of trouble, that one glance names at most.
+/// The most pending tasks, and the most failures, that one poll lists.
 const NAMED: usize = 20;
 
-/// After this time, in ms, the owed days are counted anew over all tasks.
+/// After this time, in ms, the outstanding days are counted over all tasks again.
 const RECOUNT_MS: i64 = 60_000;
 
-/// Kinds of events that say that something went wrong.
+/// Kinds of events that report a failure.
 const TROUBLES: [&str; 7] =
     ["retry_scheduled", "refused", "unknown", "given_up", "crashed", "quarantined", "lost"];
 
-/// Kinds of events after which other days are owed than before.
+/// Kinds of events that change the outstanding days in another way than by pages.
 const REPLANNED: [&str; 5] = ["planned", "reopened", "rebuilt", "lost", "not_entitled"];
 
 const EVENTS: &str =
@@ -56,16 +56,16 @@ fn owed_in_part_sql() -> String {
     )
 }
 
-/// Somebody who looks at a directory again and again, and keeps in mind what he has seen.
+/// Polls a directory, and remembers what it has read.
 pub struct StatusPoller {
     data_dir: DataDir,
     seen: Option<SeenProgress>,
 }
 
-/// What was seen so far.
+/// What earlier polls have read.
 struct SeenProgress {
     last_event: i64,
-    /// Pages of each task that was running.
+    /// Number of pages of each task that was running.
     pages: HashMap<i64, u64>,
     owed_days: u64,
     counted_at_ms: i64,
@@ -73,39 +73,39 @@ struct SeenProgress {
     total_days: u64,
 }
 
-/// What is to be seen at one instant, and what happened since the last one.
+/// The status at one instant, and what happened since the last poll.
 #[derive(Clone, Debug)]
 pub struct StatusSnapshot {
-    /// What the directory holds.
+    /// The kind of the directory's bars.
     pub kind: Option<StoreKind>,
-    /// Whether a process holds the directory, with a run or without.
+    /// Whether a process holds the lock of the directory, with a run or without.
     pub is_held: bool,
     /// The newest run.
     pub run: Option<RunItem>,
-    /// Tasks by state: those that were asked for, and repairs that have not ended.
+    /// Tasks by state: those that were requested, and repairs that have not ended.
     pub counts: TaskCounts,
     /// The tasks that are running, in the order of work.
     pub running: Vec<RunningTask>,
-    /// The first tasks that wait.
+    /// The first pending tasks.
     pub next: Vec<(Symbol, Window)>,
-    /// What was done since the last glance; at first, in the last minutes.
+    /// Requests that were completed since the last poll; in the first poll, in the last minutes.
     pub steps: Vec<CompletedRequest>,
-    /// From when on all steps are known, if this is the first glance, UTC ms.
+    /// From when on all steps are known, if this is the first poll, UTC ms.
     pub known_from_ms: Option<i64>,
-    /// What went wrong since the last glance; at first, lately. The newest first.
+    /// Failures since the last poll; in the first poll, recent ones. The newest first.
     pub troubles: Vec<ReportedFailure>,
-    /// Days of windows that are still to be covered.
+    /// Days of windows that no stored bar has reached.
     pub owed_days: u64,
     /// Days of the windows of all tasks.
     pub total_days: u64,
 }
 
-/// A task that somebody works on.
+/// A task that a worker has leased.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningTask {
     /// The symbol.
     pub symbol: Symbol,
-    /// The days asked for.
+    /// The requested days.
     pub window: Window,
     /// The day of the last stored bar.
     pub reached: Option<Date>,
@@ -119,16 +119,16 @@ pub struct RunningTask {
     pub attempts: u64,
     /// Why the last of them failed.
     pub last_error: Option<String>,
-    /// When it was taken, UTC ms.
+    /// When it was leased, UTC ms.
     pub since_ms: Option<i64>,
 }
 
-/// One request that was answered or given up.
+/// One request that succeeded or was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompletedRequest {
-    /// When it was recorded; of what happened since the last glance, when it was seen. UTC ms.
+    /// When it was recorded; after the first poll, the time of the poll. UTC ms.
     pub at_ms: i64,
-    /// Whether it brought no page.
+    /// Whether it fetched no page.
     pub is_failure: bool,
     /// Bars of its page.
     pub bars: u64,
@@ -136,16 +136,16 @@ pub struct CompletedRequest {
     pub days: u32,
 }
 
-/// Something that went wrong.
+/// A failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedFailure {
     /// When, UTC ms.
     pub at_ms: i64,
-    /// With which task.
+    /// The task, if it is about one.
     pub task: Option<(Symbol, Window)>,
     /// The kind of the event.
     pub kind: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -158,14 +158,14 @@ struct Event {
 }
 
 impl StatusPoller {
-    /// Begins to look at `data_dir`.
+    /// Makes a poller for `data_dir` that has read nothing yet.
     #[must_use]
     pub fn new(data_dir: &DataDir) -> Self {
         Self { data_dir: data_dir.to_owned(), seen: None }
     }
 
-    /// Looks. The manifest is opened for this one glance, in one short snapshot: so nothing is held from its writer, and
-    /// a manifest that was made anew meanwhile is seen.
+    /// Polls. The manifest is opened for this one poll, in one short snapshot: so its writer is not blocked, and a
+    /// manifest that was rebuilt meanwhile is seen.
     ///
     /// # Errors
     /// If there is no manifest, or it cannot be read.
@@ -176,7 +176,7 @@ impl StatusPoller {
         // Fewer events than before: it is another manifest.
         let before = self.seen.take().filter(|seen| seen.last_event <= last_event);
         let events = events(connection, before.as_ref().map_or(0, |seen| seen.last_event))?;
-        // More than were read: what happened in between is not known, so it is as at first.
+        // More events than were read: some in between are missing, so this counts as a first poll.
         let before = before.filter(|_| events.len() < MOST_EVENTS);
         let counts = reader.counts()?;
         let running = if reader.is_live() { running(connection)? } else { Vec::new() };
@@ -213,7 +213,7 @@ impl StatusPoller {
 }
 
 impl SeenProgress {
-    /// Whether the owed days can be carried on: nothing was added, and they were counted a short time ago.
+    /// Whether the outstanding days can be updated by differences: nothing was added, and they were counted recently.
     fn still_counts(&self, events: &[Event], total: u64, now_ms: i64) -> bool {
         let is_replanned = events.iter().any(|event| REPLANNED.contains(&event.kind.as_str()));
         let is_fresh = (0..RECOUNT_MS).contains(&(now_ms - self.counted_at_ms));
@@ -236,7 +236,7 @@ fn events(connection: &Connection, after: i64) -> Result<Vec<Event>, ManifestErr
     Ok(select.query_map((after, MOST_EVENTS), event)?.collect::<Result<_, _>>()?)
 }
 
-/// The first glance knows all of the last minutes, or as far as the events go that it has read.
+/// The first poll has all steps of the last minutes, or those since the oldest event that it has read.
 fn known_from(events: &[Event], now_ms: i64) -> i64 {
     let oldest = events.last().filter(|event| events.len() == MOST_EVENTS && event.id > 1);
     oldest.map_or(i64::MIN, |event| event.at_ms).max(now_ms - FIRST_SPAN_MS).min(now_ms)
@@ -276,7 +276,7 @@ fn next(connection: &Connection) -> Result<Vec<(Symbol, Window)>, ManifestError>
     Ok(next)
 }
 
-/// The symbol and the window with which a row begins.
+/// The symbol and the window at the beginning of a row.
 fn question(row: &Row<'_>) -> Result<(Symbol, Window), ManifestError> {
     let (from, to): (String, String) = (row.get(1)?, row.get(2)?);
     Ok((rows::symbol(&row.get::<_, String>(0)?)?, rows::window(&from, &to)?))
@@ -307,7 +307,7 @@ fn owed_days(connection: &Connection) -> Result<u64, ManifestError> {
     Ok(owed)
 }
 
-/// The days of all windows of a statement that says how often there is each.
+/// The days of all windows of a statement that returns each window with its number.
 fn days(connection: &Connection, sql: &str) -> Result<u64, ManifestError> {
     let mut select = connection.prepare_cached(sql)?;
     let mut found = select.query([])?;

@@ -1,4 +1,4 @@
-//! One process a data directory.
+//! The lock: one process at a time may write in a data directory.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -11,13 +11,13 @@ use std::{
 use super::{ManifestError, schema::FILE_NAME};
 use crate::data_dir::DataDir;
 
-/// Those who only look ([`is_held`]) have the lock for an instant, together: they are waited for, also if they are many.
+/// [`is_held`] takes a shared lock for an instant. The writer waits for all of these, also if they are many.
 const ATTEMPTS: u32 = 500;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(2);
 
-/// The exclusive right to write in a data directory, until it is dropped or its process dies.
+/// The exclusive right to write in a data directory, until it is dropped or its process ends.
 ///
-/// It is the system's lock on `manifest.sqlite.lock`, not the file itself: the file stays and means nothing.
+/// It is the system's lock on `manifest.sqlite.lock`, not the file itself: the file stays and means nothing by itself.
 /// (Locking the manifest would collide with `SQLite`'s own locks where `flock` is emulated, as on NFS.)
 #[derive(Debug)]
 pub struct Lock {
@@ -28,7 +28,7 @@ impl Lock {
     /// Takes the lock of `data_dir`, which must exist.
     ///
     /// # Errors
-    /// [`ManifestError::Locked`] if another process has it; [`ManifestError::Io`] if the file cannot be made.
+    /// [`ManifestError::Locked`] if another process has it; [`ManifestError::Io`] if the file cannot be created.
     pub fn take(data_dir: &DataDir) -> Result<Self, ManifestError> {
         let path = path(data_dir);
         let io = |source| ManifestError::Io { path: path.display().to_string(), source };
@@ -52,28 +52,28 @@ impl Lock {
     }
 }
 
-/// Whether a live process holds the lock of `data_dir`; this one counts too.
+/// Whether a process holds the lock of `data_dir`; this process counts too.
 #[must_use]
 pub fn is_held(data_dir: &DataDir) -> bool {
     File::open(path(data_dir)).is_ok_and(|file| is_locked(&file))
 }
 
-/// Whether somebody holds the lock, and does not only look, as this does.
+/// Whether a process holds the exclusive lock, and not just the shared one of [`is_held`].
 fn is_locked(file: &File) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// The process that holds the lock of `data_dir`, if it has written down its id.
+/// The process that holds the lock of `data_dir`, if it has written its id.
 pub(super) fn holder_of(data_dir: &DataDir) -> Option<u32> {
     holder(&mut File::open(path(data_dir)).ok()?)
 }
 
-/// The file that is locked.
+/// The path of the lock file.
 pub(super) fn path(data_dir: &DataDir) -> PathBuf {
     data_dir.join(format!("{FILE_NAME}.lock"))
 }
 
-/// The process id is only for the message of whoever finds the lock taken.
+/// Writes the process id, which is only used in the message of another process that finds the lock taken.
 fn name_holder(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;

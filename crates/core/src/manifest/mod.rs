@@ -1,4 +1,4 @@
-//! The manifest: what is owed, what is held, and why. One SQLite file a data directory.
+//! The manifest: which work is outstanding, which bars are stored, and why. One SQLite file per data directory.
 //!
 //! # Flow
 //! [`Lock`] keeps other processes out. [`ManifestWriter`] owns the connection and holds every statement that writes; each
@@ -6,15 +6,16 @@
 //! wait for each other's statements and there is exactly one writer. [`ManifestReader`] reads, also while a run is live.
 //!
 //! # States
-//! [`TaskState::after`] is the whole state machine; the writer asks it before it writes, and the tables' CHECKs hold
-//! the same invariants. Each change of state is a row of `events`, which no statement may change or delete.
+//! [`TaskState::after`] is the whole state machine; the writer calls it before it writes, and the tables' CHECKs
+//! enforce the same invariants. Each change of state is a row of `events`, which no statement may change or delete.
 //!
 //! # Plan
-//! What was asked for is kept in a file beside the manifest too (`kept_plan`), so that a manifest made anew knows what is pending.
+//! What was requested is also saved in a file beside the manifest (`plan_sync`), so that a rebuilt manifest has the
+//! pending tasks.
 //!
 //! # Durability
-//! WAL with `synchronous=FULL`: what a method has returned is on stable storage. Callers make partitions durable
-//! before they call [`ManifestWriter::store_page`], so the manifest is never ahead of the disk.
+//! WAL with `synchronous=FULL`: when a method has returned, its change is on stable storage. Callers make partitions
+//! durable before they call [`ManifestWriter::store_page`], so the manifest is never ahead of the disk.
 
 mod absences;
 mod future_days;
@@ -88,7 +89,7 @@ use crate::disk;
 /// Why the manifest could not be read or written.
 #[derive(Debug, Error)]
 pub enum ManifestError {
-    /// `SQLite` refused: no space, no permission, a damaged file.
+    /// `SQLite` failed: no space, no permission, a damaged file.
     #[error("the manifest cannot be used")]
     Sqlite(#[from] rusqlite::Error),
     /// The file or its lock cannot be created.
@@ -96,7 +97,7 @@ pub enum ManifestError {
     Io {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The plan beside it cannot be written.
@@ -104,7 +105,7 @@ pub enum ManifestError {
     Plan {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// It was written by a newer grab.
@@ -112,10 +113,10 @@ pub enum ManifestError {
     TooNew {
         /// The file's version.
         found: u32,
-        /// The newest version that this program knows.
+        /// The newest version that this program can read.
         known: u32,
     },
-    /// It was written by an older grab, and nothing that only reads changes it.
+    /// It was written by an older grab, and a command that only reads does not migrate it.
     #[error(
         "{path} has schema version {found}: this grab reads version {known} only, and has to migrate it before"
     )]
@@ -127,7 +128,7 @@ pub enum ManifestError {
         /// The file.
         path: String,
     },
-    /// A `SQLite` file, but not one of ours.
+    /// A `SQLite` file, but not a manifest of grab.
     #[error("{path} is not a manifest of grab")]
     Foreign {
         /// The file.
@@ -139,21 +140,21 @@ pub enum ManifestError {
         /// The file.
         path: String,
     },
-    /// There is no manifest any more: the plan beside it says that there was one.
+    /// The manifest is missing, but the plan beside it shows that there was one.
     #[error("{path} does not exist, or is empty, and {PLAN_NAME} beside it says what was asked for here")]
     Lost {
         /// The file.
         path: String,
     },
-    /// The directory holds bars of another kind than was asked for.
+    /// The directory has bars of another kind than requested.
     #[error("this data directory holds {held}, not {asked}")]
     OtherKind {
-        /// What it holds.
+        /// The kind of its bars.
         held: StoreKind,
-        /// What was asked for.
+        /// The requested kind.
         asked: StoreKind,
     },
-    /// Another process holds the directory.
+    /// Another process holds the lock of the directory.
     #[error("another grab{} holds this data directory", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     Locked {
         /// Its process id, if it could be read.
@@ -171,7 +172,7 @@ pub enum ManifestError {
 }
 
 impl ManifestError {
-    /// Whether it says that the manifest is damaged, rather than that it cannot be had at the moment.
+    /// Whether the error means that the manifest is damaged, and not just inaccessible at the moment.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {

@@ -1,9 +1,9 @@
-//! Days that were asked for and that the plan does not serve.
+//! Days that were requested and that the plan does not serve.
 //!
-//! They are no task: nothing is pending for them, and a later request for any of them is planned as if they had never been
-//! asked for. A task that begins before the plan's history is cut: it goes on with the days that are served, and those
-//! before are kept here. What a symbol holds of them from earlier, when they were served, stays with the task that
-//! fetched it.
+//! They belong to no task: nothing is pending for them, and a later request for any of them is planned as if they had
+//! never been requested. A task that begins before the plan's history is cut: it continues with the days that are
+//! served, and the days before are recorded here. Bars of these days that were stored earlier, when the plan served
+//! them, stay with the task that fetched them.
 
 use std::collections::HashMap;
 
@@ -16,16 +16,16 @@ use super::{
     transaction::Transaction,
 };
 
-/// What cutting the pending tasks has changed.
+/// The effect of cutting the pending tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CutTasks {
-    /// Tasks of which no day is served: they are gone.
+    /// Tasks without any day that is served: they are removed.
     pub ended: u64,
-    /// Calendar days that were taken away from all tasks.
+    /// Calendar days that were cut from all tasks.
     pub days: u64,
 }
 
-/// A row of `tasks`, as far as it matters here.
+/// The columns of `tasks` that are needed here.
 struct TaskWindow {
     id: TaskId,
     symbol: Symbol,
@@ -33,18 +33,18 @@ struct TaskWindow {
     state: TaskState,
     pages: u64,
     is_repair: bool,
-    /// Whether the source of these bars has answered it.
+    /// Whether the source of these bars has responded to it.
     is_answered: bool,
 }
 
 impl ManifestWriter {
-    /// Whether, since it was opened, days were asked for that are known not to be served.
+    /// Whether, since it was opened, days were requested that are known not to be served.
     #[must_use]
     pub fn has_refused(&self) -> bool {
         self.has_refused
     }
 
-    /// Cuts every pending task that was never answered and begins before the plan's history.
+    /// Cuts every pending task without a response that begins before the plan's history.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -67,13 +67,13 @@ impl ManifestWriter {
         Ok(cut)
     }
 
-    /// Cuts a running task. Returns the days that it goes on with; none if it has ended.
+    /// Cuts a running task. Returns the days with which it continues. None if it has ended.
     ///
     /// # Errors
     /// If the task is not running, or the manifest cannot be written.
     pub fn cut(&mut self, id: TaskId, edge: HistoryStart) -> Result<Option<Window>, ManifestError> {
         let change = self.begin()?;
-        // Only what runs can be cut: the machine is asked, whatever comes of it.
+        // Only a running task can be cut: the state machine checks that in every case.
         change.ask(id, TaskEvent::Refused)?;
         let select = "SELECT id, ticker, from_date, to_date, state, pages, is_repair, begun_at_ms FROM tasks WHERE id = ?";
         let tasks = select_rows(&change, select, [id.0])?;
@@ -84,7 +84,8 @@ impl ManifestWriter {
         Ok(left)
     }
 
-    /// Makes tasks of all days that were not served: the plan serves more now. Returns how many tasks there are.
+    /// Makes tasks of all days that were not served, because the plan serves more now. Returns how many tasks there
+    /// are.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -95,37 +96,37 @@ impl ManifestWriter {
         Ok(added)
     }
 
-    /// Returns the days that were asked for and are not served, by symbol and time.
+    /// Returns the days that were requested and are not served, by symbol and time.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn not_entitled(&self) -> Result<Vec<(Symbol, Window)>, ManifestError> {
         all(&self.connection)
     }
 }
 
 impl ManifestReader {
-    /// Returns the days that were asked for and are not served, by symbol and time.
+    /// Returns the days that were requested and are not served, by symbol and time.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn not_entitled(&self) -> Result<Vec<(Symbol, Window)>, ManifestError> {
         all(self.connection())
     }
 
-    /// Returns those of one symbol.
+    /// Returns the days of one symbol that were requested and are not served.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn not_entitled_of(&self, symbol: &Symbol) -> Result<Vec<Window>, ManifestError> {
         let select = "SELECT from_date, to_date FROM not_entitled WHERE ticker = ? ORDER BY from_date";
         windows(self.connection(), select, [symbol.as_str()])
     }
 
-    /// Returns all days of each symbol that were asked for, whether the plan serves them or not.
+    /// Returns all requested days of each symbol, whether the plan serves them or not.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn asked_windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
         let mut asked = self.windows()?;
         for (symbol, window) in self.not_entitled()? {
@@ -151,7 +152,7 @@ impl Transaction<'_> {
         Ok(added)
     }
 
-    /// Adds days of a symbol to those that are not served; stretches that touch become one.
+    /// Adds days of a symbol to those that are not served; ranges that touch become one.
     pub(super) fn add_not_entitled(&self, symbol: &Symbol, window: Window) -> Result<(), ManifestError> {
         let around = [window.from().saturating_sub(1.day()), window.to().saturating_add(1.day())];
         let known = self.not_entitled_within(symbol, around)?;
@@ -164,14 +165,15 @@ impl Transaction<'_> {
         self.replace_not_entitled(symbol, &known, Window::new(from, to).as_slice())
     }
 
-    /// Takes days of a symbol from those that are not served: they are asked for again.
+    /// Removes days of a symbol from those that are not served: they are requested again.
     pub(super) fn take_not_entitled(&self, symbol: &Symbol, window: Window) -> Result<(), ManifestError> {
         let known = self.not_entitled_within(symbol, [window.from(), window.to()])?;
         let left: Vec<_> = known.iter().flat_map(|one| one.minus(window)).collect();
         self.replace_not_entitled(symbol, &known, &left)
     }
 
-    /// Takes the days of a task that was answered from those that are not served. It may have run while others were cut.
+    /// Removes the days of a task with a response from those that are not served. It may have run while others were
+    /// cut.
     pub(super) fn take_answered(&self, id: TaskId) -> Result<(), ManifestError> {
         let select = "SELECT ticker, from_date, to_date FROM tasks WHERE id = ?";
         let mut select = self.sqlite.prepare_cached(select)?;
@@ -180,7 +182,7 @@ impl Transaction<'_> {
         self.take_not_entitled(&rows::symbol(&ticker)?, rows::window(&from, &to)?)
     }
 
-    /// The stretches of a symbol that have any of the days from one to another.
+    /// The ranges of a symbol that have any of the days from one to another.
     fn not_entitled_within(&self, symbol: &Symbol, ends: [Date; 2]) -> Result<Vec<Window>, ManifestError> {
         let select = "SELECT from_date, to_date FROM not_entitled WHERE ticker = ?1 AND from_date <= ?3 AND to_date >= ?2";
         let [from, to] = ends.map(|day| day.to_string());
@@ -211,7 +213,8 @@ fn has_refused(task: &TaskWindow, edge: HistoryStart) -> bool {
     task.window.from() <= edge.last_refused()
 }
 
-/// Cuts a task that is pending or running. Returns the days that it goes on with; none if it has ended or is gone.
+/// Cuts a task that is pending or running. Returns the days with which it continues. None if it has ended or was
+/// removed.
 fn cut_task(
     change: &Transaction<'_>,
     task: &TaskWindow,
@@ -226,7 +229,7 @@ fn cut_task(
         return Ok(None);
     }
     let stretches = uncovered(change, task, before)?;
-    // What was answered while the plan still served it stays with this task.
+    // Days with a response from the time when the plan still served them stay with this task.
     let held = if task.pages > 0 { held_in(change, task, &stretches)? } else { None };
     let answered = held.and_then(|(last, bars)| Some((Window::new(task.window.from(), last)?, bars)));
     for stretch in &stretches {
@@ -236,7 +239,7 @@ fn cut_task(
     change.event(Some(task.id), "not_entitled", None, &reason)?;
     match (answered, rest) {
         (Some(answered), rest) => {
-            // What a repair still lacks, the next one finds.
+            // The next repair requests what this one did not fetch.
             if let Some(rest) = rest.filter(|_| !task.is_repair) {
                 change.add_task(&task.symbol, rest)?;
             }
@@ -250,12 +253,12 @@ fn cut_task(
             change.execute(update, params![rest.from().to_string(), change.now_ms, task.id.0])?;
             Ok(Some(rest))
         }
-        // Nothing is left of it, or another task asks for just that.
+        // Either no day is left, or another task has just these days.
         (None, _) => change.remove_task(task.id).map(|()| None),
     }
 }
 
-/// The days of a window that no other task has an answer for.
+/// The days of a window that no other task has fetched.
 fn uncovered(
     change: &Transaction<'_>,
     task: &TaskWindow,
@@ -270,7 +273,7 @@ fn uncovered(
     Ok(covered.iter().fold(vec![window], cut))
 }
 
-/// The last day of some stretches that has bars, and the bars of all of them.
+/// The last day with bars in some ranges, and the number of bars in all of them.
 fn held_in(
     change: &Transaction<'_>,
     task: &TaskWindow,
@@ -299,7 +302,7 @@ fn held_in(
     Ok(held)
 }
 
-/// Ends a running task with the days that it was answered for, and their bars.
+/// Ends a running task with the days that were fetched, and their bars.
 fn keep_answered(
     change: &Transaction<'_>,
     task: &TaskWindow,
@@ -307,7 +310,7 @@ fn keep_answered(
     reason: &str,
 ) -> Result<(), ManifestError> {
     if answered != task.window && change.has_task(&task.symbol, answered)? {
-        // Another task has just these days, and is not answered itself: what becomes of them is that one's to say.
+        // Another task has just these days and has no response yet: that task decides about them.
         change.end(task.id, TaskEvent::Refused, reason)?;
         return Ok(());
     }
@@ -318,8 +321,8 @@ fn keep_answered(
     Ok(())
 }
 
-/// Whether a task that is asked for once more was answered before, and had no bar. What another source has answered, before
-/// the directory was to hold these bars, says nothing.
+/// Whether a task that is requested again had a response before, and no bar. Responses of another source, from before
+/// the directory's kind was decided, do not count.
 fn was_empty(change: &Transaction<'_>, task: &TaskWindow) -> Result<bool, ManifestError> {
     let select = "SELECT EXISTS (SELECT 1 FROM pages WHERE task_id = ? AND bars > 0)";
     let had_bars: bool = change.sqlite.query_row(select, [task.id.0], |row| row.get(0))?;

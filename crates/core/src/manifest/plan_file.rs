@@ -1,4 +1,4 @@
-//! What was asked for, as a file of lines: it is kept beside the manifest, and survives it.
+//! The plan: what was requested, as a file of lines. It is saved beside the manifest, and survives its loss.
 //!
 //! Each line is a JSON object with one record and the XXH3-64 of what comes before it in the line:
 //!
@@ -12,7 +12,7 @@
 //! {"end":{"lines":6},"xxh3":"…"}
 //! ```
 //!
-//! So each line proves itself, and a file that was cut lacks its end: what is sound is used. No I/O.
+//! So each line can be verified alone, and a truncated file lacks its end: the lines that are sound are used. No I/O.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -22,10 +22,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{SavedSpec, SpecText, StoreKind, Subscription, rows, writer::VERSION};
 
-/// The form of the file that this program writes.
+/// The format version that this program writes.
 const FORMAT: u32 = 1;
 
-/// Symbols in one line at most: so many are lost with it.
+/// The most symbols in one line: this many are lost with it.
 const SYMBOLS_A_LINE: usize = 1_000;
 
 /// How many faults of a file are named.
@@ -34,18 +34,18 @@ const NAMED: usize = 3;
 /// What comes before the digest in a line.
 const DIGEST: &str = ",\"xxh3\":\"";
 
-/// What was asked for.
+/// Everything that was requested.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordedPlan {
-    /// What kind of bars the directory holds, if that is decided.
+    /// The kind of bars of the directory, if that is decided.
     pub kind: Option<StoreKind>,
     /// The spec that it was started with last.
     pub spec: Option<SavedSpec>,
-    /// What `start` was told of how to fetch, by setting.
+    /// The saved settings of `start`, by name.
     pub told: BTreeMap<String, String>,
-    /// What was asked for by a list.
+    /// The subscriptions to lists.
     pub orders: Vec<Subscription>,
-    /// The windows of each symbol, those included that an update has followed, and that orders have brought.
+    /// The windows of each symbol, including those that updates have added, and those of subscriptions.
     pub windows: BTreeMap<Symbol, Vec<Window>>,
 }
 
@@ -72,23 +72,23 @@ struct SubscriptionLine {
     is_planned: bool,
 }
 
-/// What a file says, as far as it is sound.
+/// The sound part of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanRead {
-    /// What was asked for.
+    /// What was requested.
     pub plan: RecordedPlan,
-    /// What is wrong with the file, in words; nothing if it is as it was written.
+    /// Descriptions of the file's faults. Empty if it is as it was written.
     pub faults: Vec<String>,
 }
 
 impl RecordedPlan {
-    /// Whether nothing was asked for.
+    /// Whether nothing was requested.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.windows.is_empty() && self.orders.is_empty() && self.spec.is_none()
     }
 
-    /// Takes up what another one has besides. Where they contradict each other, this one holds.
+    /// Adds everything that only `other` has. If they contradict each other, this one wins.
     pub fn unite(&mut self, other: Self) {
         let Self { kind, spec, told, orders, windows } = other;
         self.kind = self.kind.or(kind);
@@ -107,12 +107,12 @@ impl RecordedPlan {
         self.simplify();
     }
 
-    /// Whether this asks by a list for the same, planned or not.
+    /// Whether this has the same subscription, planned or not.
     pub(super) fn has_order(&self, order: &Subscription) -> bool {
         self.orders.iter().any(|known| known.is_same(order))
     }
 
-    /// Leaves out windows that lie within another one of their symbol.
+    /// Removes windows that lie within another one of their symbol.
     pub(super) fn simplify(&mut self) {
         for windows in self.windows.values_mut() {
             windows.sort_unstable_by_key(|window| (window.from(), Reverse(window.to())));
@@ -125,7 +125,7 @@ impl RecordedPlan {
         }
     }
 
-    /// The days that are asked for here, and not in another plan.
+    /// The days that are requested here, but not in another plan.
     #[must_use]
     pub fn beyond(&self, other: &Self) -> Vec<(Symbol, Window)> {
         let mut beyond = Vec::new();
@@ -172,7 +172,7 @@ impl RecordedPlan {
 }
 
 impl Subscription {
-    /// Whether it asks for the same, planned or not.
+    /// Whether both request the same, planned or not.
     fn is_same(&self, other: &Self) -> bool {
         let planned_at_ms = None;
         Self { planned_at_ms, ..self.clone() } == Self { planned_at_ms, ..other.clone() }
@@ -204,7 +204,7 @@ impl SubscriptionLine {
             exchanges: self.exchanges,
             as_of,
             windows: self.windows,
-            // When is of no interest: only whether its tasks are among the windows.
+            // The time does not matter, only whether its tasks are among the windows.
             planned_at_ms: self.is_planned.then_some(0),
         })
     }
@@ -217,7 +217,7 @@ fn line(record: &PlanLine) -> String {
     format!("{said}{DIGEST}{:016x}\"}}\n", xxh3_64(said.as_bytes()))
 }
 
-/// Reads a file as far as it is sound.
+/// Reads the sound part of a file.
 #[must_use]
 pub fn read(bytes: &[u8]) -> PlanRead {
     let mut reading = PlanParser::default();
@@ -303,7 +303,7 @@ impl PlanParser {
     }
 }
 
-/// What a line says, without its last brace; nothing if it is not what was written.
+/// Returns a line without its last brace, if its digest is right. None otherwise.
 fn sound(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?.strip_suffix("\"}\n")?;
     let (said, digest) = line.rsplit_once(DIGEST)?;

@@ -1,4 +1,4 @@
-//! How far back the plan behind a service serves, as it was found out.
+//! How far back the plan behind a service serves, as far as it was found.
 
 use grab_model::{HistoryStart, Symbol};
 use jiff::{ToSpan, civil::Date};
@@ -11,22 +11,22 @@ use super::{ManifestError, ManifestReader, ManifestWriter, rows};
 pub enum HistoryEvidence {
     /// Earlier days are refused.
     Refusal,
-    /// Earlier days are left out of answers without a word, also for a symbol that traded on them.
+    /// Earlier days are silently left out of responses, also for a symbol that traded on them.
     Clipping,
 }
 
-/// A search for the beginning of a plan's history that has not come to its end.
+/// A search for the beginning of a plan's history that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenSearch {
-    /// A window was refused. Single days of this symbol are asked for.
+    /// A window was refused. Single days of this symbol are requested.
     Refusal(Symbol),
-    /// An answer began late. Single days of the control symbol are asked for.
+    /// A response began late. Single days of the control symbol are requested.
     Clipping,
-    /// Nothing tells on that day whether answers are clipped.
+    /// Nothing shows on that day whether responses are clipped.
     Undecided,
 }
 
-/// What is known of the history that a plan serves.
+/// The known part of a plan's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanHistory {
     /// The last session that was not served.
@@ -35,13 +35,13 @@ pub struct PlanHistory {
     pub first_served: Option<Date>,
     /// Whether no session lies between these two.
     pub is_found: bool,
-    /// The New York day on which that was so.
+    /// The New York day on which that was true.
     pub as_of: Date,
-    /// What showed it; none as long as nothing proves that the plan is the reason.
+    /// How it was shown. None as long as nothing proves that the plan is the reason.
     pub shown_by: Option<HistoryEvidence>,
-    /// What the service said when it refused.
+    /// The message of the service's refusal.
     pub words: Option<String>,
-    /// The search that goes on; none if it has ended, or never began.
+    /// The search in progress. None if it has ended, or never began.
     pub search: Option<OpenSearch>,
 }
 
@@ -90,27 +90,28 @@ impl OpenSearch {
 }
 
 impl PlanHistory {
-    /// The first session that the plan serves, as of that day, if it was found.
+    /// The first session that the plan serves, as of that day. None if it was not found.
     #[must_use]
     pub fn first_served_day(&self) -> Option<Date> {
         self.first_served.filter(|_| self.is_found)
     }
 
-    /// The edge by which new tasks are cut: nothing that might be served is cut off. None if nothing is known to be refused.
+    /// The edge at which new tasks are cut: no day that might be served is cut off. None if no refused day is known.
     #[must_use]
     pub fn edge(&self) -> Option<HistoryStart> {
-        // A day on which the control symbol has no bars is believed once it was asked for twice, which ends the search.
+        // A day without bars of the control symbol counts only after two requests, which end the search.
         let is_proven = self.shown_by.is_some() && self.search != Some(OpenSearch::Clipping);
         HistoryStart::new(self.last_refused.filter(|_| is_proven)?, self.first_served_day())
     }
 
-    /// The first day that is certainly served on a later day: a plan's history moves on by one day a day at most.
+    /// The first day that is certainly served on a later day: the start of a plan's history moves by at most one day a
+    /// day.
     #[must_use]
     pub fn served_on(&self, today: Date) -> Option<Date> {
         self.first_served.map(|first| first.saturating_add(self.days_until(today).days()))
     }
 
-    /// The last day that is refused on a later day, if the history moves on by one day a day.
+    /// The last day that is refused on a later day, if the start of the history moves by one day a day.
     #[must_use]
     pub fn refused_on(&self, today: Date) -> Option<Date> {
         self.last_refused.map(|last| last.saturating_add(self.days_until(today).days()))
@@ -122,7 +123,7 @@ impl PlanHistory {
 }
 
 impl ManifestWriter {
-    /// Keeps what is known of the plan behind a service.
+    /// Saves what is known of the plan behind a service.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -150,7 +151,7 @@ impl ManifestWriter {
     /// Returns what is known of the plan behind a service.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn plan_history(&self, service: &str) -> Result<Option<PlanHistory>, ManifestError> {
         of_service(&self.connection, service)
     }
@@ -160,24 +161,24 @@ impl ManifestReader {
     /// Returns what is known of the plan behind a service.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn plan_history(&self, service: &str) -> Result<Option<PlanHistory>, ManifestError> {
         of_service(self.connection(), service)
     }
 
-    /// Returns where the history begins that the plan behind a service serves; none for a source that serves all there is.
+    /// Returns where the history of the plan behind a service begins. None for a source that serves everything.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn history_edge(&self, service: Option<&str>) -> Result<Option<HistoryStart>, ManifestError> {
         let known = service.map(|service| self.plan_history(service)).transpose()?.flatten();
         Ok(known.as_ref().and_then(PlanHistory::edge))
     }
 
-    /// Returns what is known of each service, by its name: what was found out last comes first.
+    /// Returns what is known of each service, by its name: the latest record comes first.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn plan_histories(&self) -> Result<Vec<(String, PlanHistory)>, ManifestError> {
         let select = format!("{COLUMNS} ORDER BY run_id DESC, as_of DESC, service");
         let mut select = self.connection().prepare_cached(&select)?;

@@ -1,12 +1,13 @@
-//! The plan beside the manifest: `plan.jsonl` has what was asked for, should the manifest be lost.
+//! The plan beside the manifest: `plan.jsonl` has everything that was requested, in case the manifest is lost.
 //!
 //! # Order
-//! The schema makes the plan out of date when anything changes that it has, and [`Transaction::commit`] makes the file
-//! durable before it commits: whatever changes what is asked for, the file is never behind the manifest. It is replaced as a
-//! whole, so that it is as small as what is asked for, however often that has changed.
+//! The schema marks the plan as out of date when anything changes that is in it, and [`Transaction::commit`] makes the
+//! file durable before it commits: the file is never behind the manifest. It is replaced as a whole, so that its size
+//! depends only on what is requested, not on how often that has changed.
 //!
-//! The manifest has the digest of the file that belongs to it. A file with another digest was written by a process that died
-//! before it could commit, or is from elsewhere, or the manifest is from a backup. What it asks for besides is taken up then.
+//! The manifest has the digest of the file that belongs to it. A file with another digest was written by a process that
+//! crashed before its commit, or is from elsewhere, or the manifest is from a backup. Its additional requests are then
+//! added.
 
 use std::{
     fs::{self, File},
@@ -33,34 +34,34 @@ use crate::{
 /// The name of the plan in its data directory.
 pub const PLAN_NAME: &str = "plan.jsonl";
 
-/// What a file's name ends with while it is written.
+/// The suffix of the file's name while it is written.
 const UNFINISHED: &str = ".new";
 
 /// Bytes of the largest plan that is read: millions of windows.
 const LARGEST: u64 = 256 << 20;
 
-/// The plan of a data directory, as its file is.
+/// The plan file of a data directory.
 pub struct PlanFile {
     bytes: Vec<u8>,
     digest: String,
 }
 
-/// What a plan says that the manifest beside it does not.
+/// The difference between a plan and the manifest beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanDifference {
-    /// What is wrong with the file, in words.
+    /// Descriptions of the file's faults.
     pub faults: Vec<String>,
-    /// Days that it asks for and the manifest does not.
+    /// Days that only the plan requests.
     pub more: Vec<(Symbol, Window)>,
-    /// Where a copy of the damaged file is, if it was replaced.
+    /// The path of the damaged file's copy, if it was replaced.
     pub set_aside: Option<PathBuf>,
 }
 
-/// What the manifest knows of the file.
+/// What the manifest has recorded of the file.
 struct KnownPlanFile {
-    /// The digest of the file as it was written last; none if there was nothing to write.
+    /// The digest of the file as it was last written. None if there was nothing to write.
     digest: Option<String>,
-    /// Whether that says what the manifest does.
+    /// Whether that file has the same content as the manifest.
     is_current: bool,
 }
 
@@ -72,17 +73,17 @@ impl KnownPlanFile {
         Ok(select.query_row([], |row| Ok(Self { digest: row.get(0)?, is_current: row.get(1)? }))?)
     }
 
-    /// Whether this is the file that was written last.
+    /// Whether this is the file that was last written.
     fn is(&self, file: Option<&PlanFile>) -> bool {
         self.digest.as_ref() == file.map(|file| &file.digest)
     }
 }
 
 impl PlanFile {
-    /// Reads the file; returns nothing if it is not there.
+    /// Reads the file. None if it does not exist.
     ///
     /// # Errors
-    /// If it is there and cannot be read.
+    /// If it exists and cannot be read.
     pub fn open(data_dir: &DataDir) -> Result<Option<Self>, ManifestError> {
         let path = data_dir.plan();
         let failed = |source| ManifestError::Io { path: path.display().to_string(), source };
@@ -101,14 +102,14 @@ impl PlanFile {
         Self { bytes, digest }
     }
 
-    /// Returns what it says, as far as it is sound.
+    /// Returns the sound part of its content.
     #[must_use]
     pub fn read(&self) -> PlanRead {
         plan_file::read(&self.bytes)
     }
 }
 
-/// What the manifest has asked for.
+/// Everything that was requested according to the manifest.
 fn recorded(connection: &Connection) -> Result<RecordedPlan, ManifestError> {
     let mut plan = RecordedPlan {
         kind: store_kind::kind(connection)?,
@@ -126,7 +127,7 @@ fn is_all_asked(connection: &Connection) -> Result<bool, ManifestError> {
 }
 
 impl ManifestWriter {
-    /// Returns whether all that was asked for is known.
+    /// Returns whether everything that was requested is known.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -134,7 +135,7 @@ impl ManifestWriter {
         is_all_asked(&self.connection)
     }
 
-    /// Notes whether all that was asked for is known.
+    /// Records whether everything that was requested is known.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -155,8 +156,8 @@ impl ManifestWriter {
 }
 
 impl Transaction<'_> {
-    /// Makes the plan beside the manifest say what is asked for after this transaction, if it does not. It comes last before the
-    /// commit. What a file that the manifest does not know asks for besides is taken up.
+    /// Updates the plan beside the manifest to what is requested after this transaction, as the last step before the
+    /// commit. Additional requests of a file that the manifest does not know are added.
     pub(super) fn write_plan_file(&self) -> Result<PlanDifference, ManifestError> {
         let known = KnownPlanFile::of(&self.sqlite)?;
         let Some(data_dir) = self.plan_in.filter(|_| !known.is_current) else {
@@ -188,7 +189,7 @@ impl Transaction<'_> {
         Ok(beside)
     }
 
-    /// Records what a plan has and the manifest has not.
+    /// Adds to the manifest what only the plan has.
     fn take_up(
         &self,
         found: RecordedPlan,
@@ -216,7 +217,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Keeps a copy of a file that is about to be replaced.
+    /// Copies a file that is about to be replaced.
     fn set_aside(&self, data_dir: &DataDir, file: &PlanFile) -> Result<PathBuf, ManifestError> {
         let aside = data_dir.join(rebuild::free_name(data_dir, PLAN_NAME, self.now_ms));
         write_whole(&aside, &file.bytes)?;
@@ -224,7 +225,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Replaces a file, so that a crash at any instant leaves either what was there before or all of it.
+/// Replaces a file, so that a crash at any instant leaves either the old content or all of the new one.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ManifestError> {
     let new = unfinished(path);
     let write = || -> io::Result<()> {
@@ -245,8 +246,8 @@ fn unfinished(path: &Path) -> PathBuf {
 }
 
 impl ManifestWriter {
-    /// Makes sure that the plan beside the manifest says what is asked for: it may be of an older version, damaged, lost, or from
-    /// elsewhere. Returns what was different. One that is as it was written is left alone.
+    /// Makes sure that the plan beside the manifest is up to date: it may be of an older version, damaged, lost, or
+    /// from elsewhere. Returns the difference. A plan that has not changed since it was written is not touched.
     ///
     /// # Errors
     /// If it cannot be read or written.
@@ -271,8 +272,8 @@ impl ManifestWriter {
         Ok(beside)
     }
 
-    /// Declares that all of a plan that is sound is in this manifest, which is made anew for `data_dir`: the file is the one that belongs
-    /// to it, until it is written anew. Returns where a copy of a damaged one is.
+    /// Records that the sound part of a plan is in this manifest, which is rebuilt for `data_dir`: the file belongs to
+    /// it, until it is rewritten. Returns the path of a damaged file's copy.
     ///
     /// # Errors
     /// If the manifest, or the copy, cannot be written.
@@ -304,9 +305,7 @@ impl ManifestReader {
         Ok(PlanDifference { faults, more, set_aside: None })
     }
 
-    /// Returns what was asked for.
-    ///
-    /// Returns whether all that was asked for is known.
+    /// Returns whether everything that was requested is known.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -314,8 +313,10 @@ impl ManifestReader {
         is_all_asked(self.connection())
     }
 
+    /// Returns everything that was requested.
+    ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn plan(&self) -> Result<RecordedPlan, ManifestError> {
         recorded(self.connection())
     }

@@ -1,4 +1,4 @@
-//! The file, for those who only read it: nothing of it is changed, and nothing has to be written beside it.
+//! Opens the manifest for reading: it is not changed, and nothing has to be written beside it.
 
 use std::{
     io,
@@ -17,17 +17,17 @@ use super::{
 };
 use crate::{data_dir::DataDir, disk};
 
-/// A manifest that is open to be read, also while another process writes it.
+/// A manifest that is open for reading, also while another process writes it.
 pub(super) struct ReadConnection {
     pub(super) connection: Connection,
-    /// Whether its file is taken for one that cannot change: nothing can be written beside it, and nobody has it open.
+    /// Whether its file is opened as immutable: nothing can be written beside it, and no process has it open.
     pub(super) is_still: bool,
-    /// What is read in its place, removed once nobody reads it any more.
+    /// The copy that is read in its place, removed when it is closed.
     _copy: Option<TempDir>,
 }
 
-/// Opens the manifest of `data_dir` for reading, also while another process writes it. Nothing of it is changed: one of the last
-/// few versions is shown as it would be after its migration.
+/// Opens the manifest of `data_dir` for reading, also while another process writes it. It is not changed: one of the
+/// last few versions is shown as it would be after its migration.
 pub(super) fn open_to_read(data_dir: &DataDir) -> Result<ReadConnection, ManifestError> {
     let path = data_dir.manifest();
     match path.metadata() {
@@ -40,7 +40,7 @@ pub(super) fn open_to_read(data_dir: &DataDir) -> Result<ReadConnection, Manifes
     }
     let (reading, version) = connected(&path).map_err(|error| explained(error, &path, false))?;
     if version == 0 {
-        // Its maker died before the first transaction: nothing was ever started.
+        // The process that created it crashed before the first transaction: nothing was ever started.
         return Err(missing(data_dir));
     }
     if !schema::is_readable(version) {
@@ -60,7 +60,7 @@ pub(super) fn open_to_read(data_dir: &DataDir) -> Result<ReadConnection, Manifes
     Ok(reading)
 }
 
-/// Says that there is no manifest, or none any more.
+/// Returns the error for a manifest that does not exist, or no longer.
 #[must_use]
 pub fn missing(data_dir: &DataDir) -> ManifestError {
     let path = data_dir.manifest().display().to_string();
@@ -70,11 +70,11 @@ pub fn missing(data_dir: &DataDir) -> ManifestError {
     }
 }
 
-/// Refuses to begin a manifest where the plan of one that is lost is: what it asked for would be forgotten, or all of it asked
-/// for again.
+/// Refuses to begin a manifest beside the plan of a lost one: its requests would be forgotten, or everything would be
+/// fetched again.
 ///
 /// # Errors
-/// [`ManifestError::Lost`] if it is there.
+/// [`ManifestError::Lost`] if the plan exists.
 pub fn check_not_lost(data_dir: &DataDir) -> Result<(), ManifestError> {
     if data_dir.plan().exists() {
         return Err(ManifestError::Lost { path: data_dir.manifest().display().to_string() });
@@ -98,15 +98,16 @@ fn connected(path: &Path) -> Result<(ReadConnection, usize), ManifestError> {
 }
 
 fn connection_to(path: &Path) -> Result<Connection, ManifestError> {
-    // A reader who may write folds the WAL in when it is the last to leave; one who may not would leave it lying about.
+    // The last reader with write permission merges the WAL into the file; a reader without it would leave the WAL
+    // there.
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
-/// Reads a copy of a manifest and its WAL, of which nobody is left who could write them, and beside which nothing can be
-/// written: such as on a file system that was mounted read-only after a crash.
+/// Reads a copy of a manifest and its WAL that no process writes any more, and beside which nothing can be written: for
+/// example on a file system that was mounted read-only after a crash.
 fn copied(path: &Path) -> Result<ReadConnection, ManifestError> {
     let io = |source| ManifestError::Io { path: path.display().to_string(), source };
     let copy = tempfile::tempdir().map_err(io)?;
@@ -116,19 +117,19 @@ fn copied(path: &Path) -> Result<ReadConnection, ManifestError> {
     Ok(ReadConnection { connection: connection_to(&place)?, is_still: false, _copy: Some(copy) })
 }
 
-/// Migrates the manifest of `data_dir`, if it is there and of an older grab. A command that writes does so before it reads
-/// anything of it; commands that only read do not.
+/// Migrates the manifest of `data_dir`, if it exists and is of an older grab. A command that writes does this before it
+/// reads anything of it; commands that only read do not.
 ///
 /// # Errors
-/// [`ManifestError::Locked`] if another process holds the directory; else if it cannot be read or migrated. That there is
-/// none, a damaged one, or one that cannot be opened, is not said here.
+/// [`ManifestError::Locked`] if another process holds the directory; else if it cannot be read or migrated. A manifest
+/// that is missing, damaged, or cannot be opened is not an error here.
 pub fn migrate(data_dir: &DataDir) -> Result<(), ManifestError> {
     match version_of(data_dir) {
         Ok(Some(version)) if version < schema::latest() => {
             let _lock = Lock::take(data_dir)?;
             schema::open(data_dir)?.close().map_err(|(_, error)| error.into())
         }
-        // Another program is writing it: that is not waited for twice.
+        // Another program is writing it: it is not waited for a second time.
         Err(error @ ManifestError::Sqlite(_)) if !error.is_damage() => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
@@ -144,12 +145,12 @@ fn version_of(data_dir: &DataDir) -> Result<Option<usize>, ManifestError> {
     Ok(Some(version).filter(|version| *version > 0))
 }
 
-/// Whether `SQLite` could not make the files that readers share beside the manifest.
+/// Whether `SQLite` could not create the files that readers share beside the manifest.
 fn is_unwritable(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
-/// Whether something was written that is not folded in yet. Without it, the manifest is all in one file.
+/// Whether the WAL has content that is not in the file yet. Without it, the whole manifest is in one file.
 fn has_wal(path: &Path) -> bool {
     std::fs::metadata(wal_of(path)).is_ok_and(|wal| wal.len() > 0)
 }
@@ -160,8 +161,8 @@ fn wal_of(path: &Path) -> PathBuf {
     wal.into()
 }
 
-/// Opens a manifest that lies where nothing can be written beside it, and that is all in one file: then it does not change
-/// either, unless somebody else begins to write it at this moment.
+/// Opens a manifest that is in one file and beside which nothing can be written: so it does not change while it is
+/// read, unless another process begins to write it at this moment.
 fn still(path: &Path) -> Result<ReadConnection, ManifestError> {
     let io = |()| ManifestError::Io {
         path: path.display().to_string(),
@@ -175,17 +176,17 @@ fn still(path: &Path) -> Result<ReadConnection, ManifestError> {
     Ok(ReadConnection { connection, is_still: true, _copy: None })
 }
 
-/// What changes with a manifest that is taken for one that cannot change.
+/// Sizes and times that change when another process writes a manifest that was opened as immutable.
 pub(super) fn marks(data_dir: &DataDir) -> [Option<(u64, SystemTime)>; 2] {
     let path = data_dir.manifest();
     let mark = |path: &Path| path.metadata().and_then(|file| Ok((file.len(), file.modified()?))).ok();
     [mark(&path), mark(&wal_of(&path))]
 }
 
-/// Open files with which a manifest can be read and written.
+/// The number of open files with which a manifest can be read and written.
 const FEW_FILES: u64 = 32;
 
-/// What the system says of a manifest that `SQLite` cannot open, which only says that it cannot.
+/// Returns the system's error for a manifest that `SQLite` cannot open, because `SQLite` does not return the cause.
 pub(super) fn explained(error: ManifestError, path: &Path, for_writing: bool) -> ManifestError {
     let codes =
         [ErrorCode::CannotOpen, ErrorCode::ReadOnly, ErrorCode::PermissionDenied, ErrorCode::SystemIoFailure];
@@ -197,7 +198,7 @@ pub(super) fn explained(error: ManifestError, path: &Path, for_writing: bool) ->
     error
 }
 
-/// Asks the system, without opening the file: closing it again would take the locks away that `SQLite` has on it.
+/// Asks the system without opening the file: closing it would release the locks that `SQLite` has on it.
 fn refusal(path: &Path, for_writing: bool) -> Option<ManifestError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let refused = |path: &Path, source| ManifestError::Io { path: path.display().to_string(), source };

@@ -1,4 +1,4 @@
-//! Every statement that only reads.
+//! All statements that only read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,9 +14,9 @@ use super::{
 };
 use crate::data_dir::DataDir;
 
-/// A reader's view of a manifest, also while another process writes it.
+/// A read-only view of a manifest, also while another process writes it.
 ///
-/// A task that a dead process left running is shown as what it is: pending.
+/// A task that a crashed process left running is shown as pending.
 pub struct ManifestReader {
     reading: ReadConnection,
     data_dir: DataDir,
@@ -29,35 +29,35 @@ pub struct ManifestReader {
 pub struct TaskItem {
     /// The symbol.
     pub symbol: Symbol,
-    /// The days asked for.
+    /// The requested days.
     pub window: Window,
-    /// Where it stands.
+    /// Its state.
     pub state: TaskState,
     /// Bars stored.
     pub bars: u64,
     /// Pages stored.
     pub pages: u64,
-    /// The page to ask for next.
+    /// The page to request next.
     pub cursor: Option<String>,
     /// Failed attempts at that page.
     pub attempts: u64,
-    /// The last error, if the task did not get over it.
+    /// The last error, if no page was stored after it.
     pub last_error: Option<String>,
-    /// The answer, if a repair has asked for it once more and it came to its end.
+    /// The response of a repair that requested the task again to its end.
     pub asked_again: Option<AnsweredAt>,
-    /// The first and the last bar that the server is on record to have sent for it, UTC ms.
+    /// The first and the last bar that the server is recorded to have sent for it, UTC ms.
     pub sent_ms: Option<(i64, i64)>,
-    /// When it came to its end, UTC ms; none if it has not.
+    /// When it ended, UTC ms. None if it has not ended.
     pub ended_ms: Option<i64>,
-    /// When the first page of its last traversal was stored, UTC ms, where that is known; else when it came to its end.
+    /// When the first page of its last traversal was stored, UTC ms; if that is not known, when it ended.
     pub begun_ms: Option<i64>,
-    /// Whether an update moves it on from evening to evening.
+    /// Whether it is a rolling task, which updates extend.
     pub is_tail: bool,
-    /// Whether it asks once more for days that other tasks have asked for.
+    /// Whether it requests days again that other tasks have requested.
     pub is_repair: bool,
 }
 
-/// When the server answered, and its id of the request.
+/// When the server responded, and its id of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnsweredAt {
     /// UTC ms.
@@ -75,18 +75,18 @@ impl ManifestReader {
         let is_live = lock::is_held(data_dir);
         let holder = lock::holder_of(data_dir).filter(|_| is_live);
         let reading = read_connection::open_to_read(data_dir)?;
-        // All that is read belongs together: one snapshot, taken with the first question.
+        // Everything is read from one snapshot, which the first statement takes.
         reading.connection.execute_batch("BEGIN")?;
         Ok(Self { reading, data_dir: data_dir.to_owned(), is_live, holder })
     }
 
-    /// Whether a process holds the directory.
+    /// Whether a process holds the lock of the directory.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.is_live
     }
 
-    /// The id of that process, as far as it is known.
+    /// The id of that process, if it is known.
     pub(super) fn holder(&self) -> Option<u32> {
         self.holder
     }
@@ -95,7 +95,7 @@ impl ManifestReader {
         &self.reading.connection
     }
 
-    /// Whether the manifest was taken for one that cannot change.
+    /// Whether the manifest was opened as immutable.
     pub(super) fn is_immutable(&self) -> bool {
         self.reading.is_still
     }
@@ -104,7 +104,7 @@ impl ManifestReader {
         &self.data_dir
     }
 
-    /// How many tasks stand in each state.
+    /// The number of tasks in each state.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -116,7 +116,7 @@ impl ManifestReader {
         Ok(counts)
     }
 
-    /// The windows that were asked for of each symbol.
+    /// The requested windows of each symbol.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -124,7 +124,7 @@ impl ManifestReader {
         windows(self.connection())
     }
 
-    /// The windows of each symbol that tasks of either kind have not come to the end of.
+    /// The windows of each symbol whose tasks, of either kind, have not ended.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -134,7 +134,7 @@ impl ManifestReader {
         windows_of(self.connection(), select)
     }
 
-    /// How many tasks that were asked for there are of each window in each state, as they are recorded.
+    /// The number of requested tasks for each window in each state, as they are recorded.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -166,7 +166,7 @@ impl ManifestReader {
     /// The partitions of a symbol, by month.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn partitions(&self, symbol: &Symbol) -> Result<Vec<Partition>, ManifestError> {
         let select = "SELECT month, bars, first_ms, last_ms, bytes, xxh3, session_mask, session_bars
                       FROM partitions WHERE ticker = ? ORDER BY month";
@@ -180,10 +180,10 @@ impl ManifestReader {
         Ok(partitions)
     }
 
-    /// The symbols that have tasks and not a single partition, in order.
+    /// The symbols that have tasks but no partition, in order.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn symbols_without_bars(&self) -> Result<Vec<Symbol>, ManifestError> {
         let select = "SELECT DISTINCT ticker FROM tasks
                       WHERE NOT EXISTS (SELECT 1 FROM partitions WHERE partitions.ticker = tasks.ticker) ORDER BY ticker";
@@ -196,11 +196,11 @@ impl ManifestReader {
         Ok(symbols)
     }
 
-    /// The symbols of which no bar came in any of their windows, although each was answered to its end: how many there are,
-    /// and the first `limit` in the order of work.
+    /// The symbols for which all windows were fetched to their end without any bar: their number, and the first `limit`
+    /// in the order of work.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn answered_without_bars(&self, limit: usize) -> Result<(u64, Vec<Symbol>), ManifestError> {
         let select =
             "SELECT ticker FROM tasks WHERE ticker IN (SELECT ticker FROM tasks WHERE state = 'empty')
@@ -219,13 +219,13 @@ impl ManifestReader {
         Ok((count, symbols))
     }
 
-    /// The sessions with bars since a month of each symbol, at least those of the last month that has any and of the one
-    /// before.
+    /// The sessions with bars of each symbol since a month, at least those of the last month that has any and of the
+    /// month before.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn last_sessions(&self, first: Month) -> Result<Vec<(Symbol, BTreeSet<Date>)>, ManifestError> {
-        // The index leads from ticker to ticker: months that nobody asks about are not read.
+        // The index goes from ticker to ticker: months that are not requested are not read.
         let select = "WITH RECURSIVE tickers (ticker) AS (
                 SELECT min(ticker) FROM partitions
                 UNION ALL
@@ -255,10 +255,11 @@ impl ManifestReader {
         Ok(sessions)
     }
 
-    /// When the last update ended (UTC ms), and the last session that updates have asked for; none if there was no update.
+    /// When the last update ended (UTC ms), and the last session that updates have requested. None if there was no
+    /// update.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn updated(&self) -> Result<Option<(i64, Date)>, ManifestError> {
         let select = "SELECT (SELECT max(ended_at_ms) FROM runs WHERE command = 'update'),
                           (SELECT max(to_date) FROM tasks WHERE is_tail)";
@@ -285,16 +286,17 @@ impl ManifestReader {
         self.select_tasks("ORDER BY id")
     }
 
-    /// The tasks of one symbol, in the order of work, as they are recorded: one that a dead process had is running.
+    /// The tasks of one symbol, in the order of work, as they are recorded: one that a crashed process had leased is
+    /// running.
     ///
     /// # Errors
     /// If the manifest cannot be read.
     pub fn tasks_of(&self, symbol: &Symbol) -> Result<Vec<TaskItem>, ManifestError> {
-        // A symbol has no character that SQL would need quoted; `SymbolError` says which it may have.
+        // A symbol has no character that SQL would need quoted; `SymbolError` lists the allowed ones.
         self.recorded_tasks(&format!("WHERE ticker = '{symbol}' ORDER BY id"))
     }
 
-    /// The first `limit` tasks that stand in one of `states`.
+    /// The first `limit` tasks in one of `states`.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -361,7 +363,7 @@ pub(super) fn counts(connection: &Connection) -> Result<Workload, ManifestError>
     each_state(connection, "SELECT state, count(*) FROM tasks GROUP BY state", |state, tasks| {
         workload.tasks.add(state, tasks);
     })?;
-    // Both statements are answered by an index: repairs are few.
+    // Both statements use an index: repairs are few.
     each_state(
         connection,
         "SELECT state, count(*) FROM tasks WHERE is_repair GROUP BY state",

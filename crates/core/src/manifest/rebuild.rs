@@ -1,7 +1,7 @@
-//! A manifest made anew from partitions alone.
+//! Rebuilds a manifest from partitions alone.
 //!
-//! It is made in a folder of its own and takes its place when it is whole. What was there before is set aside, never
-//! deleted: a person may still learn something from it.
+//! It is built in a folder of its own and renamed into place when it is complete. The old manifest is moved aside,
+//! never deleted: a person may still find something in it.
 
 use std::{
     fs, io,
@@ -15,13 +15,13 @@ use rusqlite::params;
 use super::{FILE_NAME, ManifestError, ManifestReader, ManifestWriter, TaskState, read_connection};
 use crate::{clock::Clock, data_dir::DataDir, disk};
 
-/// Where a manifest is made; below the data directory, so that it can be renamed into its place.
+/// The folder in which a manifest is built; below the data directory, so that it can be renamed into place.
 const FOLDER: &str = ".rebuild";
 
-/// What stands for the server's word in the evidence of a task that was made anew.
+/// The status in the evidence of a rebuilt task, which has no response of the server.
 pub(super) const REBUILT: &str = "REBUILT";
 
-/// Days that a symbol's partitions say are whole.
+/// Days that are complete according to a symbol's partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WholeDays {
     /// The days.
@@ -30,10 +30,10 @@ pub struct WholeDays {
     pub bars: u64,
 }
 
-/// Whether there is a manifest of ours in `data_dir` that `SQLite` finds whole.
+/// Whether `data_dir` has a manifest of grab that `SQLite` finds sound.
 ///
 /// # Errors
-/// If there is a file of this name that is not ours, or from a newer grab: then it is not for us to replace it.
+/// If there is a file of this name that is not of grab, or from a newer grab: it may not be replaced.
 pub fn is_whole(data_dir: &DataDir) -> Result<bool, ManifestError> {
     let before = read_connection::marks(data_dir);
     let mut is_still = false;
@@ -46,17 +46,17 @@ pub fn is_whole(data_dir: &DataDir) -> Result<bool, ManifestError> {
     let checked = match check() {
         Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(false),
         Err(error) if error.is_damage() => Ok(false),
-        // One that cannot be opened now may be as good as ever.
+        // One that cannot be opened now may still be sound.
         checked => checked,
     };
     if is_still && matches!(checked, Ok(false)) && read_connection::marks(data_dir) != before {
-        // Somebody has begun to write it while it was taken for one that cannot change.
+        // Another process began to write it while it was opened as immutable.
         return is_whole(data_dir);
     }
     checked
 }
 
-/// Whether, besides, each row of it can be read.
+/// Whether it is sound, and each of its rows can be read.
 ///
 /// # Errors
 /// As for [`is_whole`].
@@ -76,10 +76,10 @@ pub fn is_readable(data_dir: &DataDir) -> Result<bool, ManifestError> {
     }
 }
 
-/// Begins a new manifest in its own folder. What an attempt before has left there is removed.
+/// Begins a new manifest in its own folder. The files of an earlier attempt are removed.
 ///
 /// # Errors
-/// If the folder cannot be made.
+/// If the folder cannot be created.
 pub fn begin(data_dir: &DataDir, clock: Clock) -> Result<ManifestWriter, ManifestError> {
     let folder = data_dir.join(FOLDER);
     match fs::remove_dir_all(&folder) {
@@ -87,17 +87,17 @@ pub fn begin(data_dir: &DataDir, clock: Clock) -> Result<ManifestWriter, Manifes
         Ok(()) | Err(_) => {}
     }
     fs::create_dir(&folder).map_err(cannot(&folder))?;
-    // Its plan is the one beside the manifest that it replaces: `ManifestWriter::restore_plan`.
+    // It uses the plan beside the manifest that it replaces: `ManifestWriter::restore_plan`.
     Ok(ManifestWriter { plan_in: None, ..ManifestWriter::open(&DataDir::new(folder), clock)? })
 }
 
-/// Puts a manifest that was begun with [`begin`] into its place. Answers where the old one is now, if there was one.
+/// Puts a manifest that was begun with [`begin`] into place. Returns the path of the old one, if there was one.
 ///
 /// # Errors
 /// If a file cannot be renamed.
 pub fn finish(writer: ManifestWriter, data_dir: &DataDir) -> Result<Option<PathBuf>, ManifestError> {
     let clock = writer.clock;
-    // Closed, so that all of it is in the one file.
+    // Closed, so that all of it is in one file.
     writer.connection.close().map_err(|(_, error)| error)?;
     let aside = set_aside(data_dir, clock)?;
     let (made, place) = (data_dir.join(FOLDER).join(FILE_NAME), data_dir.manifest());
@@ -107,7 +107,7 @@ pub fn finish(writer: ManifestWriter, data_dir: &DataDir) -> Result<Option<PathB
     Ok(aside)
 }
 
-/// The name under which a file of a data directory is set aside: what was set aside before is never replaced.
+/// The name under which a file of a data directory is moved aside: earlier ones are never replaced.
 pub(super) fn free_name(data_dir: &DataDir, file: &str, now_ms: i64) -> String {
     let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::UTC);
     let base = format!("{file}.set-aside-{}", now.strftime("%Y%m%dT%H%M%SZ"));
@@ -118,7 +118,7 @@ pub(super) fn free_name(data_dir: &DataDir, file: &str, now_ms: i64) -> String {
     names.into_iter().find(|name| !is_taken(name)).unwrap_or(base)
 }
 
-/// Renames a manifest and its WAL, which may hold what the file does not.
+/// Renames a manifest and its WAL, which may have content that the file lacks.
 fn set_aside(data_dir: &DataDir, clock: Clock) -> Result<Option<PathBuf>, ManifestError> {
     let name = free_name(data_dir, FILE_NAME, clock.now_ms());
     let mut aside = None;
@@ -139,7 +139,7 @@ fn cannot(path: &Path) -> impl FnOnce(io::Error) -> ManifestError + '_ {
 }
 
 impl ManifestWriter {
-    /// Records a symbol's partitions, and as ended tasks the days that they say are whole.
+    /// Records a symbol's partitions, and their complete days as ended tasks.
     ///
     /// # Errors
     /// If the manifest cannot be written.

@@ -1,4 +1,4 @@
-//! What a repair changes: partitions that are lost, partitions that are found, windows that are asked for again.
+//! What a repair changes: lost partitions, found partitions, and windows that are requested again.
 
 use grab_model::{Month, Partition, Symbol, Window};
 use jiff::civil::Date;
@@ -9,25 +9,25 @@ use super::{
     transaction::{NEW_TASK, Transaction},
 };
 
-/// What is to change, in one transaction.
+/// The changes of a repair, made in one transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepairTransaction {
-    /// Partitions that are recorded and cannot be had any more.
+    /// Recorded partitions that are missing or damaged.
     pub lost: Vec<(Symbol, Month)>,
     /// Good partitions that are not recorded.
     pub found: Vec<Partition>,
-    /// What takes the place of something that is lost.
+    /// Windows to request in place of something that is lost.
     pub replaced: Vec<(Symbol, Window)>,
-    /// Days without bars to ask for once more: what is not found then, the server does not have.
+    /// Days without bars to request again: bars that are not found then, the server does not have.
     pub again: Vec<(Symbol, Window)>,
-    /// Windows to ask for that were ordered and never asked for.
+    /// Windows of subscriptions that were never requested.
     pub ordered: Vec<(Symbol, Window)>,
-    /// Days of which the witness that was kept cannot be relied on.
+    /// Days whose stored witness is missing or damaged.
     pub unwitnessed: Vec<Date>,
 }
 
 impl ManifestWriter {
-    /// Forgets what is lost, records what is found, and puts what is to be asked again among what is owed.
+    /// Turns lost partitions into tombstones, records found ones, and makes tasks of what is to be requested again.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -66,8 +66,8 @@ impl ManifestWriter {
     }
 }
 
-/// A task of its own; or, if there is one of just this window, that one from its beginning. Where `is_again`, one that
-/// had come to its end by the server's word is marked: what it does not find now, the server does not have.
+/// Makes a task of a window; or, if there is one of just this window, restarts that one. With `is_again`, a task that
+/// had ended as done or empty is marked: bars that it does not find now, the server does not have.
 fn ask(
     change: &Transaction<'_>,
     symbol: &Symbol,
@@ -83,7 +83,7 @@ fn ask(
         .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((id, state)) = known else {
-        // One whose days nobody has asked for is all that knows of them: it is not a repair.
+        // A task for days that no other task has is the only record of them: it is not a repair.
         let insert = format!(
             "INSERT INTO tasks (id, ticker, from_date, to_date, asked_again, updated_at_ms, is_repair)
              SELECT {NEW_TASK}, ?1, ?2, ?3, ?4, ?5,
@@ -96,7 +96,8 @@ fn ask(
     };
     let state: TaskState = state.parse()?;
     if !state.is_ended() {
-        // What it had stored before its cursor is what was lost. Otherwise it goes on where it is.
+        // The bars that were stored before its cursor are the lost ones, so it restarts. With `is_again` it continues
+        // at its cursor.
         let update = "UPDATE tasks SET bars = 0, cursor = NULL WHERE id = ?";
         return if is_again { Ok(()) } else { change.execute(update, [id]).map(|_| ()) };
     }

@@ -1,7 +1,8 @@
-//! Files that are being written anew with the same content.
+//! Files that are being rewritten with the same content.
 //!
-//! A rewrite notes what the rows of its next files will say, brings these files to stable storage, and records them. A process
-//! that dies in between leaves files of which some are new and some are old, and knows both: each is what it should be.
+//! A rewrite records what the rows of its next files will have, writes these files to stable storage, and then updates
+//! their rows. After a crash in between, some files are new and some are old; both are recorded, so each can be
+//! verified.
 
 use std::{fs, path::PathBuf};
 
@@ -13,12 +14,12 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{ManifestError, ManifestReader, ManifestWriter, WitnessFile, rows, transaction::Transaction};
 use crate::data_dir::DataDir;
 
-/// A file that is being written anew, or was.
+/// A file that is being rewritten, or was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingRewrite {
-    /// Where it is, below the data directory.
+    /// Its path, below the data directory.
     pub path: PathBuf,
-    /// What it holds.
+    /// Its content.
     pub of: RewrittenFile,
     /// The new file's size.
     pub bytes: u64,
@@ -26,7 +27,7 @@ pub struct PendingRewrite {
     pub xxh3: u64,
 }
 
-/// What a file holds that has a row.
+/// The content of a file that has a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RewrittenFile {
     /// A symbol's bars of a month.
@@ -36,7 +37,7 @@ pub enum RewrittenFile {
 }
 
 impl PendingRewrite {
-    /// Whether the new file is at its place.
+    /// Whether the new file is at its path.
     #[must_use]
     pub fn is_in_place(&self, data_dir: &DataDir) -> bool {
         fs::read(data_dir.join(&self.path)).is_ok_and(|file| xxh3_64(&file) == self.xxh3)
@@ -44,7 +45,7 @@ impl PendingRewrite {
 }
 
 impl ManifestWriter {
-    /// Notes files that are about to be written anew.
+    /// Records files that are about to be rewritten.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -66,7 +67,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// Records those of the noted files that are new now, on stable storage. The others stay as they are recorded.
+    /// Updates the rows of those files that are new now, on stable storage. The other rows stay as they are.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -77,17 +78,17 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// The files that a process which died was writing anew.
+    /// The files that a crashed process was rewriting.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn rewrites(&self) -> Result<Vec<PendingRewrite>, ManifestError> {
         noted(&self.connection, "", [])
     }
 }
 
 impl Transaction<'_> {
-    /// The bars are the same: nothing else of a row changes.
+    /// The bars are the same: no other column of a row changes.
     fn rewritten(&self, rewrite: &PendingRewrite) -> Result<(), ManifestError> {
         let (bytes, xxh3) = (rewrite.bytes, format!("{:016x}", rewrite.xxh3));
         match &rewrite.of {
@@ -105,7 +106,7 @@ impl Transaction<'_> {
 }
 
 impl ManifestReader {
-    /// Lets the rows of a symbol's partitions say what is in their places, where that is new already and recorded as it was.
+    /// Updates the rows of a symbol's partitions whose files are rewritten already, but still recorded as the old ones.
     pub(super) fn with_rewritten(
         &self,
         symbol: &Symbol,
@@ -121,7 +122,7 @@ impl ManifestReader {
         Ok(())
     }
 
-    /// Lets the rows of days of the market say what is in their places, likewise.
+    /// Updates the rows of days of the market whose files are rewritten already, but still recorded as the old ones.
     pub(super) fn with_rewritten_days(&self, files: &mut [WitnessFile]) -> Result<(), ManifestError> {
         for rewrite in noted(self.connection(), "WHERE date IS NOT NULL", [])? {
             let RewrittenFile::MarketDay(date) = &rewrite.of else { continue };
@@ -134,7 +135,7 @@ impl ManifestReader {
     }
 }
 
-/// The files that are noted, by their paths.
+/// The recorded rewrites, by their paths.
 fn noted(
     connection: &Connection,
     which: &str,

@@ -1,8 +1,8 @@
-//! The ends of histories that go on: one task for each symbol that an update moves on from evening to evening.
+//! Rolling tasks: one incremental task for each symbol, which each update extends.
 //!
-//! A task for every evening would make a manifest of millions of rows in a year. So a tail that has come to its end is
-//! first added to the task before it, whose window then reaches as far, and the same row asks for the next days. What
-//! was answered in between stays in `pages` and `events`.
+//! A task for every update would make a manifest of millions of rows in a year. So a rolling task that has ended is
+//! first merged into the task before it, whose window then reaches as far, and the same row requests the next days. The
+//! responses in between stay in `pages` and `events`.
 
 use grab_model::{Symbol, Window};
 use jiff::civil::Date;
@@ -13,7 +13,7 @@ use super::{
     transaction::{NEW_TASK, Transaction},
 };
 
-/// A row of `tasks`, as far as it matters here.
+/// The columns of `tasks` that are needed here.
 struct RollingRow {
     id: TaskId,
     window: Window,
@@ -21,7 +21,7 @@ struct RollingRow {
 }
 
 impl ManifestWriter {
-    /// Puts the days of each symbol's window among what is owed, as its tail.
+    /// Makes the days of each symbol's window pending, as its rolling task.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -33,8 +33,9 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// Re-opens, from its beginning, what was answered before a split was applied: of each symbol the days before the split
-    /// and the instant (UTC ms) until which answers did not have it. Tails are asked for anyway.
+    /// Re-opens, from their beginning, tasks that were fetched before a split was applied: for each symbol the days
+    /// before the split, and the instant (UTC ms) until which responses did not have it. Rolling tasks are requested
+    /// anyway.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -48,7 +49,7 @@ impl ManifestWriter {
                  AND from_date < '{date}' AND coalesce(begun_at_ms, updated_at_ms) < {applied_ms}"
             );
             reopened += change.step_all(&outdated, TaskEvent::Reopened, &format!("a split on {date}"))?;
-            // What begins anew counts anew.
+            // A task that restarts counts its bars from zero.
             let restart =
                 "UPDATE tasks SET bars = 0 WHERE state = 'pending' AND ticker = ? AND cursor IS NULL";
             change.execute(restart, [symbol.as_str()])?;
@@ -57,7 +58,7 @@ impl ManifestWriter {
         Ok(reopened)
     }
 
-    /// Re-opens every task that was given up: an update tries each evening.
+    /// Re-opens every task that was given up: each update tries them again.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -81,7 +82,7 @@ fn move_tail(change: &Transaction<'_>, symbol: &Symbol, window: Window) -> Resul
             begin_tail(change, symbol, window)
         };
     }
-    // What it was asked for before is owed still.
+    // The days that it had not fetched yet are still pending.
     let from = tail.window.from().min(window.from());
     let to = tail.window.to().max(window.to());
     Window::new(from, to).map_or(Ok(()), |window| ask(change, symbol, &tail, window))
@@ -109,8 +110,8 @@ fn row(
     Ok(Some(RollingRow { id: TaskId(id), window: rows::window(&from, &to)?, state: state.parse()? }))
 }
 
-/// Adds the days of a tail that has come to its end to the task before it. False if there is none that could say the
-/// same of them: then the tail stays as a task of its own.
+/// Merges the days of an ended rolling task into the task before it. False if there is no task whose state fits both:
+/// then the rolling task stays as a task of its own.
 fn settle(change: &Transaction<'_>, symbol: &Symbol, tail: &RollingRow) -> Result<bool, ManifestError> {
     let condition =
         "ticker = ?1 AND NOT is_tail AND NOT is_repair AND NOT asked_again AND state IN ('done', 'empty')
@@ -132,7 +133,7 @@ fn settle(change: &Transaction<'_>, symbol: &Symbol, tail: &RollingRow) -> Resul
     Ok(true)
 }
 
-/// Lets a tail ask for a window from its beginning.
+/// Makes a rolling task request a window from its beginning.
 fn ask(
     change: &Transaction<'_>,
     symbol: &Symbol,
@@ -159,7 +160,7 @@ fn ask(
     Ok(())
 }
 
-/// Makes a tail of a symbol that has none: a task of its own, or the one that asks for just these days.
+/// Gives a symbol a rolling task: a new one, or the existing task of just these days.
 fn begin_tail(change: &Transaction<'_>, symbol: &Symbol, window: Window) -> Result<(), ManifestError> {
     let (from, to) = (window.from().to_string(), window.to().to_string());
     let same = row(change, "ticker = ?1 AND from_date = ?2 AND to_date = ?3", symbol, [&from, &to])?;
@@ -213,7 +214,7 @@ mod tests {
             self.writer.extend_rolling_tasks(&[(symbol(), window)]).unwrap();
         }
 
-        /// Brings all that is owed to its end, with so many bars each.
+        /// Ends all pending tasks, with this many bars each.
         fn finish(&mut self, bars: u64) {
             while let Some(task) = self.writer.lease().unwrap() {
                 let evidence = Evidence {

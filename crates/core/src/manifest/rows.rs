@@ -9,36 +9,36 @@ use serde::Serialize;
 
 use super::ManifestError;
 
-/// The number of a task's row.
+/// The id of a task's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub(super) i64);
 
 #[cfg(test)]
 impl TaskId {
-    /// A task that is in no manifest.
+    /// An id that is in no manifest.
     pub(crate) fn made_up(number: i64) -> Self {
         Self(number)
     }
 }
 
-/// One piece of work: all bars of one symbol in one window.
+/// One unit of work: all bars of one symbol in one window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// The row.
     pub id: TaskId,
     /// The symbol, as traded.
     pub symbol: Symbol,
-    /// The days asked for.
+    /// The requested days.
     pub window: Window,
-    /// The page to ask for next; none before the first page.
+    /// The page to request next. None before the first page.
     pub cursor: Option<Cursor>,
     /// Pages stored so far.
     pub pages: u64,
     /// Bars stored so far, each minute of a page counted once.
     pub bars: u64,
-    /// The start of the last bar of the last page that had any, UTC ms; none if the traversal is to begin anew.
+    /// The start of the last bar of the last page that had any, UTC ms. None if the traversal is to restart.
     pub last_ms: Option<i64>,
-    /// Whether bars of it are in quarantine: then nobody knows which of its days are whole.
+    /// Whether bars of it are quarantined: then it is not known which of its days are complete.
     pub has_quarantine: bool,
 }
 
@@ -63,7 +63,7 @@ impl Task {
 }
 
 impl Task {
-    /// Days of the window up to the last stored bar: what progress is measured in.
+    /// Days of the window up to the last stored bar: the measure of progress.
     #[must_use]
     pub fn days_covered(&self) -> u32 {
         days_behind(self.window, self.last_ms)
@@ -91,7 +91,7 @@ pub(super) fn window(from: &str, to: &str) -> Result<Window, ManifestError> {
     window.ok_or_else(|| ManifestError::Corrupt(format!("a window {from}..{to}")))
 }
 
-/// A digest as it is recorded.
+/// Parses a recorded digest.
 pub(super) fn digest(text: &str) -> Result<u64, ManifestError> {
     u64::from_str_radix(text, 16).map_err(|_| ManifestError::Corrupt(format!("a partition's xxh3: {text}")))
 }
@@ -126,7 +126,7 @@ pub(super) fn bars_by_day(mask: u32, counts: &str) -> Result<[u16; 31], Manifest
     Ok(bars_by_day)
 }
 
-/// The reverse.
+/// Returns the mask of days and the counts of [`bars_by_day`].
 pub(super) fn sessions(bars_by_day: &[u16; 31]) -> (u32, String) {
     let held = bars_by_day.iter().enumerate().filter(|(_, bars)| **bars > 0);
     let mask = held.clone().fold(0, |mask, (day, _)| mask | 1 << day);
@@ -134,7 +134,7 @@ pub(super) fn sessions(bars_by_day: &[u16; 31]) -> (u32, String) {
     (mask, format!("[{}]", counts.join(",")))
 }
 
-/// What the server said with a page: why the manifest may believe that it is stored, or that nothing is there.
+/// The server's response with a page: the reason why the manifest records it as stored, or as empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// The server's id of the request.
@@ -143,13 +143,13 @@ pub struct Evidence {
     pub status: String,
     /// Bars in the page, each minute counted once.
     pub bars: u64,
-    /// The first and the last bar's start, UTC ms; none in a page without bars.
+    /// The first and the last bar's start, UTC ms. None in a page without bars.
     pub span_ms: Option<(i64, i64)>,
     /// Bytes of the body on the wire.
     pub bytes: u64,
 }
 
-/// What a data directory holds. It is decided by the first `start` and never changes.
+/// The kind of a data directory's bars. It is decided by the first `start` and never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreKind {
     /// Whether prices and volumes are adjusted for splits.
@@ -169,16 +169,16 @@ impl fmt::Display for StoreKind {
 /// What one run did, for its row in `runs` and for its report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RunTotals {
-    /// Requests that left, retries included.
+    /// Requests that were sent, retries included.
     pub requests: u64,
-    /// Requests that were asked before and failed.
+    /// Requests that repeat a failed one.
     pub retries: u64,
     /// Bars that the store did not have before.
     pub bars: u64,
-    /// Bars that were there before, or lie between such bars, and are not what they were.
+    /// Bars that changed, or that are new between stored ones.
     pub revised: u64,
     /// Partitions written, each counted once.
     pub partitions: u64,
-    /// Bytes of answers on the wire.
+    /// Bytes of responses on the wire.
     pub bytes_received: u64,
 }

@@ -1,4 +1,4 @@
-//! What is known of runs, and what one leaves for the next.
+//! The rows of runs, and the pace that one run passes to the next.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -16,7 +16,7 @@ pub struct SavedPace {
 }
 
 impl ManifestWriter {
-    /// Begins the row of a run. `arguments` is what the user asked for; it must not hold a key.
+    /// Begins the row of a run. `arguments` is what the user requested; it must not hold a key.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -57,8 +57,8 @@ impl ManifestWriter {
         self.find_span()
     }
 
-    /// When the last run that asked anything ended, UTC ms; of one that died, now, because nobody knows. None before the
-    /// first run.
+    /// When the last run that sent requests ended, UTC ms. If it crashed, now, because its end is not known. None
+    /// before the first run.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -70,8 +70,8 @@ impl ManifestWriter {
         Ok(ended.map(|ended| ended.unwrap_or_else(|| self.clock.now_ms())))
     }
 
-    /// Keeps the pace (requests a second, and the one that was refused first) that the server let in where it has
-    /// refused `rate`; or forgets it.
+    /// Saves the pace (requests a second, and the one that was refused first) that the server accepted after it refused
+    /// `rate`; or deletes it.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -87,7 +87,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// The pace that was kept for this rate, and when.
+    /// The saved pace for this rate, and when it was saved.
     ///
     /// # Errors
     /// If the manifest cannot be read.

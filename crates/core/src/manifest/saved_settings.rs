@@ -1,4 +1,4 @@
-//! What `grab start` was told of how to fetch: the commands that go on in a directory go by it.
+//! Saved settings: how `grab start` was set to fetch. Later commands in the directory use them.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,20 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{ManifestError, ManifestReader, ManifestWriter, transaction::Transaction};
 
-/// One setting. Whoever hands one over has made sure that no key is in it.
+/// One setting. The caller has made sure that its value holds no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedSetting {
-    /// The key that the setting has in a config file, such as `rate`.
+    /// The name of the setting in a config file, such as `rate`.
     pub setting: String,
-    /// What it was told, as a config file would say it.
+    /// The value, as in a config file.
     pub value: String,
-    /// Since when that holds, UTC ms.
+    /// Since when it is set, UTC ms.
     pub told_at_ms: i64,
 }
 
 impl ManifestWriter {
-    /// Keeps what a `start` was told, each by the key of its setting, and forgets those settings that are to have no value.
-    /// What is not among them stays.
+    /// Saves the settings of a `start` by name, and deletes those without a value. Settings that are not among them
+    /// stay.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -32,7 +32,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// Keeps what another manifest was told, by setting.
+    /// Saves the settings of another manifest.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -42,7 +42,7 @@ impl ManifestWriter {
 }
 
 impl Transaction<'_> {
-    /// Keeps what a `start` was told: see [`ManifestWriter::save_settings`].
+    /// Saves settings: see [`ManifestWriter::save_settings`].
     pub(super) fn tell(&self, settings: &BTreeMap<String, Option<String>>) -> Result<(), ManifestError> {
         for (setting, value) in settings {
             let select = "SELECT value FROM told WHERE setting = ?";
@@ -72,7 +72,7 @@ impl Transaction<'_> {
 }
 
 impl ManifestReader {
-    /// What `start` was told of how to fetch, by setting.
+    /// The saved settings of `start`.
     ///
     /// # Errors
     /// If the manifest cannot be read.

@@ -1,29 +1,29 @@
-//! The spec that a data directory was started with.
+//! The spec with which a data directory was started.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{ManifestError, ManifestReader, ManifestWriter, transaction::Transaction};
 
-/// A spec as it was read. Whoever hands one over has made sure that no key is in it.
+/// A spec as it was read. The caller has made sure that it holds no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecText {
-    /// Where it was, as it was given.
+    /// Its path, as it was given.
     pub path: String,
-    /// All of it.
+    /// The whole text.
     pub text: String,
 }
 
-/// The spec that is kept.
+/// The saved spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedSpec {
-    /// What was read.
+    /// Its path and text.
     pub spec: SpecText,
-    /// When this text began to hold, UTC ms.
+    /// Since when this text is saved, UTC ms.
     pub kept_at_ms: i64,
 }
 
 impl Transaction<'_> {
-    /// Keeps a spec in place of the one before, and says so in an event. The same one again changes nothing.
+    /// Saves a spec in place of the one before, and records an event. The same spec changes nothing.
     pub(super) fn save_spec(&self, kept: &SavedSpec) -> Result<(), ManifestError> {
         let SpecText { path, text } = &kept.spec;
         let reason = match read(&self.sqlite)?.map(|before| before.spec) {
@@ -37,7 +37,7 @@ impl Transaction<'_> {
         self.event(None, "spec_kept", None, &reason)
     }
 
-    /// The same for what a `start` has read just now.
+    /// Saves the spec that a `start` has just read.
     pub(super) fn save_new_spec(&self, spec: Option<&SpecText>) -> Result<(), ManifestError> {
         let kept = spec.map(|spec| SavedSpec { spec: spec.clone(), kept_at_ms: self.now_ms });
         kept.map_or(Ok(()), |kept| self.save_spec(&kept))
@@ -45,7 +45,7 @@ impl Transaction<'_> {
 }
 
 impl ManifestWriter {
-    /// Keeps a spec that another manifest had kept.
+    /// Saves the spec of another manifest.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -57,7 +57,7 @@ impl ManifestWriter {
 }
 
 impl ManifestReader {
-    /// The spec that the directory was started with, if it was.
+    /// The spec with which the directory was started. None if there was none.
     ///
     /// # Errors
     /// If the manifest cannot be read.

@@ -1,4 +1,4 @@
-//! The file: how it is opened, and its migrations.
+//! The manifest's file: opening and migrations.
 
 use std::{collections::BTreeMap, fs::OpenOptions, io, path::Path, sync::OnceLock, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 /// The manifest's name in its data directory.
 pub const FILE_NAME: &str = "manifest.sqlite";
 
-/// "grab" in ASCII: marks the file as ours in `SQLite`'s header.
+/// "grab" in ASCII: marks the file as a manifest of grab in `SQLite`'s header.
 const APPLICATION_ID: i32 = 0x6772_6162;
 
 /// Append-only: entry n leads from version n to version n + 1 (`PRAGMA user_version`).
@@ -41,11 +41,12 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0017_asked.sql"),
 ];
 
-/// A manifest of so many versions, this one and those before it, is read as it is; an older one has to be migrated first.
+/// Manifests of this many versions, the current one and those before it, are read without migration; older ones have to
+/// be migrated.
 const READABLE_VERSIONS: usize = 3;
 
-/// How a reader sees a manifest of version n as one of version n + 1 without changing it. Temporary tables and views have the
-/// names of what they stand for, which `SQLite` looks up first.
+/// How a reader sees a manifest of version n as one of version n + 1 without changing it. Temporary tables and views
+/// have the names of the tables that they replace: `SQLite` looks them up first.
 const SHOWN_AS_NEXT: &[(usize, &str)] = &[
     (15, include_str!("migrations/0016_plan_history.read.sql")),
     (16, include_str!("migrations/0017_asked.read.sql")),
@@ -73,7 +74,7 @@ fn opened(data_dir: &DataDir, path: &Path) -> Result<Connection, ManifestError> 
     let version = check_version(&connection, path)?;
     if version == 0 {
         check_not_lost(data_dir)?;
-        // Nothing of it is written twice like this. What was made just now is as it was made.
+        // No part of it is written twice like this. A file that was created just now already has its mode.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         migrate(&mut connection, path)?;
     } else {
@@ -89,7 +90,7 @@ fn opened(data_dir: &DataDir, path: &Path) -> Result<Connection, ManifestError> 
     Ok(connection)
 }
 
-/// Each table, index and trigger of a version that is read, with the statement that makes it.
+/// Each table, index and trigger of a readable version, with the statement that makes it.
 pub(super) fn ours(version: usize) -> Result<&'static BTreeMap<String, String>, ManifestError> {
     static OURS: [OnceLock<BTreeMap<String, String>>; READABLE_VERSIONS] =
         [const { OnceLock::new() }; READABLE_VERSIONS];
@@ -103,7 +104,7 @@ pub(super) fn ours(version: usize) -> Result<&'static BTreeMap<String, String>, 
     Ok(place.get_or_init(|| ours))
 }
 
-/// Whether a manifest of this version is read without migrating it.
+/// Whether a manifest of this version can be read without migration.
 pub(super) fn is_readable(version: usize) -> bool {
     version + READABLE_VERSIONS > latest()
 }
@@ -122,7 +123,7 @@ fn tables(connection: &Connection) -> Result<BTreeMap<String, String>, rusqlite:
     select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// Checks that all that belongs to a version is there. What people have added does not matter.
+/// Checks that everything of a version exists. Additions by users do not matter.
 pub(super) fn check_tables(connection: &Connection, version: usize) -> Result<(), ManifestError> {
     let found = tables(connection)?;
     match ours(version)?.iter().find(|(name, sql)| found.get(*name) != Some(*sql)) {
@@ -131,7 +132,8 @@ pub(super) fn check_tables(connection: &Connection, version: usize) -> Result<()
     }
 }
 
-/// Makes the file, for those whom the umask admits: a colleague may read it, as the bars. `SQLite` gives its WAL the same mode.
+/// Creates the file with the permissions of the umask: other users may read it, as the bars. `SQLite` gives its WAL the
+/// same mode.
 fn create(path: &Path) -> Result<(), ManifestError> {
     match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(_) => Ok(()),
@@ -140,8 +142,8 @@ fn create(path: &Path) -> Result<(), ManifestError> {
     }
 }
 
-/// A grab before this one made the manifest for its owner only, whatever the umask said, and its lock by the umask. When it
-/// is migrated it gets the mode of the lock, once: whoever takes rights away later means it.
+/// An earlier grab created the manifest for its owner only, whatever the umask was, and its lock by the umask. When it
+/// is migrated it gets the mode of the lock, once: permissions that a user removes later stay removed.
 fn admit_readers(data_dir: &DataDir) {
     use std::os::unix::fs::PermissionsExt;
     const BITS: u32 = 0o666;
@@ -191,7 +193,7 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<usiz
     }
 }
 
-/// A step whose failure, where a test asks for one, is reported as `SQLite` does it.
+/// A step whose failure, if a test requests one, is reported as `SQLite` does it.
 pub(super) fn reached(step: CrashPoint) -> Result<(), ManifestError> {
     failpoint::reached(step).map_err(|error| {
         let full = error.kind() == io::ErrorKind::StorageFull;
@@ -200,7 +202,7 @@ pub(super) fn reached(step: CrashPoint) -> Result<(), ManifestError> {
     })
 }
 
-/// How many migrations this program knows: the version that it reads.
+/// The number of migrations of this program: the version that it reads.
 pub(super) fn latest() -> usize {
     MIGRATIONS.len()
 }
@@ -283,8 +285,8 @@ mod tests {
         }
     }
 
-    /// Who has a manifest of version n has run the first n of them: one that is changed later is missing there for ever. A new
-    /// one adds its line here.
+    /// A manifest of version n has run the first n migrations: a later change to one of them would never reach it. A
+    /// new migration adds its line here.
     #[test]
     fn migrations_that_were_shipped_stay_as_they_are() {
         let digests =
@@ -329,7 +331,8 @@ mod tests {
             new.prepare("SELECT ticker || from_date FROM tasks WHERE is_repair ORDER BY id").unwrap();
         let repairs: Vec<String> =
             select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
-        // The tail is the user's; B's row is one that he asked for and a repair has reopened; of C nothing else knows.
+        // The rolling task is the user's; B's row was requested by the user and re-opened by a repair; C's row is the
+        // only one for its days.
         assert_eq!(repairs, ["A2024-01-04", "A2024-01-29"]);
     }
 

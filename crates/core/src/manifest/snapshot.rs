@@ -1,27 +1,27 @@
-//! A manifest as it was at one instant, for readers that take their time.
+//! A manifest as it was at one instant, for readers that take long.
 //!
-//! A snapshot of `SQLite` that is held for hours would keep the WAL from being folded in, and a writer that goes on would
-//! make it grow without bound. So what is to be read is copied into temporary tables, in one transaction, and the snapshot
-//! is let go: temporary tables have the names of those that they stand for, which `SQLite` looks up first. They are in
-//! memory as long as they are small, and in a temporary file that nobody else sees from then on.
+//! A snapshot of `SQLite` that is held for hours would prevent checkpoints of the WAL, and a running writer would make
+//! it grow without bound. So the rows are copied into temporary tables, in one transaction, and the snapshot is
+//! released: temporary tables have the names of the tables that they replace, and `SQLite` looks them up first. They
+//! are in memory as long as they are small, then in a temporary file that no other process can see.
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::{ManifestError, ManifestReader, read_connection, schema};
 use crate::data_dir::DataDir;
 
-/// Tables that no long reader reads: they can be larger than all others.
+/// Tables that no long reader needs: they can be larger than all others.
 const LEFT_OUT: [&str; 4] = ["events", "list_pages", "lookups", "quarantine"];
 
 /// Columns by which rows are looked up.
 const KEYS: [&str; 2] = ["ticker", "task_id"];
 
-/// How often a manifest is opened anew that was taken for one that cannot change, and has.
+/// How often a manifest that was opened as immutable, and has changed, is opened again.
 const ATTEMPTS: u32 = 10;
 
 impl ManifestReader {
-    /// Opens the manifest of `data_dir` as [`ManifestReader::open`], and reads it as it is at this instant for as long as this is
-    /// used, whatever is written meanwhile. Events, and what is kept of lists, are not to be read by it.
+    /// Opens the manifest of `data_dir` as [`ManifestReader::open`] does, and shows its state of this instant, whatever
+    /// is written meanwhile. Events and saved lists cannot be read from it.
     ///
     /// # Errors
     /// As [`ManifestReader::open`].
@@ -31,7 +31,7 @@ impl ManifestReader {
             let reader = Self::open(data_dir)?;
             let frozen = freeze(reader.connection());
             if reader.is_immutable() && attempt < ATTEMPTS && read_connection::marks(data_dir) != before {
-                // Somebody has begun to write it: now there is something to read it by.
+                // Another process has begun to write it: now the files for shared readers exist.
                 continue;
             }
             return frozen.map(|()| reader);
@@ -59,7 +59,7 @@ pub(super) fn keep_in_memory(connection: &Connection) -> Result<(), ManifestErro
     Ok(connection.execute_batch("BEGIN")?)
 }
 
-/// Copies what is read, in the transaction that is open.
+/// Copies the rows, in the open transaction.
 fn copy(connection: &Connection) -> Result<(), ManifestError> {
     connection.pragma_update(None, "query_only", false)?;
     let ours = schema::ours(schema::latest())?.iter().filter(|(_, sql)| sql.starts_with("CREATE TABLE"));
@@ -76,7 +76,8 @@ fn copy(connection: &Connection) -> Result<(), ManifestError> {
     Ok(connection.pragma_update(None, "query_only", true)?)
 }
 
-/// Copies one table. Of an older manifest, what a view shows of it; a table that this version has first is a copy already.
+/// Copies one table. For an older manifest it copies what a view shows of it; a table that is new in this version is a
+/// copy already.
 fn copy_table(connection: &Connection, name: &str) -> Result<(), ManifestError> {
     let shown = "SELECT type FROM temp.sqlite_schema WHERE name = ?";
     let shown: Option<String> = connection.query_row(shown, [name], |row| row.get(0)).optional()?;
@@ -93,7 +94,7 @@ fn copy_table(connection: &Connection, name: &str) -> Result<(), ManifestError> 
     Ok(())
 }
 
-/// Whether there is no place, or no room, for temporary files.
+/// Whether there is no folder, or no space, for temporary files.
 fn is_without_temporary_files(error: &rusqlite::Error) -> bool {
     let codes = [ErrorCode::CannotOpen, ErrorCode::DiskFull, ErrorCode::SystemIoFailure, ErrorCode::ReadOnly];
     error.sqlite_error_code().is_some_and(|code| codes.contains(&code))

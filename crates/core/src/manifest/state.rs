@@ -4,29 +4,29 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-/// Where a task stands. The names are public: `status`, `--json` and the `tasks` table use them.
+/// The state of a task. The names are public: `status`, `--json` and the `tasks` table use them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskState {
-    /// Not begun, or given back.
+    /// Not begun, or released.
     Pending,
-    /// Leased by a live process. Found at start, it is the mark of a crash.
+    /// Leased by a live process. If it is found at start, a process has crashed.
     Running,
-    /// The traversal ended by the server's own word, every bar stored.
+    /// The server said that the traversal is complete, and every bar is stored.
     Done,
-    /// The server answered 200 with no bars for the whole window; the pages are the evidence.
+    /// The server sent 200 with no bars for the whole window; the pages are the evidence.
     Empty,
-    /// The plan does not include this window: never mistaken for empty.
+    /// The plan does not include this window: never treated as empty.
     NotEntitled,
     /// The server does not know the symbol.
     NotFound,
-    /// Retries spent, or an answer that contradicts the question.
+    /// All retries failed, or a response contradicts its request.
     Failed,
 }
 
-/// What can happen to a task.
+/// The events of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskEvent {
-    /// A worker took it.
+    /// A worker leased it.
     Leased,
     /// A page was stored and another one follows.
     PageStored,
@@ -36,27 +36,27 @@ pub enum TaskEvent {
     ProvenEmpty,
     /// A request failed and will be repeated.
     RetryScheduled,
-    /// The run stopped before the task's end; cursor and bars are kept.
+    /// The run stopped before the task's end; cursor and bars stay.
     Released,
-    /// The process that held it died.
+    /// The process that had leased it crashed.
     Crashed,
-    /// The server said that the plan or key does not include it.
+    /// The server refused it because of the plan or the key.
     Refused,
-    /// The server said that there is no such symbol.
+    /// The server does not know the symbol.
     Unknown,
-    /// It cannot be brought to an end: retries spent, or a contradiction.
+    /// It cannot be completed: all retries failed, or a response contradicts its request.
     GivenUp,
-    /// Asked for once more, by `resume --retry-failed` or by a repair.
+    /// Requested again, by `resume --retry-failed` or by a repair.
     Reopened,
 }
 
-/// A step that must not happen.
+/// A transition that the state machine forbids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a task that is {state} cannot be {event}")]
 pub struct IllegalTransition {
-    /// Where the task stands.
+    /// The state of the task.
     pub state: TaskState,
-    /// What was said to have happened.
+    /// The event.
     pub event: TaskEvent,
 }
 
@@ -75,7 +75,7 @@ impl TaskState {
     /// The state after `event`.
     ///
     /// # Errors
-    /// If the step is not one of the machine's.
+    /// If the machine has no such transition.
     pub fn after(self, event: TaskEvent) -> Result<Self, IllegalTransition> {
         use TaskEvent as E;
         use TaskState as S;
@@ -105,13 +105,13 @@ impl TaskState {
         }
     }
 
-    /// Whether nothing more is owed for the task, unless it is re-opened.
+    /// Whether the task needs no more work, unless it is re-opened.
     #[must_use]
     pub fn is_ended(self) -> bool {
         !matches!(self, Self::Pending | Self::Running)
     }
 
-    /// Whether the server's own word has ended it, with bars or without.
+    /// Whether it was fetched to its end, with bars or without.
     #[must_use]
     pub fn is_covered(self) -> bool {
         matches!(self, Self::Done | Self::Empty)
@@ -192,7 +192,7 @@ impl fmt::Display for TaskEvent {
 mod tests {
     use super::*;
 
-    /// The legal steps, written down a second time as a table. Every pair that is not here must be refused.
+    /// The legal transitions, written a second time as a table. Every pair that is not here must be refused.
     const LEGAL: &[(&str, &str, &str)] = &[
         ("pending", "leased", "running"),
         ("running", "page_stored", "running"),

@@ -1,4 +1,4 @@
-//! What kind of bars a directory holds: fixed by its first bar, and by nothing before that.
+//! The kind of bars in a directory: it is fixed by its first bar, and not before.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -7,20 +7,20 @@ use super::{
     writer::VERSION,
 };
 
-/// Whether any bar is on record, be it one that is lost or set aside.
+/// Whether any bar is recorded, including lost and quarantined ones.
 const HAS_BARS: &str =
     "EXISTS (SELECT 1 FROM partitions) OR EXISTS (SELECT 1 FROM lost) OR EXISTS (SELECT 1 FROM set_aside)";
 
-/// Whether anything was brought that a sandbox and the service say differently: lists, and the market's days.
+/// Whether any data was fetched that differs between a sandbox and the service: lists, and the market's days.
 const HAS_LISTS: &str =
     "EXISTS (SELECT 1 FROM syncs) OR EXISTS (SELECT 1 FROM lists) OR EXISTS (SELECT 1 FROM lookups)
      OR EXISTS (SELECT 1 FROM witnesses)";
 
 impl ManifestWriter {
-    /// Declares what the directory holds, or checks that it holds this.
+    /// Declares the directory's kind, or checks that it has this kind.
     ///
-    /// Before the first bar it may become something else. Then what the other source has answered is worth nothing: each
-    /// task begins anew.
+    /// Before the first bar the kind may change. Then the responses of the other source are invalid: each task
+    /// restarts.
     ///
     /// # Errors
     /// [`ManifestError::OtherKind`] if it has bars of another kind, or lists of another source.
@@ -40,7 +40,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// What the directory holds, once it was declared.
+    /// The directory's kind. None before it was declared.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -50,7 +50,7 @@ impl ManifestWriter {
 }
 
 impl Transaction<'_> {
-    /// Makes the directory one of another kind, and forgets what was answered before.
+    /// Changes the directory's kind, and deletes the earlier responses.
     fn turn(&self, held: StoreKind, asked: StoreKind) -> Result<(), ManifestError> {
         self.execute("UPDATE store SET adjusted = ?, sandbox = ?", params![asked.adjusted, asked.sandbox])?;
         let reason = format!("{asked}, in place of {held}: no bar was there");
@@ -65,7 +65,7 @@ impl Transaction<'_> {
         let anew = "UPDATE tasks SET cursor = NULL, bars = 0, attempts = 0, last_error = NULL, asked_again = 0, begun_at_ms = NULL";
         self.execute(anew, [])?;
         self.reopen_not_entitled("the plan was that of another source")?;
-        // All of this is of the other source.
+        // All of these are from the other source.
         for table in ["pace", "evenings", "closures", "silences", "plan_history"] {
             self.execute(&format!("DELETE FROM {table}"), [])?;
         }
@@ -74,7 +74,7 @@ impl Transaction<'_> {
 }
 
 impl ManifestReader {
-    /// What the directory holds or is to hold, once a command has declared it.
+    /// The directory's kind. None before a command has declared it.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -82,7 +82,7 @@ impl ManifestReader {
         kind(self.connection())
     }
 
-    /// What the directory holds, if it has bars: then it cannot hold anything else.
+    /// The directory's kind, if it has bars: then the kind cannot change. None otherwise.
     ///
     /// # Errors
     /// If the manifest cannot be read.

@@ -1,29 +1,29 @@
-//! What was asked for by a list: tasks follow from it and from the universe.
+//! Subscriptions: requests for a list, from which tasks follow together with the universe.
 
 use jiff::civil::Date;
 use rusqlite::{Connection, params};
 
 use super::{ManifestError, ManifestReader, ManifestWriter, SpecText, transaction::Transaction};
 
-/// One request for all symbols of a list that lived in some windows.
+/// One request for all symbols of a list that were listed in some windows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subscription {
     /// The list, such as `us-stocks`.
     pub list: String,
-    /// Only these types; none means all.
+    /// Only these types; empty means all.
     pub types: Vec<String>,
-    /// Only what is listed on these exchanges; none means all.
+    /// Only what is listed on these exchanges; empty means all.
     pub exchanges: Vec<String>,
     /// Only what was active on this day.
     pub as_of: Option<Date>,
     /// The windows, as they were given.
     pub windows: String,
-    /// When its tasks were planned last, UTC ms; none if they never were.
+    /// When its tasks were last planned, UTC ms. None if they never were.
     pub planned_at_ms: Option<i64>,
 }
 
 impl ManifestWriter {
-    /// Records an order, and keeps the spec that it comes from. An order that is there already is planned anew.
+    /// Records a subscription, and saves the spec that it comes from. An existing subscription is planned again.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -38,7 +38,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// Records an order that another manifest had. One that is not planned is planned anew.
+    /// Records a subscription of another manifest. One that is not planned is planned again.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -52,15 +52,15 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// What was ordered, in that order.
+    /// The subscriptions, in the order in which they were recorded.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn subscriptions(&self) -> Result<Vec<Subscription>, ManifestError> {
         all(&self.connection)
     }
 
-    /// Records that the tasks of all orders are there.
+    /// Records that the tasks of all subscriptions exist.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -76,7 +76,7 @@ impl Transaction<'_> {
     fn add_order(&self, order: &Subscription) -> Result<(), ManifestError> {
         let (types, exchanges) = (json(&order.types), json(&order.exchanges));
         let as_of = order.as_of.map(|day| day.to_string());
-        // A UNIQUE constraint takes two absent days for different ones.
+        // A UNIQUE constraint treats two absent days as different.
         let update = "UPDATE orders SET planned_at_ms = NULL
              WHERE list = ? AND types = ? AND exchanges = ? AND as_of IS ? AND windows = ?";
         let (list, windows) = (&order.list, &order.windows);
@@ -88,7 +88,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Records an order that the manifest does not have.
+    /// Records a subscription that the manifest does not have.
     pub(super) fn take_over_order(
         &self,
         order: &Subscription,
@@ -104,10 +104,10 @@ impl Transaction<'_> {
 }
 
 impl ManifestReader {
-    /// What was ordered by a list, in that order.
+    /// The subscriptions, in the order in which they were recorded.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn orders(&self) -> Result<Vec<Subscription>, ManifestError> {
         all(self.connection())
     }

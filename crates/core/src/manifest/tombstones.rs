@@ -1,4 +1,4 @@
-//! What was held and is not any more: bars on record whose partition is lost, and files that are out of the way.
+//! Bars that were stored and are missing now: tombstones of lost partitions, and quarantined files.
 
 use std::{
     collections::HashMap,
@@ -10,21 +10,21 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{ManifestError, ManifestReader, ManifestWriter, rows, transaction::Transaction};
 
-/// A partition that was moved out of the way.
+/// A quarantined partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuarantinedFile {
-    /// Where it is now, below the data directory.
+    /// Its path now, below the data directory.
     pub path: PathBuf,
-    /// Whose it was.
+    /// The symbol of its bars.
     pub symbol: Symbol,
-    /// Of which month.
+    /// The month of its bars.
     pub month: Month,
-    /// Bars that are known to be in it; 0 where nobody knows.
+    /// Bars that are known to be in it; 0 if that is not known.
     pub bars: u64,
 }
 
 impl ManifestWriter {
-    /// Notes that a partition is about to be moved out of the way.
+    /// Records that a partition is about to be quarantined.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -38,7 +38,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// Forgets one that is not there any more.
+    /// Deletes the record of a quarantined file that does not exist any more.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -48,8 +48,8 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// Takes what is held now for all there is, of every month that nothing is owed of any more. Answers how many
-    /// months these are.
+    /// Accepts the stored bars as complete for every month without pending tasks, and deletes its tombstone. Returns
+    /// the number of these months.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -75,7 +75,7 @@ impl ManifestWriter {
 }
 
 impl Transaction<'_> {
-    /// Takes a partition off the record, and keeps in mind what it held.
+    /// Deletes a partition's row, and records its bars in a tombstone.
     pub(super) fn bury(&self, symbol: &Symbol, month: Month) -> Result<(), ManifestError> {
         let key = params![symbol.as_str(), month.to_string()];
         let recorded = self.counts("partitions", symbol, month)?;
@@ -92,7 +92,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Nothing of a month is lost any more, if its partition has as many bars on each day as there were.
+    /// Deletes a month's tombstone, if its partition has at least as many bars on each day as before.
     pub(super) fn regain(&self, partition: &Partition) -> Result<(), ManifestError> {
         let Some(lost) = self.counts("lost", &partition.symbol, partition.month)? else { return Ok(()) };
         if has_all(&partition.bars_by_day, &lost) {
@@ -112,17 +112,17 @@ impl Transaction<'_> {
     }
 }
 
-/// Whether there are as many bars on each day.
+/// Whether there are at least as many bars on each day.
 #[must_use]
 pub fn has_all(held: &[u16; 31], wanted: &[u16; 31]) -> bool {
     held.iter().zip(wanted).all(|(held, wanted)| held >= wanted)
 }
 
 impl ManifestReader {
-    /// The bars that were on record of a symbol and have not come back, by month and day.
+    /// The bars of a symbol that were recorded and are still lost, by month and day.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn lost(&self, symbol: &Symbol) -> Result<HashMap<Month, [u16; 31]>, ManifestError> {
         let select = "SELECT month, session_mask, session_bars FROM lost WHERE ticker = ?";
         let mut select = self.connection().prepare_cached(select)?;
@@ -134,7 +134,7 @@ impl ManifestReader {
         Ok(lost)
     }
 
-    /// How many months have not come back as they were.
+    /// The number of months with lost bars.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -142,10 +142,10 @@ impl ManifestReader {
         Ok(self.connection().query_row("SELECT count(*) FROM lost", [], |row| row.get(0))?)
     }
 
-    /// The months of a symbol whose partitions were moved out of the way, or are about to be.
+    /// The months of a symbol whose partitions were quarantined, or are about to be.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn quarantined_months(&self, symbol: &Symbol) -> Result<Vec<Month>, ManifestError> {
         let mut select = self
             .connection()
@@ -158,10 +158,10 @@ impl ManifestReader {
         Ok(months)
     }
 
-    /// The partitions that were moved out of the way, by path.
+    /// The quarantined partitions, by path.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn set_aside(&self) -> Result<Vec<QuarantinedFile>, ManifestError> {
         let mut select =
             self.connection().prepare("SELECT path, ticker, month, bars FROM set_aside ORDER BY path")?;
@@ -184,7 +184,7 @@ fn month(row: &Row<'_>, column: usize) -> Result<Month, ManifestError> {
     Month::parse(&text).ok_or_else(|| ManifestError::Corrupt(format!("a month: {text}")))
 }
 
-/// The names below a data directory that this program makes are text.
+/// Paths of this program below a data directory are valid text.
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

@@ -5,26 +5,26 @@ use rusqlite::{OptionalExtension, Params, named_params, params};
 use super::{ManifestError, PageCommit, TaskEvent, TaskId, TaskState, rows, schema::reached};
 use crate::{data_dir::DataDir, failpoint::CrashPoint};
 
-/// The number of a new task, in SQL. One that a task had which is gone is not given again: its events still name it.
+/// The id of a new task, in SQL. The id of a removed task is not used again: its events still name it.
 pub(super) const NEW_TASK: &str = "(SELECT 1 + max(coalesce((SELECT max(id) FROM tasks), 0), coalesce((SELECT max(task_id) FROM events), 0)))";
 
-/// A transaction that has begun. Dropped without a [`Transaction::commit`], it never happened.
+/// A transaction that has begun. If it is dropped without a [`Transaction::commit`], nothing of it is written.
 pub(super) struct Transaction<'a> {
     pub(super) sqlite: rusqlite::Transaction<'a>,
     /// The instant of the whole transaction, UTC ms.
     pub(super) now_ms: i64,
     pub(super) run: Option<i64>,
-    /// The data directory, if the plan is kept there.
+    /// The data directory, if the plan is saved there.
     pub(super) plan_in: Option<&'a DataDir>,
 }
 
 impl Transaction<'_> {
-    /// Runs a statement that writes; answers the number of rows that it changed.
+    /// Runs a statement that writes. Returns the number of changed rows.
     pub(super) fn execute(&self, sql: &str, values: impl Params) -> Result<usize, ManifestError> {
         Ok(self.sqlite.prepare_cached(sql)?.execute(values)?)
     }
 
-    /// Makes it durable, and before it the plan beside the manifest, if what is asked for has changed.
+    /// Makes it durable, and before it the plan beside the manifest, if what is requested has changed.
     pub(super) fn commit(self) -> Result<(), ManifestError> {
         self.write_plan_file()?;
         reached(CrashPoint::BeforeCommit)?;
@@ -32,7 +32,7 @@ impl Transaction<'_> {
         reached(CrashPoint::AfterCommit)
     }
 
-    /// Adds a task; its days are no longer among those that are not served. False if there is one of just this window.
+    /// Adds a task, and removes its days from those that are not served. False if there is a task of just this window.
     pub(super) fn add_task(&self, symbol: &Symbol, window: Window) -> Result<bool, ManifestError> {
         let insert = format!(
             "INSERT OR IGNORE INTO tasks (id, ticker, from_date, to_date, updated_at_ms) VALUES ({NEW_TASK}, ?, ?, ?, ?)"
@@ -44,7 +44,7 @@ impl Transaction<'_> {
         self.take_not_entitled(symbol, window).map(|()| true)
     }
 
-    /// Whether a task asks for just this window of a symbol.
+    /// Whether there is a task of just this window of a symbol.
     pub(super) fn has_task(&self, symbol: &Symbol, window: Window) -> Result<bool, ManifestError> {
         let select = "SELECT 1 FROM tasks WHERE ticker = ? AND from_date = ? AND to_date = ?";
         let (from, to) = (window.from().to_string(), window.to().to_string());
@@ -52,7 +52,7 @@ impl Transaction<'_> {
         Ok(select.exists(params![symbol.as_str(), from, to])?)
     }
 
-    /// Removes a task, with its pages and its bars in quarantine. Its events stay.
+    /// Removes a task, with its pages and its quarantined bars. Its events stay.
     pub(super) fn remove_task(&self, id: TaskId) -> Result<(), ManifestError> {
         for table in ["pages", "quarantine"] {
             self.execute(&format!("DELETE FROM {table} WHERE task_id = ?"), [id.0])?;
@@ -61,7 +61,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Asks the state machine: where the task stands, and where `event` leads.
+    /// Checks a transition with the state machine. Returns the state before and after `event`.
     pub(super) fn ask(&self, id: TaskId, event: TaskEvent) -> Result<(TaskState, TaskState), ManifestError> {
         let select = "SELECT state FROM tasks WHERE id = ?";
         let text: String = self.sqlite.prepare_cached(select)?.query_row([id.0], |row| row.get(0))?;
@@ -69,7 +69,7 @@ impl Transaction<'_> {
         Ok((from, from.after(event)?))
     }
 
-    /// Asks the state machine, then writes the state and its event.
+    /// Checks a transition with the state machine, then writes the state and its event.
     pub(super) fn step(
         &self,
         id: TaskId,
@@ -84,14 +84,14 @@ impl Transaction<'_> {
                 self.take_answered(id)?;
             }
         }
-        // A page that is followed by another one has its own row of evidence: it changes no state.
+        // A page that is followed by another one has its own row of evidence and changes no state.
         if event != TaskEvent::PageStored {
             self.event(Some(id), event.as_str(), Some((from, to)), reason)?;
         }
         Ok(to)
     }
 
-    /// The same for every task that meets a condition. Answers how many there were.
+    /// Makes a transition of every task that meets a condition. Returns their number.
     pub(super) fn step_all(
         &self,
         condition: &str,
@@ -128,7 +128,7 @@ impl Transaction<'_> {
         self.step(id, event, reason)
     }
 
-    /// Keeps the bad bars of a page, each with its reason.
+    /// Quarantines the invalid bars of a page, each with its reason.
     pub(super) fn quarantine(&self, id: TaskId, page: &PageCommit) -> Result<(), ManifestError> {
         let insert = "INSERT INTO quarantine (task_id, run_id, at_ms, request_id, timestamp_ms, bar, reason)
                       VALUES (?, ?, ?, ?, ?, ?, ?)";
@@ -145,7 +145,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Says which bars of a task were revised, and by how much.
+    /// Records which bars of a task were revised, and how.
     pub(super) fn revised(&self, id: TaskId, revisions: &[(Month, Revision)]) -> Result<(), ManifestError> {
         for (month, revision) in revisions {
             self.event(Some(id), "revised", None, &format!("{month}: {revision}"))?;
@@ -153,7 +153,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// What a task has in quarantine, in words; nothing if it has nothing there.
+    /// Describes the quarantined bars of a task. None if it has none.
     pub(super) fn quarantined(&self, id: TaskId) -> Result<Option<String>, ManifestError> {
         let select = "SELECT count(*), min(timestamp_ms), reason FROM quarantine WHERE task_id = ?";
         let mut select = self.sqlite.prepare_cached(select)?;
@@ -164,7 +164,8 @@ impl Transaction<'_> {
         }))
     }
 
-    /// Forgets what tasks that meet a condition have in quarantine: they are asked again from their beginning.
+    /// Deletes the quarantined bars of tasks that meet a condition: these tasks are requested again from their
+    /// beginning.
     pub(super) fn leave_quarantine(&self, condition: &str) -> Result<(), ManifestError> {
         let tasks = format!(
             "SELECT id FROM tasks WHERE {condition} AND EXISTS (SELECT 1 FROM quarantine WHERE task_id = tasks.id)"
@@ -174,7 +175,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Bars of a partition as recorded, and the run that wrote it last.
+    /// Number of bars of a recorded partition, and the run that wrote it last.
     pub(super) fn held(&self, partition: &Partition) -> Result<Option<(u64, Option<i64>)>, ManifestError> {
         let select = "SELECT bars, run_id FROM partitions WHERE ticker = ? AND month = ?";
         let mut select = self.sqlite.prepare_cached(select)?;
@@ -184,7 +185,7 @@ impl Transaction<'_> {
 
     /// Records a partition as it is now on disk.
     pub(super) fn replace(&self, partition: &Partition) -> Result<(), ManifestError> {
-        // OR REPLACE would take the old row away without a trigger, and holdings would count it for ever.
+        // OR REPLACE would remove the old row without a trigger, and the holdings would count it for ever.
         let replace = "INSERT INTO partitions (ticker, month, bars, first_ms, last_ms, bytes, xxh3,
                            session_mask, session_bars, stored_at_ms, run_id)
                        VALUES (:ticker, :month, :bars, :first, :last, :bytes, :xxh3, :mask, :session_bars, :now, :run)
@@ -211,7 +212,7 @@ impl Transaction<'_> {
         self.regain(partition)
     }
 
-    /// Moves a task's cursor and counters on and keeps the evidence. Answers the task's bars so far.
+    /// Advances a task's cursor and counters and records the evidence. Returns the task's bars so far.
     pub(super) fn advance(&self, id: TaskId, page: &PageCommit) -> Result<u64, ManifestError> {
         let update = "UPDATE tasks SET begun_at_ms = iif(cursor IS NULL, ?3, begun_at_ms), cursor = ?1, pages = pages + 1,
                           bars = bars + ?2, attempts = 0, last_error = NULL, updated_at_ms = ?3 WHERE id = ?4
@@ -242,7 +243,7 @@ impl Transaction<'_> {
     }
 }
 
-/// A bar under the names that the server gives its columns.
+/// A bar as JSON with the server's names.
 fn json(bar: &Bar) -> String {
     let Bar { timestamp, open, high, low, close, volume, vwap, transactions } = bar;
     serde_json::json!({

@@ -1,4 +1,4 @@
-//! The days of the market that are kept as a witness.
+//! The stored days of the market that serve as a witness.
 
 use jiff::civil::Date;
 use rusqlite::{Connection, params};
@@ -12,7 +12,7 @@ pub struct WitnessFile {
     pub date: Date,
     /// Symbols that traded.
     pub rows: u64,
-    /// Rows of the answer whose ticker is no symbol of a stock.
+    /// Rows of the response whose ticker is not a symbol of a stock.
     pub skipped: u64,
     /// The file's size.
     pub bytes: u64,
@@ -22,12 +22,12 @@ pub struct WitnessFile {
     pub request_id: Option<String>,
     /// When it was fetched, UTC ms.
     pub fetched_at_ms: i64,
-    /// The host that it came from.
+    /// The host from which it was fetched.
     pub source: String,
 }
 
 impl ManifestWriter {
-    /// Records a file that is on stable storage, in place of the one that was there for its day.
+    /// Records a file that is on stable storage, in place of an older one for its day.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -54,10 +54,10 @@ impl ManifestWriter {
 }
 
 impl ManifestReader {
-    /// The days of the market that are kept, in order.
+    /// The stored days of the market, in order.
     ///
     /// # Errors
-    /// If the manifest cannot be read, or has a row that cannot be.
+    /// If the manifest cannot be read, or has an invalid row.
     pub fn witnesses(&self) -> Result<Vec<WitnessFile>, ManifestError> {
         let mut files = all(self.connection())?;
         self.with_rewritten_days(&mut files)?;

@@ -1,10 +1,10 @@
-//! How many tasks stand in each state: those that were asked for, and repairs of them.
+//! The number of tasks in each state: those that were requested, and repairs of them.
 
 use serde::Serialize;
 
 use super::TaskState;
 
-/// How many tasks stand in each state.
+/// The number of tasks in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TaskCounts {
     /// All of them.
@@ -25,23 +25,23 @@ pub struct TaskCounts {
     pub failed: u64,
 }
 
-/// All tasks of a manifest. What is still to be done, and with what exit code a run ends, follows from both kinds.
+/// All tasks of a manifest. The outstanding work and the exit code of a run depend on both kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
-    /// Those that the user has asked for, or that an update has followed for him.
+    /// Tasks that the user has requested, or that an update has added.
     pub tasks: TaskCounts,
-    /// Those that ask once more for days of them: a repair's, and an update's for holes.
+    /// Tasks that request days of these again: of repairs, and of updates for gaps.
     pub repairs: TaskCounts,
 }
 
 impl TaskCounts {
-    /// Adds `tasks` tasks that stand in `state`.
+    /// Adds `tasks` tasks in `state`.
     pub(super) fn add(&mut self, state: TaskState, tasks: u64) {
         self.total += tasks;
         *self.of_mut(state) += tasks;
     }
 
-    /// Takes away `tasks` tasks that stand in `state`.
+    /// Subtracts `tasks` tasks in `state`.
     pub(super) fn take(&mut self, state: TaskState, tasks: u64) {
         self.total -= tasks;
         *self.of_mut(state) -= tasks;
@@ -64,13 +64,13 @@ impl TaskCounts {
         self
     }
 
-    /// Tasks that are neither begun nor ended, or begun and not ended.
+    /// Tasks that have not ended.
     #[must_use]
     pub fn outstanding(&self) -> u64 {
         self.pending + self.running
     }
 
-    /// Tasks that ended without the server's data or its word that there is none.
+    /// Tasks that ended neither with data nor with proof that there is none.
     #[must_use]
     pub fn unsuccessful(&self) -> u64 {
         self.not_entitled + self.not_found + self.failed
@@ -78,7 +78,7 @@ impl TaskCounts {
 }
 
 impl Workload {
-    /// The same once no process runs any of the tasks: then these are pending like the others.
+    /// The counts once no process runs: running tasks count as pending.
     #[must_use]
     pub fn all_released(self) -> Self {
         Self { tasks: self.tasks.all_released(), repairs: self.repairs.all_released() }
@@ -90,19 +90,19 @@ impl Workload {
         self.tasks.outstanding() + self.repairs.outstanding()
     }
 
-    /// Tasks of both kinds that ended without the server's data or its word that there is none.
+    /// Tasks of both kinds that ended neither with data nor with proof that there is none.
     #[must_use]
     pub fn unsuccessful(&self) -> u64 {
         self.tasks.unsuccessful() + self.repairs.unsuccessful()
     }
 
-    /// Tasks of both kinds, ended ones too.
+    /// Tasks of both kinds, including ended ones.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.tasks.total + self.repairs.total
     }
 
-    /// What there is to watch: the tasks that were asked for, and the repairs that have not ended.
+    /// The tasks to watch: those that were requested, and repairs that have not ended.
     #[must_use]
     pub fn in_view(&self) -> TaskCounts {
         let TaskCounts { pending, running, .. } = self.repairs;

@@ -1,4 +1,4 @@
-//! Every statement that writes.
+//! All statements that write.
 
 use std::collections::HashMap;
 
@@ -11,32 +11,32 @@ use super::{
 };
 use crate::{clock::Clock, data_dir::DataDir};
 
-/// Written into every store and run that this program makes.
+/// Recorded in every store and run of this program.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The only writer of a manifest. Every method is one transaction: it happened whole, or not at all.
+/// The only writer of a manifest. Every method is one transaction: it is written completely or not at all.
 ///
-/// Whoever opens one must hold the directory's [`super::Lock`].
+/// The caller must hold the directory's [`super::Lock`].
 pub struct ManifestWriter {
     pub(super) connection: Connection,
     pub(super) clock: Clock,
     pub(super) run: Option<i64>,
-    /// Where the plan is kept beside the manifest; none while a manifest is made anew.
+    /// Where the plan is saved beside the manifest. None while a manifest is rebuilt.
     pub(super) plan_in: Option<DataDir>,
-    /// Whether days were asked for that are known not to be served.
+    /// Whether days were requested that are known not to be served.
     pub(super) has_refused: bool,
 }
 
-/// What became of the tasks that a `start` asked for.
+/// The tasks that a `start` requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlannedTasks {
-    /// Tasks that are new.
+    /// New tasks.
     pub added: u64,
-    /// Tasks that were there already.
+    /// Tasks that existed already.
     pub known: u64,
 }
 
-/// How much work is left.
+/// The outstanding work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outstanding {
     /// Tasks that have not ended.
@@ -45,27 +45,28 @@ pub struct Outstanding {
     pub days: u64,
 }
 
-/// All that one stored page changes.
+/// All changes of one stored page.
 #[derive(Clone, Debug)]
 pub struct PageCommit {
-    /// What the server said.
+    /// The server's response.
     pub evidence: Evidence,
-    /// The partitions that the page's bars went to, as they are now on stable storage.
+    /// The partitions with the page's bars, as they are now on stable storage.
     pub partitions: Vec<Partition>,
-    /// What the page has changed in months that were there before.
+    /// The changes of the page to stored bars, by month.
     pub revisions: Vec<(Month, Revision)>,
-    /// Bars that cannot be: they are kept apart.
+    /// Invalid bars: they are quarantined.
     pub bad: Vec<InvalidBar>,
-    /// The page to ask for next; none if the server named none, which ends the task if its window is finished.
+    /// The page to request next. None if the server named none, which ends the task if its window is finished.
     pub next: Option<Cursor>,
-    /// Whether all sessions of the task's window were over when the server answered: else there may be more bars later.
+    /// Whether all sessions of the task's window were over when the server responded: else there may be more bars
+    /// later.
     pub is_finished: bool,
 }
 
-/// What a stored page changed.
+/// The effect of a stored page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredPage {
-    /// Where the task stands now.
+    /// The new state of the task.
     pub state: TaskState,
     /// Bars that the store did not have before.
     pub new_bars: u64,
@@ -74,16 +75,16 @@ pub struct StoredPage {
 }
 
 impl ManifestWriter {
-    /// Opens the manifest of `data_dir`, creating it if there is none.
+    /// Opens the manifest of `data_dir`, and creates it if it does not exist.
     ///
     /// # Errors
-    /// If the file cannot be opened, is not ours, or is from a newer grab.
+    /// If the file cannot be opened, is not a manifest of grab, or is from a newer grab.
     pub fn open(data_dir: &DataDir, clock: Clock) -> Result<Self, ManifestError> {
         let plan_in = Some(data_dir.to_owned());
         Ok(Self { connection: schema::open(data_dir)?, clock, run: None, plan_in, has_refused: false })
     }
 
-    /// The windows that were asked for of each symbol.
+    /// The requested windows of each symbol.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -91,7 +92,7 @@ impl ManifestWriter {
         reader::windows(&self.connection)
     }
 
-    /// Records tasks in the given order, which is the order of work. Those that are there already stay as they are.
+    /// Records tasks in the given order, which is the order of work. Existing tasks stay as they are.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -102,8 +103,8 @@ impl ManifestWriter {
         self.add_tasks_of(None, tasks, &[])
     }
 
-    /// Records tasks as [`ManifestWriter::add_tasks`] does, with the spec that they come from, and the days that were asked for and
-    /// are known not to be served.
+    /// Records tasks as [`ManifestWriter::add_tasks`] does, with the spec that they come from, and the requested days
+    /// that are known not to be served.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -135,7 +136,7 @@ impl ManifestWriter {
         Ok(planned)
     }
 
-    /// How much work is left: tasks, and days of their windows that no stored bar has reached.
+    /// The outstanding work: tasks, and days of their windows that no stored bar has reached.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -148,7 +149,7 @@ impl ManifestWriter {
         Ok(owed)
     }
 
-    /// The tasks that a dead process left running. The caller sweeps what it left on disk, then calls
+    /// The tasks that a crashed process left running. The caller removes its unfinished files, then calls
     /// [`ManifestWriter::reclaim`].
     ///
     /// # Errors
@@ -169,9 +170,9 @@ impl ManifestWriter {
         Ok(())
     }
 
-    /// Gives back every task that is still running: under the lock, each is the mark of a crash.
+    /// Makes every running task pending: under the lock, each of them is from a crashed process.
     ///
-    /// `found` are the partitions that these tasks may have written last, as they are on disk: a process that died
+    /// `found` are the partitions that these tasks may have written last, as they are on disk: a process that crashed
     /// between a rename and its transaction left them newer than their rows.
     ///
     /// # Errors
@@ -187,7 +188,7 @@ impl ManifestWriter {
         Ok(reclaimed)
     }
 
-    /// Records partitions as they are on stable storage, written by a page that cannot be kept as a whole.
+    /// Records partitions that are on stable storage, of a page that cannot be recorded as a whole.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -199,7 +200,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// The XXH3 of those months' partitions that are recorded.
+    /// The recorded XXH3 of the partitions of these months.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -216,8 +217,8 @@ impl ManifestWriter {
         Ok(digests)
     }
 
-    /// Re-opens every task that ended without data. Their bars and cursors are kept. One with bars in
-    /// quarantine is asked from its beginning, and the quarantine is emptied of it.
+    /// Re-opens every task that ended without data. Bars and cursors stay. A task with quarantined bars is requested
+    /// again from its beginning, and these bars are deleted.
     ///
     /// # Errors
     /// If the manifest cannot be written.
@@ -257,14 +258,14 @@ impl ManifestWriter {
         Ok(task)
     }
 
-    /// Records a page whose bars are on stable storage: evidence, partitions, cursor, counters and the end of the
-    /// task, if this was its last page, in one transaction.
+    /// Records a page whose bars are on stable storage, in one transaction: evidence, partitions, cursor, counters, and
+    /// the end of the task, if this was its last page.
     ///
     /// # Errors
     /// If the task is not running, or the manifest cannot be written.
     pub fn store_page(&mut self, id: TaskId, page: &PageCommit) -> Result<StoredPage, ManifestError> {
         let change = self.begin()?;
-        // Before anything is written: else a CHECK would refuse it, with words that name no step.
+        // Checked before anything is written: else a CHECK would refuse it, with a message that names no transition.
         change.ask(id, TaskEvent::PageStored)?;
         let (mut new_bars, mut new_partitions) = (0, 0);
         for partition in &page.partitions {
@@ -291,7 +292,7 @@ impl ManifestWriter {
         Ok(StoredPage { state, new_bars, new_partitions })
     }
 
-    /// Records that a request failed and will be repeated.
+    /// Records that a request failed and will be sent again.
     ///
     /// # Errors
     /// If the task is not running, or the manifest cannot be written.
@@ -303,10 +304,10 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// Ends a task without success, or gives it back. Bars and cursor are kept.
+    /// Ends a task without success, or releases it. Bars and cursor stay.
     ///
     /// # Errors
-    /// If the step is illegal, or the manifest cannot be written.
+    /// If the transition is illegal, or the manifest cannot be written.
     pub fn end(&mut self, id: TaskId, event: TaskEvent, reason: &str) -> Result<TaskState, ManifestError> {
         let change = self.begin()?;
         change.ask(id, event)?;
@@ -319,7 +320,7 @@ impl ManifestWriter {
         Ok(state)
     }
 
-    /// How many tasks stand in each state.
+    /// The number of tasks in each state.
     ///
     /// # Errors
     /// If the manifest cannot be read.

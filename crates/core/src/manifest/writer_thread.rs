@@ -1,4 +1,4 @@
-//! The writer on a thread of its own.
+//! Runs the writer on a thread of its own.
 
 use std::{
     sync::mpsc,
@@ -26,20 +26,20 @@ impl WriterHandle {
         (Self { jobs }, thread)
     }
 
-    /// Runs `job` after all jobs that were sent before, and answers what it returned: a write is durable by then.
+    /// Runs `job` after all jobs that were sent before, and returns its result: a write is durable by then.
     ///
     /// # Cancellation
-    /// A job that was sent is carried out even if nobody waits for its answer.
+    /// A job that was sent is carried out even if the caller is dropped.
     ///
     /// # Errors
-    /// What the job returned; [`ManifestError::Stopped`] if the thread has died.
+    /// The job's error; [`ManifestError::Stopped`] if the thread has ended.
     pub async fn call<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut ManifestWriter) -> Result<T, ManifestError> + Send + 'static,
     ) -> Result<T, ManifestError> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move |writer: &mut ManifestWriter| {
-            // Whoever asked may have gone; the write has happened all the same.
+            // The caller may have been dropped; the write has happened anyway.
             let _ = answer.send(job(writer));
         });
         self.jobs.send(job).map_err(|_| ManifestError::Stopped)?;

@@ -1,4 +1,4 @@
-//! What was done since the last glance: from the new pages and events of the tasks that may have got on.
+//! The requests that were completed since the last poll, from the new pages and events of the tasks.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::manifest::{ManifestError, TaskState, rows};
 pub(super) const PAGES: &str =
     "SELECT number, stored_at_ms, bars, last_ms FROM pages WHERE task_id = ? ORDER BY number DESC";
 
-/// From where on the pages of a task are new.
+/// Where the new pages of a task begin.
 #[derive(Clone, Copy)]
 enum From {
     Page(u64),
     Instant(i64),
 }
 
-/// All that was done since the last glance; at first, in the last minutes.
+/// All requests that were completed since the last poll; in the first poll, in the last minutes.
 pub(super) fn steps(
     connection: &Connection,
     before: Option<&SeenProgress>,
@@ -27,7 +27,7 @@ pub(super) fn steps(
     now_ms: i64,
 ) -> Result<Vec<CompletedRequest>, ManifestError> {
     let first_from = known_from(events, now_ms);
-    // Each task that may have got on, with its new events, the newest first.
+    // Each task that may have made progress, with its new events, the newest first.
     let mut tasks: BTreeMap<i64, Vec<&Event>> = BTreeMap::new();
     for event in events.iter().filter(|event| before.is_some() || event.at_ms >= first_from) {
         if let Some(task) = event.task {
@@ -44,12 +44,12 @@ pub(super) fn steps(
             None => Some(From::Instant(first_from)),
             Some(seen) => seen.pages.get(&id).map(|pages| From::Page(*pages)).or(leased.map(From::Instant)),
         };
-        // A task of which nothing is known has been worked on so fast that its events are not all here.
+        // A task without a known start has so many events that not all of them were read.
         let Some(from) = from else { continue };
         steps.extend(steps_of(connection, id, from, &own)?);
     }
     if before.is_some() {
-        // Whatever clock its writer has, it happened just now.
+        // The writer's clock may differ: a new step counts as completed now.
         for step in &mut steps {
             step.at_ms = now_ms;
         }
@@ -79,7 +79,7 @@ fn steps_of(
     }
     for event in events.iter().rev() {
         let ends = matches!(event.kind.as_str(), "refused" | "unknown" | "given_up");
-        // A page whose bars cannot be ends its task as well: that is one request, not two.
+        // A page with invalid bars also ends its task: that is one request, not two.
         let is_page = steps.iter().any(|step| !step.is_failure && step.at_ms == event.at_ms);
         if event.kind == "retry_scheduled" || (ends && !is_page) {
             let days = if ends { window.days() - behind } else { 0 };
@@ -92,7 +92,7 @@ fn steps_of(
 /// Number, time, bars and last bar of a page.
 type Page = (u64, i64, u64, Option<i64>);
 
-/// The pages that are new, in order, and the days that the page before them had reached.
+/// The new pages, in order, and the days that the page before them had reached.
 fn new_pages(
     connection: &Connection,
     id: i64,

@@ -47,7 +47,7 @@ fn page(bars: u64, last_ms: i64, is_last: bool) -> PageCommit {
     }
 }
 
-/// What a glance says was done: failures, bars, days.
+/// The completed requests of a poll: failures, bars, days.
 fn done(glance: &StatusSnapshot) -> (usize, u64, u32) {
     let failures = glance.steps.iter().filter(|step| step.is_failure).count();
     let bars = glance.steps.iter().map(|step| step.bars).sum();
@@ -88,7 +88,7 @@ fn each_request_is_seen_once_and_the_owed_days_are_carried_on() {
     assert_eq!(told, [("given_up", "HTTP 500 again"), ("retry_scheduled", "HTTP 500")]);
     assert_eq!(third.troubles[0].task.as_ref().unwrap().0.as_str(), "C");
 
-    // More work for one who has seen all: counted anew.
+    // Tasks were added after the last poll: the days are counted again.
     writer.reopen_unsuccessful().unwrap();
     assert_eq!(watcher.poll(now()).unwrap().owed_days, 31);
     assert_eq!(StatusPoller::new(&DataDir::new(dir.path())).poll(now()).unwrap().owed_days, 31);
@@ -163,12 +163,12 @@ fn who_looks_away_for_too_long_begins_anew() {
     );
     writer.connection.execute(&many, []).unwrap();
     let glance = watcher.poll(now()).unwrap();
-    // The oldest of the events that were read is the second.
+    // The oldest of the events that were read is the second one.
     assert_eq!(glance.known_from_ms, Some(begun + 2));
     assert_eq!(watcher.poll(now()).unwrap().known_from_ms, None);
 }
 
-/// Over hundreds of thousands of tasks and millions of pages and partitions, a scan each second would be felt.
+/// With hundreds of thousands of tasks and millions of pages and partitions, a scan each second would be too slow.
 #[test]
 fn no_glance_scans_a_table() {
     let dir = tempfile::tempdir().unwrap();

@@ -9,13 +9,13 @@ use crate::{
     manifest::{Evidence, PageCommit, RepairTransaction},
 };
 
-/// A manifest with one run, about the symbol A.
+/// A manifest with one run, for the symbol A.
 struct Trial {
     dir: TempDir,
     writer: ManifestWriter,
 }
 
-/// What stands in a table, a row a line.
+/// The rows of a table as text, one line each.
 type Rows = Vec<String>;
 
 fn symbol() -> Symbol {
@@ -27,7 +27,7 @@ fn days(from: (i8, i8), to: (i8, i8)) -> Window {
     Window::new(date(2024, from.0, from.1), date(2024, to.0, to.1)).unwrap()
 }
 
-/// History begins with June.
+/// The history begins with June.
 fn edge() -> HistoryStart {
     HistoryStart::new(date(2024, 5, 31), Some(date(2024, 6, 3))).unwrap()
 }
@@ -121,7 +121,7 @@ fn a_running_task_goes_on_with_what_is_served_or_is_gone() {
     assert_eq!(trial.writer.cut(second.id, edge()).unwrap(), None);
     assert_eq!(trial.tasks(), ["2024-06-03..2024-12-31 done"]);
     assert!(matches!(trial.writer.cut(first.id, edge()), Err(ManifestError::Illegal(_))), "it has ended");
-    // The number of the one that is gone is not given again.
+    // The id of the removed task is not used again.
     trial.add(&[days((9, 1), (9, 30))]);
     assert_eq!(trial.writer.lease().unwrap().unwrap().id, TaskId(3));
 }
@@ -131,7 +131,7 @@ fn days_that_were_served_once_stay_with_their_task() {
     let mut trial = Trial::new(&[days((2, 1), (4, 30))]);
     let task = trial.writer.lease().unwrap().unwrap();
     trial.store(task.id, &[(2, 5), (2, 6)], None);
-    // The plan's history has moved on, and a wider window is asked for.
+    // The start of the plan's history has moved, and a wider window is requested.
     trial.add(&[days((1, 1), (1, 31)), days((5, 1), (12, 31))]);
     trial.writer.cut_pending(edge()).unwrap();
     assert_eq!(trial.tasks(), ["2024-02-01..2024-04-30 done", "2024-06-03..2024-12-31 pending"]);
@@ -162,7 +162,7 @@ fn what_was_answered_and_is_asked_again_stays_as_it_was_where_history_has_moved_
         assert_eq!(trial.writer.lease().unwrap().map(|leased| leased.id), Some(task));
         assert_eq!(trial.writer.cut(task, edge()).unwrap(), None);
     }
-    // Of the first, what it holds is what it was answered for; nothing says that its last days were empty.
+    // The first task keeps the days up to its last bar; nothing shows that its last days were empty.
     assert_eq!(trial.tasks(), ["2024-02-01..2024-02-06 done", "2024-03-01..2024-03-31 empty"]);
     assert_eq!(trial.not_entitled()[0], "2024-02-07..2024-02-29");
 }
@@ -191,7 +191,8 @@ fn days_that_touch_become_one_stretch_in_any_order() {
     assert_eq!(trial.not_entitled(), ["2024-01-01..2024-03-31"]);
 }
 
-/// Random walks over what changes tasks, with crashes. After each step what must always hold is held against the tables.
+/// A model test: random sequences of everything that changes tasks, with crashes. After each step the invariants are
+/// checked against the tables.
 mod walks {
     use std::collections::BTreeSet;
 
@@ -200,7 +201,7 @@ mod walks {
     use super::*;
     use crate::manifest::Task;
 
-    /// The first day of all walks, and how many days they have.
+    /// The first day of all sequences, and their number of days.
     const FIRST: Date = date(2024, 1, 1);
     const DAYS: i32 = 300;
 

@@ -1,4 +1,5 @@
-//! Random walks of the writer, with crashes, beside a model that is too simple to be wrong.
+//! A model test of the writer: random sequences of steps, with crashes, compared with a model that is too simple to be
+//! wrong.
 
 use std::collections::HashMap;
 
@@ -10,10 +11,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::{data_dir::DataDir, manifest::StoreKind};
 
-/// The tasks of every walk: ticker and months. The first two share February, so that they never run together.
+/// The tasks of every sequence: ticker and months. The first two share February, so that they never run together.
 const TASKS: [(&str, i8, i8); 4] = [("A", 1, 2), ("A", 2, 3), ("A", 4, 4), ("B", 1, 2)];
 
-/// What the model knows of a task.
+/// The model's record of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     state: &'static str,
@@ -47,7 +48,7 @@ enum Move {
         task: usize,
         attempts: u32,
     },
-    /// With the state that it leads to.
+    /// Carries the state that it leads to.
     End {
         task: usize,
         event: TaskEvent,
@@ -93,7 +94,7 @@ impl Model {
         (0..TASKS.len()).filter(|task| states.contains(&self.tasks[*task].state)).collect()
     }
 
-    /// The first task that waits and shares no month with one that runs.
+    /// The first pending task that shares no month with a running one.
     fn next(&self) -> Option<usize> {
         let share = |a: usize, b: usize| {
             let ((a, from_a, to_a), (b, from_b, to_b)) = (TASKS[a], TASKS[b]);
@@ -175,7 +176,7 @@ impl Walk {
         }
     }
 
-    /// What needs a running task is done if it runs, and refused if not.
+    /// A step that needs a running task must succeed if it runs, and be refused if not.
     fn is_allowed<T: std::fmt::Debug>(&self, task: usize, done: Result<T, ManifestError>) -> bool {
         let runs = self.model.tasks[task].state == "running";
         match done {
@@ -218,7 +219,7 @@ impl Walk {
         }
     }
 
-    /// The process dies, and the next one begins.
+    /// The process crashes, and the next one begins.
     fn crash(&mut self) {
         let running = self.model.all_that_are(&["running"]);
         self.writer = open(&self.dir);
@@ -230,7 +231,7 @@ impl Walk {
         }
     }
 
-    /// The manifest says what the model says, in every row.
+    /// The manifest equals the model, in every row.
     fn agrees(&self) {
         let tasks = "SELECT state, cursor, pages, bars, attempts, last_error FROM tasks ORDER BY id";
         let tasks = self.rows(tasks, |row| {
@@ -264,7 +265,7 @@ impl Walk {
     }
 }
 
-/// A writer in a run of its own. Nobody pulls a plug here, so nothing has to be durable.
+/// A writer in a run of its own. Nothing has to be durable: these tests have no power failure.
 fn open(dir: &TempDir) -> ManifestWriter {
     let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
     writer.connection.pragma_update(None, "synchronous", "OFF").unwrap();
@@ -316,7 +317,7 @@ proptest! {
     }
 }
 
-/// A full disk, as `SQLite` itself meets it: what it refuses did not happen, and what comes after it does.
+/// A full disk, as `SQLite` itself meets it: a refused write changes nothing, and the next one succeeds.
 #[test]
 fn a_full_manifest_changes_nothing_and_goes_on_when_there_is_room() {
     let mut walk = Walk::begin();

@@ -189,11 +189,11 @@ fn a_directory_holds_one_kind() {
     let wanted = [(symbol("A"), window(2024, 1, 1)), (symbol("B"), window(2024, 1, 1))];
     writer.add_tasks(&wanted).unwrap();
     writer.declare_kind(made_up).unwrap();
-    // The sandbox has none of A, and says that there is more of B.
+    // The sandbox has no bars of A, and another page of B.
     let (a, b) = (writer.lease().unwrap().unwrap().id, writer.lease().unwrap().unwrap().id);
     assert_eq!(writer.store_page(a, &page("A", 0, None)).unwrap().state, TaskState::Empty);
     writer.store_page(b, &page("B", 0, Some("/next?cursor=1"))).unwrap();
-    // That says nothing about the service.
+    // This proves nothing about the service.
     writer.declare_kind(UNADJUSTED).unwrap();
     writer.reclaim(&[]).unwrap();
     let left = |writer: &ManifestWriter| {
@@ -205,13 +205,13 @@ fn a_directory_holds_one_kind() {
     writer.declare_kind(UNADJUSTED).unwrap();
     let kinds = "SELECT count(*) FROM events WHERE kind = 'kind_changed'";
     assert_eq!(writer.connection.query_row(kinds, [], |row| row.get::<_, u64>(0)).unwrap(), 4);
-    // Lists of one source say nothing of the other's bars, and are the same whatever bars are adjusted for.
+    // Lists of one source prove nothing about the other's bars, and do not depend on the adjustment of bars.
     let synced = "INSERT INTO syncs (at_ms, what, rows, pages, defects) VALUES (1, 'splits', 1, 1, '{}')";
     writer.connection.execute_batch(synced).unwrap();
     assert!(writer.declare_kind(made_up).is_err());
     writer.declare_kind(adjusted).unwrap();
     writer.declare_kind(UNADJUSTED).unwrap();
-    // With its first bar it is decided.
+    // The first bar fixes the kind.
     let id = writer.lease().unwrap().unwrap().id;
     writer.store_page(id, &page("A", 5, None)).unwrap();
     let error = writer.declare_kind(adjusted).unwrap_err();
