@@ -82,8 +82,8 @@ pub(super) fn whole_market(call: &Call, date: &str) -> Result<Vec<u8>, Refusal> 
     Ok(wire::to_json(&body(call, is_adjusted, rows.collect())))
 }
 
-/// The day bar of a ticker, stamped as the two endpoints above do it: with 16:00 in New York, and not with the start of
-/// the day as in a range (polygon-api.md §2).
+/// The day bar of a ticker, with the timestamp of the two endpoints above: 16:00 in New York, not the start of the day
+/// as in a range (polygon-api.md §2).
 fn day_bar(call: &Call, ticker: &str, day: Date, is_adjusted: bool) -> Option<Bar> {
     let span = BarSize::Day.span_of(new_york::day_start_ms(day));
     let served = span.start..=call.market_end().min(span.end - 1);
@@ -96,7 +96,7 @@ fn day_bar(call: &Call, ticker: &str, day: Date, is_adjusted: bool) -> Option<Ba
     Some(Bar { timestamp: new_york::at_ms(day, 16, 0), ..bar })
 }
 
-/// Of bars for one minute the last one, as clients are to take it: nobody traded twice what was recorded twice.
+/// Returns the last of several bars for one minute, as clients should: bars that were recorded twice were traded once.
 fn later_of_equals(bars: impl Iterator<Item = Bar>) -> impl Iterator<Item = Bar> {
     let mut bars = bars.peekable();
     std::iter::from_fn(move || {
@@ -109,7 +109,7 @@ fn later_of_equals(bars: impl Iterator<Item = Bar>) -> impl Iterator<Item = Bar>
     })
 }
 
-/// A body without a ticker that ends its traversal.
+/// A body without a ticker and without a next page.
 fn body<'a>(call: &Call<'a>, adjusted: bool, results: Vec<BarRow<'a>>) -> BarsBody<'a> {
     let count = results.len();
     BarsBody {
@@ -125,7 +125,8 @@ fn body<'a>(call: &Call<'a>, adjusted: bool, results: Vec<BarRow<'a>>) -> BarsBo
     }
 }
 
-/// Bars are adjusted for splits unless that is declined, be it by the old parameter that the JVM client still sends.
+/// Bars are adjusted for splits unless the request declines it, also by the old parameter that the JVM client still
+/// sends.
 fn is_adjusted(params: &Params) -> Result<bool, Refusal> {
     let declined = params.flag("unadjusted")?;
     Ok(params.flag("adjusted")?.or(declined.map(|declined| !declined)).unwrap_or(true))
@@ -139,7 +140,7 @@ fn adjustment(call: &Call, ticker: &str, is_adjusted: bool) -> Adjustment {
     }
 }
 
-/// Another `from` (UTC ms) for the same range: what is asked from a ms after the start of a bar is asked from its start.
+/// Another `from` (UTC ms) for the same range: a range from a ms after the start of a bar begins at the bar's start.
 fn alias(start: i64, [from, to]: [&str; 2], size: BarSize) -> Option<i64> {
     let alias = (start + 1).to_string();
     (from != alias && range::parse(&alias, to, size).is_ok()).then_some(start + 1)
@@ -153,11 +154,11 @@ fn path_with(call: &Call, replaced: usize, ms: i64) -> String {
     path.join("/")
 }
 
-/// What the path does not say, for the next page.
+/// The parameters for the next page that are not in the path.
 fn cursor(call: &Call, order: SortOrder, limit: u32, is_adjusted: bool) -> Params {
     let params = Params::default().with("limit", &limit).with("sort", order.as_str());
-    // No cursor on record was made with `adjusted=false`. It would be of little use if it were forgotten, so that is
-    // done only where it is asked for.
+    // No recorded cursor was made with `adjusted=false`. Cursors that lose it would be of little use, so that is done
+    // only if it is requested.
     let is_said = !is_adjusted && !call.forgets_adjusted;
     if is_said { params.with("adjusted", &false) } else { params }
 }

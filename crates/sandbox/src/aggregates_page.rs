@@ -1,25 +1,25 @@
-//! A page of bars: read from the minutes of a range up to a limit, and merged to the size that was asked for.
+//! A page of bars: minutes of a range up to a limit, merged to the requested size.
 
 use grab_model::{Bar, calendar, new_york};
 
 use super::{bar_size::BarSize, market::Minutes, params::SortOrder};
 
-/// The bars of one answer, as traded.
+/// The bars of one response, as traded.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct AggregatesPage {
     pub bars: Vec<Bar>,
-    /// How many base aggregates they are made of: minutes, or days for day bars.
+    /// The number of base aggregates in them: minutes, or days for day bars.
     pub read: usize,
-    /// The edge (UTC ms) from which the next page goes on; nothing if this is the last one.
+    /// The edge (UTC ms) at which the next page begins. None if this is the last page.
     pub next: Option<i64>,
 }
 
 impl AggregatesPage {
-    /// Reads until `limit` base aggregates are read.
+    /// Reads `limit` base aggregates.
     ///
-    /// Minutes of one bar stay on one page: a bar that the limit would cut is left to the next (polygon-api.md §1).
-    /// So are recorded duplicates of one minute, since no page can begin between them. The first bar of a page is
-    /// always whole, whatever the limit, so that every page gets on.
+    /// Minutes of one bar stay on one page: a bar that the limit would split is left to the next page (polygon-api.md
+    /// §1). So are recorded duplicates of one minute, since no page can begin between them. The first bar of a page is
+    /// always complete, whatever the limit, so that every page makes progress.
     pub fn read(minutes: Minutes, size: BarSize, order: SortOrder, limit: u32) -> Self {
         let mut minutes = minutes.peekable();
         let mut page = Self::default();
@@ -61,7 +61,7 @@ impl AggregatesPage {
 }
 
 /// The minutes of a day that make its prices: those of regular hours (polygon-api.md §1, assumed there). A day that was
-/// traded outside of them only has prices all the same.
+/// traded only outside of them has the prices of all its minutes.
 fn regular_hours(minutes: &[Bar]) -> &[Bar] {
     let day = minutes.first().and_then(|bar| new_york::date_of(bar.timestamp));
     let Some(session) = day.and_then(calendar::session_on) else { return minutes };
@@ -80,7 +80,7 @@ fn merged(start: i64, priced: &[Bar], traded: &[Bar]) -> Option<Bar> {
         high: priced.iter().map(|bar| bar.high).fold(f64::NEG_INFINITY, f64::max),
         low: priced.iter().map(|bar| bar.low).fold(f64::INFINITY, f64::min),
         close: priced.last()?.close,
-        // Sums of decimals have tails that no decimal has: cut where the vendor's decimals end.
+        // Sums of decimals in float64 have extra digits: they are rounded to the vendor's number of decimals.
         volume: rounded(volume, 1e6),
         vwap: value.filter(|_| volume > 0.0).map(|value| rounded(value / volume, 1e4)),
         transactions: traded.iter().map(|bar| bar.transactions).sum(),
@@ -133,7 +133,7 @@ mod tests {
         )
     }
 
-    /// All pages of `bars`, each beginning behind the edge that the one before it named.
+    /// All pages of `bars`, each beginning after the edge of the one before it.
     fn pages(bars: &[Bar], size: BarSize, order: SortOrder, limit: u32) -> Vec<AggregatesPage> {
         let mut pages = vec![read(bars, size, order, limit)];
         while let Some(edge) = pages.last().and_then(|page| page.next) {

@@ -30,8 +30,8 @@ use super::{
     splits, status, tickers,
 };
 
-/// Everything that is needed to answer requests, shared by all connections. Of the past it knows how many requests
-/// there were, for the rate limit when the last ones came, and for the faults how often each was asked.
+/// Everything that is needed to answer requests, shared by all connections. It remembers the number of requests, for
+/// the rate limit when the last ones were sent, and for the faults how often each was sent.
 pub(super) struct Api {
     market: Box<dyn Market>,
     plan: ServicePlan,
@@ -41,12 +41,12 @@ pub(super) struct Api {
     defects: Option<ReferenceDefects>,
     evolution: Evolution,
     seed: u64,
-    /// Where request ids come from.
+    /// The seed of the request ids.
     ids: Seed,
     requests: AtomicU64,
 }
 
-/// What goes back. Every answer has an id, in a header and mostly in the body.
+/// A response. Each has an id, in a header and mostly in the body.
 pub(super) struct HttpAnswer {
     pub status: StatusCode,
     pub request_id: String,
@@ -55,12 +55,12 @@ pub(super) struct HttpAnswer {
     /// The time by the sandbox's clock, UTC ms.
     pub now_ms: i64,
     pub content: AnswerContent,
-    /// What happens to it on its way out.
+    /// The fault of its transfer.
     pub fault: Option<Dealt<WireFault>>,
 }
 
 impl Api {
-    /// Brings up the market that the options ask for.
+    /// Makes the market of the options.
     pub fn new(options: &SandboxOptions) -> Result<Self, SandboxError> {
         let market: Box<dyn Market> = match &options.recorded {
             Some(folder) => Box::new(RecordedMarket::open(folder)?),
@@ -81,7 +81,7 @@ impl Api {
         })
     }
 
-    /// Answers a request, whatever it is.
+    /// Answers any request.
     pub fn answer(&self, request: &Request) -> HttpAnswer {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request_id = self.ids.child(number).hex(2);
@@ -123,7 +123,7 @@ impl Api {
     }
 }
 
-/// All endpoints.
+/// Routes a request to its endpoint.
 fn route(call: &Call) -> Result<Vec<u8>, Refusal> {
     if call.request.method != Method::GET {
         return Err(Refusal::UnknownRoute);
@@ -151,7 +151,7 @@ fn route(call: &Call) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// `BRK.B` for `BRK%2EB`; nothing if what follows a `%` is no byte, or the whole no text.
+/// Returns `BRK.B` for `BRK%2EB`. None if a `%` is not followed by a byte, or if the result is not text.
 fn percent_decoded(segment: &str) -> Option<String> {
     let mut parts = segment.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();

@@ -1,4 +1,4 @@
-//! How much time a bar spans.
+//! The time span of a bar.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const MINUTES_A_DAY: u32 = 24 * 60;
 
-/// How much time a bar spans.
+/// The time span of a bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BarSize {
-    /// This many minutes, counted from midnight in New York. One minute is the size in which bars are kept.
+    /// This many minutes, counted from midnight in New York. Stored bars have one minute.
     Minutes(u32),
     /// A New York day.
     Day,
@@ -34,13 +34,13 @@ impl BarSize {
         minutes.map(Self::Minutes).ok_or(Refusal::UnsupportedBar)
     }
 
-    /// The time of the bar that an instant falls into, UTC ms.
+    /// The time of the bar that contains an instant, UTC ms.
     pub fn span_of(self, ms: i64) -> Range<i64> {
         let day = || new_york::date_of(ms).unwrap_or(calendar::FIRST_DAY);
         match self {
             Self::Minutes(count) => {
                 let length = i64::from(count) * MINUTE_MS;
-                // What divides the hour is aligned on it in every time zone of full hours.
+                // Sizes that divide the hour are aligned on it in every time zone of full hours.
                 let origin = if HOUR_MS % length == 0 { 0 } else { new_york::day_start_ms(day()) };
                 let start = ms - (ms - origin).rem_euclid(length);
                 start..start + length

@@ -1,4 +1,4 @@
-//! A request, and what an endpoint needs to answer it.
+//! A request, with everything that an endpoint needs to answer it.
 
 use std::ops::RangeInclusive;
 
@@ -21,35 +21,35 @@ use super::{
 /// The parameter that may carry the key.
 pub(super) const KEY_PARAMETER: &str = "apiKey";
 
-/// A request as it came in.
+/// A request as it was received.
 pub(super) struct Request {
-    /// Only GET is answered.
+    /// Only GET is supported.
     pub method: Method,
     /// Percent-encoded.
     pub path: String,
     pub query: String,
     /// The key of an `Authorization: Bearer` header.
     pub bearer: Option<String>,
-    /// What the client calls this server: `127.0.0.1:8080`.
+    /// The name that the client uses for this server: `127.0.0.1:8080`.
     pub host: String,
 }
 
-/// One question that was let in, with everything that an endpoint needs to answer it.
+/// An accepted request, with everything that an endpoint needs to answer it.
 pub(super) struct Call<'a> {
     pub market: &'a dyn Market,
     pub plan: &'a ServicePlan,
     pub now_ms: i64,
-    /// Whether cursors of bars lose that adjustment was declined.
+    /// Whether cursors of bars lose `adjusted=false`.
     pub forgets_adjusted: bool,
     pub request: &'a Request,
     /// The parameters of the query, or of the cursor in it.
     pub params: Params,
     pub request_id: &'a str,
-    /// What is wrong with reference data.
+    /// The defects of the reference data.
     pub defects: Option<&'a ReferenceDefects>,
-    /// What is not as it will be for ever.
+    /// The sessions that are not final yet.
     pub newest: Option<NewestSessions>,
-    /// How the bars of the answer are to be spoilt.
+    /// How the bars of the response are falsified.
     pub fault: Option<Dealt<WrongBars>>,
 }
 
@@ -67,12 +67,12 @@ impl Call<'_> {
         new_york::date_of(self.now_ms).unwrap_or(calendar::LAST_DAY)
     }
 
-    /// The last instant (UTC ms) at which a bar that is served may begin. There are none of unfinished sessions.
+    /// The last instant (UTC ms) at which a served bar may begin. Unfinished sessions have none.
     pub fn market_end(&self) -> i64 {
         calendar::last_finished(self.now_ms).map_or(i64::MIN, Session::extended_close_ms)
     }
 
-    /// The bars of a ticker, as traded, that begin within `range` (UTC ms), as far as the service has them by now.
+    /// The bars of a ticker, as traded, that begin within `range` (UTC ms), as far as they exist by now.
     pub fn minutes(&self, ticker: &str, range: RangeInclusive<i64>, order: SortOrder) -> Minutes<'_> {
         let minutes = self.market.minutes(ticker, range, order);
         match &self.newest {
@@ -81,7 +81,7 @@ impl Call<'_> {
         }
     }
 
-    /// The same without holes: what grouped daily bars are made of.
+    /// The bars of a ticker without gaps: grouped daily bars are made of these.
     pub fn minutes_without_holes(&self, ticker: &str, range: RangeInclusive<i64>) -> Minutes<'_> {
         let minutes = self.market.minutes(ticker, range, SortOrder::Ascending);
         match &self.newest {
@@ -90,7 +90,7 @@ impl Call<'_> {
         }
     }
 
-    /// Where the next page is, on the host that the client called. The key is not in it.
+    /// The URL of the next page, on the host that the client called. The key is not in it.
     pub fn next_url(&self, path: &str, params: &Params) -> String {
         format!("http://{}{path}?cursor={}", self.request.host, params.cursor())
     }

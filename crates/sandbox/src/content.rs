@@ -1,16 +1,16 @@
-//! What an answer says, apart from its status and its headers.
+//! The content of a response, apart from its status and its headers.
 
-/// The body of an answer.
+/// The body of a response.
 pub(super) enum AnswerContent {
     Json(Vec<u8>),
     Text(String),
     Html(String),
-    /// Not even a type.
+    /// No body and no content type.
     Nothing,
 }
 
 impl AnswerContent {
-    /// The `Content-Type`, if there is a body.
+    /// The `Content-Type`. None if there is no body.
     pub fn kind(&self) -> Option<&'static str> {
         match self {
             Self::Json(_) => Some("application/json"),

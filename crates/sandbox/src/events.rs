@@ -1,10 +1,10 @@
-//! The tickers that a company had, one after the other.
+//! The tickers of a company over time.
 
 use serde::Serialize;
 
 use super::{call::Call, market::MarketListing, paged_list, refusal::Refusal};
 
-/// The one type of events that there is.
+/// The only type of events.
 const TICKER_CHANGE: &str = "ticker_change";
 
 /// A company and its events, the keys in the documented order.
@@ -27,7 +27,7 @@ struct Event<'a> {
     date: String,
 }
 
-/// What the ticker is from the day of the event on.
+/// The ticker from the day of the event on.
 #[derive(Serialize)]
 struct TickerChange<'a> {
     ticker: &'a str,
@@ -49,8 +49,8 @@ pub(super) fn of(call: &Call, id: &str) -> Result<Vec<u8>, Refusal> {
     Ok(paged_list::body(call, history, None, None))
 }
 
-/// Whom an id stands for. A ticker is that of the company which has it today, and of no earlier one; the other ids
-/// stand for their company for ever. Two classes of shares have one CIK: what is listed today goes first.
+/// The company of an id. A ticker is that of the company which has it today, not of an earlier one; the other ids are
+/// always those of their company. Two share classes have one CIK: the one that is listed today is used.
 fn company<'a>(call: &Call, known: &[&'a MarketListing], id: &str) -> Option<&'a MarketListing> {
     let today = call.today();
     let holder = known.iter().find(|listing| listing.ticker == id && listing.is_active_on(today));
@@ -59,7 +59,7 @@ fn company<'a>(call: &Call, known: &[&'a MarketListing], id: &str) -> Option<&'a
     holder.or_else(active).or_else(|| namesakes.next()).copied()
 }
 
-/// `types` is a list by commas. What comes where it names none of the known types is assumed.
+/// `types` is a comma-separated list. What the service does if none of the types is known is assumed.
 fn is_wanted(call: &Call) -> bool {
     call.params.get("types").is_none_or(|types| types.split(',').any(|kind| kind == TICKER_CHANGE))
 }

@@ -1,7 +1,7 @@
-//! A market out of a seed.
+//! A market that is generated from a seed.
 //!
-//! Every bar follows from the seed, the ticker and its minute alone: any stretch of twenty years is there at once.
-//! `universe` says which companies there are, `company` makes their bars.
+//! Every bar follows from the seed, the ticker and its minute alone: any range of twenty years is available at once.
+//! `universe` has the companies, `company` makes their bars.
 
 use std::{iter, ops::RangeInclusive};
 

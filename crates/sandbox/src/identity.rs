@@ -1,26 +1,26 @@
-//! What names a company for good, whatever its ticker: made-up CIKs and FIGIs in the form of real ones.
+//! The permanent ids of a company, whatever its ticker: made-up CIKs and FIGIs in the form of real ones.
 
 use super::seed::{RandomDraws, Seed};
 
 /// The letters and digits of a FIGI: no vowels.
 const FIGI_CHARACTERS: [u8; 31] = *b"0123456789BCDFGHJKLMNPQRSTVWXYZ";
 
-/// How likely it is that an ETF has no CIK: many belong to a trust that files for all of its funds.
+/// The probability that an ETF has no CIK: many belong to a trust that files for all of its funds.
 const ETF_WITHOUT_CIK: f64 = 0.5;
 
-/// The numbers of a company. Each may be missing, as in reality (polygon-api.md §2).
+/// The ids of a company. Each may be missing, as in reality (polygon-api.md §2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Identity {
     /// The issuer's number at the SEC, ten digits. Two classes of shares have the same.
     pub cik: Option<String>,
-    /// The security on the exchanges of a country.
+    /// FIGI of the security on the exchanges of one country.
     pub composite_figi: Option<String>,
-    /// The security in the whole world.
+    /// FIGI of the security in the whole world.
     pub share_class_figi: Option<String>,
 }
 
 impl Identity {
-    /// All that a seed makes up for a name and a type.
+    /// The ids that a seed makes for a name and a type.
     pub fn of(seed: Seed, name: &str, kind: &str) -> Self {
         let seed = seed.named("identity");
         let issuer = name.split_once(" Class ").map_or(name, |(issuer, _)| issuer);
@@ -35,12 +35,12 @@ impl Identity {
         }
     }
 
-    /// The same company where nobody gave it a FIGI.
+    /// The ids of a company without a FIGI.
     pub fn without_figi(self) -> Self {
         Self { composite_figi: None, share_class_figi: None, ..self }
     }
 
-    /// Whether a CIK or a composite FIGI is this company's.
+    /// Whether a CIK or a composite FIGI belongs to this company.
     pub fn is(&self, id: &str) -> bool {
         [&self.cik, &self.composite_figi].into_iter().any(|own| own.as_deref() == Some(id))
     }
@@ -51,7 +51,7 @@ pub(super) fn made_up_cik(draws: &mut RandomDraws) -> String {
     format!("{:010}", 100_000 + draws.below(9_900_000))
 }
 
-/// Twelve characters: two that are given, five that are drawn, and a check digit.
+/// Twelve characters: the prefix, the sixth one, five that are drawn, and a check digit.
 fn figi(prefix: &str, sixth: u8, draws: &mut RandomDraws) -> String {
     let characters = (0..5).map(|_| char::from(draws.pick(FIGI_CHARACTERS)));
     let text: String = prefix.chars().chain([char::from(sixth)]).chain(characters).collect();
@@ -59,8 +59,8 @@ fn figi(prefix: &str, sixth: u8, draws: &mut RandomDraws) -> String {
     format!("{text}{check}")
 }
 
-/// The last character of a FIGI, by the rules of its standard: letters count from 10, every second one double, and
-/// all digits of all numbers are added up to the next ten.
+/// The last character of a FIGI, by the rules of its standard: letters count from 10, every second number is doubled,
+/// all digits are summed, and the check digit completes the sum to a multiple of ten.
 fn check_digit(text: &str) -> u32 {
     let values = text.chars().filter_map(|character| character.to_digit(36));
     let weighted = values.zip([1, 2].into_iter().cycle()).map(|(value, weight)| value * weight);

@@ -1,25 +1,25 @@
-//! A server on loopback that speaks the vendor's API: to try everything without a key and without a network.
+//! A server on loopback that implements the vendor's API: to try everything without a key and without a network.
 //!
 //! # Flow
-//! `server` reads a request, `plan` with its `limiter` lets it in or turns it away, and `api` leads it to an endpoint
-//! as a `call`, if the plan has the endpoint's `family`.
-//! The endpoints are `aggs` (bars of a range, of a day, of the whole market), `tickers`, `events`, `splits` and `status`.
-//! They ask a `market` for bars and listings, and answer with `wire`'s JSON, or with a `refusal`. `server` packs and sends
-//! what comes of it. A `fault` breaks some answers on purpose; `defects` are what is always wrong with reference data.
+//! `server` reads a request, `plan` with its `limiter` accepts or refuses it, and `api` routes it to an endpoint as a
+//! `call`, if the plan has the endpoint's `family`. The endpoints are `aggs` (bars of a range, of a day, of the whole
+//! market), `tickers`, `events`, `splits` and `status`. They read bars and listings from a `market`, and return
+//! `wire`'s JSON or a `refusal`. `server` packs and sends the result. A `fault` breaks some responses on purpose;
+//! `defects` are permanent errors of the reference data.
 //!
 //! # Markets
-//! `generated` makes bars out of a seed: any minute of any company of the `universe`, at once and the same for ever,
+//! `generated` makes bars from a seed: any minute of any company of the `universe`, at once and always the same,
 //! without the minutes before it. `recorded` serves bars from a folder of CSV files as they are.
 //!
 //! # Fidelity
-//! What is known of the service stands in polygon-api.md, and the sandbox keeps to it to the letter: the order of
-//! keys, Go's numbers, the grammar of cursors, the texts of errors, bounds that snap and are inside. The vendor's own
-//! Python clients work against it. Where nothing is known, the choice that was made is named at its place, or left to
-//! [`SandboxOptions`].
+//! The known facts about the service are in polygon-api.md, and the sandbox follows them exactly: the order of keys,
+//! Go's numbers, the grammar of cursors, the texts of errors, inclusive bounds that snap to bars. The vendor's own
+//! Python clients work with it. Where a fact is not known, a comment names the choice that was made, or
+//! [`SandboxOptions`] has a setting for it.
 //!
 //! # Time
 //! The clock is an argument, and nothing of the future is served: bars end with the last session that is finished.
-//! `evolution` makes the newest sessions settle, lag and have holes, if that is asked for.
+//! `evolution` makes the newest sessions settle, lag and have gaps, if the options request it.
 
 mod aggregates;
 mod aggregates_page;

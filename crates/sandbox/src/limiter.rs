@@ -1,4 +1,4 @@
-//! The rate limit: so many requests a minute, by one of two ways to tell which minute that is.
+//! The rate limit: a number of requests a minute, with one of two definitions of that minute.
 
 use std::{
     collections::VecDeque,
@@ -13,10 +13,10 @@ use super::{
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Lets in what a limit allows.
+/// Accepts as many requests as a limit allows.
 pub(super) struct Limiter {
     limit: RateLimit,
-    /// When the requests that still count were let in, oldest first.
+    /// When the requests that still count were accepted, oldest first.
     admitted: Mutex<VecDeque<Instant>>,
 }
 
@@ -25,7 +25,7 @@ impl Limiter {
         Self { limit, admitted: Mutex::default() }
     }
 
-    /// Lets one more in, or turns it away. What is turned away does not count.
+    /// Accepts one more request, or refuses it. A refused request does not count.
     pub fn admit(&self, at: Instant) -> Result<(), Refusal> {
         let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         let age = |earlier: &Instant| at.duration_since(*earlier);
@@ -40,7 +40,7 @@ impl Limiter {
             RateWindow::Fixed => {}
         }
         let is_full = admitted.len() >= self.limit.per_minute.get() as usize;
-        // In both windows there is room again once the oldest request that counts is a minute old.
+        // Both kinds of window accept a request again once the oldest one that counts is a minute old.
         if let Some(oldest) = admitted.front().filter(|_| is_full) {
             return Err(self.refusal(MINUTE.saturating_sub(age(oldest))));
         }
@@ -49,7 +49,7 @@ impl Limiter {
     }
 
     fn refusal(&self, wait: Duration) -> Refusal {
-        // Rounded up: who comes back then is not too early.
+        // Rounded up: a client that waits this long is not too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let retry_after = self.limit.retry_after.then_some(seconds);
         Refusal::TooManyRequests { body: self.limit.body, retry_after }
@@ -62,7 +62,7 @@ mod tests {
 
     use super::{super::options::TooManyBody, *};
 
-    /// Two requests a minute, with a `Retry-After` for others.
+    /// Two requests a minute, with a `Retry-After` for further ones.
     const TWO: RateLimit = RateLimit {
         per_minute: NonZeroU32::new(2).unwrap(),
         window: RateWindow::Sliding,
@@ -70,7 +70,7 @@ mod tests {
         retry_after: true,
     };
 
-    /// What a limit makes of requests at these ms: nothing if it lets one in, else the seconds of its `Retry-After`.
+    /// How a limit treats requests at these ms: None if it accepts one, else the seconds of its `Retry-After`.
     fn waits<const N: usize>(limit: RateLimit, times: [u64; N]) -> [Option<u64>; N] {
         let (limiter, start) = (Limiter::new(limit), Instant::now());
         let refusal = |ms| limiter.admit(start + Duration::from_millis(ms)).err();

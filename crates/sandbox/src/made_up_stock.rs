@@ -1,9 +1,9 @@
-//! A made-up company's stock: its habits, and the bars that come of them.
+//! A made-up company's stock: its parameters, and the bars that follow from them.
 //!
-//! What a random walk would have to add up from the first day on, curves give directly. The price is the
-//! exponential of a sum of curves, from one of years (the trend) to one of seconds (the noise), on top of the climb
-//! that leads to each split. Trades come in the shape of a real day: many at the open and the close, few outside
-//! of regular hours, and none at all in most minutes of a thin stock.
+//! A random walk would have to be summed from the first day on; curves give a price directly. The price is the
+//! exponential of a sum of curves, from one of years (the trend) to one of seconds (the noise), on top of the growth
+//! that leads to each split. The number of trades follows a real day: many at the open and the close, few outside of
+//! regular hours, and none at all in most minutes of a thin stock.
 
 use std::ops::Range;
 
@@ -40,29 +40,29 @@ const EXTENDED_MINUTES: f64 = 570.0;
 /// A stock with fewer trades a day than this has no closing auction.
 const AUCTION_FROM_TRADES: f64 = 2_000.0;
 
-/// The part of a day's trades that the auction makes.
+/// The share of the auction in a day's trades.
 const AUCTION_TRADES: f64 = 0.002;
 
-/// How much larger than others the auction's trades are.
+/// How much larger the auction's trades are than others.
 const AUCTION_LOTS: f64 = 40.0;
 
-/// A company and the habits of its stock.
+/// A company and the parameters of its stock.
 pub(super) struct MadeUpStock {
     pub listing: MarketListing,
-    /// Where all its numbers come from.
+    /// The seed of all its numbers.
     seed: Seed,
-    /// The price about which it moves, USD.
+    /// The price around which it moves, USD.
     price: f64,
     /// Trades in the regular hours of an average day.
     trades: f64,
     /// Shares in an average trade.
     lot: f64,
-    /// How far prices swing, 1.0 being the average.
+    /// The size of price moves, 1.0 being the average.
     volatility: f64,
 }
 
 impl MadeUpStock {
-    /// A company that moves about `price` (USD) with about `trades` a day.
+    /// A company that moves around `price` (USD) with about `trades` a day.
     pub fn new(listing: MarketListing, seed: Seed, price: f64, trades: f64) -> Self {
         let mut draws = seed.draws();
         let (lot, volatility) = (draws.between_orders(30.0, 200.0), draws.between(0.6, 1.6));
@@ -76,8 +76,8 @@ impl MadeUpStock {
         minutes.filter_map(|minute| day.bar(minute * MINUTE_MS)).collect()
     }
 
-    /// The price without its curves, as traded. From one split to the next it climbs to where that one is due, so
-    /// that ten shares are made of one after the price has grown tenfold, and prices stay in the range of prices.
+    /// The price without its curves, as traded. Between two splits it grows to the level at which the later one is due,
+    /// so that a 1:10 split comes after the price has grown tenfold, and prices stay in a normal range.
     fn level_on(&self, date: Date) -> f64 {
         let splits = &self.listing.splits;
         let last = splits.iter().rfind(|split| split.date <= date);
@@ -101,7 +101,7 @@ impl MadeUpStock {
 /// A session of a company.
 struct Day<'c> {
     company: &'c MadeUpStock,
-    /// Where the numbers of its minutes come from.
+    /// The seed of its minutes.
     minutes: Seed,
     extended_open: i64,
     open: i64,
@@ -133,7 +133,7 @@ impl<'c> Day<'c> {
         }
     }
 
-    /// The bar of a minute (UTC ms), if there was a trade.
+    /// The bar of a minute (UTC ms). None if there was no trade.
     fn bar(&self, minute: i64) -> Option<Bar> {
         let mut draws = self.minutes.child(minute_number(minute)).draws();
         let expected = self.expected_trades(minute);
@@ -158,8 +158,8 @@ impl<'c> Day<'c> {
 
     /// How many trades a minute has on average: a day's trades over its minutes, times a shape that averages to one.
     ///
-    /// Outside of regular hours trades grow with the root of the day's: what is traded thousands of times a minute by
-    /// day is traded once or twice a minute in the evening.
+    /// Outside of regular hours trades grow with the square root of the day's: a stock with thousands of trades a
+    /// minute by day has one or two a minute in the evening.
     fn expected_trades(&self, minute: i64) -> f64 {
         let extended = |nearness: f64| self.trades.sqrt() / EXTENDED_MINUTES * (0.2 + 1.6 * nearness);
         if minute < self.open {
@@ -194,7 +194,7 @@ impl<'c> Day<'c> {
         [open, high, low, close]
     }
 
-    /// Shares: whole ones until fractions were traded, and often after that.
+    /// Shares: whole numbers until fractions were traded, and often after that.
     fn volume(&self, minute: i64, trades: f64, draws: &mut RandomDraws) -> f64 {
         let lot = if self.is_auction(minute) { self.company.lot * AUCTION_LOTS } else { self.company.lot };
         let whole = (trades * lot * draws.between(0.3, 1.7)).floor().max(trades);
@@ -202,8 +202,8 @@ impl<'c> Day<'c> {
         if has_fraction { ((whole + draws.unit()) * 1e6).round() / 1e6 } else { whole }
     }
 
-    /// The average price. Odd lots count here and not in the bar's prices, so that it may lie outside of them: seldom
-    /// in regular hours, often before and after (polygon-api.md §1).
+    /// The average price. Odd lots count here but not in the bar's prices, so it may lie outside of them: seldom in
+    /// regular hours, often before and after (polygon-api.md §1).
     fn vwap(&self, minute: i64, high: f64, low: f64, draws: &mut RandomDraws) -> f64 {
         let is_regular = (self.open..self.close).contains(&minute);
         let is_outside = draws.happens(if is_regular { 0.01 } else { 0.3 });
@@ -212,7 +212,7 @@ impl<'c> Day<'c> {
     }
 }
 
-/// A price as it is printed: mostly in cents, for every fourth and below one dollar in hundredths of them.
+/// A price with its tick: mostly in cents; every fourth, and every one below one dollar, in hundredths of a cent.
 fn tick(price: f64, draws: &mut RandomDraws) -> f64 {
     let is_fine = draws.happens(0.25) || price < 1.0;
     if is_fine { to_ten_thousandths(price).max(0.000_1) } else { (price * 100.0).round() / 100.0 }

@@ -1,4 +1,4 @@
-//! What stands behind the endpoints: bars as traded, listings and splits.
+//! The data of the endpoints: bars as traded, listings and splits.
 
 use std::ops::RangeInclusive;
 
@@ -7,12 +7,12 @@ use jiff::civil::Date;
 
 use super::{identity::Identity, params::SortOrder};
 
-/// Bars of a ticker, read one after the other for as long as they are wanted.
+/// Bars of a ticker, read one after the other on demand.
 pub(super) type Minutes<'m> = Box<dyn Iterator<Item = Bar> + 'm>;
 
-/// A source of bars. It knows no clock and no plan: those narrow the range before it is asked.
+/// A source of bars. It knows no clock and no plan: the caller narrows the range before.
 pub(super) trait Market: Send + Sync {
-    /// All listings that there ever were, by ticker, then by first day.
+    /// All listings of all times, by ticker, then by first day.
     fn listings(&self) -> Vec<&MarketListing>;
 
     /// The bars of a ticker, as traded, that begin within `range` (UTC ms). None if the ticker is not known.
@@ -23,7 +23,7 @@ pub(super) trait Market: Send + Sync {
 #[derive(Clone, Debug)]
 pub(super) struct MarketListing {
     pub ticker: String,
-    /// The company's: the same under all tickers that it has in its life, and nobody else's.
+    /// The company's name: the same under all its tickers, and unique.
     pub name: String,
     pub identity: Identity,
     /// The vendor's type code: `CS`, `ETF`, `ADRC`, `PFD`, `FUND`.
@@ -32,7 +32,7 @@ pub(super) struct MarketListing {
     pub exchange: Option<&'static str>,
     /// The first day of trading.
     pub listed: Date,
-    /// The first day without trading, if there is one.
+    /// The first day without trading. None if it is still listed.
     pub delisted: Option<Date>,
     /// By date.
     pub splits: Vec<MarketSplit>,
@@ -54,12 +54,12 @@ pub(super) struct MarketSplit {
 }
 
 impl MarketSplit {
-    /// What a price of the days before is multiplied with.
+    /// The factor of prices before it.
     pub fn factor(&self) -> f64 {
         self.from / self.to
     }
 
-    /// Whether shares become fewer.
+    /// Whether it is a reverse split.
     pub fn is_reverse(&self) -> bool {
         self.to < self.from
     }
@@ -74,12 +74,12 @@ impl MarketSplit {
 pub(super) struct Adjustment(Vec<(i64, f64)>);
 
 impl Adjustment {
-    /// None at all: bars stay as traded.
+    /// No splits: bars stay as traded.
     pub fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// All splits of a ticker that were executed until `today`.
+    /// All splits of a ticker that are executed until `today`.
     pub fn of(listings: &[&MarketListing], ticker: &str, today: Date) -> Self {
         let splits =
             listings.iter().filter(|listing| listing.ticker == ticker).flat_map(|listing| &listing.splits);
@@ -87,7 +87,7 @@ impl Adjustment {
         Self(executed.map(|split| (new_york::day_start_ms(split.date), split.factor())).collect())
     }
 
-    /// The bar in shares of the last day: the tail digits that come of it are not rounded away.
+    /// The bar in shares of the last day; the extra digits of the result are not rounded away.
     pub fn apply(&self, bar: Bar) -> Bar {
         let later = self.0.iter().filter(|(executed, _)| *executed > bar.timestamp);
         let factor: f64 = later.map(|(_, factor)| factor).product();

@@ -1,4 +1,4 @@
-//! What a sandbox is asked to be, and why it may not come up.
+//! The options of a sandbox, and why it may not start.
 
 use std::{
     collections::BTreeSet,
@@ -19,13 +19,13 @@ use super::{endpoint_family::EndpointFamily, evolution::Evolution, fault::FaultO
 /// A clock: the current time in UTC ms since the epoch.
 pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// The highest `limit` that the service honours, in base aggregates (polygon-api.md §1).
+/// The highest `limit` that the service accepts, in base aggregates (polygon-api.md §1).
 pub(super) const SERVICE_PAGE_CAP: u32 = 50_000;
 
-/// What a sandbox serves, to whom, and how fast.
+/// What a sandbox serves, to which clients, and how fast.
 #[derive(Clone)]
 pub struct SandboxOptions {
-    /// The generated market: the same seed gives the same bars, for ever.
+    /// The generated market: the same seed always gives the same bars.
     pub seed: u64,
     /// A folder of `<TICKER>.csv` and `<TICKER>.csv.gz` to serve instead of a generated market.
     pub recorded: Option<PathBuf>,
@@ -33,27 +33,27 @@ pub struct SandboxOptions {
     pub listen: SocketAddr,
     /// The only key that is accepted; if not set, any key is.
     pub key: Option<String>,
-    /// How many requests are answered in a minute, and what the rest gets.
+    /// How many requests are answered in a minute, and how the others are refused.
     pub rate_limit: Option<RateLimit>,
-    /// What the plan leaves out: a 403, whatever is asked of it.
+    /// The endpoints that the plan does not include: each request for them gets a 403.
     pub forbidden: BTreeSet<EndpointFamily>,
     /// The first New York day that the plan includes.
     pub history_from: Option<Date>,
-    /// Whether a range that begins before `history_from` is clipped without a word. Else it is refused with a 403.
+    /// Whether a range that begins before `history_from` is silently clipped. Else it is refused with a 403.
     pub clip_history: bool,
-    /// The highest `limit` that is honoured, to try small pages with little data. The service's is 50,000.
+    /// The highest `limit` that is accepted, to test small pages with little data. The service's is 50,000.
     pub page_cap: u32,
-    /// How long every answer is held back.
+    /// How long every response is delayed.
     pub latency: Duration,
-    /// Whether `adjusted=false` is left out of cursors, so that the pages after the first come adjusted for splits.
+    /// Whether `adjusted=false` is left out of cursors, so that the pages after the first are adjusted for splits.
     pub forget_adjusted: bool,
-    /// Whether bars come with the status `DELAYED`, as on plans without real-time data, and not with `OK`.
+    /// Whether bars have the status `DELAYED`, as on plans without real-time data, and not `OK`.
     pub delayed: bool,
-    /// Which answers are broken on purpose, and how; by `seed`.
+    /// Which responses are broken on purpose, and how; by `seed`.
     pub faults: Option<FaultOptions>,
-    /// Whether reference data are as they should be.
+    /// Whether reference data have defects.
     pub reference: ReferenceQuality,
-    /// How the newest sessions differ from what they will be for ever; by `seed`.
+    /// How the newest sessions differ from their final state; by `seed`.
     pub evolution: Evolution,
     /// The clock: bars end with the last session that is finished by it.
     pub now: ClockFn,
@@ -92,29 +92,29 @@ pub enum ReferenceQuality {
     Defective,
 }
 
-/// How many requests a plan has in a minute, and how one too many is turned away.
+/// How many requests a plan has in a minute, and how further ones are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// So many are answered. Those without a good key are refused before they count.
+    /// This many are answered. Requests without a good key are refused and do not count.
     pub per_minute: NonZeroU32,
-    /// Which minute that is.
+    /// The definition of the minute.
     pub window: RateWindow,
-    /// What a 429 says.
+    /// The body of a 429.
     pub body: TooManyBody,
-    /// Whether a 429 tells in `Retry-After` how many whole seconds it is until a request will be let in.
+    /// Whether a 429 has in `Retry-After` the whole seconds until a request will be accepted.
     pub retry_after: bool,
 }
 
 impl RateLimit {
-    /// A limit as the reports have it (polygon-api.md §1), in a minute that slides.
+    /// A limit as in the reports (polygon-api.md §1), in a sliding minute.
     #[must_use]
     pub fn per_minute(per_minute: NonZeroU32) -> Self {
         Self { per_minute, window: RateWindow::Sliding, body: TooManyBody::Json, retry_after: false }
     }
 }
 
-/// Which minute a limit is about. The service's is not known; a client that keeps within every sliding minute keeps
-/// within the fixed ones too.
+/// The definition of a limit's minute. The service's is not known; a client that keeps the limit in every sliding
+/// minute keeps it in the fixed ones too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RateWindow {
     /// Any 60 seconds.
@@ -123,7 +123,7 @@ pub enum RateWindow {
     Fixed,
 }
 
-/// The body of a 429. Both were reported (polygon-api.md §1, Errors).
+/// The body of a 429. Both kinds were reported (polygon-api.md §1, Errors).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TooManyBody {
     /// An error in JSON, as with other refusals.
@@ -132,21 +132,21 @@ pub enum TooManyBody {
     Empty,
 }
 
-/// Why a sandbox did not come up.
+/// Why a sandbox did not start.
 #[derive(Debug, Error)]
 pub enum SandboxError {
     /// The sandbox is for this machine alone.
     #[error("{address} is not a loopback address: a sandbox is for this machine alone")]
     NotLoopback {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
     },
     /// The port is taken, or may not be used.
     #[error("cannot listen on {address}")]
     Bind {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The folder or one of its files cannot be read at all.
@@ -154,7 +154,7 @@ pub enum SandboxError {
     Unreadable {
         /// The folder or the file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The folder has no `<TICKER>.csv` and no `<TICKER>.csv.gz`.
@@ -163,12 +163,12 @@ pub enum SandboxError {
         /// The folder.
         path: PathBuf,
     },
-    /// A file of bars that is not what it should be.
+    /// An invalid file of bars.
     #[error("{}, line {line}: {reason}", path.display())]
     Recorded {
         /// The file.
         path: PathBuf,
-        /// The line, counted from 1; 1 too where the file as a whole is meant.
+        /// The line, counted from 1; also 1 if the fault is in the whole file.
         line: u64,
         /// What is wrong.
         reason: String,

@@ -1,4 +1,4 @@
-//! Lists that are handed out in pages: what tickers and splits have in common.
+//! Lists that are served in pages: the common part of tickers and splits.
 
 use serde::Serialize;
 
@@ -11,16 +11,16 @@ use super::{
 
 /// A list in pages of `limit` rows.
 pub(super) struct PagedList<'a> {
-    /// What describes the list as a whole; together with a marker, it is the cursor.
+    /// The parameters of the list as a whole; together with a marker, they are the cursor.
     pub params: Params,
     pub limit: u32,
-    /// The parameter that tells how far the pages before this one went.
+    /// The parameter that marks the end of the pages before this one.
     pub marker: &'a str,
 }
 
 impl PagedList<'_> {
-    /// The rows of this page, and what to ask for the next one, if there is one. `mark` makes the marker of a row that
-    /// ends a page, given how many rows there are up to it.
+    /// The rows of this page, and the parameters of the next one, if there is one. `mark` makes the marker of the row
+    /// that ends a page, from the number of rows up to it.
     pub fn page<R: Copy>(
         self,
         rows: &[R],
@@ -41,7 +41,7 @@ impl PagedList<'_> {
     }
 }
 
-/// The body of an answer of the reference endpoints.
+/// The body of a response of the reference endpoints.
 pub(super) fn body(
     call: &Call,
     results: impl Serialize,

@@ -1,4 +1,4 @@
-//! The parameters of a request, and the cursor that hands them on to the next page.
+//! The parameters of a request, and the cursor that passes them to the next page.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use url::form_urlencoded;
 
 use super::refusal::Refusal;
 
-/// The order of the rows of an answer.
+/// The order of the rows of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SortOrder {
     Ascending,
@@ -28,7 +28,7 @@ impl SortOrder {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Params(BTreeMap<String, String>);
 
-/// The parameter that every cursor of the sandbox has: what lacks it is no cursor.
+/// The parameter that every cursor of the sandbox has: a text without it is not a cursor.
 const LIMIT: &str = "limit";
 
 impl Params {
@@ -37,7 +37,7 @@ impl Params {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
-    /// What to answer: these parameters, or, if one of them is a cursor, the parameters inside of it.
+    /// Returns the effective parameters: these, or, if one of them is a cursor, the parameters inside of it.
     pub fn behind_cursor(self) -> Result<Self, Refusal> {
         let Some(cursor) = self.get("cursor") else { return Ok(self) };
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
@@ -56,13 +56,13 @@ impl Params {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
     }
 
-    /// These parameters and one more, which takes the place of another with its name.
+    /// Adds a parameter, or replaces the one with its name.
     pub fn with(mut self, name: &str, value: &(impl ToString + ?Sized)) -> Self {
         self.0.insert(name.to_owned(), value.to_string());
         self
     }
 
-    /// These parameters without one of them.
+    /// Removes a parameter.
     pub fn without(mut self, name: &str) -> Self {
         self.0.remove(name);
         self
@@ -73,7 +73,7 @@ impl Params {
         self.0.get(name).map(String::as_str)
     }
 
-    /// A boolean, in the forms that Go reads.
+    /// A boolean, in the forms that Go accepts.
     pub fn flag(&self, name: &'static str) -> Result<Option<bool>, Refusal> {
         match self.get(name) {
             None => Ok(None),
@@ -103,7 +103,7 @@ impl Params {
         choices.into_iter().find(|choice| word == Some(choice)).ok_or(Refusal::UnreadableParameter(name))
     }
 
-    /// The number of rows on a page. More than `most` is taken for `most` (polygon-api.md §1, uncertain).
+    /// The number of rows on a page. More than `most` counts as `most` (polygon-api.md §1, uncertain).
     pub fn limit(&self, default: u32, most: u32) -> Result<u32, Refusal> {
         let limit = self.get(LIMIT).map_or(Ok(default), str::parse).ok().filter(|limit| *limit > 0);
         limit.map(|limit| limit.min(most)).ok_or(Refusal::UnreadableParameter(LIMIT))

@@ -1,4 +1,4 @@
-//! The range of time that a path asks for: `2024-01-02/1704290400000`.
+//! The time range of a path: `2024-01-02/1704290400000`.
 
 use std::ops::RangeInclusive;
 
@@ -10,9 +10,9 @@ use super::{bar_size::BarSize, refusal::Refusal};
 /// One end of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bound {
-    /// A New York day, all of it inside.
+    /// A New York day, inclusive as a whole.
     Day(Date),
-    /// UTC ms, inside.
+    /// UTC ms, inclusive.
     Instant(i64),
 }
 
@@ -22,7 +22,7 @@ impl Bound {
         day.or_else(|| text.parse().ok().map(Self::Instant)).ok_or(Refusal::UnreadableTime(name))
     }
 
-    /// The first ms inside of a range that begins here.
+    /// The first ms of a range that begins here.
     fn first(self) -> i64 {
         match self {
             Self::Day(day) => new_york::day_start_ms(within_calendar(day)),
@@ -30,7 +30,7 @@ impl Bound {
         }
     }
 
-    /// The last ms inside of a range that ends here.
+    /// The last ms of a range that ends here.
     fn last(self) -> i64 {
         match self {
             Self::Day(day) => new_york::day_start_ms(within_calendar(day).saturating_add(1.day())) - 1,
@@ -41,7 +41,7 @@ impl Bound {
 
 /// Reads the `from` and the `to` of a path: the starts (UTC ms) that bars of this size may have.
 ///
-/// A day is meant as a whole. An instant snaps to a bar's edge, `from` down and `to` up, and is inside after that
+/// A day counts as a whole. An instant snaps to a bar's edge, `from` down and `to` up, and is inclusive after that
 /// (polygon-api.md §1).
 pub(super) fn parse(from: &str, to: &str, size: BarSize) -> Result<RangeInclusive<i64>, Refusal> {
     let (from, to) = (Bound::parse("from", from)?, Bound::parse("to", to)?);
@@ -62,7 +62,7 @@ fn end_of_last_bar(ms: i64, size: BarSize) -> i64 {
     last.end - 1
 }
 
-/// Reads `2024-01-02`, and no other way to write a day.
+/// Reads `2024-01-02`, and no other notation of a day.
 pub(super) fn parse_day(text: &str) -> Option<Date> {
     text.parse::<Date>().ok().filter(|day| day.to_string() == text)
 }

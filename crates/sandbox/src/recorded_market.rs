@@ -1,4 +1,4 @@
-//! A market out of a folder: bars that somebody recorded, served as they are.
+//! A market from a folder: recorded bars, served as they are.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ struct Recording {
     bars: Vec<Bar>,
 }
 
-/// Every `<TICKER>.csv` and `<TICKER>.csv.gz` of a folder, held in memory: about 100 bytes a bar.
+/// Every `<TICKER>.csv` and `<TICKER>.csv.gz` of a folder, in memory: about 100 bytes a bar.
 pub(super) struct RecordedMarket(BTreeMap<String, Recording>);
 
 /// A line of a file. Columns are found by name; `vw` and `n` may be missing, as columns or as values.
@@ -48,7 +48,7 @@ impl RecordedMarket {
     /// Reads a folder. Decimal text becomes the nearest float64, so that it is served with the same digits.
     ///
     /// # Errors
-    /// If the folder cannot be read, holds no bars at all, or holds a malformed file.
+    /// If the folder cannot be read, has no bars at all, or has a malformed file.
     pub fn open(folder: &Path) -> Result<Self, SandboxError> {
         let unreadable = |source| SandboxError::Unreadable { path: folder.to_owned(), source };
         let mut recordings = BTreeMap::new();
@@ -88,7 +88,7 @@ impl Market for RecordedMarket {
     }
 }
 
-/// `KIMpL` for `KIMpL.csv.gz`; nothing for files of another kind.
+/// Returns `KIMpL` for `KIMpL.csv.gz`. None for files of another kind.
 fn recording_name(path: &Path) -> Option<&str> {
     let name = path.file_name()?.to_str()?;
     name.strip_suffix(".csv.gz").or_else(|| name.strip_suffix(".csv"))
@@ -105,7 +105,7 @@ fn read(path: &Path) -> Result<Vec<Bar>, SandboxError> {
     Ok(bars)
 }
 
-/// The lines of a file as bars; else the line that is wrong, and why.
+/// The lines of a file as bars; else the invalid line, and why.
 fn parse(text: impl Read) -> Result<Vec<Bar>, (u64, String)> {
     let mut lines = csv::Reader::from_reader(text);
     let header = lines.headers().map_err(|error| (1, reason(&error)))?.clone();
@@ -144,7 +144,7 @@ impl Line {
     }
 }
 
-/// What `csv` found wrong, without the position that it repeats.
+/// The message of `csv` without the position, which is reported separately.
 fn reason(error: &csv::Error) -> String {
     if let csv::ErrorKind::Deserialize { err, .. } = error.kind() {
         err.to_string()
@@ -157,8 +157,8 @@ fn malformed(path: &Path, line: u64, reason: impl Into<String>) -> SandboxError 
     SandboxError::Recorded { path: path.to_owned(), line, reason: reason.into() }
 }
 
-/// What is known of a recorded security: its ticker and its first day. That it is a common stock is a guess,
-/// without which no list of stocks would show it.
+/// The listing of a recorded security: its ticker and its first day. Common stock is a guess: without a type, no list
+/// of stocks would have it.
 fn listing(ticker: &str, first: &Bar) -> Option<MarketListing> {
     Some(MarketListing {
         ticker: ticker.to_owned(),

@@ -1,6 +1,6 @@
-//! What is wrong with reference data on purpose, as it was reported of the service (polygon-api.md §2).
+//! Deliberate defects of reference data, as reported about the service (polygon-api.md §2).
 //!
-//! What is wrong follows from the seed and the row: it is the same in every answer.
+//! A defect follows from the seed and the row: it is the same in every response.
 
 use jiff::civil::{Date, date};
 
@@ -10,26 +10,26 @@ use super::{
     seed::{RandomDraws, Seed},
 };
 
-/// The day of the report that a third of all rows was missing.
+/// The day for which a third of all rows was reported missing.
 const REPORTED_DAY: Date = date(2009, 10, 29);
 
-/// How many other past days are such days, and how many of their rows are missing.
+/// How many other past days are incomplete, and how many of their rows are missing.
 const POOR_DAYS: f64 = 0.1;
 const MISSING_ROWS: f64 = 0.32;
 
-/// How many rows of the active and of those who left have no FIGI.
+/// How many active and how many delisted rows have no FIGI.
 const WITHOUT_FIGI: f64 = 0.1;
 const LEFT_WITHOUT_FIGI: f64 = 0.6;
 
-/// How many tickers are listed twice, and how often another CIK makes the difference.
+/// How many tickers are listed twice, and how often the second row has another CIK.
 const LISTED_TWICE: f64 = 0.05;
 const OTHER_CIK: f64 = 0.5;
 
-/// How many splits are listed twice, and how many are in odd numbers.
+/// How many splits are listed twice, and how many have odd numbers.
 const SPLIT_TWICE: f64 = 0.15;
 const ODD_NUMBERS: f64 = 0.2;
 
-/// Everything that is wrong with the reference data of a seed.
+/// All defects of the reference data of a seed.
 pub(super) struct ReferenceDefects(Seed);
 
 /// Another row of a ticker. It is older than the right one.
@@ -37,14 +37,14 @@ pub(super) struct ReferenceDefects(Seed);
 pub(super) struct Twin {
     /// How many days before the right one it was updated.
     pub older_by: i32,
-    /// Whether it is in front of the right one.
+    /// Whether it comes before the right one.
     pub is_first: bool,
-    /// Where its CIK comes from, if it has another.
+    /// The seed of its CIK, if it has another.
     cik: Option<Seed>,
 }
 
 impl Twin {
-    /// Its CIK, if it is another.
+    /// Its CIK, if it has another.
     pub fn other_cik(self) -> Option<String> {
         self.cik.map(|seed| made_up_cik(&mut seed.draws()))
     }
@@ -55,7 +55,7 @@ impl ReferenceDefects {
         Self(Seed::root(seed).named("defects"))
     }
 
-    /// The other row of a ticker, if there is one.
+    /// The other row of a ticker. None if it is listed once.
     pub fn twin(&self, listing: &MarketListing) -> Option<Twin> {
         let seed = self.of(listing).named("twin");
         let mut draws = seed.draws();
@@ -79,7 +79,7 @@ impl ReferenceDefects {
         self.of(listing).named("figi").draws().happens(share)
     }
 
-    /// Whether a split is listed once more, under another id.
+    /// Whether a split is listed twice, the second time under another id.
     pub fn is_split_twice(&self, ticker: &str, split: &MarketSplit) -> bool {
         self.of_split(ticker, split, "twice").happens(SPLIT_TWICE)
     }

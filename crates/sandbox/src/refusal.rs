@@ -1,4 +1,4 @@
-//! What is answered when a question is not: every refusal with its HTTP status and its text.
+//! Refusals: each with its HTTP status and its text.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{content::AnswerContent, options::TooManyBody, wire};
 
-/// Why a request gets no answer. The texts are the recorded ones, but for the last two.
+/// Why a request is refused. The texts are the recorded ones, except for the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum Refusal {
     /// Neither a header nor a parameter carried a key.
@@ -21,10 +21,10 @@ pub(super) enum Refusal {
          https://polygon.io/pricing"
     )]
     TooManyRequests { body: TooManyBody, retry_after: Option<u64> },
-    /// The plan leaves out what is asked for.
+    /// The plan does not include the endpoint.
     #[error("You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing")]
     NotEntitled,
-    /// It asks for days before the plan's history begins.
+    /// The request is for days before the plan's history begins.
     #[error(
         "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing"
     )]
@@ -32,19 +32,19 @@ pub(super) enum Refusal {
     /// No such path.
     #[error("404 page not found")]
     UnknownRoute,
-    /// The ticker is not active on the day that is asked about.
+    /// The ticker is not active on the requested day.
     #[error("Ticker not found.")]
     TickerNotFound,
     /// `from`, `to` or a date is neither a day nor an instant.
     #[error("Could not parse the time parameter: '{0}'. Use YYYY-MM-DD or Unix MS Timestamps")]
     UnreadableTime(&'static str),
-    /// `to` lies before `from`.
+    /// `to` is before `from`.
     #[error("The parameter 'to' cannot be a time that occurs before 'from'")]
     ToBeforeFrom,
     /// Any other parameter that cannot be understood.
     #[error("Could not parse the parameter: '{0}'")]
     UnreadableParameter(&'static str),
-    /// Bars that the service makes and the sandbox does not.
+    /// Bars that the service has and the sandbox does not.
     #[error("The sandbox makes bars of 1 to 1440 minutes, of 1 to 24 hours and of 1 day")]
     UnsupportedBar,
 }
@@ -75,12 +75,12 @@ impl Refusal {
         }
     }
 
-    /// The seconds of a `Retry-After`, if there is to be one.
+    /// The seconds of a `Retry-After`, if it has one.
     pub fn retry_after(self) -> Option<u64> {
         if let Self::TooManyRequests { retry_after, .. } = self { retry_after } else { None }
     }
 
-    /// What is said, mostly in JSON.
+    /// The body, mostly JSON.
     pub fn content(self, request_id: &str) -> AnswerContent {
         if self == Self::UnknownRoute {
             AnswerContent::Text(self.to_string())

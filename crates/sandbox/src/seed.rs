@@ -1,4 +1,4 @@
-//! Randomness with random access: numbers that depend on where they are used, not on what was drawn before.
+//! Random numbers with random access: they depend on where they are used, not on earlier draws.
 
 use std::fmt::Write;
 
@@ -23,12 +23,12 @@ impl Seed {
         name.bytes().fold(self, |seed, byte| seed.child(byte.into()))
     }
 
-    /// The numbers that hang on this node.
+    /// The random numbers of this node.
     pub fn draws(self) -> RandomDraws {
         RandomDraws(self.0)
     }
 
-    /// A curve through random points in -1.0..1.0 that are `period` seconds apart, at an instant in seconds.
+    /// A curve through random points in -1.0..1.0 with a distance of `period` seconds, at an instant in seconds.
     pub fn curve(self, seconds: u32, period: u32) -> f64 {
         let (point, within) = (u64::from(seconds / period), seconds % period);
         let x = f64::from(within) / f64::from(period);
@@ -61,27 +61,27 @@ impl RandomDraws {
         f64::from((self.bits() >> 32) as u32) / 4_294_967_296.0
     }
 
-    /// A number in `low..high`, spread evenly.
+    /// A number in `low..high`, evenly distributed.
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
-    /// A number in `low..high`, spread so that as many lie in 1..10 as in 10..100.
+    /// A number in `low..high`, distributed so that as many lie in 1..10 as in 10..100.
     pub fn between_orders(&mut self, low: f64, high: f64) -> f64 {
         self.between(low.ln(), high.ln()).exp()
     }
 
-    /// Whether something happens that has this probability.
+    /// Returns true with this probability.
     pub fn happens(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 
-    /// One of `choices`, all of them as likely.
+    /// One of `choices`, all equally likely.
     pub fn pick<T: Copy, const N: usize>(&mut self, choices: [T; N]) -> T {
         self.pick_from(&choices)
     }
 
-    /// The same, of choices that are not known before. There has to be one.
+    /// One of a slice of choices, which must not be empty.
     pub fn pick_from<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
@@ -95,7 +95,7 @@ impl RandomDraws {
 /// 2^64 divided by the golden ratio: the step of splitmix64.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The scattering of splitmix64: a bijection under which neighbours have nothing in common.
+/// The mixing function of splitmix64: a bijection whose results for neighbours are unrelated.
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,4 +1,4 @@
-//! HTTP on loopback: connections in, answers out.
+//! The HTTP server on loopback.
 
 use std::{
     error::Error,
@@ -33,19 +33,19 @@ use super::{
     timed_body::TimedBody,
 };
 
-/// What passes before connections are taken again after that failed, as it does without free file descriptors.
+/// The pause before connections are accepted again after a failure, for example without free file descriptors.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// How long answers are held back.
+/// How long responses are delayed.
 #[derive(Clone, Copy)]
 struct Waits {
-    /// Every answer, before it.
+    /// Every response, before it.
     latency: Duration,
-    /// Those that stall.
+    /// Responses that stall.
     stall: Duration,
 }
 
-/// A running sandbox. It is there until it is closed or dropped.
+/// A running sandbox. It runs until it is closed or dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     address: SocketAddr,
@@ -53,7 +53,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Brings up a market and listens. A recorded market is read first, which takes about half a second for a million
+    /// Makes the market and listens. A recorded market is read first, which takes about half a second for a million
     /// bars.
     ///
     /// # Errors
@@ -75,16 +75,16 @@ impl Sandbox {
         Ok(Self { address, accepting })
     }
 
-    /// Where it listens, such as `http://127.0.0.1:49152`.
+    /// Its URL, such as `http://127.0.0.1:49152`.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Ends it, as dropping does, and waits until the port is free and every connection is cut.
+    /// Ends it, as dropping does, and waits until the port is free and every connection is closed.
     pub async fn closed(mut self) {
         self.accepting.abort();
-        // The task ends by being cancelled, which is what was asked for.
+        // The task ends as cancelled, which is not an error here.
         let _ = (&mut self.accepting).await;
     }
 }
@@ -95,7 +95,7 @@ impl Drop for Sandbox {
     }
 }
 
-/// Takes connections until it is aborted, and takes them down with it.
+/// Accepts connections until it is aborted, which closes them too.
 async fn accept(listener: TcpListener, api: Arc<Api>, waits: Waits) {
     let mut connections = JoinSet::new();
     loop {
@@ -116,7 +116,7 @@ async fn accept(listener: TcpListener, api: Arc<Api>, waits: Waits) {
 
 /// Answers the requests of one connection, one after the other, for as long as the client keeps it open.
 async fn serve(stream: TcpStream, api: Arc<Api>, waits: Waits) {
-    // Answers are written at once: waiting for more to send costs 40 ms a request.
+    // Responses are sent at once: to wait for more data would cost 40 ms a request.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let api = Arc::clone(&api);
@@ -130,13 +130,13 @@ async fn serve(stream: TcpStream, api: Arc<Api>, waits: Waits) {
     let Err(error) = served else { return };
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionReset) {
-        // Asked for by a fault: from here on, closing sends an RST.
+        // A fault requested a reset: from here on, closing sends an RST.
         let _ = connection.into_parts().io.inner().set_zero_linger();
     }
     tracing::debug!(%error, "a connection to the sandbox broke");
 }
 
-/// Finds and packs the answer to a request, on a thread where that may take its time.
+/// Makes and packs the response to a request, on a thread that may block.
 async fn respond(
     api: Arc<Api>,
     request: hyper::Request<Incoming>,
@@ -167,7 +167,7 @@ fn taken_apart(parts: &Parts) -> Request {
     }
 }
 
-/// Whether the client takes gzip: it names it, and does not give it the weight of nothing.
+/// Whether the client accepts gzip: it names it with a weight other than zero.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|coding| {
@@ -176,10 +176,10 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Turns an answer into what goes over the wire, if nothing happens to it there.
+/// Makes the HTTP response, without faults of the transfer.
 fn packed(answer: HttpAnswer, as_gzip: bool) -> io::Result<Response<Vec<u8>>> {
     let content_type = answer.content.kind();
-    // Nothing stays nothing: packed, it would have a length.
+    // An empty body is not compressed: compressed, it would have a length.
     let as_gzip = as_gzip && content_type.is_some();
     let body = answer.content.into_bytes();
     let body = if as_gzip { gzipped(&body)? } else { body };
@@ -188,7 +188,7 @@ fn packed(answer: HttpAnswer, as_gzip: bool) -> io::Result<Response<Vec<u8>>> {
     let headers = response.headers_mut();
     headers.extend(content_type.map(|kind| (header::CONTENT_TYPE, HeaderValue::from_static(kind))));
     headers.extend(answer.retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
-    // Without one, the server would put the system's time there, and not the sandbox's own.
+    // Without one, the server would set the system's time, not the sandbox's.
     headers.extend(HeaderValue::try_from(http_date(answer.now_ms)).map(|date| (header::DATE, date)));
     headers.insert(header::SERVER, HeaderValue::from_static("nginx/1.19.2"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -201,7 +201,7 @@ fn packed(answer: HttpAnswer, as_gzip: bool) -> io::Result<Response<Vec<u8>>> {
     Ok(response)
 }
 
-/// An instant (UTC ms) as the header `Date` has it (RFC 9110, section 5.6.7).
+/// An instant (UTC ms) in the form of the header `Date` (RFC 9110, section 5.6.7).
 fn http_date(ms: i64) -> String {
     let at = Timestamp::from_millisecond(ms).unwrap_or_default();
     at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()

@@ -1,4 +1,4 @@
-//! What a subscription allows: who may ask, how often, what, and how far back.
+//! The limits of a subscription to the service: key, rate, endpoints and history.
 
 use std::{collections::BTreeSet, time::Instant};
 
@@ -36,7 +36,7 @@ impl ServicePlan {
         }
     }
 
-    /// Lets a request in, or turns it away. Only those with a good key count.
+    /// Accepts a request, or refuses it. Only requests with a good key count.
     pub fn admit(&self, key: Option<&str>, at: Instant) -> Result<(), Refusal> {
         let key = key.filter(|key| !key.is_empty()).ok_or(Refusal::NoKey)?;
         if self.key.as_ref().is_some_and(|expected| expected != key) {
@@ -45,24 +45,24 @@ impl ServicePlan {
         self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.admit(at))
     }
 
-    /// Lets in what the plan includes.
+    /// Accepts endpoints that the plan includes.
     pub fn permit(&self, family: EndpointFamily) -> Result<(), Refusal> {
         if self.forbidden.contains(&family) { Err(Refusal::NotEntitled) } else { Ok(()) }
     }
 
     /// The first instant (UTC ms) of a range from which bars are served: `start`, unless that is before the plan's
-    /// history. Both ways in which the service was seen to answer then are known (polygon-api.md §1, Plans).
+    /// history. Then the range is clipped or refused, as both were seen of the service (polygon-api.md §1, Plans).
     pub fn first_served(&self, start: i64) -> Result<i64, Refusal> {
         let floor = self.history_from.map_or(start, new_york::day_start_ms);
         if start < floor && !self.clip_history { Err(Refusal::Timeframe) } else { Ok(start.max(floor)) }
     }
 
-    /// The status of an answer with bars.
+    /// The status of a response with bars.
     pub fn bars_status(&self) -> &'static str {
         if self.delayed { "DELAYED" } else { "OK" }
     }
 
-    /// The highest `limit` that is honoured for bars.
+    /// The highest `limit` that is accepted for bars.
     pub fn page_cap(&self) -> u32 {
         self.page_cap
     }

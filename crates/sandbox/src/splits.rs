@@ -1,4 +1,4 @@
-//! Splits, from the endpoint that is deprecated but still answers, and from its successor.
+//! Splits, from the deprecated endpoint, which still works, and from its successor.
 
 use std::cmp::Ordering;
 
@@ -14,17 +14,17 @@ use super::{
     seed::Seed,
 };
 
-/// How long before its day a split is known. The service too lists some of the future (polygon-api.md §2).
+/// How long before its day a split is listed. The service also lists some future ones (polygon-api.md §2).
 const ANNOUNCED_DAYS: i32 = 30;
 
 /// A split, its keys in the documented order.
 #[derive(Serialize)]
 struct SplitRow<'a> {
-    /// From the successor.
+    /// Only from the successor.
     #[serde(skip_serializing_if = "Option::is_none")]
     adjustment_type: Option<&'static str>,
     execution_date: String,
-    /// From the successor.
+    /// Only from the successor.
     #[serde(skip_serializing_if = "Option::is_none")]
     historical_adjustment_factor: Option<f64>,
     id: String,
@@ -33,13 +33,13 @@ struct SplitRow<'a> {
     ticker: &'a str,
 }
 
-/// A split, and what prices before it are multiplied with on account of it and of all later ones.
+/// A split, and the factor of prices before it, from this split and all later ones.
 #[derive(Clone, Copy)]
 struct Event<'a> {
     ticker: &'a str,
     split: MarketSplit,
     cumulative_factor: f64,
-    /// Whether it is there once more, under this other id.
+    /// Whether it is a second row, under this other id.
     is_again: bool,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn list_with_factors(call: &Call) -> Result<Vec<u8>, Refusal> {
     Ok(paged_list::body(call, rows.collect::<Vec<_>>(), None, next.as_ref()))
 }
 
-/// The splits that are known today and that the comparisons of the call admit.
+/// The splits that are known today and pass the comparisons of the request.
 fn known<'a>(call: &'a Call) -> Vec<Event<'a>> {
     let last_known = call.today().saturating_add(ANNOUNCED_DAYS.days());
     let listings = call.market.listings().into_iter();
@@ -87,7 +87,7 @@ fn known<'a>(call: &'a Call) -> Vec<Event<'a>> {
     events.flat_map(|event| [Some(event), again(call, event)]).flatten().collect()
 }
 
-/// The same split once more, where reference data are defective.
+/// The second row of a split, if reference data are defective.
 fn again<'a>(call: &Call, event: Event<'a>) -> Option<Event<'a>> {
     let is_twice = call.defects?.is_split_twice(event.ticker, &event.split);
     is_twice.then_some(Event { is_again: true, ..event })
@@ -111,9 +111,9 @@ fn admits(params: &Params, event: &Event) -> bool {
     params.admit("ticker", event.ticker) && params.admit("execution_date", &event.split.date.to_string())
 }
 
-/// Sorts by columns such as `execution_date.desc,ticker`, ascending where nothing else is said.
+/// Sorts by columns such as `execution_date.desc,ticker`, ascending by default.
 fn sort(events: &mut [Event], columns: &str) -> Result<(), Refusal> {
-    // The sort is stable, so the last column's turn is first.
+    // The sort is stable, so the last column is sorted first.
     for column in columns.split(',').rev() {
         let (name, direction) = column.split_once('.').unwrap_or((column, "asc"));
         let compare: fn(&Event, &Event) -> Ordering = match name {
@@ -130,7 +130,7 @@ fn sort(events: &mut [Event], columns: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `ap` in the recorded cursor `ap=3&as=&limit=3&order=desc&sort=execution_date` is how many rows there were before.
+/// `ap` in the recorded cursor `ap=3&as=&limit=3&order=desc&sort=execution_date` is the number of earlier rows.
 fn page<'a>(
     events: &[Event<'a>],
     limit: u32,

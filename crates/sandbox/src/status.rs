@@ -1,4 +1,4 @@
-//! The state of the market: now, and on the holidays to come.
+//! The state of the market: now, and on coming holidays.
 
 use grab_model::{
     calendar::{self, Session},
@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::{call::Call, wire};
 
-/// How far ahead holidays are listed. On record are lists of about a year.
+/// How far ahead holidays are listed. The recorded lists cover about a year.
 const HORIZON_DAYS: usize = 365;
 
-/// Whose holidays are listed.
+/// The exchanges whose holidays are listed.
 const EXCHANGES: [&str; 3] = ["NYSE", "NASDAQ", "OTC"];
 
-/// Whose half days are listed: in the documented example, not those of OTC.
+/// The exchanges whose half days are listed: in the documented example, OTC has none.
 const EXCHANGES_WITH_HALF_DAYS: [&str; 2] = ["NYSE", "NASDAQ"];
 
 /// The market now, its keys in the recorded order.

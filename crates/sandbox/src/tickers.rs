@@ -1,4 +1,4 @@
-//! Tickers: who is listed, who was, and since when.
+//! Tickers: listed and delisted ones, and since when.
 
 use jiff::{ToSpan, civil::Date};
 use serde::Serialize;
@@ -33,26 +33,26 @@ struct TickerRow<'a> {
     composite_figi: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     share_class_figi: Option<&'a str>,
-    /// In lists.
+    /// Only in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_updated_utc: Option<String>,
-    /// In lists, of those who left.
+    /// Only in lists, for delisted tickers.
     #[serde(skip_serializing_if = "Option::is_none")]
     delisted_utc: Option<String>,
-    /// In details: the company's first day, whatever its ticker was.
+    /// Only in details: the company's first day, whatever its ticker was.
     #[serde(skip_serializing_if = "Option::is_none")]
     list_date: Option<String>,
 }
 
-/// A row of a list: of a listing, or the older one of a listing that is there twice.
+/// A row of a list: of a listing, or the older row of a listing that has two.
 #[derive(Clone, Copy)]
 struct Found<'a> {
     listing: &'a MarketListing,
     twin: Option<Twin>,
 }
 
-/// `/v3/reference/tickers`: who was active on a day, or with `active=false`, who was no more. The cursor holds the day,
-/// so that all pages are about the same one.
+/// `/v3/reference/tickers`: the tickers that were active on a day, or with `active=false`, those that were no longer.
+/// The cursor has the day, so that all pages are for the same one.
 pub(super) fn list(call: &Call) -> Result<Vec<u8>, Refusal> {
     let date = date(call)?;
     let is_active = call.params.flag("active")?.unwrap_or(true);
@@ -73,7 +73,7 @@ pub(super) fn list(call: &Call) -> Result<Vec<u8>, Refusal> {
     Ok(paged_list::body(call, rows, Some(count), next.as_ref()))
 }
 
-/// `/v3/reference/tickers/{ticker}`: who has a ticker on a day.
+/// `/v3/reference/tickers/{ticker}`: the company that has a ticker on a day.
 pub(super) fn details(call: &Call, ticker: &str) -> Result<Vec<u8>, Refusal> {
     let date = date(call)?;
     let listings = call.market.listings();
@@ -105,7 +105,7 @@ fn found<'a>(call: &'a Call, params: &Params, is_active: bool, date: Date) -> Ve
     call.market.listings().into_iter().filter(is_wanted).flat_map(rows).flatten().collect()
 }
 
-/// The day that is asked about: today, unless an earlier one is named. Nothing is told of the future.
+/// The requested day: today, unless an earlier one is named. Nothing of the future is shown.
 fn date(call: &Call) -> Result<Date, Refusal> {
     let today = call.today();
     let Some(text) = call.params.get("date") else { return Ok(today) };
@@ -148,7 +148,7 @@ fn row<'a>(call: &Call, listing: &'a MarketListing, date: Date) -> TickerRow<'a>
     }
 }
 
-/// A row of a list. The older one of two may say another CIK.
+/// A row of a list. The older one of two may have another CIK.
 fn listed_row<'a>(call: &Call, found: Found<'a>, date: Date) -> TickerRow<'a> {
     let right = row(call, found.listing, date);
     let Some(twin) = found.twin else { return right };
@@ -164,7 +164,8 @@ fn midnight(day: Date) -> String {
     format!("{day}T00:00:00Z")
 }
 
-/// `AA|` and 64 hexadecimal digits, as recorded. A ticker alone would not do: some had two companies, some have two rows.
+/// `AA|` and 64 hexadecimal digits, as recorded. A ticker alone is not unique: some had two companies, some have two
+/// rows.
 fn marker(found: &Found) -> String {
     let seed = Seed::root(0).named(&found.listing.name);
     let seed = if found.twin.is_some() { seed.named("twin") } else { seed };

@@ -1,4 +1,4 @@
-//! The body of an answer as it leaves: at once, or with a pause and perhaps a break in it.
+//! The body of a response as it is sent: at once, or with a pause and perhaps a break in it.
 
 use std::{
     io,
@@ -11,17 +11,17 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// Bytes to send. A whole body is measured for its `Content-Length`. With any other the sender has said something there;
-/// the connection ends if less comes.
+/// Bytes to send. A complete body determines its `Content-Length`. For any other the sender has set it; if fewer bytes
+/// are sent, the connection ends.
 pub(super) struct TimedBody {
     first: Bytes,
     pause: Option<Pin<Box<Sleep>>>,
-    /// What follows the pause; nothing for a whole body.
+    /// The part after the pause. None for a complete body.
     end: Option<io::Result<Bytes>>,
 }
 
 impl TimedBody {
-    /// All of it at once.
+    /// The whole body at once.
     pub fn whole(bytes: Bytes) -> Self {
         Self { first: bytes, pause: None, end: None }
     }

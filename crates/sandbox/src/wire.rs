@@ -10,7 +10,7 @@ use grab_model::Bar;
 /// The JSON text of a body.
 pub(super) fn to_json(body: &impl Serialize) -> Vec<u8> {
     let mut json = Vec::new();
-    // This cannot fail: memory takes everything, and all keys of these bodies are text.
+    // This cannot fail: writing to memory succeeds, and all keys of these bodies are text.
     if let Err(error) = body.serialize(&mut serde_json::Serializer::with_formatter(&mut json, GoNumbers)) {
         tracing::error!(%error, "a body of the sandbox cannot be written");
     }
@@ -48,10 +48,10 @@ fn write_exponent<W: ?Sized + io::Write>(out: &mut W, value: f64) -> io::Result<
     write!(out, "{digits}e{sign}{power:0>2}")
 }
 
-/// The body of an answer with bars, its keys in the recorded order.
+/// The body of a response with bars, its keys in the recorded order.
 #[derive(Serialize)]
 pub(super) struct BarsBody<'a> {
-    /// Absent from the whole market's bars of a day.
+    /// Absent in the whole market's bars of a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticker: Option<&'a str>,
     /// The number of base aggregates that were read: minutes, or days for day bars.
@@ -68,7 +68,7 @@ pub(super) struct BarsBody<'a> {
     /// Absent if there are no results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
-    /// Absent from the last page.
+    /// Absent in the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_url: Option<String>,
 }
@@ -91,7 +91,7 @@ pub(super) struct BarRow<'a> {
 }
 
 impl<'a> BarRow<'a> {
-    /// A bar under an envelope that names its ticker, or with its own `ticker`.
+    /// A bar in an envelope that names its ticker, or with its own `ticker`.
     pub fn new(ticker: Option<&'a str>, bar: Bar) -> Self {
         Self {
             ticker,
@@ -107,16 +107,16 @@ impl<'a> BarRow<'a> {
     }
 }
 
-/// The body of an answer from the reference endpoints, its keys in the recorded order.
+/// The body of a response of the reference endpoints, its keys in the recorded order.
 #[derive(Serialize)]
 pub(super) struct ReferenceBody<'a, T> {
     pub results: T,
     pub status: &'static str,
     pub request_id: &'a str,
-    /// Only lists of tickers are counted.
+    /// Only lists of tickers have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
-    /// Absent from the last page.
+    /// Absent in the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_url: Option<String>,
 }
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    /// Where Go changes between its two forms, and what its `strconv` says there.
+    /// Where Go changes between its two forms, and what its `strconv` writes there.
     #[test]
     fn numbers_at_the_edges() {
         let edges = [

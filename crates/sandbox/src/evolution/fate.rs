@@ -1,35 +1,36 @@
-//! What becomes of a session of a ticker while it is new.
+//! The state of a new session of a ticker.
 
 use grab_model::{Bar, calendar::Session};
 
 use super::{Recent, of_session, settling::Settling};
 use crate::seed::Seed;
 
-/// After how many sessions a hole is filled: at least and at most.
+/// After how many sessions a gap is filled: at least and at most.
 const FIRST_FILLING: usize = 2;
 pub(super) const LAST_FILLING: usize = 8;
 
-/// How many holes are of several sessions in a row, and of how many. They are filled together: a week's end is not
-/// too soon for the last of them.
+/// How many gaps are of several sessions in a row, and of how many. They are filled together: a weekend is not too soon
+/// for the last of them.
 const LONG_HOLES: f64 = 0.25;
 const LONG_HOLE: usize = 3;
 
-/// How many sessions begin a hole, for a share of sessions in one: the more there are, the more of them overlap.
+/// The share of sessions that begin a gap, for a share of sessions in one: the more there are, the more of them
+/// overlap.
 fn beginnings(share: f64) -> f64 {
     share / (1.5 - 0.5 * share)
 }
 
-/// What becomes of the bars of a session.
+/// The state of a session's bars.
 #[derive(Clone, Copy)]
 pub(super) enum SessionFate {
-    /// None is there yet.
+    /// There are no bars yet.
     Absent,
-    /// Those before an instant (UTC ms) are there, as far as they have settled.
+    /// The bars before an instant (UTC ms) exist, as far as they have settled.
     Settling { until: i64, settling: Settling },
 }
 
 impl SessionFate {
-    /// The fate of a session that is in no hole, by the seed of its ticker.
+    /// The state of a session that is in no gap, by the seed of its ticker.
     pub fn of(ticker: Seed, recent: &Recent, sessions: u8) -> Self {
         let seed = of_session(ticker, recent.session);
         let settling = Settling { seed: seed.named("settling"), sessions, age: recent.age };
@@ -43,7 +44,7 @@ impl SessionFate {
         Self::Settling { until: part_of(recent.session, draws.between(0.1, 0.9)), settling }
     }
 
-    /// A bar as it is now, if it is there.
+    /// A bar as it is now. None if it does not exist yet.
     pub fn pass(&self, bar: Bar) -> Option<Bar> {
         match self {
             Self::Absent => None,
@@ -60,8 +61,8 @@ fn part_of(session: Session, part: f64) -> i64 {
     start + minutes * 60_000
 }
 
-/// Whether a session is in a hole that is not filled yet. `seed` is that of the ticker's holes; `newest` holds all
-/// sessions whose holes may still be open, the last first.
+/// Whether a session is in a gap that is not filled yet. `seed` is that of the ticker's gaps; `newest` has all sessions
+/// whose gaps may still be open, the last first.
 pub(super) fn is_hole(seed: Seed, recent: &Recent, newest: &[Recent], share: f64) -> bool {
     let of_before = newest.iter().skip_while(|other| other.session != recent.session);
     share > 0.0
@@ -71,7 +72,7 @@ pub(super) fn is_hole(seed: Seed, recent: &Recent, newest: &[Recent], share: f64
                 return false;
             }
             let length = if draws.happens(LONG_HOLES) { LONG_HOLE } else { 1 };
-            // The last session of a long hole too is filled two sessions after its own at the earliest.
+            // Also the last session of a long gap is filled two sessions after its own at the earliest.
             let first_filling = FIRST_FILLING + length - 1;
             let filling = first_filling + draws.below(LAST_FILLING - first_filling + 1);
             behind < length && beginning.age < filling

@@ -1,13 +1,13 @@
-//! The newest sessions, which are not yet what they will be for ever.
+//! The newest sessions, which are not final yet.
 //!
 //! # Flow
-//! [`NewestSessions`] is what a clock makes of [`Evolution`]: the last few sessions, and how many sessions ago each was. For a
-//! ticker it finds the `fate` of each of them, and lets bars through accordingly; `settling` is about single bars. All
-//! earlier sessions pass as they are.
+//! [`NewestSessions`] applies [`Evolution`] at an instant: it has the last few sessions, and how many sessions ago each
+//! was. For a ticker it finds the `fate` of each of them, and passes bars accordingly; `settling` is about single bars.
+//! All earlier sessions pass unchanged.
 //!
-//! # No memory
-//! Everything follows from the seed, the ticker, the session and the clock. A sandbox that is started anew every
-//! evening, with a later clock each time, is the same as one that goes on running.
+//! # No state
+//! Everything follows from the seed, the ticker, the session and the clock. A sandbox that is restarted every evening,
+//! with a later clock each time, behaves as one that keeps running.
 
 mod fate;
 mod settling;
@@ -25,14 +25,14 @@ use jiff::civil::Date;
 use self::fate::SessionFate;
 use super::{market::Minutes, seed::Seed};
 
-/// How the newest sessions differ from what they will be for ever. The default: not at all.
+/// How the newest sessions differ from their final state. The default: not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evolution {
-    /// For so many sessions after its own, a session is not final: some bars have less volume, and some are missing.
+    /// For this many sessions after its own, a session is not final: some bars have less volume, and some are missing.
     pub settling: u8,
-    /// So long after its end a session's bars are not there, or not all.
+    /// For this long after its end a session's bars are missing, or some of them.
     pub lag: Duration,
-    /// The share, from 0 to 1, of sessions of tickers that are absent at first and come 2 to 8 sessions later.
+    /// The share, from 0 to 1, of sessions of tickers that are missing at first and appear 2 to 8 sessions later.
     pub holes: f64,
 }
 
@@ -42,7 +42,7 @@ impl Evolution {
         *self == Self::default()
     }
 
-    /// How many published sessions may differ: the last of them is as it will be for ever.
+    /// How many published sessions may differ; the last of them is final.
     fn depth(&self) -> usize {
         let holes = if self.holes > 0.0 { fate::LAST_FILLING } else { 0 };
         usize::from(self.settling).max(holes)
@@ -55,7 +55,7 @@ struct Recent {
     session: Session,
     /// How many sessions after it are published.
     age: usize,
-    /// Whether it is published itself: its end is longer ago than the lag.
+    /// Whether it is published: its end is longer ago than the lag.
     is_published: bool,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct NewestSessions {
 }
 
 impl NewestSessions {
-    /// What a clock makes of it; nothing if all sessions are final.
+    /// The newest sessions at an instant. None if all sessions are final.
     pub fn at(evolution: Evolution, seed: u64, now_ms: i64) -> Option<Self> {
         if evolution.is_off() {
             return None;
@@ -87,12 +87,13 @@ impl NewestSessions {
         Some(Self { evolution, seed: Seed::root(seed).named("evolution"), sessions })
     }
 
-    /// Those of the bars of a ticker that are there, as they are now.
+    /// Those bars of a ticker that exist now, in their present state.
     pub fn seen<'m>(&self, ticker: &str, minutes: Minutes<'m>) -> Minutes<'m> {
         self.through(ticker, self.evolution.holes, minutes)
     }
 
-    /// The same without holes. Grouped daily bars are made of these: they know who traded (polygon-api.md §2).
+    /// Those bars of a ticker that exist now, without gaps. Grouped daily bars are made of these: they have every
+    /// symbol that traded (polygon-api.md §2).
     pub fn seen_without_holes<'m>(&self, ticker: &str, minutes: Minutes<'m>) -> Minutes<'m> {
         self.through(ticker, 0.0, minutes)
     }
@@ -116,14 +117,14 @@ impl NewestSessions {
     }
 }
 
-/// The sessions from a day on into the past.
+/// The sessions from a day backwards.
 fn sessions_back(day: Date) -> impl Iterator<Item = Session> {
     iter::successors(Some(day), |day| day.yesterday().ok())
         .take_while(|day| *day >= calendar::FIRST_DAY)
         .filter_map(calendar::session_on)
 }
 
-/// What is different for every session.
+/// The seed of a session.
 fn of_session(seed: Seed, session: Session) -> Seed {
     seed.named(&session.date().to_string())
 }

@@ -1,4 +1,4 @@
-//! Bars that late trades revise: until then they have less volume, or are not there.
+//! Bars that late trades revise: before that they have less volume, or do not exist.
 
 use grab_model::Bar;
 
@@ -7,21 +7,22 @@ use crate::seed::Seed;
 /// How many bars of a session are not final at first.
 const UNSETTLED: f64 = 0.15;
 
-/// How many of these are not even there.
+/// How many of these do not exist at first.
 const LATE: f64 = 0.2;
 
-/// A session of a ticker that settles.
+/// A session of a ticker that is not final yet.
 #[derive(Clone, Copy)]
 pub(super) struct Settling {
     pub seed: Seed,
-    /// How many sessions after its own that takes.
+    /// After how many sessions it is final.
     pub sessions: u8,
-    /// How many there have been.
+    /// How many sessions have passed.
     pub age: usize,
 }
 
 impl Settling {
-    /// A bar as it is now, if it is there. Each settles after its own number of sessions, at once and for ever.
+    /// A bar as it is now. None if it does not exist yet. Each bar becomes final once, after its own number of
+    /// sessions.
     pub fn pass(&self, bar: Bar) -> Option<Bar> {
         let sessions = usize::from(self.sessions);
         if self.age >= sessions {
@@ -32,13 +33,13 @@ impl Settling {
         if is_final {
             return Some(bar);
         }
-        // One trade cannot come in parts.
+        // A single trade cannot be split.
         let is_late = draws.happens(LATE) || bar.volume < 2.0 || bar.transactions.is_some_and(|n| n < 2);
         (!is_late).then(|| unsettled(bar, draws.between(0.4, 0.95), draws.between(0.000_1, 0.001)))
     }
 }
 
-/// A bar of which only a part of the trades is in yet; their average price differs by another part.
+/// A bar that has only a part of its trades yet; their average price differs by another part.
 fn unsettled(bar: Bar, part: f64, off: f64) -> Bar {
     let whole = (bar.volume * part).floor();
     let is_whole = bar.volume.fract() == 0.0;
@@ -46,7 +47,7 @@ fn unsettled(bar: Bar, part: f64, off: f64) -> Bar {
     let trades = |n: i64| ((n as f64 * part) as i64).max(1);
     Bar {
         volume: if is_whole { whole.max(1.0) } else { (bar.volume * part * 1e6).round() / 1e6 },
-        // The smallest step that prices have is less than this.
+        // The smallest step of prices is less than this.
         vwap: bar.vwap.map(|vwap| ((vwap * (1.0 + off) + 0.000_1) * 1e4).round() / 1e4),
         transactions: bar.transactions.map(trades),
         ..bar

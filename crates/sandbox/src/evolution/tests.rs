@@ -1,4 +1,4 @@
-//! Every clock of some weeks: what is seen of a bar in each session.
+//! Every clock of some weeks: the state of a bar after each session.
 
 use grab_model::{Bar, Window};
 use jiff::civil::date;
@@ -23,8 +23,8 @@ fn at_noon(session: Session) -> Bar {
     }
 }
 
-/// For each session, how many sessions after it there were when it was absent for the last time, if it ever was. What
-/// is there stays there.
+/// For each session, the number of sessions after it when it was last missing, if it ever was. A session that exists
+/// never disappears.
 fn absences(evolution: Evolution, ticker: &str) -> Vec<Option<usize>> {
     let days = days();
     let mut last = vec![None; days.len()];
@@ -54,11 +54,11 @@ fn holes_are_filled_two_to_eight_sessions_later_and_some_are_of_three_in_a_row()
         let mut ages = std::collections::BTreeSet::new();
         for ticker in tickers() {
             let absences = absences(evolution, &ticker);
-            // The last sessions may be absent for longer than these weeks last.
+            // The last sessions may be missing for longer than these weeks.
             let complete = &absences[..absences.len() - 8];
             all += f64::from(u32::try_from(complete.len()).unwrap());
             absent += f64::from(u32::try_from(complete.iter().flatten().count()).unwrap());
-            // They come with the session after the one in which they were absent for the last time.
+            // They appear with the session after the one in which they were last missing.
             ages.extend(complete.iter().flatten().map(|last| last + 1));
             in_a_row += complete.windows(3).filter(|days| days.iter().all(Option::is_some)).count();
         }
@@ -84,7 +84,7 @@ fn only_sessions_that_may_differ_are_looked_at() {
     let lag = |hours| Evolution { lag: Duration::from_hours(hours), ..Evolution::default() };
     assert_eq!(count(lag(2), friday, 23), 0);
     assert_eq!(count(lag(2), friday, 21), 1);
-    // A lag of two days: Friday and Thursday; over the weekend, Friday comes out.
+    // A lag of two days hides Friday and Thursday; over the weekend, Friday appears.
     assert_eq!(count(lag(48), friday, 21), 2);
     assert_eq!(count(lag(48), date(2026, 11, 22), 21), 0);
     let settling = Evolution { settling: 3, ..lag(2) };

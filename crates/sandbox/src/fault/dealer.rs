@@ -1,4 +1,4 @@
-//! Which answers are broken.
+//! Decides which responses are broken.
 
 use std::{
     collections::HashMap,
@@ -12,12 +12,12 @@ use crate::{
     seed::Seed,
 };
 
-/// After so many broken answers to a question comes a good one, so that every client gets on. No more than two, as
-/// there are refusals (400) of which clients rightly believe the third.
+/// After this many broken responses to one request comes a good one, so that every client makes progress. Not more than
+/// two: there are refusals (400) that clients rightly accept when they come for the third time.
 const MOST_IN_A_ROW: u8 = 2;
 
-/// Deals faults by seed, question, and how often it was asked before; what else is asked makes no difference. So a run
-/// can be repeated, whatever the order in which its requests arrive.
+/// Chooses faults by the seed, the request, and how often it was sent before; other requests make no difference. So a
+/// run can be repeated, whatever the order in which its requests arrive.
 pub(crate) struct FaultDealer {
     seed: Seed,
     share: f64,
@@ -25,11 +25,11 @@ pub(crate) struct FaultDealer {
     asked: Mutex<HashMap<Seed, Asked>>,
 }
 
-/// What is known of a question.
+/// The record of a request.
 #[derive(Default)]
 struct Asked {
     times: u64,
-    /// How many of the last answers were broken.
+    /// How many of the last responses were broken.
     in_a_row: u8,
 }
 
@@ -40,7 +40,7 @@ impl FaultDealer {
         Self { seed, share: options.share, kinds, asked: Mutex::default() }
     }
 
-    /// The fault for the next answer to a request, if it is to be broken.
+    /// The fault for the next response to a request. None if it is not to be broken.
     pub fn deal(&self, request: &Request) -> Option<Dealt> {
         let is_range = request.path.starts_with("/v2/aggs/ticker/") && request.path.contains("/range/");
         let fits = |kind: &Fault| is_range || !matches!(kind, Fault::InBars(_));
@@ -56,7 +56,7 @@ impl FaultDealer {
         is_hit.then(|| Dealt { kind: draws.pick_from(&kinds), seed: seed.child(0) })
     }
 
-    /// What makes two requests the same: path and parameters, in any order and with any key.
+    /// The identity of a request: path and parameters, in any order and with any key.
     fn question(&self, request: &Request) -> Seed {
         let params = Params::parse(&request.query).without(KEY_PARAMETER);
         self.seed.named(&request.path).named("?").named(&params.query())

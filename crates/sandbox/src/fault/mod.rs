@@ -1,12 +1,12 @@
-//! Answers that are broken on purpose, so that clients can be tried against what goes wrong.
+//! Responses that are broken on purpose, to test how clients handle faults.
 //!
 //! # Flow
-//! The `dealer` says whether an answer is to be broken, and how. There are three places to do it: `instead` of the
-//! answer comes another one, `in_bars` spoils what it says, `on_wire` breaks it on its way out.
+//! The `dealer` decides whether a response is broken, and how. There are three kinds of faults: `instead` replaces the
+//! response, `in_bars` falsifies its content, `on_wire` breaks its transfer.
 //!
 //! # Fairness
-//! A client that asks again gets the truth in the end, and can tell an answer that is broken from one that is not.
-//! Kinds for which the latter is not so are lies: they are told only where they are asked for by name.
+//! A client that repeats its request finally gets the true response, and can distinguish a broken response from a true
+//! one. Faults that a client cannot detect are lies: they are used only if they are requested by name.
 
 mod dealer;
 mod wire_fault;
@@ -21,19 +21,19 @@ pub(super) use self::{dealer::FaultDealer, wrong_bars::Links};
 pub use self::{wire_fault::WireFault, wrong_answer::WrongAnswer, wrong_bars::WrongBars};
 use super::seed::Seed;
 
-/// How many answers are broken, in which ways.
+/// How many responses are broken, and in which ways.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultOptions {
-    /// The share of answers, from 0 to 1. It is a little less in effect, as no question is refused for ever.
+    /// The share of responses, from 0 to 1. The effective share is a little smaller, as no request fails for ever.
     pub share: f64,
-    /// The kinds, all as likely.
+    /// The kinds, all equally likely.
     pub kinds: BTreeSet<Fault>,
-    /// How long an answer stalls.
+    /// How long a response stalls.
     pub stall: Duration,
 }
 
 impl FaultOptions {
-    /// This share of answers is broken in all ways that a client can tell.
+    /// Breaks this share of responses in all ways that a client can detect.
     #[must_use]
     pub fn of(share: f64) -> Self {
         let kinds = Fault::value_variants().iter().copied().filter(|fault| !fault.is_lie()).collect();
@@ -41,12 +41,12 @@ impl FaultOptions {
     }
 }
 
-/// A way to break an answer, by the place where it is done.
+/// A way to break a response, by the step that does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// Another answer comes.
+    /// Another response is sent.
     Instead(WrongAnswer),
-    /// The bars of a range, or what is said of them, are wrong.
+    /// The bars of a range, or the fields about them, are wrong.
     InBars(WrongBars),
     /// The bytes do not all arrive, or not in time.
     OnWire(WireFault),
@@ -61,7 +61,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
 });
 
 impl Fault {
-    /// Whether no client can tell the answer from a true one, so that it ends up with other bars or with none.
+    /// Whether no client can distinguish the response from a true one, so that it stores other bars or none.
     #[must_use]
     pub fn is_lie(self) -> bool {
         match self {
@@ -88,7 +88,7 @@ impl ValueEnum for Fault {
     }
 }
 
-/// A kind for one answer, with the seed of its shape.
+/// A kind of fault for one response, with the seed of its shape.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Dealt<K = Fault> {
     pub kind: K,

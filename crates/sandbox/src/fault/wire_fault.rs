@@ -1,4 +1,4 @@
-//! Answers that do not arrive as they were meant.
+//! Faults of the transfer.
 
 use std::{io, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::Dealt;
 use crate::{seed::RandomDraws, timed_body::TimedBody};
 
-/// What happens to an answer on its way out.
+/// What happens to a response during its transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum WireFault {
     /// The connection is reset before the answer
@@ -29,11 +29,11 @@ pub enum WireFault {
     WrongLength,
 }
 
-/// From the first half of a broken body to the break: time for the client to read it, as a reset overtakes data.
+/// The time between the first half of a broken body and the break: the client reads it, as a reset overtakes data.
 const BREATH: Duration = Duration::from_millis(20);
 
 impl Dealt<WireFault> {
-    /// Sends an answer out to its fate.
+    /// Sends a response with its fault.
     ///
     /// # Errors
     /// If the connection is to be reset, with that kind of error; as with that of the body.
@@ -70,7 +70,7 @@ impl Dealt<WireFault> {
     }
 }
 
-/// Somewhere in the body, neither at its beginning nor at its end.
+/// A position in the body, neither at its beginning nor at its end.
 fn cut(bytes: &Bytes, draws: &mut RandomDraws) -> usize {
     bytes.len() / 10 + draws.below((bytes.len() * 8 / 10).max(1))
 }

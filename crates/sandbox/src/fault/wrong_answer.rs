@@ -1,4 +1,4 @@
-//! Other answers than the true one.
+//! Responses that replace the true one.
 
 use clap::ValueEnum;
 use hyper::StatusCode;
@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use super::Dealt;
 use crate::{content::AnswerContent, options::TooManyBody, refusal::Refusal};
 
-/// What comes instead of an answer.
+/// What is sent in place of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum WrongAnswer {
     /// 500, 502, 503 or 504 with nginx's HTML
@@ -53,7 +53,7 @@ impl Dealt<WrongAnswer> {
     }
 }
 
-/// A status as the proxy in front of the service gives it (polygon-api.md §1, Errors).
+/// A status with the body of the proxy in front of the service (polygon-api.md §1, Errors).
 fn gateway(status: StatusCode) -> (StatusCode, Option<u64>, AnswerContent) {
     (status, None, html(&status.to_string(), "nginx/1.19.2"))
 }

@@ -1,5 +1,5 @@
-//! Bars that are wrong, and wrong words about them. Every shape was reported by users (polygon-api.md §4), or follows
-//! from what the official clients do not see (§5).
+//! Wrong bars, and wrong fields about them. Every form was reported by users (polygon-api.md §4), or follows from what
+//! the official clients do not check (§5).
 
 use std::ops::RangeInclusive;
 
@@ -12,8 +12,8 @@ use crate::{
     wire::{BarRow, BarsBody},
 };
 
-/// How an answer with the bars of a range is spoilt. One that has no bars stays as it is where these are what is
-/// spoilt.
+/// How a response with the bars of a range is falsified. A response without bars is not changed if the fault is in the
+/// bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum WrongBars {
     /// Bars come twice
@@ -44,11 +44,11 @@ pub enum WrongBars {
     LateRevision,
 }
 
-/// Where the pages around an answer are.
+/// The URLs of the pages around a response.
 pub(crate) struct Links {
-    /// The answer itself.
+    /// The response itself.
     pub own: String,
-    /// The same under another address; nothing if it has been used up.
+    /// The same page under another URL. None if it was used already.
     pub alias: Option<String>,
     /// The instants (UTC ms) of the range.
     pub range: RangeInclusive<i64>,
@@ -57,14 +57,14 @@ pub(crate) struct Links {
 /// A name that never exists (RFC 2606).
 const FOREIGN: &str = "http://elsewhere.invalid/";
 
-/// Test symbols of Nasdaq: nobody asks for both.
+/// Test symbols of Nasdaq: no request is for both.
 const OTHERS: [&str; 2] = ["ZVZZT", "ZXZZT"];
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 1_440 * MINUTE_MS;
 
 impl Dealt<WrongBars> {
-    /// Spoils the body of an answer. Prices of the other kind are made where prices are made, and not here.
+    /// Falsifies the body of a response. Prices of the other kind are made with the prices, and not here.
     pub fn spoil(&self, body: &mut BarsBody, links: &Links) {
         let mut draws = self.seed.draws();
         match self.kind {
@@ -99,7 +99,7 @@ impl Dealt<WrongBars> {
             | WrongBars::MissingDay
             | WrongBars::LateRevision => self.spoil_rows(&mut body.results, links, &mut draws),
         }
-        // What is said about the bars fits them.
+        // The counts are adjusted to the bars.
         let count = body.results.len();
         (body.results_count, body.count) = (count, (count > 0).then_some(count));
     }
@@ -116,7 +116,7 @@ impl Dealt<WrongBars> {
                 rows.extend(unequal);
             }
             WrongBars::Unsorted => {
-                // Turned by all or by nothing they would be in order.
+                // A rotation by all rows or by none would leave them in order.
                 let by = at.max(1).min(rows.len() - 1);
                 rows.rotate_left(by);
             }
@@ -146,7 +146,7 @@ impl Dealt<WrongBars> {
     }
 }
 
-/// A bar before its last trades were counted.
+/// A bar without its last trades.
 fn less<'a>(row: &BarRow<'a>) -> BarRow<'a> {
     let mut row = *row;
     (row.v, row.c) = (row.v / 2.0, row.o);

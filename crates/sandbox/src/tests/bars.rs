@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::*;
 
-/// The day before and the day of the split of NVDA, ten for one.
+/// The day before a ten-for-one split of NVDA, and its day.
 const BEFORE_SPLIT: Date = date(2024, 6, 7);
 const SPLIT: Date = date(2024, 6, 10);
 

@@ -1,4 +1,4 @@
-//! Companies: their numbers, their tickers one after the other, and whether all endpoints agree who is there.
+//! Companies: their ids, their tickers over time, and whether all endpoints agree on which are listed.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ async fn the_tickers_of_a_company_to_the_letter() {
         let reply = trial.get(&format!("/vX/reference/tickers/{id}/events?types=ticker_change")).await;
         assert_eq!(reply.text_without_id(), body, "{id}");
     }
-    // FB is nobody's ticker today.
+    // No company has the ticker FB today.
     for id in ["FB", "NOBODY", "BBG000000000", "0000000000"] {
         let reply = trial.get(&format!("/vX/reference/tickers/{id}/events")).await;
         let expected = r#"{"status":"NOT_FOUND","request_id":"ID","message":"Ticker not found."}"#;
@@ -90,7 +90,7 @@ async fn events_are_those_of_who_has_the_ticker_today_and_not_of_tomorrow() {
     assert_eq!(events(&friday, "DOC").await, [event("DOC", "2013-07-19")]);
     assert_eq!(events(&friday, "PEAK").await, healthpeak[1..]);
     let physicians = friday.json("/v3/reference/tickers/DOC").await["results"]["composite_figi"].clone();
-    // Its FIGI still leads to who has left.
+    // Its FIGI still leads to the delisted company.
     assert_eq!(events(&trial, physicians.as_str().unwrap()).await, [event("DOC", "2013-07-19")]);
 }
 
@@ -107,7 +107,7 @@ async fn renamed_companies_go_on_trading_under_their_other_ticker() {
         Some((row["ticker"].as_str()?, next["ticker"].as_str()?, on))
     });
     assert!(renamed.count() > 5);
-    // A known one: until the evening before as SQ, from then on as XYZ, at about the same price.
+    // A known change: SQ until the evening before, XYZ from then on, at about the same price.
     let (from, on, to) = (date(2025, 1, 16), date(2025, 1, 21), date(2025, 1, 24));
     let (before, after) = (trial.minutes("SQ", from, to).await, trial.minutes("XYZ", from, to).await);
     assert!(!before.is_empty() && before.iter().all(|bar| start(bar) < new_york::day_start_ms(on)));
@@ -117,7 +117,7 @@ async fn renamed_companies_go_on_trading_under_their_other_ticker() {
     assert_eq!(trial.json("/v3/reference/tickers/XYZ").await["results"]["list_date"], "2015-11-19");
 }
 
-/// On these days somebody comes, goes, or changes the ticker.
+/// On these days a company is listed, is delisted, or changes its ticker.
 #[tokio::test]
 async fn lists_details_and_bars_agree_about_who_is_there() {
     for day in [
@@ -150,7 +150,7 @@ async fn lists_details_and_bars_agree_about_who_is_there() {
     }
 }
 
-/// Whether somebody gave up a ticker until a day.
+/// Whether a company gave up a ticker by a day.
 fn has_left_by(ticker: &str, day: Date) -> bool {
     let left = match ticker {
         "TWTR" => date(2022, 10, 28),

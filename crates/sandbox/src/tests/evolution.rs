@@ -1,4 +1,4 @@
-//! The newest sessions as a client sees them, evening after evening.
+//! The newest sessions as a client sees them on consecutive evenings.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -11,7 +11,7 @@ const THURSDAY: Date = date(2026, 11, 19);
 const MONDAY: Date = date(2026, 11, 23);
 const TUESDAY: Date = date(2026, 11, 24);
 
-/// Some who trade every day.
+/// Some stocks that trade every day.
 const LIQUID: [&str; 12] =
     ["AAPL", "AMZN", "BAC", "C", "F", "GE", "IBM", "JPM", "MSFT", "NVDA", "SPY", "TSLA"];
 
@@ -27,7 +27,7 @@ fn grouped(day: Date) -> String {
     format!("/v2/aggs/grouped/locale/us/market/stocks/{day}?adjusted=false")
 }
 
-/// How many bars of a day are revised, and how many are late; none may be otherwise different from the truth.
+/// How many bars of a day are revised, and how many are late; no bar may differ from the truth in another way.
 fn unsettled(shown: &[Value], truth: &[Value]) -> (usize, usize) {
     let at = |bar: &&Value, bars: &[Value]| bars.iter().find(|other| other["t"] == bar["t"]).cloned();
     let revised = shown.iter().filter(|bar| {

@@ -1,4 +1,4 @@
-//! What a client gets to see of each fault.
+//! Each fault as a client sees it.
 
 use std::{
     collections::BTreeSet,
@@ -20,14 +20,14 @@ const BARS: &str = "/v2/aggs/ticker/NVDA/range/1/minute/2024-01-02/2024-01-03?ad
 
 const STALL: Duration = Duration::from_millis(300);
 
-/// How an answer failed: before its head was there, or after.
+/// How a response failed: before its head, or after it.
 #[derive(Debug)]
 enum Broken {
     Head(reqwest::Error),
     Body(reqwest::Error),
 }
 
-/// A market in which the first two answers to every question are broken in this way.
+/// A market in which the first two responses to every request have this fault.
 async fn broken(kind: Fault) -> Trial {
     let faults = FaultOptions { kinds: [kind].into(), stall: STALL, ..FaultOptions::of(1.0) };
     Trial::start(SandboxOptions { faults: Some(faults), ..options() }).await
@@ -41,7 +41,7 @@ async fn ask(trial: &Trial, headers: &[(&'static str, &str)]) -> Result<Reply, B
     Ok(Reply { status, headers, bytes: response.bytes().await.map_err(Broken::Body)?.to_vec() })
 }
 
-/// The first answer to a question that is broken in this way, and how long it took.
+/// The first response to a request with this fault, and how long it took.
 async fn first(kind: Fault) -> (Result<Reply, Broken>, Duration) {
     let trial = broken(kind).await;
     let begun = Instant::now();
@@ -52,7 +52,7 @@ async fn instead(kind: WrongAnswer) -> Reply {
     first(Fault::Instead(kind)).await.0.unwrap()
 }
 
-/// A page without what is different in every answer.
+/// A page without the fields that differ in every response.
 async fn page(trial: &Trial) -> Value {
     let mut page = trial.json(BARS).await;
     page.as_object_mut().unwrap().remove("request_id");
@@ -71,14 +71,14 @@ async fn honest() -> Value {
     page(&Trial::generated().await).await
 }
 
-/// The rows of a page that counts them rightly.
+/// The rows of a page whose count must be right.
 fn rows(page: &Value) -> Vec<Value> {
     let rows = page["results"].as_array().cloned().unwrap_or_default();
     assert_eq!(page["resultsCount"], rows.len());
     rows
 }
 
-/// What a page says besides its bars.
+/// A page without its bars.
 fn envelope(page: &Value) -> Value {
     let mut page = page.clone();
     page.as_object_mut().unwrap().retain(|name, _| !matches!(&**name, "results" | "resultsCount" | "count"));

@@ -124,7 +124,7 @@ async fn bars_begin_and_end_with_the_listing() {
     assert_eq!(days("SNOW", date(2020, 9, 1), date(2020, 9, 30)).await.0, Some(date(2020, 9, 16)));
     assert_eq!(days("LEH", date(2008, 9, 1), date(2008, 10, 31)).await.1, Some(date(2008, 9, 17)));
     assert_eq!(days("SPY", date(2003, 9, 1), date(2003, 9, 30)).await.0, Some(date(2003, 9, 10)));
-    // META was another company's ticker before; in between it was nobody's.
+    // META was another company's ticker before; in between it belonged to none.
     let (reused_from, reused_to) = (date(2022, 1, 25), date(2022, 6, 10));
     assert_eq!(days("META", reused_from, reused_to).await, (Some(reused_from), Some(reused_to)));
     assert_eq!(days("META", date(2022, 2, 1), date(2022, 6, 8)).await, (None, None));
@@ -150,8 +150,8 @@ async fn seeds_make_companies_that_come_and_go() {
     assert!(names("date=2010-01-04").await < active);
 }
 
-/// By this symbol it is found out where a plan's history begins: as of the service, each session has bars of it. Tried where
-/// the histories of plans begin, and at both ends.
+/// The start of a plan's history is searched with this symbol: like in the service, it must have bars on each session.
+/// Checked where the histories of plans begin, and at both ends.
 #[tokio::test]
 async fn the_first_exchange_traded_fund_trades_on_every_session() {
     let trial = Trial::generated().await;

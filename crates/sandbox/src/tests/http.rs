@@ -1,4 +1,4 @@
-//! Who is let in, what is turned away with which words, and how answers are packed.
+//! Which requests are accepted, which are refused with which message, and how responses are packed.
 
 use std::{collections::BTreeSet, io::Read, num::NonZeroU32, time::Duration};
 
@@ -141,7 +141,7 @@ async fn a_429_may_have_no_body_and_may_tell_how_long_to_wait() {
             }
             let seconds = reply.headers.get("retry-after").map(|value| value.to_str().unwrap().parse());
             assert_eq!(seconds.is_some(), retry_after);
-            // As many as are left of the minute; a slow machine may have used up some.
+            // The seconds that are left of the minute; a slow machine may have used up some.
             assert!(seconds.is_none_or(|seconds| (30..=60).contains(&seconds.unwrap())));
         }
     }

@@ -1,4 +1,4 @@
-//! Whole sets, of which `fixtures/` has some days.
+//! The complete data sets, of which `fixtures/` has some days.
 
 use std::path::Path;
 

@@ -23,25 +23,25 @@ use super::{Sandbox, SandboxError, SandboxOptions};
 /// A Friday on which the session is over.
 const TODAY: Date = date(2026, 11, 20);
 
-/// What is asked for where nothing else is: the generated market in the evening of [`TODAY`].
+/// The default options: the generated market in the evening of [`TODAY`].
 fn options() -> SandboxOptions {
     let now = new_york::at_ms(TODAY, 21, 0);
     SandboxOptions { now: Arc::new(move || now), ..SandboxOptions::default() }
 }
 
-/// The same at another hour (New York).
+/// The default options at another time (New York).
 fn options_at(day: Date, hour: i8, minute: i8) -> SandboxOptions {
     let now = new_york::at_ms(day, hour, minute);
     SandboxOptions { now: Arc::new(move || now), ..options() }
 }
 
-/// A sandbox and a client that has a key.
+/// A sandbox and a client with a key.
 struct Trial {
     sandbox: Sandbox,
     client: Client,
 }
 
-/// What came back.
+/// A response.
 struct Reply {
     status: u16,
     headers: HeaderMap,
@@ -50,7 +50,7 @@ struct Reply {
 
 impl Trial {
     async fn start(options: SandboxOptions) -> Self {
-        // reqwest wants a TLS provider even where there is no TLS. It may have been installed by another test.
+        // reqwest needs a TLS provider even without TLS. Another test may have installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
         Self { sandbox: Sandbox::start(options).await.unwrap(), client }
@@ -61,7 +61,7 @@ impl Trial {
         Self::start(options()).await
     }
 
-    /// Asks with these headers, and no key but one in them.
+    /// Sends a request with these headers, and with no key except in them.
     async fn send(&self, path: &str, headers: &[(&'static str, &str)]) -> Reply {
         let request = self.client.get(format!("{}{path}", self.sandbox.base_url()));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
@@ -74,7 +74,7 @@ impl Trial {
         self.send(path, &[("authorization", "Bearer key")]).await
     }
 
-    /// The body of an answer that must be a success.
+    /// The body of a response, which must be a success.
     async fn json(&self, path: &str) -> Value {
         let reply = self.get(path).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
@@ -109,7 +109,7 @@ impl Reply {
         String::from_utf8(self.bytes.clone()).unwrap()
     }
 
-    /// The text without what is different in every answer.
+    /// The text without the id, which differs in every response.
     fn text_without_id(&self) -> String {
         let id = self.headers["x-request-id"].to_str().unwrap();
         assert_eq!(id.len(), 32);

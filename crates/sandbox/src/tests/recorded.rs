@@ -1,4 +1,4 @@
-//! Bars from a folder: what was recorded comes out, to the last bit and in every page.
+//! Bars from a folder are served exactly as recorded, in every page.
 
 use std::{fs, path::Path};
 
@@ -86,7 +86,8 @@ async fn a_malformed_file_does_not_come_up() {
     assert!(matches!(Sandbox::start(nowhere).await, Err(SandboxError::Unreadable { .. })));
 }
 
-/// Serves a recorded file and compares every number with its text: what was recorded is as short as a float can be written.
+/// Serves a recorded file and compares every number with its text: the recorded text is the shortest form of its
+/// float64.
 pub(super) async fn comes_out_to_the_last_digit(recorded: &Path) {
     let ticker = recorded.file_name().unwrap().to_str().unwrap().strip_suffix(".csv.gz").unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -154,7 +154,7 @@ async fn a_day_of_the_whole_market_is_made_of_minutes() {
 #[tokio::test]
 async fn who_did_not_trade_is_not_in_the_market_and_early_and_late_minutes_count() {
     let trial = Trial::generated().await;
-    // A full day and a half day; on both, companies are listed that were not yet, or are no more.
+    // A full day and a half day; on both, some companies were not listed yet, and others no longer.
     for day in [date(2008, 9, 18), date(2022, 11, 25)] {
         let rows =
             trial.results(&format!("/v2/aggs/grouped/locale/us/market/stocks/{day}?adjusted=false")).await;

@@ -1,4 +1,4 @@
-//! The companies that everybody knows, and their splits.
+//! Well-known companies, and their splits.
 
 use jiff::civil::{Date, date};
 
@@ -7,7 +7,7 @@ pub(super) type KnownCompany =
     (&'static str, &'static str, &'static str, &'static str, Date, Option<Date>, f64, f64);
 
 /// Real tickers with real dates, as far as they matter: some first days long before 2003 are not exact. Prices and
-/// volumes are made up all the same, but of the right size.
+/// volumes are made up, but of the right size.
 #[rustfmt::skip]
 pub(super) const KNOWN: [KnownCompany; 62] = [
     ("A", "Agilent Technologies Inc.", "CS", "XNYS", date(1999, 11, 18), None, 80.0, 25_000.0),
@@ -74,7 +74,7 @@ pub(super) const KNOWN: [KnownCompany; 62] = [
     ("YHOO", "Yahoo! Inc.", "CS", "XNAS", date(1996, 4, 12), Some(date(2017, 6, 19)), 30.0, 70_000.0),
 ];
 
-/// Their real splits since 2003: ticker, day, and how many shares become how many.
+/// Their real splits since 2003: ticker, day, old shares and new shares.
 pub(super) const KNOWN_SPLITS: [(&str, Date, f64, f64); 35] = [
     ("AAPL", date(2005, 2, 28), 1.0, 2.0),
     ("AAPL", date(2014, 6, 9), 1.0, 7.0),

@@ -1,4 +1,4 @@
-//! The companies that a seed makes up: some that keep their ticker, and some that change it.
+//! The companies that a seed makes up: some keep their ticker, and some change it.
 
 use std::collections::BTreeSet;
 
@@ -15,25 +15,25 @@ use super::super::{
     seed::{RandomDraws, Seed},
 };
 
-/// How many companies a seed makes up that keep their ticker.
+/// How many made-up companies keep their ticker.
 pub(super) const KEEPING: u16 = 200;
 
-/// How many a seed makes up that may change it. Their numbers come after those of the others.
+/// How many made-up companies may change their ticker. Their numbers come after those of the others.
 pub(super) const RENAMING: u16 = 24;
 
-/// Between these days made-up companies are listed.
+/// Made-up companies are listed between these days.
 const LISTINGS: (Date, Date) = (date(1995, 1, 1), date(2026, 6, 30));
 
-/// Between these days tickers are changed.
+/// Tickers are changed between these days.
 const RENAMES: (Date, Date) = (date(2008, 1, 1), date(2030, 12, 31));
 
 /// After this day nothing happens to a made-up company any more.
 const LAST_EVENT: Date = date(2035, 12, 31);
 
-/// How likely it is that a made-up company leaves the market one day.
+/// The probability that a made-up company is delisted one day.
 const LEAVING: f64 = 0.5;
 
-/// How likely it is that it never got a FIGI.
+/// The probability that it never gets a FIGI.
 const WITHOUT_FIGI: f64 = 0.12;
 
 /// All made-up companies, with tickers that are not among `taken`.
@@ -41,7 +41,7 @@ pub(super) fn companies(seed: Seed, mut taken: BTreeSet<String>) -> impl Iterato
     (1..=KEEPING + RENAMING).flat_map(move |number| company(seed.child(number.into()), number, &mut taken))
 }
 
-/// A company: one for each ticker that it has in its life.
+/// A company: one entry for each of its tickers.
 fn company(seed: Seed, number: u16, taken: &mut BTreeSet<String>) -> Vec<MadeUpStock> {
     let mut draws = seed.named("listing").draws();
     let listing = listing(seed, free_ticker(taken, &mut draws), number, &mut draws);
@@ -82,7 +82,7 @@ fn split(after: Date, before: Date, draws: &mut RandomDraws) -> MarketSplit {
     MarketSplit { date: session_between(after, before, draws), from, to }
 }
 
-/// A life under one ticker as lives under several. They have no splits: prices go on as they were.
+/// Splits a listing period under one ticker into several tickers. They have no splits: prices continue as they were.
 fn lives(whole: MarketListing, taken: &mut BTreeSet<String>, draws: &mut RandomDraws) -> Vec<MarketListing> {
     let renames = (0..draws.pick([1, 1, 2])).map(|_| session_between(RENAMES.0, RENAMES.1, draws));
     let renames: BTreeSet<Date> = renames.collect();
@@ -98,7 +98,7 @@ fn lives(whole: MarketListing, taken: &mut BTreeSet<String>, draws: &mut RandomD
     lives
 }
 
-/// A ticker of four letters that nobody has.
+/// A ticker of four letters that is not taken.
 fn free_ticker(taken: &mut BTreeSet<String>, draws: &mut RandomDraws) -> String {
     loop {
         let letters = (0..4).map(|_| char::from(draws.pick(*b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")));
@@ -109,7 +109,7 @@ fn free_ticker(taken: &mut BTreeSet<String>, draws: &mut RandomDraws) -> String 
     }
 }
 
-/// A session after one day and not much later than another; the first of them where there is no room.
+/// A session after one day and not much later than another; the first of them if there is no room.
 fn session_between(after: Date, before: Date, draws: &mut RandomDraws) -> Date {
     let days = after.until(before).map_or(0, |span| span.get_days());
     #[expect(clippy::cast_possible_truncation, reason = "a part of some thousand days")]

@@ -1,7 +1,7 @@
-//! Which companies a generated market has: some that everybody knows, and some that a seed makes up.
+//! The companies of a generated market: some well-known ones, and some that a seed makes up.
 //!
-//! A company that changes its ticker is there once for each of them, with the same name and the same numbers. One that
-//! takes the ticker of another comes after it.
+//! A company that changes its ticker has one entry for each ticker, with the same name and the same ids. A company that
+//! takes over the ticker of another comes after it.
 
 mod known;
 mod made_up;
@@ -18,7 +18,7 @@ use super::{
     seed::Seed,
 };
 
-/// Who left before this day never got a FIGI: there was none to be had.
+/// A company that was delisted before this day has no FIGI: FIGIs did not exist yet.
 const FIGIS_FROM: Date = date(2013, 1, 1);
 
 /// All companies of a seed, by ticker and first day.
