@@ -268,6 +268,7 @@ fn uncovered(
                       AND from_date <= ?3 AND to_date >= ?2";
     let [from, to] = [window.from(), window.to()].map(|day| day.to_string());
     let covered = windows(&change.sqlite, select, params![task.symbol.as_str(), from, to])?;
+    // Each finished task takes its days away from the parts that are left.
     let cut =
         |left: Vec<Window>, held: &Window| left.into_iter().flat_map(|part| part.minus(*held)).collect();
     Ok(covered.iter().fold(vec![window], cut))

@@ -124,6 +124,7 @@ fn settle(change: &Transaction<'_>, symbol: &Symbol, tail: &RollingRow) -> Resul
     if base.window.to() >= to {
         return Ok(true);
     }
+    // A task without bars cannot take over days with bars: its state would be wrong.
     let says_the_same = base.state == TaskState::Done || tail.state == TaskState::Empty;
     let joined = Window::new(base.window.from(), to);
     if !says_the_same || joined.map_or(Ok(false), |joined| change.has_task(symbol, joined))? {

@@ -205,8 +205,8 @@ pub enum ResponseMismatch {
 pub enum Disposition {
     /// Send the request again after a pause, as often as attempts and time allow.
     Retry,
-    /// As `Retry`, but first find out whether every request fails like this. A redirect before any successful response
-    /// means that this is not the service at all.
+    /// As [`Disposition::Retry`], but first find out whether every request fails like this. A redirect before any
+    /// successful response means that this is not the service at all.
     Unwell(OutageSymptom),
     /// Send the request again, but twice at most: a well-formed request that is refused rarely succeeds later.
     RetryTwice,

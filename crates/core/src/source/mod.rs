@@ -134,7 +134,8 @@ pub trait Source: Send + Sync + 'static {
         async move { self.read(question, self.ask(question, place).await?).await }
     }
 
-    /// Asks something that every plan includes: is it the question, the key, or the source itself?
+    /// Sends the control request, which every plan includes: its outcome shows whether a failure is due to the first
+    /// request, the key, or the source itself.
     ///
     /// # Cancellation
     /// As for [`Source::ask`].

@@ -43,6 +43,7 @@ pub fn missing_tasks<H: BuildHasher>(
 
 /// The ranges of `window` that no window of `held` has. A remaining part is worth a request only if it has a session.
 fn left(window: Window, held: &[Window]) -> Vec<Window> {
+    // Each recorded window takes its days away from the parts that are left.
     let cut =
         |left: Vec<Window>, held: &Window| left.into_iter().flat_map(|part| part.minus(*held)).collect();
     let left: Vec<Window> = held.iter().fold(vec![window], cut);

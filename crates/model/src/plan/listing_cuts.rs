@@ -39,6 +39,7 @@ pub fn cut_by_day(lives: &Lives, filter: &Filter, day: Date, windows: &[Window])
 
 fn cut_of(lives: &Lives, symbol: &Symbol, windows: &[Window]) -> Vec<ListingCut> {
     let Some(listed) = lives.listed(symbol) else { return Vec::new() };
+    // What no listed span covers is cut: each span takes its days away from the parts that are left.
     let mut parts = windows.to_vec();
     for span in listed.spans() {
         let left = |part: Window| span.cut(part).map_or_else(|| vec![part], |has| part.minus(has));

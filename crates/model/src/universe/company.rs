@@ -120,6 +120,7 @@ impl Company {
         let mut spans: Vec<_> = stretches
             .filter(|(_, stretch)| stretch.ticker == *life.ticker() && overlaps(stretch))
             .map(|(at, stretch)| {
+                // Only the first span may begin earlier than its event, which is no change of a symbol.
                 let listed =
                     || life.listed.map(|listed| stretch.from.map_or(listed, |from| from.min(listed)));
                 let from = if at == 0 { listed().max(before) } else { stretch.from };

@@ -83,6 +83,7 @@ impl Universe {
             // The period that is still listed comes last.
             lives.sort_by_key(|life| life.end().unwrap_or(Date::MAX));
             let ends = lives.iter().map(|life| life.listing.delisted.filter(|_| !life.listing.active));
+            // Each period begins at the earliest when the one before it has ended.
             let before = iter::once(None).chain(ends).collect::<Vec<_>>();
             let spans = lives.into_iter().zip(before).flat_map(|(life, before)| {
                 let plain = ListingSpan { from: life.listed.max(before), to: life.end() };
@@ -117,8 +118,8 @@ impl Universe {
         self.lives.get(symbol).into_iter().flatten().map(|(life, span)| (life, *span))
     }
 
-    /// The day after which a symbol can have no bars, because all its listing periods have ended. None if one goes on,
-    /// or if the symbol is unknown.
+    /// The day after which a symbol can have no bars, because all its listing periods have ended. None if one of them
+    /// lasts, or if the symbol is unknown.
     #[must_use]
     pub fn end_of(&self, symbol: &Symbol) -> Option<Date> {
         let ends = self.of(symbol).map(|(_, span)| span.to).collect::<Option<Vec<_>>>()?;

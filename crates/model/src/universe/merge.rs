@@ -139,6 +139,7 @@ fn new(listing: Listing, at_ms: i64) -> ListingPeriod {
 
 /// Which period gets which row: the best match first, each at most once.
 fn pairs(lives: &[ListingPeriod], rows: &[Listing]) -> Vec<(usize, usize)> {
+    // Every possible pair is rated; then the best ones are taken while both sides are free.
     let all = lives.iter().enumerate().flat_map(|(at, life)| {
         rows.iter().enumerate().filter_map(move |(row_at, row)| Some((likeness(life, row)?, at, row_at)))
     });
@@ -186,7 +187,7 @@ fn likeness(life: &ListingPeriod, row: &Listing) -> Option<(u8, SharedId)> {
     Some((state, numbers))
 }
 
-/// Whether a period that was active when last seen may have ended as the row says.
+/// Whether a period that was active when last seen may have ended on the row's day.
 fn is_plausible_end(life: &ListingPeriod, row: &Listing, numbers: SharedId) -> bool {
     let late = if numbers == SharedId::Unknown { LATE } else { LATE_BY_NUMBERS };
     let seen = new_york::date_of(life.last_seen_ms).map(|day| day.saturating_sub(late.days()));

@@ -65,6 +65,7 @@ fn part_of(session: Session, part: f64) -> i64 {
 /// whose gaps may still be open, the last first.
 pub(super) fn is_hole(seed: Seed, recent: &Recent, newest: &[Recent], share: f64) -> bool {
     let of_before = newest.iter().skip_while(|other| other.session != recent.session);
+    // A gap that covers the session may begin at the session itself, or at one of the two before it.
     share > 0.0
         && of_before.take(LONG_HOLE).enumerate().any(|(behind, beginning)| {
             let mut draws = of_session(seed, beginning.session).draws();

@@ -44,6 +44,7 @@ pub(super) fn steps(
             None => Some(From::Instant(first_from)),
             Some(seen) => seen.pages.get(&id).map(|pages| From::Page(*pages)).or(leased.map(From::Instant)),
         };
+        // New pages are those after the known ones; for a task that is new to the view, those since its lease.
         // A task without a known start has so many events that not all of them were read.
         let Some(from) = from else { continue };
         steps.extend(steps_of(connection, id, from, &own)?);
