@@ -26,20 +26,20 @@ impl Revision {
     /// Compares stored bars with a newer response. Both are ascending and unique. Only minutes from the response's
     /// first bar to its last one are compared, and none after the last stored bar.
     #[must_use]
-    pub fn of(held: &Bars, newer: &Bars) -> Self {
+    pub fn of(stored: &Bars, newer: &Bars) -> Self {
         let mut revision = Self::default();
-        let (Some(last_held), Some(first), Some(last)) =
-            (held.timestamps().last(), newer.timestamps().first(), newer.timestamps().last())
+        let (Some(last_stored), Some(first), Some(last)) =
+            (stored.timestamps().last(), newer.timestamps().first(), newer.timestamps().last())
         else {
             return revision;
         };
-        if last_held < first {
+        if last_stored < first {
             return revision;
         }
-        let start = held.timestamps().partition_point(|t| t < first);
-        let end = held.timestamps().partition_point(|t| t <= last);
-        let mut old = (start..end).filter_map(|row| held.get(row)).peekable();
-        for bar in newer.iter().take_while(|bar| bar.timestamp <= *last_held) {
+        let start = stored.timestamps().partition_point(|t| t < first);
+        let end = stored.timestamps().partition_point(|t| t <= last);
+        let mut old = (start..end).filter_map(|row| stored.get(row)).peekable();
+        for bar in newer.iter().take_while(|bar| bar.timestamp <= *last_stored) {
             while old.next_if(|older| older.timestamp < bar.timestamp).is_some() {
                 revision.left_out += 1;
             }
@@ -137,18 +137,18 @@ mod tests {
 
     #[test]
     fn what_comes_after_is_no_revision() {
-        let held = bars(&[(1, 1.0), (2, 1.0)]);
-        assert!(Revision::of(&held, &bars(&[(3, 1.0), (4, 1.0)])).is_empty());
-        assert!(Revision::of(&held, &bars(&[(2, 1.0), (3, 1.0)])).is_empty());
-        assert!(Revision::of(&Bars::default(), &held).is_empty());
-        assert!(Revision::of(&held, &Bars::default()).is_empty());
+        let stored = bars(&[(1, 1.0), (2, 1.0)]);
+        assert!(Revision::of(&stored, &bars(&[(3, 1.0), (4, 1.0)])).is_empty());
+        assert!(Revision::of(&stored, &bars(&[(2, 1.0), (3, 1.0)])).is_empty());
+        assert!(Revision::of(&Bars::default(), &stored).is_empty());
+        assert!(Revision::of(&stored, &Bars::default()).is_empty());
     }
 
     #[test]
     fn changes_are_counted_and_the_first_are_named() {
-        let held = bars(&[(1, 1.0), (2, 1.0), (4, 1.0), (5, 2.0), (6, 1.0)]);
+        let stored = bars(&[(1, 1.0), (2, 1.0), (4, 1.0), (5, 2.0), (6, 1.0)]);
         let newer = bars(&[(2, 1.5), (3, 1.0), (5, 2.0), (6, 1.0), (7, 1.0)]);
-        let revision = Revision::of(&held, &newer);
+        let revision = Revision::of(&stored, &newer);
         assert_eq!((revision.changed, revision.added, revision.left_out), (1, 1, 1));
         assert_eq!(
             revision.to_string(),

@@ -31,13 +31,13 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn apply_repair(&mut self, mend: &RepairTransaction) -> Result<(), ManifestError> {
+    pub fn apply_repair(&mut self, repair: &RepairTransaction) -> Result<(), ManifestError> {
         let change = self.begin()?;
-        for (symbol, month) in &mend.lost {
+        for (symbol, month) in &repair.lost {
             change.bury(symbol, *month)?;
             change.event(None, "lost", None, &format!("{symbol} {month}: its file is missing or damaged"))?;
         }
-        for partition in &mend.found {
+        for partition in &repair.found {
             change.replace(partition)?;
             let Partition { symbol, month, bars, .. } = partition;
             change.event(
@@ -47,7 +47,7 @@ impl ManifestWriter {
                 &format!("{symbol} {month}: {bars} bars that were not recorded"),
             )?;
         }
-        for date in &mend.unwitnessed {
+        for date in &repair.unwitnessed {
             change.execute("DELETE FROM witnesses WHERE date = ?", [date.to_string()])?;
             change.event(
                 None,
@@ -56,10 +56,10 @@ impl ManifestWriter {
                 &format!("the witness of {date}: its file is missing or damaged"),
             )?;
         }
-        for (symbol, window) in mend.ordered.iter().chain(&mend.replaced) {
+        for (symbol, window) in repair.ordered.iter().chain(&repair.replaced) {
             ask(&change, symbol, *window, false)?;
         }
-        for (symbol, window) in &mend.again {
+        for (symbol, window) in &repair.again {
             ask(&change, symbol, *window, true)?;
         }
         change.commit()

@@ -25,9 +25,9 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn extend_rolling_tasks(&mut self, tails: &[(Symbol, Window)]) -> Result<(), ManifestError> {
+    pub fn extend_rolling_tasks(&mut self, windows: &[(Symbol, Window)]) -> Result<(), ManifestError> {
         let change = self.begin()?;
-        for (symbol, window) in tails {
+        for (symbol, window) in windows {
             move_tail(&change, symbol, *window)?;
         }
         change.commit()
@@ -73,22 +73,22 @@ impl ManifestWriter {
 }
 
 fn move_tail(change: &Transaction<'_>, symbol: &Symbol, window: Window) -> Result<(), ManifestError> {
-    let Some(tail) = tail(change, symbol)? else { return begin_tail(change, symbol, window) };
-    if tail.state.is_covered() {
-        return if settle(change, symbol, &tail)? {
-            ask(change, symbol, &tail, window)
+    let Some(rolling) = rolling(change, symbol)? else { return begin_rolling_task(change, symbol, window) };
+    if rolling.state.is_covered() {
+        return if settle(change, symbol, &rolling)? {
+            ask(change, symbol, &rolling, window)
         } else {
-            change.execute("UPDATE tasks SET is_tail = 0 WHERE id = ?", [tail.id.0])?;
-            begin_tail(change, symbol, window)
+            change.execute("UPDATE tasks SET is_tail = 0 WHERE id = ?", [rolling.id.0])?;
+            begin_rolling_task(change, symbol, window)
         };
     }
     // The days that it had not fetched yet are still pending.
-    let from = tail.window.from().min(window.from());
-    let to = tail.window.to().max(window.to());
-    Window::new(from, to).map_or(Ok(()), |window| ask(change, symbol, &tail, window))
+    let from = rolling.window.from().min(window.from());
+    let to = rolling.window.to().max(window.to());
+    Window::new(from, to).map_or(Ok(()), |window| ask(change, symbol, &rolling, window))
 }
 
-fn tail(change: &Transaction<'_>, symbol: &Symbol) -> Result<Option<RollingRow>, ManifestError> {
+fn rolling(change: &Transaction<'_>, symbol: &Symbol) -> Result<Option<RollingRow>, ManifestError> {
     row(change, "ticker = ?1 AND is_tail", symbol, ["", ""])
 }
 
@@ -112,11 +112,11 @@ fn row(
 
 /// Merges the days of an ended rolling task into the task before it. False if there is no task whose state fits both:
 /// then the rolling task stays as a task of its own.
-fn settle(change: &Transaction<'_>, symbol: &Symbol, tail: &RollingRow) -> Result<bool, ManifestError> {
+fn settle(change: &Transaction<'_>, symbol: &Symbol, rolling: &RollingRow) -> Result<bool, ManifestError> {
     let condition =
         "ticker = ?1 AND NOT is_tail AND NOT is_repair AND NOT asked_again AND state IN ('done', 'empty')
                      AND from_date <= ?2 AND to_date >= ?3";
-    let (from, to) = (tail.window.from(), tail.window.to());
+    let (from, to) = (rolling.window.from(), rolling.window.to());
     let day_before = from.yesterday().unwrap_or(from);
     let Some(base) = row(change, condition, symbol, [&from.to_string(), &day_before.to_string()])? else {
         return Ok(false);
@@ -125,9 +125,9 @@ fn settle(change: &Transaction<'_>, symbol: &Symbol, tail: &RollingRow) -> Resul
         return Ok(true);
     }
     // A task without bars cannot take over days with bars: its state would be wrong.
-    let says_the_same = base.state == TaskState::Done || tail.state == TaskState::Empty;
+    let fits_both = base.state == TaskState::Done || rolling.state == TaskState::Empty;
     let joined = Window::new(base.window.from(), to);
-    if !says_the_same || joined.map_or(Ok(false), |joined| change.has_task(symbol, joined))? {
+    if !fits_both || joined.map_or(Ok(false), |joined| change.has_task(symbol, joined))? {
         return Ok(false);
     }
     change.execute("UPDATE tasks SET to_date = ? WHERE id = ?", params![to.to_string(), base.id.0])?;
@@ -138,31 +138,35 @@ fn settle(change: &Transaction<'_>, symbol: &Symbol, tail: &RollingRow) -> Resul
 fn ask(
     change: &Transaction<'_>,
     symbol: &Symbol,
-    tail: &RollingRow,
+    rolling: &RollingRow,
     window: Window,
 ) -> Result<(), ManifestError> {
     let (from, to) = (window.from().to_string(), window.to().to_string());
-    if tail.window != window && change.has_task(symbol, window)? {
-        change.execute("UPDATE tasks SET is_tail = 0 WHERE id = ?", [tail.id.0])?;
-        return begin_tail(change, symbol, window);
+    if rolling.window != window && change.has_task(symbol, window)? {
+        change.execute("UPDATE tasks SET is_tail = 0 WHERE id = ?", [rolling.id.0])?;
+        return begin_rolling_task(change, symbol, window);
     }
-    let reason = format!("moved on from {} to {window}", tail.window);
-    if tail.state.is_ended() {
-        change.leave_quarantine(&format!("id = {}", tail.id.0))?;
-        change.step(tail.id, TaskEvent::Reopened, &reason)?;
-    } else if tail.window == window {
+    let reason = format!("moved on from {} to {window}", rolling.window);
+    if rolling.state.is_ended() {
+        change.leave_quarantine(&format!("id = {}", rolling.id.0))?;
+        change.step(rolling.id, TaskEvent::Reopened, &reason)?;
+    } else if rolling.window == window {
         return Ok(());
     } else {
-        change.event(Some(tail.id), "moved", None, &reason)?;
+        change.event(Some(rolling.id), "moved", None, &reason)?;
     }
     let update = "UPDATE tasks SET from_date = ?, to_date = ?, cursor = NULL, bars = 0, attempts = 0, last_error = NULL,
                       updated_at_ms = ? WHERE id = ?";
-    change.execute(update, params![from, to, change.now_ms, tail.id.0])?;
+    change.execute(update, params![from, to, change.now_ms, rolling.id.0])?;
     Ok(())
 }
 
 /// Gives a symbol a rolling task: a new one, or the existing task of just these days.
-fn begin_tail(change: &Transaction<'_>, symbol: &Symbol, window: Window) -> Result<(), ManifestError> {
+fn begin_rolling_task(
+    change: &Transaction<'_>,
+    symbol: &Symbol,
+    window: Window,
+) -> Result<(), ManifestError> {
     let (from, to) = (window.from().to_string(), window.to().to_string());
     let same = row(change, "ticker = ?1 AND from_date = ?2 AND to_date = ?3", symbol, [&from, &to])?;
     if let Some(same) = same {

@@ -84,9 +84,9 @@ struct PacerState {
     /// The earliest instant for the next permit in the queue.
     free: Instant,
     /// The number of the last permit that was reserved.
-    places: u64,
+    reserved: u64,
     /// The last requests that were sent, oldest first: as many as the rate allows in its period.
-    left: VecDeque<Departure>,
+    sent: VecDeque<SentRequest>,
     /// The pace if it is lowered, and since when it recovers.
     slowed: Option<(Pace, Instant)>,
     /// No permit is given before this instant.
@@ -99,15 +99,15 @@ struct PacerState {
 
 /// A request that was sent.
 #[derive(Clone, Copy, Debug)]
-struct Departure {
+struct SentRequest {
     /// The number of its permit.
-    place: u64,
+    number: u64,
     at: Instant,
 }
 
 /// A reserved permit.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Reservation {
     number: u64,
     due: Instant,
     /// The pacer's state before this reservation.
@@ -119,7 +119,7 @@ struct Place {
 #[derive(Debug)]
 pub struct Permit<'a> {
     pacer: &'a Pacer,
-    place: Place,
+    reservation: Reservation,
 }
 
 impl Permit<'_> {
@@ -128,11 +128,11 @@ impl Permit<'_> {
     /// times.
     pub fn refund(self) {
         let mut state = self.pacer.locked();
-        state.left.retain(|departure| departure.place != self.place.number);
-        if state.places == self.place.number {
+        state.sent.retain(|request| request.number != self.reservation.number);
+        if state.reserved == self.reservation.number {
             // A pause that began meanwhile still applies.
-            state.next = self.place.next_before.max(state.paused_until);
-            state.free = self.place.free_before.max(state.paused_until);
+            state.next = self.reservation.next_before.max(state.paused_until);
+            state.free = self.reservation.free_before.max(state.paused_until);
         }
     }
 }
@@ -152,8 +152,8 @@ impl Pacer {
         let state = PacerState {
             next: now,
             free: now,
-            places: 0,
-            left: VecDeque::new(),
+            reserved: 0,
+            sent: VecDeque::new(),
             slowed,
             paused_until: now,
             pauses: 0,
@@ -184,16 +184,16 @@ impl Pacer {
     /// A dropped permit is lost: the next one does not come earlier.
     pub async fn permit(&self) -> Permit<'_> {
         loop {
-            let place = self.reserve();
-            sleep_until(place.due).await;
+            let reservation = self.reserve();
+            sleep_until(reservation.due).await;
             // A pause that began meanwhile has moved all permits behind it: reserve a new one.
-            if self.locked().paused_until > place.due {
+            if self.locked().paused_until > reservation.due {
                 continue;
             }
-            while let Some(later) = self.leave(place.number) {
+            while let Some(later) = self.record_sent(reservation.number) {
                 sleep_until(later).await;
             }
-            return Permit { pacer: self, place };
+            return Permit { pacer: self, reservation };
         }
     }
 
@@ -251,7 +251,7 @@ impl Pacer {
     }
 
     /// Reserves the next permit.
-    fn reserve(&self) -> Place {
+    fn reserve(&self) -> Reservation {
         let now = Instant::now();
         let mut state = self.locked();
         let (next_before, free_before) = (state.next, state.free);
@@ -260,25 +260,25 @@ impl Pacer {
         state.next = scheduled + interval;
         let due = scheduled.max(now).max(state.free);
         state.free = due + interval.mul_f64(CATCHING_UP);
-        state.places += 1;
-        Place { number: state.places, due, next_before, free_before }
+        state.reserved += 1;
+        Reservation { number: state.reserved, due, next_before, free_before }
     }
 
     /// Records that a request is sent now. If the window is used up, returns when it may be sent instead.
-    fn leave(&self, place: u64) -> Option<Instant> {
+    fn record_sent(&self, number: u64) -> Option<Instant> {
         let now = Instant::now();
         let mut state = self.locked();
         if let Some(limit) = self.limit
-            && state.left.len() >= limit.requests
-            && let Some(free_again) = state.left.front().map(|first| first.at + limit.period.mul_f64(MARGIN))
+            && state.sent.len() >= limit.requests
+            && let Some(free_again) = state.sent.front().map(|first| first.at + limit.period.mul_f64(MARGIN))
             && free_again > now
         {
             return Some(free_again);
         }
-        state.left.push_back(Departure { place, at: now });
-        let kept = self.limit.map_or(MEASURED, |limit| limit.requests);
-        if state.left.len() > kept {
-            state.left.pop_front();
+        state.sent.push_back(SentRequest { number, at: now });
+        let most = self.limit.map_or(MEASURED, |limit| limit.requests);
+        if state.sent.len() > most {
+            state.sent.pop_front();
         }
         None
     }
@@ -317,9 +317,9 @@ impl Pacer {
 
 /// The pace of the last requests.
 fn measured(state: &PacerState, now: Instant) -> f64 {
-    let over = state.left.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(first.at));
+    let over = state.sent.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(first.at));
     #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
-    let requests = state.left.len().max(1) as f64;
+    let requests = state.sent.len().max(1) as f64;
     requests / over.as_secs_f64().max(0.001)
 }
 

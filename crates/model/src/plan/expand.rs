@@ -4,7 +4,7 @@ use std::{collections::HashMap, hash::BuildHasher};
 
 use crate::{Symbol, Window, calendar};
 
-/// The tasks that `asked` needs beyond those that are recorded, in the order of work: window by window.
+/// The tasks that `requested` needs beyond those that are recorded, in the order of work: window by window.
 ///
 /// A window of a symbol that is recorded exactly needs no task. Of any other window, only the days that no recorded
 /// window of the symbol has are requested, so that a wider request, or the same one a year later, fetches nothing
@@ -12,17 +12,17 @@ use crate::{Symbol, Window, calendar};
 #[must_use]
 pub fn missing_windows<H: BuildHasher>(
     symbols: &[Symbol],
-    asked: &[Window],
+    requested: &[Window],
     recorded: &HashMap<Symbol, Vec<Window>, H>,
 ) -> Vec<(Symbol, Window)> {
     let mut tasks = Vec::new();
-    for (at, window) in asked.iter().enumerate() {
-        if asked[..at].contains(window) {
+    for (at, window) in requested.iter().enumerate() {
+        if requested[..at].contains(window) {
             continue;
         }
         for symbol in symbols {
-            let held = recorded.get(symbol).map_or(&[][..], Vec::as_slice);
-            tasks.extend(left(*window, held).into_iter().map(|window| (symbol.clone(), window)));
+            let covered = recorded.get(symbol).map_or(&[][..], Vec::as_slice);
+            tasks.extend(uncovered(*window, covered).into_iter().map(|window| (symbol.clone(), window)));
         }
     }
     tasks
@@ -31,24 +31,25 @@ pub fn missing_windows<H: BuildHasher>(
 /// Returns the missing parts of tasks that are given one by one, in their order; see [`missing_windows`].
 #[must_use]
 pub fn missing_tasks<H: BuildHasher>(
-    asked: &[(Symbol, Window)],
+    requested: &[(Symbol, Window)],
     recorded: &HashMap<Symbol, Vec<Window>, H>,
 ) -> Vec<(Symbol, Window)> {
-    let held = |symbol| recorded.get(symbol).map_or(&[][..], Vec::as_slice);
-    let left = asked.iter().flat_map(|(symbol, window)| {
-        left(*window, held(symbol)).into_iter().map(|window| (symbol.clone(), window))
+    let covered = |symbol| recorded.get(symbol).map_or(&[][..], Vec::as_slice);
+    let missing = requested.iter().flat_map(|(symbol, window)| {
+        uncovered(*window, covered(symbol)).into_iter().map(|window| (symbol.clone(), window))
     });
-    left.collect()
+    missing.collect()
 }
 
-/// The ranges of `window` that no window of `held` has. A remaining part is worth a request only if it has a session.
-fn left(window: Window, held: &[Window]) -> Vec<Window> {
+/// The ranges of `window` that no window of `covered` has. A remaining part is worth a request only if it has a session.
+fn uncovered(window: Window, covered: &[Window]) -> Vec<Window> {
     // Each recorded window takes its days away from the parts that are left.
-    let cut =
-        |left: Vec<Window>, held: &Window| left.into_iter().flat_map(|part| part.minus(*held)).collect();
-    let left: Vec<Window> = held.iter().fold(vec![window], cut);
+    let cut = |rest: Vec<Window>, covered: &Window| {
+        rest.into_iter().flat_map(|part| part.minus(*covered)).collect()
+    };
+    let rest: Vec<Window> = covered.iter().fold(vec![window], cut);
     let is_worth_asking = |part: &Window| *part == window || calendar::sessions(*part).next().is_some();
-    left.into_iter().filter(is_worth_asking).collect()
+    rest.into_iter().filter(is_worth_asking).collect()
 }
 
 #[cfg(test)]
@@ -56,11 +57,11 @@ mod tests {
     use super::*;
     use crate::plan::read_windows;
 
-    fn plan(asked: &str, recorded: &str) -> Vec<String> {
+    fn plan(requested: &str, recorded: &str) -> Vec<String> {
         let symbol: Symbol = "A".parse().unwrap();
         let recorded = if recorded.is_empty() { Vec::new() } else { read_windows(recorded).unwrap() };
         let recorded = HashMap::from([(symbol.clone(), recorded)]);
-        let tasks = missing_windows(&[symbol], &read_windows(asked).unwrap(), &recorded);
+        let tasks = missing_windows(&[symbol], &read_windows(requested).unwrap(), &recorded);
         tasks.into_iter().map(|(_, window)| window.to_string()).collect()
     }
 
@@ -97,9 +98,9 @@ mod tests {
     fn tasks_one_by_one_need_what_no_window_of_their_own_symbol_has() {
         let task = |symbol: &str, window| (symbol.parse().unwrap(), read_windows(window).unwrap()[0]);
         let recorded = HashMap::from([("A".parse().unwrap(), read_windows("2024-01").unwrap())]);
-        let asked = [task("B", "2024-01"), task("A", "2024-01-09"), task("A", "2024-01-30..2024-02-02")];
+        let requested = [task("B", "2024-01"), task("A", "2024-01-09"), task("A", "2024-01-30..2024-02-02")];
         let shown: Vec<_> =
-            missing_tasks(&asked, &recorded).iter().map(|(s, w)| format!("{s} {w}")).collect();
+            missing_tasks(&requested, &recorded).iter().map(|(s, w)| format!("{s} {w}")).collect();
         assert_eq!(shown, ["B 2024-01-01..2024-01-31", "A 2024-02-01..2024-02-02"]);
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     Symbol, Window, calendar,
-    universe::{Filter, UNKNOWN, Universe as Lives},
+    universe::{Filter, UNKNOWN, Universe},
 };
 
 /// Which symbols: exactly one of `tickers`, `tickers_file` and `list`.
@@ -50,14 +50,14 @@ impl UniverseList {
 /// The tasks of a subscription: each window of each symbol that passes the filter, cut to its listing periods. Window
 /// by window, then by symbol; periods that touch become one task. A task without a session is left out.
 #[must_use]
-pub fn windows_of(lives: &Lives, filter: &Filter, windows: &[Window]) -> Vec<(Symbol, Window)> {
-    let meant: Vec<_> = lives.periods().filter(|(life, span)| filter.admits(life, *span)).collect();
+pub fn windows_of(universe: &Universe, filter: &Filter, windows: &[Window]) -> Vec<(Symbol, Window)> {
+    let meant: Vec<_> = universe.periods().filter(|(period, span)| filter.admits(period, *span)).collect();
     let mut tasks = Vec::new();
     for window in windows {
         let mut parts: BTreeMap<&Symbol, Vec<Window>> = BTreeMap::new();
-        for (life, span) in &meant {
+        for (period, span) in &meant {
             if let Some(part) = span.cut(*window) {
-                join(parts.entry(life.ticker()).or_default(), part);
+                join(parts.entry(period.ticker()).or_default(), part);
             }
         }
         let parts =
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::{Listing, ListingPeriod, plan::read_windows};
 
-    fn life(ticker: &str, kind: &str, listed: Option<Date>, left: Option<Date>) -> ListingPeriod {
+    fn period(ticker: &str, kind: &str, listed: Option<Date>, left: Option<Date>) -> ListingPeriod {
         let listing = Listing {
             ticker: ticker.parse().unwrap(),
             name: None,
@@ -192,13 +192,13 @@ mod tests {
     }
 
     fn planned(filter: &Filter, windows: &str) -> Vec<String> {
-        let lives = Lives::new(vec![
-            life("META", "ETF", Some(date(2021, 6, 30)), Some(date(2022, 1, 31))),
-            life("META", "CS", Some(date(2012, 5, 18)), None),
-            life("BSC", "CS", None, Some(date(2008, 6, 2))),
-            life("RDDT", "CS", Some(date(2024, 3, 21)), None),
+        let universe = Universe::new(vec![
+            period("META", "ETF", Some(date(2021, 6, 30)), Some(date(2022, 1, 31))),
+            period("META", "CS", Some(date(2012, 5, 18)), None),
+            period("BSC", "CS", None, Some(date(2008, 6, 2))),
+            period("RDDT", "CS", Some(date(2024, 3, 21)), None),
         ]);
-        let tasks = windows_of(&lives, filter, &read_windows(windows).unwrap());
+        let tasks = windows_of(&universe, filter, &read_windows(windows).unwrap());
         tasks.iter().map(|(symbol, window)| format!("{symbol} {window}")).collect()
     }
 

@@ -80,26 +80,26 @@ fn shown(headers: &csv::StringRecord) -> String {
 
 /// Writes annotations to the current listing period of each ticker, else to its last one. Returns how many periods were
 /// annotated, and the tickers without any.
-pub fn annotate(lives: &mut [ListingPeriod], annotations: &[Annotation]) -> (u64, BTreeSet<String>) {
+pub fn annotate(periods: &mut [ListingPeriod], annotations: &[Annotation]) -> (u64, BTreeSet<String>) {
     // The last period of a ticker is the one that is still listed, if any.
     let mut last: BTreeMap<Symbol, usize> = BTreeMap::new();
-    for (at, life) in lives.iter().enumerate() {
-        last.insert(life.ticker().clone(), at);
+    for (at, period) in periods.iter().enumerate() {
+        last.insert(period.ticker().clone(), at);
     }
     let (mut annotated, mut unknown) = (BTreeSet::new(), BTreeSet::new());
     for annotation in annotations {
-        let life = annotation.ticker.parse::<Symbol>().ok().and_then(|symbol| last.get(&symbol));
-        let Some(life) = life.and_then(|at| lives.get_mut(*at)) else {
+        let period = annotation.ticker.parse::<Symbol>().ok().and_then(|symbol| last.get(&symbol));
+        let Some(period) = period.and_then(|at| periods.get_mut(*at)) else {
             unknown.insert(annotation.ticker.clone());
             continue;
         };
         if annotation.sector.is_some() {
-            life.sector.clone_from(&annotation.sector);
+            period.sector.clone_from(&annotation.sector);
         }
         if annotation.industry.is_some() {
-            life.industry.clone_from(&annotation.industry);
+            period.industry.clone_from(&annotation.industry);
         }
-        annotated.insert(life.ticker().clone());
+        annotated.insert(period.ticker().clone());
     }
     (annotated.len() as u64, unknown)
 }

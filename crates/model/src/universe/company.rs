@@ -90,20 +90,20 @@ impl Company {
     /// Whether a listing period belongs to the company: by FIGI; if one has none, by CIK; else if it has the symbol now
     /// and the period is still listed, or if it gave up the symbol when the period ended.
     #[must_use]
-    pub fn has(&self, life: &ListingPeriod) -> bool {
-        if self.under(life.ticker()).next().is_none() {
+    pub fn has(&self, period: &ListingPeriod) -> bool {
+        if self.under(period.ticker()).next().is_none() {
             return false;
         }
         let compare = |one: &Option<String>, two: &Option<String>| Some(one.as_ref()? == two.as_ref()?);
-        let listing = &life.listing;
+        let listing = &period.listing;
         let by_figi = compare(&self.composite_figi, &listing.composite_figi);
         by_figi.or_else(|| compare(&self.cik, &listing.cik)).unwrap_or_else(|| {
-            let is_now = listing.active && self.ticker() == Some(life.ticker());
+            let is_now = listing.active && self.ticker() == Some(period.ticker());
             let gave_up = |end: Date| {
-                let mut ends = self.under(life.ticker()).filter_map(|stretch| stretch.until);
+                let mut ends = self.under(period.ticker()).filter_map(|stretch| stretch.until);
                 ends.any(|until| is_near(until, end))
             };
-            is_now || life.end().is_some_and(gave_up)
+            is_now || period.end().is_some_and(gave_up)
         })
     }
 
@@ -111,18 +111,23 @@ impl Company {
     /// from the day on which it took the symbol. The first event is not a change of a symbol: of two first days the
     /// earlier one is used, because a request too many is better than a bar too few.
     #[must_use]
-    pub fn spans(&self, life: &ListingPeriod, plain: ListingSpan, before: Option<Date>) -> Vec<ListingSpan> {
+    pub fn spans(
+        &self,
+        period: &ListingPeriod,
+        plain: ListingSpan,
+        before: Option<Date>,
+    ) -> Vec<ListingSpan> {
         let overlaps = |stretch: &SymbolSpan| {
             stretch.from.is_none_or(|from| plain.to.is_none_or(|to| from <= to))
                 && stretch.until.is_none_or(|until| before.is_none_or(|before| before < until))
         };
         let stretches = self.stretches.iter().enumerate();
         let mut spans: Vec<_> = stretches
-            .filter(|(_, stretch)| stretch.ticker == *life.ticker() && overlaps(stretch))
+            .filter(|(_, stretch)| stretch.ticker == *period.ticker() && overlaps(stretch))
             .map(|(at, stretch)| {
                 // Only the first span may begin earlier than its event, which is no change of a symbol.
                 let listed =
-                    || life.listed.map(|listed| stretch.from.map_or(listed, |from| from.min(listed)));
+                    || period.listed.map(|listed| stretch.from.map_or(listed, |from| from.min(listed)));
                 let from = if at == 0 { listed().max(before) } else { stretch.from };
                 ListingSpan { from, to: stretch.until.and_then(|until| until.yesterday().ok()) }
             })

@@ -38,20 +38,20 @@ pub struct DroppedByFilter {
 impl Filter {
     /// Whether a listing period passes the filter.
     #[must_use]
-    pub fn admits(&self, life: &ListingPeriod, span: ListingSpan) -> bool {
-        is_among(self.types.as_ref(), life.listing.kind.as_ref())
-            && is_among(self.exchanges.as_ref(), life.listing.exchange.as_ref())
+    pub fn admits(&self, period: &ListingPeriod, span: ListingSpan) -> bool {
+        is_among(self.types.as_ref(), period.listing.kind.as_ref())
+            && is_among(self.exchanges.as_ref(), period.listing.exchange.as_ref())
             && self.active_on.is_none_or(|day| {
-                Universe::is_active(life, span, day) && (!self.is_strict || span.from.is_some())
+                Universe::is_active(period, span, day) && (!self.is_strict || span.from.is_some())
             })
-            && self.tickers.as_ref().is_none_or(|tickers| tickers.contains(life.ticker()))
+            && self.tickers.as_ref().is_none_or(|tickers| tickers.contains(period.ticker()))
     }
 
     /// Returns the tickers of periods that are dropped only because the list does not have their type or exchange.
     #[must_use]
     pub fn dropped<'a>(
         &self,
-        lives: impl Iterator<Item = (&'a ListingPeriod, ListingSpan)>,
+        periods: impl Iterator<Item = (&'a ListingPeriod, ListingSpan)>,
     ) -> DroppedByFilter {
         let lacks = |codes: &Option<Vec<String>>, code: &Option<String>| {
             code.is_none() && !is_among(codes.as_ref(), None)
@@ -66,12 +66,12 @@ impl Filter {
             ..self.clone()
         };
         let mut dropped = DroppedByFilter::default();
-        for (life, _) in lives.filter(|(life, span)| wider.admits(life, *span)) {
-            if lacks(&self.types, &life.listing.kind) {
-                dropped.without_type.insert(life.ticker().clone());
+        for (period, _) in periods.filter(|(period, span)| wider.admits(period, *span)) {
+            if lacks(&self.types, &period.listing.kind) {
+                dropped.without_type.insert(period.ticker().clone());
             }
-            if lacks(&self.exchanges, &life.listing.exchange) {
-                dropped.without_exchange.insert(life.ticker().clone());
+            if lacks(&self.exchanges, &period.listing.exchange) {
+                dropped.without_exchange.insert(period.ticker().clone());
             }
         }
         dropped
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::Listing;
 
-    fn life(ticker: &str, kind: Option<&str>, exchange: Option<&str>) -> (ListingPeriod, ListingSpan) {
+    fn period(ticker: &str, kind: Option<&str>, exchange: Option<&str>) -> (ListingPeriod, ListingSpan) {
         let listing = Listing {
             ticker: ticker.parse().unwrap(),
             name: None,
@@ -109,7 +109,7 @@ mod tests {
             cik: None,
             updated: None,
         };
-        let life = ListingPeriod {
+        let period = ListingPeriod {
             listing,
             listed: None,
             first_seen_ms: 0,
@@ -117,24 +117,24 @@ mod tests {
             sector: None,
             industry: None,
         };
-        (life, ListingSpan { from: None, to: None })
+        (period, ListingSpan { from: None, to: None })
     }
 
     #[test]
     fn what_the_list_does_not_say_is_dropped_counted_and_can_be_asked_for() {
-        let lives = [
-            life("A", Some("CS"), Some("XNAS")),
-            life("IBM", None, Some("XNAS")),
-            life("YHOO", Some("CS"), None),
-            life("NIL", None, None),
-            life("SPY", Some("ETF"), None),
+        let periods = [
+            period("A", Some("CS"), Some("XNAS")),
+            period("IBM", None, Some("XNAS")),
+            period("YHOO", Some("CS"), None),
+            period("NIL", None, None),
+            period("SPY", Some("ETF"), None),
         ];
         let codes = |codes: &[&str]| Some(codes.iter().map(|code| (*code).to_owned()).collect());
         let told = |types: Option<Vec<String>>, exchanges: Option<Vec<String>>| {
             let filter = Filter { types, exchanges, ..Filter::default() };
-            let admitted = lives.iter().filter(|(life, span)| filter.admits(life, *span));
-            let admitted: Vec<_> = admitted.map(|(life, _)| life.ticker().as_str()).collect();
-            let dropped = filter.dropped(lives.iter().map(|(life, span)| (life, *span)));
+            let admitted = periods.iter().filter(|(period, span)| filter.admits(period, *span));
+            let admitted: Vec<_> = admitted.map(|(period, _)| period.ticker().as_str()).collect();
+            let dropped = filter.dropped(periods.iter().map(|(period, span)| (period, *span)));
             let names = |symbols: &BTreeSet<Symbol>| {
                 symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
             };

@@ -38,7 +38,7 @@ impl ListingSpan {
 /// All known listing periods, and the companies whose symbols changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Universe {
-    lives: BTreeMap<Symbol, Vec<(ListingPeriod, ListingSpan)>>,
+    periods: BTreeMap<Symbol, Vec<(ListingPeriod, ListingSpan)>>,
     companies: Vec<Company>,
     /// When companies without any listing period had a symbol, as far as events have both ends; for a symbol without
     /// any period, also when the company began that has it now.
@@ -48,7 +48,7 @@ pub struct Universe {
 /// The days on which the lists have a symbol.
 #[derive(Clone, Copy, Debug)]
 pub struct ListedDays<'a> {
-    lives: &'a [(ListingPeriod, ListingSpan)],
+    periods: &'a [(ListingPeriod, ListingSpan)],
     unlisted: &'a [SymbolSpan],
 }
 
@@ -66,35 +66,36 @@ impl Universe {
     /// Sorts listing periods. Two companies cannot have one ticker at the same time: a period without a known first
     /// day, or with that of the company under an earlier ticker, begins when the one before it has ended.
     #[must_use]
-    pub fn new(lives: Vec<ListingPeriod>) -> Self {
-        Self::with_renames(lives, &[])
+    pub fn new(periods: Vec<ListingPeriod>) -> Self {
+        Self::with_renames(periods, &[])
     }
 
     /// Sorts listing periods by lists and events: the period of a company that took over its ticker begins on that day.
     #[must_use]
-    pub fn with_renames(lives: Vec<ListingPeriod>, renames: &[&Rename]) -> Self {
+    pub fn with_renames(periods: Vec<ListingPeriod>, renames: &[&Rename]) -> Self {
         let companies = companies(renames);
         let mut by_ticker: BTreeMap<Symbol, Vec<ListingPeriod>> = BTreeMap::new();
-        for life in lives {
-            by_ticker.entry(life.ticker().clone()).or_default().push(life);
+        for period in periods {
+            by_ticker.entry(period.ticker().clone()).or_default().push(period);
         }
         let unlisted = unlisted(&companies, &by_ticker);
-        let lives = by_ticker.into_iter().map(|(symbol, mut lives)| {
+        let periods = by_ticker.into_iter().map(|(symbol, mut periods)| {
             // The period that is still listed comes last.
-            lives.sort_by_key(|life| life.end().unwrap_or(Date::MAX));
-            let ends = lives.iter().map(|life| life.listing.delisted.filter(|_| !life.listing.active));
+            periods.sort_by_key(|period| period.end().unwrap_or(Date::MAX));
+            let ends =
+                periods.iter().map(|period| period.listing.delisted.filter(|_| !period.listing.active));
             // Each period begins at the earliest when the one before it has ended.
             let before = iter::once(None).chain(ends).collect::<Vec<_>>();
-            let spans = lives.into_iter().zip(before).flat_map(|(life, before)| {
-                let plain = ListingSpan { from: life.listed.max(before), to: life.end() };
-                let company = companies.iter().find(|company| company.has(&life));
+            let spans = periods.into_iter().zip(before).flat_map(|(period, before)| {
+                let plain = ListingSpan { from: period.listed.max(before), to: period.end() };
+                let company = companies.iter().find(|company| company.has(&period));
                 let spans =
-                    company.map_or_else(|| vec![plain], |company| company.spans(&life, plain, before));
-                spans.into_iter().map(move |span| (life.clone(), span))
+                    company.map_or_else(|| vec![plain], |company| company.spans(&period, plain, before));
+                spans.into_iter().map(move |span| (period.clone(), span))
             });
             (symbol, spans.collect())
         });
-        Self { lives: lives.collect(), companies, unlisted }
+        Self { periods: periods.collect(), companies, unlisted }
     }
 
     /// The companies of all events.
@@ -105,17 +106,17 @@ impl Universe {
 
     /// Each listing period with its days, by ticker and time.
     pub fn periods(&self) -> impl Iterator<Item = (&ListingPeriod, ListingSpan)> {
-        self.lives.values().flatten().map(|(life, span)| (life, *span))
+        self.periods.values().flatten().map(|(period, span)| (period, *span))
     }
 
     /// The tickers of all listing periods, in order.
     pub fn tickers(&self) -> impl Iterator<Item = &Symbol> {
-        self.lives.keys()
+        self.periods.keys()
     }
 
     /// The listing periods of one ticker, in order.
     pub fn of(&self, symbol: &Symbol) -> impl Iterator<Item = (&ListingPeriod, ListingSpan)> {
-        self.lives.get(symbol).into_iter().flatten().map(|(life, span)| (life, *span))
+        self.periods.get(symbol).into_iter().flatten().map(|(period, span)| (period, *span))
     }
 
     /// The day after which a symbol can have no bars, because all its listing periods have ended. None if one of them
@@ -146,16 +147,16 @@ impl Universe {
     /// The days on which the lists have a symbol. None if they do not know it.
     #[must_use]
     pub fn listed(&self, symbol: &Symbol) -> Option<ListedDays<'_>> {
-        let lives = self.lives.get(symbol).map_or(&[][..], Vec::as_slice);
+        let periods = self.periods.get(symbol).map_or(&[][..], Vec::as_slice);
         let unlisted = self.unlisted.get(symbol).map_or(&[][..], Vec::as_slice);
-        let is_known = !lives.is_empty() || unlisted.iter().any(|stretch| stretch.until.is_none());
-        is_known.then_some(ListedDays { lives, unlisted })
+        let is_known = !periods.is_empty() || unlisted.iter().any(|stretch| stretch.until.is_none());
+        is_known.then_some(ListedDays { periods, unlisted })
     }
 
     /// Whether a listing period is active on a day. On the day of `delisted_utc` it is not.
     #[must_use]
-    pub fn is_active(life: &ListingPeriod, span: ListingSpan, day: Date) -> bool {
-        let gone = life.listing.delisted.filter(|_| !life.listing.active);
+    pub fn is_active(period: &ListingPeriod, span: ListingSpan, day: Date) -> bool {
+        let gone = period.listing.delisted.filter(|_| !period.listing.active);
         span.has(day) && gone.is_none_or(|gone| day < gone)
     }
 }
@@ -164,7 +165,7 @@ impl<'a> ListedDays<'a> {
     /// Whether it is listed on a day.
     #[must_use]
     pub fn has(self, day: Date) -> bool {
-        self.lives.iter().any(|(life, span)| Universe::is_active(life, *span, day))
+        self.periods.iter().any(|(period, span)| Universe::is_active(period, *span, day))
             || self.unlisted.iter().any(|stretch| stretch.has(day))
     }
 
@@ -174,22 +175,22 @@ impl<'a> ListedDays<'a> {
             let to = stretch.until.and_then(|until| until.yesterday().ok());
             ListingSpan { from: stretch.from, to }
         };
-        self.lives.iter().map(|(_, span)| *span).chain(self.unlisted.iter().map(span))
+        self.periods.iter().map(|(_, span)| *span).chain(self.unlisted.iter().map(span))
     }
 
     /// Whether a day is the last one of a listing period, on which there may or may not be bars.
     #[must_use]
     pub fn is_last_day(self, day: Date) -> bool {
-        self.lives.iter().any(|(_, span)| span.to == Some(day))
+        self.periods.iter().any(|(_, span)| span.to == Some(day))
     }
 
     /// Returns the nearest listed days around one that is not listed.
     #[must_use]
     pub fn nearest_listed_days(self, day: Date) -> NearestListedDays {
-        let (lives, unlisted) = (self.lives.iter().map(|(_, span)| span), self.unlisted.iter());
+        let (periods, unlisted) = (self.periods.iter().map(|(_, span)| span), self.unlisted.iter());
         let last = |stretch: &SymbolSpan| stretch.until.and_then(|until| until.yesterday().ok());
-        let ends = lives.clone().filter_map(|span| span.to).chain(unlisted.clone().filter_map(last));
-        let begins = lives.filter_map(|span| span.from).chain(unlisted.filter_map(|stretch| stretch.from));
+        let ends = periods.clone().filter_map(|span| span.to).chain(unlisted.clone().filter_map(last));
+        let begins = periods.filter_map(|span| span.from).chain(unlisted.filter_map(|stretch| stretch.from));
         NearestListedDays {
             until: ends.filter(|end| *end <= day).max(),
             from: begins.filter(|from| day < *from).min(),
@@ -212,14 +213,14 @@ impl fmt::Display for NearestListedDays {
 /// that span is left out where a list knows the symbol.
 fn unlisted(
     companies: &[Company],
-    lives: &BTreeMap<Symbol, Vec<ListingPeriod>>,
+    periods: &BTreeMap<Symbol, Vec<ListingPeriod>>,
 ) -> BTreeMap<Symbol, Vec<SymbolSpan>> {
     let mut unlisted: BTreeMap<Symbol, Vec<SymbolSpan>> = BTreeMap::new();
     for company in companies {
         for stretch in &company.stretches {
-            let lives = lives.get(&stretch.ticker).map_or(&[][..], Vec::as_slice);
-            let is_said = lives.iter().any(|life| company.has(life));
-            if !is_said && (stretch.until.is_some() || lives.is_empty()) {
+            let periods = periods.get(&stretch.ticker).map_or(&[][..], Vec::as_slice);
+            let is_said = periods.iter().any(|period| company.has(period));
+            if !is_said && (stretch.until.is_some() || periods.is_empty()) {
                 unlisted.entry(stretch.ticker.clone()).or_default().push(stretch.clone());
             }
         }
@@ -234,7 +235,7 @@ mod tests {
     use super::*;
     use crate::Listing;
 
-    fn life(ticker: &str, listed: Option<Date>, left: Option<Date>) -> ListingPeriod {
+    fn period(ticker: &str, listed: Option<Date>, left: Option<Date>) -> ListingPeriod {
         let listing = Listing {
             ticker: ticker.parse().unwrap(),
             name: None,
@@ -258,7 +259,8 @@ mod tests {
     fn two_companies_do_not_have_one_ticker_at_once() {
         let (gone, since) = (date(2022, 1, 31), date(2012, 5, 18));
         for listed in [None, Some(since)] {
-            let universe = Universe::new(vec![life("META", listed, None), life("META", None, Some(gone))]);
+            let universe =
+                Universe::new(vec![period("META", listed, None), period("META", None, Some(gone))]);
             let spans: Vec<_> = universe.of(&symbol("META")).map(|(_, span)| span).collect();
             assert_eq!(
                 spans,
@@ -270,18 +272,18 @@ mod tests {
     #[test]
     fn a_symbol_has_ended_when_all_its_lives_have() {
         let (first, last) = (date(2009, 1, 5), date(2015, 3, 2));
-        let mut lives = vec![life("A", None, Some(last)), life("A", None, Some(first))];
-        assert_eq!(Universe::new(lives.clone()).end_of(&symbol("A")), Some(last));
-        lives.push(life("A", None, None));
-        assert_eq!(Universe::new(lives.clone()).end_of(&symbol("A")), None);
-        assert_eq!(Universe::new(lives).end_of(&symbol("B")), None, "nobody knows it");
+        let mut periods = vec![period("A", None, Some(last)), period("A", None, Some(first))];
+        assert_eq!(Universe::new(periods.clone()).end_of(&symbol("A")), Some(last));
+        periods.push(period("A", None, None));
+        assert_eq!(Universe::new(periods.clone()).end_of(&symbol("A")), None);
+        assert_eq!(Universe::new(periods).end_of(&symbol("B")), None, "nobody knows it");
     }
 
     #[test]
     fn a_day_is_outside_if_no_life_has_it_and_the_symbol_is_known() {
         let universe = Universe::new(vec![
-            life("A", Some(date(2005, 1, 3)), Some(date(2009, 1, 5))),
-            life("A", Some(date(2012, 1, 3)), None),
+            period("A", Some(date(2005, 1, 3)), Some(date(2009, 1, 5))),
+            period("A", Some(date(2012, 1, 3)), None),
         ]);
         let outside = |day| universe.is_outside(&symbol("A"), day);
         assert!(outside(date(2004, 12, 31)) && !outside(date(2005, 1, 3)) && !outside(date(2009, 1, 4)));

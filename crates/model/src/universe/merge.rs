@@ -44,19 +44,19 @@ pub struct UniverseMerge {
 /// match. Every other row becomes a new period. Fields that the row does not have any more stay, and so does a period
 /// without a row, with its old `last_seen`.
 #[must_use]
-pub fn merge(kept: Vec<ListingPeriod>, brought: Vec<Listing>, at_ms: i64) -> UniverseMerge {
+pub fn merge(known: Vec<ListingPeriod>, fetched: Vec<Listing>, at_ms: i64) -> UniverseMerge {
     let mut merged = UniverseMerge::default();
     let mut tickers: BTreeMap<Symbol, (Vec<ListingPeriod>, Vec<Listing>)> = BTreeMap::new();
-    for life in kept {
-        tickers.entry(life.ticker().clone()).or_default().0.push(life);
+    for period in known {
+        tickers.entry(period.ticker().clone()).or_default().0.push(period);
     }
-    for row in brought {
+    for row in fetched {
         tickers.entry(row.ticker.clone()).or_default().1.push(row);
     }
-    for (lives, rows) in tickers.into_values() {
+    for (periods, rows) in tickers.into_values() {
         let rows = merged.unique(rows);
-        let mut now = merged.unite(lives, rows, at_ms);
-        now.sort_by_key(|life| (life.end().unwrap_or(Date::MAX), life.first_seen_ms));
+        let mut now = merged.unite(periods, rows, at_ms);
+        now.sort_by_key(|period| (period.end().unwrap_or(Date::MAX), period.first_seen_ms));
         merged.lives.append(&mut now);
     }
     merged
@@ -83,27 +83,27 @@ impl UniverseMerge {
     }
 
     /// Merges the periods of one ticker with the rows that were fetched for it.
-    fn unite(&mut self, lives: Vec<ListingPeriod>, rows: Vec<Listing>, at_ms: i64) -> Vec<ListingPeriod> {
-        let mut pairs = pairs(&lives, &rows);
-        let mut lives: Vec<_> = lives;
+    fn unite(&mut self, periods: Vec<ListingPeriod>, rows: Vec<Listing>, at_ms: i64) -> Vec<ListingPeriod> {
+        let mut pairs = pairs(&periods, &rows);
+        let mut periods: Vec<_> = periods;
         let is_seen: Vec<bool> =
-            (0..lives.len()).map(|life| pairs.iter().any(|pair| pair.0 == life)).collect();
+            (0..periods.len()).map(|period| pairs.iter().any(|pair| pair.0 == period)).collect();
         self.not_seen += is_seen.iter().filter(|is_seen| !**is_seen).count() as u64;
         for (at, row) in rows.into_iter().enumerate() {
             let pair = pairs.iter().position(|(_, of)| *of == at).map(|pair| pairs.swap_remove(pair));
-            if let Some(life) = pair.and_then(|(life, _)| lives.get_mut(life)) {
-                self.renew(life, row, at_ms);
+            if let Some(period) = pair.and_then(|(period, _)| periods.get_mut(period)) {
+                self.renew(period, row, at_ms);
             } else {
                 self.new += 1;
-                lives.push(new(row, at_ms));
+                periods.push(new(row, at_ms));
             }
         }
-        lives
+        periods
     }
 
-    fn renew(&mut self, life: &mut ListingPeriod, row: Listing, at_ms: i64) {
-        let known = std::mem::replace(&mut life.listing, row);
-        let row = &mut life.listing;
+    fn renew(&mut self, period: &mut ListingPeriod, row: Listing, at_ms: i64) {
+        let known = std::mem::replace(&mut period.listing, row);
+        let row = &mut period.listing;
         if known.active && !row.active {
             self.left.push(row.ticker.clone());
         }
@@ -122,7 +122,7 @@ impl UniverseMerge {
             }
         }
         row.delisted = if row.active { None } else { row.delisted.or(known.delisted) };
-        life.last_seen_ms = life.last_seen_ms.max(at_ms);
+        period.last_seen_ms = period.last_seen_ms.max(at_ms);
     }
 }
 
@@ -138,17 +138,17 @@ fn new(listing: Listing, at_ms: i64) -> ListingPeriod {
 }
 
 /// Which period gets which row: the best match first, each at most once.
-fn pairs(lives: &[ListingPeriod], rows: &[Listing]) -> Vec<(usize, usize)> {
+fn pairs(periods: &[ListingPeriod], rows: &[Listing]) -> Vec<(usize, usize)> {
     // Every possible pair is rated; then the best ones are taken while both sides are free.
-    let all = lives.iter().enumerate().flat_map(|(at, life)| {
-        rows.iter().enumerate().filter_map(move |(row_at, row)| Some((likeness(life, row)?, at, row_at)))
+    let all = periods.iter().enumerate().flat_map(|(at, period)| {
+        rows.iter().enumerate().filter_map(move |(row_at, row)| Some((likeness(period, row)?, at, row_at)))
     });
     let mut all: Vec<_> = all.collect();
-    all.sort_by_key(|(likeness, life, row)| (Reverse(*likeness), *life, *row));
+    all.sort_by_key(|(likeness, period, row)| (Reverse(*likeness), *period, *row));
     let mut pairs: Vec<(usize, usize)> = Vec::new();
-    for (_, life, row) in all {
-        if !pairs.iter().any(|pair| pair.0 == life || pair.1 == row) {
-            pairs.push((life, row));
+    for (_, period, row) in all {
+        if !pairs.iter().any(|pair| pair.0 == period || pair.1 == row) {
+            pairs.push((period, row));
         }
     }
     pairs
@@ -166,8 +166,8 @@ enum SharedId {
 }
 
 /// How well a period and a row match. None if they cannot be the same security.
-fn likeness(life: &ListingPeriod, row: &Listing) -> Option<(u8, SharedId)> {
-    let known = &life.listing;
+fn likeness(period: &ListingPeriod, row: &Listing) -> Option<(u8, SharedId)> {
+    let known = &period.listing;
     let numbers = match (&known.composite_figi, &row.composite_figi, &known.cik, &row.cik) {
         (Some(one), Some(other), ..) if one == other => SharedId::Figi,
         (Some(_), Some(_), ..) => return None,
@@ -178,7 +178,7 @@ fn likeness(life: &ListingPeriod, row: &Listing) -> Option<(u8, SharedId)> {
     let state = match (known.active, row.active) {
         (true, true) => 3,
         (false, false) if known.delisted == row.delisted => 3,
-        (true, false) if is_plausible_end(life, row, numbers) => 2,
+        (true, false) if is_plausible_end(period, row, numbers) => 2,
         // The day was corrected, or the company is listed again.
         (false, false) if numbers > SharedId::Unknown => 1,
         (false, true) if numbers == SharedId::Figi => 1,
@@ -188,9 +188,9 @@ fn likeness(life: &ListingPeriod, row: &Listing) -> Option<(u8, SharedId)> {
 }
 
 /// Whether a period that was active when last seen may have ended on the row's day.
-fn is_plausible_end(life: &ListingPeriod, row: &Listing, numbers: SharedId) -> bool {
+fn is_plausible_end(period: &ListingPeriod, row: &Listing, numbers: SharedId) -> bool {
     let late = if numbers == SharedId::Unknown { LATE } else { LATE_BY_NUMBERS };
-    let seen = new_york::date_of(life.last_seen_ms).map(|day| day.saturating_sub(late.days()));
+    let seen = new_york::date_of(period.last_seen_ms).map(|day| day.saturating_sub(late.days()));
     row.delisted.zip(seen).is_none_or(|(left, seen)| left >= seen)
 }
 

@@ -15,7 +15,7 @@ impl Universe {
         let letters = without_punctuation(asked.as_str());
         let same = || {
             self.periods()
-                .map(|(life, _)| life.ticker())
+                .map(|(period, _)| period.ticker())
                 .find(|ticker| without_punctuation(ticker.as_str()) == letters)
         };
         spellings(asked.as_str()).into_iter().find(is_listed).or_else(|| same().cloned())

@@ -65,10 +65,10 @@ fn whoever_leaves_is_the_same_with_numbers_and_without() {
         before.lives[0].sector = Some("Energy".to_owned());
         let after = then(before, vec![row("A", "", "", Some(date(2024, 1, 4)))]);
         assert_eq!(told(&after), (0, 1, 0, 1));
-        let life = &after.lives[0];
-        assert_eq!((life.listed, life.end()), (Some(date(2001, 5, 1)), Some(date(2024, 1, 4))));
-        assert_eq!(life.sector.as_deref(), Some("Energy"));
-        assert_eq!(life.listing.cik.as_deref(), (!cik.is_empty()).then_some(cik), "what was known stays");
+        let period = &after.lives[0];
+        assert_eq!((period.listed, period.end()), (Some(date(2001, 5, 1)), Some(date(2024, 1, 4))));
+        assert_eq!(period.sector.as_deref(), Some("Energy"));
+        assert_eq!(period.listing.cik.as_deref(), (!cik.is_empty()).then_some(cik), "what was known stays");
     }
 }
 
