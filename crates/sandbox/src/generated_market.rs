@@ -1,7 +1,7 @@
 //! A market that is generated from a seed.
 //!
 //! Every bar follows from the seed, the ticker and its minute alone: any range of twenty years is available at once.
-//! `universe` has the companies, `company` makes their bars.
+//! `universe` has the companies, `made_up_stock` makes their bars.
 
 use std::{iter, ops::RangeInclusive};
 

@@ -1,15 +1,15 @@
 //! A server on loopback that implements the vendor's API: to try everything without a key and without a network.
 //!
 //! # Flow
-//! `server` reads a request, `plan` with its `limiter` accepts or refuses it, and `api` routes it to an endpoint as a
-//! `call`, if the plan has the endpoint's `family`. The endpoints are `aggs` (bars of a range, of a day, of the whole
-//! market), `tickers`, `events`, `splits` and `status`. They read bars and listings from a `market`, and return
-//! `wire`'s JSON or a `refusal`. `server` packs and sends the result. A `fault` breaks some responses on purpose;
-//! `defects` are permanent errors of the reference data.
+//! `server` reads a request, `service_plan` with its `limiter` accepts or refuses it, and `api` routes it to an
+//! endpoint as a `call`, if the plan has the endpoint's `endpoint_family`. The endpoints are `aggregates` (bars of a
+//! range, of a day, of the whole market), `tickers`, `events`, `splits` and `status`. They read bars and listings from
+//! a `market`, and return `wire`'s JSON or a `refusal`. `server` packs and sends the result. A `fault` breaks some
+//! responses on purpose; `reference_defects` are permanent errors of the reference data.
 //!
 //! # Markets
-//! `generated` makes bars from a seed: any minute of any company of the `universe`, at once and always the same,
-//! without the minutes before it. `recorded` serves bars from a folder of CSV files as they are.
+//! `generated_market` makes bars from a seed: any minute of any company of the `universe`, at once and always the same,
+//! without the minutes before it. `recorded_market` serves bars from a folder of CSV files as they are.
 //!
 //! # Fidelity
 //! The known facts about the service are in polygon-api.md, and the sandbox follows them exactly: the order of keys,

@@ -28,7 +28,7 @@ impl ManifestWriter {
     pub fn extend_rolling_tasks(&mut self, windows: &[(Symbol, Window)]) -> Result<(), ManifestError> {
         let change = self.begin()?;
         for (symbol, window) in windows {
-            move_tail(&change, symbol, *window)?;
+            extend_rolling_task(&change, symbol, *window)?;
         }
         change.commit()
     }
@@ -72,7 +72,11 @@ impl ManifestWriter {
     }
 }
 
-fn move_tail(change: &Transaction<'_>, symbol: &Symbol, window: Window) -> Result<(), ManifestError> {
+fn extend_rolling_task(
+    change: &Transaction<'_>,
+    symbol: &Symbol,
+    window: Window,
+) -> Result<(), ManifestError> {
     let Some(rolling) = rolling(change, symbol)? else { return begin_rolling_task(change, symbol, window) };
     if rolling.state.is_covered() {
         return if settle(change, symbol, &rolling)? {
@@ -297,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_recorded_already_becomes_the_tail() {
+    fn a_window_that_is_recorded_already_becomes_the_rolling_task() {
         let mut trial = Trial::new(&[november(1, 11), november(8, 12)]);
         trial.finish(5);
         trial.move_to(november(8, 12));

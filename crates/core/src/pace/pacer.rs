@@ -14,9 +14,10 @@ use grab_model::Rate;
 /// into one window with those after it.
 const MARGIN: f64 = 1.03;
 
-/// Permits that are late by up to this much are made up for, else every short delay would lower the pace for good. They
-/// never come in a burst: the distance shrinks to this part of the normal one at most.
+/// A delay of up to this much is made up for, else every short delay would lower the pace for good.
 const SLACK: Duration = Duration::from_secs(1);
+
+/// Permits that make up for a delay do not come in a burst: their distance is at least this part of the normal one.
 const CATCHING_UP: f64 = 0.8;
 
 /// The first pause after a 429 without `Retry-After`, where the rate has no longer period. It doubles from there.

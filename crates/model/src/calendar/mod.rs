@@ -10,7 +10,7 @@
 //!
 //! Tests compare day by day with the recorded calendar of 2003 to 2027. All days of 1993 to 2099 were also
 //! compared with the Python packages `exchange_calendars` 4.13 and `pandas_market_calendars` 5.5. These two
-//! disagree on one scheduled day, the last of 1999: `closures` says who is right.
+//! disagree on one scheduled day, the last of 1999: `closures` says which one is right.
 
 mod closures;
 mod rules;

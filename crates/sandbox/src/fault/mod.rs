@@ -1,8 +1,8 @@
 //! Responses that are broken on purpose, to test how clients handle faults.
 //!
 //! # Flow
-//! The `dealer` decides whether a response is broken, and how. There are three kinds of faults: `instead` replaces the
-//! response, `in_bars` falsifies its content, `on_wire` breaks its transfer.
+//! The `dealer` decides whether a response is broken, and how. There are three kinds of faults: `wrong_answer` replaces
+//! the response, `wrong_bars` falsifies its content, `wire_fault` breaks its transfer.
 //!
 //! # Fairness
 //! A client that repeats its request finally gets the true response, and can distinguish a broken response from a true
