@@ -1,4 +1,4 @@
-//! What should be there by the calendar, what is, and why the rest is not. No I/O.
+//! Which sessions should have bars by the calendar, which have some, and why the others have none. No I/O.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,26 +15,26 @@ use super::{
 };
 use crate::manifest::{AnsweredAt, TaskItem, TaskState};
 
-/// How many of the expected sessions are there.
+/// The numbers of expected, present and unexplained sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Coverage {
-    /// Sessions of the windows that were asked for in which there should be bars.
+    /// Sessions of the requested windows that should have bars.
     pub expected_sessions: u64,
-    /// Those of them that have bars: how many does not matter, a thin session has a finding of its own.
+    /// Expected sessions that have bars. The number of bars does not matter: a thin session has a finding of its own.
     pub present_sessions: u64,
-    /// Others that were asked for and have no bar by the server's own word alone: no witness explains it.
+    /// Other requested sessions that have no bar by the server's response alone: no witness explains them.
     pub unexplained_sessions: u64,
 }
 
 impl Coverage {
-    /// The sessions of which nobody but the server says that they need no bars: what is expected, and what is unexplained.
+    /// The expected and the unexplained sessions: all for which only the server may say that they need no bars.
     #[must_use]
     pub fn all_sessions(self) -> u64 {
         self.expected_sessions + self.unexplained_sessions
     }
 
-    /// The share of [`Self::all_sessions`] that is present; all of nothing is all. The server's word that there was nothing
-    /// does not count as presence: a server that has lost a market says so too.
+    /// Returns the share of [`Self::all_sessions`] that is present; 1 if there is no session. The server's statement
+    /// that it has no bars does not count as presence: a server that has lost a market says so too.
     #[must_use]
     pub fn ratio(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]
@@ -42,7 +42,7 @@ impl Coverage {
         if self.all_sessions() == 0 { 1.0 } else { present / all }
     }
 
-    /// How many of these days are expected, and how many present.
+    /// Counts the expected, present and unexplained sessions among `days`.
     #[must_use]
     pub fn of(days: &[SessionStatus]) -> Self {
         let count = |is: fn(SessionStatus) -> bool| days.iter().filter(|day| is(**day)).count() as u64;
@@ -60,26 +60,26 @@ impl Coverage {
     }
 }
 
-/// All that is known of one symbol.
+/// All facts about one symbol.
 pub(super) struct SymbolFacts<'a> {
     pub(super) symbol: &'a Symbol,
     pub(super) tasks: &'a [TaskItem],
-    /// Days that were asked for and that the plan does not serve: no task has them.
+    /// Requested days that the plan does not serve: no task has them.
     pub(super) not_entitled: &'a [Window],
     pub(super) recorded: &'a [Partition],
-    /// What was recorded once and has not come back.
+    /// The recorded bars of each day, for months whose partition was lost and whose bars are not all back.
     pub(super) lost: &'a HashMap<Month, [u16; 31]>,
     pub(super) checked: &'a CheckedSymbol,
     pub(super) sessions: &'a AskedSessions,
     pub(super) witness: &'a dyn Witness,
     pub(super) universe: Option<&'a Universe>,
-    /// Whether another process is at work: then tasks are running, and were not left so.
+    /// Whether another process is writing: then running tasks are being worked on, not left over from a crash.
     pub(super) is_written: bool,
     pub(super) cut_away: &'a ListingCuts,
 }
 
 impl SymbolFacts<'_> {
-    /// One explanation for each of the sessions.
+    /// Returns one explanation for each session.
     pub(super) fn explain(&self) -> Vec<SessionStatus> {
         let mut days = vec![SessionStatus::NotAsked; self.sessions.dates().len()];
         for task in self.tasks {
@@ -106,7 +106,7 @@ impl SymbolFacts<'_> {
         days
     }
 
-    /// The days of which fewer bars are held than were once, in order: how many there were, and how many there are.
+    /// Returns the days that have fewer bars than they had before the loss, in order: the former number and the present one.
     fn not_back(&self) -> Vec<(Date, u16, u16)> {
         let mut not_back = Vec::new();
         for (month, were) in self.lost {
@@ -123,8 +123,8 @@ impl SymbolFacts<'_> {
         not_back
     }
 
-    /// What a task says of the days of its window that have no bar. That the server had no more is believed only if all
-    /// that it sent then is still recorded.
+    /// The explanation that a task gives for the days of its window without bars. `AskedAgain` needs all bars that the
+    /// server sent then to be still recorded.
     fn said(&self, task: &TaskItem) -> SessionStatus {
         match task.state {
             TaskState::Pending | TaskState::Running => SessionStatus::Owed,
@@ -142,7 +142,7 @@ impl SymbolFacts<'_> {
         }
     }
 
-    /// Bars that are recorded of a window's days.
+    /// The number of recorded bars on a window's days.
     fn recorded_in(&self, window: Window) -> u64 {
         let in_month = |partition: &Partition| {
             let mask = partition.month.mask(window);
@@ -169,8 +169,8 @@ impl SymbolFacts<'_> {
         }
     }
 
-    /// Where the server's traversal came to its end and there is no bar: was there any to be expected? Without a
-    /// witness, it is between the first bar and the last one that are stored, or are on record to have been sent.
+    /// Explains the days without bars in windows that were traversed to the end: was any bar expected? Without a
+    /// witness, bars are expected between the first day and the last day that are stored, or are on record as sent.
     fn explain_absent(&self, days: &mut [SessionStatus], traded: &BTreeSet<usize>) {
         let life = traded.first().copied().zip(traded.last().copied());
         let is_known = self.is_known_to_the_witness(traded);
@@ -181,7 +181,7 @@ impl SymbolFacts<'_> {
             let is_alive = life.is_some_and(|(first, last)| (first..=last).contains(&place));
             let date = self.sessions.dates()[place];
             *day = match self.witness.saw(self.symbol, date) {
-                // Its bars may lie in a file that nobody recorded, which has a finding of its own.
+                // Its bars may be in an unrecorded file, which has a finding of its own.
                 _ if self.checked.unknown.contains(&Month::of(date)) => SessionStatus::Lost,
                 Some(WitnessView::NoTrade) if is_known => SessionStatus::NoTrade,
                 Some(WitnessView::Traded(_)) if *day == SessionStatus::AskedAgain => SessionStatus::Withheld,
@@ -192,22 +192,22 @@ impl SymbolFacts<'_> {
         }
     }
 
-    /// The places of the days of which there are bars, or were: stored, or on record to have been sent.
+    /// The indexes of the days that have or had bars: stored, or on record as sent.
     fn traded(&self, days: &[SessionStatus]) -> BTreeSet<usize> {
         let stored = days.iter().enumerate().filter_map(|(place, day)| day.has_bars().then_some(place));
         let sent = self.tasks.iter().filter_map(|task| task.sent_ms).flat_map(|(first, last)| [first, last]);
         stored.chain(sent.filter_map(|ms| self.sessions.place(new_york::date_of(ms)?))).collect()
     }
 
-    /// Whether the witness saw the symbol on any of the days of which there are bars, or were. If it was there on some of
-    /// them and saw it on none, then it does not know the symbol, as one that is traded over the counter.
+    /// Whether the witness knows the symbol, judged by the days that have or had bars. If the witness covers some of
+    /// these days and saw trades on none, it does not know the symbol, for example because it is traded over the counter.
     fn is_known_to_the_witness(&self, traded: &BTreeSet<usize>) -> bool {
         let dates = traded.iter().filter_map(|place| self.sessions.dates().get(*place));
         let mut seen = dates.filter_map(|date| self.witness.saw(self.symbol, *date)).peekable();
         seen.peek().is_none() || seen.any(|seen| seen != WitnessView::NoTrade)
     }
 
-    /// What is said of days that are not as they should be, and of tasks that have not come to their end.
+    /// Returns the findings about missing or damaged days and about unfinished tasks.
     pub(super) fn findings(&self, days: &[SessionStatus]) -> Vec<Finding> {
         let unfinished = self.tasks.iter().filter(|task| !task.state.is_covered());
         let unfinished = unfinished.map(|task| unfinished_task(task, self.is_written));
@@ -236,11 +236,12 @@ impl SymbolFacts<'_> {
         findings
     }
 
-    /// Bars that were there once and did not come back, month by month.
+    /// Returns one finding for each month with bars that were lost and did not come back.
     fn lost_bars(&self, days: &[SessionStatus]) -> Vec<Finding> {
         let is_owed =
             |date: Date| self.sessions.place(date).is_some_and(|place| days[place] == SessionStatus::Owed);
         let mut findings: BTreeMap<Month, (RangeInclusive<Date>, u32, u32)> = BTreeMap::new();
+        // An outstanding task will fetch the day again, and a damaged month has a finding of its own.
         let is_said = |date: Date| {
             let mut damaged = self.checked.findings.iter().filter(|one| one.severity == Severity::Damage);
             is_owed(date) || damaged.any(|one| one.month == Some(Month::of(date)))
@@ -261,8 +262,8 @@ impl SymbolFacts<'_> {
         findings.collect()
     }
 
-    /// Days of one kind that follow each other, but for days on which nothing is expected: the first, the last and
-    /// their number.
+    /// Returns the runs of days of one kind, each with the number of these days. Days on which nothing is expected do
+    /// not end a run.
     fn stretches(&self, days: &[SessionStatus], is_meant: impl Fn(SessionStatus) -> bool) -> Vec<SessionRun> {
         let mut stretches: Vec<SessionRun> = Vec::new();
         let mut goes_on = false;
@@ -284,7 +285,7 @@ impl SymbolFacts<'_> {
         stretches
     }
 
-    /// The shares that the witness saw on days of which nothing is held; none if it was not there.
+    /// The shares that the witness counted on days without stored bars. None if it does not cover them.
     pub(super) fn witnessed(&self, days: &RangeInclusive<Date>) -> Option<f64> {
         let dates = self.sessions.dates().iter().filter(|date| days.contains(date));
         let seen: Vec<f64> = dates
@@ -314,7 +315,8 @@ impl SymbolFacts<'_> {
         FindingKind::MissingSymbol.on(self.symbol, &days, detail)
     }
 
-    /// A symbol without any bar, where nobody but the server was asked: that one is not a gap, but too many are.
+    /// Returns the finding about a symbol without any bar that only the server explains. One of them is a notice; too
+    /// many are a gap.
     fn no_bar_by_its_word(&self, days: &[SessionStatus]) -> Option<Finding> {
         let unexplained = self.stretches(days, |day| day == SessionStatus::Empty);
         let (first, last) = unexplained.first().zip(unexplained.last()).filter(|_| gaps::has_no_bar(days))?;

@@ -1,4 +1,4 @@
-//! What can be wrong or unexplained, as data.
+//! What can be wrong or unexplained, as typed data.
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
@@ -12,64 +12,64 @@ use grab_model::{Month, Symbol, lossy};
 pub struct Finding {
     /// What is wrong.
     pub kind: FindingKind,
-    /// How bad that is: as the kind says, or less if the server has said so.
+    /// How bad it is: the severity of the kind, or a lower one if the server explains it.
     pub severity: Severity,
-    /// The symbol, where it is about one.
+    /// The symbol, if the finding is about one.
     pub ticker: Option<Symbol>,
-    /// The month, where it is about a partition.
+    /// The month, if the finding is about a partition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub month: Option<Month>,
-    /// The first day, where it is about sessions.
+    /// The first day, if the finding is about sessions.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
     pub date: Option<Date>,
-    /// The last day, where there is more than one.
+    /// The last day, if there is more than one.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
     pub to: Option<Date>,
-    /// The file, where it is about one.
+    /// The file, if the finding is about one.
     #[serde(serialize_with = "lossy")]
     pub path: Option<PathBuf>,
     /// Expected and actual, in words.
     pub detail: String,
 }
 
-/// What is wrong. The names are public.
+/// What is wrong. The names are part of the public output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FindingKind {
-    /// The manifest holds a partition that is not on disk.
+    /// A recorded partition is not on disk.
     MissingFile,
     /// A partition cannot be read.
     CorruptFile,
-    /// A partition is not the one that was recorded.
+    /// A partition is not the recorded one.
     DigestMismatch,
-    /// It has more or fewer bars, or on other days, than was recorded.
+    /// A partition has more or fewer bars than recorded, or has them on other days.
     RowCountMismatch,
-    /// Its columns, or what it says of itself, are not those of its place.
+    /// A partition's columns or metadata do not fit its path.
     SchemaMismatch,
-    /// A minute stands in it twice.
+    /// A minute occurs twice.
     DuplicateTimestamp,
-    /// Its bars are not in order.
+    /// Bars are not in ascending order.
     Unsorted,
     /// A bar belongs to another month.
     OutsideWindow,
-    /// A bar lies outside of the hours of its session, or on a day without one.
+    /// A bar is outside of the hours of its session, or on a day without a session.
     OutsideSession,
-    /// A bar does not begin with a minute.
+    /// A bar does not begin at a full minute.
     OffMinute,
     /// High and low do not enclose open and close.
     BadOhlc,
-    /// Sessions have bars on which the lists do not have the symbol.
+    /// Sessions have bars although the lists do not have the symbol on these days.
     OutsideListing,
-    /// A file that the manifest does not know.
+    /// The manifest does not know a file.
     StrayFile,
-    /// A session, or some in a row, between a symbol's first and last bar have none.
+    /// One session, or several in a row, between a symbol's first and last bar have no bars.
     MissingSession,
     /// A symbol, or too many of a session's symbols, have no bar at all.
     MissingSymbol,
-    /// A session has far fewer shares than the witness counted.
+    /// A session has far fewer shares than the witness counted, or far fewer bars than usual.
     ThinSession,
     /// The manifest itself is damaged.
     ManifestCorrupt,
-    /// A task has not come to its end, or has no data.
+    /// A task is not finished, or has no data.
     UnfinishedTask,
 }
 
@@ -77,16 +77,16 @@ pub enum FindingKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// What is there is not what was stored.
+    /// A file is not what was stored.
     Damage,
-    /// Something is not there, and nobody knows why.
+    /// Data are missing, and nothing explains why.
     Gap,
-    /// Worth knowing: the server sent it so, or it does no harm.
+    /// Worth knowing: the server sent it like this, or it does no harm.
     Notice,
 }
 
 impl FindingKind {
-    /// All of them.
+    /// Every kind.
     pub const ALL: [Self; 18] = [
         Self::MissingFile,
         Self::CorruptFile,
@@ -108,7 +108,7 @@ impl FindingKind {
         Self::UnfinishedTask,
     ];
 
-    /// How bad it is.
+    /// The severity of the kind.
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
@@ -129,13 +129,13 @@ impl FindingKind {
         }
     }
 
-    /// Whether it is about sessions that have too little.
+    /// Whether it is about sessions that have too few bars or none.
     #[must_use]
     pub fn is_of_sessions(self) -> bool {
         matches!(self, Self::MissingSession | Self::MissingSymbol | Self::ThinSession)
     }
 
-    /// The finding about one partition.
+    /// Returns the finding about one partition.
     #[must_use]
     pub fn in_partition(self, symbol: &Symbol, month: Month, path: PathBuf, detail: String) -> Finding {
         Finding {
@@ -150,14 +150,14 @@ impl FindingKind {
         }
     }
 
-    /// The finding about a file of reference data, of a day where it is one's.
+    /// Returns the finding about a file of reference data; `date` is given if the file belongs to one day.
     #[must_use]
     pub fn in_reference(self, date: Option<Date>, path: PathBuf, detail: String) -> Finding {
         let (severity, path) = (self.severity(), Some(path));
         Finding { ticker: None, month: None, date, to: None, kind: self, severity, path, detail }
     }
 
-    /// The finding about a symbol on some days.
+    /// Returns the finding about a symbol on some days.
     #[must_use]
     pub fn on(self, symbol: &Symbol, days: &RangeInclusive<Date>, detail: String) -> Finding {
         let to = Some(*days.end()).filter(|to| to != days.start());
@@ -165,7 +165,7 @@ impl FindingKind {
         Finding { ticker, month: None, date, to, kind: self, severity: self.severity(), path: None, detail }
     }
 
-    /// The finding about some days of the market as a whole.
+    /// Returns the finding about the whole market on some days.
     #[must_use]
     pub fn market_wide(self, days: &RangeInclusive<Date>, detail: String) -> Finding {
         let to = Some(*days.end()).filter(|to| to != days.start());
@@ -221,7 +221,7 @@ impl Severity {
 }
 
 impl Finding {
-    /// The worst first, then by symbol and time.
+    /// The sort key: the worst first, then by symbol and time.
     #[must_use]
     pub fn rank(&self) -> impl Ord + '_ {
         (self.severity, &self.ticker, self.month, self.date, self.kind, &self.path)

@@ -1,4 +1,4 @@
-//! Stretches of sessions without bars, over all that is expected of a symbol.
+//! Runs of sessions without bars, over all expected sessions of a symbol.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use grab_model::{Symbol, Window};
 
 use super::{AskedSessions, SessionStatus, Verification};
 
-/// How many symbols were asked for, and how many of them have no bar.
+/// The number of requested symbols, and of those without bars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SymbolCounts {
-    /// Symbols of which any session was asked for.
+    /// Symbols with at least one requested session.
     pub asked_for: u64,
-    /// Those of them of which there is no bar at all, whatever the reason.
+    /// Requested symbols without any bar, whatever the reason.
     pub without_bars: u64,
 }
 
-/// Whether there is none, and was none.
+/// Whether no day has or had bars.
 pub(super) fn has_no_bar(days: &[SessionStatus]) -> bool {
     !days.iter().any(|day| day.has_bars())
 }
 
-/// The length of the longest stretch of sessions that should have bars and have none, whatever the reason. Days of which
-/// nothing is expected do not end it. Of a symbol without any bar, the days without an explanation are among it.
+/// The length of the longest run of sessions that should have bars and have none, whatever the reason. Days on which
+/// nothing is expected do not end a run. If the symbol has no bar at all, its unexplained days count too.
 pub(super) fn longest(days: &[SessionStatus]) -> u64 {
     let is_bare = has_no_bar(days);
     let (mut longest, mut length) = (0, 0);
@@ -49,7 +49,7 @@ pub(super) fn longest(days: &[SessionStatus]) -> u64 {
 }
 
 impl Verification {
-    /// How many symbols were asked for, and how many have no bar.
+    /// The number of requested symbols, and of those without bars.
     #[must_use]
     pub fn symbols(&self) -> SymbolCounts {
         let asked =
@@ -58,8 +58,8 @@ impl Verification {
         SymbolCounts { asked_for: asked.count() as u64, without_bars }
     }
 
-    /// The days of each symbol of which a spec wants windows that nobody has asked for: these are owed. For each symbol,
-    /// how many there are, and the longest gap of what was asked for and what is wanted together.
+    /// For each symbol, the number of sessions in windows that a spec wants and nothing has requested, and the longest
+    /// gap over the requested and the wanted sessions together. The wanted sessions count as missing.
     pub(super) fn with_wanted(&self, wanted: &BTreeMap<&Symbol, Vec<Window>>) -> Vec<(u64, u64)> {
         let span = self.sessions.dates().first().zip(self.sessions.dates().last());
         let asked = span.and_then(|(first, last)| Window::new(*first, *last));
@@ -69,6 +69,8 @@ impl Verification {
         let joined = wanted.iter().map(|(symbol, windows)| {
             let known = self.days.binary_search_by(|(known, _)| known.cmp(symbol)).ok();
             let days = known.and_then(|place| self.days.get(place)).map_or(&nothing, |(_, days)| days);
+            // Put the known days on the wider axis first: only sessions that are in no requested window become
+            // outstanding.
             let mut joined = vec![SessionStatus::NotAsked; axis.dates().len()];
             joined.iter_mut().skip(begin).zip(days).for_each(|(place, day)| *place = *day);
             let mut owed = 0;

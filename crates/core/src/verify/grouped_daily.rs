@@ -1,8 +1,9 @@
-//! The market's grouped daily bars as a witness, held in memory.
+//! The market's grouped daily bars as a witness, in memory.
 //!
-//! One request asks for all symbols of a session (polygon-api.md §2), so that it says who did not trade as well. Of each
-//! file only the shares of known symbols are kept, in 4 bytes each: sessions are cut into blocks, and a symbol has no
-//! block of sessions on which it never traded. So memory follows from what was traded, however many symbols there are.
+//! One request returns all symbols of a session (polygon-api.md §2), so that it also tells which symbols did not trade.
+//! Only the shares of known symbols are loaded from each file, in 4 bytes each: sessions are cut into blocks, and a
+//! symbol has no block for sessions on which it never traded. So memory depends on what was traded, not on the number
+//! of symbols.
 
 use std::{
     collections::HashMap,
@@ -29,25 +30,26 @@ use crate::{
     store::{InvalidPartition, market_day},
 };
 
-/// Sessions in a block.
+/// Sessions per block.
 const BLOCK: usize = 64;
 
-/// Shares by symbol, then by session; zero where there was no trade. To seven digits, which is enough to compare.
+/// Shares by symbol, then by session; zero if there was no trade. Rounded to seven digits, which is enough for
+/// comparisons.
 type Block = Vec<Option<Box<[f32; BLOCK]>>>;
 
-/// Who traded how much on each of the days that it saw.
+/// The shares that each symbol traded on each day that the witness covers.
 #[derive(Debug, Default)]
 pub struct GroupedDaily {
     places: HashMap<Symbol, usize>,
-    /// The days that are recorded, in order, and whether the file of each can be relied on.
+    /// The recorded days, in order, and whether the file of each is trusted.
     days: Vec<(Date, bool)>,
-    /// One for each [`BLOCK`] of these days.
+    /// One block for each [`BLOCK`] of these days.
     blocks: Vec<Block>,
-    /// Whether it does not know most of what is held: then it does not know either what it never saw.
+    /// Whether the witness does not know most of the stored symbols: then it says nothing about symbols that it never saw.
     knows_little: bool,
 }
 
-/// What the files of one block say, which of them can be relied on, and what is wrong with the others.
+/// The shares of one block, which of its files are trusted, and the findings about the others.
 #[derive(Default)]
 struct LoadedBlock {
     are_good: Vec<bool>,
@@ -56,8 +58,8 @@ struct LoadedBlock {
     unlisted: UnlistedSymbols,
 }
 
-/// Reads the files that are recorded, on all cores; keeps what they say of these symbols. If the witness is to be
-/// ignored, only that they are there is looked at, and it was nowhere.
+/// Reads the recorded files on all cores and loads the shares of these symbols. If the witness is ignored, only checks
+/// that the files exist; the witness then covers no day.
 pub(super) fn load(
     data_dir: &DataDir,
     files: &[WitnessFile],
@@ -125,7 +127,7 @@ impl BlockReader<'_> {
         loaded
     }
 
-    /// Reads a file whose bytes are those that were written.
+    /// Reads a file and checks that its bytes are the recorded ones.
     fn read(
         &self,
         file: &WitnessFile,
@@ -154,14 +156,14 @@ impl BlockReader<'_> {
     }
 }
 
-/// Seven digits of a number of shares, which is not zero unless it is.
+/// Rounds a number of shares to seven digits; only zero becomes zero.
 fn compact(shares: f64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "rounded to seven digits")]
     let short = shares as f32;
     if shares > 0.0 { short.clamp(f32::MIN_POSITIVE, f32::MAX) } else { 0.0 }
 }
 
-/// Whether a file is there, in its size.
+/// Checks that a file exists in its recorded size.
 fn measure(file: &WitnessFile, path: &Path) -> Result<(), (FindingKind, String)> {
     let size = fs::metadata(path).map_err(|error| unread(file, &error))?.len();
     if size == file.bytes {
@@ -192,7 +194,7 @@ fn unreadable(why: InvalidPartition) -> (FindingKind, String) {
     }
 }
 
-/// What is wrong with a file whose bytes are not those that were recorded.
+/// Returns what is wrong with a file whose bytes are not the recorded ones.
 fn damage(file: &WitnessFile, bytes: Bytes, found: &str) -> (FindingKind, String) {
     match market_day::read(file.date, bytes) {
         Err(why) => unreadable(why),
@@ -209,18 +211,18 @@ fn damage(file: &WitnessFile, bytes: Bytes, found: &str) -> (FindingKind, String
 }
 
 impl GroupedDaily {
-    /// Whether it saw the market on a day.
+    /// Whether it covers a day.
     #[must_use]
     pub fn was_there(&self, day: Date) -> bool {
         self.place_of(day).is_some()
     }
 
-    /// The days that it saw, in order.
+    /// The days that it covers, in order.
     pub fn dates(&self) -> impl Iterator<Item = Date> {
         self.days.iter().filter(|(_, is_good)| *is_good).map(|(date, _)| *date)
     }
 
-    /// Takes days away that are not to be relied on.
+    /// Rejects these days.
     pub(super) fn disbelieve(&mut self, days: impl Iterator<Item = Date>) {
         for day in days {
             let place = self.days.binary_search_by_key(&day, |(date, _)| *date);
@@ -230,7 +232,7 @@ impl GroupedDaily {
         }
     }
 
-    /// From now on nothing is said of symbols that were never seen.
+    /// Says nothing about symbols that it never saw from now on.
     pub(super) fn admit_ignorance(&mut self) {
         self.knows_little = true;
     }
@@ -270,7 +272,7 @@ mod tests {
         DayBar { symbol: symbol(ticker), open, high, low, close, volume, vwap: None, transactions: Some(3) }
     }
 
-    /// Writes a day and answers its row.
+    /// Writes a day and returns its row.
     fn kept(data_dir: &DataDir, date: Date, bars: &[DayBar]) -> WitnessFile {
         let day = market_day::NewMarketDay { date, bars, source: "localhost", fetched_ms: 1 };
         let market_day::WrittenFile { bytes, xxh3 } = market_day::write(data_dir, &day).unwrap();

@@ -1,4 +1,4 @@
-//! Manifest against disk, both ways, one symbol at a time.
+//! Compares the manifest with the disk in both directions, one symbol at a time.
 
 use std::{
     collections::BTreeMap,
@@ -22,32 +22,31 @@ use crate::{
     },
 };
 
-/// What was looked at, and what was found.
+/// What was checked, and what was found.
 #[derive(Debug, Default)]
 pub(super) struct CheckedSymbol {
     pub(super) findings: Vec<Finding>,
-    /// Files that were read whole.
+    /// Files that were read as a whole.
     pub(super) files: u64,
-    /// Their bytes.
+    /// Bytes of these files.
     pub(super) bytes: u64,
-    /// Months of files that are there and not recorded.
+    /// Months with a file that is not recorded.
     pub(super) unknown: Vec<Month>,
-    /// What their sessions have.
+    /// The shares and the last bar of each session.
     pub(super) measured: BTreeMap<Date, SessionMeasure>,
 }
 
-/// What the bars of one session come to.
+/// The totals of one session's bars.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct SessionMeasure {
-    /// The sum of their volumes.
+    /// The sum of the volumes.
     pub(super) shares: f64,
-    /// The start of the last one, UTC ms.
+    /// The start of the last bar, UTC ms.
     pub(super) last_ms: i64,
 }
 
 impl CheckedSymbol {
-    /// Whether the bars of a month are recorded and are not there as they were stored. Of a damaged file nobody can say
-    /// which of its days are whole.
+    /// Whether a month's bars are recorded and not on disk as stored. Which days of a damaged file are intact cannot be told.
     pub(super) fn is_lost(&self, month: Month) -> bool {
         let is_damaged = |finding: &Finding| {
             finding.severity == Severity::Damage || finding.kind == FindingKind::MissingFile
@@ -56,13 +55,13 @@ impl CheckedSymbol {
     }
 }
 
-/// How often a month is looked at again that somebody goes on writing. Each time its row has changed meanwhile, which takes
-/// an answer of the server.
+/// How often a month that another process is writing is checked again. Between two checks its row must have changed,
+/// which takes a response of the server.
 const ROUNDS: u32 = 50;
 
-/// Holds what is recorded of a symbol against its folder; reads those partitions whole that `is_deep` names, and those
-/// that somebody may have been writing. What seems to be damaged, and may only be newer than the snapshot, is judged by
-/// what is recorded by then.
+/// Compares a symbol's records with its folder. Reads the partitions that `is_deep` selects as a whole, and those that
+/// another process may have been writing. What seems damaged but may only be newer than the snapshot is compared with
+/// the records of the moment.
 pub(super) fn check(
     data_dir: &DataDir,
     symbol: &Symbol,
@@ -76,7 +75,7 @@ pub(super) fn check(
     let mut months = BTreeMap::new();
     for partition in &rows.partitions {
         let month = partition.month;
-        // A file that is replaced while its folder is listed may not be in the list.
+        // A file that is replaced while its folder is listed may be absent from the list.
         let found = on_disk.remove(&month).or_else(|| scan::size_of_partition(data_dir, symbol, month));
         months.insert(month, place.month(month, found)?);
     }
@@ -110,9 +109,8 @@ pub(super) fn check(
     Ok(checked)
 }
 
-/// Looks again at the months that seem to be damaged, as long as what is recorded of them changes. A file gets its name
-/// before it is recorded: one that fits neither what was recorded before it was read, nor what is after, though this is
-/// the same, is not what was stored.
+/// Checks months that seem damaged again, as long as their records change. A file gets its name before it is recorded:
+/// it is wrong only if the records before and after reading it are the same and it fits neither.
 fn settle(
     months: &mut BTreeMap<Month, MonthFindings>,
     place: &MonthPlace<'_>,
@@ -133,7 +131,7 @@ fn settle(
     Ok(())
 }
 
-/// What one month is held against.
+/// What one month is compared with.
 #[derive(Clone, Copy)]
 struct MonthPlace<'a> {
     data_dir: &'a DataDir,
@@ -142,14 +140,14 @@ struct MonthPlace<'a> {
     is_deep: &'a dyn Fn(&Partition) -> bool,
 }
 
-/// What was found in one month.
+/// The findings about one month.
 #[derive(Debug, Default)]
 struct MonthFindings {
     findings: Vec<Finding>,
     measured: BTreeMap<Date, SessionMeasure>,
-    /// Whether a file is there that is not recorded.
+    /// Whether a file exists that is not recorded.
     is_unknown: bool,
-    /// The size of a file that was read whole.
+    /// The size of a file that was read as a whole.
     bytes: Option<u64>,
 }
 
@@ -160,7 +158,7 @@ impl MonthFindings {
 }
 
 impl MonthPlace<'_> {
-    /// Holds a row against a file, which has a size, or is none.
+    /// Compares a row with a file; `found` is the file's size, or None if there is no file.
     fn month(&self, month: Month, found: Option<Result<u64, String>>) -> Result<MonthFindings, StoreError> {
         let Self { data_dir, symbol, rows, is_deep } = *self;
         let path = data_dir.partition(symbol, month);
@@ -191,7 +189,7 @@ impl MonthPlace<'_> {
         }
     }
 
-    /// A file that is not recorded. Readers take it for bars like all others.
+    /// Returns the finding about an unrecorded file. Readers of the data directory take it for bars like all others.
     fn unknown(&self, month: Month, path: PathBuf, writer: MonthWriter) -> MonthFindings {
         let (detail, severity) = match writer {
             MonthWriter::Alive => return MonthFindings::default(),
@@ -204,7 +202,7 @@ impl MonthPlace<'_> {
     }
 }
 
-/// What is in the tree and belongs to no symbol.
+/// Returns the findings about files in the tree that belong to no symbol.
 pub(super) fn outside_of_symbols(
     data_dir: &DataDir,
     books: &ManifestSnapshot,
@@ -224,17 +222,17 @@ pub(super) fn outside_of_symbols(
 fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {
     let kind = FindingKind::StrayFile;
     let detail = "no partition has this name".to_owned();
-    // Readers take it for bars.
+    // Readers of the data directory take it for bars.
     let is_read = scan::is_read_as_bars(path);
     let severity = if is_read { Severity::Damage } else { kind.severity() };
     let (ticker, path) = (symbol.cloned(), Some(path.to_owned()));
     Finding { ticker, month: None, date: None, to: None, kind, severity, path, detail }
 }
 
-/// A file that is there and cannot be read is damaged, unless it is this process that may not, or cannot.
+/// Reads a file as a whole. If it exists and cannot be read it is damaged, unless the cause lies in this process.
 ///
 /// # Errors
-/// If it lacks the right or the memory to read it.
+/// If this process lacks the right or the memory to read it.
 fn read(partition: &Partition, path: &Path, writer: MonthWriter) -> Result<MonthFindings, StoreError> {
     match fs::read(path) {
         Ok(file) => {

@@ -1,5 +1,5 @@
-//! What was ordered by a list and never asked for, because the lists do not have its symbol then. Lists are evidence and may
-//! be wrong: what the witness saw of it is expected all the same.
+//! What a subscription covers and was never requested, because the lists do not have the symbol on these days. Lists
+//! are evidence and may be wrong: what the witness saw there is expected all the same.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,11 +8,11 @@ use jiff::civil::Date;
 
 use super::{Finding, FindingKind, SessionStatus, WitnessView, coverage::SymbolFacts};
 
-/// Parts of ordered windows that are in no task.
+/// Parts of subscribed windows that are in no task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListingCuts {
     parts: BTreeMap<Symbol, Vec<CutWindow>>,
-    /// The windows of all orders, and the symbols that the lists know.
+    /// The windows of all subscriptions, and the symbols that the lists know.
     ordered: Vec<Window>,
     listed: HashSet<String>,
 }
@@ -21,17 +21,17 @@ pub struct ListingCuts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CutWindow {
     window: Window,
-    /// If given, the symbol is meant only if the witness saw it trade on this day.
+    /// If given, the window counts only if the witness saw the symbol trade on this day.
     seen_on: Option<Date>,
 }
 
 impl ListingCuts {
-    /// Adds days of a symbol; with `seen_on`, for the case that the witness saw it trade on that day.
+    /// Adds days of a symbol. With `seen_on`, they count only if the witness saw it trade on that day.
     pub fn add(&mut self, symbol: &Symbol, window: Window, seen_on: Option<Date>) {
         self.parts.entry(symbol.clone()).or_default().push(CutWindow { window, seen_on });
     }
 
-    /// Adds the windows of an order; what the witness sees in them of symbols that no list knows is worth knowing.
+    /// Adds the windows of a subscription. Symbols that the witness saw in them and no list knows are worth a notice.
     pub fn order(&mut self, windows: &[Window]) {
         self.ordered.extend(windows);
     }
@@ -41,7 +41,7 @@ impl ListingCuts {
         self.listed.extend(symbols.map(ToString::to_string));
     }
 
-    /// Whether a day was ordered.
+    /// Whether a day is in a subscribed window.
     pub(super) fn is_ordered(&self, day: Date) -> bool {
         self.ordered.iter().any(|window| (window.from()..=window.to()).contains(&day))
     }
@@ -51,17 +51,17 @@ impl ListingCuts {
         self.listed.contains(ticker)
     }
 
-    /// Its symbols, in order.
+    /// The symbols with cut windows, in order.
     pub fn symbols(&self) -> impl Iterator<Item = &Symbol> {
         self.parts.keys()
     }
 
-    /// The days of all symbols.
+    /// The cut windows of all symbols.
     pub fn windows(&self) -> impl Iterator<Item = Window> {
         self.parts.values().flatten().map(|part| part.window)
     }
 
-    /// The days of one symbol.
+    /// The cut windows of one symbol.
     pub fn windows_of(&self, symbol: &Symbol) -> impl Iterator<Item = Window> {
         self.parts_of(symbol).map(|part| part.window)
     }
@@ -72,7 +72,7 @@ impl ListingCuts {
 }
 
 impl SymbolFacts<'_> {
-    /// Days that were cut away and on which the witness saw the symbol trade.
+    /// Marks days that were cut away although the witness saw the symbol trade.
     pub(super) fn mark_cut_away(&self, days: &mut [SessionStatus]) {
         let has_traded = |date| matches!(self.witness.saw(self.symbol, date), Some(WitnessView::Traded(_)));
         let parts = self.cut_away.parts_of(self.symbol);
@@ -85,7 +85,7 @@ impl SymbolFacts<'_> {
         }
     }
 
-    /// One finding for each part that was cut away and has trades, from its first such day to its last one.
+    /// Returns one finding for each cut window with trades, from the first day with a trade to the last one.
     pub(super) fn cut_away(&self, days: &[SessionStatus]) -> Vec<Finding> {
         let has_nothing = self.recorded.is_empty();
         let kind = if has_nothing { FindingKind::MissingSymbol } else { FindingKind::MissingSession };

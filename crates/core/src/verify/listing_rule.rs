@@ -1,4 +1,4 @@
-//! What the lists say of absences, and what bars say of the lists.
+//! What the lists say about absences, and what bars say about the lists.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -6,13 +6,14 @@ use grab_model::universe::ListedDays;
 
 use super::{Finding, FindingKind, SessionStatus, WitnessView, coverage::SymbolFacts};
 
-/// Bars that end so many sessions before the first listed day, or begin so many after the last one, are the same security's:
-/// the list has a wrong day. Farther away they may be another company's.
+/// Bars that end at most this many sessions before the first listed day, or begin at most this many after the last one,
+/// belong to the same security: the list has a wrong date. Farther away they may belong to another company.
 const NEAR: usize = 20;
 
 impl SymbolFacts<'_> {
-    /// Outside of all lives of the symbol nothing is expected, unless the witness saw it trade, or bars contradict the list
-    /// there. A request that is still owed may show otherwise.
+    /// Marks the days outside of all listing periods of the symbol: no bars are expected there, unless the witness saw
+    /// it trade, or bars contradict the list. Days of outstanding tasks stay as they are, because their bars may
+    /// contradict it too.
     pub(super) fn mark_not_listed(&self, days: &mut [SessionStatus], traded: &BTreeSet<usize>) {
         let Some(listed) = self.listed() else { return };
         for run in self.unlisted_runs(listed) {
@@ -32,7 +33,7 @@ impl SymbolFacts<'_> {
         self.universe?.listed(self.symbol)
     }
 
-    /// The sessions on which the lists do not have the symbol, in runs of places that follow each other.
+    /// The sessions on which the lists do not have the symbol, as runs of consecutive indexes.
     fn unlisted_runs(&self, listed: ListedDays<'_>) -> Vec<Range<usize>> {
         let mut runs: Vec<Range<usize>> = Vec::new();
         for (place, date) in self.sessions.dates().iter().enumerate() {
@@ -47,8 +48,8 @@ impl SymbolFacts<'_> {
         runs
     }
 
-    /// The sessions of a run on which bars say that the list is wrong: from the first one that has bars to the last one, and on
-    /// to the listed days where these are near. The day of `delisted_utc` may have bars and contradicts nothing.
+    /// The sessions of a run on which bars show that the list is wrong: from the first session with bars to the last
+    /// one, extended to the listed days where these are near. Bars on the day of `delisted_utc` contradict nothing.
     fn contradicting(
         &self,
         listed: ListedDays<'_>,
@@ -64,7 +65,7 @@ impl SymbolFacts<'_> {
         Some(if follows { run.start } else { first }..if precedes { run.end } else { last + 1 })
     }
 
-    /// What bars say that the lists deny: one notice for each run of sessions.
+    /// Returns one notice for each run of sessions with bars that the lists deny.
     pub(super) fn outside_listing(&self, days: &[SessionStatus]) -> Vec<Finding> {
         let Some(listed) = self.listed() else { return Vec::new() };
         let date = |place: usize| self.sessions.dates()[place];
@@ -85,7 +86,7 @@ impl SymbolFacts<'_> {
     }
 }
 
-/// Whether a list may explain that there is no bar.
+/// Whether a list may explain that a day has no bar.
 fn is_absent(day: SessionStatus) -> bool {
     match day {
         SessionStatus::NotFound

@@ -1,4 +1,4 @@
-//! What the manifest alone says of a symbol: no file is looked at, and no witness asked.
+//! Explains a symbol's sessions by the manifest alone: reads no file and uses no witness.
 
 use grab_model::{Month, Partition, Symbol, universe::Universe};
 use jiff::civil::Date;
@@ -12,16 +12,16 @@ use crate::manifest::{ManifestReader, TaskItem};
 /// A symbol's tasks and partitions, and an explanation for each session.
 #[derive(Clone, Debug)]
 pub struct ExplainedSymbol {
-    /// In the order of work.
+    /// In the order in which they are worked on.
     pub tasks: Vec<TaskItem>,
     /// By month.
     pub recorded: Vec<Partition>,
-    /// One for each of the sessions.
+    /// One explanation for each session.
     pub days: Vec<SessionStatus>,
 }
 
 impl ExplainedSymbol {
-    /// Whether there are bars on a day.
+    /// Whether a day has recorded bars.
     #[must_use]
     pub fn has_bars(&self, date: Date) -> bool {
         let month = Month::of(date);
@@ -29,7 +29,7 @@ impl ExplainedSymbol {
         recorded.any(|partition| partition.month.days(partition.session_mask()).any(|day| day == date))
     }
 
-    /// When a day was asked for once more and answered, UTC ms; the last time.
+    /// When a request for a day was last repeated and answered, UTC ms. None if it never was.
     #[must_use]
     pub fn asked_again_ms(&self, date: Date) -> Option<i64> {
         let covering =
@@ -38,7 +38,7 @@ impl ExplainedSymbol {
     }
 }
 
-/// Explains a symbol's sessions; by the universe too, if it is given.
+/// Explains a symbol's sessions; also by the universe, if it is given.
 ///
 /// # Errors
 /// If the manifest cannot be read.

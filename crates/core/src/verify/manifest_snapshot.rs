@@ -1,4 +1,4 @@
-//! What the manifest says, as it was at one instant, and whether somebody goes on writing meanwhile.
+//! The manifest's records at one instant, and whether another process goes on writing.
 
 use std::{
     collections::HashMap,
@@ -16,52 +16,52 @@ use crate::{
     manifest::{ManifestError, ManifestReader, TaskItem, TaskState, is_held},
 };
 
-/// Whether another process may be writing while this one verifies.
+/// Whether another process may write while this one verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherWriters {
-    /// None can: this process holds the directory.
+    /// No process can: this one holds the lock of the directory.
     Excluded,
     /// One may, now or at any moment.
     Allowed,
 }
 
-/// One snapshot of a manifest for all threads. What it says does not change while it is used.
+/// One snapshot of a manifest for all threads. Its records do not change while it is used.
 pub(super) struct ManifestSnapshot {
     data_dir: DataDir,
     snapshot: Mutex<ManifestReader>,
     others: OtherWriters,
-    /// The last day that has been.
+    /// The last finished day.
     last: Date,
     /// Whether another process was writing when the snapshot was taken.
     was_written: bool,
 }
 
-/// What is recorded of one symbol.
+/// The records of one symbol.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SymbolRows {
     /// By month.
     pub(super) partitions: Vec<Partition>,
-    /// In the order of work.
+    /// In the order in which they are worked on.
     pub(super) tasks: Vec<TaskItem>,
-    /// Months whose files a repair has moved away, or is about to.
+    /// Months whose files a repair has quarantined, or is about to.
     pub(super) set_aside: Vec<Month>,
-    /// Whether another process was writing when they were read.
+    /// Whether another process was writing when these rows were read.
     pub(super) are_written: bool,
 }
 
-/// Who may be writing to a month.
+/// Which process may be writing to a month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MonthWriter {
-    /// Nobody.
+    /// No process.
     None,
-    /// A process that is alive: files may be newer than their rows, for a moment.
+    /// A live process: for a moment, files may be newer than their rows.
     Alive,
-    /// A process that died: files may be newer than their rows until `grab resume`.
+    /// A process that crashed: files may be newer than their rows until `grab resume`.
     Dead,
 }
 
 impl ManifestSnapshot {
-    /// Takes the snapshot. `last` is the last day that has been: of later ones nothing can be held.
+    /// Takes the snapshot. `last` is the last finished day: later days cannot have bars.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -71,10 +71,10 @@ impl ManifestSnapshot {
         Ok(Self { data_dir: data_dir.to_owned(), snapshot: Mutex::new(snapshot), others, last, was_written })
     }
 
-    /// Asks the snapshot.
+    /// Reads from the snapshot.
     ///
     /// # Errors
-    /// As `question`.
+    /// Those of `question`.
     pub(super) fn read<T>(
         &self,
         question: impl FnOnce(&ManifestReader) -> Result<T, ManifestError>,
@@ -82,7 +82,7 @@ impl ManifestSnapshot {
         Ok(question(&self.snapshot.lock().unwrap_or_else(PoisonError::into_inner))?)
     }
 
-    /// What is recorded of a symbol.
+    /// The symbol's rows in the snapshot.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -90,7 +90,7 @@ impl ManifestSnapshot {
         self.read(|snapshot| rows(snapshot, symbol, self.was_written, self.last))
     }
 
-    /// What is recorded of a symbol now, which may be more than the snapshot has.
+    /// The symbol's rows as they are now, which may be newer than the snapshot.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -100,7 +100,7 @@ impl ManifestSnapshot {
         Ok(rows(&now, symbol, are_written, self.last)?)
     }
 
-    /// The windows that were asked for of each symbol, as far as they have been.
+    /// The requested windows of each symbol, cut at the last finished day.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -113,10 +113,10 @@ impl ManifestSnapshot {
         Ok(asked)
     }
 
-    /// Asks the manifest as it is now.
+    /// Reads from the manifest as it is now.
     ///
     /// # Errors
-    /// As `question`.
+    /// Those of `question`.
     pub(super) fn read_now<T>(
         &self,
         question: impl FnOnce(&ManifestReader) -> Result<T, ManifestError>,
@@ -124,7 +124,7 @@ impl ManifestSnapshot {
         Ok(question(&ManifestReader::open(&self.data_dir)?)?)
     }
 
-    /// The last day that has been.
+    /// The last finished day.
     pub(super) fn last(&self) -> Date {
         self.last
     }
@@ -134,7 +134,7 @@ impl ManifestSnapshot {
         self.was_written
     }
 
-    /// Whether there may be more by now than the snapshot has.
+    /// Whether the manifest may have changed since the snapshot.
     pub(super) fn may_be_behind(&self) -> bool {
         self.others == OtherWriters::Allowed
     }
@@ -144,11 +144,11 @@ impl ManifestSnapshot {
         self.may_be_behind() && is_held(&self.data_dir)
     }
 
-    /// Whether what lies where nothing should is still there, and nobody is at work with it.
+    /// Whether a stray file is still there and no process is writing it.
     pub(super) fn is_litter(&self, path: &Path) -> bool {
         let is_gone = path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // Asked for after the file was seen: one whose writer is gone by then is left behind.
+        // Checked after the file was seen: if its writer is gone by now, the file is left over.
         let is_at_work = || data_dir::is_unfinished(name) && self.is_written();
         !is_gone && !is_at_work()
     }
@@ -172,7 +172,7 @@ impl SymbolRows {
         self.partitions.iter().find(|partition| partition.month == month)
     }
 
-    /// Who may be writing to a month.
+    /// Which process may be writing to a month.
     pub(super) fn writer(&self, month: Month) -> MonthWriter {
         let is_under_way = |task: &TaskItem| task.state == TaskState::Running && month.mask(task.window) != 0;
         if !self.tasks.iter().any(is_under_way) {
@@ -184,12 +184,12 @@ impl SymbolRows {
         }
     }
 
-    /// Whether a repair that is alive has moved the file of a month away, or is about to.
+    /// Whether a live repair has quarantined the file of a month, or is about to.
     pub(super) fn is_in_repair(&self, month: Month) -> bool {
         self.are_written && self.set_aside.contains(&month)
     }
 
-    /// Whether nothing has changed about a month.
+    /// Whether a month's records are equal in both.
     pub(super) fn are_same_for(&self, other: &Self, month: Month) -> bool {
         self.partition(month) == other.partition(month)
             && self.writer(month) == other.writer(month)

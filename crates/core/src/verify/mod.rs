@@ -1,8 +1,8 @@
-//! The proof of what is there: it needs no trust in the run that put it there.
+//! Verifies a data directory without trust in the run that filled it.
 //!
-//! Manifest and disk are held against each other, both ways; `deep` reads files whole and holds their bytes against the
-//! recorded digest and counts, the calendar and common sense. Everything that is wrong becomes a [`Finding`]; the first
-//! one never ends the search.
+//! Compares manifest and disk in both directions; `deep` reads files as a whole and compares their bytes with the
+//! recorded digest and counts, the calendar and the rules of valid bars. Everything that is wrong becomes a
+//! [`Finding`]; a finding never ends the search.
 
 mod coverage;
 mod finding;
@@ -67,66 +67,66 @@ use crate::{
     store::{StoreError, reference, scan},
 };
 
-/// Which files are read whole.
+/// Which files are read as a whole.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeepSelection {
     /// None: names and sizes only.
     None,
     /// All.
     All,
-    /// These.
+    /// These partitions.
     Only(BTreeSet<(Symbol, Month)>),
-    /// This share, from 0 to 1: always the same files, chosen by their digests.
+    /// This share of all files, from 0 to 1: always the same files, chosen by their digests.
     Share(f64),
     /// The `n`th of `of` parts, counted from 1: the parts together are all files.
     Part {
-        /// Which.
+        /// The number of the part.
         n: u64,
-        /// Of how many.
+        /// The number of parts.
         of: u64,
     },
 }
 
-/// What was found.
+/// The results of a verification.
 #[derive(Clone, Debug, Default)]
 pub struct Verification {
     /// The worst first, then by symbol and time.
     pub findings: Vec<Finding>,
-    /// How many of the expected sessions are there.
+    /// The numbers of expected, present and unexplained sessions.
     pub coverage: Coverage,
-    /// What the directory holds, once that is decided.
+    /// Which kind of bars the directory holds, once that is decided.
     pub kind: Option<StoreKind>,
-    /// The windows that were asked for of each symbol, also where the plan does not serve them.
+    /// The requested windows of each symbol, including those that the plan does not serve.
     pub asked: HashMap<Symbol, Vec<Window>>,
-    /// How many tasks there are of each window in each state.
+    /// The number of tasks, by window and state.
     pub counts: BTreeMap<Window, BTreeMap<TaskState, u64>>,
-    /// Whether another process was writing when this was begun: all that is said is of that instant.
+    /// Whether another process was writing at the start: all results are of that instant.
     pub is_beside_a_writer: bool,
-    /// The sessions that anybody asked for.
+    /// All requested sessions.
     pub sessions: AskedSessions,
     /// Each symbol with one explanation for each session, in the order of the symbols.
     pub days: Vec<(Symbol, Vec<SessionStatus>)>,
-    /// What a spec wants, or the plan beside the manifest, and no task asks for: none of its sessions is among the days.
+    /// Windows that a spec or the plan beside the manifest wants and no task requests: none of their sessions is in `days`.
     pub unasked: Vec<(Symbol, Window)>,
-    /// Symbols whose minutes have so few of the shares that the witness counts on most sessions, and their share.
+    /// Symbols whose minutes have too few of the witness's shares on most sessions, and the usual share.
     pub low_shares: Vec<(Symbol, f64)>,
-    /// Sessions in the longest stretch that is missing.
+    /// Sessions in the longest gap.
     pub longest_gap: u64,
-    /// Partitions that were held against the disk.
+    /// Partitions that were compared with the disk.
     pub partitions: u64,
-    /// Files that were read whole, and their bytes.
+    /// Files that were read as a whole.
     pub files: u64,
     /// Bytes of these files.
     pub bytes: u64,
-    /// On how many of the sessions that anybody asked for there was a witness.
+    /// The number of requested sessions with a witness.
     pub witnessed: WitnessedSessions,
-    /// The sessions of which none says why some symbol has no bar.
+    /// The sessions with unexplained absences and without a trusted witness.
     pub unwitnessed: Vec<UnwitnessedAbsence>,
     /// The sessions that were new to an update and lack symbols that have bars every day.
     pub lacking: Vec<SessionSymbols>,
 }
 
-/// Why a verification cannot go on. Nothing that is only wrong is among these.
+/// Why a verification cannot go on. Faults of the data are findings instead.
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// The manifest cannot be read.
@@ -138,7 +138,7 @@ pub enum VerifyError {
 }
 
 impl DeepSelection {
-    /// A digest is as good as a lot, and always the same.
+    /// Chooses by the digest: it is as good as random, and always the same.
     fn includes(&self, partition: &Partition) -> bool {
         match self {
             Self::None => false,
@@ -151,19 +151,19 @@ impl DeepSelection {
     }
 }
 
-/// How far a verification has come, for whoever watches.
+/// The progress of a verification, for display.
 #[derive(Debug, Default)]
 pub struct VerifyProgress {
-    /// Symbols that are to be checked; 0 until that is known.
+    /// Symbols to check; 0 until that is known.
     pub symbols: AtomicU64,
-    /// Symbols that were checked.
+    /// Symbols that are checked.
     pub done: AtomicU64,
 }
 
-/// Holds the manifest of `data_dir` against its bars and against a witness, on all cores.
+/// Verifies the bars of `data_dir` against its manifest and a witness, on all cores.
 ///
 /// # Errors
-/// If the manifest cannot be read, or a folder cannot be listed. What is wrong with files is a finding.
+/// If the manifest cannot be read, or a folder cannot be listed. Faults of files are findings.
 pub fn verify(
     data_dir: &DataDir,
     deep: &DeepSelection,
@@ -177,8 +177,8 @@ pub fn verify(
     verify_whole(data_dir, &books, deep, witness, &ListingCuts::default(), progress)
 }
 
-/// Whether the manifest is whole. One whose maker died at once is none yet, unless there are bars: then something has emptied
-/// it.
+/// Whether the manifest is intact. An incomplete one, of a process that crashed while it created it, counts as missing,
+/// unless there are bars: then something has emptied it.
 fn is_whole(data_dir: &DataDir) -> Result<bool, VerifyError> {
     match ManifestReader::open(data_dir) {
         Err(error @ (ManifestError::Missing { .. } | ManifestError::Lost { .. }))
@@ -192,7 +192,7 @@ fn is_whole(data_dir: &DataDir) -> Result<bool, VerifyError> {
     }
 }
 
-/// The same for a manifest that is whole.
+/// Verifies a data directory whose manifest is intact.
 fn verify_whole(
     data_dir: &DataDir,
     books: &ManifestSnapshot,
@@ -219,7 +219,7 @@ fn verify_whole(
             let rows = books.rows(symbol)?;
             let mut checked = integrity::check(data_dir, symbol, &rows, books, &|one| deep.includes(one))?;
             if is_adjusted {
-                // A witness counts shares as traded: these are others.
+                // The witness counts shares as traded; this directory has other ones.
                 checked.measured.clear();
             }
             let SymbolRows { tasks, partitions: recorded, .. } = &rows;
@@ -247,7 +247,7 @@ fn verify_whole(
             verified.findings.extend(checked.findings.into_iter().chain(gaps));
             verified.coverage.add(Coverage::of(&days));
             verified.longest_gap = verified.longest_gap.max(longest_gap);
-            // Of a symbol that was cut away as a whole and did not trade there is nothing to say.
+            // A symbol that was cut away as a whole and did not trade needs no explanation.
             let is_held = !tasks.is_empty() || !recorded.is_empty() || !checked.unknown.is_empty();
             if is_held || days.iter().any(|day| *day != SessionStatus::NotAsked) {
                 verified.days.push((symbol.clone(), days));
@@ -279,13 +279,12 @@ fn verify_whole(
     Ok(verified)
 }
 
-/// Which days lists and events have each symbol, if that is kept and can be relied on: what is wrong with the tables is a
-/// finding of its own.
+/// The symbols' listing periods by lists and events, if they are stored and valid. Damaged tables have findings of their own.
 fn universe(data_dir: &DataDir) -> Option<Universe> {
     reference::read_listings(data_dir).ok().flatten()
 }
 
-/// Returns the sessions up to a day that lack symbols by the measure of the last update, in order; none where no update ever ran.
+/// Returns the sessions up to a day that the last update judged as lacking symbols, in order; none if no update ever ran.
 ///
 /// # Errors
 /// If the manifest cannot be read.
@@ -293,7 +292,7 @@ pub fn lacking_sessions(data_dir: &DataDir, last: Date) -> Result<Vec<SessionSym
     Ok(session_presence::lacking(&ManifestReader::open(data_dir)?, universe(data_dir).as_ref(), last)?)
 }
 
-/// What is said when the manifest is damaged: then nothing else can be said.
+/// The result for a damaged manifest: nothing else can be verified.
 fn manifest_corrupt(data_dir: &DataDir) -> Verification {
     let kind = FindingKind::ManifestCorrupt;
     let detail = "`grab repair --rebuild-manifest` makes it anew from the bars".to_owned();
@@ -311,7 +310,7 @@ fn manifest_corrupt(data_dir: &DataDir) -> Verification {
     Verification { findings: vec![finding], ..Verification::default() }
 }
 
-/// The same symbols and those of which something was cut away, in order.
+/// Adds the symbols that have cut windows; returns all in order.
 fn with_symbols(mut symbols: Vec<Symbol>, cut_away: &ListingCuts) -> Vec<Symbol> {
     symbols.extend(cut_away.symbols().cloned());
     symbols.sort_unstable();
@@ -319,7 +318,7 @@ fn with_symbols(mut symbols: Vec<Symbol>, cut_away: &ListingCuts) -> Vec<Symbol>
     symbols
 }
 
-/// The symbols that the manifest or the disk knows.
+/// Returns the symbols that the manifest or the disk knows.
 fn symbols(data_dir: &DataDir, books: &ManifestSnapshot) -> Result<Vec<Symbol>, VerifyError> {
     let mut symbols = scan::symbols(data_dir)?;
     symbols.extend(books.read(ManifestReader::symbols)?);

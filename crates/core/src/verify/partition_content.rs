@@ -1,4 +1,4 @@
-//! One partition's bytes, held against what the manifest and the calendar say of them. No I/O.
+//! Compares one partition's bytes with the manifest and the calendar. No I/O.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,16 +10,15 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{Finding, FindingKind, Severity, integrity::SessionMeasure, manifest_snapshot::MonthWriter};
 use crate::store::{self, InvalidPartition};
 
-/// What is said of a file that is whole, and newer than what is recorded of it.
+/// The detail of a finding about an intact file that is newer than its record.
 pub(super) const UNRECORDED: &str =
     "written by a process that died before it could record it: `grab resume` does";
 
 /// One minute in ms.
 const MINUTE_MS: i64 = 60_000;
 
-/// Reads a file whole and names what is wrong with it. What follows from a fault that is named already is not said
-/// again: a minute that stands there twice also changes the count of bars and the digest.
-/// Answers also what each day of a good file comes to.
+/// Reads a partition and reports what is wrong with it. The consequences of a reported fault are not reported again: a
+/// duplicate minute also changes the count of bars and the digest. Also returns the totals of each day of a good file.
 pub(super) fn check(
     recorded: &Partition,
     path: &Path,
@@ -37,7 +36,7 @@ pub(super) fn check(
             found.check_place(&content.provenance);
             let is_flipped = !content.is_intact && size as u64 == recorded.bytes && digest != recorded.xxh3;
             if !found.is_damaged() && is_flipped {
-                // Of the same size, and not what was written: bits have changed, and what they say now is chance.
+                // Same size, other bytes: bits have changed, so the values are meaningless.
                 found.check_digest(digest, size, content.is_intact);
             }
             if !found.is_damaged() {
@@ -45,7 +44,7 @@ pub(super) fn check(
             }
             let is_good = !found.is_damaged();
             if is_good && writer != MonthWriter::None && content.is_intact && digest != recorded.xxh3 {
-                // One who is alive is about to record it.
+                // A live writer is about to record it.
                 if writer == MonthWriter::Dead {
                     found.note_unrecorded();
                 }
@@ -61,13 +60,13 @@ pub(super) fn check(
         }
     }
     if found.is_damaged() {
-        // What its bars say is of no interest then.
+        // Then the values of its bars do not matter.
         found.findings.retain(|finding| finding.severity == Severity::Damage);
     }
     (found.findings, measured)
 }
 
-/// What each day comes to: the bars are in order, and all of the month.
+/// The totals of each day. The bars must be in order and all of the month.
 fn measure(month: Month, bars: &Bars) -> BTreeMap<Date, SessionMeasure> {
     let [.., volumes] = bars.required();
     let mut measured = BTreeMap::new();
@@ -99,13 +98,13 @@ impl ContentFindings<'_> {
         self.findings.iter().any(|finding| finding.severity == Severity::Damage)
     }
 
-    /// A process may die between the file and its row: that is no damage.
+    /// A process may crash between writing the file and its row: that is no damage.
     fn note_unrecorded(&mut self) {
         self.add(FindingKind::DigestMismatch, UNRECORDED.to_owned());
         self.findings.iter_mut().for_each(|finding| finding.severity = Severity::Notice);
     }
 
-    /// A file whose own digest is right was written by a run that this manifest does not know of.
+    /// A file whose own digest is right was written by a run that this manifest does not know.
     fn check_digest(&mut self, digest: u64, size: usize, is_intact: bool) {
         let recorded = self.recorded;
         if digest == recorded.xxh3 && size as u64 == recorded.bytes && is_intact {
@@ -125,7 +124,7 @@ impl ContentFindings<'_> {
             ("ticker", self.recorded.symbol.to_string(), &claims.ticker),
             ("month", self.recorded.month.to_string(), &claims.month),
         ];
-        // One is enough to say that it is another file.
+        // One mismatch is enough to say that it is another file.
         if let Some((what, expected, said)) = facts.into_iter().find(|(_, expected, said)| expected != *said)
         {
             self.add(FindingKind::SchemaMismatch, format!("its {what} is {said}, and it lies at {expected}"));
@@ -167,7 +166,7 @@ impl ContentFindings<'_> {
         }
     }
 
-    /// One finding for all bars with the same fault: how many, and the first.
+    /// Adds one finding for all bars with the same fault: their number, and the first one.
     fn count(&mut self, kind: FindingKind, mut bars: impl Iterator<Item = i64>) {
         if let Some(first) = bars.next() {
             self.add(kind, format!("{} bars, the first at {}", 1 + bars.count(), instant(first)));
@@ -175,7 +174,7 @@ impl ContentFindings<'_> {
     }
 }
 
-/// The bars that no session of the month can have. One at exactly the end of its hours occurs.
+/// The bars that no session of the month can have. A bar exactly at the end of the hours can occur.
 fn outside_session(month: Month, times: impl Iterator<Item = i64>) -> Vec<i64> {
     let hours: Vec<_> = calendar::sessions(month.window())
         .map(|session| session.extended_open_ms()..=session.extended_close_ms())

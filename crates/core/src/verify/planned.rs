@@ -1,4 +1,4 @@
-//! The plan beside the manifest: what it asks for and the manifest does not.
+//! What the plan beside the manifest requests and the manifest does not.
 
 use grab_model::{Symbol, Window, calendar};
 
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Verification {
-    /// Adds what the plan beside the manifest asks for and the manifest does not, and what is wrong with that file. Where another
-    /// process is writing, it sees to both.
+    /// Adds what the plan beside the manifest requests and the manifest does not, and what is wrong with that file.
+    /// Skips both while another process is writing: that process takes care of them.
     pub(super) fn expect_planned(
         &mut self,
         data_dir: &DataDir,
@@ -30,7 +30,8 @@ impl Verification {
                 return Ok(());
             }
         };
-        // Asked after the file was read, and before the manifest is: whoever wrote this file has recorded by then what it says.
+        // Checked after the file was read and before the manifest is: a process that wrote this file has recorded its
+        // content by then.
         if books.is_written() {
             return Ok(());
         }

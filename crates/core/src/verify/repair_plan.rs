@@ -1,4 +1,4 @@
-//! What is to be done about findings. No I/O.
+//! Which repairs the findings need. No I/O.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,48 +14,48 @@ use super::{Finding, FindingKind, ListingCuts, Severity};
 /// What a repair does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepairPlan {
-    /// Partitions that cannot be used as they are.
+    /// Recorded partitions that cannot be used as they are.
     pub broken: BTreeMap<(Symbol, Month), BrokenPartition>,
-    /// Partitions that nobody recorded.
+    /// Partitions that are not recorded.
     pub unknown: BTreeMap<(Symbol, Month), UnrecordedPartition>,
-    /// What is in the tree and is no partition, and tables of reference data that are damaged: set aside. `repair` asks for
-    /// no table: a sync does, once the damaged one is out of its way.
+    /// Files in the tree that are no partition, and damaged tables of reference data: they are quarantined. `repair`
+    /// requests no table; a sync does, once the damaged one is moved away.
     pub strays: Vec<PathBuf>,
-    /// Days of the market that are lost, and their files.
+    /// Market days whose witness is lost, and their files.
     pub unwitnessed: BTreeMap<Date, Option<PathBuf>>,
-    /// Tasks that have not come to their end, or have no data: they are asked for as they are.
+    /// Tasks that are not finished or have no data: they are requested as they are.
     pub unfinished: BTreeSet<(Symbol, Window)>,
-    /// What is asked for again: missing and thin sessions.
+    /// Windows that are requested again: missing and thin sessions.
     pub again: BTreeSet<(Symbol, Window)>,
-    /// What was ordered and never asked for, because lists did not have its symbol then.
+    /// Subscribed windows that were never requested, because the lists did not have the symbol then.
     pub cut_away: BTreeSet<(Symbol, Window)>,
-    /// Damage about which only a person can do something.
+    /// Damage that needs a decision of the user.
     pub left: Vec<Finding>,
     /// Findings that name nothing to ask for: said, and not repaired.
     pub not_asked: Vec<Finding>,
 }
 
-/// A recorded partition that is not the one that was recorded. Its file, if it is there, is set aside.
+/// A partition whose file is not the recorded one. Its file, if there is one, is quarantined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrokenPartition {
-    /// Whether it may be another good file: one with no bar less is taken up as it is.
+    /// Whether the file may be another good one: it is recorded as it is if no bar is missing.
     pub may_be_good: bool,
-    /// Its days: they are asked for again.
+    /// Its days: they are requested again.
     pub days: Vec<Window>,
 }
 
-/// A partition that nobody recorded: it is taken up if it is good, else set aside.
+/// An unrecorded partition: it is recorded if it is good, else quarantined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnrecordedPartition {
-    /// What was asked for of its month: asked for again as far as it does not have it.
+    /// The requested windows of its month: requested again where the file has no bars.
     pub asked: Vec<Window>,
-    /// The month, up to now: asked for if the file is no good and no task knows of it.
+    /// The whole month, up to now: requested if the file is bad and no task covers it.
     pub month: Vec<Window>,
 }
 
 impl RepairPlan {
-    /// What to do about `findings`, where `asked` are the windows that were asked for of each symbol, and `cut_away` those that
-    /// were ordered and were not. Nothing that lies after `last_day` is asked for. What is only worth knowing is left as it is.
+    /// Plans the repair of `findings`. `asked` are the requested windows of each symbol; `cut_away` are those that are
+    /// subscribed and were not requested. Nothing after `last_day` is requested. Notices change nothing.
     #[must_use]
     pub fn of<H: BuildHasher>(
         findings: &[Finding],
@@ -118,7 +118,7 @@ impl RepairPlan {
         match (ticker, month, date) {
             (Some(symbol), Some(month), _) => {
                 let mask = asked_days(*month, asked);
-                // If no task knows of it, it was taken up whole.
+                // If no task covers it, it was recorded as a whole.
                 let days = stretches(*month, if mask == 0 { u32::MAX } else { mask }, last_day);
                 let is_other = matches!(kind, FindingKind::DigestMismatch | FindingKind::RowCountMismatch);
                 let known = self
@@ -163,8 +163,8 @@ impl RepairPlan {
         }
     }
 
-    /// Leaves out what a task will ask for anyway, where `pending` are the windows of those that have not come to their end: a
-    /// repair that was interrupted goes on with its own.
+    /// Leaves out what an outstanding task requests anyway; `pending` are the windows of these tasks. So an interrupted
+    /// repair goes on with its own tasks.
     pub fn leave_out<H: BuildHasher>(&mut self, pending: &HashMap<Symbol, Vec<Window>, H>) {
         let covers =
             |task: &Window, window: &Window| task.from() <= window.from() && window.to() <= task.to();
@@ -174,7 +174,7 @@ impl RepairPlan {
         });
     }
 
-    /// Leaves out the days that the plan does not serve any more.
+    /// Leaves out the days that the plan no longer serves.
     pub fn cut(&mut self, edge: HistoryStart) {
         let served = |(symbol, window): (Symbol, Window)| {
             let served = edge.split(window).map_or(Some(window), |(_, rest)| rest);
@@ -183,33 +183,33 @@ impl RepairPlan {
         self.again = std::mem::take(&mut self.again).into_iter().filter_map(served).collect();
     }
 
-    /// The symbols of which anything is asked for.
+    /// The symbols for which anything is requested.
     #[must_use]
     pub fn symbols(&self) -> BTreeSet<&Symbol> {
         let broken = self.broken.keys().map(|(symbol, _)| symbol);
         broken.chain(self.again.iter().chain(&self.cut_away).map(|(symbol, _)| symbol)).collect()
     }
 
-    /// The number of windows that are asked for again.
+    /// The number of windows that are requested again.
     #[must_use]
     pub fn windows(&self) -> usize {
         self.again.len() + self.unfinished.len() + self.cut_away.len()
     }
 
-    /// The number of findings that something is done about.
+    /// The number of repairs.
     #[must_use]
     pub fn count(&self) -> usize {
         let held = self.broken.len() + self.unknown.len() + self.strays.len();
         held + self.windows() + self.unwitnessed.len()
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there is nothing to do. `left` does not count.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         Self { left: Vec::new(), not_asked: Vec::new(), ..self.clone() } == Self::default()
     }
 
-    /// The days that are lost, if no file turns out to be good.
+    /// The days that are lost if no file turns out to be good.
     #[must_use]
     pub fn lost_days(&self) -> BTreeSet<(Symbol, Window)> {
         self.broken.iter().flat_map(|((symbol, _), broken)| pairs(symbol, &broken.days)).collect()
@@ -221,7 +221,7 @@ fn is_table_damage(kind: FindingKind) -> bool {
     matches!(kind, FindingKind::CorruptFile | FindingKind::SchemaMismatch)
 }
 
-/// Windows of a symbol.
+/// Pairs each window with the symbol.
 pub(crate) fn pairs<'a>(
     symbol: &'a Symbol,
     windows: &'a [Window],
@@ -229,7 +229,7 @@ pub(crate) fn pairs<'a>(
     windows.iter().map(|window| (symbol.clone(), *window))
 }
 
-/// What of a window was asked for: a stretch of missing sessions goes over days that nobody asked for.
+/// The requested parts of a window: a run of missing sessions may include days that were never requested.
 fn within(window: Window, asked: &[Window]) -> Vec<Window> {
     let part = |asked: &Window| Window::new(window.from().max(asked.from()), window.to().min(asked.to()));
     let mut parts: Vec<_> = asked.iter().filter_map(part).collect();
@@ -244,12 +244,12 @@ fn within(window: Window, asked: &[Window]) -> Vec<Window> {
     joined
 }
 
-/// The days of a month that were asked for, as bits.
+/// The requested days of a month, as bits.
 fn asked_days(month: Month, asked: &[Window]) -> u32 {
     asked.iter().fold(0, |mask, window| mask | month.mask(*window))
 }
 
-/// Days of a month that are over, in stretches.
+/// The days of a month up to `last_day`, in runs.
 fn stretches(month: Month, mask: u32, last_day: Date) -> Vec<Window> {
     let mut stretches: Vec<Window> = Vec::new();
     let days = month.days(mask);
@@ -314,7 +314,7 @@ mod tests {
         cut_away.add(&symbol(), window(date(2023, 12, 1), date(2024, 1, 7)), None);
         let days = date(2024, 1, 3)..=date(2024, 1, 5);
         let gap = FindingKind::MissingSession.on(&symbol(), &days, String::new());
-        // The sixth and the seventh are a weekend, which is not worth a request.
+        // The sixth and the seventh are a weekend, which needs no request.
         let next =
             FindingKind::MissingSession.on(&symbol(), &(date(2024, 1, 6)..=date(2024, 1, 9)), String::new());
         let asked = HashMap::from([(symbol(), vec![window(date(2024, 1, 8), date(2024, 1, 31))])]);

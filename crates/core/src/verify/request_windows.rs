@@ -1,4 +1,4 @@
-//! Which windows to ask for, so that few requests bring all the days that are due.
+//! Chooses windows so that few requests fetch all due days.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,21 +13,21 @@ use jiff::civil::Date;
 
 use crate::manifest::{ManifestError, ManifestReader};
 
-/// Bars that one answer has at most (polygon-api.md §1).
+/// The most bars in one response (polygon-api.md §1).
 const PAGE: u32 = 50_000;
 
-/// Bars of a full session: a minute each from 04:00 to 20:00 in New York. 52 of them fit a page.
+/// Bars of a full session: one per minute from 04:00 to 20:00 in New York. 52 full sessions fit in a page.
 const FULL_SESSION: u16 = 960;
 
-/// What is known of a symbol's bars: how many a window will bring.
+/// Estimates how many bars a symbol's windows will fetch.
 pub struct BarsBySession<'a> {
     recorded: &'a [Partition],
-    /// Bars that a session without any is taken to have: more than 19 of 20 of those that are held.
+    /// The number of bars assumed for a session without stored bars: the 95th percentile of the stored sessions.
     expected: u32,
 }
 
 impl<'a> BarsBySession<'a> {
-    /// What the partitions of a symbol say. Of a symbol without any, a session is taken to be full.
+    /// Uses the partitions of a symbol. Without any, a session is assumed to be full.
     #[must_use]
     pub fn of(recorded: &'a [Partition]) -> Self {
         let mut held: Vec<u16> = recorded.iter().flat_map(Partition::session_bars).collect();
@@ -36,12 +36,12 @@ impl<'a> BarsBySession<'a> {
         Self { recorded, expected: u32::from(most.min(FULL_SESSION)) }
     }
 
-    /// Bars that a window with so many sessions due will bring.
+    /// The bars that a window with `due` sessions without stored bars will fetch.
     fn bars(&self, window: Window, due: u32) -> u32 {
         self.held_in(window).saturating_add(due.saturating_mul(self.expected))
     }
 
-    /// Requests that a window will take, of whose sessions all that are not held are due.
+    /// The requests that a window will take if all its sessions without stored bars are due.
     #[must_use]
     pub fn requests(&self, window: Window) -> u64 {
         let sessions = calendar::sessions(window).filter(|session| self.held_on(session.date()) == 0).count();
@@ -62,9 +62,9 @@ impl<'a> BarsBySession<'a> {
         self.recorded.iter().map(in_month).sum()
     }
 
-    /// Joins windows that are due, given in order, to as few as possible each of which one page holds. What lies between two of them is
-    /// asked for too, as merging it again changes nothing; but no session that is in none of the windows `asked` for. Windows
-    /// without a session between them are joined in any case: together they take no request more.
+    /// Joins due windows, given in order, to as few as possible that each fit in one page. The days between two windows
+    /// are requested too, as merging them again changes nothing, but no session outside of the windows `asked`. Windows
+    /// without a session between them are always joined: that takes no extra request.
     #[must_use]
     pub fn joined(&self, due: &[Window], asked: &[Window]) -> Vec<Window> {
         let mut joined: Vec<(Window, u32)> = Vec::new();
@@ -86,13 +86,13 @@ impl<'a> BarsBySession<'a> {
         joined.into_iter().map(|(window, _)| window).collect()
     }
 
-    /// Bars of a window all of whose sessions are due: as many as are held of them, or as are expected.
+    /// Bars of a window whose sessions are all due: the stored number of each session, or the expected one if that is higher.
     fn bars_due(&self, window: Window) -> u32 {
         calendar::sessions(window).map(|session| self.held_on(session.date()).max(self.expected)).sum()
     }
 }
 
-/// Joins the windows that are due of each symbol, where `asked` are those that were asked for: see [`BarsBySession::joined`].
+/// Joins the due windows of each symbol; `asked` are the requested windows: see [`BarsBySession::joined`].
 ///
 /// # Errors
 /// If the manifest cannot be read.
@@ -116,7 +116,7 @@ pub fn joined<H: BuildHasher>(
     Ok(joined)
 }
 
-/// How many requests some windows will take.
+/// The number of requests that some windows will take.
 ///
 /// # Errors
 /// If the manifest cannot be read.
@@ -131,12 +131,12 @@ pub fn requests<'a>(
     Ok(requests)
 }
 
-/// The days between two windows, if there are any.
+/// The days between two windows. None if there are none.
 fn gap(before: Window, after: Window) -> Option<Window> {
     Window::new(before.to().tomorrow().ok()?, after.from().yesterday().ok()?)
 }
 
-/// Whether each session of a window is in one of those that were asked for.
+/// Whether each session of a window is in one of the requested windows.
 fn is_asked(window: Window, asked: &[Window]) -> bool {
     let is_in = |date: Date| asked.iter().any(|asked| (asked.from()..=asked.to()).contains(&date));
     calendar::sessions(window).map(Session::date).all(is_in)
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use grab_model::Month;
 
-    /// A January in which every session but these has so many bars.
+    /// A January in which every session except these has `bars` bars.
     fn january(without: &[i8], bars: u16) -> Vec<Partition> {
         let mut bars_by_day = [0; 31];
         for day in 1..=31_i8 {
@@ -175,7 +175,7 @@ mod tests {
         let month = [days(1, 31)];
         assert_eq!(joined(&[3, 4, 5], 900, &month), ["2024-01-03..2024-01-05"]);
         assert_eq!(joined(&[3, 11, 30], 5, &month), ["2024-01-03..2024-01-30"]);
-        // More than a minute can have: a page ends within the month.
+        // More bars than the minutes allow: a page ends within the month.
         assert_eq!(joined(&[3, 30], 2_900, &month), ["2024-01-03..2024-01-03", "2024-01-30..2024-01-30"]);
         assert!(joined(&[], 900, &month).is_empty());
     }
@@ -193,7 +193,7 @@ mod tests {
         let due: Vec<_> =
             calendar::sessions(days).map(|day| Window::new(day.date(), day.date()).unwrap()).collect();
         assert_eq!(due.len(), 52);
-        // Every other session is due, and nothing is known of the symbol.
+        // Every other session is due, and the symbol has no stored bars.
         let others: Vec<_> = due.iter().copied().step_by(2).collect();
         let nothing = BarsBySession::of(&[]);
         assert_eq!(nothing.joined(&others, &[days]).len(), 1);

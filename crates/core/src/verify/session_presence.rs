@@ -1,8 +1,8 @@
-//! Which symbols have bars on the last sessions, and which should have some: whether a session is there.
+//! Which symbols have bars on the last sessions, and which should: whether a session is complete.
 //!
 //! A symbol is *regular* if it has bars on each of the five sessions that end with its last one. A regular symbol is
-//! expected on every session after that, however long it has been silent, until it is known to have left: by the lists
-//! of tickers, or by what the service said when it was asked about its silence. All other symbols may be quiet.
+//! expected on every later session, however long it is silent, until it is known to be delisted: by the lists of
+//! tickers, or by the service's response to a question about its silence. All other symbols may be quiet.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,26 +13,26 @@ use serde::Serialize;
 use super::{Finding, FindingKind};
 use crate::manifest::{ManifestError, ManifestReader, Silence, SilenceAnswer};
 
-/// Sessions in a row, up to its last one, on which a regular symbol has bars.
+/// A regular symbol has bars on this many sessions in a row, up to its last one.
 const REGULAR: usize = 5;
 
-/// So many symbols may be halted on one day.
+/// This many symbols may be halted on one day.
 const FEW: u64 = 2;
 
-/// A symbol that has been silent for so many sessions may have left: the service is asked.
+/// A symbol that has been silent for this many sessions may be delisted: the service is asked.
 pub const LONG: usize = 10;
 
-/// Sessions that are asked for once more each evening: of these, each must have bars of some symbol.
+/// The last sessions that each update requests again: each of them must have bars of some symbol.
 const RECENT: usize = 4;
 
 /// Calendar days before a session in which a symbol with any bars is expected by `--min-coverage`.
 const LOOK_BACK: i32 = 14;
 
-/// For how long a session that lacks symbols may still be filled, in days: the service fills its own gaps within four
-/// weeks (ISS#309 in polygon-api.md).
+/// For how many days a session that lacks symbols may still be filled: the service fills its own gaps within four weeks
+/// (ISS#309 in polygon-api.md).
 pub const FILLED_WITHIN_DAYS: i32 = 35;
 
-/// The last sessions, and how many symbols have bars on each.
+/// The last sessions, and the number of symbols with bars on each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionPresence {
     sessions: Vec<SessionSymbols>,
@@ -40,7 +40,7 @@ pub struct SessionPresence {
     silent: Vec<SilentSymbol>,
 }
 
-/// How many symbols have bars on a session, and how many should.
+/// How many symbols have bars on a session, and how many should have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SessionSymbols {
     /// The session.
@@ -48,10 +48,10 @@ pub struct SessionSymbols {
     pub date: Date,
     /// Symbols with bars.
     pub symbols: u64,
-    /// Symbols with bars on it or in the two weeks before, and regular ones, but for those that have left by then; and those
-    /// that never had any although the lists have them as active.
+    /// Symbols with bars on it or in the two weeks before, and regular ones, except those delisted by then; and those
+    /// that never had bars although the lists have them as active.
     pub expected: u64,
-    /// Regular symbols that have not left.
+    /// Regular symbols that are not delisted.
     #[serde(skip)]
     pub regular: u64,
     /// Regular symbols with bars.
@@ -83,15 +83,15 @@ impl SessionSymbols {
         share(self.present, self.regular)
     }
 
-    /// Whether so many regular symbols have no bars that the session is not there: at least half of them, or more than two
-    /// that are also more than a tenth.
+    /// Whether too many regular symbols have no bars for the session to be complete: at least half of them, or more
+    /// than two and more than a tenth.
     #[must_use]
     pub fn is_lacking(&self) -> bool {
         let absent = self.regular.saturating_sub(self.present);
         absent > 0 && (2 * absent >= self.regular || absent > FEW && 10 * absent > self.regular)
     }
 
-    /// Whether no symbol has bars, although there are regular ones.
+    /// Whether no symbol has bars, although there are regular symbols.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.symbols == 0 && self.regular > 0
@@ -108,10 +108,10 @@ fn text<S: serde::Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Er
     serializer.collect_str(date)
 }
 
-/// The sessions on which the market was open, as far as the calendar and the service say it.
+/// The sessions on which the market was open, by the calendar and the service.
 struct OpenDays {
     closures: BTreeSet<Date>,
-    /// The sessions that end with a day, [`REGULAR`] of them, newest first.
+    /// For a day, the last [`REGULAR`] sessions up to it, newest first.
     runs: HashMap<Date, Vec<Date>>,
 }
 
@@ -121,7 +121,7 @@ impl OpenDays {
         days.filter(|date| !self.closures.contains(date)).collect()
     }
 
-    /// Whether there are bars on each of the sessions that end with `last`.
+    /// Whether there are bars on each of the [`REGULAR`] sessions that end with `last`.
     fn is_regular(&mut self, held: &BTreeSet<Date>, last: Date) -> bool {
         if !self.runs.contains_key(&last) {
             let days = Window::new(last.saturating_sub((3 * LOOK_BACK).days()), last);
@@ -135,7 +135,7 @@ impl OpenDays {
 }
 
 impl SessionPresence {
-    /// Looks at the sessions after `since` up to `last`, at least at those of two weeks.
+    /// Reads the sessions after `since` up to `last`, and at least those of two weeks.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -163,7 +163,7 @@ impl SessionPresence {
                 let date = session.date;
                 let is_there = held.contains(&date);
                 if !is_there && is_within(not_served.get(&symbol), date) {
-                    // The plan does not serve this day: the source is not silent.
+                    // The plan does not serve this day, so the symbol is not silent.
                     continue;
                 }
                 let before = held.range(..date).next_back().copied();
@@ -202,14 +202,14 @@ impl SessionPresence {
         if new.is_empty() { self.sessions.last().copied().into_iter().collect() } else { new }
     }
 
-    /// The last sessions, so many of them as there are at most.
+    /// The last `count` sessions, or all if there are fewer.
     #[must_use]
     pub fn last(&self, count: usize) -> &[SessionSymbols] {
         &self.sessions[self.sessions.len().saturating_sub(count)..]
     }
 
-    /// The sessions that lack symbols: of those after `since` and of the last one, each on which too many regular symbols have
-    /// no bars; of the last `recent` ones, each on which no symbol has any.
+    /// The sessions that lack symbols: of those after `since` and the last one, each on which too many regular symbols
+    /// have no bars; of the last `recent` ones, each on which no symbol has any.
     #[must_use]
     pub fn lacking(&self, since: Option<Date>, recent: usize) -> Vec<SessionSymbols> {
         let judged = self.since(since.or(self.sessions.last().map(|session| session.date)));
@@ -228,7 +228,7 @@ impl SessionPresence {
     }
 }
 
-/// The sessions up to a day that lack symbols by the last update's measure; none where no update ever ran.
+/// The sessions up to a day that the last update judged as lacking symbols; none if no update ever ran.
 pub(super) fn lacking(
     reader: &ManifestReader,
     universe: Option<&Universe>,
@@ -241,7 +241,7 @@ pub(super) fn lacking(
     Ok(presence.lacking(judged, RECENT))
 }
 
-/// The days of each symbol that were asked for and that the plan does not serve.
+/// The requested days of each symbol that the plan does not serve.
 fn not_served(reader: &ManifestReader) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
     let mut days: HashMap<_, Vec<_>> = HashMap::new();
     for (symbol, window) in reader.not_entitled()? {
@@ -254,14 +254,14 @@ fn is_within(windows: Option<&Vec<Window>>, date: Date) -> bool {
     windows.into_iter().flatten().any(|window| window.from() <= date && date <= window.to())
 }
 
-/// What is said of a session that lacks symbols.
+/// Returns the finding about a session that lacks symbols.
 pub(super) fn finding(session: &SessionSymbols) -> Finding {
     let SessionSymbols { date, present, regular, .. } = session;
     let detail = format!("{present} of {regular} symbols that have bars every day have bars");
     FindingKind::MissingSymbol.market_wide(&(*date..=*date), detail)
 }
 
-/// Whether the service has said that a symbol has left, and no bars came since.
+/// Whether the service has said that a symbol is delisted, and no bars came since.
 fn has_left(silence: Option<&Silence>, last_session: Option<Date>) -> bool {
     let left = silence.filter(|silence| silence.answer == SilenceAnswer::Left);
     left.is_some_and(|silence| last_session == Some(silence.last_session))

@@ -1,46 +1,46 @@
-//! What there is of one session of one symbol, and why.
+//! The status of one session of one symbol, and its reason.
 
-/// The explanation of a session. The order is that of precedence where tasks overlap: the later one is said.
+/// The explanation of a session. Where tasks overlap, the greater value wins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum SessionStatus {
-    /// In no window that was asked for.
+    /// In no requested window.
     #[default]
     NotAsked,
     /// The server does not know the symbol.
     NotFound,
-    /// The plan does not include it.
+    /// The plan does not include the session.
     NotEntitled,
     /// Its task was given up.
     Failed,
-    /// Its task has not come to its end.
+    /// Its task is not finished.
     Owed,
-    /// No bar, and none was to be expected: before the first bar or after the last one, by the server's own word.
+    /// No bar, and none was expected: before the first bar or after the last one, by the server's response alone.
     Empty,
     /// No bar, and the witness saw no trade.
     NoTrade,
-    /// No bar, also when the server was asked again: it has none itself.
+    /// No bar, also when the server was requested again: it has none itself.
     AskedAgain,
-    /// No bar, also when the server was asked again, and the witness saw trades.
+    /// No bar, also when the server was requested again, although the witness saw trades.
     Withheld,
-    /// No bar, and nobody says why; or the witness saw trades.
+    /// No bar, and no explanation; or the witness saw trades.
     Missing,
     /// Bars are recorded, and their file is missing or damaged.
     Lost,
-    /// Bars, but far fewer of them, or of the shares that the witness counted, than usual.
+    /// Bars, but far fewer of them than usual, or a far smaller part of the witness's shares.
     Thin,
     /// Bars.
     Present,
-    /// No bar, and none was to be expected: outside of all lives of the symbol, by the universe that is kept.
+    /// No bar, and none was expected: outside of all listing periods of the symbol, by the stored universe.
     NotListed,
-    /// Ordered by a list and never asked for, because the lists do not have the symbol; and the witness saw trades.
+    /// Subscribed and never requested, because the lists do not have the symbol; but the witness saw trades.
     CutAway,
-    /// Asked for, and before the history that the plan serves.
+    /// Requested, but before the history that the plan serves.
     BeforeHistory,
 }
 
 impl SessionStatus {
-    /// All of them, each at the place of its number.
+    /// All values, each at the index of its number.
     pub const ALL: [Self; 16] = [
         Self::NotAsked,
         Self::NotFound,
@@ -60,7 +60,7 @@ impl SessionStatus {
         Self::BeforeHistory,
     ];
 
-    /// Whether bars should be there, as far as anybody knows.
+    /// Whether there should be bars.
     #[must_use]
     pub fn is_expected(self) -> bool {
         match self {
@@ -83,32 +83,32 @@ impl SessionStatus {
         }
     }
 
-    /// Whether there is none by the server's word alone: once or, asked again, twice.
+    /// Whether there is no bar by the server's response alone: from one request, or from two.
     #[must_use]
     pub fn is_unexplained(self) -> bool {
         matches!(self, Self::Empty | Self::AskedAgain)
     }
 
-    /// Whether there are bars, as they were stored. A thin session has some: that they are too few may be seen in the files
-    /// alone, and the coverage is the same whether they are read or not.
+    /// Whether there are bars as they were stored. A thin session counts: too few shares may be visible only in the
+    /// files, and the coverage must not depend on whether they are read.
     #[must_use]
     pub fn is_present(self) -> bool {
         matches!(self, Self::Present | Self::Thin)
     }
 
-    /// Whether bars should be there that are not, or not enough of them.
+    /// Whether there should be bars that are absent, or more bars than there are.
     #[must_use]
     pub fn is_lacking(self) -> bool {
         self == Self::Thin || self.is_expected() && !self.is_present()
     }
 
-    /// Whether there are bars, or were.
+    /// Whether there are or were bars.
     #[must_use]
     pub fn has_bars(self) -> bool {
         matches!(self, Self::Lost | Self::Thin | Self::Present)
     }
 
-    /// In a few words, for reports.
+    /// A short description, for reports.
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The sessions that anybody asked for, in order: days of a symbol are kept as one value for each of them.
+//! All requested sessions, in order: a symbol's days are stored as one value per session.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -6,12 +6,12 @@ use jiff::civil::Date;
 
 use grab_model::{Window, calendar};
 
-/// All sessions from the first day that was asked for to the last.
+/// All sessions from the first requested day to the last one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AskedSessions(Vec<Date>);
 
 impl AskedSessions {
-    /// The sessions that the windows span together.
+    /// All sessions from the start of the first window to the end of the last one.
     #[must_use]
     pub fn spanned(windows: impl Iterator<Item = Window>) -> Self {
         let span =
@@ -22,31 +22,31 @@ impl AskedSessions {
         }))
     }
 
-    /// The others, when those on which the market was closed are taken away.
+    /// Removes the days on which the market was closed.
     #[must_use]
     pub fn without(mut self, closures: &BTreeSet<Date>) -> Self {
         self.0.retain(|date| !closures.contains(date));
         self
     }
 
-    /// Their days.
+    /// The dates of the sessions.
     #[must_use]
     pub fn dates(&self) -> &[Date] {
         &self.0
     }
 
-    /// The places of a window's sessions.
+    /// The indexes of a window's sessions.
     pub(super) fn within(&self, window: Window) -> Range<usize> {
         self.0.partition_point(|day| *day < window.from())..self.0.partition_point(|day| *day <= window.to())
     }
 
-    /// The place of a day, if it is one of them.
+    /// The index of a day. None if it is not one of these sessions.
     pub(super) fn place(&self, day: Date) -> Option<usize> {
         self.0.binary_search(&day).ok()
     }
 }
 
-/// The sessions that are in any of the windows, in order.
+/// The sessions in any of the windows, in order.
 pub(super) fn asked(windows: &[Window]) -> Vec<Date> {
     let sessions = AskedSessions::spanned(windows.iter().copied());
     let mut is_asked = vec![false; sessions.dates().len()];

@@ -1,4 +1,4 @@
-//! A verification by the witness that is kept in the data directory.
+//! Verifies a data directory with its stored witness.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -15,42 +15,42 @@ use crate::{
     store::{InvalidPartition, market_day, reference},
 };
 
-/// How often the rows of the witness are read again that somebody goes on writing.
+/// How often the rows of the witness are read again while another process goes on writing.
 const ROUNDS: u32 = 10;
 
-/// What is made of the witness that is kept.
+/// How the stored witness is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredWitness {
-    /// Its files are read, and it is asked.
+    /// Its files are read and used.
     Used,
-    /// Only that its files are there is checked.
+    /// Only the existence of its files is checked.
     Ignored,
 }
 
-/// On how many of the sessions that anybody asked for there was a witness.
+/// The number of requested sessions with a witness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WitnessedSessions {
-    /// Sessions with a witness that can be relied on.
+    /// Sessions with a trusted witness.
     pub sessions: u64,
-    /// All sessions that anybody asked for.
+    /// All requested sessions.
     pub of: u64,
 }
 
-/// A session on which an absence has no explanation, and no witness says anything of it.
+/// A session with an unexplained absence and without a witness for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnwitnessedAbsence {
-    /// Which.
+    /// The session.
     pub date: Date,
-    /// Whether there is a witness, and it is not to be relied on.
+    /// Whether there is a witness that was rejected.
     pub is_doubted: bool,
 }
 
-/// As [`super::verify`], by the witness that is kept: its files are held against the manifest too, and one that is not
-/// what was written is named and not relied on. What it saw of `cut_away` is expected. `last` is
-/// the last finished session: of later days nothing is.
+/// Verifies like [`super::verify`], with the stored witness: its files are compared with the manifest too, and a file
+/// with other bytes is reported and rejected. What the witness saw of `cut_away` is expected. `last` is the last
+/// finished session: nothing is expected on later days.
 ///
 /// # Errors
-/// As [`super::verify`].
+/// Those of [`super::verify`].
 pub fn verify_with_kept(
     data_dir: &DataDir,
     deep: &DeepSelection,
@@ -66,7 +66,7 @@ pub fn verify_with_kept(
     let sound = ManifestSnapshot::take(data_dir, others, last)
         .and_then(|books| verify_sound(data_dir, &books, deep, kept, cut_away, progress));
     match sound {
-        // What `SQLite` calls whole may have rows that cannot be.
+        // `SQLite` may call a file intact that has impossible rows.
         Err(VerifyError::Manifest(error)) if error.is_damage() => Ok(manifest_corrupt(data_dir)),
         verified => verified,
     }
@@ -96,7 +96,7 @@ fn verify_sound(
     let mut verified = verify_whole(data_dir, books, deep, &witness, cut_away, progress)?;
     verified.findings.extend(findings);
     verified.sort();
-    // Of tasks: what the plan does not serve needs no witness.
+    // The windows of tasks only: what the plan does not serve needs no witness.
     let windows: Vec<_> = verified.counts.keys().copied().chain(cut_away.windows()).collect();
     let mut asked = sessions::asked(&windows);
     asked.retain(|date| !closures.contains(date));
@@ -107,15 +107,15 @@ fn verify_sound(
     Ok(verified)
 }
 
-/// The witness that is kept: the rows of its files, what they say, and what is wrong with them.
+/// The stored witness: the rows of its files, their content, and the findings.
 struct LoadedWitness {
     files: Vec<WitnessFile>,
     witness: GroupedDaily,
     findings: Vec<Finding>,
 }
 
-/// Reads the files of the witness. If one is not what is recorded, another process may have fetched it anew since: then the
-/// rows are read again, as long as they change.
+/// Reads the files of the witness. If a file is not the recorded one, another process may have fetched it again: then
+/// the rows are read again, as long as they change.
 fn loaded(
     books: &ManifestSnapshot,
     load: impl Fn(&[WitnessFile]) -> (GroupedDaily, Vec<Finding>),
@@ -136,7 +136,7 @@ fn loaded(
     }
 }
 
-/// The sessions on which the absence of some symbol has no explanation and the witness says nothing of it.
+/// The sessions on which some absence is unexplained and the witness says nothing about it.
 fn unwitnessed(verified: &Verification, witness: &GroupedDaily) -> Vec<UnwitnessedAbsence> {
     let doubts = verified.findings.iter().filter(|finding| witness_quality::is_doubt(finding));
     let doubted: BTreeSet<Date> = doubts.filter_map(|finding| finding.date).collect();
@@ -152,8 +152,7 @@ fn unwitnessed(verified: &Verification, witness: &GroupedDaily) -> Vec<Unwitness
     open.map(|date| UnwitnessedAbsence { date, is_doubted: is_doubted(date) }).collect()
 }
 
-/// The days of which a file is kept that can be relied on, and what is damaged of the others: for the process that holds
-/// the directory.
+/// The days with a stored and trusted file, and the damage of the others. For the process that holds the lock of the directory.
 ///
 /// # Errors
 /// If the manifest cannot be read.
@@ -163,12 +162,12 @@ pub fn witnessed(data_dir: &DataDir) -> Result<(BTreeSet<Date>, Vec<Finding>), V
     let known = symbols(data_dir, books)?;
     let (mut witness, findings) =
         grouped_daily::load(data_dir, &files, &known, StoredWitness::Used, &ListingCuts::default());
-    // These are no damage: they are asked for again, and named by the verification if they stay as they are.
+    // A rejected day is no damage: it is requested again, and the verification reports it if it stays as it is.
     witness_quality::settle(data_dir, books, &files, &known, &mut witness)?;
     Ok((witness.dates().collect(), findings))
 }
 
-/// What lies among the reference data and was never recorded. A day's file gets its name before it is recorded.
+/// Files among the reference data that were never recorded. A day's file gets its name before it is recorded.
 fn strays(
     data_dir: &DataDir,
     books: &ManifestSnapshot,
@@ -179,7 +178,8 @@ fn strays(
     let mut unknown: Vec<_> =
         listing.days.into_iter().map(|(date, _)| date).filter(|date| !recorded.contains(date)).collect();
     if !unknown.is_empty() && books.may_be_behind() {
-        // Asked for after the files were seen, in this order: one whose writer is gone by then is recorded, or never will be.
+        // Checked after the files were seen, in this order: if the writer is gone by then, the file is recorded or
+        // never will be.
         let is_written = books.is_written();
         let now: BTreeSet<Date> =
             books.read_now(ManifestReader::witnesses)?.into_iter().map(|file| file.date).collect();
@@ -196,7 +196,7 @@ fn strays(
     Ok(unknown.chain(others).collect())
 }
 
-/// A table that is not what was written.
+/// Returns the finding about a damaged table.
 fn damaged_table((path, why): (PathBuf, InvalidPartition)) -> Finding {
     let kind = match why {
         InvalidPartition::Corrupt(_) => FindingKind::CorruptFile,

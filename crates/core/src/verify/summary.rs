@@ -1,4 +1,4 @@
-//! What is found, in short: by month, and by symbol.
+//! Short summaries of a verification: by month, and by symbol.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use grab_model::{Month, Symbol};
 use super::{Coverage, Verification};
 
 impl Verification {
-    /// The coverage of each month in which anything is expected, or unexplained.
+    /// The coverage of each month with expected or unexplained sessions.
     #[must_use]
     pub fn by_month(&self) -> BTreeMap<Month, Coverage> {
         let mut months: BTreeMap<Month, Coverage> = BTreeMap::new();
@@ -20,7 +20,7 @@ impl Verification {
         months
     }
 
-    /// The symbols with the smallest shares, the worst first: those of which all is there are not among them.
+    /// The symbols with the smallest coverage, the worst first; fully covered symbols are left out.
     #[must_use]
     pub fn worst(&self, most: usize) -> Vec<(&Symbol, Coverage)> {
         let coverages = self.days.iter().map(|(symbol, days)| (symbol, Coverage::of(days)));

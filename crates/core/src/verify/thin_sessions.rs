@@ -1,15 +1,15 @@
-//! Sessions that have bars, and far too few.
+//! Sessions that have far too few bars.
 //!
 //! # By shares
-//! Where a file was read whole and a witness counted the shares of the day, their share in the minutes is compared with the
-//! share that is usual for the symbol: the median of the sessions around. A service may leave kinds of trades out of its
-//! minutes, so that they have 70 % of the day's shares on each day: that is how it counts, and no gap.
+//! Where a file was read as a whole and a witness counted the day's shares, the minutes' part of these shares is
+//! compared with the part that is usual for the symbol: the median of the sessions around. A service may leave kinds of
+//! trades out of its minutes, so that they have 70 % of the day's shares on each day: that is its way of counting, not a gap.
 //!
 //! # By bars
-//! The manifest knows how many bars each session has. A symbol with a bar in nearly every minute of each day, and with far
-//! fewer on one of them, lacks some, whether files are read or not. Where its shares are known, they decide.
+//! The manifest knows the number of bars of each session. If a symbol has a bar in nearly every minute of each day and
+//! far fewer on one of them, some are missing, whether files are read or not. Where its shares are known, they decide.
 //!
-//! A thin session has bars: it counts as present in the coverage, which is the same whatever is read.
+//! A thin session has bars: it counts as present in the coverage, which does not depend on the files that are read.
 
 use std::collections::BTreeMap;
 
@@ -29,38 +29,39 @@ use crate::{
     manifest::{TaskItem, TaskState},
 };
 
-/// A session with less than this share of what is usual is thin.
+/// A session with less than this part of the usual share is thin.
 const THIN: f64 = 0.8;
 
-/// The same for one whose last bar comes before the close: an early end is a reason to look closer.
+/// The limit for a session whose last bar comes before the close: an early end is a reason to be stricter.
 const THIN_AND_CUT: f64 = 0.95;
 
-/// How many times the usual deviation a session must lie below the usual share: the minutes of a symbol that trades
-/// little have a third of its shares on one day and all of them on the next.
+/// How many usual deviations below the usual share a thin session lies: for a symbol that trades little, the minutes
+/// have a third of its shares on one day and all of them on the next.
 const DEVIATIONS: f64 = 4.0;
 
-/// Sessions before and after one that say what is usual: a year together. How a service counts may change over the years.
+/// Sessions before and after one that define what is usual, together a year. The way a service counts may change over
+/// the years.
 const YEAR_HALF: usize = 125;
 
-/// The same for numbers of bars, which follow the market from week to week.
+/// Sessions before and after one for numbers of bars, which follow the market from week to week.
 const AROUND: usize = 10;
 
-/// So many other sessions are needed to say how many bars are usual.
+/// The fewest other sessions that define how many bars are usual.
 const LEAST: usize = 3;
 
 /// Bars of a session in which nearly every minute from 9:30 to 16:00 has one.
 const DENSE: u16 = 351;
 
-/// Tenths of the bars of other sessions below which one is thin.
+/// Tenths of the other sessions' bars below which a session is thin.
 const TENTHS: u32 = 6;
 
 /// Minutes from open to close: of a full session, and of a half one.
 const MINUTES: (u32, u32) = (390, 210);
 
-/// Bars of a session that say whether it has one in nearly every minute.
+/// The fewest bars that show whether a session has one in nearly every minute.
 const AN_HOUR: u16 = 60;
 
-/// A session of dense bars that ends so long before the close has broken off, in ms.
+/// A dense session whose last bar is this long before the close has broken off, in ms.
 const BROKEN_OFF_MS: i64 = 30 * 60_000;
 
 const MINUTE_MS: i64 = 60_000;
@@ -68,18 +69,18 @@ const MINUTE_MS: i64 = 60_000;
 /// Why a session is thin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ThinReason {
-    /// Its minutes have too few of the shares that the witness counts.
+    /// Its minutes have too few of the witness's shares.
     Shares {
         measured: SessionMeasure,
         witnessed: f64,
-        /// The share that the minutes usually have, at most 1.
+        /// The usual share of the minutes, at most 1.
         usual: f64,
     },
-    /// It has far fewer bars than three quarters of the sessions around it, which have so many at least.
+    /// It has far fewer bars than three quarters of the sessions around it; `around` is the first quartile of their bars.
     Bars { bars: u16, around: u16 },
 }
 
-/// The shares of one session.
+/// The shares of one session, by the minutes and by the witness.
 struct SessionShares {
     date: Date,
     measured: SessionMeasure,
@@ -92,7 +93,7 @@ impl SessionShares {
         self.measured.shares / self.witnessed
     }
 
-    /// The least share of what is usual that makes it whole.
+    /// The least part of the usual share with which the session is whole.
     fn least(&self) -> f64 {
         let is_cut = calendar::session_on(self.date)
             .is_some_and(|session| self.measured.last_ms + MINUTE_MS < session.close_ms());
@@ -109,9 +110,10 @@ impl SymbolFacts<'_> {
         }
     }
 
-    /// The sessions with bars that are thin, each with the reason.
+    /// The thin sessions, each with its reason.
     pub(super) fn thin_sessions(&self, days: &[SessionStatus]) -> BTreeMap<Date, ThinReason> {
         let bars = self.bars(days);
+        // Where the shares of a session are known, they decide instead of its bars.
         let counted = self.counted(&bars);
         let mut thin: BTreeMap<_, _> = self
             .thin_by_bars(&bars)
@@ -123,14 +125,14 @@ impl SymbolFacts<'_> {
         thin
     }
 
-    /// The share of the witness's shares that the minutes have on most sessions, if that alone would make them thin.
+    /// The part of the witness's shares that the minutes have on most sessions. None if it is high enough.
     pub(super) fn low_usual_share(&self, days: &[SessionStatus]) -> Option<f64> {
         let counted = self.counted(&self.bars(days));
         let whole = counted.iter().filter(|counted| !counted.is_broken_off);
         median(whole.map(SessionShares::share).collect()).filter(|usual| *usual < THIN)
     }
 
-    /// The bars of each session that holds some, as far as they are what was stored; 0 of the others.
+    /// The number of bars of each session whose partition is as it was stored; 0 for the others.
     fn bars(&self, days: &[SessionStatus]) -> Vec<u16> {
         let mut bars = vec![0; days.len()];
         for partition in self.recorded {
@@ -147,14 +149,14 @@ impl SymbolFacts<'_> {
         bars
     }
 
-    /// Whether a task that has not come to its end has its last bar on a day, which the next page goes on with.
+    /// Whether a day has the last bar of an unfinished task, whose next page continues the day.
     fn goes_on_from(&self, date: Date) -> bool {
         let is_under_way = |task: &&TaskItem| matches!(task.state, TaskState::Pending | TaskState::Running);
         let last = |task: &TaskItem| task.sent_ms.and_then(|(_, last)| new_york::date_of(last));
         self.tasks.iter().filter(is_under_way).any(|task| last(task) == Some(date))
     }
 
-    /// The sessions whose files were read and of which the witness counted the shares, in order.
+    /// The sessions whose files were read and whose shares the witness counted, in order.
     fn counted(&self, bars: &[u16]) -> Vec<SessionShares> {
         let counted = self.checked.measured.iter().filter_map(|(date, measured)| {
             let held = self.sessions.place(*date).map(|place| bars[place]).filter(|bars| *bars > 0)?;
@@ -168,8 +170,8 @@ impl SymbolFacts<'_> {
         counted.collect()
     }
 
-    /// The sessions that have far fewer bars than three quarters of those around them, all of which are dense. The first
-    /// session of all is none of them: a new listing opens in the middle of a day.
+    /// The sessions that have far fewer bars than three quarters of the dense sessions around them. The symbol's very
+    /// first session is left out: a new listing opens in the middle of a day.
     fn thin_by_bars<'a>(&'a self, bars: &'a [u16]) -> impl Iterator<Item = (Date, ThinReason)> + 'a {
         let first = bars.iter().position(|bars| *bars > 0);
         let later = bars.iter().enumerate().filter(move |(place, bars)| **bars > 0 && Some(*place) != first);
@@ -197,7 +199,8 @@ impl SymbolFacts<'_> {
         })
     }
 
-    /// Whether the witness too counts far fewer shares on a day than on those around it, as when trading is halted.
+    /// Whether the witness too counts far fewer shares on a day than on those around it, for example because trading
+    /// was halted.
     fn was_quiet(&self, date: Date, around: &[usize]) -> bool {
         let Some(WitnessView::Traded(shares)) = self.witness.saw(self.symbol, date) else { return false };
         let others = around.iter().filter_map(|place| self.sessions.dates().get(*place));
@@ -212,7 +215,7 @@ impl SymbolFacts<'_> {
         date.and_then(|date| calendar::session_on(*date)).is_some_and(|session| !session.is_half_day())
     }
 
-    /// What is said of a thin session: a gap, unless the server was asked again.
+    /// Returns the finding about a thin session: a gap, unless the server was requested again.
     pub(super) fn thin_finding(&self, date: Date, thin: ThinReason) -> Finding {
         let detail = match thin {
             ThinReason::Shares { measured, witnessed, usual } => {
@@ -237,7 +240,7 @@ impl SymbolFacts<'_> {
     }
 }
 
-/// The finding about symbols of which the service's minutes have few of the day's shares on most sessions.
+/// Returns the finding about symbols whose minutes have a small part of the day's shares on most sessions.
 pub(super) fn low_shares(data_dir: &DataDir, low: &[(Symbol, f64)]) -> Option<Finding> {
     let (symbol, share) = low.iter().min_by(|one, other| one.1.total_cmp(&other.1))?;
     let (count, percent) = (low.len(), 100.0 * share);
@@ -251,15 +254,15 @@ pub(super) fn low_shares(data_dir: &DataDir, low: &[(Symbol, f64)]) -> Option<Fi
     Some(Finding { severity: Severity::Notice, ..finding })
 }
 
-/// Whether a session has a bar in nearly every minute, and then none long before the close.
+/// Whether a session has a bar in nearly every minute up to its last one, and that one is long before the close.
 fn has_broken_off(session: Session, measured: SessionMeasure, bars: u16) -> bool {
     let minutes = (measured.last_ms - session.open_ms()) / MINUTE_MS + 1;
     let is_dense = bars >= AN_HOUR && 10 * i64::from(bars) >= 9 * minutes;
     is_dense && measured.last_ms + BROKEN_OFF_MS <= session.close_ms()
 }
 
-/// Whether one of the sessions has far fewer shares than usual. Sessions that have broken off do not say what is usual, unless
-/// it is for one that has not; where there is no other, the witness's shares are.
+/// The reason if the session `at` has far fewer shares than usual. Broken-off sessions do not define what is usual,
+/// unless the session itself is one; if there is no other session, the witness's count is the measure.
 fn thin_by_shares(counted: &[SessionShares], at: usize) -> Option<ThinReason> {
     let one = &counted[at];
     let (share, least) = (one.share(), one.least());
@@ -278,7 +281,7 @@ fn thin_by_shares(counted: &[SessionShares], at: usize) -> Option<ThinReason> {
     is_thin.then_some(ThinReason::Shares { measured: one.measured, witnessed: one.witnessed, usual })
 }
 
-/// Whether enough are asked, and three quarters of them say yes.
+/// Whether there are enough votes, and three quarters of them are yes.
 fn are_most(answers: impl Iterator<Item = bool>) -> bool {
     let (all, yes) = answers.fold((0, 0), |(all, yes), answer| (all + 1, yes + usize::from(answer)));
     all >= LEAST && 4 * yes >= 3 * all

@@ -1,4 +1,4 @@
-//! What a user demands beyond what was asked for: symbols and windows of a spec, and enough symbols in each session.
+//! What a user demands beyond the requested windows: symbols and windows of a spec, and enough symbols in each session.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +8,12 @@ use jiff::civil::Date;
 use super::{Coverage, Finding, FindingKind, SessionStatus, Severity, Verification};
 
 impl Verification {
-    /// Adds what a spec wants and nobody has asked for. Its sessions are expected, and not there. `command` asks for them.
+    /// Adds what a spec wants and nothing has requested. Its sessions are expected and missing. `command` requests them.
     pub fn want(&mut self, unasked: &[(Symbol, Window)], command: &str) {
         self.expect(unasked, |symbol, window| unasked_window(symbol, window, command));
     }
 
-    /// Expects the sessions of windows for which there is no task, with a finding for each window.
+    /// Counts the sessions of windows without a task as expected, with a finding for each window.
     pub(super) fn expect(
         &mut self,
         unasked: &[(Symbol, Window)],
@@ -34,13 +34,13 @@ impl Verification {
         self.sort();
     }
 
-    /// How many findings are as bad as this.
+    /// The number of findings of this severity.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 
-    /// How many sessions have bars of fewer than `least` symbols.
+    /// The number of sessions that have bars of fewer than `least` symbols.
     #[must_use]
     pub fn sessions_below(&self, least: u64) -> u64 {
         self.symbols_by_session()
@@ -49,7 +49,7 @@ impl Verification {
             .count() as u64
     }
 
-    /// Adds a finding for each stretch of sessions that have bars of fewer than `least` symbols.
+    /// Adds a finding for each run of sessions that have bars of fewer than `least` symbols.
     pub fn demand_symbols(&mut self, least: u64) {
         let mut stretches = Vec::new();
         let mut goes_on = false;
@@ -78,7 +78,7 @@ impl Verification {
         self.sort();
     }
 
-    /// The number of symbols that have bars, for each session that was asked for, or is wanted, of any symbol.
+    /// The number of symbols with bars, for each session that is requested or wanted for any symbol.
     fn symbols_by_session(&self) -> BTreeMap<Date, Option<u64>> {
         let mut present: BTreeMap<_, _> = self.sessions.dates().iter().map(|date| (*date, None)).collect();
         let wanted: BTreeSet<Window> = self.unasked.iter().map(|(_, window)| *window).collect();
@@ -102,7 +102,7 @@ impl Verification {
         present
     }
 
-    /// The worst first, then by symbol and time.
+    /// Sorts findings: the worst first, then by symbol and time.
     pub(super) fn sort(&mut self) {
         self.findings.sort_unstable_by(|one, other| one.rank().cmp(&other.rank()));
     }

@@ -1,4 +1,4 @@
-//! Symbols that the witness saw on ordered days and that no list knows: a list may lack rows.
+//! Symbols that the witness saw on subscribed days and that no list knows: a list may lack rows.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use jiff::civil::Date;
 
 use super::{Finding, FindingKind, Severity};
 
-/// How many are named.
+/// How many symbols the finding names.
 const NAMED: usize = 10;
 
-/// On which days the witness saw each of them.
+/// The days on which the witness saw each symbol.
 #[derive(Debug, Default)]
 pub(super) struct UnlistedSymbols(BTreeMap<String, SeenDays>);
 
-/// The first day, the last day, and their number.
+/// The first day, the last day, and the number of days.
 #[derive(Clone, Copy, Debug)]
 struct SeenDays {
     from: Date,
@@ -27,7 +27,7 @@ impl UnlistedSymbols {
         self.insert(ticker, SeenDays { from: day, to: day, count: 1 });
     }
 
-    /// Adds what was seen on other days.
+    /// Adds the days of another collection.
     pub(super) fn append(&mut self, other: Self) {
         for (ticker, days) in other.0 {
             self.insert(&ticker, days);
@@ -44,7 +44,7 @@ impl UnlistedSymbols {
         }
     }
 
-    /// One notice about all of them; those that traded on most sessions are named.
+    /// Returns one notice about all of them; it names those that traded on most sessions.
     pub(super) fn finding(&self) -> Option<Finding> {
         let from = self.0.values().map(|days| days.from).min()?;
         let to = self.0.values().map(|days| days.to).max()?;

@@ -1,12 +1,12 @@
-//! Somebody else who saw the market: whether a symbol without bars traded at all.
+//! A second source that saw the market: whether a symbol without bars traded at all.
 
 use jiff::civil::Date;
 
 use grab_model::Symbol;
 
-/// A second source. What it has seen is at hand: asking costs nothing and cannot fail.
+/// A second source. Its data are in memory: a lookup is cheap and cannot fail.
 pub trait Witness: Sync {
-    /// What it saw of a symbol on a day; nothing if it was not there, which says nothing.
+    /// What it saw of a symbol on a day. None if it does not cover the day, which proves nothing.
     fn saw(&self, symbol: &Symbol, day: Date) -> Option<WitnessView>;
 }
 
@@ -15,7 +15,7 @@ pub trait Witness: Sync {
 pub enum WitnessView {
     /// It did not trade.
     NoTrade,
-    /// So many shares, as traded.
+    /// It traded this many shares, as traded.
     Traded(f64),
 }
 

@@ -1,12 +1,13 @@
-//! Of which sessions a witness is wanted, and of which most.
+//! Which sessions need a witness, and which need it most.
 
 use jiff::civil::Date;
 
 use super::{ListingCuts, SessionStatus, VerifyError, manifest_only::by_manifest, sessions::AskedSessions};
 use crate::{data_dir::DataDir, manifest::ManifestReader};
 
-/// The sessions of all windows that are over by `until`, and of what lists have cut away from them. Those come first on which some symbol has no bar between others,
-/// then those on which one has none at all; among equals the latest is first. By the manifest alone: no file is looked at.
+/// The sessions of all windows up to `until`, and of the windows that lists have cut away. First those on which some
+/// symbol has no bar between its others, then those on which some symbol has no bar at all; within each group the
+/// latest first. Uses the manifest alone: reads no file.
 ///
 /// # Errors
 /// If the manifest cannot be read.
@@ -23,6 +24,7 @@ pub fn wanted(data_dir: &DataDir, until: Date, cut_away: &ListingCuts) -> Result
             *rank = (*rank).min(Rank::of(day));
         }
     }
+    // No task explains these days, so a witness is the only evidence about them.
     for place in cut_away.windows().flat_map(|window| sessions.within(window)) {
         if let Some((rank, _)) = ranks.get_mut(place) {
             *rank = (*rank).min(Rank::Empty);
@@ -34,7 +36,7 @@ pub fn wanted(data_dir: &DataDir, until: Date, cut_away: &ListingCuts) -> Result
     Ok(ranks.into_iter().map(|(_, date)| date).collect())
 }
 
-/// How much a witness of a session would explain.
+/// How much a witness for a session would explain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Missing,

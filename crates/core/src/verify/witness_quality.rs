@@ -1,5 +1,5 @@
-//! Which days of the witness are not to be believed. An answer that lacks most of the market is as well formed as a whole
-//! one, and every absence in it would explain a gap away.
+//! Which days of the witness are rejected. A response that lacks most of the market is as well formed as a whole one,
+//! and would explain away every gap of that day.
 
 use std::{
     sync::{
@@ -18,17 +18,17 @@ use super::{
 };
 use crate::{data_dir::DataDir, manifest::WitnessFile};
 
-/// How many sessions before and after a day its rows are held against.
+/// The sessions before and after a day with which its rows are compared.
 const AROUND: usize = 10;
 
-/// How many of them must have a witness for that.
+/// How many of them must have a witness for the comparison.
 const LEAST: usize = 3;
 
-/// So many symbols must be lacking at least: one alone may have been renamed.
+/// The fewest lacking symbols: a single one may have been renamed.
 const LEAST_LACKING: u32 = 2;
 
-/// Takes from the witness the days that it cannot have seen whole: those with far fewer rows than the days around, and
-/// those that lack most of the symbols that are held. Each is named.
+/// Rejects the days that the witness cannot have seen as a whole: those with far fewer rows than the days around, and
+/// those that lack most of the stored symbols. Returns a finding for each.
 ///
 /// # Errors
 /// If the manifest cannot be read.
@@ -71,12 +71,12 @@ fn ignorance(data_dir: &DataDir, HeldSymbols { known, lacking }: HeldSymbols) ->
     Finding { severity: Severity::Notice, ..FindingKind::ThinSession.in_reference(None, path, detail) }
 }
 
-/// Whether a finding is one of these.
+/// Whether a finding is about a rejected day.
 pub(super) fn is_doubt(finding: &Finding) -> bool {
     finding.kind == FindingKind::ThinSession && finding.ticker.is_none()
 }
 
-/// The days, in order, with fewer rows than half of the median of those around them.
+/// The days, in order, with fewer than half of the median rows of the days around them.
 fn few_rows(days: &[(Date, u64)]) -> Vec<(Date, String)> {
     let span = days.first().zip(days.last()).and_then(|(first, last)| Window::new(first.0, last.0));
     let sessions = AskedSessions::spanned(span.into_iter());
@@ -98,27 +98,27 @@ fn few_rows(days: &[(Date, u64)]) -> Vec<(Date, String)> {
     places.iter().filter_map(doubt).collect()
 }
 
-/// Twice the median, which is a whole number; none of too few.
+/// Twice the median, which is a whole number. None if there are too few rows.
 fn doubled_median(mut rows: Vec<u64>) -> Option<u128> {
     rows.sort_unstable();
     let middle = |place: usize| rows.get(place).copied().map(u128::from);
     (rows.len() >= LEAST).then(|| Some(middle(rows.len() / 2)? + middle((rows.len() - 1) / 2)?))?
 }
 
-/// On one session: symbols with bars that the witness knows from other sessions, and those of them that it did not see.
-/// Or of all sessions: those with bars, and those that it never saw.
+/// For one session: symbols with bars that the witness knows from other sessions, and those of them that it did not
+/// see. For all sessions: symbols with bars, and those that it never saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct HeldSymbols {
     known: u32,
     lacking: u32,
 }
 
-/// Whether most are lacking.
+/// Whether most symbols are lacking.
 fn is_most(HeldSymbols { known, lacking }: HeldSymbols) -> bool {
     lacking >= LEAST_LACKING && 2 * lacking > known
 }
 
-/// The days that lack most of the symbols of which bars are recorded, and what was never seen of these symbols.
+/// The days that lack most of the symbols with recorded bars, and how many of these symbols were never seen.
 fn few_symbols(
     books: &ManifestSnapshot,
     symbols: &[Symbol],
@@ -161,7 +161,7 @@ fn few_symbols(
     Ok((dates.iter().zip(&held).filter_map(doubt).collect(), strangers))
 }
 
-/// The places of the days of which bars of a symbol are recorded and there is a witness, and whether it saw the symbol.
+/// The indexes of the days with recorded bars of a symbol and with a witness, and whether the witness saw the symbol.
 fn seen_of(partitions: &[Partition], witness: &GroupedDaily, dates: &[Date]) -> Vec<(usize, bool)> {
     let mut seen = Vec::new();
     for partition in partitions {
@@ -175,7 +175,7 @@ fn seen_of(partitions: &[Partition], witness: &GroupedDaily, dates: &[Date]) -> 
     seen
 }
 
-/// Counts a symbol. A day on which it was seen does not say that it is known from others.
+/// Counts a symbol on each of its days. It is known on a day only if it was seen on another one.
 fn add(held: &mut [HeldSymbols], seen: &[(usize, bool)]) {
     let often = seen.iter().filter(|(_, is_seen)| *is_seen).count();
     for (place, is_seen) in seen {

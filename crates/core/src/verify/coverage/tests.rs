@@ -1,4 +1,4 @@
-//! What is expected, present and said, for a made-up January.
+//! Expected and present sessions and their findings, for a made-up January.
 
 use jiff::civil::date;
 
@@ -44,7 +44,7 @@ fn held(days: &[usize]) -> Vec<Partition> {
     }]
 }
 
-/// Says of a day what is written here.
+/// A witness that returns what is written here.
 struct Told(Vec<(i8, WitnessView)>);
 
 impl Witness for Told {
@@ -53,7 +53,7 @@ impl Witness for Told {
     }
 }
 
-/// Expected and present sessions, and what is said of gaps.
+/// Returns the expected and present sessions, and the findings about gaps.
 fn told(
     tasks: &[TaskItem],
     recorded: &[Partition],
@@ -143,7 +143,7 @@ fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
         checked(&[january(TaskState::Done), again.clone()], &held(&[2, 4])),
         (2, 2, vec![said.to_owned()])
     );
-    // Somebody else saw trades: that the server has none explains nothing, and it is expected.
+    // The witness saw trades: the server's statement that it has none explains nothing, and the day is expected.
     let counts = format!("{said}, but the witness counts 70 shares");
     let saw = Told(vec![(3, WitnessView::Traded(70.0))]);
     let tasks = [january(TaskState::Done), again.clone()];
@@ -178,7 +178,7 @@ fn a_session_with_far_fewer_shares_than_were_counted_is_thin() {
     };
     assert_eq!(thin(79.0, at(15, 59)), (2, 2, said(79, "15:59")));
     assert_eq!(thin(94.0, at(15, 58)), (2, 2, said(94, "15:58")));
-    // That the server was asked again and has no more explains it.
+    // The server was requested again and has no more: that explains it.
     let mut again = task(date(2024, 1, 2), date(2024, 1, 3), TaskState::Done);
     again.asked_again = Some(AnsweredAt { at_ms: at(16, 0), request_id: None });
     let measured = [(date(2024, 1, 3), SessionMeasure { shares: 50.0, last_ms: at(15, 59) })].into();
@@ -214,7 +214,7 @@ fn what_is_lost_or_damaged_is_expected_and_no_gap_of_its_own() {
 
 #[test]
 fn weekends_and_holidays_are_no_gaps() {
-    // The 15th was Martin Luther King's day.
+    // The 15th was Martin Luther King Jr. Day.
     let month = [task(date(2024, 1, 1), date(2024, 1, 31), TaskState::Done)];
     assert_eq!(checked(&month, &held(&[11, 12, 16, 17, 18, 19, 22])), (7, 7, vec![]));
 }
@@ -241,7 +241,7 @@ fn a_symbol_without_any_bar_is_noticed_unless_a_witness_says_the_same() {
     assert_eq!(found, notice(one));
     let all = (2..=31).map(|day| (day, WitnessView::NoTrade)).collect();
     assert_eq!(told(&month, &[], &Told(all), &CheckedSymbol::default()), (0, 0, vec![]));
-    // Before the first bar and after the last, nobody says why either: that is counted, and no finding.
+    // Absences before the first bar and after the last one are unexplained too: they are counted, and are no finding.
     assert_eq!(checked(&month, &held(&[10])), (1, 1, vec![]));
 }
 
@@ -279,7 +279,7 @@ fn what_was_sent_once_and_is_neither_stored_nor_recorded_is_a_gap() {
     let nothing =
         "missing_symbol 2024-01-03: 3 sessions to 2024-01-05 have no bar, and nobody says why".to_owned();
     assert_eq!(checked(std::slice::from_ref(&sent), &[]), (3, 0, vec![nothing.clone()]));
-    // A witness that saw no trade on days of which bars were sent does not know the symbol.
+    // A witness that saw no trade on days for which bars were sent does not know the symbol.
     let blind = Told((2..=31).map(|day| (day, WitnessView::NoTrade)).collect());
     assert_eq!(told(&[sent], &[], &blind, &CheckedSymbol::default()), (3, 0, vec![nothing]));
 }

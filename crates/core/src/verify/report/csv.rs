@@ -1,10 +1,9 @@
-//! Tables for other programs: findings, and what is missing.
+//! Tables for other programs: findings, and missing sessions.
 //!
-//! UTF-8 with a header; fields are quoted as RFC 4180 says, where they need it; lines end with a line feed. Values are as
-//! they are, for programs: nothing is escaped for the sake of one reader. But a spreadsheet takes a field that begins
-//! with one of `= + - @` (or a tab, or a carriage return) for a formula, and names of files and words of servers come
-//! from others. So no field begins with these: a path gets `./` in front, which is the same file, and a detail stands in
-//! quotation marks.
+//! UTF-8 with a header; fields are quoted by RFC 4180 where they need it; lines end with a line feed. Values are not
+//! escaped for any particular reader. But a spreadsheet takes a field that begins with one of `= + - @` (or a tab, or a
+//! carriage return) for a formula, and file names and server messages are foreign input. So no field begins with these:
+//! a path gets the prefix `./`, which is the same file, and a detail stands in quotation marks.
 
 use grab_model::calendar;
 use jiff::civil::Date;
@@ -31,8 +30,8 @@ pub fn findings_csv(findings: &[Finding]) -> String {
     table
 }
 
-/// What should be there and is not, by symbol and time: `ticker,from,to`, one row for sessions that follow each other.
-/// Windows that a spec wants and nobody has asked for are among it.
+/// Sessions that should have bars and have none, by symbol and time: `ticker,from,to`, one row for consecutive
+/// sessions. Includes windows that a spec wants and nothing has requested.
 #[must_use]
 pub fn missing_csv(verified: &Verification) -> String {
     let mut rows = Vec::new();
@@ -52,7 +51,7 @@ pub fn missing_csv(verified: &Verification) -> String {
     table
 }
 
-/// First and last day of each run of sessions that should have bars and have not.
+/// First and last day of each run of sessions that should have bars and have none.
 fn stretches<'a>(days: &'a [SessionStatus], dates: &'a [Date]) -> impl Iterator<Item = (Date, Date)> + 'a {
     let marked: Vec<_> = days.iter().map(|day| day.is_lacking()).zip(dates.iter().copied()).collect();
     let runs: Vec<_> = marked
@@ -107,7 +106,7 @@ mod tests {
         FindingKind::CorruptFile.in_partition(&symbol, month, path.into(), detail.to_owned())
     }
 
-    /// What another reader of CSV reads.
+    /// What another CSV reader reads.
     fn read_back(table: &str) -> Vec<Vec<String>> {
         let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(table.as_bytes());
         reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()

@@ -1,4 +1,4 @@
-//! The data of a page: a JSON of all but the days, and one byte for each session of each symbol; gzip over both.
+//! The data of a page: a JSON of everything but the days, and one byte per symbol and session; gzip over both.
 //!
 //! The layout, before compression: the length of the JSON as four bytes, the least significant first; the JSON; then
 //! symbol by symbol, session by session, the number of the [`SessionStatus`].
@@ -15,10 +15,10 @@ use super::{
     ReportError, ReportOrigin,
 };
 
-/// The most findings that a page carries. Their tables have all.
+/// The most findings in a page. Their tables have all.
 const MOST_FINDINGS: usize = 100_000;
 
-/// All but the days.
+/// Everything but the days.
 #[derive(Serialize)]
 struct Head<'a> {
     made: &'a str,
@@ -34,18 +34,18 @@ struct Head<'a> {
     states: Vec<State>,
     expected: u64,
     present: u64,
-    /// Others without a bar by the server's word alone.
+    /// Other sessions without a bar by the server's response alone.
     unexplained: u64,
-    /// Those expected sessions that a spec wants and nobody has asked for.
+    /// Expected sessions that a spec wants and nothing has requested.
     unasked: usize,
     damage: usize,
     gaps: usize,
     notices: usize,
     partitions: u64,
     files: u64,
-    /// Kind, severity, place of the symbol or -1, month or days or "", path or "", detail.
+    /// Kind, severity, index of the symbol or -1, month or days or "", path or "", detail.
     findings: Vec<Row<'a>>,
-    /// How many there are, with those that the page does not carry.
+    /// The number of all findings, including those that are not in the page.
     all_findings: usize,
 }
 
@@ -60,7 +60,7 @@ struct State {
     unexplained: bool,
 }
 
-/// The compressed data of a page.
+/// Returns the compressed data of a page.
 pub(super) fn encode(verified: &Verification, about: &ReportOrigin) -> Result<Vec<u8>, ReportError> {
     let json = serde_json::to_vec(&head(verified, about))?;
     let length = u32::try_from(json.len()).unwrap_or(u32::MAX);
@@ -114,7 +114,7 @@ fn number(date: Date) -> i32 {
     date.since(EPOCH).map_or(0, |span| span.get_days())
 }
 
-/// The days with a reason in the months of the sessions.
+/// The days in the months of the sessions for which `reason` returns a reason.
 fn reasons(dates: &[Date], reason: fn(Date) -> Option<&'static str>) -> Vec<(i32, &'static str)> {
     let Some((first, last)) = dates.first().zip(dates.last()) else { return Vec::new() };
     let end = Month::of(*last).last_day();

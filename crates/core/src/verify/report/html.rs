@@ -1,8 +1,7 @@
-//! The page for a browser: one file that holds its style, its script and its data, and loads nothing.
+//! The page for a browser: one file with its style, script and data, which loads nothing.
 //!
-//! Nothing that was found stands in the page as text: it is all in the data, as base64, which has no character that
-//! means anything to HTML. The script shows it as text only. The page's policy lets no other script run, and nothing
-//! be loaded.
+//! No result is in the page as text: everything is in the data, as base64, which has no character with a meaning in
+//! HTML. The script shows it only as text. The page's policy lets no other script run and nothing be loaded.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use ring::digest::{SHA256, digest};
@@ -18,20 +17,20 @@ const SCRIPTS: [&str; 4] = [
     include_str!("page/main.js"),
 ];
 
-/// The whole page, as UTF-8.
+/// Returns the whole page, as UTF-8.
 ///
 /// # Errors
 /// If the data cannot be encoded.
 pub fn page(verified: &Verification, about: &ReportOrigin) -> Result<String, ReportError> {
     let data = BASE64.encode(data::encode(verified, about)?);
     let script = format!("\"use strict\";\n{}{}", states::constants(), SCRIPTS.concat());
-    // Each stands once in the page. The data comes last, because it could hold anything but these marks.
+    // Each mark occurs once in the page. The data comes last, because it could contain any text but these marks.
     let page = PAGE.replacen("{{policy}}", &policy(STYLE, &script), 1);
     let page = page.replacen("{{style}}", STYLE, 1).replacen("{{script}}", &script, 1);
     Ok(page.replacen("{{data}}", &data, 1))
 }
 
-/// The content security policy: this style and this script, by their digests, and nothing else from anywhere.
+/// The content security policy: allows this style and this script, by their digests, and nothing else.
 fn policy(style: &str, script: &str) -> String {
     let hash = |text: &str| BASE64.encode(digest(&SHA256, text.as_bytes()));
     let (style, script) = (hash(style), hash(script));
@@ -91,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_policy_names_the_digests_of_style_and_script() {
-        // As `printf %s x | openssl dgst -sha256 -binary | base64` says.
+        // Computed by `printf %s x | openssl dgst -sha256 -binary | base64`.
         let digest = "LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=";
         let policy = policy("x", "x");
         assert!(policy.contains(&format!("script-src 'sha256-{digest}';")), "{policy}");

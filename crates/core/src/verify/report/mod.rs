@@ -1,5 +1,4 @@
-//! What was found, for people and programs elsewhere: a page for a browser, and tables. Bytes come out; nothing is
-//! written here.
+//! Results for people and other programs: a page for a browser, and tables. Returns bytes; writes nothing.
 
 mod csv;
 mod data;
@@ -13,21 +12,21 @@ use std::io;
 
 use thiserror::Error;
 
-/// What a page says of its making.
+/// Where a page comes from.
 #[derive(Clone, Debug, Default)]
 pub struct ReportOrigin {
-    /// When, RFC 3339 in UTC.
+    /// When it was made, RFC 3339 in UTC.
     pub made: String,
     /// The version of the program.
     pub version: String,
-    /// What the data directory holds, such as "as traded".
+    /// The kind of bars in the data directory, such as "as traded".
     pub holds: String,
 }
 
 /// Why a page cannot be made.
 #[derive(Debug, Error)]
 pub enum ReportError {
-    /// What was found cannot be written as JSON.
+    /// The findings cannot be written as JSON.
     #[error("the report's findings cannot be encoded")]
     Encode(#[from] serde_json::Error),
     /// The data cannot be compressed.
