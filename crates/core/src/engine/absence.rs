@@ -1,5 +1,5 @@
-//! Questions about absent bars: on which days the market is closed, and whether a silent symbol is still listed. Nothing
-//! here touches a task or a table: the answers are handed back.
+//! Questions about absent bars: on which days the market is closed, and whether a silent symbol is still listed.
+//! Changes no task and no table: the answers are returned.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +15,7 @@ use crate::{
     source::{ClosedDay, Disposition, FetchError, Lookup, ReferenceSource},
 };
 
-/// What is asked.
+/// A question about absent bars.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AbsenceQuestion {
     /// On which days the market is closed.
@@ -26,13 +26,13 @@ pub enum AbsenceQuestion {
         symbol: Symbol,
         /// Its last session with bars.
         last_session: Date,
-        /// Whether it is asked, where the service does not know the symbol today, if it knew it on its last session. An answer
-        /// to that shows that the service knows symbols at all.
+        /// If the service does not know the symbol today: whether to ask also if it knew the symbol on its last
+        /// session. If it did, the service knows symbols at all.
         is_doubted: bool,
     },
 }
 
-/// What was answered.
+/// The answer to an [`AbsenceQuestion`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AbsenceAnswer {
     /// Days on which the market is closed.
@@ -48,24 +48,24 @@ pub enum AbsenceAnswer {
     },
 }
 
-/// What the service says of a silent symbol.
+/// What the service says about a silent symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SilentListing {
     /// It is listed.
     Active,
-    /// It is not listed any more, since a day that may be said.
+    /// It is no longer listed, since this day if the service names one.
     Left(Option<Date>),
-    /// It is not known today.
+    /// The service does not know it today.
     NotToday,
-    /// It is not known today, and was on its last session.
+    /// The service does not know it today, but did on its last session.
     NotTodayButThen,
-    /// It is neither known today nor on its last session.
+    /// The service knows it neither today nor on its last session.
     Never,
-    /// The plan does not include the question, or the source has no such route.
+    /// The plan does not include the request, or the source has no such route.
     NotAnswered,
 }
 
-/// The job.
+/// The job that asks the questions.
 struct AbsenceJob<S> {
     source: S,
     answers: Mutex<Vec<AbsenceAnswer>>,
@@ -84,7 +84,7 @@ enum AbsenceRequest {
     },
 }
 
-/// What one request has brought.
+/// The response to one request.
 enum AbsenceReply {
     Closures(Vec<ClosedDay>, u64),
     Details { active: Option<bool>, left: Option<Date>, bytes: u64 },

@@ -1,29 +1,29 @@
-//! The run: tasks are leased, their pages fetched, stored and recorded, until nothing is owed or something says stop.
+//! The run: tasks are leased, and their pages fetched, stored and recorded, until nothing is outstanding or the run is stopped.
 //!
 //! # Flow
-//! `run` leases tasks from the one queue (`queue`) and traverses each page by page (`task_job`): a request of the one loop
-//! (`request_loop`), the bars merged into their months on stable storage, then one transaction of the manifest. A task is
-//! sequential; tasks run in parallel; two that could touch one partition never do.
+//! `run` leases tasks from the one queue (`queue`) and traverses each page by page (`task_job`): a request of the one
+//! loop (`request_loop`), the merge of the bars into their months on stable storage, then one transaction of the
+//! manifest. The pages of a task are sequential; tasks run in parallel; two tasks that could touch one partition never do.
 //!
 //! # Failure
-//! Every request of every job goes through `request_loop`: breaker, pacer, budget, attempts, and one failure policy, whose
-//! table is there. A page that fails spends an attempt of its task, which is parked and asked again later, while its worker
-//! goes on with other tasks. An outage and a bad key spend no attempt and burn no item.
+//! Every request of every job goes through `request_loop`: breaker, pacer, budget, attempts, and one failure policy,
+//! whose table is there. A page that fails spends an attempt of its task, which is parked and requested again later,
+//! while its worker takes other tasks. An outage and a bad key spend no attempt.
 //!
 //! # A plan's history
-//! What a plan serves begins at some day. Whichever task meets that first finds the day out, and all tasks are cut there:
+//! What a plan serves begins at some day. The first task that meets this finds the day, and all tasks are cut there:
 //! `entitlement`.
 //!
-//! # Jobs that are no tasks
-//! `market_days` fetches days of the whole market, as a witness, `reference_lists` the reference lists, `absence` what explains
-//! absent bars: each is a set of questions (`question_job`) for the same loop.
+//! # Jobs without tasks
+//! `market_days` fetches days of the whole market, as a witness, `reference_lists` the reference lists, `absence` what
+//! explains absent bars: each is a set of questions (`question_job`) for the same loop.
 //!
-//! # Files written anew
-//! `rewrite` brings all files of a directory into today's form, without a source; [`settle`] clears up after one that died.
+//! # Rewritten files
+//! `rewrite` brings all files of a directory into today's form, without a source; [`settle`] cleans up after one that crashed.
 //!
 //! # Stopping
-//! [`Stop`] says once why. Workers then finish the page that they have, give their task back with its cursor, and end.
-//! A task whose bars cannot be written is not given back: the next run clears up after it as after a crash.
+//! [`Stop`] records one reason. Workers then finish their page, give their task back with its cursor, and end. A task
+//! whose bars cannot be written is not given back: the next run cleans up after it as after a crash.
 
 mod absence;
 mod entitlement;
@@ -65,44 +65,44 @@ use crate::{
 };
 use task_job::TaskJob;
 
-/// What a run needs besides its source.
+/// Everything that a run needs besides its source.
 #[derive(Clone)]
 pub struct RunContext {
-    /// Where bars are written.
+    /// Writes the bars.
     pub store: BarStore,
-    /// Where states are written.
+    /// Writes the manifest.
     pub manifest: WriterHandle,
-    /// Who says when a request may leave.
+    /// Decides when a request may be sent.
     pub pacer: Arc<Pacer>,
-    /// The rate as it was set: what a learnt pace belongs to.
+    /// The configured rate: a learned pace belongs to it.
     pub rate: Rate,
-    /// How often a page is asked again.
+    /// How often a failed page is requested again.
     pub retry_policy: RetryPolicy,
-    /// Requests under way at once.
+    /// The number of requests under way at once.
     pub workers: usize,
     /// Stop cleanly after this many requests.
     pub max_requests: Option<u64>,
-    /// Who is asked, by name: what a plan serves belongs to it. None for a source that serves all there is.
+    /// The name of the service, to which a plan's history belongs. None for a source that serves everything.
     pub service: Option<String>,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// Jitter.
+    /// The random numbers for jitter.
     pub random: Rng,
-    /// Counts what happens, for whoever watches.
+    /// Counts what happens, for display.
     pub counters: Arc<RunCounters>,
-    /// Says when to stop, and why.
+    /// Tells when to stop, and why.
     pub stop: Stop,
 }
 
 impl RunContext {
     /// Waits for the permit of one request and takes it out of the budget. None if the run is to stop, which a spent
-    /// budget asks for: it is noticed before a permit is waited for, and a request is counted only when it leaves.
+    /// budget causes: that is checked before the wait for a permit, and a request is counted only when it is sent.
     async fn permit(&self) -> Option<Permit<'_>> {
         may_leave(&self.pacer, &self.counters, &self.stop, self.max_requests).await
     }
 }
 
-/// [`RunContext::permit`] for whoever has no context.
+/// [`RunContext::permit`] without a context.
 async fn may_leave<'a>(
     pacer: &'a Pacer,
     counters: &RunCounters,
@@ -121,7 +121,7 @@ async fn may_leave<'a>(
     permit
 }
 
-/// Asks the control question, as a request of the run. None if the run is to stop.
+/// Sends the control request, as a request of the run. None if the run is to stop.
 pub async fn control<S: Source>(
     source: &S,
     pacer: &Pacer,
@@ -135,8 +135,8 @@ pub async fn control<S: Source>(
 
 /// Works until nothing is outstanding or the run is stopped. Returns why it was stopped, if it was.
 ///
-/// When it returns, no task is leased any more: each has ended or was given back. Only where disk or manifest fail, some
-/// stay leased, as after a crash.
+/// When it returns, no task is leased any more: each has ended or was given back. Only if the disk or the manifest
+/// fails, some stay leased, as after a crash.
 ///
 /// # Errors
 /// If the manifest can no longer be written.

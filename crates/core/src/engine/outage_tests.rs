@@ -12,7 +12,7 @@ const ALL_ANSWERED: JobEnd = JobEnd { answered: ITEMS, given_up: 0, outstanding:
 const NOTHING_BURNT: JobEnd = JobEnd { answered: 0, given_up: 0, outstanding: ITEMS };
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// A source that is well for five requests, and then fails in one way for everybody until `end`.
+/// A source that works for five requests, and then fails in one way for every request until `end`.
 fn storm(fault: Fault, end: Duration) -> ScriptedSource {
     ScriptedSource::new(move |asked| (asked.number >= 5 && asked.at < end).then_some(fault))
 }
@@ -72,7 +72,7 @@ async fn a_poisoned_item_among_good_ones_is_given_up_alone() {
             let expected = JobEnd { answered: ITEMS - 1, given_up: 1, outstanding: 0 };
             assert_eq!((end, stopped), (expected, None), "{fault:?}, {kind:?}, {workers} workers");
             let asked = source.log().iter().filter(|what| **what == poisoned).count();
-            // A first refusal as one too many may be the pace's fault, and spends nothing then.
+            // A first 429 may be caused by the pace, and spends nothing then.
             let most = if fault == Fault::TooMany { 4 } else { 3 };
             assert!((3..=most).contains(&asked), "{fault:?}, {kind:?}: {asked} times");
         }
@@ -93,7 +93,7 @@ async fn a_refused_key_stops_the_run_and_burns_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_cannot_be_judged_waits_for_an_answer_and_is_taken_for_true_without_one() {
     for kind in Kind::ALL {
-        // The control question says nothing of the key.
+        // The control request says nothing about the key.
         let refuse = |asked: &str, all: bool, first: &str| match asked {
             "control" => Some(Fault::NotFound),
             what if all || what == first => Some(Fault::KeyRefused),
@@ -125,7 +125,8 @@ async fn an_address_that_is_not_the_service_stops_the_run_and_burns_nothing() {
     }
 }
 
-/// A schedule of outages: for everybody, in any way, of up to a minute and a half, with some seconds of health in between.
+/// A schedule of outages for all requests, in any way, of up to a minute and a half, with some seconds without faults
+/// in between.
 fn outages(seed: u64) -> Vec<(Duration, Duration, Fault)> {
     let mut random = fastrand::Rng::with_seed(seed);
     let faults = [Fault::Status503, Fault::TooMany, Fault::NoConnection];
@@ -147,7 +148,7 @@ async fn no_schedule_of_outages_gives_up_what_the_source_would_have_answered() {
             let source = ScriptedSource::new(move |asked| {
                 let mut last = last.lock().unwrap();
                 let now = outages.iter().find(|(from, to, _)| (*from..*to).contains(&asked.at));
-                // What is asked right after a failure finds the source as the failure did.
+                // A request right after a failure meets the same fault.
                 let fault = now.map(|(.., fault)| *fault).or_else(|| {
                     let (at, fault): (Duration, Fault) = (*last)?;
                     (asked.at < at + Duration::from_millis(50)).then_some(fault)

@@ -1,4 +1,4 @@
-//! A page's bars on their way into the files of their months.
+//! Merges a page's bars into the files of their months.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -12,50 +12,50 @@ use crate::{
     },
 };
 
-/// A page of a symbol, and where its months begin and end.
+/// A page of a symbol, and the ranges of its months.
 pub(super) struct PageBars {
     pub(super) symbol: Symbol,
     pub(super) bars: Bars,
     pub(super) cuts: Vec<(Month, Range<usize>)>,
-    /// The days that are whole once it is stored.
+    /// The days that are complete once it is stored.
     pub(super) whole: Option<Window>,
-    /// The month of the task's last bar before it.
+    /// The month of the last bar that the task had before it.
     pub(super) before: Option<Month>,
     /// Whether another page follows.
     pub(super) goes_on: bool,
     /// When it was fetched, UTC ms.
     pub(super) at_ms: i64,
-    /// The digests of those months' partitions that are recorded, and of the one before.
+    /// The recorded digests of these months' partitions, and of the one before.
     pub(super) recorded: HashMap<Month, u64>,
 }
 
-/// What became of a page's bars.
+/// The result of a merge.
 #[derive(Default)]
 pub(super) struct MergedMonths {
-    /// Those that are new on disk, or not recorded yet.
+    /// Partitions that are new on disk, or not recorded yet.
     pub(super) partitions: Vec<Partition>,
-    /// What has changed in months that were there before.
+    /// What has changed in months that were already stored.
     pub(super) revisions: Vec<(Month, Revision)>,
     /// The content of the last one.
     pub(super) held: Option<PartitionData>,
 }
 
-/// A month that could not be merged, and those before it, which are on stable storage.
+/// A month that could not be merged, and the partitions written before it, which are on stable storage.
 pub(super) struct MergeFailure {
     pub(super) error: StoreError,
     pub(super) written: Vec<Partition>,
 }
 
-/// Merges a page into its months; `held` is what is known of one of them. When this returns, they are on stable storage.
+/// Merges a page into its months; `held` is the known content of one of them. When this returns, they are on stable storage.
 ///
-/// No core waits for bytes to reach the disk, and while that is waited for, the page's bars are gone: only the bytes of the files
-/// and the last month are kept. A month that was there before is read where it is merged.
+/// No core waits for the disk, and the page's bars are dropped before that wait: only the bytes of the files and the
+/// last month stay in memory. An already stored month is read where it is merged.
 pub(super) async fn merge(
     store: BarStore,
     page: PageBars,
     held: Option<PartitionData>,
 ) -> Result<MergedMonths, MergeFailure> {
-    // What was decoded is merged before anything more is decoded.
+    // What was decoded is merged before anything else is decoded.
     let (months, files, failed) = cpu::run(CpuTurn::Next, move || in_memory(&store, &page, held)).await;
     let written = match task::spawn_blocking(move || write_all(&files)).await {
         Ok(written) => written,
@@ -64,12 +64,12 @@ pub(super) async fn merge(
     match (written, failed) {
         (Ok(()), None) => Ok(months),
         (Ok(()), Some(error)) => Err(MergeFailure { error, written: months.partitions }),
-        // How far it came is known only to the disk.
+        // How far the write came is known only to the disk.
         (Err(error), _) => Err(MergeFailure { error, written: Vec::new() }),
     }
 }
 
-/// Merges and encodes month by month, up to the first that fails.
+/// Merges and encodes month by month, up to the first failure.
 fn in_memory(
     store: &BarStore,
     page: &PageBars,
@@ -96,15 +96,15 @@ fn in_memory(
     (MergedMonths { held, ..months }, files, None)
 }
 
-/// Whether a month was written for the moment, and the page has nothing more of it.
+/// Whether a month was written in interim form, and the page has no more bars of it.
 fn is_over(held: &PartitionData, page: &PageBars) -> bool {
     held.lifetime == Finality::Interim && page.cuts.iter().all(|(month, _)| *month != held.month)
 }
 
-/// The same, where nobody holds that month any more: the task was parked meanwhile, or taken up by another run.
+/// The interim month before the page, if it is no longer in memory: the task was parked, or continued by another run.
 fn left_cut(store: &BarStore, page: &PageBars) -> Option<PartitionData> {
     let month = page.before?;
-    // What is not as it was recorded is for `grab verify` to tell: the page has nothing to do with it.
+    // If the file is not the recorded one, `grab verify` reports it: that has nothing to do with the page.
     let read = || {
         store.check_recorded(&page.symbol, month, *page.recorded.get(&month)?).ok()?;
         store.read(&page.symbol, month).ok()?
@@ -130,7 +130,7 @@ fn one_month(
 }
 
 impl MergedMonths {
-    /// Counts a month in; hands back its content.
+    /// Adds a merged month; returns its content.
     fn add(
         &mut self,
         merged: MergeOutcome,
@@ -149,7 +149,7 @@ impl MergedMonths {
     }
 }
 
-/// Cuts ascending times at the ends of `months`. Months without any are left out.
+/// Splits ascending times at the ends of `months`. Months without any time are left out.
 pub(super) fn cut(months: impl Iterator<Item = Month>, times: &[i64]) -> Vec<(Month, Range<usize>)> {
     let mut begin = 0;
     let mut cuts = Vec::new();

@@ -1,8 +1,8 @@
-//! Single questions as a job of the request loop: each is asked until it is settled, and its answer kept as soon as it is there.
+//! Single questions as a job of the request loop: each is requested until it is settled, and its answer is stored at once.
 //!
-//! Workers take questions in their order. A question that is to be asked again is awaited by its worker: there are few of them, and
-//! none has anything to resume. An answer may lead to a further question, as a page does to the next one: its worker goes on
-//! with that. The market's days, the reference lists and the questions about absences are fetched like this.
+//! Workers take questions in their order. A worker waits itself until it may repeat a question: there are few
+//! questions, and none has anything to resume. An answer may lead to a further question, as a page does to the next
+//! one: the same worker continues with it. Market days, reference lists and questions about absences are fetched like this.
 
 use std::{
     collections::VecDeque,
@@ -23,34 +23,34 @@ use crate::{
     source::{Disposition, FetchError, Source},
 };
 
-/// What differs from one kind of question to another.
+/// What differs between the kinds of questions.
 pub(super) trait QuestionJob: Send + Sync + 'static {
-    /// Who is asked.
+    /// The type of the source.
     type Source: Source;
-    /// What is asked.
+    /// The type of a question.
     type Question: Clone + Send + Sync;
-    /// What is answered.
+    /// The type of an answer.
     type Answer: Send;
 
-    /// Who is asked.
+    /// The source that is asked.
     fn source(&self) -> &Self::Source;
 
-    /// Whether a question is worth a request, by what was answered to others. The job counts one that is not.
+    /// Whether a question is worth a request, judged by earlier answers. The job counts a question that is not.
     fn is_worth_asking(&self, _question: &Self::Question) -> bool {
         true
     }
 
-    /// A question in a few words, for logs and progress.
+    /// A short name of a question, for logs and progress.
     fn name(question: &Self::Question) -> String;
 
-    /// Asks once.
+    /// Sends one request.
     fn ask(&self, question: &Self::Question)
     -> impl Future<Output = Result<Self::Answer, FetchError>> + Send;
 
-    /// Bytes of an answer on the wire.
+    /// The size of an answer on the wire, in bytes.
     fn bytes(answer: &Self::Answer) -> u64;
 
-    /// Keeps an answer on stable storage.
+    /// Writes an answer to stable storage.
     fn store(
         &self,
         context: &RunContext,
@@ -58,10 +58,10 @@ pub(super) trait QuestionJob: Send + Sync + 'static {
         answer: Self::Answer,
     ) -> impl Future<Output = Result<NextQuestion<Self::Question>, ManifestError>> + Send;
 
-    /// What to ask in place of a question that fails like this. None if there is nothing else.
+    /// The question to ask instead of one that fails like this. None if there is none.
     fn alternative(&self, question: &Self::Question, disposition: Disposition) -> Option<Self::Question>;
 
-    /// Counts a question that is settled. Returns why nothing else is worth a request, if that is so.
+    /// Counts a settled question. Returns why nothing else is worth a request, if that is so.
     fn settle(
         &self,
         context: &RunContext,
@@ -70,10 +70,10 @@ pub(super) trait QuestionJob: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<String>, ManifestError>> + Send;
 }
 
-/// What became of one question.
+/// The result of one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobOutcome {
-    /// Its answer is kept.
+    /// Its answer is stored.
     Kept,
     /// The plan does not include it.
     NotEntitled,
@@ -83,9 +83,9 @@ pub enum JobOutcome {
     NotFound,
     /// The source has no such route.
     UnknownRoute,
-    /// The answer says that there is nothing where there must be something.
+    /// The answer has nothing where there must be something.
     Nobody,
-    /// A well-formed request is refused.
+    /// A well-formed request was refused, for this reason.
     Refused(String),
     /// It was given up, for this reason.
     Failed(String),
@@ -93,7 +93,7 @@ pub enum JobOutcome {
 
 /// What follows from an answer.
 pub(super) enum NextQuestion<Q> {
-    /// Ask this, which follows from the answer.
+    /// Ask this next.
     Further(Q),
     /// The question is settled.
     Settled(JobOutcome),
@@ -101,7 +101,7 @@ pub(super) enum NextQuestion<Q> {
     Stopped,
 }
 
-/// Questions that are asked by the request loop.
+/// A queue of questions for the request loop.
 pub(super) struct QuestionQueue<J: QuestionJob> {
     job: J,
     context: RunContext,
@@ -109,13 +109,13 @@ pub(super) struct QuestionQueue<J: QuestionJob> {
 }
 
 struct QueueState<Q> {
-    /// Those that no worker has taken yet, in the order of their worth, with their numbers.
+    /// Questions that no worker has taken yet, in the order of their value, with their numbers.
     waiting: VecDeque<(usize, Q)>,
-    /// How many workers have one in hand.
+    /// The number of questions that workers have taken.
     in_hand: u64,
 }
 
-/// A question in the hands of a worker.
+/// A question that a worker has taken.
 pub(super) struct QuestionItem<Q> {
     number: usize,
     question: Q,
@@ -136,7 +136,7 @@ pub(super) async fn run<J: QuestionJob>(
 }
 
 impl<J: QuestionJob> QuestionQueue<J> {
-    /// Questions in the order of their worth.
+    /// Takes the questions in the order of their value.
     pub(super) fn new(job: J, questions: impl IntoIterator<Item = J::Question>, context: RunContext) -> Self {
         let waiting = questions.into_iter().enumerate().collect();
         Self { job, context, state: Mutex::new(QueueState { waiting, in_hand: 0 }) }

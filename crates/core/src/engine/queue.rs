@@ -1,4 +1,4 @@
-//! The one queue: tasks that wait for their retry, then the pending ones of the manifest in their order.
+//! The one queue: tasks that wait for their retry, then the pending tasks of the manifest in their order.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,27 +19,27 @@ use crate::{
     store::PartitionData,
 };
 
-/// A task in the hands of one worker, with what it learnt so far.
+/// A task in the hands of one worker, with what it has learned so far.
 #[derive(Debug)]
 pub(super) struct TaskLease {
     pub(super) task: Task,
-    /// The page to ask for.
+    /// The page to request.
     pub(super) place: PagePosition,
-    /// The attempts at that page.
+    /// The attempts at this page.
     pub(super) attempts: Attempts,
     /// The month that is being filled, as it is on disk.
     pub(super) held: Option<PartitionData>,
     /// The cursors that were followed: none may come back.
     pub(super) followed: HashSet<Cursor>,
-    /// Whether cursors were seen to forget the question: then time leads from page to page.
+    /// Whether the server's cursors were seen to lose the query: then time leads from page to page.
     mistrusts_cursors: bool,
-    /// Pages in a row that had no new bar and named another one.
+    /// Pages in a row that had no new bar and named another page.
     pub(super) barren: u32,
-    /// The window's days that are behind: what progress is measured in.
+    /// Days of the window that are covered: the unit of progress.
     days: u32,
-    /// What it is finding out about the plan's history.
+    /// The search for the plan's history, if it is searching.
     pub(super) inquiry: Option<HistoryInquiry>,
-    /// The right to do so.
+    /// The right to search.
     pub(super) turn: Option<SearchTurn>,
 }
 
@@ -65,11 +65,11 @@ impl TaskLease {
         }
     }
 
-    /// Goes on with fewer days: the plan does not serve those before. Answers how many were taken away.
+    /// Continues with fewer days: the plan does not serve those before. Returns how many were removed.
     pub(super) fn cut_to(&mut self, window: Window) -> u32 {
         let before = self.task.window.days();
         self.task.window = window;
-        // These days were not asked for before.
+        // This window was not requested before.
         self.attempts.ask_anew();
         if self.task.cursor.take().is_some() {
             self.place = PagePosition::Start;
@@ -77,7 +77,7 @@ impl TaskLease {
         before.saturating_sub(window.days())
     }
 
-    /// Notes that bars up to `last_ms` are stored, or that the task has ended. Answers the days that are newly behind.
+    /// Records that bars up to `last_ms` are stored, or that the task has ended. Returns the number of newly covered days.
     pub(super) fn advance(&mut self, last_ms: Option<i64>, ended: bool) -> u32 {
         self.task.last_ms = last_ms.or(self.task.last_ms);
         let behind = if ended { self.task.window.days() } else { self.task.days_covered() };
@@ -86,7 +86,7 @@ impl TaskLease {
         newly
     }
 
-    /// Turns to the next page: by its cursor, or, if cursors forget the question, by time.
+    /// Turns to the next page: by its cursor, or by time if cursors lose the query.
     pub(super) fn turn_to(&mut self, next: Cursor) {
         self.place = match self.task.last_ms {
             Some(last) if self.mistrusts_cursors && self.barren == 0 => PagePosition::Since(last + MINUTE_MS),
@@ -94,21 +94,21 @@ impl TaskLease {
         };
     }
 
-    /// Lets go of what a task that waits may not hold. It may wait for minutes: its month is read again rather than held, an
-    /// answer that is not understood yet is asked for again, and others may find out meanwhile.
+    /// Drops what a waiting task must not hold. It may wait for minutes: its month is read again later, a response that
+    /// is not interpreted yet is requested again, and other tasks may search meanwhile.
     pub(super) fn rest(&mut self) {
         self.held = None;
         self.turn = None;
         self.inquiry = self.inquiry.take().filter(|inquiry| !matches!(inquiry.cause, SearchCause::Late(_)));
     }
 
-    /// Leaves cursors for the rest of the task. False if no cursor was asked for.
+    /// Stops using cursors for the rest of the task. False if the failed request used no cursor.
     pub(super) fn mistrust_cursors(&mut self) -> bool {
         self.mistrusts_cursors = true;
         self.leave_cursor()
     }
 
-    /// Leaves a cursor that the server refuses: time leads on from the last bar. False if no cursor was asked for.
+    /// Drops a cursor that the server refuses: time leads on from the last bar. False if the request used no cursor.
     pub(super) fn leave_cursor(&mut self) -> bool {
         let refused = matches!(self.place, PagePosition::At(_));
         if refused {
@@ -120,7 +120,7 @@ impl TaskLease {
     }
 }
 
-/// Hands out leases. A task whose page failed is parked here, so that its worker can go on with another one.
+/// Hands out leases. A task whose page failed is parked here, so that its worker can take another one.
 #[derive(Debug, Default)]
 pub(super) struct TaskQueue {
     state: Mutex<QueueState>,
@@ -130,32 +130,32 @@ pub(super) struct TaskQueue {
 #[derive(Debug, Default)]
 struct QueueState {
     parked: HashMap<TaskId, (Instant, TaskLease)>,
-    /// Tasks that are not to be asked again in this run, with the reason.
+    /// Tasks that are not requested again in this run, with the reason.
     deferred: Vec<(TaskId, String)>,
-    /// Leases that workers have.
+    /// The number of leases that workers have.
     out: usize,
 }
 
-/// What is to be given back at the end of a run.
+/// What to give back at the end of a run.
 #[derive(Debug)]
 pub(super) struct Leftovers {
     /// Tasks that still wait for a retry.
     pub(super) parked: Vec<TaskId>,
-    /// Tasks that were put aside, with the reason.
+    /// Tasks that were deferred, with the reason.
     pub(super) deferred: Vec<(TaskId, String)>,
 }
 
-/// What there is to do now.
+/// The next thing to do.
 enum NextTask {
     Work(Box<TaskLease>),
-    /// Something is under way: look again when it changes, or at this instant.
+    /// Something is under way: check again when it changes, or at this instant.
     Wait(Option<Instant>),
     Drained,
 }
 
 impl TaskQueue {
-    /// The next task to work on; none when nothing is owed any more, or the run is to stop. One whose retry is due comes
-    /// first, unless `anything_came` is false: then one that was not asked for yet tells more.
+    /// The next task to work on. None if nothing is outstanding any more, or the run is to stop. A task whose retry is
+    /// due comes first, unless `anything_came` is false: then a task that was not requested yet tells more.
     pub(super) async fn next(
         &self,
         manifest: &WriterHandle,
@@ -191,7 +191,7 @@ impl TaskQueue {
     ) -> Result<NextTask, ManifestError> {
         let mut state = self.state.lock().await;
         if stop.is_requested() {
-            // Waiting for the lock, it was missed: nothing is leased to be given back at once.
+            // The request to stop came during the wait for the lock: lease nothing that would be given back at once.
             return Ok(NextTask::Drained);
         }
         let earliest = state.parked.iter().map(|(id, (due, _))| (*due, *id)).min();
@@ -210,7 +210,7 @@ impl TaskQueue {
         Ok(if idle { NextTask::Drained } else { NextTask::Wait(earliest.map(|(due, _)| due)) })
     }
 
-    /// Takes back a task whose page is to be asked again at `due`.
+    /// Takes back a task whose page is to be requested again at `due`.
     pub(super) async fn park(&self, mut lease: Box<TaskLease>, due: Instant) {
         lease.rest();
         let mut state = self.state.lock().await;
@@ -219,19 +219,19 @@ impl TaskQueue {
         self.changed.notify_waiters();
     }
 
-    /// Puts a task aside for the rest of the run.
+    /// Defers a task for the rest of the run.
     pub(super) async fn defer(&self, id: TaskId, reason: String) {
         let mut state = self.state.lock().await;
         state.deferred.push((id, reason));
     }
 
-    /// A worker is done with a task, whatever became of it.
+    /// Records that a worker no longer has a task.
     pub(super) async fn let_go(&self) {
         self.state.lock().await.out -= 1;
         self.changed.notify_waiters();
     }
 
-    /// The tasks that nobody has in hand when the run stops.
+    /// The tasks without a worker when the run stops.
     pub(super) async fn leftovers(&self) -> Leftovers {
         let mut state = self.state.lock().await;
         let deferred = std::mem::take(&mut state.deferred);

@@ -1,9 +1,9 @@
-//! All files of a data directory written anew, in the form in which they would be written today.
+//! Rewrites all files of a data directory in the form in which they would be written today.
 //!
-//! Some files at a time: what their rows will say is noted, the files are brought to stable storage, then their rows follow in
-//! one transaction. A process may die at any instant: what it has noted says of each file whether it is the old one or the
-//! new one, and [`settle`] makes the rows agree. What is in today's form is passed over, so that the next run goes on where
-//! this one ended.
+//! Works on some files at a time: records what their rows will be, brings the files to stable storage, then updates the
+//! rows in one transaction. The process may crash at any instant: for each file, the records tell the old one from the
+//! new one, and [`settle`] makes the rows agree. Files in today's form are skipped, so that the next run continues
+//! where this one ended.
 
 use std::{path::PathBuf, thread, time::Instant};
 
@@ -17,38 +17,38 @@ use crate::{
     store::{EncodedFile, Encodings, StoreError, market_day, rewrite, write_all},
 };
 
-/// How many files are written between two transactions.
+/// The number of files that are written between two transactions.
 const BATCH: usize = 32;
 
-/// Of how many symbols the partitions are looked up at once.
+/// The number of symbols whose partitions are read at once.
 const SYMBOLS: usize = 16;
 
-/// What is to be written anew, and when to stop.
+/// What to rewrite, and when to stop.
 pub struct RewriteJob<'a> {
     /// Where the files are.
     pub data_dir: &'a DataDir,
-    /// Which programs they are for.
+    /// Which encodings the files get.
     pub encodings: Encodings,
     /// Asks for a clean stop.
     pub stop: &'a Stop,
     /// When to stop cleanly.
     pub until: Option<Instant>,
-    /// Is told how many files were looked at, of how many.
+    /// Called with the number of checked files, and of all files.
     pub watch: &'a (dyn Fn(u64, u64) + Sync),
 }
 
-/// What was done, or would be.
+/// What was done, or would be done.
 #[derive(Debug, Default)]
 pub struct RewriteOutcome {
-    /// Files that were written anew.
+    /// Files that were rewritten.
     pub rewritten: u64,
     /// Partitions among them.
     pub partitions: u64,
     /// Files that are in today's form already.
     pub unchanged: u64,
-    /// The size of the files that were written anew, before.
+    /// Size of the rewritten files before, in bytes.
     pub bytes_before: u64,
-    /// Their size now.
+    /// Their size now, in bytes.
     pub bytes_after: u64,
     /// Files that were left as they are, and why.
     pub left: Vec<StoreError>,
@@ -65,14 +65,14 @@ pub enum RewriteError {
     Store(#[from] StoreError),
 }
 
-/// A file with a row, and the size of the one that is there.
+/// A file with a row, and the size of the present file.
 struct Recorded {
     of: RewrittenFile,
     bytes: u64,
     anew: Result<Option<EncodedFile>, StoreError>,
 }
 
-/// Makes the rows agree with the files, where a process died that was writing some anew.
+/// Makes the rows agree with the files after a process crashed during a rewrite.
 ///
 /// # Errors
 /// If a folder cannot be listed or swept, or the manifest cannot be written.
@@ -88,10 +88,10 @@ pub fn settle(data_dir: &DataDir, writer: &mut ManifestWriter) -> Result<(), Rew
 }
 
 impl RewriteJob<'_> {
-    /// Writes all files anew that are not in today's form. Without a `writer` nothing is written.
+    /// Rewrites all files that are not in today's form. Without a `writer` nothing is written.
     ///
     /// # Errors
-    /// If the system refuses. Files that do not prove themselves are left, and are no error.
+    /// If the system refuses. Files that fail their own checks are left as they are, and are no error.
     pub fn run(
         &self,
         mut writer: Option<&mut ManifestWriter>,
@@ -104,7 +104,7 @@ impl RewriteJob<'_> {
         let reader = ManifestReader::open(self.data_dir)?;
         let (symbols, days) = (reader.symbols()?, reader.witnesses()?);
         let all = reader.holdings()?.partitions + days.len() as u64;
-        // A reader that stays would keep the log of the manifest from being folded in.
+        // An open reader would keep the manifest's log from being merged into it.
         drop(reader);
         self.tables(writer.is_none(), done)?;
         for symbols in symbols.chunks(SYMBOLS) {
@@ -139,8 +139,8 @@ impl RewriteJob<'_> {
         self.stop.is_requested()
     }
 
-    /// The partitions of some symbols. If nothing is written, files that a fetch which died may have written last are not among
-    /// them: they may be newer than their rows.
+    /// The partitions of some symbols. If nothing is written, leaves out files that a crashed fetch may have written
+    /// last: they may be newer than their rows.
     fn partitions(&self, symbols: &[Symbol], is_dry: bool) -> Result<Vec<Partition>, RewriteError> {
         let reader = ManifestReader::open(self.data_dir)?;
         let mut all = Vec::new();
@@ -164,7 +164,7 @@ impl RewriteJob<'_> {
         }
     }
 
-    /// Writes what is new of a batch: its files, then their rows.
+    /// Writes the new files of a batch, then their rows.
     fn store(
         &self,
         batch: Vec<Recorded>,
@@ -183,7 +183,7 @@ impl RewriteJob<'_> {
         if let Some(writer) = writer.filter(|_| !files.is_empty()) {
             writer.begin_rewrites(&rewrites)?;
             if let Err(error) = write_all(&files) {
-                // Some may be at their places. If their rows cannot be written either, the next run does it.
+                // Some files may be in place. If their rows cannot be written either, the next run does it.
                 let _ = settle(self.data_dir, writer);
                 return Err(error.into());
             }
@@ -225,7 +225,8 @@ impl RewriteOutcome {
         self.bytes_after += more.bytes_after;
     }
 
-    /// The new file, if there is to be one; what is wrong with the old one stays in mind. The system's refusal is an error.
+    /// Returns the new file, if there is one, and records what is wrong with the old one. Only errors of the system are
+    /// returned.
     fn sort(
         &mut self,
         anew: Result<Option<EncodedFile>, StoreError>,
@@ -240,7 +241,7 @@ impl RewriteOutcome {
     }
 }
 
-/// Does the same with each item, on all cores; the answers are in the order of the items.
+/// Applies `work` to each item, on all cores; the results are in the order of the items.
 fn in_parallel<T: Sync, U: Send>(items: &[T], work: impl Fn(&T) -> U + Sync) -> Vec<U> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {

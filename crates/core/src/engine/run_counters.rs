@@ -7,7 +7,7 @@ use std::sync::{
 
 use crate::manifest::RunTotals;
 
-/// Counters that workers raise and anyone may read at any time.
+/// Counters that workers increment; any thread may read them at any time.
 #[derive(Debug, Default)]
 pub struct RunCounters {
     requests: AtomicU64,
@@ -24,13 +24,13 @@ pub struct RunCounters {
 /// The counters at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CountersSnapshot {
-    /// What goes into the run's row and report.
+    /// The totals for the run's row and report.
     pub totals: RunTotals,
     /// Tasks that ended.
     pub tasks: u64,
-    /// Days of windows that were covered: what progress is measured in.
+    /// Days of windows that were covered: the unit of progress.
     pub days: u64,
-    /// The last thing that went wrong.
+    /// The last failure.
     pub trouble: Option<String>,
 }
 
@@ -75,7 +75,7 @@ impl RunCounters {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
     }
 
-    /// Begins to count tasks and days anew: what comes now is owed in others. Requests, bars and bytes go on.
+    /// Resets tasks and days: the next phase has other tasks. Requests, bars and bytes go on.
     pub fn begin_phase(&self) {
         self.tasks.store(0, Ordering::Relaxed);
         self.days.store(0, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! For tests: a source in memory that follows a script, and a run of it on a paused clock.
 //!
-//! While the manifest's thread writes, nothing else may be left to do but to wait, and a paused clock then goes on to the next
-//! timer. So tests hold order, requests and outcomes against what is expected, and times only as lower bounds.
+//! While the manifest's thread writes, all tasks may be waiting, and a paused clock then jumps to the next timer. So
+//! tests check order, requests and outcomes exactly, and times only as lower bounds.
 
 use std::{
     sync::{Arc, Mutex, OnceLock},
@@ -70,13 +70,13 @@ impl Fault {
     }
 }
 
-/// What a script is told of a request.
+/// What a script knows about a request.
 pub(super) struct Asked<'a> {
-    /// What is asked, such as `page T3`, `control`, `market 2024-01-03`, `list splits`, `details T3` or `closures`.
+    /// What is requested, such as `page T3`, `control`, `market 2024-01-03`, `list splits`, `details T3` or `closures`.
     pub(super) what: &'a str,
     /// How many requests were sent before.
     pub(super) number: usize,
-    /// How long after the first one.
+    /// The time since the first request.
     pub(super) at: Duration,
 }
 
@@ -102,12 +102,12 @@ impl ScriptedSource {
         Self { script: Arc::new(script), begin: Arc::default(), log: Arc::default() }
     }
 
-    /// What was asked, in this order.
+    /// What was requested, in this order.
     pub(super) fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().iter().map(|entry| entry.what.clone()).collect()
     }
 
-    /// When everything was asked, and how it failed, for messages.
+    /// When everything was requested, and how it failed, for messages.
     pub(super) fn story(&self) -> String {
         let line = |entry: &Entry| {
             let fault = entry.fault.map(|fault| format!(" {fault:?}")).unwrap_or_default();
@@ -116,12 +116,12 @@ impl ScriptedSource {
         self.log.lock().unwrap().iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// How often something was asked whose name begins like this.
+    /// The number of requests whose name begins like this.
     pub(super) fn asked(&self, begin: &str) -> usize {
         self.log().iter().filter(|what| what.starts_with(begin)).count()
     }
 
-    /// One request: a hundredth of a second long.
+    /// Performs one request, which takes a hundredth of a second.
     async fn request(&self, what: String) -> Result<(), FetchError> {
         let fault = {
             let mut log = self.log.lock().unwrap();
@@ -210,7 +210,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Without a limit of the rate, eight attempts within ten minutes, and so many workers.
+    /// Without a rate limit, with eight attempts within ten minutes, and this many workers.
     pub(super) fn new(workers: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (data_dir, clock) = (DataDir::new(dir.path()), Clock::system());
@@ -235,7 +235,7 @@ impl World {
         Self { dir, context, thread }
     }
 
-    /// With so many attempts.
+    /// With this many attempts.
     pub(super) fn with_attempts(mut self, attempts: u32) -> Self {
         self.context.retry_policy.max_attempts = attempts;
         self
@@ -254,7 +254,7 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) const ALL: [Self; 4] = [Self::Tasks, Self::Lookups, Self::MarketDays, Self::Absences];
 
-    /// What the requests of an item are called in scripts.
+    /// The name of an item's requests in scripts.
     pub(super) fn item(self, number: usize) -> String {
         match self {
             Self::Tasks => format!("page {}", symbol(number)),
@@ -274,18 +274,18 @@ fn day(number: usize) -> Date {
     grab_model::calendar::sessions(year).nth(number).unwrap().date()
 }
 
-/// What became of a job.
+/// The result of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JobEnd {
     /// Items that were answered.
     pub(super) answered: usize,
     /// Items that were given up.
     pub(super) given_up: usize,
-    /// Items that a later run will ask for.
+    /// Items that a later run will request.
     pub(super) outstanding: usize,
 }
 
-/// What became of a job of `items` items of a kind, and why it was stopped, if it was.
+/// Runs a job of `items` items of a kind. Returns its result, and why it was stopped, if it was.
 pub(super) async fn fetch(
     kind: Kind,
     source: &ScriptedSource,

@@ -9,7 +9,7 @@ use crate::disk::DiskTrouble;
 /// How long a request that is under way may still take once the run is to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Why a run stopped before nothing was owed.
+/// Why a run stopped before nothing was outstanding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopReason {
     /// SIGINT or SIGTERM.
@@ -24,27 +24,27 @@ pub enum StopReason {
     Unreachable(String),
     /// The source was there, and did not come back in time; what the system or the server said.
     SourceLost(String),
-    /// Nothing else is owed but days that the plan does not serve yet; what the server said.
+    /// Nothing else is outstanding but days that the plan does not serve yet; what the server said.
     NotYet(String),
     /// A file cannot be written.
     Disk {
         /// What the system said.
         what: String,
-        /// What is the matter with the disk.
+        /// What is wrong with the disk.
         trouble: DiskTrouble,
     },
     /// The manifest cannot be written.
     Manifest,
 }
 
-/// A flag that all workers watch. The first reason stays.
+/// A flag that all workers watch. It keeps the first reason.
 #[derive(Clone, Debug)]
 pub struct Stop {
     reason: watch::Sender<Option<StopReason>>,
 }
 
 impl StopReason {
-    /// The stop that a disk demands.
+    /// The reason for a failure of the disk.
     #[must_use]
     pub fn disk(error: &(dyn std::error::Error + 'static), what: String) -> Self {
         Self::Disk { what, trouble: DiskTrouble::of(error) }
@@ -58,7 +58,7 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Asks everyone to stop.
+    /// Asks all workers to stop.
     pub fn request(&self, reason: StopReason) {
         self.reason.send_if_modified(|current| {
             let first = current.is_none();
@@ -69,7 +69,7 @@ impl Stop {
         });
     }
 
-    /// A stop of its own for one phase of a run: it stops with the run, but what stops the phase does not stop the run.
+    /// Returns a stop for one phase of a run: it stops with the run, but what stops the phase does not stop the run.
     #[must_use]
     pub fn of_phase(&self) -> Self {
         let (run, phase) = (self.clone(), Self::default());
@@ -83,7 +83,7 @@ impl Stop {
         phase
     }
 
-    /// Why the run is to stop, if it is.
+    /// Why the run is to stop. None if it is not.
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
         self.reason.borrow().clone()
@@ -101,8 +101,8 @@ impl Stop {
         let _ = self.reason.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Waits until the run is to stop and a request that was under way has had its time. A limit that is reached is
-    /// no hurry: then the answer is waited for, as long as the client does.
+    /// Waits until the run is to stop and requests under way have had their grace period. A spent limit gives no grace
+    /// period: then the client's own timeout decides.
     pub async fn grace_is_over(&self) {
         self.requested().await;
         match self.reason() {
@@ -120,7 +120,7 @@ impl Stop {
         }
     }
 
-    /// What `work` returns, or nothing if the run is to stop first.
+    /// Returns the result of `work`, or None if the run is to stop first.
     ///
     /// # Cancellation
     /// `work` is dropped when the run is to stop.

@@ -1,5 +1,5 @@
-//! Tasks as a job of the request loop: each is brought page by page to its end, and goes on at its cursor after a pause, in
-//! whichever worker's hands.
+//! Tasks as a job of the request loop: each is traversed page by page to its end, and continues at its cursor after a
+//! pause, with any worker.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,10 +23,10 @@ use crate::{
     store::{BarStore, StoreError},
 };
 
-/// A page may have no new bar and still name another one (polygon-api.md §1), but not for ever.
+/// The most pages in a row without a new bar that name another page (polygon-api.md §1).
 const MOST_BARREN_PAGES: u32 = 100;
 
-/// From so many ms on, two clocks are said to differ.
+/// From this difference on, in ms, two clocks are said to differ.
 const CLOCKS_DIFFER_MS: i64 = 60_000;
 
 /// The tasks of a directory.
@@ -41,33 +41,33 @@ pub(super) struct TaskJob<S> {
     pub(super) history: EntitlementHistory,
 }
 
-/// What a task sends.
+/// A request of a task.
 #[derive(Clone)]
 pub(super) enum TaskRequest {
-    /// It asks for its page.
+    /// Its page.
     Page(BarsRequest, PagePosition),
-    /// It asks whether a day is served, to find out where the plan's history begins.
+    /// One day, to find out whether it is served and where the plan's history begins.
     Day(BarsRequest, Date),
 }
 
-/// What is answered to it.
+/// The response to it.
 pub(super) enum TaskAnswer {
     Page(Box<BarsPage>),
     Day(DayAnswer),
 }
 
-/// What became of a lease after one step of its traversal.
+/// The state of a lease after one step of its traversal.
 pub(super) enum PageStep {
-    /// Go on with the page that the lease now names.
+    /// Continue with the page that the lease now names.
     Onward,
     /// The task has ended, or was given back.
     Settled,
-    /// Not in this run any more: what it asks for is not there yet, for this reason.
+    /// Not in this run: what it requests is not available yet, for this reason.
     Defer(String),
 }
 
 impl<S> TaskJob<S> {
-    /// All pending tasks of a directory, with what is known of the plan's history.
+    /// Creates the job for all pending tasks of a directory, with what is known of the plan's history.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -86,7 +86,7 @@ impl<S> TaskJob<S> {
         })
     }
 
-    /// Carries out what a step has led to.
+    /// Carries out the result of a step.
     async fn carry_out(&self, lease: &TaskLease, step: PageStep) -> Step {
         match step {
             PageStep::Onward => Step::Onward,
@@ -142,7 +142,7 @@ impl<S: Source> FetchJob for TaskJob<S> {
     }
 
     fn is_still_wanted(&self, _: &Box<TaskLease>, request: &TaskRequest) -> bool {
-        // While a task finds out where the history begins, another's first page would most likely be refused as well.
+        // While a task searches for the beginning of the history, another task's first page would most likely be refused too.
         !matches!(request, TaskRequest::Page(_, PagePosition::Start)) || !self.is_searching()
     }
 
@@ -292,7 +292,7 @@ impl<S: Source> TaskJob<S> {
         self.source.read(question, answer).await
     }
 
-    /// A page that fits its question.
+    /// Handles a page that fits its request.
     async fn take_page(&self, lease: &mut TaskLease, page: BarsPage) -> Result<PageStep, ManifestError> {
         lease.barren = barren_pages(lease, &page);
         self.history.saw(page.bars.timestamps().first().copied());
@@ -303,7 +303,7 @@ impl<S: Source> TaskJob<S> {
         self.store_page(lease, page, Vec::new()).await
     }
 
-    /// The plan does not include what is asked for: maybe some days of it.
+    /// Handles a refusal by the plan: maybe it refuses only some days.
     async fn refused(&self, lease: &mut TaskLease, refusal: Refusal) -> Result<PageStep, ManifestError> {
         let words = refusal.error.plan_words().map(str::to_owned);
         let is_about_time = refusal.kind == RefusalKind::Timeframe;
@@ -314,7 +314,7 @@ impl<S: Source> TaskJob<S> {
         }
     }
 
-    /// Everything was tried. Of a page with some bars that cannot be, the others are stored.
+    /// Gives a task up after all attempts. If only some bars of its page are invalid, the others are stored.
     async fn give_up(
         &self,
         lease: &mut TaskLease,
@@ -322,7 +322,7 @@ impl<S: Source> TaskJob<S> {
         asked: u32,
     ) -> Result<PageStep, ManifestError> {
         if let Some(inquiry) = lease.inquiry.take() {
-            // Only a question about a single day has no answer: what its page was told stands.
+            // Only the request for a single day failed: the response about the page stands.
             return self.conclude(lease, inquiry, SearchConclusion::OtherReason).await;
         }
         if let FetchError::BadBars(mixed) = refusal.error
@@ -334,7 +334,7 @@ impl<S: Source> TaskJob<S> {
         self.end(lease, TaskEvent::GivenUp, format!("{} (asked {asked} times)", refusal.reason)).await
     }
 
-    /// Keeps a page, and its bad bars in the quarantine.
+    /// Stores a page, and its bad bars in the quarantine.
     pub(super) async fn store_page(
         &self,
         lease: &mut TaskLease,
@@ -344,8 +344,8 @@ impl<S: Source> TaskJob<S> {
         match self.keep(lease, page, bad).await {
             Ok(step) => Ok(step),
             Err(StorePageError::Manifest(error)) => Err(error),
-            // The lease is kept, as by a process that died: what was finished, and what lies about, is known only to
-            // the disk. The next run looks it up.
+            // The lease stays, as after a crash: what was finished and what is left over is known only to the disk. The
+            // next run finds out.
             Err(StorePageError::Store { error: error @ StoreError::Io { .. }, .. }) => {
                 self.stop.request(StopReason::disk(&error, chain(&error)));
                 Ok(PageStep::Settled)
@@ -357,7 +357,7 @@ impl<S: Source> TaskJob<S> {
         }
     }
 
-    /// Partitions first, onto stable storage; then one transaction for everything that the page changes.
+    /// Writes the partitions to stable storage, then everything that the page changes in one transaction.
     async fn keep(
         &self,
         lease: &mut TaskLease,
@@ -400,7 +400,7 @@ impl<S: Source> TaskJob<S> {
         Ok(PageStep::Onward)
     }
 
-    /// Why a window is not asked for as a whole yet.
+    /// The reason why a window is not requested as a whole yet.
     fn unfinished(&self, as_of_ms: i64) -> String {
         let sessions = calendar::last_finished(as_of_ms)
             .map_or_else(|| "sessions".to_owned(), |last| format!("sessions after {}", last.date()));
@@ -437,7 +437,7 @@ impl<S: Source> TaskJob<S> {
         merged.map_err(|MergeFailure { error, written }| StorePageError::Store { error, written })
     }
 
-    /// The digests of those months' partitions that are recorded.
+    /// The recorded digests of these months' partitions.
     async fn recorded(
         &self,
         symbol: &Symbol,
@@ -470,13 +470,13 @@ impl<S: Source> TaskJob<S> {
     }
 }
 
-/// Pages in a row that have no new bar and name another one, with this one.
+/// Pages in a row, including this one, that have no new bar and name another page.
 fn barren_pages(lease: &TaskLease, page: &BarsPage) -> u32 {
     let is_ahead = page.bars.timestamps().last().is_some_and(|last| Some(*last) > lease.task.last_ms);
     if is_ahead || page.next.is_none() { 0 } else { lease.barren + 1 }
 }
 
-/// Whether the page can be followed to an end.
+/// Checks that the page can be followed to an end.
 fn check_traversal(lease: &TaskLease, page: &BarsPage) -> Result<(), ResponseMismatch> {
     if let Some(next) = page.next.as_ref().filter(|next| lease.followed.contains(next)) {
         return Err(ResponseMismatch::Repeated(next.to_string()));
@@ -485,12 +485,12 @@ fn check_traversal(lease: &TaskLease, page: &BarsPage) -> Result<(), ResponseMis
     if barren > MOST_BARREN_PAGES { Err(ResponseMismatch::Endless { pages: barren }) } else { Ok(()) }
 }
 
-/// What a task asks for.
+/// The request for a task's window.
 fn question(lease: &TaskLease) -> BarsRequest {
     BarsRequest { symbol: lease.task.symbol.clone(), window: lease.task.window }
 }
 
-/// Why a page could not be kept.
+/// Why a page could not be stored.
 enum StorePageError {
     /// A month could not be merged; those before it are on stable storage.
     Store {
@@ -513,10 +513,9 @@ pub(super) fn chain(error: &StoreError) -> String {
     }
 }
 
-/// The days that are whole once this page is stored: from where the page before ended to where this one ends, as far as they
-/// were finished when it was made. A page
-/// that is followed by another one may end within a day. Once a bar was bad, no day is claimed any more: nobody knows
-/// which days the bad ones were to be on.
+/// The days that are complete once this page is stored: from where the page before ended to where this one ends, as far
+/// as they were finished when it was made. A page that is followed by another one may end within a day. After a bad bar
+/// no day is claimed any more: the days of the bad bars are not known.
 fn whole_days(lease: &TaskLease, page: &BarsPage, finished: Window) -> Option<Window> {
     let window = lease.task.window;
     let from = lease.task.last_ms.and_then(new_york::date_of).unwrap_or(window.from());

@@ -1,11 +1,11 @@
-//! An answer begins later than its window: is the symbol young, or was the answer clipped? Pure.
+//! Decides why a response begins later than its window: the symbol is young, or the response is clipped. Pure.
 //!
-//! A plan's history may begin within a window without a word: HTTP 200, and the bars from then on (polygon-api.md §1,
-//! Plans). The symbol itself cannot tell, because one that was listed later looks the same. So a control symbol is asked for
-//! that traded on every session of all these years: if it has bars on the first session of the window, that day is served,
-//! and the symbol is young. If it has none there and has bars later, the days before were clipped. If it has bars nowhere,
-//! this source does not know it and nothing is decided: then the days are what they always were, empty by the server's word
-//! alone, which `verify` counts as unexplained.
+//! A plan's history may begin within a window without an error: HTTP 200, with the bars from then on (polygon-api.md
+//! §1, Plans). The symbol itself cannot tell, because one that was listed later looks the same. So the search requests
+//! a control symbol that traded on every session of all these years. If it has bars on the first session of the window,
+//! that day is served, and the symbol is young. If it has none there and has bars later, the days before were clipped.
+//! If it has bars nowhere, this source does not know it and nothing is decided: then the days stay empty by the
+//! server's response alone, which `verify` counts as unexplained.
 
 use jiff::civil::Date;
 
@@ -14,47 +14,47 @@ use super::{
     session_search::{SessionSearch, session_before},
 };
 
-/// What the control symbol has on one day.
+/// What the response for the control symbol on one day shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum ControlSymbol {
     /// Bars.
     Bars,
-    /// No bar, and no word why.
+    /// No bar, and no reason.
     Nothing,
     /// A refusal: the plan does not include the day.
     Refusal,
 }
 
-/// The last day without bars is asked for twice: servers were seen to be empty for a moment.
+/// The last day without bars is requested twice: servers were seen to be empty for a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SecondLook {
-    /// It is not asked for a second time yet.
+    /// It is not requested a second time yet.
     Due,
-    /// It has no bars again, or was refused in words.
+    /// It has no bars again, or was refused explicitly.
     Confirmed,
     /// It has bars.
     Contradicted,
 }
 
-/// What is asked one day at a time, with the control symbol: only a day with bars is served.
+/// The search with single days of the control symbol: only a day with bars is served.
 #[derive(Clone, Debug)]
 pub(super) struct LateStart {
     pub(super) bracket: SessionSearch,
-    /// The first session of the window, as far back as the service has any bars.
+    /// The first session of the window on which the service can have bars.
     first: Date,
-    /// The day of the first bar that came; none if none did.
+    /// The day of the first bar in the response. None if it has no bars.
     bars_from: Option<Date>,
     is_first_known: bool,
-    /// Whether the control symbol has bars anywhere; none if it was not asked for where it should have.
+    /// Whether the control symbol has bars anywhere. None if that is not known yet.
     is_control_known: Option<bool>,
     second_look: SecondLook,
-    /// Whether a day was refused in words.
+    /// Whether a day was refused explicitly.
     pub(super) is_refused: bool,
 }
 
 impl LateStart {
-    /// For an answer whose first bar is on `bars_from`. Where the symbol is the control symbol itself, the answer has said
-    /// already that the first session has none.
+    /// Starts a search for a response whose first bar is on `bars_from`. If the symbol is the control symbol itself,
+    /// the response has shown already that the first session has no bars.
     pub(super) fn new(
         mut bracket: SessionSearch,
         first: Date,
@@ -75,7 +75,7 @@ impl LateStart {
         }
     }
 
-    /// The same, where an earlier search has shown already whether the control symbol has bars anywhere.
+    /// Continues an earlier search; `is_proven` if it has shown that the control symbol has bars.
     pub(super) fn going_on(mut self, is_proven: bool) -> Self {
         if is_proven {
             self.is_control_known = Some(true);
@@ -84,12 +84,13 @@ impl LateStart {
         self
     }
 
-    /// Whether the control symbol is known to have bars: a day without one is no day that this source lacks altogether.
+    /// Whether the control symbol is known to have bars. Until then, a day without bars may be one that this source
+    /// lacks altogether.
     pub(super) fn is_proven(&self) -> bool {
         self.is_control_known == Some(true)
     }
 
-    /// The session to ask about next, or what it all means.
+    /// Returns the session to request next, or the conclusion.
     pub(super) fn next(&self) -> Result<Date, SearchConclusion> {
         if self.second_look == SecondLook::Contradicted || self.is_control_known == Some(false) {
             return Err(SearchConclusion::Undecided);
@@ -115,7 +116,7 @@ impl LateStart {
         }
     }
 
-    /// Notes what the control symbol has on a day.
+    /// Records the response for one day.
     pub(super) fn hear(&mut self, day: Date, control: ControlSymbol) {
         let is_again = self.bracket.last_refused == Some(day);
         let is_first = day == self.first;
@@ -131,7 +132,7 @@ impl LateStart {
             }
             ControlSymbol::Nothing => self.refuse(day),
             ControlSymbol::Refusal => {
-                // A word is enough: it needs no second one, and no control.
+                // An explicit refusal needs neither a second request nor a proof that the control symbol is known.
                 self.refuse(day);
                 self.is_control_known = Some(true);
                 self.second_look = SecondLook::Confirmed;
@@ -146,14 +147,15 @@ impl LateStart {
         self.second_look = SecondLook::Due;
     }
 
-    /// A day on which the control symbol should have bars if this source knows it.
+    /// A day on which the control symbol must have bars if this source knows it.
     fn day_with_bars(&self) -> Option<Date> {
         let end = self.bracket.end;
         let days = [self.bars_from, self.bracket.first_served, session_before(end), Some(end)];
         days.into_iter().flatten().find(|day| *day > self.first)
     }
 
-    /// The session before the first bar: if answers are clipped, this is the last one that is not served.
+    /// The session before the first bar: if responses are clipped, it is the last one that is not served. None if it is
+    /// known already.
     fn before_first_bar(&self) -> Option<Date> {
         let before = session_before(self.bars_from?)?;
         let is_open = self.bracket.last_refused.is_none_or(|last| last < before)
@@ -252,7 +254,7 @@ mod tests {
         assert_eq!(falsely_empty_at(2), SearchConclusion::AllServed);
     }
 
-    /// As where each run may send one request: only what is kept of a search is there for the next one.
+    /// As if each run may send one request: only the saved state of the search is there for the next run.
     #[test]
     fn a_search_that_is_left_open_after_each_answer_comes_to_the_same_end() {
         for (has, expected) in [

@@ -1,21 +1,21 @@
-//! How far back the plan serves: found out once, kept, and heeded by every task.
+//! How far back the plan's history goes: found out once, saved, and used by every task.
 //!
 //! # Refused windows
-//! A plan refuses a window that begins before its history as a whole (403), or leaves the early part out without a word
-//! ([`late_start`]). In both cases the task that meets it first asks about single days until it is known between which two sessions
-//! the history begins ([`refused_window`], [`session_search`]). The beginning is the plan's, not the symbol's: all pending tasks are cut
-//! there in one transaction, and later ones before they ask.
+//! A plan refuses a window that begins before its history as a whole (403), or leaves the early part out without an
+//! error ([`late_start`]). In both cases the first task that meets this requests single days until it is known between
+//! which two sessions the history begins ([`refused_window`], [`session_search`]). The beginning depends on the plan,
+//! not on the symbol: all pending tasks are cut there in one transaction, and later ones before their first request.
 //!
 //! # One at a time
-//! The task that searches holds `turn`; others wait for it before they ask for a first page. A question of the search is a
-//! request like any other: it takes a permit, counts against the budget, and what goes wrong with it goes wrong with its
-//! task (`request_loop`), which may park; then the next task goes on.
+//! The task that searches holds `turn`; others wait for it before they request a first page. A request of the search is
+//! like any other: it takes a permit, counts against the budget, and its failures are failures of its task
+//! (`request_loop`). The task may be parked; then the next task continues the search.
 //!
 //! # Durability
-//! That a search has begun is kept before its first question, and what it knows after each answer. A run that dies in between,
-//! or may send one request only, leaves the rest to the next one: its first task goes on with the search before it asks for a
-//! page ([`SearchCause::GoesOn`]). A search asks about one symbol from its beginning to its end, because what is refused to one
-//! symbol says nothing of another until a day of it is served.
+//! The start of a search is saved before its first request, and its state after each response. If the run crashes in
+//! between, or may send one request only, the next run continues: its first task continues the search before it
+//! requests a page ([`SearchCause::GoesOn`]). A search uses one symbol from start to end, because a refusal for one
+//! symbol proves nothing about another until a day of it is served.
 
 mod late_start;
 mod outcome;
@@ -46,58 +46,58 @@ use late_start::LateStart;
 use refused_window::RefusedWindow;
 use session_search::{SessionSearch, session_before, session_from};
 
-/// A symbol that traded on each session since the service has bars: the first exchange-traded fund, of 1993.
+/// A symbol that traded on every session since the service has bars: the first exchange-traded fund, of 1993.
 const CONTROL_SYMBOL: &str = "SPY";
 
-/// So many searches that find no day that is served say that another one would not either, for the same kind of words.
+/// After this many searches that found no served day, another one is not tried for the same kind of error message.
 const SEARCHES_IN_VAIN: u32 = 3;
 
-/// What a search leads to.
+/// The result of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SearchConclusion {
     /// The history begins there.
     Found(HistoryStart),
-    /// All sessions of the window are served: the answer begins late because the symbol does.
+    /// All sessions of the window are served: the response begins late because the symbol does.
     AllServed,
     /// The window begins within the history, and is refused for a reason of its own.
     OtherReason,
-    /// Only the last session is refused: it comes when its day is over.
+    /// Only the last session is refused: it is served when its day is over.
     NotYet(Date),
     /// No day is served at all.
     NothingServed,
-    /// The answers do not tell.
+    /// The responses do not decide it.
     Undecided,
 }
 
-/// Why a task asks about the plan's history.
+/// Why a task searches for the beginning of the plan's history.
 #[derive(Debug)]
 pub(super) enum SearchCause {
     /// Its window was refused.
     Refused {
         /// The error in one line.
         reason: String,
-        /// Whether these words are about time. Others may be about the symbol or the product.
+        /// Whether the message is about time. Other messages may be about the symbol or the product.
         is_about_time: bool,
     },
-    /// Its first answer begins later than its window.
+    /// Its first response begins later than its window.
     Late(Box<BarsPage>),
-    /// It has not asked yet: another task, or an earlier run, has begun a search and not ended it.
+    /// It has not sent a request yet: another task, or an earlier run, has started a search and not finished it.
     GoesOn,
 }
 
-/// What a task is finding out.
+/// The search of one task.
 #[derive(Debug)]
 pub(super) struct HistoryInquiry {
     pub(super) cause: SearchCause,
-    /// What the service said when it refused.
+    /// The service's message when it refused.
     words: Option<String>,
-    /// How far it has come; none until it is this task's turn.
+    /// The state of the search. None until it is this task's turn.
     search: Option<SearchStep>,
 }
 
 #[derive(Debug)]
 enum SearchStep {
-    /// With the symbol whose days are asked about.
+    /// With the symbol whose days are requested.
     Refused(Symbol, RefusedWindow),
     /// With the control symbol.
     Late(Symbol, LateStart),
@@ -108,7 +108,7 @@ impl HistoryInquiry {
         Self { cause, words: None, search: None }
     }
 
-    /// What is kept of it before its next question.
+    /// The state to save before the next request.
     fn open(&self) -> Option<OpenSearchState> {
         let (search, bracket, is_proven) = match self.search.as_ref()? {
             SearchStep::Refused(symbol, steps) => {
@@ -121,7 +121,7 @@ impl HistoryInquiry {
     }
 }
 
-/// The right to find out more. As long as it lasts, no other task asks for a first page.
+/// The right to search. As long as a task holds it, no other task requests a first page.
 #[derive(Debug)]
 pub(super) struct SearchTurn {
     _lock: OwnedMutexGuard<()>,
@@ -137,18 +137,18 @@ impl SearchTurn {
 
 impl Drop for SearchTurn {
     fn drop(&mut self) {
-        // Before the lock is released: whoever gets it next says so anew.
+        // Before the lock is released: the next holder sets it again.
         self.is_taken.store(false, Ordering::Release);
     }
 }
 
-/// What is known of the plan behind a service, and who is finding out more.
+/// What is known about the plan behind a service, and which task is searching.
 #[derive(Debug)]
 pub(super) struct EntitlementHistory {
     /// None for a source that serves all there is.
     service: Option<String>,
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Whether a task holds a [`SearchTurn`]. Those that only wait for its end hold the lock for a moment, too.
+    /// Whether a task holds a [`SearchTurn`]. Tasks that only wait for its end hold the lock for a moment, too.
     is_taken: Arc<AtomicBool>,
     known: Mutex<Known>,
     clock: Clock,
@@ -160,15 +160,15 @@ struct Known {
     first_served: Option<Date>,
     shown_by: Option<HistoryEvidence>,
     words: Option<String>,
-    /// Where the history was seen to begin before, to be asked about first.
+    /// Where the history began before: these sessions are requested first.
     hints: Vec<Date>,
     /// A session that is refused until its day is over.
     not_yet: Option<Date>,
-    /// The search that goes on.
+    /// The unfinished search.
     open: Option<OpenSearchState>,
-    /// Searches that found no day that is served, where the words were about time, and where they were not.
+    /// Searches that found no served day: with messages about time, and with other ones.
     in_vain: FailedSearch,
-    /// Whether the control symbol tells nothing here.
+    /// Whether the control symbol proves nothing here.
     is_control_useless: bool,
     control_failures: u32,
     /// The earliest day of which bars came in this run.
@@ -194,7 +194,7 @@ struct OpenSearchState {
     search: OpenSearch,
     last_refused: Option<Date>,
     first_served: Option<Date>,
-    /// Whether a day of the symbol that it asks about was served: what is refused is refused by the plan.
+    /// Whether a day of the requested symbol was served: then refusals come from the plan.
     is_proven: bool,
     words: Option<String>,
 }
@@ -210,13 +210,13 @@ impl OpenSearchState {
 }
 
 impl Known {
-    /// Where the history begins, if that is known to the session.
+    /// Where the history begins. None if that is not known to the session.
     fn edge(&self) -> Option<HistoryStart> {
         let today = Date::MAX;
         SessionSearch::new(self.last_refused, self.first_served, today, &[], today).edge()
     }
 
-    /// Whether answers are known, or suspected, to leave the days before the history out without a word.
+    /// Whether responses are known, or suspected, to omit the days before the history.
     fn is_clipped(&self) -> bool {
         let is_open = self.open.as_ref().is_some_and(|open| open.search == OpenSearch::Clipping);
         is_open || self.shown_by == Some(HistoryEvidence::Clipping)
@@ -226,7 +226,7 @@ impl Known {
         self.first_served.is_some_and(|first| first <= day)
     }
 
-    /// A day is served.
+    /// Records that a day is served.
     fn serves(&mut self, day: Date) {
         if !self.is_served(day) {
             self.is_changed = true;
@@ -243,7 +243,7 @@ impl Known {
         self.first_seen.zip(bracket.last_refused).is_some_and(|(seen, refused)| seen <= refused)
     }
 
-    /// Takes over what a search has found out.
+    /// Takes over the result of a search.
     fn learn(&mut self, bracket: &SessionSearch, shown_by: HistoryEvidence, words: Option<&String>) {
         self.first_served = bracket.first_served;
         self.last_refused = bracket.last_refused;
@@ -255,7 +255,7 @@ impl Known {
 }
 
 impl EntitlementHistory {
-    /// Looks up what earlier runs have found out.
+    /// Loads what earlier runs have found out.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -272,24 +272,24 @@ impl EntitlementHistory {
         Ok(Self { service, turn: Arc::default(), is_taken: Arc::default(), known: Mutex::new(known), clock })
     }
 
-    /// Waits until no other task finds out about the history, and begins to do so.
+    /// Waits until no other task searches, and takes the turn.
     async fn take_turn(&self) -> SearchTurn {
         SearchTurn::new(Arc::clone(&self.turn).lock_owned().await, &self.is_taken)
     }
 
-    /// Begins at once, if no other task does.
+    /// Takes the turn at once. None if another task has it.
     fn try_take_turn(&self) -> Option<SearchTurn> {
         Some(SearchTurn::new(Arc::clone(&self.turn).try_lock_owned().ok()?, &self.is_taken))
     }
 
-    /// Waits until no task finds out about the history.
+    /// Waits until no task searches.
     async fn wait_for_turn(&self) {
         if self.is_taken() {
             drop(self.turn.lock().await);
         }
     }
 
-    /// Whether a task finds out about the history at the moment.
+    /// Whether a task is searching.
     fn is_taken(&self) -> bool {
         self.is_taken.load(Ordering::Acquire)
     }
@@ -299,7 +299,7 @@ impl EntitlementHistory {
         self.service.is_none()
     }
 
-    /// Bars of a day came.
+    /// Records that bars of a day came.
     pub(super) fn saw(&self, first_ms: Option<i64>) {
         if let Some(day) = first_ms.and_then(new_york::date_of).filter(|_| !self.is_whole()) {
             let mut known = self.known();
@@ -308,7 +308,7 @@ impl EntitlementHistory {
         }
     }
 
-    /// The day in New York.
+    /// The current day in New York.
     fn today(&self) -> Date {
         today(self.clock)
     }
@@ -318,7 +318,7 @@ impl EntitlementHistory {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bracket that a search begins with.
+    /// The bracket with which a search starts.
     fn bracket(&self) -> SessionSearch {
         let (now_ms, known) = (self.clock.now_ms(), self.known());
         let end = calendar::last_finished(now_ms).map_or(calendar::FIRST_DAY, calendar::Session::date);
@@ -329,7 +329,7 @@ impl EntitlementHistory {
         SessionSearch::new(last_refused, first_served, end, &known.hints, today(self.clock))
     }
 
-    /// What is to be kept for later runs, if it has changed.
+    /// What to save for later runs. None if it has not changed.
     fn to_keep(&self) -> Option<(String, PlanHistory)> {
         let mut known = self.known();
         let service = self.service.clone().filter(|_| std::mem::take(&mut known.is_changed))?;
@@ -340,11 +340,11 @@ impl EntitlementHistory {
 impl Known {
     fn from_kept(kept: PlanHistory, today: Date) -> Self {
         let first_served = kept.served_on(today).and_then(session_from);
-        // Where a history moves on, it begins there today; where it does not, where it began.
+        // A rolling history begins at one of the first two today; a fixed one still begins at the last one.
         let refused = kept.refused_on(today).and_then(|day| session_before(day.saturating_add(1.day())));
         let hints = [refused, first_served.and_then(session_before), kept.first_served];
         let last_refused = kept.last_refused.filter(|last| first_served.is_none_or(|first| *last < first));
-        // A search that goes on has its answers: it needs no hints.
+        // An unfinished search has its responses: it needs no hints.
         let hints = hints.into_iter().flatten().filter(|_| kept.search.is_none()).collect();
         let known = Self { first_served, hints, ..Self::default() };
         let is_proven = kept.shown_by.is_some();
@@ -393,7 +393,7 @@ fn control_symbol() -> Option<Symbol> {
 }
 
 impl<S: Source> TaskJob<S> {
-    /// Keeps what is known of the plan's history, if it has changed.
+    /// Saves what is known about the plan's history, if it has changed.
     pub(super) async fn keep_history(&self) -> Result<(), ManifestError> {
         let Some((service, known)) = self.history.to_keep() else { return Ok(()) };
         self.manifest.call(move |writer| writer.save_plan_history(&service, &known)).await

@@ -1,4 +1,4 @@
-//! What follows from the end of a search.
+//! Carries out the result of a search.
 
 use grab_model::HistoryStart;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Known {
-    /// A search that found no beginning was served some days all the same.
+    /// Takes over the served days of a search that found no beginning.
     fn hear_of(&mut self, inquiry: &HistoryInquiry) {
         if let Some(SearchStep::Refused(_, steps)) = &inquiry.search
             && steps.is_proven
@@ -25,7 +25,7 @@ impl Known {
 }
 
 impl<S: Source> TaskJob<S> {
-    /// Carries out what a search has led to.
+    /// Carries out the result of a search.
     pub(in crate::engine) async fn conclude(
         &self,
         lease: &mut TaskLease,
@@ -41,7 +41,7 @@ impl<S: Source> TaskJob<S> {
         let (reason, page) = match inquiry.cause {
             SearchCause::Refused { reason, .. } => (Some(reason), None),
             SearchCause::Late(page) => (None, Some(page)),
-            // No day of it is served: its page would not be either.
+            // No day of the symbol is served, so its page would be refused too.
             SearchCause::GoesOn if is_own && conclusion == SearchConclusion::NothingServed => {
                 (Some(FetchError::NotEntitled { words: inquiry.words }.error_chain()), None)
             }
@@ -55,13 +55,12 @@ impl<S: Source> TaskJob<S> {
             (Some(page), ..) => self.store_page(lease, *page, Vec::new()).await,
             (None, Some(reason), SearchConclusion::NotYet(_)) => Ok(PageStep::Defer(reason)),
             (None, Some(reason), _) => self.end(lease, TaskEvent::Refused, reason).await,
-            // It has not asked for its page yet.
+            // It has not requested its page yet.
             (None, None, _) => Ok(PageStep::Onward),
         }
     }
 
-    /// Takes over what a search has found out, for all tasks. Returns the conclusion that stands: one that bars of this run disprove
-    /// says nothing about the plan.
+    /// Takes over the result of a search, for all tasks.
     fn take_over(&self, inquiry: &HistoryInquiry, conclusion: SearchConclusion) -> SearchConclusion {
         let mut known = self.history.known();
         if inquiry.search.is_some() {
@@ -103,7 +102,7 @@ impl<S: Source> TaskJob<S> {
         conclusion
     }
 
-    /// Cuts all pending tasks where the history begins, and this one, which goes on with what is left of it.
+    /// Cuts all pending tasks where the history begins, and this one, which continues with its remaining window.
     pub(super) async fn cut(
         &self,
         lease: &mut TaskLease,

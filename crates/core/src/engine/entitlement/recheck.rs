@@ -1,4 +1,4 @@
-//! Does the plan serve more by now?
+//! Checks whether the plan serves more than before.
 
 use grab_model::{Symbol, Window};
 
@@ -9,9 +9,9 @@ use crate::{
     source::{BarsRequest, Disposition, PagePosition, Source},
 };
 
-/// Asks once for the last day that was not served, if days were asked for that are not. If it is served now, all these days
-/// are pending tasks again, and the first of them finds out where the history begins by now. One question, whatever the
-/// number of symbols; if it cannot be answered, all stays as it is.
+/// Requests the last day that was not served, if there are requested days that are not served. If it is served now, all
+/// these days become pending tasks again, and the first of them searches for the new beginning of the history. One
+/// request, whatever the number of symbols; if it fails, everything stays as it is.
 ///
 /// # Errors
 /// If the manifest cannot be read or written.
@@ -67,7 +67,7 @@ pub async fn recheck_history<S: Source>(source: &S, parts: &RunContext) -> Resul
     parts.manifest.call(reopen).await
 }
 
-/// One day of a symbol; where answers are clipped, of the one that tells.
+/// The request for one day of a symbol. Where responses are clipped, uses the control symbol.
 fn question(
     shown_by: Option<HistoryEvidence>,
     symbol: &Symbol,

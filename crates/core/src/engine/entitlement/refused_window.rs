@@ -1,4 +1,4 @@
-//! A window was refused for the time that it asks for: where does the plan's history begin? Pure.
+//! Finds where the plan's history begins after a window was refused because of its time. Pure.
 
 use jiff::civil::Date;
 
@@ -7,28 +7,28 @@ use super::{
     session_search::{SessionSearch, session_before},
 };
 
-/// What is asked one day at a time, with the symbol of the window: a day that is not refused is served, with bars or not.
+/// The search with single days of the window's own symbol: a day that is not refused is served, with bars or not.
 #[derive(Clone, Debug)]
 pub(super) struct RefusedWindow {
     pub(super) bracket: SessionSearch,
-    /// The first session that the task still needs; where its days begin on a weekend, the session before.
+    /// The first session that the task still needs; if its days begin on a weekend, the session before.
     first: Date,
-    /// The last one of its window.
+    /// The last session of the window.
     last: Date,
-    /// Whether the first session itself was asked for.
+    /// Whether the first session itself was requested.
     is_first_known: bool,
-    /// Whether the last session of all is served yet, if it was asked for.
+    /// Whether the last finished session is served yet. None if it was not requested.
     is_end_served: Option<bool>,
-    /// Whether the session before it is, where the window has no other than the last one.
+    /// Whether the session before it is served, if the window has only the last session.
     is_before_end_served: Option<bool>,
-    /// Whether a day of this symbol was served. Until then its refusals may have a reason of their own.
+    /// Whether a day of this symbol was served. Until then its refusals may have another reason.
     pub(super) is_proven: bool,
-    /// Whether the words were not about time, so that the first question is whether it is served at all.
+    /// Whether the message was not about time: then the first request shows whether the symbol is served at all.
     is_doubtful: bool,
 }
 
 impl RefusedWindow {
-    /// For a window from the session `first` to the session `last`.
+    /// Starts a search for a window from the session `first` to the session `last`.
     pub(super) fn new(
         bracket: SessionSearch,
         (first, last): (Date, Date),
@@ -47,7 +47,7 @@ impl RefusedWindow {
         }
     }
 
-    /// The session to ask about next, or what it all means.
+    /// Returns the session to request next, or the conclusion.
     pub(super) fn next(&self) -> Result<Date, SearchConclusion> {
         if self.first == self.bracket.end && self.is_first_known {
             return self.only_the_end();
@@ -61,7 +61,7 @@ impl RefusedWindow {
         if self.bracket.is_served(self.first) {
             return self.not_the_beginning();
         }
-        // As long as no day was refused, history may not be what is missing: then the window's first day tells.
+        // As long as no day was refused, the history may not be the reason: then the window's first day decides.
         let SessionSearch { first_served, last_refused, .. } = &self.bracket;
         let may_be_whole = !self.is_first_known && first_served.is_some() && last_refused.is_none();
         let first = Some(self.first).filter(|_| may_be_whole);
@@ -77,7 +77,7 @@ impl RefusedWindow {
         }
     }
 
-    /// Notes whether a day is served.
+    /// Records whether a day is served.
     pub(super) fn hear(&mut self, day: Date, is_served: bool) {
         if day == self.bracket.end {
             self.is_end_served = Some(is_served);
@@ -87,7 +87,7 @@ impl RefusedWindow {
         if day < self.first {
             self.is_before_end_served = Some(is_served);
         } else if day == self.bracket.end && self.bracket.is_served(self.first) && day != self.first {
-            // The end of a window that begins within the history: that it comes late says nothing of the beginning.
+            // The end of a window that begins within the history: that it is not served yet says nothing about the beginning.
         } else if is_served {
             self.bracket.serves(day);
         } else {
@@ -95,7 +95,7 @@ impl RefusedWindow {
         }
     }
 
-    /// The window begins within the plan's history, and is refused all the same: its end may come too early.
+    /// The window begins within the plan's history and is refused all the same: its end may be too recent.
     fn not_the_beginning(&self) -> Result<Date, SearchConclusion> {
         if !self.is_first_known {
             return Ok(self.first);
@@ -110,7 +110,7 @@ impl RefusedWindow {
         }
     }
 
-    /// The window has only the last session of all: the one before it tells whether that one comes too early.
+    /// The window has only the last finished session: the session before it shows whether the last one is too recent.
     fn only_the_end(&self) -> Result<Date, SearchConclusion> {
         match (self.is_end_served, self.is_before_end_served) {
             (Some(true), _) => Err(SearchConclusion::OtherReason),
@@ -131,7 +131,7 @@ mod tests {
     const TODAY: Date = date(2026, 11, 30);
     const END: Date = date(2026, 11, 30);
 
-    /// Asks until there is a conclusion; answers it with the days that were asked for.
+    /// Runs the search to its conclusion; returns that and the requested days.
     fn conclude(
         known: (Option<Date>, Option<Date>),
         first: Date,
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(conclude(known, date(2024, 12, 2), END, |_| false).0, SearchConclusion::NothingServed);
     }
 
-    /// Asks in words that are not about time.
+    /// Runs a search with a message that is not about time.
     fn conclude_doubtful(first: Date, last: Date, serves: impl Fn(Date) -> bool) -> (SearchConclusion, u32) {
         let bracket = SessionSearch::new(None, None, END, &[], TODAY);
         let mut search = RefusedWindow::new(bracket, (first, last), false, true);

@@ -1,4 +1,4 @@
-//! The search, as steps of a task.
+//! The search as steps of a task.
 
 use grab_model::{
     Window,
@@ -21,32 +21,32 @@ use crate::{
     source::{BarsPage, BarsRequest, Disposition, FetchError, PagePosition, Source},
 };
 
-/// So many sessions are missing at the beginning of an answer that it is asked why, wherever they lie.
+/// If a response lacks at least this many sessions at its beginning, the reason is searched, wherever they are.
 const SESSIONS_WITHOUT_TRADE: usize = 5;
 
-/// So many failures of the control symbol say that it tells nothing here.
+/// After this many failures the control symbol proves nothing here.
 const CONTROL_FAILURES: u32 = 2;
 
-/// What a task does next.
+/// The next step of a task.
 pub(in crate::engine) enum Ask {
-    /// It asks for its page.
+    /// Request its page.
     Page,
-    /// It asks about this day.
+    /// Request this day.
     Day(BarsRequest, Date),
-    /// Nothing is asked: this becomes of it.
+    /// Send no request: this is the result.
     Nothing(PageStep),
 }
 
-/// What was answered to a question about a day.
+/// The response for one day.
 pub(in crate::engine) enum DayAnswer {
-    /// This is what the source has for it.
+    /// What the source has for the day.
     Heard { day: Date, control: ControlSymbol, words: Option<String>, bytes: u64 },
-    /// The control symbol tells nothing here.
+    /// The control symbol proves nothing here.
     Useless,
 }
 
 impl DayAnswer {
-    /// What it shows besides.
+    /// What the response proves besides its content.
     pub(in crate::engine) fn evidence(&self) -> AnswerEvidence {
         match self {
             Self::Heard { bytes, .. } => AnswerEvidence::SourceIsThere(*bytes),
@@ -56,7 +56,7 @@ impl DayAnswer {
 }
 
 impl<S: Source> TaskJob<S> {
-    /// What a task asks next.
+    /// Returns what a task requests next.
     pub(in crate::engine) async fn next_ask(&self, lease: &mut TaskLease) -> Result<Ask, ManifestError> {
         if self.history.is_whole() {
             return Ok(Ask::Page);
@@ -74,7 +74,7 @@ impl<S: Source> TaskJob<S> {
             && inquiry.search.is_none()
             && !self.concerns_open(lease)
         {
-            // Another task has ended it.
+            // Another task has finished the search.
             lease.turn = None;
             return Ok(Ask::Nothing(PageStep::Onward));
         }
@@ -109,8 +109,8 @@ impl<S: Source> TaskJob<S> {
         }
     }
 
-    /// A first page waits while another task finds out where the history begins, and what is known to begin before it is
-    /// cut without a request. A search that was left open goes on first.
+    /// The request for a first page. It waits while another task searches, and the part before a known beginning is cut
+    /// without a request. An unfinished search is continued first.
     async fn page_within_history(&self, lease: &mut TaskLease) -> Result<Ask, ManifestError> {
         if lease.place != PagePosition::Start {
             return Ok(Ask::Page);
@@ -129,18 +129,18 @@ impl<S: Source> TaskJob<S> {
         }
     }
 
-    /// Whether a search that was left open could tell of the first days of a task.
+    /// Whether an unfinished search concerns the first days of a task.
     fn concerns_open(&self, lease: &TaskLease) -> bool {
         self.history.known().open.as_ref().is_some_and(|open| concerns(open, lease))
     }
 
-    /// Whether a task finds out about the history at the moment: a first page had better wait.
+    /// Whether a task is searching: then a first page should wait.
     pub(in crate::engine) fn is_searching(&self) -> bool {
         self.history.is_taken()
     }
 
-    /// A task's window was refused by the plan: for the time that it asks for, by the words, or maybe so. False if the source
-    /// serves all there is, so that time is no reason.
+    /// Starts a search after the plan refused a task's window, if time may be the reason. False if the source serves
+    /// everything, so that time cannot be the reason.
     pub(in crate::engine) fn refused_by_plan(
         &self,
         lease: &mut TaskLease,
@@ -158,15 +158,15 @@ impl<S: Source> TaskJob<S> {
         true
     }
 
-    /// Lets a task find out about the history: at once, if no other task does, so that the next one waits instead of asking in
-    /// vain.
+    /// Starts a search. Takes the turn at once if no other task has it, so that the next task waits instead of sending
+    /// requests in vain.
     pub(in crate::engine) fn inquire(&self, lease: &mut TaskLease, inquiry: HistoryInquiry) {
         lease.inquiry = Some(inquiry);
         lease.turn = self.history.try_take_turn();
     }
 
-    /// Begins the search of a task that has its turn: a run that has to stop before the first question has kept that there is
-    /// one, and the next run goes on with it.
+    /// Prepares the search of a task that has its turn, so that it is saved before the first request: if the run has to
+    /// stop before that, the next run continues the search.
     pub(in crate::engine) async fn open_search(
         &self,
         lease: &mut TaskLease,
@@ -180,9 +180,9 @@ impl<S: Source> TaskJob<S> {
         }
     }
 
-    /// Whether an answer lacks sessions at its beginning that nothing shows to be served, and a plan may be the reason. Many
-    /// symbols do not trade every day: a few sessions are asked about only where answers are known to be clipped, or where
-    /// the history of some plan begins.
+    /// Whether a response lacks sessions at its beginning that are not known to be served, and a plan may be the
+    /// reason. Many symbols do not trade every day: a few missing sessions lead to a search only if responses are known
+    /// to be clipped, or if some plan's history begins there.
     pub(in crate::engine) fn is_late(&self, lease: &TaskLease, page: &BarsPage) -> bool {
         let first_ms = page.bars.timestamps().first().copied();
         if self.history.is_whole()
@@ -208,7 +208,7 @@ impl<S: Source> TaskJob<S> {
         })
     }
 
-    /// What needs no question.
+    /// The conclusion, if no request is needed.
     fn without_asking(
         &self,
         lease: &TaskLease,
@@ -230,7 +230,7 @@ impl<S: Source> TaskJob<S> {
         }
     }
 
-    /// Begins a search, or goes on with the one that is open if it is of the same kind.
+    /// Starts a search, or continues the unfinished one if it is of the same kind.
     fn begin(&self, lease: &TaskLease, inquiry: &mut HistoryInquiry, needed: Window) {
         let open = self.history.known().open.clone();
         let is_refusal = match (&inquiry.cause, &open) {
@@ -276,10 +276,10 @@ impl<S: Source> TaskJob<S> {
         };
     }
 
-    /// What was answered to a question about a day. Some refusals are answers to it.
+    /// Interprets the response for one day. Some refusals are a valid result.
     ///
     /// # Errors
-    /// If it was not answered, and that is no reason to give the search up.
+    /// If there is no result, and the search can go on all the same.
     pub(in crate::engine) fn hear(
         &self,
         lease: &TaskLease,
@@ -296,7 +296,7 @@ impl<S: Source> TaskJob<S> {
             Disposition::Timeframe | Disposition::NotEntitled => {
                 heard(ControlSymbol::Refusal, error.plan_words().map(str::to_owned), 0)
             }
-            // The plan includes it, though not before its day is over.
+            // The plan includes it, but not before its day is over.
             Disposition::NotYet => heard(ControlSymbol::Bars, None, 0),
             Disposition::Retry
             | Disposition::Unwell(_)
@@ -316,7 +316,7 @@ impl<S: Source> TaskJob<S> {
         }
     }
 
-    /// Whether a failure says that the control symbol tells nothing here. What goes wrong with it alone is not the task's fault.
+    /// Whether a failure shows that the control symbol proves nothing here. Such a failure does not count against the task.
     fn is_control_useless(&self, lease: &TaskLease, disposition: Disposition) -> bool {
         let is_about_control =
             matches!(&lease.inquiry, Some(HistoryInquiry { search: Some(SearchStep::Late(..)), .. }));
@@ -339,7 +339,7 @@ impl<S: Source> TaskJob<S> {
             }
     }
 
-    /// Takes an answer about a day over into the search.
+    /// Adds a day's response to the search.
     pub(in crate::engine) async fn note_day(
         &self,
         lease: &mut TaskLease,
@@ -360,7 +360,7 @@ impl<S: Source> TaskJob<S> {
             Some(SearchStep::Late(_, steps)) => steps.hear(day, control),
             None => {}
         }
-        // The words that name a plan are those about single days as well as about the window.
+        // The plan's message may come with single days as well as with the window.
         if inquiry.words.is_none() {
             inquiry.words = words;
         }
@@ -370,7 +370,7 @@ impl<S: Source> TaskJob<S> {
             Some(SearchStep::Late(_, steps)) => steps.next(),
             None => return Ok(PageStep::Onward),
         };
-        // What needs no further request is concluded now: the run may have to stop before the next one.
+        // Conclude now what needs no further request: the run may have to stop before the next one.
         match (next, lease.inquiry.take()) {
             (Err(conclusion), Some(inquiry)) => self.conclude(lease, inquiry, conclusion).await,
             (_, inquiry) => {
@@ -380,7 +380,7 @@ impl<S: Source> TaskJob<S> {
         }
     }
 
-    /// Keeps how far a search has come.
+    /// Saves the state of a search.
     async fn note_progress(&self, inquiry: &HistoryInquiry) -> Result<(), ManifestError> {
         {
             let (open, mut known) = (inquiry.open(), self.history.known());
@@ -393,7 +393,7 @@ impl<S: Source> TaskJob<S> {
     }
 }
 
-/// The days that a task still needs: those of its window from the last stored bar on.
+/// The days that a task still needs: from its last stored bar to the end of its window.
 fn still_needed(lease: &TaskLease) -> Option<Window> {
     let reached = lease.task.last_ms.and_then(new_york::date_of);
     let window = lease.task.window;
@@ -401,14 +401,14 @@ fn still_needed(lease: &TaskLease) -> Option<Window> {
     calendar::sessions(needed).next().map(|_| needed)
 }
 
-/// The session that tells whether a window may begin where it does. Before a weekend it is the last one: a window that begins
-/// on a Sunday is refused where the history begins on the Monday.
+/// The session that decides whether a window may begin where it does. Before a weekend it is the last one: a window
+/// that begins on a Sunday is refused if the history begins on the Monday.
 fn first_asked(window: Window) -> Date {
     let before = session_search::session_before(window.from().saturating_add(1.day()));
     before.unwrap_or(window.from())
 }
 
-/// Whether a search that is open could tell of the first days of a task which has not asked yet.
+/// Whether an unfinished search concerns the first days of a task that has not sent a request yet.
 fn concerns(open: &OpenSearchState, lease: &TaskLease) -> bool {
     let first = still_needed(lease).and_then(|needed| match &open.search {
         OpenSearch::Refusal(_) => Some(first_asked(needed)),

@@ -1,4 +1,4 @@
-//! Between which sessions a plan's history begins, and which session to ask about next. Pure.
+//! Between which sessions a plan's history begins, and which session to request next. Pure.
 
 use jiff::{ToSpan, civil::Date};
 
@@ -7,29 +7,29 @@ use grab_model::{
     calendar::{self, Session},
 };
 
-/// The first day of which the service has bars in any plan (polygon-api.md §3).
+/// The first day with bars in any plan (polygon-api.md §3).
 pub(super) const FIRST_BARS: Date = jiff::civil::date(2003, 9, 10);
 
-/// The years of history that plans are known to have (polygon-api.md §1, Plans).
+/// The lengths in years of the known plans' histories (polygon-api.md §1, Plans).
 const PLAN_YEARS: [i16; 3] = [2, 5, 10];
 
-/// So many days before or after it is certainly where the history of such a plan begins.
+/// The history of a plan certainly begins within this many days before or after the computed day.
 const EDGE_DAYS: i32 = 7;
 
-/// The last session that is known to be refused and the first that is known to be served, with all sessions in between
-/// still open. A history has one beginning, so each answer narrows the bracket.
+/// The last session known to be refused and the first known to be served; all sessions in between are open. A history
+/// has one beginning, so each response narrows the bracket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SessionSearch {
     pub(super) last_refused: Option<Date>,
     pub(super) first_served: Option<Date>,
-    /// The last session that is finished.
+    /// The last finished session.
     pub(super) end: Date,
-    /// Sessions to ask about before halves are, in this order.
+    /// Sessions to request before the search bisects, in this order.
     guesses: Vec<Date>,
 }
 
 impl SessionSearch {
-    /// What is known, and where to ask first: at `hints`, then around the beginnings of the histories that plans have.
+    /// Starts with what is known. Requests `hints` first, then the days around the beginnings of the known plans' histories.
     pub(super) fn new(
         last_refused: Option<Date>,
         first_served: Option<Date>,
@@ -40,12 +40,12 @@ impl SessionSearch {
         let mut guesses = hints.to_vec();
         for (place, years) in PLAN_YEARS.into_iter().enumerate() {
             let edge = today.saturating_sub(years.years());
-            // Where exactly it lies is not known to the day: a day was served that is one after it, and one three weeks
+            // The exact day is not known: a day that is one day after it was served, and one that is three weeks
             // earlier was refused (polygon-api.md §1, Plans).
             guesses.extend(session_before(edge.saturating_sub(1.day())));
             guesses.extend(session_from(edge.saturating_add(1.day())));
             if place == 0 {
-                // If not even this one is served, history is not what is missing. The last session may come late.
+                // If even this session is refused, history is not the reason. The last session may be too recent.
                 guesses.extend(session_before(end));
             }
         }
@@ -59,19 +59,19 @@ impl SessionSearch {
         self.first_served.is_some_and(|first| first <= day)
     }
 
-    /// A session is served, and so are all after it.
+    /// Records that a session is served, and so all after it.
     pub(super) fn serves(&mut self, day: Date) {
         self.first_served = Some(self.first_served.map_or(day, |first| first.min(day)));
         self.last_refused = self.last_refused.filter(|last| *last < day);
     }
 
-    /// A session is refused, and so are all before it.
+    /// Records that a session is refused, and so all before it.
     pub(super) fn refuses(&mut self, day: Date) {
         self.last_refused = self.last_refused.max(Some(day));
         self.first_served = self.first_served.filter(|first| *first > day);
     }
 
-    /// The session to ask about next, of those from `first` on that are still open; none if no session is.
+    /// The session to request next, of the open ones from `first` on. None if no session is open.
     pub(super) fn next(&self, first: Date) -> Option<Date> {
         self.guess(first).or_else(|| {
             let sessions: Vec<_> = calendar::sessions(self.open(first)?).map(Session::date).collect();
@@ -85,14 +85,14 @@ impl SessionSearch {
         self.guesses.iter().copied().find(|day| (open.from()..=open.to()).contains(day))
     }
 
-    /// The days from `first` on of which it is not known whether they are served.
+    /// The days from `first` on that are neither known to be served nor known to be refused.
     fn open(&self, first: Date) -> Option<Window> {
         let from = self.last_refused.map_or(first, |last| last.saturating_add(1.day()).max(first));
         let to = self.first_served.map_or(self.end, |served| served.saturating_sub(1.day()).min(self.end));
         Window::new(from, to)
     }
 
-    /// Where history begins, if no session is open any more.
+    /// Where the history begins. None while a session is open.
     pub(super) fn edge(&self) -> Option<HistoryStart> {
         let (last_refused, first_served) = self.last_refused.zip(self.first_served)?;
         let between = Window::new(last_refused.saturating_add(1.day()), first_served.saturating_sub(1.day()));
@@ -101,7 +101,7 @@ impl SessionSearch {
     }
 }
 
-/// Whether the history of some plan may begin right after the days of a window, or within them.
+/// Whether some plan's history may begin within or right after a window.
 pub(super) fn may_begin_in(window: Window, today: Date) -> bool {
     let edges = PLAN_YEARS.map(|years| today.saturating_sub(years.years()));
     edges.into_iter().any(|edge| {
@@ -132,7 +132,7 @@ mod tests {
     const TODAY: Date = date(2026, 11, 30);
     const END: Date = date(2026, 11, 27);
 
-    /// Asks until the edge is found; answers it and how many questions that took.
+    /// Searches until the beginning is found; returns it and the number of requests.
     fn search(first: Date, floor: Date, known: Option<(Date, Date)>) -> (Option<HistoryStart>, u32) {
         let (last_refused, first_served) = known.unzip();
         let hints: Vec<_> = first_served.and_then(session_before).into_iter().collect();

@@ -1,4 +1,4 @@
-//! The whole market's days: asked for one by one, kept as a witness. Nothing here touches a task.
+//! Days of the whole market, requested one by one and stored as a witness. Changes no task.
 
 mod tally;
 
@@ -27,8 +27,8 @@ struct MarketDayJob<S> {
     tally: Mutex<MarketDayTally>,
 }
 
-/// Fetches days until none is left or the run is stopped. Each is on stable storage, and recorded, before it is counted.
-/// `served` is the latest day that is kept already: what the plan refuses before it lies before the plan's history.
+/// Fetches days until none is left or the run is stopped. Each is on stable storage and recorded before it is counted.
+/// `served` is the latest stored day: days before it that are refused lie before the plan's history.
 ///
 /// # Errors
 /// If the manifest can no longer be written.
@@ -75,11 +75,11 @@ impl<S: MarketSource> QuestionJob for MarketDayJob<S> {
         market: MarketDay,
     ) -> Result<NextQuestion<Date>, ManifestError> {
         if calendar::last_finished(market.as_of_ms).is_none_or(|last| last.date() < *day) {
-            // By the server's own word the session goes on, or has not begun: what it has now is not the day.
+            // By the server's clock the session is not over, or has not begun: its present data are not the whole day.
             return Ok(NextQuestion::Settled(JobOutcome::NotYet));
         }
         if market.bars.is_empty() {
-            // The calendar has a session there. To believe this would explain every absence of that day away.
+            // The calendar has a session there. An accepted empty day would explain every absence of that day.
             return Ok(NextQuestion::Settled(JobOutcome::Nobody));
         }
         keep(parts, *day, market).await
@@ -105,7 +105,7 @@ impl<S> MarketDayJob<S> {
     }
 }
 
-/// The file first, onto stable storage; then its row.
+/// Writes the file to stable storage, then its row.
 async fn keep(
     parts: &RunContext,
     date: Date,

@@ -1,4 +1,4 @@
-//! What became of the days.
+//! The results of the days.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,28 +6,28 @@ use jiff::civil::Date;
 
 use super::JobOutcome;
 
-/// So many days refused, and none answered, say that the plan has none of them.
+/// If this many days are refused and none is answered, the plan has none of them.
 const REFUSED_AT_ONCE: usize = 3;
 
-/// So many days given up, and none answered in between, are the source's fault and not theirs.
+/// If this many days in a row are given up, the source is at fault.
 const GIVEN_UP_IN_A_ROW: u32 = 5;
 
-/// What became of all days so far.
+/// The results of all days so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MarketDayTally {
-    /// Days that are kept now.
+    /// Days that are stored now.
     pub kept: Vec<Date>,
-    /// Days that the plan does not include; those before its history are not even asked for.
+    /// Days that the plan does not include, with those before its history, which are not even requested.
     pub not_entitled: u64,
     /// Days that are not served yet.
     pub not_yet: u64,
     /// Days that the source does not know.
     pub not_found: u64,
-    /// Sessions on which nobody traded, by the source's word.
+    /// Sessions without any trade, by the source's response.
     pub nobody: u64,
     /// Days that were given up.
     pub failed: u64,
-    /// What became of each day that is not kept.
+    /// The result of each day that is not stored.
     pub lacking: BTreeMap<Date, JobOutcome>,
     refused: BTreeSet<Date>,
     latest_served: Option<Date>,
@@ -35,19 +35,19 @@ pub struct MarketDayTally {
 }
 
 impl MarketDayTally {
-    /// Before any day, but for one that was served to an earlier run.
+    /// Starts empty, but for the latest day that was served to an earlier run.
     pub(super) fn new(latest_served: Option<Date>) -> Self {
         Self { latest_served, ..Self::default() }
     }
 
-    /// Days that nobody will ask for again in this run.
+    /// Days that this run will not request again.
     #[must_use]
     pub fn finished(&self) -> u64 {
         let without = self.not_entitled + self.not_yet + self.not_found + self.nobody + self.failed;
         self.kept.len() as u64 + without
     }
 
-    /// Counts a day. Answers why nothing else is worth a request, if that is so.
+    /// Counts a day. Returns why nothing else is worth a request, if that is so.
     pub(super) fn add(&mut self, day: Date, outcome: JobOutcome) -> Option<String> {
         let in_a_row = std::mem::take(&mut self.given_up_in_a_row);
         if outcome != JobOutcome::Kept {
@@ -74,7 +74,7 @@ impl MarketDayTally {
         None
     }
 
-    /// Whether a day lies before the plan's history, which has one beginning. Then it is counted, and needs no request.
+    /// Whether a day lies before the plan's history, which has one beginning. Then counts the day: it needs no request.
     pub(super) fn is_before_history(&mut self, day: Date) -> bool {
         let is_before = self.last_before_history().is_some_and(|last| day < last);
         if is_before {
@@ -84,7 +84,7 @@ impl MarketDayTally {
         is_before
     }
 
-    /// The last refused day before one that was served. The latest of all may be refused because it is too early for it.
+    /// The last refused day before a served one. The latest of all days may be refused because it is too recent.
     fn last_before_history(&self) -> Option<Date> {
         match self.latest_served {
             Some(served) => self.refused.range(..served).next_back().copied(),

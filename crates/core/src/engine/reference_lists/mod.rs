@@ -1,5 +1,5 @@
-//! Reference lists, page by page, and single questions about tickers. Nothing here touches a task or a table: what came is
-//! kept in the manifest, where it is whole or goes on at its cursor.
+//! Reference lists, page by page, and lookups of single tickers. Changes no task and no table: responses are stored in
+//! the manifest, where a list is complete or continues at its cursor.
 
 use std::{
     collections::HashSet,
@@ -20,55 +20,55 @@ use crate::{
     },
 };
 
-/// More pages than any list has: 1,000 tickers each, of some 40,000 that there ever were.
+/// More pages than any list has: 1,000 tickers each, of some 40,000 that ever existed.
 const MOST_PAGES: u32 = 1_000;
 
-/// So many pages in a row without a row, each of which names another one, come to no end.
+/// After this many pages in a row without a row, each of which names another page, the list is taken to be endless.
 const BARREN_PAGES: u32 = 20;
 
-/// So many single questions given up, and none answered in between, are the source's fault and not theirs.
+/// If this many lookups in a row are given up, the source is at fault.
 const GIVEN_UP_IN_A_ROW: u32 = 5;
 
-/// How long a list that was left on its way can be gone on with: its cursor pins the day.
+/// The longest age of an unfinished list that is continued, in ms: its cursor pins the day.
 const LONGEST_MS: i64 = 86_400_000;
 
-/// What is to be asked for.
+/// What to fetch.
 #[derive(Clone, Debug, Default)]
 pub struct WantedLists {
     /// Whole lists.
     pub lists: Vec<ReferenceList>,
-    /// How long ago a list may have been begun that is gone on with, ms; never longer than a day.
+    /// The longest age of an unfinished list that is continued, in ms; never more than a day.
     pub longest_ms: Option<i64>,
-    /// Single questions, each with the subject that it is kept under, in the order of their worth.
+    /// Lookups, each with the subject under which it is stored, in the order of their value.
     pub lookups: Vec<(Lookup, String)>,
 }
 
-/// What became of it.
+/// The result of a fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchedLists {
-    /// Lists that the plan does not include, or the source does not have; and those that were given up, each with the reason.
+    /// Lists that the plan does not include or the source does not have, and those that were given up, each with the reason.
     pub lists_without: Vec<(ReferenceList, String)>,
-    /// Single questions that were answered.
+    /// Lookups that were answered.
     pub answered: u64,
-    /// Single questions to which the source says that it knows no such ticker.
+    /// Lookups of tickers that the source does not know.
     pub not_found: u64,
-    /// Single questions that the plan does not include.
+    /// Lookups that the plan does not include.
     pub not_entitled: u64,
-    /// Single questions that were given up.
+    /// Lookups that were given up.
     pub failed: u64,
     given_up_in_a_row: u32,
 }
 
-/// One question.
+/// One request.
 #[derive(Clone)]
 enum ListQuestion {
     /// The next page of a list.
     Page(ListProgress),
-    /// About one ticker, kept under a subject.
+    /// A lookup of one ticker, and the subject under which it is stored.
     Single(Lookup, String),
 }
 
-/// How far a list has come in this run.
+/// The progress of a list in this run.
 #[derive(Clone)]
 struct ListProgress {
     list: ReferenceList,
@@ -78,7 +78,7 @@ struct ListProgress {
     barren: u32,
     /// Cursors that were followed.
     followed: HashSet<Cursor>,
-    /// Whether it was begun anew, which helps once.
+    /// Whether it was started again, which helps once.
     is_anew: bool,
 }
 
@@ -87,14 +87,14 @@ enum ListAnswer {
     Single(LookupAnswer),
 }
 
-/// The job.
+/// The job that fetches them.
 struct ListsJob<S> {
     source: S,
     tally: Mutex<FetchedLists>,
 }
 
-/// Fetches what is wanted until nothing is left or the run is stopped. Each page and each answer is in the manifest before
-/// anything follows from it.
+/// Fetches what is wanted until nothing is left or the run is stopped. Each page and each response is in the manifest
+/// before anything follows from it.
 ///
 /// # Errors
 /// If the manifest can no longer be written.
@@ -223,7 +223,7 @@ impl<S: ReferenceSource> QuestionJob for ListsJob<S> {
             }
             ListQuestion::Single(lookup, subject) => {
                 if outcome == JobOutcome::NotFound {
-                    // The server's own word: to ask again brings nothing else.
+                    // The source does not know the ticker: another request would not change that.
                     keep_record(parts, lookup, subject, None).await?;
                 }
                 Ok(self.tally().add(outcome))
@@ -238,7 +238,7 @@ impl<S> ListsJob<S> {
     }
 }
 
-/// Why there is no list; none if there is.
+/// Why there is no list. None if there is one.
 fn why(outcome: JobOutcome) -> Option<String> {
     match outcome {
         JobOutcome::Kept => None,
@@ -250,7 +250,7 @@ fn why(outcome: JobOutcome) -> Option<String> {
 }
 
 impl FetchedLists {
-    /// Counts a single question. Answers why nothing else is worth a request, if that is so.
+    /// Counts a lookup. Returns why nothing else is worth a request, if that is so.
     fn add(&mut self, outcome: JobOutcome) -> Option<String> {
         let in_a_row = std::mem::take(&mut self.given_up_in_a_row);
         match outcome {
@@ -269,12 +269,12 @@ impl FetchedLists {
 }
 
 impl ListProgress {
-    /// A list from its beginning, whatever is kept of it.
+    /// Starts a list from its beginning, whatever is stored of it.
     fn anew(list: ReferenceList) -> Self {
         Self { list, cursor: None, pages: 0, barren: 0, followed: HashSet::new(), is_anew: true }
     }
 
-    /// Whether the page can be followed to an end.
+    /// Checks that the page can be followed to an end.
     fn check(&self, page: &ListPage) -> Result<(), ResponseMismatch> {
         let Some(next) = &page.next else { return Ok(()) };
         if self.followed.contains(next) {
@@ -298,7 +298,7 @@ impl ListProgress {
         let (list, is_first) = (self.list, self.pages == 0);
         let (next, is_barren) = (page.next.clone(), page.rows.is_empty());
         if is_first && is_barren && next.is_none() && list == ReferenceList::Active {
-            // There is no market without tickers: to believe this would say of each that it was not seen.
+            // There is no market without tickers: an accepted empty list would say of each that it is not listed.
             return Ok(NextQuestion::Settled(JobOutcome::Nobody));
         }
         let name = parts.store.source().to_owned();

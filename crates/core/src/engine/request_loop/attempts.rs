@@ -1,4 +1,4 @@
-//! How often one question was asked, and with what success.
+//! How often one request was sent, and with what result.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use tokio::time::Instant;
 use super::health::RateLimitCounts;
 use crate::pace::RetryPolicy;
 
-/// The attempts at one question, from its first request until it is answered.
+/// The attempts at one request, from its first sending until it is answered.
 #[derive(Debug)]
 pub(in crate::engine) struct Attempts {
     is_asked: bool,
     /// Failed attempts that were spent.
     failures: u32,
-    /// How many of them were refused as badly asked.
+    /// How many of them were refused as bad requests.
     pub(super) bad_requests: u32,
-    /// When the last request failed: what is decided about it is decided as of then.
+    /// When the last request failed: decisions about it are made as of then.
     failed_at: Instant,
     /// When the first of them failed.
     failing_since: Option<Instant>,
-    /// When the request left that was last refused as one too many, and what became of everybody's until then.
+    /// When the request that was last refused with a 429 was sent, and the counts of all requests until then.
     pub(super) rate_limited: Option<(Instant, RateLimitCounts)>,
-    /// Whether it was let off once because the source was down when it failed, and has not been seen down since.
+    /// Whether a failure was excused because the source was down then, and the source has not been down since.
     is_let_off: bool,
 }
 
@@ -39,12 +39,12 @@ impl Attempts {
         }
     }
 
-    /// Notes that the request leaves. Returns whether it left before.
+    /// Records that the request is sent. Returns whether it was sent before.
     pub(in crate::engine) fn note_sent(&mut self) -> bool {
         std::mem::replace(&mut self.is_asked, true)
     }
 
-    /// The question changes in a part that does not matter for its failures: it was not asked like this before.
+    /// The request changes in a part that does not matter for its failures: it counts as not sent before.
     pub(in crate::engine) fn ask_anew(&mut self) {
         self.is_asked = false;
     }
@@ -59,25 +59,25 @@ impl Attempts {
         self.failed_at
     }
 
-    /// Notes that the request failed. Whether that spends an attempt is not known yet.
+    /// Records that the request failed. Whether that spends an attempt is not known yet.
     pub(super) fn note_failure(&mut self) {
         self.failed_at = Instant::now();
     }
 
-    /// Spends an attempt. Returns the pause before the next one; None if none is left.
+    /// Spends an attempt. Returns the pause before the next one. None if no attempt is left.
     pub(super) fn spend(&mut self, policy: RetryPolicy, jitter: f64) -> Option<Duration> {
         self.failures += 1;
         let since_first = self.failed_at - *self.failing_since.get_or_insert(self.failed_at);
         policy.pause(self.failures, since_first, jitter)
     }
 
-    /// Lets a failure off that may be of an outage which is over by now. False if that was done before: then it is the
-    /// question's own.
+    /// Excuses a failure that may belong to an outage which is over by now. False if that was done before: then it is
+    /// the request's own failure.
     pub(super) fn let_off(&mut self) -> bool {
         !std::mem::replace(&mut self.is_let_off, true)
     }
 
-    /// The source was seen down: the next failure may be let off again.
+    /// Records that the source is down: the next failure may be excused again.
     pub(super) fn note_outage(&mut self) {
         self.is_let_off = false;
     }

@@ -1,8 +1,8 @@
-//! Is the key refused altogether, or just for one question? Is this the service at all, or just without this?
+//! Whether the key is refused altogether or just for one request, and whether this is the service at all.
 //!
-//! One answer cannot tell, so a control question follows it that every plan includes. If its answer does not tell either,
-//! the item is put aside: another answer clears key and address; when many different subjects were refused and nothing
-//! was answered in between, or nothing is left to ask, they are taken to be bad. No item is burnt by that.
+//! One response cannot tell, so a control request follows that every plan includes. If its response does not tell
+//! either, the item is put on hold: any later answer clears key and address. They are taken to be bad if many different
+//! subjects were refused without an answer in between, or if nothing else is left to request. No item is lost by that.
 
 use std::{
     collections::HashSet,
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::engine::StopReason;
 
-/// So many different subjects in a row are no coincidence; a few may well stand together at the head of a list.
+/// This many different subjects in a row are no coincidence; a few may well be together at the head of a list.
 const SUBJECTS: usize = 20;
 
 /// Items with refusals that cannot be judged yet.
@@ -22,7 +22,7 @@ pub(super) struct AuthProbe<T> {
     suspects: Mutex<Vec<Suspect<T>>>,
 }
 
-/// What an answer throws a doubt on.
+/// What a refusal makes suspect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Suspicion {
     /// 401: the key.
@@ -44,7 +44,7 @@ pub(in crate::engine) struct Suspect<T> {
 }
 
 impl Suspicion {
-    /// What the run stops for if the suspicion is taken for true.
+    /// Why the run stops if the suspicion is taken to be true.
     pub(super) fn confirmed(self, reason: String) -> StopReason {
         match self {
             Self::Key => StopReason::KeyRefused(reason),
@@ -54,12 +54,13 @@ impl Suspicion {
 }
 
 impl<T> AuthProbe<T> {
-    /// Without any suspicion.
+    /// Starts without any suspicion.
     pub(super) fn new() -> Self {
         Self { suspects: Mutex::default() }
     }
 
-    /// A request was refused, and the control question did not help. Returns whether the suspicion is to be taken for true.
+    /// Puts an item on hold that was refused and that the control request did not clear. Returns whether the suspicion
+    /// is to be taken as true.
     pub(super) fn put_aside(&self, item: T, subject: String, suspicion: Suspicion, reason: String) -> bool {
         let mut suspects = self.locked();
         suspects.push(Suspect { item, suspicion, reason, subject, refused_at: Instant::now() });
@@ -67,19 +68,19 @@ impl<T> AuthProbe<T> {
         subjects.len() >= SUBJECTS
     }
 
-    /// A request that left at `sent_at` was answered: the suspicions from before are cleared.
+    /// Clears the suspicions from before `sent_at`: a request that was sent then was answered. Returns their items.
     ///
-    /// An answer to a request from before a refusal proves nothing: the key may have been revoked in between.
+    /// An answer to a request that was sent before a refusal proves nothing: the key may have been revoked in between.
     pub(super) fn answered(&self, sent_at: Instant) -> Vec<Suspect<T>> {
         self.locked().extract_if(.., |suspect| suspect.refused_at <= sent_at).collect()
     }
 
-    /// Whether nothing is in doubt.
+    /// Whether nothing is suspect.
     pub(super) fn is_empty(&self) -> bool {
         self.locked().is_empty()
     }
 
-    /// Those that are still in doubt when the run ends.
+    /// The items that are still suspect when the run ends.
     pub(super) fn leftovers(&self) -> Vec<Suspect<T>> {
         std::mem::take(&mut *self.locked())
     }

@@ -1,4 +1,4 @@
-//! The connection that all requests share: when it is gone, everyone waits and one request probes.
+//! The circuit breaker of all requests: while the connection is gone, all wait and one request probes.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::pace::backoff;
 
-/// Before anything was ever reached, this many failures in a row say that nothing will be: a wrong host, no route.
+/// If nothing was ever reached, this many failures in a row mean that nothing will be: a wrong host, no route.
 const FAILURES_AT_START: u32 = 3;
 
 /// A circuit breaker that starts half-open: the first request of a loop is its probe, before any attempt is spent.
@@ -25,15 +25,15 @@ pub(super) struct CircuitBreaker {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// No request has come through yet.
+    /// No request has succeeded yet.
     Untried { failures: u32 },
-    /// The last request came through.
+    /// The last request succeeded.
     Up,
     /// There was a connection, and it is gone.
     Down { since: Instant, failures: u32 },
 }
 
-/// The right to send a request. While the breaker is not closed there is only one.
+/// The right to send a request. Unless the breaker is closed there is only one.
 #[derive(Debug)]
 pub(in crate::engine) struct BreakerPass<'a> {
     breaker: &'a CircuitBreaker,
@@ -43,7 +43,7 @@ pub(in crate::engine) struct BreakerPass<'a> {
 /// What a failure to connect means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BreakerState {
-    /// Try again: [`CircuitBreaker::acquire`] waits as long as is right.
+    /// Try again: [`CircuitBreaker::acquire`] waits for the right time.
     Wait,
     /// Nothing was ever reached, and nothing will be.
     Unreachable,
@@ -52,33 +52,33 @@ pub(super) enum BreakerState {
 }
 
 impl BreakerPass<'_> {
-    /// Whether this is the one request that finds out whether the connection is back.
+    /// Whether this is the probe, which finds out whether the connection is back.
     pub(super) fn is_probe(&self) -> bool {
         self.probe.is_some()
     }
 
-    /// An answer came whole: the first one of all lets the others follow before it is read.
+    /// Closes an untried breaker as soon as the first response body is complete; decoding need not finish first.
     pub(in crate::engine) fn response_arrived(&mut self) {
-        // A breaker that was open closes only when an answer is good.
+        // A breaker that was open closes only when a response is good.
         if self.breaker.is_untried() {
             self.breaker.success();
             self.probe = None;
         }
     }
 
-    /// The request found no connection. Of those that were under way together, the first one counts.
+    /// Records that the request found no connection. Of requests that were under way together, only the first failure counts.
     pub(super) fn failure(&self) -> BreakerState {
         self.breaker.failure(self.is_probe())
     }
 }
 
 impl CircuitBreaker {
-    /// A breaker that gives up when it has been open for `patience`.
+    /// Creates a breaker that gives up when it has been open for `patience`.
     pub(super) fn new(patience: Duration) -> Self {
         Self { state: Mutex::new(State::Untried { failures: 0 }), probe: Semaphore::new(1), patience }
     }
 
-    /// Waits until a request may go out: at once while the breaker is closed, else as the only probe and after a pause.
+    /// Waits until a request may be sent: at once while the breaker is closed, else as the only probe and after a pause.
     pub(super) async fn acquire(&self, jitter: f64) -> BreakerPass<'_> {
         if matches!(self.state(), State::Up) {
             return BreakerPass { breaker: self, probe: None };
@@ -95,7 +95,7 @@ impl CircuitBreaker {
         BreakerPass { breaker: self, probe }
     }
 
-    /// Whether no request has come through yet.
+    /// Whether no request has succeeded yet.
     pub(super) fn is_untried(&self) -> bool {
         matches!(self.state(), State::Untried { .. })
     }
@@ -105,7 +105,7 @@ impl CircuitBreaker {
         matches!(self.state(), State::Down { .. })
     }
 
-    /// A request came through, whatever its answer was.
+    /// Closes the breaker: a request got a response, whatever it was.
     pub(super) fn success(&self) {
         self.set(State::Up);
     }

@@ -1,4 +1,4 @@
-//! What is to be done about a request that brought no answer: the dispositions of `source::error`, as a verdict.
+//! What to do about a failed request: turns the dispositions of `source::error` into a verdict.
 
 use std::time::Duration;
 
@@ -12,63 +12,63 @@ use crate::{
     source::{ControlAnswer, Disposition, FetchError, OutageSymptom, Source},
 };
 
-/// A well-formed request that is refused is asked again this often.
+/// How often a well-formed request that was refused is repeated.
 const RETRIES_OF_A_BAD_REQUEST: u32 = 2;
 
-/// What is to be done.
+/// The decision about a failed request.
 pub(super) enum Verdict {
-    /// Ask again as soon as the breaker lets it pass. No attempt is spent.
+    /// Send it again as soon as the breaker lets it pass. No attempt is spent.
     Again,
-    /// Ask again at this instant.
+    /// Send it again at this instant.
     Retry { at: Instant, reason: String },
-    /// Wait for another answer, which tells whether this one is about the key or the address.
+    /// Wait for another answer, which shows whether the key or the address is bad.
     Suspect { suspicion: Suspicion, reason: String },
-    /// Do not ask again.
+    /// Do not send it again.
     Refused(Refusal),
-    /// The run is to stop for this reason.
+    /// Stop the run for this reason.
     Stop(StopReason),
-    /// The run is to stop already.
+    /// The run is stopping already.
     Stopped,
 }
 
-/// Why an item is not asked for again.
+/// Why an item is not requested again.
 #[derive(Debug)]
 pub(in crate::engine) struct Refusal {
-    /// What it comes to.
+    /// The kind of refusal.
     pub(in crate::engine) kind: RefusalKind,
     /// The last failure.
     pub(in crate::engine) error: FetchError,
-    /// The same in one line.
+    /// The error in one line.
     pub(in crate::engine) reason: String,
 }
 
-/// What a refusal comes to.
+/// The kind of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum RefusalKind {
     /// The plan does not include it.
     NotEntitled,
-    /// The plan does not include it, for the time that is asked for.
+    /// The plan does not include the requested time.
     Timeframe,
-    /// The key is good, and refused for this.
+    /// The key is good, and refused for this item.
     KeyRefused,
-    /// It is not there yet.
+    /// It is not available yet.
     NotYet,
     /// The source does not know it.
     NotFound,
     /// The source has no such route.
     UnknownRoute,
-    /// The request is refused as badly asked, after so many attempts.
+    /// The request was refused as a bad one, after this many attempts.
     BadRequest { asked: u32 },
-    /// It is given up after so many attempts.
+    /// It was given up after this many attempts.
     GivenUp { asked: u32 },
 }
 
 impl RefusalKind {
-    /// Whether it is the source's own word, which shows that key and address are good.
+    /// Whether the refusal is the source's own response, which shows that key and address are good.
     pub(super) fn is_an_answer(self) -> bool {
         match self {
             Self::NotEntitled | Self::Timeframe | Self::NotYet | Self::NotFound | Self::UnknownRoute => true,
-            // The control question has shown it.
+            // The control request has shown it.
             Self::KeyRefused | Self::BadRequest { .. } | Self::GivenUp { .. } => false,
         }
     }
@@ -78,13 +78,13 @@ impl RefusalKind {
 struct Failure<'a> {
     pass: &'a BreakerPass<'a>,
     error: FetchError,
-    /// The same in one line.
+    /// The error in one line.
     reason: String,
     sent_at: Instant,
-    /// Whether the source was down when it failed, or refused it as one too many: that may be over by the time that the control
-    /// question is answered, which waits for the same pause.
+    /// Whether the source was down when the request failed, or refused it with a 429: that may be over by the time that
+    /// the control request is answered, which waits for the same pause.
     may_be_over: bool,
-    /// How long to wait at least before it is asked again.
+    /// The least wait before it is sent again.
     at_least: Duration,
 }
 
@@ -95,7 +95,7 @@ impl Failure<'_> {
 }
 
 impl<J: FetchJob> RequestLoop<J> {
-    /// Decides about a request that brought no answer.
+    /// Decides about a failed request.
     pub(super) async fn judge(
         &self,
         item: &mut J::Item,
@@ -142,7 +142,7 @@ impl<J: FetchJob> RequestLoop<J> {
         }
     }
 
-    /// Tells whoever watches what went wrong. Returns it in one line.
+    /// Records the failure for display. Returns it in one line.
     fn note(&self, item: &J::Item, error: &FetchError) -> String {
         let (subject, reason) = (J::subject(item), error.error_chain());
         tracing::debug!(subject, "{reason}");
@@ -150,7 +150,7 @@ impl<J: FetchJob> RequestLoop<J> {
         reason
     }
 
-    /// The source's own word: another question may do instead.
+    /// The source refuses the item: an alternative request may do instead.
     fn refused(&self, item: &mut J::Item, failure: Failure<'_>, kind: RefusalKind) -> Verdict {
         if self.job.alternative(item, failure.error.disposition()) {
             return Verdict::Again;
@@ -158,7 +158,7 @@ impl<J: FetchJob> RequestLoop<J> {
         failure.refused(kind)
     }
 
-    /// Asks again after the policy's pause, or gives the question up.
+    /// Sends the request again after the policy's pause, or gives it up.
     fn retry(&self, item: &mut J::Item, failure: Failure<'_>) -> Verdict {
         let attempts = J::attempts(item);
         match attempts.spend(self.context.retry_policy, self.jitter()) {
@@ -169,7 +169,7 @@ impl<J: FetchJob> RequestLoop<J> {
         }
     }
 
-    /// A well-formed request is refused: it rarely gets better.
+    /// A well-formed request was refused: repeating it rarely helps.
     fn bad_request(&self, item: &mut J::Item, failure: Failure<'_>) -> Verdict {
         let attempts = J::attempts(item);
         if attempts.bad_requests < RETRIES_OF_A_BAD_REQUEST && !attempts.is_spent(self.context.retry_policy) {
@@ -180,11 +180,11 @@ impl<J: FetchJob> RequestLoop<J> {
         self.refused(item, failure, RefusalKind::BadRequest { asked })
     }
 
-    /// No connection, or none behind which the source answers: no attempt is spent, the item waits with everyone else.
+    /// No connection, or no source behind it: no attempt is spent, the item waits with all others.
     fn outage(&self, failure: Failure<'_>) -> Verdict {
         let Failure { pass, reason, .. } = failure;
         match pass.failure() {
-            // Refusals in between close the breaker, but bring nothing either.
+            // Refusals in between close the breaker, but fetch nothing either.
             BreakerState::Wait if self.health.failing_for() > 2 * self.context.retry_policy.max_time => {
                 Verdict::Stop(StopReason::SourceLost(reason))
             }
@@ -194,10 +194,10 @@ impl<J: FetchJob> RequestLoop<J> {
         }
     }
 
-    /// The source is in trouble: with this question, or with all. In the latter case no attempt is spent.
+    /// The source is in trouble: with this request, or with all. In the latter case no attempt is spent.
     async fn unwell(&self, item: &mut J::Item, failure: Failure<'_>) -> Result<Verdict, ManifestError> {
         if self.breaker.is_untried() {
-            // Whoever answers is reached.
+            // A response came, so the source is reachable.
             self.breaker.success();
         }
         if !self.is_in_doubt(item) || self.is_the_only_one().await? {
@@ -207,7 +207,7 @@ impl<J: FetchJob> RequestLoop<J> {
         if self.breaker.is_down() && !failure.pass.is_probe() {
             return Ok(self.outage(failure));
         }
-        // Somebody else may have asked meanwhile.
+        // Another worker may have sent the control request meanwhile.
         if !self.is_in_doubt(item) {
             return Ok(self.retry(item, failure));
         }
@@ -215,7 +215,7 @@ impl<J: FetchJob> RequestLoop<J> {
         Ok(match self.control().await {
             None => Verdict::Stopped,
             Some(ControlAnswer::Unwell(_)) if !self.health.has_known_good() && self.is_spent(item) => {
-                // Nothing ever came, and this is as long as one question may take.
+                // Nothing ever came, and one request may not take longer than this.
                 Verdict::Stop(StopReason::SourceLost(failure.reason))
             }
             Some(ControlAnswer::Unwell(_)) => {
@@ -230,7 +230,8 @@ impl<J: FetchJob> RequestLoop<J> {
         })
     }
 
-    /// The source is well by now. What failed while it may not have been is asked once more before it spends an attempt.
+    /// The source works by now. A request that failed while it may have been down is sent once more before it spends an
+    /// attempt.
     fn retry_once_well(&self, item: &mut J::Item, failure: Failure<'_>) -> Verdict {
         if failure.may_be_over && J::attempts(item).let_off() {
             return Verdict::Retry { at: Instant::now() + failure.at_least, reason: failure.reason };
@@ -238,17 +239,17 @@ impl<J: FetchJob> RequestLoop<J> {
         self.retry(item, failure)
     }
 
-    /// Whether nothing ever came and nothing else is outstanding: then there is no "everybody" to compare with.
+    /// Whether nothing ever came and nothing else is outstanding: then there are no other requests to compare with.
     async fn is_the_only_one(&self) -> Result<bool, ManifestError> {
         Ok(!self.health.has_known_good() && self.job.outstanding().await? <= 1)
     }
 
-    /// Whether a failure of this item may be everybody's.
+    /// Whether a failure of this item may be a failure of all.
     fn is_in_doubt(&self, item: &mut J::Item) -> bool {
         self.health.failed(J::id(item)) || self.breaker.is_down() || self.is_last_chance(item)
     }
 
-    /// Whether this failure gives the item up, and nothing that was asked after it has shown that the source is there.
+    /// Whether this failure gives the item up, and no later request has shown that the source is there.
     fn is_last_chance(&self, item: &mut J::Item) -> bool {
         self.is_spent(item) && self.health.is_dry_since(J::attempts(item).failed_at())
     }
@@ -258,8 +259,8 @@ impl<J: FetchJob> RequestLoop<J> {
         J::attempts(item).is_spent(self.context.retry_policy)
     }
 
-    /// One request too many. It spends an attempt of an item that alone is refused, or while most others are let in:
-    /// else the pace is the reason, which everyone lowers.
+    /// Handles a 429. It spends an attempt if only this item is refused, or most others are let in: else the pace is
+    /// the reason, and all requests slow down.
     async fn slow_down(
         &self,
         item: &mut J::Item,
@@ -272,7 +273,7 @@ impl<J: FetchJob> RequestLoop<J> {
         let before = J::attempts(item).rate_limited.replace((failure.sent_at, counts));
         let is_own = before.is_some_and(|(_, before)| counts.most_were_let_in_since(before));
         failure.at_least = if is_own {
-            // No pace will do.
+            // No pace would help.
             retry_after.unwrap_or_default().min(LONGEST_PAUSE)
         } else {
             let pause = self.context.pacer.slow_down(retry_after);
@@ -299,7 +300,7 @@ impl<J: FetchJob> RequestLoop<J> {
         })
     }
 
-    /// Whether, when one pause has followed the other and nobody was let in, at least what is known to be good is.
+    /// Whether a known good request is let in, when several pauses in a row let nothing in.
     async fn is_let_in(&self) -> bool {
         let pacer = &self.context.pacer;
         if pacer.pauses_in_a_row() < 2 || !self.health.has_known_good() {
@@ -316,7 +317,7 @@ impl<J: FetchJob> RequestLoop<J> {
         is_let_in
     }
 
-    /// Judges the question or the key by the control question.
+    /// Finds out with the control request whether the item or the key is refused.
     async fn key_refused(&self, item: &mut J::Item, failure: Failure<'_>) -> Verdict {
         match self.control_unless_in_vain().await {
             None => Verdict::Stopped,
@@ -331,13 +332,13 @@ impl<J: FetchJob> RequestLoop<J> {
         }
     }
 
-    /// The control question, unless its answer did not help before.
+    /// Sends the control request, unless its response did not help before.
     async fn control_unless_in_vain(&self) -> Option<ControlAnswer> {
         if self.auth_probe.is_empty() { self.control().await } else { Some(ControlAnswer::Evasive) }
     }
 
-    /// Sends a request once more that was answered in this run; if there was none, the control question. None if the run is
-    /// to stop, or the budget of requests is spent.
+    /// Repeats a request that was answered in this run, or else sends the control request. None if the run is to stop,
+    /// or the budget of requests is spent.
     async fn control(&self) -> Option<ControlAnswer> {
         self.context.permit().await?;
         let asked = async {
@@ -353,7 +354,7 @@ impl<J: FetchJob> RequestLoop<J> {
     }
 }
 
-/// What a first answer that does not come from the service throws a doubt on.
+/// What a first response that does not come from the service makes suspect.
 fn elsewhere(disposition: Disposition) -> Option<Suspicion> {
     match disposition {
         Disposition::UnknownRoute => Some(Suspicion::Route),

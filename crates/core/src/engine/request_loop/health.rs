@@ -1,9 +1,9 @@
-//! Is a failure the question's own fault, or everybody's?
+//! Whether a failure concerns one item or all of them.
 //!
-//! One failed request cannot tell. While answers to others come, a failure is the question's own. When several items fail
-//! in a row and no answer comes in between, or one would be given up, the source itself is in doubt. Then a question that
-//! was answered before is asked once more, or else the control question: if that fails too, it is the source, and
-//! everyone waits.
+//! One failed request cannot tell. While other requests are answered, a failure is the item's own. If several items
+//! fail in a row without an answer in between, or one would be given up, the source itself is in doubt. Then a request
+//! that was answered before is repeated, or else the control request is sent: if that fails too, the source is down,
+//! and all wait.
 
 use std::{
     collections::HashSet,
@@ -14,10 +14,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// So many different items that fail in a row are no coincidence, even if a third of all answers is broken.
+/// This many different items that fail in a row are no coincidence, even if a third of all responses is broken.
 const ITEMS: usize = 8;
 
-/// What became of the latest requests of all items. `I` is what tells them apart, `R` what is sent.
+/// The results of the latest requests of all items. `I` tells items apart, `R` is a request.
 #[derive(Debug)]
 pub(super) struct SourceHealth<I, R> {
     state: Mutex<HealthState<I, R>>,
@@ -27,18 +27,18 @@ pub(super) struct SourceHealth<I, R> {
 struct HealthState<I, R> {
     /// When the first request failed after the last proof that the source is there.
     failing_since: Option<Instant>,
-    /// The latest request that proved the source to be there, by its answer or as the control question: when it left.
+    /// When the latest request was sent that proved the source to be there, by its answer or as the control request.
     last_proof: Option<Instant>,
     /// The request with the smallest answer, and its bytes: it is known to be good.
     good: Option<(R, u64)>,
-    /// The items whose requests failed since then.
+    /// The items whose requests failed since the last proof.
     failed: HashSet<I>,
     tally: RateLimitCounts,
-    /// The last two items that were refused as one request too many.
+    /// The last two items that were refused with a 429.
     refused: [Option<(I, Instant)>; 2],
 }
 
-/// How many requests of all items were let in so far, and how many refused as one too many.
+/// The numbers of requests that were let in so far, and that were refused with a 429.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::engine) struct RateLimitCounts {
     answers: u64,
@@ -46,14 +46,14 @@ pub(in crate::engine) struct RateLimitCounts {
 }
 
 impl RateLimitCounts {
-    /// Whether, between two refusals of one item, most others were let in.
+    /// Whether most other requests were let in between two refusals of one item.
     pub(super) fn most_were_let_in_since(self, before: Self) -> bool {
         self.answers - before.answers > self.refusals - before.refusals - 1
     }
 }
 
 impl<I: Copy + Eq + Hash, R: Clone> SourceHealth<I, R> {
-    /// Good health, until something else is known.
+    /// Starts in good health.
     pub(super) fn new() -> Self {
         let state = HealthState {
             failing_since: None,
@@ -66,7 +66,7 @@ impl<I: Copy + Eq + Hash, R: Clone> SourceHealth<I, R> {
         Self { state: Mutex::new(state) }
     }
 
-    /// An answer of so many bytes came to a request that left at `sent_at`.
+    /// Records the answer to a request that was sent at `sent_at`, and its bytes.
     pub(super) fn answer_came(&self, request: &R, bytes: u64, sent_at: Instant) {
         let mut state = self.locked();
         state.failing_since = None;
@@ -83,7 +83,7 @@ impl<I: Copy + Eq + Hash, R: Clone> SourceHealth<I, R> {
         self.locked().good.as_ref().map(|(good, _)| good.clone())
     }
 
-    /// The control question of `asked_at` was answered: what fails fails for reasons of its own.
+    /// Records that the control request of `asked_at` was answered: then failures are the items' own.
     pub(super) fn vouched_for(&self, asked_at: Instant) {
         let mut state = self.locked();
         state.failing_since = None;
@@ -96,7 +96,7 @@ impl<I: Copy + Eq + Hash, R: Clone> SourceHealth<I, R> {
         self.locked().good.is_some()
     }
 
-    /// A request of `item` failed. Returns whether too many items have failed in a row for that to be their own fault.
+    /// Records a failed request of `item`. Returns whether too many items have failed in a row for that to be their own fault.
     pub(super) fn failed(&self, item: I) -> bool {
         let mut state = self.locked();
         state.failing_since.get_or_insert_with(Instant::now);
@@ -104,19 +104,19 @@ impl<I: Copy + Eq + Hash, R: Clone> SourceHealth<I, R> {
         state.failed.len() >= ITEMS
     }
 
-    /// Whether nothing that was asked after `since` has shown that the source is there. An answer that was under way then
-    /// may have left the source before it went away.
+    /// Whether no request that was sent after `since` has shown that the source is there. An answer that was under way
+    /// then may have left the source before it went away.
     pub(super) fn is_dry_since(&self, since: Instant) -> bool {
         self.locked().last_proof.is_none_or(|last| last <= since)
     }
 
-    /// For how long requests have failed, and none has shown that the source is there.
+    /// For how long requests have failed without a proof that the source is there.
     pub(super) fn failing_for(&self) -> Duration {
         self.locked().failing_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// A request of `item` was refused as one too many. Returns how many were let in and refused so far, this one
-    /// included, and whether no other item was refused since `since`.
+    /// Records that a request of `item` was refused with a 429. Returns how many requests were let in and refused so
+    /// far, this one included, and whether no other item was refused since `since`.
     pub(super) fn refused(&self, item: I, since: Instant) -> (RateLimitCounts, bool) {
         let mut state = self.locked();
         state.failing_since.get_or_insert_with(Instant::now);

@@ -1,32 +1,33 @@
-//! The one loop of all requests: who may send one, and what follows from its answer or its failure.
+//! The one loop of all requests: which may be sent, and what follows from their responses and failures.
 //!
 //! # Flow
-//! N workers take items from a [`FetchJob`]. For each item a worker goes round, until the item is settled or parked:
+//! N workers take items from a [`FetchJob`]. For each item a worker repeats these steps until the item is settled or parked:
 //!
-//! 1. The job says what to ask (or that there is nothing to ask).
+//! 1. The job says what to request (or that there is nothing to request).
 //! 2. The circuit breaker lets the request pass: at once while it is closed, else as the only probe and after a pause.
-//! 3. The pacer's permit is waited for, and the request taken out of the budget. A budget that is spent stops the run.
+//! 3. The worker waits for the pacer's permit and takes the request out of the budget. A spent budget stops the run.
 //! 4. The request is sent. A run that is to stop gives it five seconds.
 //! 5. An answer closes the breaker, clears suspicions and counts for pace and health; the job stores it.
-//! 6. A failure goes to the failure policy, whose verdict is carried out: the table below.
+//! 6. A failure goes to the failure policy, whose verdict is carried out: see the table below.
 //!
-//! A job is a set of tasks ([`super::task_job`]) or of single questions ([`super::question_job`]: reference lists with lookups,
-//! market days, questions about absences). It says how to send, how to store an answer, what a refusal means for an item, and
-//! whether a request that is to be sent again is parked, so that its worker takes another item, or awaited by its worker.
+//! A job is a set of tasks ([`super::task_job`]) or of single questions ([`super::question_job`]: reference lists with
+//! lookups, market days, questions about absences). It says how to send, how to store an answer, what a refusal means
+//! for an item, and whether a request that is to be repeated is parked, so that its worker takes another item, or
+//! awaited by its worker.
 //!
 //! # What follows from a failure
 //! | disposition | breaker | attempt | what happens |
 //! | --- | --- | --- | --- |
-//! | `Outage` | opens | none | the permit is refunded; everyone waits behind one probe. The run stops after three failures before anything was reached (`Unreachable`), or when the connection has been gone for the policy's time (`SourceLost`) |
-//! | `Unwell` | closes if nothing was reached yet | one, if it is the item's own fault | while answers to others come, asked again after a pause, or given up. If eight items fail in a row, the breaker is open, or this would be the last attempt, a question that was answered before is asked once more, or else the control question. If that fails too, it is everybody's fault: as `Outage`. If it is answered, an item that failed while the breaker was open is asked once more before it spends an attempt |
-//! | `Unwell(Redirect)`, `UnknownRoute` before anything was reached | stays | none | the control question decides whether this is the service at all. If that does not tell, the item is put aside: another answer settles it; twenty subjects, or nothing else to ask, stop the run (`Unreachable`) |
-//! | `SlowDown` | closes | one, if it alone is refused or most others are let in | everyone pauses and the pace is lowered. If this would be the last attempt: as `Unwell`, and it is asked once more first, because the pause may have ended the trouble. The run stops if nothing comes for the policy's time (`SourceLost`) |
-//! | `Retry` | closes | one | asked again after a pause, or given up |
-//! | `CursorForgets` | closes | none, if there is another way | goes on the other way, else as `Retry` |
-//! | `RetryTwice` | closes | one | asked again twice at most; then another way, else given up |
-//! | `KeyRefused` | stays | none | the control question decides: the key is good, then the item is settled as refused; it is refused, then the run stops (`KeyRefused`); that cannot be said, then the item is put aside as above |
-//! | `NotFound`, `UnknownRoute` | closes | none | another way, else settled by the source's word |
-//! | `NotEntitled`, `Timeframe` | closes | none | another way, else settled by the source's word |
+//! | `Outage` | opens | none | the permit is refunded; all wait behind one probe. The run stops after three failures before anything was reached (`Unreachable`), or when the connection has been gone for the policy's time (`SourceLost`) |
+//! | `Unwell` | closes if nothing was reached yet | one, if it is the item's own fault | while other requests are answered, sent again after a pause, or given up. If eight items fail in a row, the breaker is open, or this would be the last attempt, a request that was answered before is repeated, or else the control request is sent. If that fails too, all are concerned: as `Outage`. If it is answered, an item that failed while the breaker was open is sent once more before it spends an attempt |
+//! | `Unwell(Redirect)`, `UnknownRoute` before anything was reached | stays | none | the control request shows whether this is the service at all. If it does not, the item is put on hold: another answer settles it; twenty subjects, or nothing else to request, stop the run (`Unreachable`) |
+//! | `SlowDown` | closes | one, if only this item is refused or most others are let in | all pause and the pace is lowered. If this would be the last attempt: as `Unwell`, and it is sent once more first, because the pause may have ended the trouble. The run stops if nothing comes for the policy's time (`SourceLost`) |
+//! | `Retry` | closes | one | sent again after a pause, or given up |
+//! | `CursorForgets` | closes | none, if there is an alternative | uses the alternative, else as `Retry` |
+//! | `RetryTwice` | closes | one | sent again twice at most; then the alternative, else given up |
+//! | `KeyRefused` | stays | none | the control request decides: if the key is good, the item is settled as refused; if it is refused, the run stops (`KeyRefused`); else the item is put on hold as above |
+//! | `NotFound`, `UnknownRoute` | closes | none | the alternative, else settled as the source says |
+//! | `NotEntitled`, `Timeframe` | closes | none | the alternative, else settled as the source says |
 //! | `NotYet` | closes | none | settled for this run |
 
 mod attempts;
@@ -60,51 +61,51 @@ use circuit_breaker::CircuitBreaker;
 use failure_policy::Verdict;
 use health::SourceHealth;
 
-/// A set of items that are fetched, and what becomes of their answers.
+/// A set of items to fetch, and what to do with their answers.
 pub(super) trait FetchJob: Send + Sync + 'static {
-    /// Who is asked.
+    /// The type of the source.
     type Source: Source;
-    /// What a worker has in hand until it is settled.
+    /// What a worker holds until it is settled.
     type Item: Send + Sync;
-    /// What tells items apart.
+    /// Identifies an item.
     type Id: Copy + Eq + Hash + Send + Sync;
     /// What is sent.
     type Request: Clone + Send + Sync;
     /// What comes back.
     type Answer: Send;
 
-    /// Who is asked.
+    /// The source of the job.
     fn source(&self) -> &Self::Source;
 
-    /// Waits for the next item. None if there is no other, or the run is to stop. `anything_came` tells whether any request
-    /// was answered yet.
+    /// Waits for the next item. None if there is no other, or the run is to stop. `anything_came` tells whether any
+    /// request was answered yet.
     fn next(
         &self,
         anything_came: &(impl Fn() -> bool + Send + Sync),
     ) -> impl Future<Output = Result<Option<Self::Item>, ManifestError>> + Send;
 
-    /// What tells this item from others.
+    /// Identifies this item.
     fn id(item: &Self::Item) -> Self::Id;
 
     /// What an item is about, in a few words.
     fn subject(item: &Self::Item) -> String;
 
-    /// The attempts at an item's question.
+    /// The attempts at an item's request.
     fn attempts(item: &mut Self::Item) -> &mut Attempts;
 
-    /// How many items are not settled, those in hand included.
+    /// The number of items that are not settled, including those in hand.
     fn outstanding(&self) -> impl Future<Output = Result<u64, ManifestError>> + Send;
 
-    /// What an item asks next.
+    /// What to request next for an item.
     fn request(
         &self,
         item: &mut Self::Item,
     ) -> impl Future<Output = Result<NextRequest<Self::Request>, ManifestError>> + Send;
 
-    /// Whether the request is still to be sent, now that the breaker has let it pass.
+    /// Whether the request is still wanted, now that the breaker has let it pass.
     fn is_still_wanted(&self, item: &Self::Item, request: &Self::Request) -> bool;
 
-    /// Notes that the request leaves. Returns whether it left before.
+    /// Records that the request is sent. Returns whether it was sent before.
     fn note_sent(item: &mut Self::Item, request: &Self::Request) -> bool;
 
     /// Sends a request and reads its answer.
@@ -115,30 +116,30 @@ pub(super) trait FetchJob: Send + Sync + 'static {
         pass: &mut BreakerPass<'_>,
     ) -> impl Future<Output = Result<Self::Answer, FetchError>> + Send;
 
-    /// Sends a request once more that was answered before: whether it is answered now is all that counts.
+    /// Repeats a request that was answered before: only whether it is answered now counts.
     fn send_again(&self, request: &Self::Request) -> impl Future<Output = Result<(), FetchError>> + Send;
 
-    /// What an answer shows.
+    /// What an answer proves.
     fn evidence(answer: &Self::Answer) -> AnswerEvidence;
 
-    /// Keeps an answer on stable storage, and sees what follows from it.
+    /// Writes an answer to stable storage, and decides what follows.
     fn store(
         &self,
         item: &mut Self::Item,
         answer: Self::Answer,
     ) -> impl Future<Output = Result<Step, ManifestError>> + Send;
 
-    /// Turns an item to another question in place of one that fails like this. False if there is none.
+    /// Switches an item to an alternative to a request that fails like this. False if there is none.
     fn alternative(&self, item: &mut Self::Item, disposition: Disposition) -> bool;
 
-    /// Settles an item whose question is refused or given up.
+    /// Settles an item that is refused or given up.
     fn settle(
         &self,
         item: &mut Self::Item,
         refusal: Refusal,
     ) -> impl Future<Output = Result<Step, ManifestError>> + Send;
 
-    /// Settles an item that was put aside: what was in doubt is good, so that the refusal is about the item.
+    /// Settles an item that was put on hold: key and address are good, so the refusal is about the item.
     fn settle_suspect(
         &self,
         item: Self::Item,
@@ -146,7 +147,7 @@ pub(super) trait FetchJob: Send + Sync + 'static {
         reason: String,
     ) -> impl Future<Output = Result<(), ManifestError>> + Send;
 
-    /// Puts an item off until an instant. Returns it once that has come; None if whichever worker is free goes on with it.
+    /// Delays an item until an instant, and then returns it. None if any free worker continues with it.
     fn postpone(
         &self,
         item: Self::Item,
@@ -154,28 +155,28 @@ pub(super) trait FetchJob: Send + Sync + 'static {
         reason: String,
     ) -> impl Future<Output = Result<Option<Self::Item>, ManifestError>> + Send;
 
-    /// Lets go of what an item that is put aside may not hold.
+    /// Drops what an item on hold must not hold.
     fn rest(item: &mut Self::Item);
 
-    /// Gives back an item: the run is to stop.
+    /// Gives an item back: the run is to stop.
     fn release(&self, item: Self::Item) -> impl Future<Output = Result<(), ManifestError>> + Send;
 
-    /// A worker has an item in hand no more.
+    /// Records that a worker no longer has an item in hand.
     fn let_go(&self) -> impl Future<Output = ()> + Send;
 
-    /// Gives back what still waits when the last worker has ended.
+    /// Gives back all waiting items when the last worker has ended.
     fn wind_up(&self) -> impl Future<Output = Result<(), ManifestError>> + Send;
 }
 
-/// What an item asks next.
+/// What to request next for an item.
 pub(super) enum NextRequest<R> {
-    /// This.
+    /// This request.
     Send(R),
-    /// Nothing; this becomes of the item.
+    /// No request; this is the result for the item.
     Nothing(Step),
 }
 
-/// What becomes of an item after one step of its job.
+/// The state of an item after one step of its job.
 pub(super) enum Step {
     /// It goes on.
     Onward,
@@ -183,18 +184,18 @@ pub(super) enum Step {
     Settled,
 }
 
-/// What an answer shows besides what it says.
+/// What an answer proves besides its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerEvidence {
-    /// That its question, of which the answer has so many bytes, is a good one to ask again.
+    /// Its request is good for repeating; the answer has this many bytes.
     GoodQuestion(u64),
-    /// That the source is there; it has so many bytes.
+    /// The source is there; the answer has this many bytes.
     SourceIsThere(u64),
-    /// That key and address are good, and no more.
+    /// Key and address are good, and no more.
     KeyIsGood,
 }
 
-/// All that the workers of one job share.
+/// What the workers of one job share.
 pub(super) struct RequestLoop<J: FetchJob> {
     job: J,
     context: RunContext,
@@ -202,11 +203,11 @@ pub(super) struct RequestLoop<J: FetchJob> {
     breaker: CircuitBreaker,
     health: SourceHealth<J::Id, J::Request>,
     auth_probe: AuthProbe<J::Item>,
-    /// Held while the control question is asked: one answer is enough for all.
+    /// Held while the control request is sent: one response is enough for all.
     asking: tokio::sync::Mutex<()>,
 }
 
-/// How an item stands after one round.
+/// The state of an item after one round.
 enum Progress {
     Onward,
     Settled,
@@ -224,7 +225,7 @@ impl From<Step> for Progress {
     }
 }
 
-/// Works until the job has nothing more or the run is to stop. Then no item is in hand any more.
+/// Works until the job has nothing more or the run is to stop. Then no worker has an item in hand.
 ///
 /// # Errors
 /// If the manifest can no longer be written.
@@ -249,7 +250,7 @@ pub(super) async fn run<J: FetchJob>(job: J, context: RunContext) -> Result<J, M
     }
     outcome?;
     shared.wind_up().await?;
-    // Every worker has ended: nobody else holds it.
+    // Every worker has ended: this is the only owner.
     Arc::into_inner(shared).map(|shared| shared.job).ok_or(ManifestError::Stopped)
 }
 
@@ -274,7 +275,7 @@ impl<J: FetchJob> RequestLoop<J> {
         Ok(())
     }
 
-    /// Goes round until an item is no longer in hand.
+    /// Repeats rounds until an item is no longer in hand.
     async fn fetch(&self, mut item: J::Item) -> Result<(), ManifestError> {
         loop {
             match self.round(&mut item).await? {
@@ -300,7 +301,7 @@ impl<J: FetchJob> RequestLoop<J> {
         Ok(())
     }
 
-    /// One request and what follows from it.
+    /// Sends one request and carries out what follows.
     async fn round(&self, item: &mut J::Item) -> Result<Progress, ManifestError> {
         let request = match self.job.request(item).await? {
             NextRequest::Send(request) => request,
@@ -331,7 +332,7 @@ impl<J: FetchJob> RequestLoop<J> {
         }
     }
 
-    /// An answer that fits its question.
+    /// Handles an answer that fits its request.
     async fn take(
         &self,
         item: &mut J::Item,
@@ -381,7 +382,7 @@ impl<J: FetchJob> RequestLoop<J> {
         })
     }
 
-    /// Any answer but a refusal of key or address shows that both are good.
+    /// Records that any response came except a refusal of key or address: both are good.
     async fn answered(&self, sent_at: Instant) -> Result<(), ManifestError> {
         self.breaker.success();
         for suspect in self.auth_probe.answered(sent_at) {
@@ -390,7 +391,7 @@ impl<J: FetchJob> RequestLoop<J> {
         Ok(())
     }
 
-    /// The item waits until it can be judged.
+    /// Puts an item on hold until it can be judged.
     fn put_aside(&self, mut item: J::Item, suspicion: Suspicion, reason: String) {
         J::rest(&mut item);
         let subject = J::subject(&item);
@@ -399,7 +400,7 @@ impl<J: FetchJob> RequestLoop<J> {
         }
     }
 
-    /// Gives back what is left. A suspicion that no answer has cleared is taken for true.
+    /// Gives back what is left. A suspicion that no answer has cleared is taken to be true.
     async fn wind_up(&self) -> Result<(), ManifestError> {
         self.job.wind_up().await?;
         for suspect in self.auth_probe.leftovers() {
@@ -409,7 +410,7 @@ impl<J: FetchJob> RequestLoop<J> {
         self.save_pace().await
     }
 
-    /// Keeps the pace for the next run, if it is slower than the one that was set.
+    /// Saves the pace for the next run, if it is slower than the configured one.
     async fn save_pace(&self) -> Result<(), ManifestError> {
         let rate = self.context.rate.to_string();
         let pace = self.context.pacer.learned().map(|pace| (pace.per_second, pace.refused));

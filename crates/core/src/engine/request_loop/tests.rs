@@ -11,10 +11,10 @@ use crate::{
     source::{BarsPage, BarsRequest, PagePosition},
 };
 
-/// A job whose questions are symbols by number; some have another question in their place.
+/// A job whose questions are symbols by number; some have an alternative.
 struct TestJob {
     source: ScriptedSource,
-    /// The dispositions that lead to another question.
+    /// The dispositions that lead to an alternative.
     has_alternative: bool,
 }
 
@@ -71,7 +71,7 @@ enum Breaker {
     Closed,
     /// The request left before the breaker opened.
     Open,
-    /// The request is the one that finds out whether the source is back.
+    /// The request is the probe, which finds out whether the source is back.
     Probed,
 }
 
@@ -81,14 +81,14 @@ const BREAKERS: [Breaker; 4] = [Breaker::Untried, Breaker::Closed, Breaker::Open
 #[derive(Clone, Copy, Debug)]
 struct Before {
     breaker: Breaker,
-    /// How the control question, or a question that was answered before, fails.
+    /// How the control request, or a request that was answered before, fails.
     control: Option<Fault>,
     /// Attempts of eight that were spent.
     spent: u32,
     /// Whether anything was answered before.
     anything_came: bool,
     has_alternative: bool,
-    /// Whether a failure of it was let off.
+    /// Whether a failure of the item was excused.
     is_let_off: bool,
 }
 
@@ -119,7 +119,7 @@ fn words(verdict: &Verdict) -> String {
     }
 }
 
-/// What a failure leads to: the verdict, the breaker, and the attempts that are spent after it.
+/// The result of a failure: the verdict, the breaker, and the attempts that are spent after it.
 async fn judged(fault: Fault, before: Before) -> String {
     let control = before.control;
     let source = ScriptedSource::new(move |_| control);
@@ -161,7 +161,7 @@ async fn judged(fault: Fault, before: Before) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn each_disposition_in_each_state_of_the_breaker() {
-    // The breaker: untried, closed, open, probed. Where one word stands, it is the same in each.
+    // The breaker: untried, closed, open, probed. A single entry stands for all four.
     let rows: [(Fault, &[&str]); 13] = [
         (Fault::NoConnection, &["again, untried, 0", "again, open, 0", "again, open, 0", "again, open, 0"]),
         (Fault::Status503, &["retry, closed, 1", "retry, closed, 1", "again, open, 0", "retry, closed, 0"]),
@@ -218,7 +218,7 @@ async fn the_last_attempt_is_not_spent_while_the_source_is_down() {
         (Fault::TooMany, last, Some(Fault::TooMany), "again, open, 0"),
         (Fault::TooMany, never, Some(Fault::TooMany), "stop SourceLost, closed, 0"),
         (Fault::NoConnection, last, None, "again, open, 0"),
-        // These are about the question, whatever the source is like to others.
+        // These are about the request, however the source answers others.
         (Fault::Mismatch, last, Some(Fault::Status503), "refused GivenUp { asked: 8 }, closed, 1"),
         (Fault::BadRequest, last, Some(Fault::Status503), "refused BadRequest { asked: 8 }, closed, 0"),
     ] {
