@@ -1,4 +1,4 @@
-//! Sessions without bars that may have some by now.
+//! Sessions without bars that the service may have filled by now.
 
 use grab_model::{
     Window,
@@ -9,16 +9,17 @@ use jiff::civil::Date;
 use super::UpdateCutoff;
 use crate::verify::{AskedSessions, BarsBySession, ExplainedSymbol, FILLED_WITHIN_DAYS, SessionStatus};
 
-/// A session that is older is asked for a last time, and then known to be the server's own gap.
+/// A session that is older is requested a last time; if it stays empty, the gap is the server's own.
 const FILLED_WITHIN_MS: i64 = FILLED_WITHIN_DAYS as i64 * 86_400_000;
 
-/// The sessions before `until` that are to be asked for once more.
+/// The sessions before `until` to request again.
 pub(super) fn due(
     explained: &ExplainedSymbol,
     sessions: &AskedSessions,
     evening: &UpdateCutoff,
     until: Date,
 ) -> Vec<Date> {
+    // A session that was requested twice is due a last time, once it is old; `oldest_young` covers it until then.
     let days = explained.days.iter().zip(sessions.dates()).take_while(|(_, date)| **date < until);
     let is_due = |day: SessionStatus, date: Date| match day {
         SessionStatus::Missing => true,
@@ -42,8 +43,8 @@ pub(super) fn due(
     days.filter(|(day, date)| is_due(**day, **date)).map(|(_, date)| *date).collect()
 }
 
-/// The first of the young sessions that have no bars, although they were asked for twice, or come before a symbol's first
-/// bar: the service may fill them yet. From there on to the last session is less than a page.
+/// The first young session without bars that was requested twice, or comes before a symbol's first bar: the service may
+/// still fill it. From there to the last session is less than a page.
 pub(super) fn oldest_young(
     explained: &ExplainedSymbol,
     sessions: &AskedSessions,
@@ -58,18 +59,18 @@ pub(super) fn oldest_young(
     days.find(|(day, date)| may_be_filled(**day) && is_young(**date)).map(|(_, date)| *date)
 }
 
-/// Since when a session is old, UTC ms.
+/// The time from which a session is old, UTC ms.
 fn old_from(session: Session) -> i64 {
     session.extended_close_ms() + FILLED_WITHIN_MS
 }
 
-/// Whether a session that was young when it was asked for is old now.
+/// Whether a session that was young when it was requested is old now.
 fn is_old_by_now(asked_ms: Option<i64>, date: Date, now_ms: i64) -> bool {
     let old_ms = calendar::session_on(date).map(old_from);
     asked_ms.zip(old_ms).is_some_and(|(asked_ms, old_ms)| asked_ms < old_ms && old_ms <= now_ms)
 }
 
-/// As few windows as possible, each of which one page holds.
+/// Joins the due sessions to as few windows as possible that each fit in one page.
 pub(super) fn windows(due: &[Date], explained: &ExplainedSymbol) -> Vec<Window> {
     let days: Vec<_> = due.iter().filter_map(|date| Window::new(*date, *date)).collect();
     let asked: Vec<_> = explained.tasks.iter().map(|task| task.window).collect();

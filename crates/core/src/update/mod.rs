@@ -1,22 +1,22 @@
-//! What an evening's update asks for: the days since the last one, a few before them, and holes that may have been filled.
+//! What an update requests: the days since the last one, a few before them, and gaps that may have been filled.
 //!
-//! # Tail
-//! Late trades revise bars (polygon-api.md §1), so each symbol is asked for from a few sessions before the last one that is
-//! held, in one request. Sessions that are not finished, or were finished a moment ago, are not asked for.
+//! # Rolling tasks
+//! Late trades revise bars (polygon-api.md §1), so one request per symbol starts a few sessions before its last stored
+//! one. Sessions that are not finished, or were finished only a moment ago, are not requested.
 //!
-//! # Holes
-//! A session without bars between others is asked for once more, then each evening together with the tail, and a last time
-//! when it is old: the service fills some of its own after weeks (polygon-api.md §4). Many holes go into one request, as far
-//! as its page reaches.
+//! # Gaps
+//! A session without bars between others is requested once more, then in each update together with the rolling task,
+//! and a last time when it is old: the service fills some of its gaps after weeks (polygon-api.md §4). Many gaps go
+//! into one request, as far as its page reaches.
 //!
 //! # Listings
-//! Who has left is asked for until its last days are final; one that has bars after the day that the lists say has not left. Who is new and was ordered by a list is asked for from its first day
-//! on.
+//! A delisted symbol is requested until its last days are final; a symbol with bars after the delisting day of the
+//! lists is not delisted. A newly listed symbol of a subscription is requested from its first day on.
 //!
 //! # Splits
-//! Where bars are adjusted, a split changes all that came before it: what was answered before the split is asked for again.
+//! If bars are adjusted, a split changes all earlier bars: what was fetched before the split is requested again.
 //!
-//! Nothing here writes or asks: the plan is a value, made from the manifest alone.
+//! Nothing here writes or sends a request: the plan is a value, made from the manifest alone.
 
 mod gaps;
 mod rolling_task;
@@ -40,26 +40,26 @@ use crate::{
 };
 use rolling_task::{RollingTask, SymbolCoverage};
 
-/// How long after its end a source may be late with a session: after a day, a person has to look.
+/// How late a source may be with a session after its end: after a day, the user has to check.
 const LATE_BY_MS: i64 = 86_400_000;
 
-/// The evening that an update is about.
+/// The cut-off of an update: the last session that it is about.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateCutoff {
     /// The last session that is settled.
     pub session: Session,
-    /// Since when it is, UTC ms.
+    /// The time from which it is settled, UTC ms.
     pub settled_ms: i64,
-    /// What time it is, UTC ms.
+    /// The current time, UTC ms.
     pub now_ms: i64,
-    /// How long after its end a session is settled, in ms.
+    /// How long after its end a session counts as settled, in ms.
     pub settle_ms: i64,
-    /// So many sessions before the last one that is held are asked for once more.
+    /// The number of sessions before the last stored one that are requested again.
     pub overlap: usize,
 }
 
 impl UpdateCutoff {
-    /// The evening of `now_ms` (UTC), where a session is settled so long after its end. None if no session is.
+    /// The cut-off at `now_ms` (UTC) if a session is settled `settle` after its end. None if no session is settled.
     #[must_use]
     pub fn at(now_ms: i64, settle: Duration, overlap: usize) -> Option<Self> {
         let settle_ms = i64::try_from(settle.as_millis()).unwrap_or(i64::MAX);
@@ -68,7 +68,7 @@ impl UpdateCutoff {
         Some(Self { session, settled_ms, now_ms, settle_ms, overlap })
     }
 
-    /// Whether a session has ended less than a day ago, so that its bars may only be late.
+    /// Whether a session ended less than a day ago, so that its bars may only be late.
     #[must_use]
     pub fn is_early(&self, date: Date) -> bool {
         let end_ms = calendar::session_on(date).map(Session::extended_close_ms);
@@ -76,35 +76,35 @@ impl UpdateCutoff {
     }
 }
 
-/// What is to be asked for, and what is not.
+/// What an update requests, and what it leaves out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdatePlan {
-    /// The last days of each symbol that is behind.
+    /// The windows of the rolling tasks of symbols that are behind.
     pub tails: Vec<(Symbol, Window)>,
-    /// Symbols that join, each with the windows in which it lived.
+    /// Newly listed symbols, each with the windows in which it was listed.
     pub joined: Vec<(Symbol, Window)>,
-    /// Stretches with sessions that have no bars.
+    /// Windows with sessions that have no bars.
     pub holes: Vec<(Symbol, Window)>,
-    /// Splits that a symbol's adjusted bars do not know of yet.
+    /// Splits that a symbol's adjusted bars do not include yet.
     pub splits: Vec<(Symbol, ListedSplit)>,
-    /// The windows that are asked for from the beginning because of them.
+    /// The windows that are requested from the beginning because of these splits.
     pub reopened: Vec<(Symbol, Window)>,
-    /// Sessions without bars in the holes.
+    /// Sessions without bars in `holes`.
     pub hole_sessions: u64,
-    /// Symbols that have all there is.
+    /// Symbols that need no request.
     pub up_to_date: u64,
-    /// Symbols that are traded no more, and have all there will be.
+    /// Symbols that are no longer traded and need no further request.
     pub closed: u64,
-    /// Symbols of which nothing has ever come to its end: what is owed of them comes first.
+    /// Symbols of which no task has ever finished: their outstanding tasks come first.
     pub unanswered: u64,
-    /// The last session that anybody was asked for before.
+    /// The last session that was requested before, for any symbol.
     pub newest: Option<Date>,
-    /// Whether the last answers lacked so many symbols on the last session that all of them are asked for once more.
+    /// Whether so many symbols lacked bars on the last session that all of them are requested again.
     pub was_lagging: bool,
 }
 
 impl UpdatePlan {
-    /// Plans an evening by what the manifest and the reference data say.
+    /// Plans an update from the manifest and the reference data.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -136,18 +136,21 @@ impl UpdatePlan {
             plan.newest = plan.newest.max(known.covered_to());
             let until = match known.tail(&sessions, evening) {
                 RollingTask::Ask(window) => {
+                    // Begin with the oldest session that may still be filled, so that one request covers both.
                     let from = gaps::oldest_young(&facts, &sessions, evening)
                         .map_or(window.from(), |hole| hole.min(window.from()));
                     plan.tails.extend(Window::new(from, window.to()).map(|window| (symbol.clone(), window)));
                     window.from()
                 }
                 RollingTask::Lacking(window) => {
+                    // A symbol that is silent only for a short time is requested again; the others only if the whole
+                    // source lags.
                     let is_missed = silent.get(&symbol).is_some_and(|is_long| !is_long);
                     if is_missed { &mut plan.tails } else { &mut lacking }.push((symbol.clone(), window));
                     window.from()
                 }
                 RollingTask::UpToDate { from } => {
-                    // A session that lacks symbols is asked for again on each run.
+                    // A session that lacks symbols is requested again on each run.
                     let absent = verdict.lacking.iter().find(|session| !facts.has_bars(session.date));
                     match absent.and_then(|session| Window::new(session.date, today)) {
                         Some(window) => plan.tails.push((symbol.clone(), window)),
@@ -172,7 +175,7 @@ impl UpdatePlan {
                 continue;
             }
             let mut due = gaps::due(&facts, &sessions, evening, until);
-            // What the plan's history has moved on from is not served any more.
+            // The plan no longer serves days before the beginning of its history.
             due.retain(|date| reference.history.is_none_or(|edge| *date > edge.last_refused()));
             plan.hole_sessions += due.len() as u64;
             plan.holes.extend(gaps::windows(&due, &facts).into_iter().map(|window| (symbol.clone(), window)));
@@ -186,14 +189,14 @@ impl UpdatePlan {
         Ok(plan)
     }
 
-    /// All windows that are to be asked for.
+    /// All windows to request.
     pub fn asked(&self) -> impl Iterator<Item = &(Symbol, Window)> {
         self.tails.iter().chain(&self.joined).chain(&self.holes).chain(&self.reopened)
     }
 }
 
-/// The last day on which there can be bars of a symbol that has left by the service's answer; none if it goes on, or has
-/// had bars since.
+/// The last day on which a symbol can have bars if the service says that it is delisted. None if it is still listed, or
+/// has had bars since.
 fn last_day(silence: &Silence, last_held: Option<Date>) -> Option<Date> {
     let has_left = silence.answer == SilenceAnswer::Left && last_held == Some(silence.last_session);
     has_left

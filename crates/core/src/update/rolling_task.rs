@@ -1,4 +1,4 @@
-//! How far a symbol's history goes, and from where on it is to be asked for.
+//! How far a symbol's history goes, and from which day on to request it.
 
 use grab_model::{Window, calendar};
 use jiff::civil::Date;
@@ -9,37 +9,37 @@ use crate::{
     verify::AskedSessions,
 };
 
-/// A symbol whose last bar is older than so many sessions is not traded at the moment: to ask for all these days again
-/// each evening would bring nothing.
+/// A symbol whose last bar is older than this many sessions is not traded at the moment: to request all these days
+/// again in each update would fetch nothing.
 const LONGEST_LAG: usize = 20;
 
-/// What is known of a symbol.
+/// What is known about a symbol.
 pub(super) struct SymbolCoverage<'a> {
     pub(super) tasks: &'a [TaskItem],
     /// The last session with bars.
     pub(super) last_held: Option<Date>,
-    /// The last day on which there can be any.
+    /// The last day on which it can have bars.
     pub(super) end: Option<Date>,
 }
 
-/// What is to be done about a symbol's last days.
+/// What to do about a symbol's last days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RollingTask {
-    /// Nothing of it has ever come to its end.
+    /// None of its tasks has ever finished.
     Unanswered,
-    /// It has left, and all its days were answered when late trades had been revised.
+    /// It is delisted, and all its days were answered after their late trades had been revised.
     Closed,
-    /// Nothing: all its days were answered, after they were settled. The next tail begins here.
+    /// Nothing: all its days were answered after they were settled. The next rolling task begins at `from`.
     UpToDate { from: Date },
-    /// The same, but it has no bars on the last session: if hardly any symbol has, the source lags.
+    /// Up to date, but without bars on the last session: request this window if hardly any symbol has bars there.
     Lacking(Window),
-    /// Ask for these days.
+    /// Request these days.
     Ask(Window),
 }
 
 impl UpdateCutoff {
-    /// Since when nothing changes any more on the last day of who has left, UTC ms: so many sessions later as are asked for
-    /// again of everybody. None if that is still to come.
+    /// When the last day of a delisted symbol becomes final, UTC ms: after as many further sessions as are requested
+    /// again for every symbol. None if these sessions are still to come.
     fn final_ms(&self, sessions: &AskedSessions, end: Date) -> Option<i64> {
         let after = sessions.dates().partition_point(|date| *date <= end);
         let last = sessions.dates().get((after + self.overlap).checked_sub(1)?)?;
@@ -48,8 +48,8 @@ impl UpdateCutoff {
 }
 
 impl SymbolCoverage<'_> {
-    /// The same without an end of the lists that bars contradict: there are some after it, up to the days that were asked for
-    /// last. An end that is long ago may be right all the same, if another company has the symbol now.
+    /// Removes an end of the lists that bars contradict: bars after it that reach up to the days requested last. An end
+    /// that is long ago may be right all the same, if another company has the symbol now.
     pub(super) fn by_bars(self, sessions: &AskedSessions) -> Self {
         let place = |day: Date| sessions.dates().partition_point(|date| *date <= day);
         let is_recent = |held: Date| {
@@ -59,7 +59,7 @@ impl SymbolCoverage<'_> {
         Self { end: self.end.filter(|end| !contradicts(end)), ..self }
     }
 
-    /// The last day that was answered by the server's own word.
+    /// The last day of a finished task.
     pub(super) fn covered_to(&self) -> Option<Date> {
         self.tasks.iter().filter(|task| task.state.is_covered()).map(|task| task.window.to()).max()
     }
@@ -69,7 +69,7 @@ impl SymbolCoverage<'_> {
         let end = self.end.filter(|end| *end <= today);
         let target = end.unwrap_or(today);
         let Some(covered_to) = self.covered_to() else {
-            // What is owed is asked for this evening, and what has come since then too.
+            // Outstanding days are requested in this update; add the days after them.
             let since = self.owed_to().and_then(|owed_to| owed_to.tomorrow().ok());
             return since
                 .and_then(|since| Window::new(since, target))
@@ -85,7 +85,7 @@ impl SymbolCoverage<'_> {
         if self.owed_to().is_some_and(|owed_to| owed_to >= target) {
             return RollingTask::UpToDate { from };
         }
-        // Lists may name a day of leaving that is too early: until all is final, what came after it is asked for as well.
+        // The delisting day of the lists may be too early: until it is final, later days are requested too.
         let until = if is_answered { target } else { today };
         let Some(window) = Window::new(from, until) else { return RollingTask::UpToDate { from } };
         if !is_answered {
@@ -98,19 +98,20 @@ impl SymbolCoverage<'_> {
         }
     }
 
-    /// The last day that is asked for this evening anyway: what failed is tried again.
+    /// The last day that is outstanding or failed: this update requests it anyway.
     fn owed_to(&self) -> Option<Date> {
         let is_owed = |task: &&TaskItem| !task.state.is_ended() || task.state == TaskState::Failed;
         self.tasks.iter().filter(is_owed).map(|task| task.window.to()).max()
     }
 
-    /// When a day was answered last, UTC ms.
+    /// When a day was last answered, UTC ms.
     fn answered_ms(&self, day: Date) -> Option<i64> {
         let covering = self.tasks.iter().filter(|task| task.state.is_covered() && task.window.to() >= day);
         covering.filter(|task| task.window.from() <= day).filter_map(|task| task.ended_ms).max()
     }
 
-    /// So many sessions before the last one that is held, or, if that is long ago or not known yet, that was asked for.
+    /// The first day to request: `overlap` sessions before the last stored one, or before the last covered one if the
+    /// stored one is long ago or not known yet.
     fn from(&self, sessions: &AskedSessions, covered_to: Date, overlap: usize) -> Date {
         let place = |day: Date| sessions.dates().partition_point(|date| *date <= day).saturating_sub(1);
         let is_owed = self.tasks.iter().any(|task| !task.state.is_ended());
@@ -135,7 +136,7 @@ mod tests {
         date(2024, 11, day)
     }
 
-    /// A task from the first of November on, which ended in the evening of `to` at nine, if it has ended.
+    /// A task from the first of November on that ended at nine in the evening of `to`, if it has ended.
     fn task(from: i8, to: i8, state: TaskState) -> TaskItem {
         TaskItem {
             symbol: "A".parse().unwrap(),
@@ -155,7 +156,7 @@ mod tests {
         }
     }
 
-    /// The tail of a symbol in the evening of a day at a quarter to nine.
+    /// The rolling task of a symbol at a quarter to nine in the evening.
     fn tail(tasks: &[TaskItem], last_held: Option<i8>, end: Option<i8>, today: i8) -> RollingTask {
         let now_ms = new_york::at_ms(november(today), 20, 45);
         let evening = UpdateCutoff::at(now_ms, Duration::from_mins(30), 3).unwrap();

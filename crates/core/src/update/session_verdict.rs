@@ -1,4 +1,4 @@
-//! Whether the sessions up to an evening are there.
+//! Whether the sessions up to an update's cut-off are complete.
 
 use grab_model::universe::Universe;
 use jiff::{ToSpan, civil::Date};
@@ -9,25 +9,25 @@ use crate::{
     verify::{FILLED_WITHIN_DAYS, SessionPresence, SessionSymbols, SilentSymbol},
 };
 
-/// What the manifest says of the sessions up to an evening.
+/// The state of the sessions up to a cut-off, by the manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionVerdict {
-    /// The sessions that are new since the update before that of this evening; at least the last one.
+    /// The sessions since the update before this cut-off; at least the last one.
     pub new: Vec<SessionSymbols>,
-    /// Those, and the ones that were asked for once more.
+    /// These sessions, and those that were requested again.
     pub asked: Vec<SessionSymbols>,
-    /// The sessions that lack symbols: of those that were new to an update and may still be filled, in order.
+    /// The sessions that lack symbols: of those that were new to some update and may still be filled, in order.
     pub lacking: Vec<SessionSymbols>,
-    /// Whether each of them ended so short a time ago that the source may only be late.
+    /// Whether each of them ended so recently that the source may only be late.
     pub is_early: bool,
     /// Regular symbols without bars on the last session.
     pub silent: Vec<SilentSymbol>,
-    /// All sessions that were looked at, and some before them.
+    /// All sessions that were judged, and some before them.
     sessions: Vec<SessionSymbols>,
 }
 
 impl SessionVerdict {
-    /// Judges the sessions. An update of the same evening that comes later judges the same ones.
+    /// Judges the sessions. A later update with the same cut-off judges the same sessions.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -49,7 +49,8 @@ impl SessionVerdict {
         Ok(Self { new, asked, lacking, is_early, silent, sessions })
     }
 
-    /// A session with one before it and one after it that have bars; none if fewer than `later` sessions after it have any.
+    /// A session with the nearest sessions before and after it that have bars. None if fewer than `later` sessions
+    /// after it have any.
     #[must_use]
     pub fn around(&self, date: Date, later: usize) -> Option<[Date; 3]> {
         let with_bars =

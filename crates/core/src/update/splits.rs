@@ -1,4 +1,4 @@
-//! Splits that adjusted bars do not know of yet: a new one changes a symbol's whole history.
+//! Splits that adjusted bars do not include yet: a new split changes a symbol's whole history.
 
 use std::collections::HashMap;
 
@@ -13,28 +13,27 @@ use crate::manifest::TaskItem;
 pub struct ListedSplit {
     /// The first day on which the new shares trade.
     pub date: Date,
-    /// Since when the service is known to list it, or to have withdrawn it, UTC ms; none if it always did, as far as anybody
-    /// knows.
+    /// When the service was first seen to list it, or to have withdrawn it, UTC ms. None if it was listed from the start.
     pub known_since_ms: Option<i64>,
 }
 
-/// What is known of symbols besides what the manifest says.
+/// Facts about symbols that are not in the manifest.
 #[derive(Clone, Debug, Default)]
 pub struct ReferenceData {
-    /// Who lived when; empty if nobody knows.
+    /// The listing periods of all symbols; empty if they are not known.
     pub universe: Universe,
-    /// What is asked for of symbols that were ordered by a list and are not held yet.
+    /// The windows to request of newly listed symbols of a subscription.
     pub joined: Vec<(Symbol, Window)>,
-    /// The splits of each symbol, where bars are adjusted for them.
+    /// The splits of each symbol, if bars are adjusted for them.
     pub splits: HashMap<Symbol, Vec<ListedSplit>>,
-    /// Where the history begins that the service's plan serves; none if it serves all there is, or that is not known.
+    /// Where the history of the service's plan begins. None if it serves everything, or that is not known.
     pub history: Option<HistoryStart>,
 }
 
 impl ListedSplit {
-    /// Which answers cannot be relied on in an evening: those whose first page came before this instant, UTC ms. On the split's own
-    /// day nobody knows from which hour on it is in them, and some services apply it an evening late: so its symbol is asked
-    /// for once more when the next session is over.
+    /// The instant before which responses are outdated, UTC ms; the first page of a task counts. On the split's own day
+    /// it is not known from which hour on bars include it, and some services apply it a day late: so its symbol is
+    /// requested once more when the next session is over.
     #[must_use]
     pub fn unreliable_before_ms(self, evening: &UpdateCutoff) -> i64 {
         let applied_ms = new_york::at_ms(self.date, 20, 0).max(self.known_since_ms.unwrap_or(i64::MIN));
@@ -49,7 +48,8 @@ fn next_session(day: Date) -> Option<Date> {
     calendar::sessions(week).next().map(calendar::Session::date)
 }
 
-/// The splits that some days before them were answered without, and the windows of these days. The tail is asked for anyway.
+/// The splits that are not yet in the bars of some days before them, and the windows of these days. The rolling task
+/// requests its own days anyway.
 pub(super) fn outdated(
     tasks: &[TaskItem],
     splits: &[ListedSplit],
