@@ -1,6 +1,7 @@
-//! What a folder of exported files says of itself: which of them grab has made, and out of what.
+//! The index of a folder of exported files: which of its files grab has made, and from what.
 //!
-//! A CSV cannot say it. So a file beside them does, and nothing that is not in it, or was changed since, is ever replaced.
+//! A CSV cannot say that itself. So an index file beside them does, and no file is replaced that is not in it or was
+//! changed since.
 
 use std::{
     collections::BTreeMap,
@@ -14,52 +15,52 @@ use xxhash_rust::xxh3::Xxh3;
 use super::ExportError;
 use crate::store::write_whole;
 
-/// Its name.
+/// The name of the index file.
 pub const FILE_NAME: &str = "grab-export.json";
 
-/// The version of its fields.
+/// The version of its format.
 const FORMAT_VERSION: u32 = 1;
 
 /// The files that grab has made in a folder.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExportIndex {
     format_version: u32,
-    /// By name; none of those that are being made, or were when a process died.
+    /// By name; None for files that are being made, or were when a process crashed.
     files: BTreeMap<String, Option<ExportedFile>>,
     #[serde(skip)]
     folder: PathBuf,
-    /// What was known of the files that are being made.
+    /// The former entries of the files that are being made.
     #[serde(skip)]
     before: BTreeMap<String, Option<ExportedFile>>,
 }
 
-/// What has become of a file under a former name.
+/// What happened to a file under its former name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormerFile {
     /// grab has made no file of this name.
     None,
-    /// It is removed and forgotten.
+    /// It was removed, and its entry too.
     Gone,
-    /// It is not the file any more that grab made there, and stays.
+    /// It is no longer the file that grab made, and stays.
     Changed,
 }
 
-/// One file.
+/// An exported file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExportedFile {
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// The XXH3-64 of all of it, as 16 hexadecimal digits.
+    /// The XXH3-64 of the whole file, as 16 hexadecimal digits.
     pub xxh3: String,
-    /// What it holds and what was applied: as in the report.
+    /// Its content and the applied splits: as in the report.
     pub content: serde_json::Value,
 }
 
 impl ExportIndex {
-    /// What a folder says of itself; nothing was made in one that says nothing.
+    /// Reads the index of a folder; empty if there is none.
     ///
     /// # Errors
-    /// If it cannot be read, or is not ours.
+    /// If it cannot be read, or grab has not written it.
     pub fn read(folder: &Path) -> Result<Self, ExportError> {
         let path = folder.join(FILE_NAME);
         let text = match fs::read(&path) {
@@ -76,10 +77,10 @@ impl ExportIndex {
         Ok(Self { folder: folder.to_owned(), ..made })
     }
 
-    /// Holds a name of a file that is to be made against what is there.
+    /// Checks that a file of this name may be written.
     ///
     /// # Errors
-    /// If something is there that grab has not made, or that was changed since.
+    /// If there is a file that grab has not made, or that was changed since.
     pub fn check(&self, name: &str) -> Result<(), ExportError> {
         let path = self.folder.join(name);
         let foreign = |what| Err(ExportError::Foreign { path: path.clone(), what });
@@ -100,7 +101,7 @@ impl ExportIndex {
         }
     }
 
-    /// Says on stable storage which files are to be made: if the process dies, the next one knows that they are ours.
+    /// Records on stable storage which files are to be made: after a crash, the next process knows that they are grab's.
     ///
     /// # Errors
     /// If the system refuses.
@@ -113,13 +114,14 @@ impl ExportIndex {
         self.write()
     }
 
-    /// A file is made.
+    /// Adds a finished file.
     pub fn add(&mut self, name: String, record: ExportedFile) {
         self.files.insert(name, Some(record));
     }
 
-    /// Removes the file that held a symbol under its former name, now that another one holds it, if grab has made it and
-    /// nobody has changed it since. It is forgotten with the next [`ExportIndex::finish`]: dying in between leaves a row without
+    /// Removes a symbol's file under its former name, now that there is one under the new name, if grab has made it and
+    /// it is unchanged. Its entry goes with the next [`ExportIndex::finish`]: a crash in between leaves an entry
+    /// without a file, which the next export removes.
     /// a file, which the next export forgets.
     ///
     /// # Errors
@@ -147,7 +149,7 @@ impl ExportIndex {
         Ok(FormerFile::Gone)
     }
 
-    /// Says on stable storage what was made. Of a file that was to be made and was not, what was known before holds on.
+    /// Records on stable storage what was made. A file that was to be made and was not keeps its former entry.
     ///
     /// # Errors
     /// If the system refuses.
@@ -171,7 +173,7 @@ impl ExportIndex {
     }
 }
 
-/// The size and the XXH3-64 of a file.
+/// Returns the size and the XXH3-64 of a file.
 fn digest(path: &Path) -> io::Result<(u64, String)> {
     let (mut file, mut hashing) = (fs::File::open(path)?, HashingRead(Xxh3::new()));
     let bytes = io::copy(&mut file, &mut hashing)?;

@@ -1,4 +1,4 @@
-//! One process exports to a folder at a time: each would take the other's unfinished files for litter.
+//! Allows one process at a time to export to a folder: another would remove its unfinished files.
 
 use std::{
     fs::{File, TryLockError},
@@ -8,20 +8,20 @@ use std::{
 use super::ExportError;
 use crate::store::create_folders;
 
-/// The right to write to a folder, until it is dropped or its process dies. It is a lock on the folder itself, where the
-/// system has such locks: nothing lies about because of it.
+/// The right to write to a folder, until it is dropped or its process ends. It is a lock on the folder itself, where
+/// the system has such locks: it leaves no file.
 pub(super) struct ExportFolderLock {
     _lock: Option<File>,
 }
 
 impl ExportFolderLock {
-    /// Takes it. The folder is made if it is not there.
+    /// Takes the lock. Creates the folder if it does not exist.
     ///
     /// # Errors
-    /// If another process has it, or the folder cannot be made.
+    /// If another process has it, or the folder cannot be created.
     pub(super) fn hold(path: &Path) -> Result<Self, ExportError> {
         create_folders(path)?;
-        // Where a folder cannot be opened or locked, as on some shares, nobody is kept out.
+        // If a folder cannot be opened or locked, as on some shares, there is no lock.
         let Ok(folder) = File::open(path) else { return Ok(Self { _lock: None }) };
         match folder.try_lock() {
             Ok(()) => Ok(Self { _lock: Some(folder) }),

@@ -1,4 +1,4 @@
-//! The bars of a partition, beside a process that may go on writing.
+//! Reads the bars of a partition while another process may go on writing.
 
 use grab_model::{Bars, Partition};
 
@@ -8,13 +8,13 @@ use crate::{
     store::{StoreError, scan},
 };
 
-/// How often a row is read again that has changed meanwhile. Each time the server has answered in between.
+/// How often a changed row is read again. Between two changes the server has answered.
 const ROUNDS: u32 = 50;
 
-/// Reads a partition that is the one that was recorded. If another one is there, a process that goes on may have written
-/// it: files get their names before they are recorded. Then it is held against what is recorded by now, and taken as it
-/// is where a task is under way with it: it proves itself by its digest. Returns nothing if another process has taken it off
-/// the books since, or is about to fetch it anew.
+/// Reads a recorded partition. If the file is another one, a live process may have written it: files get their names
+/// before they are recorded. Then it is compared with the present record, and taken as it is if a task is working on
+/// it: its own digest proves it. Returns None if another process has removed the partition's record since, or is about
+/// to fetch it again.
 ///
 /// # Errors
 /// If it is not what was stored.
@@ -44,7 +44,7 @@ pub(super) fn read(options: &ExportOptions, recorded: &Partition) -> Result<Opti
     Ok(Some(scan::read_recorded(data_dir, &row, *is_adjusted)?))
 }
 
-/// Whether a task is under way that may have written the file of a partition and not recorded it yet.
+/// Whether a running task may have written the file of a partition and not recorded it yet.
 fn is_under_way(now: &ManifestReader, row: &Partition) -> Result<bool, ExportError> {
     let tasks = now.tasks_of(&row.symbol)?;
     Ok(tasks.iter().any(|task| task.state == TaskState::Running && row.month.mask(task.window) != 0))

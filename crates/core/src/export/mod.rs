@@ -1,7 +1,8 @@
-//! Files for other programs, derived from the store: one for each symbol, with the columns of the store.
+//! Exports files for other programs: one for each symbol, with the columns of the store.
 //!
-//! The store stays as it is: bars as traded, under the symbols under which they traded. What is derived (windows, splits,
-//! the history of a company under several symbols) is decided here and said in the file. A month is in memory at a time.
+//! The store stays unchanged: bars as traded, under the symbols under which they traded. Everything derived (windows,
+//! splits, the history of a company under several symbols) is decided here and documented in the file. Only one month
+//! is in memory at a time.
 
 mod export_index;
 mod folder_lock;
@@ -33,34 +34,34 @@ use folder_lock::ExportFolderLock;
 use splits::KnownSplits;
 use symbol_history::SymbolHistory;
 
-/// What is to be exported, and how.
+/// What to export, and how.
 #[derive(Clone, Debug)]
 pub struct ExportOptions {
-    /// The directory with the store.
+    /// The data directory.
     pub data_dir: DataDir,
-    /// Where the files go: not within the data directory.
+    /// The target folder: not within the data directory.
     pub out: PathBuf,
-    /// In order, each once.
+    /// The symbols, in order, each once.
     pub symbols: Vec<Symbol>,
-    /// These days only: in order, without overlaps.
+    /// Only these days: in order, without overlaps.
     pub windows: Option<Vec<Window>>,
-    /// Whether the bars of the store are adjusted already, by the server.
+    /// Whether the server has adjusted the stored bars already.
     pub is_adjusted: bool,
-    /// The splits to apply, if any are to be.
+    /// The splits to apply, if any.
     pub splits: Option<ReferenceTable<Split>>,
     /// Splits after this New York day are not applied.
     pub as_of: Date,
-    /// The renames that are known, for notes; and for joining, if that is asked for.
+    /// The known renames, for notes and for `follow_renames`.
     pub renames: Option<ReferenceTable<Rename>>,
-    /// What lists and events say of companies and their symbols, if that is known: whose the splits are.
+    /// The companies and their symbols by lists and events, if known: they decide to which company a split belongs.
     pub universe: Option<Universe>,
-    /// Whether the bars of a company's former symbols go before those of its present one.
+    /// Whether the bars of a company's former symbols precede those of its present one.
     pub follow_renames: bool,
-    /// How files are written.
+    /// The file format.
     pub format: ExportFormat,
 }
 
-/// One file that was made. Its fields are public: they are in reports and in what the folder says of itself.
+/// A finished file. Its fields are public: they are in reports and in the folder's index.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExportedSymbol {
     /// The symbol.
@@ -69,27 +70,27 @@ pub struct ExportedSymbol {
     pub file: String,
     /// Rows.
     pub bars: u64,
-    /// The start of the first bar, RFC 3339; none if there is no bar.
+    /// The start of the first bar, RFC 3339. None if there is no bar.
     pub first: Option<String>,
-    /// The start of the last one.
+    /// The start of the last bar, RFC 3339.
     pub last: Option<String>,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// Whether and by whom bars are adjusted: `none`, `splits` (here) or `server`.
+    /// Whether bars are adjusted, and by what: `none`, `splits` (here) or `server`.
     pub adjusted: &'static str,
-    /// The last day whose splits are applied, with `adjusted` `splits`.
+    /// The last day whose splits are applied, if `adjusted` is `splits`.
     pub as_of: Option<String>,
-    /// What is applied, by day.
+    /// The applied splits, by day.
     pub splits: Vec<AppliedSplit>,
-    /// What may be the company's and is not applied, by day.
+    /// Splits that may be the company's and are not applied, by day.
     pub splits_left_out: Vec<SkippedSplit>,
-    /// Which symbol's bars it holds, in order.
+    /// The parts of the file, in order, each with its symbol.
     pub parts: Vec<SymbolPart>,
     /// What a reader of the file should know.
     pub notes: Vec<String>,
 }
 
-/// Why an export cannot go on. Files that are finished are whole, and no other one is touched.
+/// Why an export cannot go on. Finished files are complete, and no other file is changed.
 #[derive(Debug, Error)]
 pub enum ExportError {
     /// The manifest cannot be read.
@@ -98,10 +99,10 @@ pub enum ExportError {
     /// The store cannot be read, or a file not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Something is in the way.
+    /// A file or folder is in the way.
     #[error("{} {what}: choose another --out, or move it away", path.display())]
     Foreign {
-        /// What.
+        /// Its path.
         path: PathBuf,
         /// Why it is not replaced.
         what: &'static str,
@@ -112,7 +113,7 @@ pub enum ExportError {
         /// The folder.
         path: PathBuf,
     },
-    /// What is in the folder cannot be looked at.
+    /// A file in the folder cannot be read or written.
     #[error("cannot use {}", path.display())]
     Out {
         /// The file.
@@ -123,7 +124,7 @@ pub enum ExportError {
 }
 
 impl ExportError {
-    /// Whether it says that a file of the data directory is not what was stored.
+    /// Whether a file of the data directory is not what was stored.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
@@ -140,23 +141,23 @@ impl ExportError {
     }
 }
 
-/// The name of a symbol's file: lower-case letters are percent-encoded, as in the store, and so is the first letter of a
-/// name that Windows reserves.
+/// The name of a symbol's file: lower-case letters are percent-encoded, as in the store, and so is the first letter of
+/// a name that Windows reserves.
 #[must_use]
 pub fn file_name(symbol: &Symbol, format: ExportFormat) -> String {
     format!("{}.{}", data_dir::file_stem(symbol), format.extension())
 }
 
-/// Returns the name that the file had before reserved names were encoded, if it was another one.
+/// The name that the file had before reserved names were encoded. None if it is the same.
 fn former_name(symbol: &Symbol, format: ExportFormat) -> Option<String> {
     let name = format!("{}.{}", data_dir::encode(symbol), format.extension());
     (name != file_name(symbol, format)).then_some(name)
 }
 
-/// Exports each symbol, as the manifest has it in `reader`; `each` is told of a file once it is on stable storage.
+/// Exports each symbol, as the manifest has it in `reader`; calls `each` for a file once it is on stable storage.
 ///
 /// # Errors
-/// At the first thing that is wrong. What is in the way is found before anything is written.
+/// At the first error. A file in the way is found before anything is written.
 pub fn run(
     options: &ExportOptions,
     reader: &ManifestReader,
@@ -175,7 +176,7 @@ pub fn run(
         each(exported);
         Ok(())
     });
-    // Also after an error: what is made is made.
+    // Also after an error: the finished files stay recorded.
     done.and(made.finish())
 }
 
@@ -202,7 +203,7 @@ fn one(
     Ok(exported)
 }
 
-/// The symbols whose bars an export of `symbol` would hold.
+/// The symbols whose bars an export of `symbol` would contain.
 #[must_use]
 pub fn sources(
     symbol: &Symbol,

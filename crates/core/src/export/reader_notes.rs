@@ -1,4 +1,4 @@
-//! What a reader of an exported file should know and cannot see in it. Pure.
+//! Notes for a reader of an exported file: what cannot be seen in it. Pure.
 
 use grab_model::{
     Partition, Rename, Split, Symbol, Window,
@@ -15,7 +15,7 @@ use crate::{
     store::reference::ReferenceTable,
 };
 
-/// The New York days of which bars are held, as far as they are in the windows, in order.
+/// The New York days with stored bars in the windows, in order.
 pub(super) fn days_held(partitions: &[Partition], windows: Option<&[Window]>) -> Vec<Date> {
     let days = partitions.iter().flat_map(|partition| partition.month.days(partition.session_mask()));
     let is_asked = |day: &Date| {
@@ -24,7 +24,7 @@ pub(super) fn days_held(partitions: &[Partition], windows: Option<&[Window]>) ->
     days.filter(is_asked).collect()
 }
 
-/// Tasks that have not come to their end: what they owe is not in the file.
+/// The note on unfinished tasks: their bars are not in the file.
 pub(super) fn owed(tasks: &[TaskItem], stretch: &SymbolSpan, windows: Option<&[Window]>) -> Option<String> {
     let is_asked = |task: &&TaskItem| overlaps(task, stretch, windows);
     let has_ended = |state| matches!(state, TaskState::Done | TaskState::Empty);
@@ -38,13 +38,13 @@ pub(super) fn owed(tasks: &[TaskItem], stretch: &SymbolSpan, windows: Option<&[W
     })
 }
 
-/// That a partition was recorded when the export began, and is not there any more.
+/// The note that a partition was recorded at the start of the export and is gone now.
 pub(super) fn taken_away(partition: &Partition) -> String {
     let Partition { symbol, month, .. } = partition;
     format!("{symbol} has no bars of {month} here: another process has taken them away, or fetches them anew")
 }
 
-/// That nobody has ever asked for a stretch: that it has no bars says nothing.
+/// The note that a span was never requested: then missing bars prove nothing.
 pub(super) fn never_asked(
     tasks: &[TaskItem],
     stretch: &SymbolSpan,
@@ -58,7 +58,7 @@ pub(super) fn never_asked(
         .then(|| format!("{ticker} was never asked for{until}{}", fetched_by(ticker, windows)))
 }
 
-/// What fetches a symbol, where it is known for which days.
+/// The command that fetches a symbol, if the days are known.
 fn fetched_by(ticker: &Symbol, windows: Option<&[Window]>) -> String {
     let windows: Vec<_> = windows.into_iter().flatten().map(ToString::to_string).collect();
     if windows.is_empty() {
@@ -67,13 +67,13 @@ fn fetched_by(ticker: &Symbol, windows: Option<&[Window]>) -> String {
     format!(": `grab start --tickers {ticker} --windows {}` fetches it", windows.join(","))
 }
 
-/// Whether days of a stretch that are in the windows were asked for by a task.
+/// Whether a task has requested days of a span that are in the windows.
 fn overlaps(task: &TaskItem, stretch: &SymbolSpan, windows: Option<&[Window]>) -> bool {
     let (from, until) = (task.window.start_ms(), task.window.end_ms());
     stretch.spans(windows).iter().any(|(first, end)| from < *end && *first < until)
 }
 
-/// Days that have bars under a symbol of the history, and are not in it.
+/// The notes on days with bars under a symbol of the history that are not in the file.
 pub(super) fn left_out(stretch: &SymbolSpan, days: &[Date]) -> Vec<String> {
     let ticker = &stretch.ticker;
     let why = "are another company's by the events that are known, and left out";
@@ -83,7 +83,7 @@ pub(super) fn left_out(stretch: &SymbolSpan, days: &[Date]) -> Vec<String> {
     before.into_iter().chain(after.map(|until| format!("bars of {ticker} from {until} on {why}"))).collect()
 }
 
-/// Days on which, by the events that are known, another company had the symbol than has it now.
+/// The note on days on which another company had the symbol, by the known events.
 pub(super) fn of_others(symbol: &Symbol, days: &[Date], renames: &[&Rename]) -> Vec<String> {
     let since = symbol_history::own_since(symbol, renames);
     if let Some(since) = since.filter(|since| days.first().is_some_and(|first| first < since)) {
@@ -100,13 +100,13 @@ pub(super) fn of_others(symbol: &Symbol, days: &[Date], renames: &[&Rename]) -> 
     .collect()
 }
 
-/// That a symbol is one which its company does not have any more.
+/// The note that the company of a symbol has another one now.
 pub(super) fn former_symbol(symbol: &Symbol, renames: &[&Rename]) -> Option<String> {
     let now = symbol_history::successor(symbol, renames)?;
     Some(format!("{symbol} became {} on {}: export that one to have both", now.ticker, now.date))
 }
 
-/// That another split of the same day is listed.
+/// The note that another split is listed for the same day.
 pub(super) fn contradicted(split: &Split, table: Option<&ReferenceTable<Split>>) -> Option<String> {
     let Split { ticker, execution_date, split_from, split_to, .. } = split;
     let is_contradicted = table?.contradicted(ticker).any(|day| day == *execution_date);
@@ -117,7 +117,7 @@ pub(super) fn contradicted(split: &Split, table: Option<&ReferenceTable<Split>>)
     })
 }
 
-/// The first split after `as_of` from which on bars are in other shares than those before it.
+/// The note on the first split after `as_of` that divides the days of the file.
 pub(super) fn later_split<'a>(
     splits: impl Iterator<Item = &'a Split>,
     as_of: Date,
@@ -129,7 +129,7 @@ pub(super) fn later_split<'a>(
     Some(format!("bars from {day} on are in shares of a split after --as-of {as_of}"))
 }
 
-/// That a split is listed under a symbol which the company did not have on its day, and is applied.
+/// The note on an applied split that is listed under a symbol which the company did not have on its day.
 pub(super) fn listed_elsewhere(own: &AppliesSplit) -> Option<String> {
     let (split, had) = (&own.split, own.had.as_ref()?);
     let (ticker, day, ratio) = (&split.ticker, split.execution_date, ratio(split));
@@ -138,7 +138,7 @@ pub(super) fn listed_elsewhere(own: &AppliesSplit) -> Option<String> {
     ))
 }
 
-/// That bars do not show a split that is applied.
+/// The note that the bars do not show an applied split.
 pub(super) fn not_shown(split: &Split, seen: SplitEvidence) -> Option<String> {
     let SplitEvidence::Absent { before, after, elsewhere, is_inverse } = seen else { return None };
     let (day, ratio) = (split.execution_date, ratio(split));
@@ -161,7 +161,7 @@ pub(super) fn not_shown(split: &Split, seen: SplitEvidence) -> Option<String> {
     })
 }
 
-/// That a split is not applied, and why; and whether bars show it all the same.
+/// The note that a split is not applied, why, and whether the bars show it all the same.
 pub(super) fn not_applied(split: &SkippedSplit, seen: SplitEvidence) -> String {
     let SkippedSplit { ticker, execution_date, split_from, split_to, reason, .. } = split;
     let is_shown = match seen {
@@ -174,7 +174,7 @@ pub(super) fn not_applied(split: &SkippedSplit, seen: SplitEvidence) -> String {
     )
 }
 
-/// A price in six digits.
+/// A price with six digits.
 fn price(price: f64) -> String {
     let whole = price.abs().log10().max(0.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 5")]

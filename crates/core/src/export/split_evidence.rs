@@ -1,64 +1,64 @@
-//! Whether bars show the splits that are applied to them. A list may have a wrong day or a wrong ratio, and then prices jump
-//! where they should not. Pure.
+//! Whether bars show the applied splits. A list may have a wrong day or a wrong ratio, and then prices jump where they
+//! should not. Pure.
 //!
 //! # The rule
-//! Of each day of a file the median of its closes is taken, as traded: no single odd bar moves it. On the day of a split it
-//! should change by the split's factor. It need not do so exactly, as the market moves too: a change shows the split if it is
+//! The price of a day is the median of its closes, as traded: no single odd bar moves it. On the day of a split it
+//! should change by the split's factor, but not exactly, as the market moves too: a change shows the split if it is
 //! nearer to the factor than to no change, and not beyond twice or half of it. Factors are compared by their logarithms.
 //!
-//! Nothing is said where the last day before or the first day after lie more than ten days away, nor of a factor below 1.15,
-//! which any news can hide. Below 1.3 something is said only if the change is seen on another day near by.
+//! There is no result if the last day before or the first day after is more than ten days away, or if the factor is
+//! below 1.15, which any news can hide. Below 1.3 a split is called absent only if the change is seen on another day nearby.
 
 use jiff::{ToSpan, civil::Date};
 
 use grab_model::{Bars, new_york};
 
-/// Below this factor a change is not told from any other.
+/// Below this factor a change cannot be told from ordinary moves.
 const LEAST: f64 = 1.15;
 
-/// From this factor on it is said that there is no change, wherever there may be one.
+/// From this factor on, a split may be called absent even if the change is seen nowhere.
 const CLEAR: f64 = 1.3;
 
-/// A change may be so many times as large or small as the factor.
+/// A change may be at most this many times larger or smaller than the factor.
 const TOLERANCE: f64 = 2.0;
 
-/// Days before and after a change lie no farther from it than so many days.
+/// The most days between a change and the prices before and after it.
 const APART: i32 = 10;
 
-/// So many sessions before and after a split's day a change is looked for.
+/// The sessions before and after a split's day in which a change is searched.
 const AROUND: usize = 30;
 
-/// The days of a file with their prices.
+/// The days of a file and their prices.
 #[derive(Debug, Default)]
 pub(super) struct PriceDays {
     /// The median of the closes of each day, as traded, in order.
     days: Vec<(Date, f64)>,
-    /// The closes of the last one so far, and the first instant (UTC ms) after it.
+    /// The closes of the last day so far, and the first instant (UTC ms) after that day.
     open: Option<(Date, i64, Vec<f64>)>,
 }
 
-/// What bars say of a split.
+/// What bars show about a split.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum SplitEvidence {
-    /// They change by its factor on its day.
+    /// The prices change by its factor on its day.
     Shown,
-    /// They do not.
+    /// The prices do not change by its factor on its day.
     Absent {
         /// The price before, and its day.
         before: (Date, f64),
         /// The price after, and its day.
         after: (Date, f64),
-        /// The day on which they change so, near by.
+        /// The nearby day on which they do, if there is one.
         elsewhere: Option<Date>,
         /// Whether they change by the inverse of the factor.
         is_inverse: bool,
     },
-    /// It cannot be told.
+    /// The bars do not decide it.
     Untold,
 }
 
 impl PriceDays {
-    /// Adds bars as traded, which come after all that were added before.
+    /// Adds bars as traded, which must follow all bars added before.
     pub(super) fn add(&mut self, bars: &Bars) {
         for bar in bars.iter() {
             let is_next = self.open.as_ref().is_none_or(|(_, end, _)| bar.timestamp >= *end);
@@ -74,7 +74,7 @@ impl PriceDays {
         }
     }
 
-    /// Ends the last day.
+    /// Finishes the last day.
     pub(super) fn close(&mut self) {
         if let Some((day, _, mut closes)) = self.open.take()
             && !closes.is_empty()
@@ -85,8 +85,8 @@ impl PriceDays {
         }
     }
 
-    /// What the bars say of splits that together change prices by `factor` on `day`. A change on one of the days of other
-    /// splits, `others`, is theirs.
+    /// Whether the bars show splits that together change prices by `factor` on `day`. A change on one of the days
+    /// `others` belongs to another split.
     pub(super) fn evidence_of(&self, day: Date, factor: f64, others: &[Date]) -> SplitEvidence {
         let expected = factor.ln();
         let size = expected.abs();
@@ -102,6 +102,7 @@ impl PriceDays {
             return SplitEvidence::Untold;
         }
         let found = (after.1 / before.1).ln();
+        // In logarithms, "no change" is `size` away from the expected change: half of it is the border between both.
         if (found - expected).abs() < (size / 2.0).min(TOLERANCE.ln()) {
             return SplitEvidence::Shown;
         }
@@ -113,14 +114,14 @@ impl PriceDays {
         SplitEvidence::Absent { before, after, elsewhere, is_inverse }
     }
 
-    /// The day before a place and the day there, each with its price, if they are not far from each other.
+    /// The day at an index and the day before it, with their prices. None if they are far from each other.
     fn change(&self, place: usize) -> Option<((Date, f64), (Date, f64))> {
         let (before, after) = (*self.days.get(place.checked_sub(1)?)?, *self.days.get(place)?);
         let is_usable = before.1 > 0.0 && after.1 > 0.0;
         (is_usable && after.0 <= before.0.saturating_add((2 * APART).days())).then_some((before, after))
     }
 
-    /// The day near a place on which prices change most nearly as expected.
+    /// The day near an index on which prices change most nearly as expected.
     fn elsewhere(&self, at: usize, expected: f64, others: &[Date]) -> Option<Date> {
         let tolerance = (expected.abs() / 4.0).min(TOLERANCE.ln() / 2.0);
         let places = at.saturating_sub(AROUND)..=at + AROUND;
@@ -228,8 +229,7 @@ mod tests {
         assert_eq!(days.days, [(DAY, 12.0)]);
     }
 
-    /// Moves of 4 % a day, and shocks of up to 20 % on one day in fifty: hardly any split that is where it belongs is called
-    /// absent.
+    /// Moves of 4 % a day, and shocks of up to 20 % on one day in fifty: hardly any correct split may be called absent.
     #[test]
     fn wild_markets_do_not_hide_splits() {
         let mut random = fastrand::Rng::with_seed(7);

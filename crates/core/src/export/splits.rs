@@ -1,5 +1,5 @@
-//! Which splits apply to the bars of a file. Lists have some under another symbol of the company than it had on their day:
-//! the company's events say whose they are. Pure.
+//! Decides which splits apply to the bars of a file. Lists have some splits under another symbol than the company had
+//! on their day: the company's events decide whose they are. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,15 +11,15 @@ use grab_model::{
     universe::{Company, SymbolSpan, Universe},
 };
 
-/// No company splits twice in the same ratio within so many days: one of two such rows has a wrong day.
+/// No company splits twice in the same ratio within this many days: one of two such rows has a wrong day.
 const SAME_WITHIN: i32 = 31;
 
-/// All that is known of splits and companies, ready to be asked of one symbol after the other.
+/// All known splits and companies, for lookups by symbol.
 #[derive(Default)]
 pub(super) struct KnownSplits<'a> {
     splits: BTreeMap<&'a Symbol, Vec<&'a Split>>,
     universe: Option<&'a Universe>,
-    /// The tickers of each security that had more than one.
+    /// By FIGI, the tickers of each security that had more than one.
     by_figi: HashMap<&'a str, BTreeSet<&'a Symbol>>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct KnownSplits<'a> {
 pub(super) struct SymbolSplits {
     /// By day.
     pub(super) applied: Vec<AppliesSplit>,
-    /// Those that may be the company's and are not applied, by day.
+    /// Splits that may be the company's and are not applied, by day.
     pub(super) left_out: Vec<SkippedSplit>,
 }
 
@@ -36,18 +36,18 @@ pub(super) struct SymbolSplits {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AppliesSplit {
     pub(super) split: Split,
-    /// If given, bars before this day are another company's, to which it does not apply.
+    /// If given, bars before this day belong to another company and are not adjusted.
     pub(super) since: Option<Date>,
-    /// The symbol that the company had on its day, if it is listed under another one.
+    /// The symbol that the company had on its day, if the split is listed under another one.
     pub(super) had: Option<Symbol>,
 }
 
-/// A split that may be of the company and is not applied; its JSON is public.
+/// A split that may be the company's and is not applied; its JSON is public.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SkippedSplit {
     /// The symbol under which it is listed.
     pub ticker: Symbol,
-    /// Its first day.
+    /// The first day on which the new shares trade.
     pub execution_date: String,
     /// Old shares.
     pub split_from: f64,
@@ -82,13 +82,14 @@ impl<'a> KnownSplits<'a> {
         self.universe.map_or(&[], Universe::companies)
     }
 
-    /// The splits of a file that is made of these stretches.
+    /// The splits of a file that consists of these symbol spans.
     pub(super) fn of(&self, symbol: &Symbol, stretches: &[SymbolSpan]) -> SymbolSplits {
         let is_own = |split: &Split| {
             stretches.iter().any(|one| one.ticker == split.ticker && one.has(split.execution_date))
         };
         let tickers: BTreeSet<_> = stretches.iter().map(|stretch| &stretch.ticker).collect();
         let direct = tickers.iter().flat_map(|ticker| self.under(ticker)).filter(|split| is_own(split));
+        // In a joined file the spans decide already whose a split is.
         let is_joined = stretches.iter().any(|stretch| stretch.from.is_some());
         let mut found = SymbolSplits::default();
         for split in direct {
@@ -118,7 +119,7 @@ impl<'a> KnownSplits<'a> {
         found
     }
 
-    /// Of a company whose symbols are joined: all that is listed under any of its symbols.
+    /// Adds the splits of a joined company: all that are listed under any of its symbols.
     fn add_all(&self, found: &mut SymbolSplits, company: &Company) {
         let foreign =
             |split: &Split| company.at(split.execution_date).is_some_and(|had| had.ticker != split.ticker);
@@ -126,8 +127,8 @@ impl<'a> KnownSplits<'a> {
         self.add_foreign(found, company, &listed);
     }
 
-    /// Of a company that had the file's symbol: what is listed under another symbol of it, and happened while it had this one.
-    /// What came after that is not in the file's shares, and named.
+    /// Adds the splits of a company that had the file's symbol: those that are listed under another of its symbols and
+    /// happened while it had this one. Later ones do not concern the file's shares, and are only named.
     fn add_in_time(&self, found: &mut SymbolSplits, company: &Company, symbol: &Symbol) {
         let (mut in_time, mut later) = (Vec::new(), Vec::new());
         for split in self.of_company(company) {
@@ -156,7 +157,7 @@ impl<'a> KnownSplits<'a> {
         tickers.into_iter().flat_map(|ticker| self.under(ticker))
     }
 
-    /// Splits that are listed under a symbol which the company did not have on their day.
+    /// Adds splits that are listed under a symbol which the company did not have on their day.
     fn add_foreign(&self, found: &mut SymbolSplits, company: &Company, listed: &[&Split]) {
         for split in listed {
             let date = split.execution_date;
@@ -184,7 +185,7 @@ impl<'a> KnownSplits<'a> {
         }
     }
 
-    /// Who else had a symbol on a day, as far as events and lists say.
+    /// Describes another company that had a symbol on a day, by events and lists. None if none is known.
     fn other_holder(&self, company: &Company, ticker: &Symbol, day: Date) -> Option<String> {
         let had = |other: &&Company| *other != company && other.under(ticker).any(|stretch| stretch.has(day));
         if let Some(other) = self.companies().iter().find(had) {
@@ -202,8 +203,8 @@ impl<'a> KnownSplits<'a> {
         })
     }
 
-    /// The stretch of the company that is meant by a split, if that company has the split's symbol now and had another one on
-    /// its day, when nobody else is known to have had it.
+    /// The span of the company to which a split belongs, if that company has the split's symbol now, had another one on
+    /// its day, and no other company is known to have had the symbol then.
     fn holder_elsewhere(&self, split: &Split) -> Option<&'a SymbolSpan> {
         let (ticker, day) = (&split.ticker, split.execution_date);
         let company = self.companies().iter().find(|company| company.ticker() == Some(ticker))?;
@@ -211,8 +212,8 @@ impl<'a> KnownSplits<'a> {
         self.other_holder(company, ticker, day).is_none().then_some(had)
     }
 
-    /// Why a split belongs to no known company: the one that had its symbol has given it up before, and no other one is known to
-    /// have had it on that day.
+    /// Why a split belongs to no known company: the one that had its symbol gave it up before, and no other one is
+    /// known to have had it on that day. None if that is not so.
     fn given_up(&self, split: &Split) -> Option<String> {
         let (ticker, day) = (&split.ticker, split.execution_date);
         let mut lives = self.universe.into_iter().flat_map(|universe| universe.of(ticker));
@@ -230,9 +231,11 @@ impl<'a> KnownSplits<'a> {
         ))
     }
 
-    /// The day before which bars of a split's symbol are another company's, as far as events and lists say.
+    /// The day before which bars of a split's symbol belong to another company, by events and lists.
     fn since(&self, split: &Split) -> Option<Date> {
         let (ticker, day) = (&split.ticker, split.execution_date);
+        // The latest of three kinds of days counts: the holder took the symbol, another listing period ended, another
+        // company gave the symbol up.
         let companies = || self.companies().iter();
         let took = companies().filter_map(|company| {
             let own = company.stretches.iter().skip(1);
@@ -255,7 +258,7 @@ impl<'a> KnownSplits<'a> {
         took.chain(ended).chain(gave_up).max()
     }
 
-    /// What is listed under another ticker of the same security, where no events say which one it had.
+    /// Names splits that are listed under another ticker of the same security, if no events say when it had which.
     fn add_same_figi(&self, found: &mut SymbolSplits, symbol: &Symbol, tickers: &BTreeSet<&Symbol>) {
         let lives = self.universe.into_iter().flat_map(|universe| universe.of(symbol));
         let figis: BTreeSet<_> =
@@ -279,12 +282,12 @@ impl<'a> KnownSplits<'a> {
 }
 
 impl SymbolSplits {
-    /// Whether there are none.
+    /// Whether there are no splits.
     pub(super) fn is_empty(&self) -> bool {
         self.applied.is_empty() && self.left_out.is_empty()
     }
 
-    /// A split that is applied and can be the same: on the same day, or in the same ratio some days before or after.
+    /// An applied split that may be the same one: on the same day, or in the same ratio some days before or after.
     fn near(&self, split: &Split) -> Option<&AppliesSplit> {
         let day = split.execution_date;
         let (from, to) = (day.saturating_sub(SAME_WITHIN.days()), day.saturating_add(SAME_WITHIN.days()));
@@ -310,7 +313,7 @@ impl SkippedSplit {
     }
 }
 
-/// Whether numbers say that two lives are of different securities.
+/// Whether FIGI or CIK show that two listing periods are of different securities.
 fn are_different(one: &ListingPeriod, other: &ListingPeriod) -> bool {
     let compare = |one: &Option<String>, other: &Option<String>| Some(one.as_ref()? != other.as_ref()?);
     let (one, other) = (&one.listing, &other.listing);

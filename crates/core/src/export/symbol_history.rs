@@ -1,4 +1,4 @@
-//! One symbol's history on its way from the store to a file.
+//! Writes one symbol's history from the store to a file.
 
 use std::path::Path;
 
@@ -21,22 +21,22 @@ use crate::{
     store::{export_writer::ExportWriter, reference::ReferenceTable},
 };
 
-/// A split that is applied, and what its day and the later ones make of the bars before it.
+/// An applied split, and how it and the later ones change the bars before it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AppliedSplit {
     /// The symbol under which it is listed.
     pub ticker: Symbol,
-    /// Its first day.
+    /// The first day on which the new shares trade.
     pub execution_date: String,
     /// Old shares.
     pub split_from: f64,
     /// New shares for them.
     pub split_to: f64,
-    /// What prices before this day, and after the split before, are multiplied with, and volumes divided by.
+    /// The factor of prices before this day and after the split before; volumes are divided by it.
     pub multiply: f64,
-    /// What these prices are divided by then, and volumes multiplied with.
+    /// The divisor of these prices after that; volumes are multiplied by it.
     pub divide: f64,
-    /// Whether the bars of the file change so on its day; none if they cannot tell.
+    /// Whether the bars of the file show the split on its day. None if they do not decide it.
     pub shown: Option<bool>,
 }
 
@@ -45,28 +45,28 @@ pub struct AppliedSplit {
 pub struct SymbolPart {
     /// The symbol as traded.
     pub ticker: Symbol,
-    /// The New York day of its first bar; none if it has no bar.
+    /// The New York day of its first bar. None if it has no bar.
     pub from: Option<String>,
     /// The New York day of its last bar.
     pub to: Option<String>,
-    /// Bars.
+    /// The number of bars.
     pub bars: u64,
 }
 
-/// What a file is made of.
+/// The content of a file.
 pub(super) struct SymbolHistory {
     symbol: Symbol,
-    /// Each with the partitions that are recorded of its symbol, by month.
+    /// The spans of symbols, each with its recorded partitions, by month.
     stretches: Vec<(SymbolSpan, Vec<Partition>)>,
-    /// All splits of the stretches, also those after `as_of`.
+    /// All splits of the spans, also those after `as_of`.
     splits: SymbolSplits,
     adjustment: Adjustment,
-    /// Prices as traded, by day: splits are held against them.
+    /// Prices as traded, by day: they are compared with the splits.
     days: PriceDays,
     notes: Vec<String>,
 }
 
-/// Counts what goes through.
+/// Counts the written bars.
 #[derive(Default)]
 struct HistoryTally {
     bars: u64,
@@ -88,7 +88,7 @@ impl HistoryTally {
 }
 
 impl SymbolHistory {
-    /// What is recorded and known of a symbol.
+    /// Collects what is recorded and known about a symbol.
     pub(super) fn of(
         options: &ExportOptions,
         known: &KnownSplits<'_>,
@@ -135,7 +135,7 @@ impl SymbolHistory {
         Ok(history)
     }
 
-    /// Writes it, month by month. Answers what was made, and its XXH3.
+    /// Writes the file, month by month. Returns its description and its XXH3.
     pub(super) fn write(
         mut self,
         options: &ExportOptions,
@@ -216,7 +216,7 @@ impl SymbolHistory {
         }
     }
 
-    /// What the bars say of each split. Those of one day change prices together.
+    /// What the bars show about each split. Splits of one day change prices together.
     fn seen(&self) -> Vec<SplitEvidence> {
         let splits = || self.splits.applied.iter().map(|own| &own.split);
         let see = |split: &Split| {
@@ -277,7 +277,7 @@ fn part(stretch: &SymbolSpan, tally: &HistoryTally) -> SymbolPart {
     }
 }
 
-/// What a Parquet file says of itself.
+/// The metadata of a Parquet file.
 fn said(exported: &ExportedSymbol) -> [(&'static str, String); 8] {
     let list = |list: serde_json::Result<String>| list.unwrap_or_default();
     [

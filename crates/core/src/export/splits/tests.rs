@@ -1,4 +1,4 @@
-//! Whose a split is, for made-up companies.
+//! To which company a split belongs, for made-up companies.
 
 use grab_model::{Listing, Rename, universe::symbol_history};
 use jiff::civil::date;
@@ -48,7 +48,7 @@ fn life(ticker: &str, figi: Option<&str>, listed: Option<Date>, left: Option<Dat
     ListingPeriod { listing, listed, first_seen_ms: 0, last_seen_ms: 0, sector: None, industry: None }
 }
 
-/// The lives of a company that was DRAD.
+/// The listing periods of a company that was DRAD.
 fn lives() -> Vec<ListingPeriod> {
     vec![
         life("DRAD", Some("F STRR"), Some(date(2014, 6, 12)), Some(RENAMED)),
@@ -56,7 +56,7 @@ fn lives() -> Vec<ListingPeriod> {
     ]
 }
 
-/// What is applied to a file, and what is left out.
+/// The splits that are applied to a file, and those that are left out.
 fn told(
     ticker: &str,
     is_joined: bool,
@@ -204,11 +204,11 @@ fn without_joining_a_split_does_not_reach_bars_of_another_security() {
     let splits = [split("FB", date(2026, 3, 2), 1.0, 2.0), split("FB", date(2014, 3, 3), 1.0, 3.0)];
     let (applied, _) = told("FB", false, &splits, &[], lists);
     assert_eq!(applied, ["FB 2014-03-03 1:3", "FB 2026-03-02 1:2 since 2022-06-10"]);
-    // Two rows that may be one company's: the list has lost its numbers, and nothing is known.
+    // Two rows that may belong to one company: the list lacks their numbers, so nothing is known.
     let unknown = vec![life("FB", None, None, Some(date(2022, 6, 9))), life("FB", Some("F2"), None, None)];
     let (applied, _) = told("FB", false, &splits, &[], unknown);
     assert_eq!(applied, ["FB 2014-03-03 1:3", "FB 2026-03-02 1:2"]);
-    // A list date that is too late is no other company.
+    // A list date that is too late does not mean another company.
     let late = vec![life("SOXS", Some("F3"), Some(date(2022, 3, 28)), None)];
     let (applied, _) = told("SOXS", false, &[split("SOXS", date(2022, 3, 28), 10.0, 1.0)], &[], late);
     assert_eq!(applied, ["SOXS 2022-03-28 10:1"]);
