@@ -1,4 +1,4 @@
-//! How a job gets to its source: options and key → client, pace, limits.
+//! How a job reaches its source: from options and key to client, pace and limits.
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -22,30 +22,30 @@ use crate::{Error, Notice, Observer, Phase, PhaseView};
 /// The vendor's host since 2025-10-30 (polygon-api.md §1).
 const DEFAULT_BASE_URL: &str = "https://api.massive.com";
 
-/// The host that bars of the sandbox come from, as their files say it.
+/// The source name in the files of the sandbox.
 pub const SANDBOX: &str = "sandbox";
 
-/// How often one page of a list is asked for in vain, and for how long, before bars are worth more.
+/// The limits for one page of a list before bars: afterwards the bars are fetched without the list.
 const LIST_ATTEMPTS: u32 = 3;
 const LIST_TIME: Duration = Duration::from_mins(1);
 
-/// Open files of a run without its requests: the manifest for a writer and a reader, the lock, a group of new files, signals.
+/// Open files of a run besides its requests: the manifest for a writer and a reader, the lock, a group of new files, signals.
 const OWN_FILES: u64 = 48;
 
-/// The vendor's free plan (polygon-api.md §1): the only pace that is right for everybody.
+/// The vendor's free plan (polygon-api.md §1): the only rate that suits every plan.
 const FREE_PLAN: Rate =
     Rate::Limited { requests: NonZeroU32::new(5).unwrap(), period: Duration::from_mins(1) };
 
-/// Who says where the service is.
+/// Where the address of the service comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostBy {
-    /// Whoever starts this run.
+    /// The caller of this run.
     Caller,
     /// The data directory, which was started with it.
     Directory,
     /// A config file.
     File,
-    /// It is the vendor's.
+    /// The vendor's default.
     Default,
 }
 
@@ -54,37 +54,38 @@ pub enum HostBy {
 pub struct ConnectOptions {
     /// Whether the built-in sandbox is the source: no key, no network.
     pub sandbox: bool,
-    /// Where the service is; the vendor's host if it is not said.
+    /// The address of the service; None for the vendor's host.
     pub base_url: Option<Url>,
-    /// Who said it.
+    /// Where the address comes from.
     pub host_by: HostBy,
-    /// The API key. None if there is none; an error says why there should be one and is none: it counts once the key is needed.
+    /// The API key, or None. An error says why the expected key is missing; it is returned only when the key is needed.
     pub key: Result<Option<ApiKey>, String>,
-    /// Whether the job goes on in a directory that was started before: then one of the sandbox stays one, unless a host is named.
+    /// Whether the job continues in a directory that was started before: then a sandbox directory stays one, unless a
+    /// host is named.
     pub is_continued: bool,
-    /// Requests at most; that of the vendor's free plan if it is not said, none for the sandbox.
+    /// The request rate; None for that of the vendor's free plan, or no limit for the sandbox.
     pub rate: Option<Rate>,
-    /// Requests under way at once; chosen from the rate if it is not said.
+    /// The number of requests under way at once; None to choose it from the rate.
     pub concurrency: Option<usize>,
-    /// Whether split-adjusted bars are asked for; if it is not said, what the directory holds decides.
+    /// Whether to request split-adjusted bars; None to keep what the directory holds.
     pub adjusted: Option<bool>,
-    /// Requests for one page at most.
+    /// The most requests for one page.
     pub max_attempts: u32,
     /// Time for the retries of one page, and for an outage.
     pub max_retry_time: Duration,
     /// Time to connect.
     pub connect_timeout: Duration,
-    /// Silence within an answer at most.
+    /// The longest silence within a response.
     pub read_timeout: Duration,
     /// Certificates to trust besides the platform's.
     pub ca_bundle: Vec<Certificate>,
-    /// What the environment says of proxies.
+    /// The proxy variables of the environment.
     pub proxies: ProxyVariables,
     /// When to stop cleanly.
     pub max_duration: Option<Duration>,
-    /// After how many requests to stop cleanly.
+    /// The number of requests after which to stop cleanly.
     pub max_requests: Option<u64>,
-    /// Which programs the files of bars are for.
+    /// The encodings of the files of bars.
     pub encodings: Encodings,
 }
 
@@ -127,37 +128,37 @@ impl fmt::Debug for ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// Requests at most: as set, else none for the sandbox, else those of the free plan.
+    /// The request rate: as set, else no limit for the sandbox, else that of the free plan.
     #[must_use]
     pub fn rate(&self, sandbox: bool) -> Rate {
         self.rate.unwrap_or(if sandbox { Rate::Unlimited } else { FREE_PLAN })
     }
 
-    /// Requests under way at once: as set, else enough for the rate.
+    /// The number of requests under way at once: as set, else enough for the rate.
     #[must_use]
     pub fn concurrency(&self, sandbox: bool) -> usize {
         self.concurrency.unwrap_or_else(|| concurrency_for(self.rate(sandbox)))
     }
 
-    /// Files and connections that a run may have open at once: its own, and for each request two connections, as the sandbox
-    /// is in the same process, and files that are written.
+    /// The number of files and connections that a run may have open at once: its own, and for each request two
+    /// connections, as the sandbox is in the same process, and the files being written.
     #[must_use]
     pub fn open_files(&self, sandbox: bool) -> u64 {
         OWN_FILES + 4 * self.concurrency(sandbox) as u64
     }
 
-    /// What the directory holds or is to hold. Where nobody says otherwise, a directory stays what it is.
+    /// The kind of bars that the directory holds or is to hold. Without an explicit setting, a directory keeps its kind.
     #[must_use]
     pub fn kind(&self, held: Option<StoreKind>) -> StoreKind {
         let adjusted = self.adjusted.or(held.map(|held| held.adjusted)).unwrap_or(false);
-        // A host that a file or the directory itself names is no reason to leave the sandbox; one that is told now is.
+        // A host from a file or from the directory itself does not switch the sandbox off; one that the caller names does.
         let goes_on = self.is_continued && self.host_by != HostBy::Caller;
         let sandbox = self.sandbox || (goes_on && held.is_some_and(|held| held.sandbox));
         StoreKind { adjusted, sandbox }
     }
 
-    /// Who is asked, by host and port: what a plan serves belongs to it. None for the sandbox of this process, which serves
-    /// all there is.
+    /// The service by host and port, to which a plan's history belongs. None for the sandbox of this process, which
+    /// serves everything.
     #[must_use]
     pub fn service(&self, kind: StoreKind) -> Option<String> {
         let url = self.base_url().ok().filter(|_| !kind.sandbox)?;
@@ -165,7 +166,7 @@ impl ConnectOptions {
         Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
     }
 
-    /// Who is asked for a directory that holds bars of this kind already, or none yet.
+    /// The service of a directory that holds bars of this kind already, or none yet.
     #[must_use]
     pub fn service_of(&self, held: Option<StoreKind>) -> Option<String> {
         self.service(self.kind(held))
@@ -176,7 +177,7 @@ impl ConnectOptions {
         self.base_url.clone().map_or_else(default, Ok)
     }
 
-    /// These options for lists that come before bars: they must leave room for these.
+    /// These options with the limits for lists that precede bars.
     #[must_use]
     pub fn for_lists(&self) -> Self {
         Self {
@@ -188,7 +189,7 @@ impl ConnectOptions {
     }
 }
 
-/// Enough requests under way to use the rate although an answer may take three seconds, at most 32.
+/// Enough requests under way to use the rate even if a response takes three seconds, at most 32.
 fn concurrency_for(rate: Rate) -> usize {
     match rate.per_second() {
         None => 16,
@@ -197,32 +198,32 @@ fn concurrency_for(rate: Rate) -> usize {
     }
 }
 
-/// What a job knows of its source before it has asked anything.
+/// What a job knows about its source before the first request.
 #[derive(Clone)]
 pub struct Connection {
     /// How to reach it.
     pub options: ConnectOptions,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// Who wants to know how it goes.
+    /// Receives notices and progress.
     pub observer: Arc<dyn Observer>,
 }
 
-/// What all workers of one run share, and whoever watches them.
+/// What all workers of one run and its observer share.
 #[derive(Clone)]
 pub struct Running {
-    /// Who writes the manifest.
+    /// Writes the manifest.
     pub manifest: WriterHandle,
     /// Counts what happens.
     pub counters: Arc<RunCounters>,
-    /// Says when a request may leave.
+    /// Decides when a request may be sent.
     pub pacer: Arc<Pacer>,
-    /// Says when to stop, and why.
+    /// Tells when to stop, and why.
     pub stop: Stop,
 }
 
 impl Connection {
-    /// A pacer that goes on where the last run was.
+    /// Creates a pacer with the pace of the last run.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -239,23 +240,23 @@ impl Connection {
         Ok(Arc::new(Pacer::new(rate, learnt)))
     }
 
-    /// The store, which writes into each file where its content comes from.
+    /// Creates the store, which writes the source into each file.
     ///
     /// # Errors
-    /// If there is no such address.
+    /// If the address is not valid.
     pub fn store(&self, data_dir: DataDir, kind: StoreKind) -> Result<BarStore, Error> {
         let host = self.options.base_url()?.host_str().unwrap_or_default().to_owned();
         let source = if kind.sandbox { SANDBOX.to_owned() } else { host };
         Ok(BarStore::new(data_dir, kind.adjusted, source).with_encodings(self.options.encodings))
     }
 
-    /// The client; with the sandbox, that of a server that lives as long as the answer.
+    /// Opens the client; with the sandbox, also the server, which runs as long as it is kept in the result.
     ///
     /// # Errors
     /// If there is no way to the service or no key, or the client or the sandbox cannot be set up.
     pub async fn open(&self, kind: StoreKind) -> Result<(Option<Sandbox>, Polygon), Error> {
         if let Some(host) = self.saved_host(kind) {
-            // The key goes there: who did not start this directory should know.
+            // The key is sent there, so a user who did not start this directory should know.
             self.observer.notice(&Notice::SavedHost(host.to_string()));
         }
         let (sandbox, base_url, key) = self.address(kind).await?;
@@ -284,11 +285,11 @@ impl Connection {
             .ok_or_else(|| Error::Key("there is no API key".to_owned()))
     }
 
-    /// Finds out whether the service can be asked, before anything is made or recorded for it: whether there is a way to it,
-    /// and a key. The sandbox needs neither.
+    /// Checks that the service can be reached before anything is created or recorded for it: that there is a route to
+    /// it, and a key. The sandbox needs neither.
     ///
     /// # Errors
-    /// If a variable that should name a proxy names none, or there is no key.
+    /// If a proxy variable has no valid proxy, or there is no key.
     pub fn check_source(&self, kind: StoreKind) -> Result<(), Error> {
         if kind.sandbox {
             return Ok(());
@@ -318,13 +319,13 @@ impl Connection {
         Polygon::new(options).map_err(Error::Client)
     }
 
-    /// The host that is asked, if it is one that the directory was told before.
+    /// The host, if it is the saved one of the directory.
     fn saved_host(&self, kind: StoreKind) -> Option<&Url> {
         let is_saved = self.options.host_by == HostBy::Directory && !kind.sandbox;
         self.options.base_url.as_ref().filter(|_| is_saved)
     }
 
-    /// Why a run ends that was stopped: of a host that cannot be reached, whose word it was.
+    /// The error of a stopped run. If the saved host cannot be reached, it names the host.
     pub fn stopped(&self, kind: StoreKind, reason: StopReason) -> Error {
         let host = self.saved_host(kind).filter(|_| matches!(reason, StopReason::Unreachable(_)));
         let host = host.map(ToString::to_string);
@@ -335,7 +336,7 @@ impl Connection {
         }
     }
 
-    /// What the engine needs besides its source.
+    /// Everything that the engine needs besides its source.
     #[must_use]
     pub fn parts(&self, kind: StoreKind, store: BarStore, running: &Running) -> RunContext {
         let Running { manifest, counters, pacer, stop } = running.clone();
@@ -358,7 +359,7 @@ impl Connection {
         }
     }
 
-    /// Begins to show how far a phase is; `unit` is what one of its outstanding units is called.
+    /// Starts the display of a phase; `unit` names one of its outstanding units.
     #[must_use]
     pub fn show(
         &self,
@@ -373,7 +374,7 @@ impl Connection {
         self.observer.phase(Phase { unit, rate, pacer, outstanding, counters, stop })
     }
 
-    /// Asks for a clean stop once the time for the run is over.
+    /// Requests a clean stop when the time for the run is over.
     pub fn stop_in_time(&self, stop: &Stop) {
         if let Some(time) = self.options.max_duration {
             let stop = stop.clone();

@@ -1,4 +1,4 @@
-//! Downloads: what is asked for becomes tasks, and these are fetched.
+//! Downloads: turns a request into tasks and fetches them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,18 +22,18 @@ use crate::{
     begun, kept, last_day, overview,
 };
 
-/// What is to be downloaded.
+/// What to download.
 pub enum DownloadRequest {
     /// Each window of each symbol.
     Windows {
-        /// Which symbols.
+        /// The symbols.
         symbols: Vec<Symbol>,
-        /// Which days, up to the last finished session.
+        /// The days, up to the last finished session.
         windows: Vec<Window>,
     },
     /// These tasks, one by one.
     Tasks(Vec<(Symbol, Window)>),
-    /// What lists make of a subscription.
+    /// The tasks of subscriptions.
     Listed(PlannedSubscriptions),
     /// All symbols of a list that were listed in some windows.
     List(Subscription),
@@ -41,74 +41,74 @@ pub enum DownloadRequest {
 
 /// A download into a data directory: `grab start`.
 pub struct Download {
-    /// Where bars and manifest are.
+    /// The directory of bars and manifest.
     pub data_dir: DataDir,
-    /// What is asked for.
+    /// What to download.
     pub request: DownloadRequest,
     /// How to reach the source.
     pub options: ConnectOptions,
     /// Whether to record the tasks and stop: [`Resume`] runs them.
     pub plan_only: bool,
-    /// The spec that says it, for later runs to go by. It holds no key.
+    /// The spec of this download, saved for later runs. It holds no key.
     pub spec: Option<SpecText>,
-    /// Settings for the directory to remember, by name; none where one is to be forgotten. They hold no key.
+    /// Settings to save in the directory, by name; None to forget one. They hold no key.
     pub settings: BTreeMap<String, Option<String>>,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
 }
 
 /// What a download would do.
 pub struct DownloadPlan {
-    /// What is recorded already.
+    /// The tasks that are recorded already.
     pub recorded: TaskCounts,
     /// The tasks that it would add.
     pub tasks: Vec<(Symbol, Window)>,
-    /// What it would fetch: what it adds, and what is outstanding already.
+    /// What it would fetch: the new tasks, and the outstanding ones.
     pub estimate: Estimate,
-    /// What lists leave out of what is asked for, if it is asked for by a list.
+    /// What the lists leave out of a subscription, if the request has one.
     pub left_out: Option<LeftOut>,
-    /// Sessions, summed over the symbols, that the plan is known not to serve: nothing is asked for them.
+    /// Sessions, summed over the symbols, that the plan is known not to serve: they are not requested.
     pub days_not_entitled: u64,
-    /// Where the history begins that the plan serves, where that is known.
+    /// Where the history of the plan begins, if that is known.
     pub history: Option<HistoryStart>,
 }
 
-/// A run over what is outstanding in a data directory: `grab resume`.
+/// A run over the outstanding tasks of a data directory: `grab resume`.
 pub struct Resume {
-    /// Where bars and manifest are.
+    /// The directory of bars and manifest.
     pub data_dir: DataDir,
     /// How to reach the source.
     pub options: ConnectOptions,
-    /// Whether to ask again for what failed, was not found or not entitled.
+    /// Whether to retry tasks that failed, were not found or not entitled.
     pub retry_failed: bool,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
 }
 
 impl DownloadRequest {
-    /// This request as tasks, by the universe that is kept.
+    /// Turns a list into tasks, by the stored universe. Other requests stay as they are.
     ///
     /// # Errors
-    /// If one is needed, and there is none.
+    /// If a universe is needed and there is none.
     pub fn expanded(self, data_dir: &DataDir, clock: Clock) -> Result<Self, Error> {
         let Self::List(subscription) = &self else { return Ok(self) };
         let universe = kept(data_dir)?;
         Ok(Self::Listed(PlannedSubscriptions::of(subscription, &universe, last_day(clock))?))
     }
 
-    /// The tasks that it needs beyond those that are recorded.
+    /// The tasks of the request that are not recorded yet.
     #[must_use]
     pub fn missing(&self, recorded: &HashMap<Symbol, Vec<Window>>) -> Vec<(Symbol, Window)> {
         match self {
             Self::Windows { symbols, windows } => plan::missing_windows(symbols, windows, recorded),
             Self::Tasks(tasks) => plan::missing_tasks(tasks, recorded),
             Self::Listed(planned) => plan::missing_tasks(&planned.tasks, recorded),
-            // Which symbols these are is known once the universe is there.
+            // The symbols are known only once the universe is there.
             Self::List(_) => Vec::new(),
         }
     }
 
-    /// What is asked for, for the run's row in the manifest.
+    /// A description for the run's row in the manifest.
     fn describe(&self) -> String {
         match self {
             Self::Windows { symbols, windows } => {
@@ -132,7 +132,7 @@ impl DownloadRequest {
 }
 
 impl Download {
-    /// A download of windows of symbols, with the vendor's defaults for all else.
+    /// Creates a download of windows of symbols, with the vendor's defaults for everything else.
     #[must_use]
     pub fn new(data_dir: DataDir, symbols: Vec<Symbol>, windows: Vec<Window>) -> Self {
         Self {
@@ -146,10 +146,10 @@ impl Download {
         }
     }
 
-    /// What this download would do. Nothing is asked or changed.
+    /// Plans this download. Sends no request and changes nothing.
     ///
     /// # Errors
-    /// If it is about a list and there is no universe, or the manifest cannot be read.
+    /// If a list is requested and there is no universe, or the manifest cannot be read.
     pub fn plan(self) -> Result<DownloadPlan, Error> {
         let request = self.request.expanded(&self.data_dir, self.clock)?;
         let (recorded, counts, known, history) = match overview(&self.data_dir)? {
@@ -173,10 +173,10 @@ impl Download {
         })
     }
 
-    /// Records what is asked for, and fetches it together with what is outstanding.
+    /// Records the tasks, and fetches them together with the outstanding ones.
     ///
     /// # Errors
-    /// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
+    /// If the directory cannot be locked or its manifest cannot be used. All later failures are in the report.
     pub fn run(self, observer: &Arc<dyn Observer>) -> Result<RunReport, Error> {
         migrate(&self.data_dir)?;
         let Self { data_dir, request, options, plan_only, spec, settings, clock } = self;
@@ -225,17 +225,17 @@ fn record(
     Ok(())
 }
 
-/// Who is asked, where a plan may have a beginning.
+/// The service, if a plan's history may matter.
 fn service(options: &ConnectOptions) -> Option<String> {
     options.service(StoreKind { adjusted: false, sandbox: options.sandbox })
 }
 
 impl Resume {
-    /// Fetches what is outstanding.
+    /// Fetches the outstanding tasks.
     ///
     /// # Errors
-    /// If nothing was ever started there, or the directory cannot be held or its manifest used. Everything that comes later is
-    /// in the report.
+    /// If nothing was ever started there, the directory cannot be locked, or its manifest cannot be used. All later
+    /// failures are in the report.
     pub fn run(self, observer: &Arc<dyn Observer>) -> Result<RunReport, Error> {
         let Self { data_dir, options, retry_failed, clock } = self;
         begun(&data_dir)?;
@@ -255,7 +255,7 @@ impl Resume {
         };
         job.run(move |writer| {
             if writer.counts()?.total() == 0 && writer.subscriptions()?.is_empty() {
-                // A start that could not record what it was asked for has left an empty one.
+                // A start that crashed before it recorded its tasks has left an empty manifest.
                 return Err(ManifestError::Missing { path }.into());
             }
             if retry_failed {

@@ -1,4 +1,4 @@
-//! Why a job could not do its work, and the exit code that belongs to it.
+//! Why a job failed, and its exit code.
 
 use std::{io, path::PathBuf};
 
@@ -24,13 +24,13 @@ pub enum Error {
     /// A spec, a config file or a tickers file is wrong.
     #[error("{0}")]
     Config(String),
-    /// The key is missing or cannot be one.
+    /// The key is missing or not valid.
     #[error("{0}")]
     Key(String),
-    /// The run was stopped by what the source or the disk said.
+    /// The run was stopped by the source or the disk.
     #[error("{}", stopped(.0))]
     Stopped(StopReason),
-    /// What was ordered by a list is not planned yet: the list is not there.
+    /// A subscription is not planned yet: its list is not there.
     #[error("the universe is not there yet, and nothing of it is planned: {0}")]
     Unplanned(Box<Error>),
     /// Another process exports to the same folder.
@@ -39,21 +39,21 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// A witness cannot be fetched, as another process holds the directory.
+    /// A witness cannot be fetched, because another process holds the lock of the directory.
     #[error("another grab{} holds this data directory: what --witness grouped-daily fetches cannot be kept meanwhile", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     WitnessLocked {
         /// Its process id, if it could be read.
         holder: Option<u32>,
     },
-    /// The host that the directory was told before cannot be reached.
+    /// The saved host of the directory cannot be reached.
     #[error("{why}")]
     Remembered {
         /// The host, as a URL.
         host: String,
-        /// What came of it.
+        /// The failure.
         why: Box<Error>,
     },
-    /// What a list was asked for is not in the plan, or not there.
+    /// A list is not in the plan, or not there.
     #[error("{0}")]
     NoList(String),
     /// The manifest cannot be used.
@@ -68,13 +68,13 @@ pub enum Error {
     /// The sandbox cannot be started.
     #[error("the sandbox cannot start")]
     Sandbox(#[from] SandboxError),
-    /// The HTTP client cannot be set up: there is no certificate to trust.
+    /// The HTTP client cannot be set up: there is no trusted certificate.
     #[error("the HTTP client cannot be set up")]
     Client(#[source] reqwest::Error),
-    /// What was done cannot be told: stdout is full.
+    /// The report cannot be written: stdout is full.
     #[error("the report cannot be written to stdout")]
     Report(#[source] io::Error),
-    /// The system gives no threads or signals.
+    /// The system provides no threads or signals.
     #[error("the system refuses")]
     System(#[from] io::Error),
 }
@@ -126,7 +126,7 @@ impl From<ExportError> for Error {
 }
 
 impl Error {
-    /// The exit code that belongs to it.
+    /// The exit code of this error.
     #[must_use]
     pub fn exit(&self) -> ExitStatus {
         match self {
@@ -167,13 +167,13 @@ impl Error {
     }
 }
 
-/// Whether some other program writes the manifest and does not let go.
+/// Whether another program writes the manifest and does not release it.
 #[must_use]
 pub fn is_busy(error: &ManifestError) -> bool {
     matches!(code(error), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// Whether the manifest is good, and its disk is not.
+/// Whether the manifest is intact and its disk fails.
 #[must_use]
 pub fn is_disk_trouble(error: &ManifestError) -> bool {
     let trouble = matches!(
@@ -189,7 +189,7 @@ pub fn is_disk_trouble(error: &ManifestError) -> bool {
     trouble || matches!(error, ManifestError::Io { .. } | ManifestError::Plan { .. })
 }
 
-/// What `SQLite` said, if it was `SQLite`.
+/// The error code of `SQLite`. None for other errors.
 fn code(error: &ManifestError) -> Option<ErrorCode> {
     match error {
         ManifestError::Sqlite(error) => error.sqlite_error_code(),
@@ -208,7 +208,7 @@ fn code(error: &ManifestError) -> Option<ErrorCode> {
     }
 }
 
-/// A folder that is gone while it is used is no wrong place.
+/// A folder that disappears during use is a disk failure, not a wrong path.
 fn store_exit(error: &StoreError) -> ExitStatus {
     let exit = exit_at(DiskTrouble::of(error));
     match error {
@@ -250,7 +250,7 @@ fn manifest_exit(error: &ManifestError) -> ExitStatus {
     }
 }
 
-/// The exit code of a command that could not use a place: 2 if it is the wrong one, which is found out at once, else 30.
+/// The exit code for an unusable path: 2 if it is the wrong one, which shows at once, else 30.
 fn exit_at(trouble: DiskTrouble) -> ExitStatus {
     match trouble {
         DiskTrouble::Denied | DiskTrouble::InTheWay | DiskTrouble::Missing | DiskTrouble::NameTooLong => {
@@ -270,7 +270,7 @@ fn exit_at(trouble: DiskTrouble) -> ExitStatus {
     }
 }
 
-/// The exit code where the system gives no threads, files or memory.
+/// The exit code if the system provides no threads, files or memory.
 fn exit_of_system(error: &io::Error) -> ExitStatus {
     if is_short(error) { ExitStatus::Disk } else { ExitStatus::Bug }
 }

@@ -1,5 +1,5 @@
-//! What `grab` does with a data directory, as a library: each job is options, a plan and a report. Nothing is printed; an
-//! [`Observer`] hears what happens meanwhile.
+//! What `grab` does with a data directory, as a library: each job has options, a plan and a report. Prints nothing; an
+//! [`Observer`] receives notices and progress.
 
 mod connect;
 mod download;

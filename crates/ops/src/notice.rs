@@ -1,4 +1,4 @@
-//! What a job tells whoever started it while it runs. Nothing is printed here.
+//! What a running job reports to its caller. Prints nothing.
 
 use std::{io, path::PathBuf, pin::Pin, sync::Arc};
 
@@ -12,53 +12,53 @@ use jiff::civil::Date;
 
 use crate::{Error, LeftOut, RunReport};
 
-/// A fact that a person should know, and that changes nothing about what the job does.
+/// A fact that the user should know, and that does not change what the job does.
 #[derive(Clone, Debug)]
 pub enum Notice {
     /// There are bars in a directory that has no manifest.
     BarsWithoutManifest,
-    /// The plan beside the manifest was damaged and is written anew.
+    /// The plan beside the manifest was damaged and is rewritten.
     PlanDamaged {
         /// What was wrong with it.
         faults: Vec<String>,
-        /// Where a copy of the damaged file is.
+        /// The path of a copy of the damaged file.
         copy: PathBuf,
     },
-    /// The plan beside the manifest asks for more than the manifest: it is pending now.
+    /// The plan beside the manifest requests more than the manifest: that is pending now.
     PlanAsksForMore {
         /// How many windows.
         windows: u64,
         /// The first of them.
         first: (Symbol, Window),
     },
-    /// The host that is asked was named when the directory was started, and not now.
+    /// The host is the saved one of the directory, not named by the caller.
     SavedHost(String),
     /// There is no universe yet, and a plan-only run fetches none.
     UniverseComesLater,
-    /// Everything that a download asks for is recorded already.
+    /// All requested windows are recorded already.
     NothingNew {
         /// Whether the plan serves all of it.
         is_all_served: bool,
     },
-    /// A list adds no task to those that are recorded.
+    /// A list adds no new task.
     NothingPlanned,
-    /// Subscriptions have become tasks.
+    /// Subscriptions were turned into tasks.
     Planned {
         /// How many tasks are new.
         tasks: u64,
         /// How many symbols have no known list date.
         without_list_date: u64,
     },
-    /// No symbol of a list is what was asked for.
+    /// No symbol of a list matches a subscription.
     NothingMatches {
-        /// What was asked for.
+        /// The subscription.
         subscription: Box<Subscription>,
-        /// The types that the list has, where types were asked for.
+        /// The types in the list, if types were requested.
         types: Vec<String>,
-        /// The exchanges that the list has, where exchanges were asked for.
+        /// The exchanges in the list, if exchanges were requested.
         exchanges: Vec<String>,
     },
-    /// What lists leave out of what was asked for.
+    /// What lists leave out of a subscription.
     LeftOut(Box<LeftOut>),
     /// A table of reference data is damaged; none of its rows is used.
     TableDamaged(String),
@@ -75,14 +75,14 @@ pub enum Notice {
     ListUnreadable(&'static str),
     /// The lists have no delisted symbol.
     NoDelistedSymbols,
-    /// Tasks ask for days after the last finished session, and the service did not say what time it is.
+    /// Tasks request days after the last finished session, and the service did not send its time.
     FutureTasksStay {
         /// How many tasks.
         tasks: u64,
         /// The last finished session by this machine's clock.
         last: Date,
     },
-    /// Tasks for days that have not been are cut.
+    /// Tasks for days that are still to come were cut.
     FutureTasksCut {
         /// How many tasks.
         tasks: u64,
@@ -91,38 +91,38 @@ pub enum Notice {
     },
 }
 
-/// Requests of one kind that begin, for a display of their progress.
+/// The start of a phase: requests of one kind, for a progress display.
 pub struct Phase {
-    /// What one outstanding unit is called, such as `task`.
+    /// The name of one outstanding unit, such as `task`.
     pub unit: &'static str,
-    /// The rate as it was set.
+    /// The configured rate.
     pub rate: Rate,
-    /// Says at which pace requests leave.
+    /// Tells the pace of the requests.
     pub pacer: Arc<Pacer>,
-    /// How much there is to do.
+    /// The outstanding work.
     pub outstanding: Outstanding,
-    /// Counts what is done.
+    /// Counts the finished work.
     pub counters: Arc<RunCounters>,
-    /// Says whether the run is to stop.
+    /// Tells whether the run is to stop.
     pub stop: Stop,
 }
 
 /// A display of one phase.
 pub trait PhaseView: Send {
-    /// Takes the display away.
+    /// Removes the display.
     fn end(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
-/// Whoever started a job, and wants to know how it goes.
+/// The caller of a job, who receives notices and progress.
 pub trait Observer: Send + Sync {
-    /// Takes a notice.
+    /// Receives a notice.
     fn notice(&self, notice: &Notice);
 
     /// Shows the progress of a phase until it ends. Called within the session's runtime.
     fn phase(&self, phase: Phase) -> Box<dyn PhaseView>;
 
-    /// Lets signals stop a run: the first asks `stop`, and the second may end the process at once, with what `last_report` says of
-    /// the run. Called within the session's runtime.
+    /// Lets signals stop a run: the first one requests `stop`, and the second may end the process at once, with the
+    /// report of `last_report`. Called within the session's runtime.
     ///
     /// # Errors
     /// If the system refuses the handlers.
@@ -132,7 +132,7 @@ pub trait Observer: Send + Sync {
 /// Makes the report of a run that ends at once.
 pub type LastReport = Box<dyn FnOnce() -> Result<RunReport, Error> + Send>;
 
-/// An observer that ignores all of it: a run that is only waited for.
+/// An observer that ignores everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoObserver;
 

@@ -1,4 +1,4 @@
-//! What a run has done, what is still outstanding, and what to do next. Data only: the words are for whoever shows it.
+//! What a run has done, what is still outstanding, and what to do next. Data only: the caller words it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,24 +46,24 @@ impl Outcome {
 /// What to do next, or why a run is not complete although no task is outstanding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextStep {
-    /// Go on with so many outstanding tasks and repairs.
+    /// Continue with the outstanding tasks and repairs.
     Resume {
-        /// Tasks.
+        /// The number of tasks.
         tasks: u64,
-        /// Repairs.
+        /// The number of repairs.
         repairs: u64,
     },
-    /// Ask again for tasks that ended without data.
+    /// Retry tasks that ended without data.
     RetryFailed,
-    /// Ask whether the plan serves more by now.
+    /// Check whether the plan serves more by now.
     PlanMayServeMore,
-    /// Ask again for what was asked for before: what was pending is not known.
+    /// Request everything again: the pending tasks are not known.
     AskAgain,
-    /// Go on, so that what a list asks for becomes tasks.
+    /// Resume, so that a subscription is turned into tasks.
     PlanSubscriptions,
-    /// Repair again, or accept the loss: so many months have fewer bars than were on record.
+    /// Repair again, or accept the loss: this many months have fewer bars than before.
     MonthsNotBack(u64),
-    /// So many sessions still lack symbols that have bars every day.
+    /// This many sessions still lack symbols that have bars every day.
     SessionsLackSymbols(usize),
     /// Another reason, in words.
     Other(String),
@@ -78,15 +78,15 @@ pub struct RunReport {
     pub outcome: Outcome,
     /// How it ended, as the process's exit code.
     pub exit: ExitStatus,
-    /// Whether tasks were only recorded: then they are outstanding, and nothing was asked.
+    /// Whether tasks were only recorded: then they are outstanding, and no request was sent.
     pub plan_only: bool,
     /// Tasks and repairs by state.
     pub work: Workload,
-    /// Sessions, summed over the symbols, that were asked for and that the plan does not serve.
+    /// Requested sessions, summed over the symbols, that the plan does not serve.
     pub days_not_entitled: u64,
-    /// The first day that the plan serves, where that is known.
+    /// The first day that the plan serves, if that is known.
     pub first_served_day: Option<Date>,
-    /// What was asked and stored.
+    /// The totals of requests and stored data.
     pub totals: RunTotals,
     /// How long it took.
     pub elapsed: Duration,
@@ -96,13 +96,13 @@ pub struct RunReport {
     pub is_stopped_early: bool,
     /// What to do next.
     pub next: Vec<NextStep>,
-    /// Tasks that have no data, the first few.
+    /// The first few tasks without data.
     pub unsuccessful: Vec<Unsuccessful>,
-    /// What lists leave out of what was asked for, if anything was planned by lists.
+    /// What lists leave out of subscriptions, if any were planned.
     pub left_out: Option<LeftOut>,
-    /// Symbols of which no bar came in any window.
+    /// Symbols without a bar in any window.
     pub without_bars: WithoutBars,
-    /// Where the bars are; none if it was never looked at.
+    /// The data directory. None if it was never read.
     pub data_dir: Option<DataDir>,
 }
 
@@ -111,11 +111,11 @@ pub struct RunReport {
 pub struct Unsuccessful {
     /// The symbol.
     pub symbol: Symbol,
-    /// The days asked for.
+    /// The requested days.
     pub window: Window,
     /// How it ended.
     pub state: TaskState,
-    /// Why.
+    /// The last error.
     pub last_error: Option<String>,
 }
 
@@ -150,14 +150,14 @@ impl RunReport {
         }
     }
 
-    /// Adds what lists leave out of what was asked for.
+    /// Adds what lists leave out of subscriptions.
     #[must_use]
     pub fn with_left_out(self, left_out: Option<LeftOut>) -> Self {
         Self { left_out, ..self }
     }
 
-    /// Adds what was asked for and is not served. A run that asks for days does not bring them: `start` and `resume` say so by
-    /// their exit code. An update is asked for what is new, and a repair for what was there.
+    /// Adds the requested days that are not served. `start` and `resume` report them by their exit code, because they
+    /// were told to fetch these days; an update and a repair do not.
     #[must_use]
     pub fn with_not_entitled(mut self, days: u64, known: Option<&PlanHistory>) -> Self {
         self.days_not_entitled = days;
@@ -170,7 +170,7 @@ impl RunReport {
         Self { outcome: Outcome::Incomplete, exit: ExitStatus::Unsuccessful, next, ..self }
     }
 
-    /// The report of a run that was asked to record tasks and nothing else: what is outstanding is no fault of it.
+    /// Turns this into the report of a run that only records tasks: outstanding tasks are no failure then.
     #[must_use]
     pub fn plan_only(mut self) -> Self {
         self.plan_only = true;
@@ -180,7 +180,7 @@ impl RunReport {
         self
     }
 
-    /// The report of a job that leaves damaged files. If it did not come to its end, that is said first.
+    /// Turns this into the report of a job that leaves damaged files. An earlier end of the job takes precedence.
     #[must_use]
     pub fn damaged(self) -> Self {
         if !matches!(self.exit, ExitStatus::Complete | ExitStatus::Unsuccessful | ExitStatus::Gaps) {
@@ -189,13 +189,13 @@ impl RunReport {
         self.damaged_first()
     }
 
-    /// The report of a manifest made anew: that a file is damaged is said before what is pending.
+    /// Turns this into the report of a rebuilt manifest: damaged files take precedence over pending tasks.
     #[must_use]
     pub fn damaged_first(self) -> Self {
         Self { outcome: Outcome::Incomplete, exit: ExitStatus::Damage, ..self }
     }
 
-    /// The report of a job after which bars are missing that were there once.
+    /// Turns this into the report of a job after which bars are missing that were stored before.
     #[must_use]
     pub fn with_gaps(self, next: NextStep) -> Self {
         if self.exit != ExitStatus::Complete {
@@ -204,7 +204,7 @@ impl RunReport {
         Self { outcome: Outcome::Incomplete, exit: ExitStatus::Gaps, next: vec![next], ..self }
     }
 
-    /// The report of a run that got less than it should: it ends with `exit`, unless something worse has happened.
+    /// Turns this into the report of a run that got too little: it ends with `exit`, unless something worse has happened.
     #[must_use]
     pub fn short(mut self, exit: ExitStatus, next: NextStep) -> Self {
         if !matches!(self.exit, ExitStatus::Complete | ExitStatus::Unsuccessful) {
@@ -214,7 +214,7 @@ impl RunReport {
         Self { outcome: Outcome::Incomplete, exit, ..self }
     }
 
-    /// The report of a run that is not finished, where the next step is added whatever came before it.
+    /// Turns this into the report of a run that is not finished; adds the next step in any case.
     #[must_use]
     pub fn unfinished(mut self, next: NextStep) -> Self {
         if matches!(self.exit, ExitStatus::Complete | ExitStatus::Unsuccessful) {
@@ -224,7 +224,7 @@ impl RunReport {
         self
     }
 
-    /// Adds what the manifest says of tasks without data.
+    /// Adds the manifest's tasks without data.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -259,10 +259,10 @@ impl RunReport {
     }
 }
 
-/// The exit code follows from what is outstanding; a reason to stop counts only if it left something undone.
+/// Derives the exit code from what is outstanding; a reason to stop counts only if it left something undone.
 fn judge(work: Workload, stopped: Option<&Error>) -> (Outcome, ExitStatus) {
     match stopped {
-        // A limit that was reached with the last task is none; an error is one, whatever is owed.
+        // A limit that was reached with the last task does not count; an error always does.
         Some(failure) if work.owed() > 0 || !matches!(failure, Error::Stopped(_)) => {
             let exit = failure.exit();
             let outcome = if exit == ExitStatus::Interrupted {

@@ -1,4 +1,4 @@
-//! What all jobs that fetch have in common: lock, manifest, source, run, report.
+//! What all fetching jobs have in common: lock, manifest, source, run, report.
 
 mod absences;
 mod history;
@@ -40,42 +40,42 @@ use crate::{
     Running, SANDBOX,
 };
 
-/// A job that fetches, ready to go.
+/// A fetching job, ready to run.
 pub struct Job {
     /// The command's name, for the run's row in the manifest.
     pub command: &'static str,
-    /// What the user asked for, for the manifest; without a key.
+    /// What the user requested, for the manifest; without a key.
     pub arguments: String,
-    /// Where bars and manifest are.
+    /// The directory of bars and manifest.
     pub data_dir: DataDir,
     /// How to reach the source.
     pub options: ConnectOptions,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// Who wants to know how it goes.
+    /// Receives notices and progress.
     pub observer: Arc<dyn Observer>,
     /// Whether to stop before anything is fetched.
     pub plan_only: bool,
-    /// The right to write, if the caller has it already.
+    /// The lock of the directory, if the caller has it already.
     pub lock: Option<Lock>,
-    /// Lists to bring before anything is prepared; that they are not to be had does not end the run.
+    /// Lists to fetch before anything is prepared; a failure to fetch them does not end the run.
     pub lists: Needs,
-    /// The evening of which it is asked, after all bars, why some are absent; none if it is not asked.
+    /// The cut-off of the update after whose bars the reasons of absences are requested. None to skip that.
     pub absences: Option<UpdateCutoff>,
-    /// Whether to ask if the plan serves more by now than when days were refused.
+    /// Whether to check if the plan serves days that it refused before.
     pub ask_anew: AskAnew,
 }
 
-/// What a run knows when it is judged.
+/// What a run has found out when it is judged.
 #[derive(Debug)]
 pub struct Begun<T> {
-    /// What came of the lists.
+    /// The result of the lists.
     pub lists: Brought,
-    /// What the service said of absences.
+    /// What the service said about absences.
     pub absences: Absences,
-    /// What was prepared; none if the run came to its end before.
+    /// The result of `prepare`. None if the run ended before.
     pub prepared: Option<T>,
-    /// What lists leave out of what was ordered and planned in this run, if anything was.
+    /// What lists leave out of the subscriptions that were planned in this run, if any were.
     pub left_out: Option<LeftOut>,
 }
 
@@ -86,14 +86,14 @@ impl<T> Default for Begun<T> {
     }
 }
 
-/// A client; with the sandbox, that of a server that lives as long.
+/// A client; with the sandbox, also its server.
 type Opened = (Option<Sandbox>, Polygon);
 
 impl Job {
-    /// Holds the data directory, lets `prepare` record what is wanted, and works until nothing is owed.
+    /// Locks the data directory, lets `prepare` record what is wanted, and works until nothing is outstanding.
     ///
     /// # Errors
-    /// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
+    /// If the directory cannot be locked or its manifest cannot be used. All later failures are in the report.
     pub fn run<P>(self, prepare: P) -> Result<RunReport, Error>
     where
         P: FnOnce(&mut ManifestWriter) -> Result<(), Error> + Send + 'static,
@@ -101,11 +101,10 @@ impl Job {
         self.run_and_judge(prepare, |report, _| Ok(report))
     }
 
-    /// The same, where `judge` has the last word on how the run ended before that is recorded: the manifest says then what
-    /// the run has brought.
+    /// Runs the job; `judge` may change the report before it is recorded, so that the manifest has the final result of the run.
     ///
     /// # Errors
-    /// As for [`Job::run`], and if it cannot be judged.
+    /// Those of [`Job::run`], and those of `judge`.
     pub fn run_and_judge<T, P, J>(mut self, prepare: P, judge: J) -> Result<RunReport, Error>
     where
         T: Send + 'static,
@@ -154,7 +153,7 @@ impl Job {
                 Ok((writer.counts()?, writer.not_entitled()?, history, writer.is_all_asked()?))
             };
             let (counts, beyond, history, is_all_asked) = match manifest.call(counted).await {
-                // What could not be given back is given back at the next start.
+                // Tasks that could not be given back are given back at the next start.
                 Ok((counts, beyond, history, is_all_asked)) => {
                     (counts.all_released(), beyond, history, is_all_asked)
                 }
@@ -173,9 +172,9 @@ impl Job {
                 ended => ended.map(|()| report).map_err(Error::from),
             }
         })?;
-        // A request that was given up must not hold the process: nothing that matters is under way any more.
+        // An abandoned request must not hold up the process: nothing important is under way any more.
         runtime.shutdown_background();
-        // The last handle is gone: the manifest is closed, its WAL folded in.
+        // The last handle is gone: the manifest is closed, and its WAL merged.
         if let Err(panicked) = writer_thread.join() {
             std::panic::resume_unwind(panicked);
         }
@@ -202,7 +201,7 @@ impl Job {
         manifest.call(move |writer| writer.reclaim(&found)).await?;
         let opened = self.cut_unfinished(&connection, kind, running).await?;
         let opened = self.bring_lists(&connection, kind, &store, running, opened, &mut known.lists).await;
-        // What is known by now is recorded, whatever became of the lists.
+        // Record what is known by now, whatever the result of the lists.
         known.prepared = Some(manifest.call(|writer| Ok::<_, ManifestError>(prepare(writer))).await??);
         let opened = opened?;
         if let Some(reason) = stop.reason() {
@@ -224,7 +223,7 @@ impl Job {
             opened
         } else {
             let opened = match connection.open(kind).await {
-                // Without a key nothing can be asked, and nothing has to be.
+                // Without a key no request can be sent, and none is needed.
                 Err(Error::Key(_)) if !is_anything_owed => return Ok(()),
                 opened => opened?,
             };
@@ -246,8 +245,8 @@ impl Job {
         Ok(())
     }
 
-    /// Finds out, before anything is made or recorded, whether the directory can hold what is asked for, and whether the
-    /// source can be asked. What goes on in a directory records its run there, and why it failed.
+    /// Checks, before anything is created or recorded, that the directory can hold the requested bars and that the
+    /// source can be reached. A job in an existing directory records its run there instead, with the reason of a failure.
     fn check_source(&self) -> Result<(), Error> {
         let reader = overview(&self.data_dir)?;
         if reader.is_some() && self.command != "start" {
@@ -257,7 +256,7 @@ impl Job {
             (reader.kind()?, reader.settled_kind()?)
         } else {
             check_not_lost(&self.data_dir)?;
-            // Bars that no manifest knows settle it too.
+            // Bars without a manifest decide it too.
             let on_disk = kind_on_disk(&self.data_dir)?;
             (on_disk, on_disk)
         };
@@ -273,7 +272,7 @@ impl Job {
         Connection { options, clock: self.clock, observer }
     }
 
-    /// The report of a run that is ended at once, by what the manifest says at that moment.
+    /// The report of a run that is ended at once, by the present manifest.
     fn last_report(
         &self,
         counters: Arc<RunCounters>,
@@ -283,7 +282,7 @@ impl Job {
         move || {
             let interrupted = interrupted(&data_dir);
             let reader = ManifestReader::open(&data_dir)?;
-            // Their process is about to be dead.
+            // Their process is about to end.
             let (counts, totals) = (reader.counts()?.all_released(), counters.snapshot().totals);
             let (beyond, histories) = (reader.not_entitled()?, reader.plan_histories()?);
             let report =
@@ -295,7 +294,7 @@ impl Job {
     }
 }
 
-/// Why a run ends that is interrupted: with an order that has no tasks yet, it is not complete whatever is owed.
+/// The error of an interrupted run: with an unplanned subscription it is not complete, whatever is outstanding.
 fn interrupted(data_dir: &DataDir) -> Error {
     let interrupted = Error::Stopped(StopReason::Interrupted);
     let orders = ManifestReader::open(data_dir).and_then(|reader| reader.orders()).unwrap_or_default();
@@ -303,8 +302,8 @@ fn interrupted(data_dir: &DataDir) -> Error {
     if is_planned { interrupted } else { Error::Unplanned(Box::new(interrupted)) }
 }
 
-/// Declares what a directory is to hold. Where its manifest knows of no bar, the files are asked too: one that was written
-/// by a process that died before it could record it has a kind as well.
+/// Declares the kind of bars of a directory. If its manifest knows no bar, the files decide too: a file of a process
+/// that crashed before recording it has a kind as well.
 ///
 /// # Errors
 /// If it holds another kind, or its manifest cannot be written.
@@ -317,7 +316,7 @@ pub fn declare_kind(writer: &mut ManifestWriter, asked: StoreKind, data_dir: &Da
     Ok(writer.declare_kind(asked)?)
 }
 
-/// Makes sure that the plan beside the manifest says what the manifest has been asked for, and says what was different.
+/// Makes the plan beside the manifest agree with the manifest, and reports the differences.
 ///
 /// # Errors
 /// If it cannot be read or written.
@@ -332,20 +331,20 @@ fn check_plan(writer: &mut ManifestWriter, observer: &dyn Observer) -> Result<()
     Ok(())
 }
 
-/// What kind of bars a partition says to hold.
+/// The kind of bars by a partition's metadata.
 #[must_use]
 pub fn kind_of(found: &FoundPartition) -> StoreKind {
     StoreKind { adjusted: found.adjusted, sandbox: found.source == SANDBOX }
 }
 
-/// What kind of bars a directory without a manifest holds, if it holds any: the first good file says it.
+/// The kind of bars of a directory without a manifest, by its first good file. None if it has no bars.
 ///
 /// # Errors
 /// If a folder cannot be listed.
 pub fn kind_on_disk(data_dir: &DataDir) -> Result<Option<StoreKind>, Error> {
     for symbol in scan::symbols(data_dir)? {
         for month in scan::months(data_dir, &symbol)? {
-            // One that cannot be read says nothing.
+            // A file that cannot be read says nothing.
             if let Ok(Some(found)) = scan::examine(data_dir, &symbol, month) {
                 return Ok(Some(kind_of(&found)));
             }
@@ -354,11 +353,11 @@ pub fn kind_on_disk(data_dir: &DataDir) -> Result<Option<StoreKind>, Error> {
     Ok(None)
 }
 
-/// Sweeps what a dead process left of its writes, and looks up what it had finished: its tasks' months from the last
-/// recorded bar on.
+/// Removes the unfinished files of a crashed process, and finds the files that it had finished: the months of its tasks
+/// from the last recorded bar on.
 ///
 /// # Errors
-/// If a folder or a file cannot be read, or what was left cannot be removed.
+/// If a folder or a file cannot be read, or an unfinished file cannot be removed.
 pub fn recover(store: &BarStore, crashed: &[Task]) -> Result<Vec<Partition>, Error> {
     let mut found = Vec::new();
     for task in crashed {
@@ -377,7 +376,7 @@ pub fn last_day(clock: Clock) -> Date {
     calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date)
 }
 
-/// Makes sure that something was started in a directory, before anything is made there.
+/// Checks that a directory was started before anything is created in it.
 ///
 /// # Errors
 /// If there is no manifest, or it cannot be read.
@@ -385,7 +384,7 @@ pub fn begun(data_dir: &DataDir) -> Result<(), Error> {
     overview(data_dir)?.map(|_| ()).ok_or_else(|| missing(data_dir).into())
 }
 
-/// The manifest of a directory, if there is one.
+/// The manifest of a directory. None if there is none.
 ///
 /// # Errors
 /// If there is one that cannot be read.

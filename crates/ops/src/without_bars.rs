@@ -1,4 +1,4 @@
-//! Symbols of which no bar came in any of their windows, and what they may have been meant for.
+//! Symbols without a bar in any of their windows, and what they may have been meant to be.
 
 use grab_core::{data_dir::DataDir, manifest::ManifestReader, store::reference};
 use grab_model::{Symbol, spellings};
@@ -9,26 +9,26 @@ use crate::Error;
 /// How many are named.
 const NAMED: usize = 20;
 
-/// What a report says of them; its JSON is public.
+/// The symbols without bars; its JSON is public.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct WithoutBars {
-    /// How many there are.
+    /// The number of these symbols.
     pub symbols: u64,
-    /// The first of them, in the order of work.
+    /// The first of them, in the order of their tasks.
     pub first: Vec<SymbolWithoutBars>,
 }
 
-/// One of them.
+/// A symbol without bars.
 #[derive(Clone, Debug, Serialize)]
 pub struct SymbolWithoutBars {
-    /// As it was asked for.
+    /// As it was requested.
     pub ticker: Symbol,
-    /// The symbol of the service that it may be another way to write: a guess.
+    /// The symbol that it may be another spelling of: a guess.
     pub did_you_mean: Option<Symbol>,
 }
 
 impl WithoutBars {
-    /// Looks them up. What is listed is known by the universe that is kept; without one, the form of a symbol is all there is.
+    /// Collects them. The stored universe tells which symbols exist; without one, only the form of a symbol does.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -37,7 +37,7 @@ impl WithoutBars {
         if first.is_empty() {
             return Ok(Self::default());
         }
-        // A guess is no reason to fail: `verify` says what is wrong with a table that cannot be read.
+        // A guess is no reason to fail: `verify` reports a table that cannot be read.
         let universe = reference::read_universe(data_dir).ok().flatten();
         let meant = |symbol: &Symbol| match &universe {
             Some(universe) => universe.spelled(symbol),

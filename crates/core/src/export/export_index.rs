@@ -122,7 +122,6 @@ impl ExportIndex {
     /// Removes a symbol's file under its former name, now that there is one under the new name, if grab has made it and
     /// it is unchanged. Its entry goes with the next [`ExportIndex::finish`]: a crash in between leaves an entry
     /// without a file, which the next export removes.
-    /// a file, which the next export forgets.
     ///
     /// # Errors
     /// If the system refuses.

@@ -1,4 +1,4 @@
-//! What lists have cut away from orders: `verify` holds it against the witness, `repair` asks for what traded.
+//! What lists have cut away from subscriptions: `verify` compares it with the witness, `repair` requests what traded.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,14 +17,14 @@ use jiff::civil::Date;
 use super::orders::{filter_of, windows_of};
 use crate::{Error, session::overview};
 
-/// Windows of a symbol, each with the day on which it must have been seen, if there is one.
+/// Windows of a symbol, each with the day on which the witness must have seen it, if there is one.
 type Parts = BTreeMap<(Symbol, Option<Date>), Vec<Window>>;
 
-/// The days of all symbols that orders mean and that are in no task, because the lists do not have their symbol then. After an
-/// update they go on to its session: an update follows each symbol that is ordered or held, but for those that have left by
-/// the lists.
+/// The days of all symbols that subscriptions cover and no task has, because the lists do not have the symbol then.
+/// After an update they extend to its session: an update follows each subscribed or stored symbol, except those
+/// delisted by the lists.
 ///
-/// Where the manifest or the lists are damaged, nothing of this can be known: `verify` names the damage.
+/// If the manifest or the lists are damaged, returns nothing: `verify` reports the damage.
 ///
 /// # Errors
 /// If manifest or lists cannot be opened.
@@ -62,6 +62,7 @@ fn by_orders(data_dir: &DataDir) -> Result<ListingCuts, Error> {
         let held = asked.get(&symbol).map_or(&[][..], Vec::as_slice);
         let windows = joined(windows).into_iter().map(|window| (symbol.clone(), window)).collect::<Vec<_>>();
         let asked = HashMap::from([(symbol.clone(), held.to_vec())]);
+        // What another task has requested all the same is not cut away.
         for (symbol, window) in plan::missing_tasks(&windows, &asked) {
             cut_away.add(&symbol, window, seen_on);
         }
@@ -69,7 +70,7 @@ fn by_orders(data_dir: &DataDir) -> Result<ListingCuts, Error> {
     Ok(cut_away)
 }
 
-/// What lists cut away from an order as far as it was planned, and on to the session of the last update after that.
+/// Adds what lists cut away from the planned windows of a subscription, extended to the session of the last update after that.
 fn add_order(
     parts: &mut Parts,
     order: &Subscription,
@@ -92,7 +93,7 @@ fn add_order(
     Ok(())
 }
 
-/// When an order was planned (UTC ms), and its windows as far as they were over then; nothing if it never was.
+/// When a subscription was planned (UTC ms), and its windows up to the last session then. None if it never was.
 fn planned_windows(order: &Subscription) -> Result<Option<(i64, Vec<Window>)>, ManifestError> {
     let planned = order.planned_at_ms.and_then(|at_ms| Some((at_ms, calendar::last_finished(at_ms)?)));
     let Some((planned_ms, last)) = planned else { return Ok(None) };
@@ -100,7 +101,7 @@ fn planned_windows(order: &Subscription) -> Result<Option<(i64, Vec<Window>)>, M
     Ok(Some((planned_ms, windows.collect())))
 }
 
-/// What an update has not asked for of symbols that had left by then, as the lists say.
+/// Adds the days that an update has not requested because the symbol was delisted by the lists.
 fn add_left(parts: &mut Parts, universe: &Universe, asked: &HashMap<Symbol, Vec<Window>>, session: Date) {
     for (symbol, windows) in asked {
         let covered = windows.iter().map(|window| window.to()).max();

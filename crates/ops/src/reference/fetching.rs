@@ -1,4 +1,4 @@
-//! The lists that a command needs: asked for, kept, and brought into their tables.
+//! Fetches the lists that a command needs, saves them, and writes them into their tables.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,14 +25,14 @@ use super::{
 };
 use crate::{Connection, Error, Observer, Running};
 
-/// What to bring.
+/// What to fetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Tickers.
     pub tickers: bool,
     /// Splits.
     pub splits: bool,
-    /// Lists that are on their way since before this instant (UTC ms) are begun anew: they do not know of this evening.
+    /// Unfinished lists from before this instant (UTC ms) are started again: they do not include the day of this update.
     pub begun_since_ms: Option<i64>,
     /// List dates.
     pub list_dates: ListDates,
@@ -40,31 +40,31 @@ pub struct Needs {
     pub renames: Renames,
 }
 
-/// Whose list dates to bring. No life's is asked for twice.
+/// Whose list dates to fetch. Each listing period is looked up once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListDates {
-    /// Nobody's.
+    /// None.
     #[default]
     None,
-    /// Of those that no sync but a later one than the first has brought, and that are ordered.
+    /// Of subscribed symbols that were added by a later sync than the first.
     New,
-    /// Everybody's.
+    /// Of all symbols.
     All,
 }
 
-/// Whose renames to bring. No row's are asked for twice.
+/// Whose renames to fetch. Each row is looked up once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Renames {
-    /// Nobody's.
+    /// None.
     #[default]
     None,
-    /// Of those that no sync but a later one than the first has brought, and that are a held company's next ticker.
+    /// Of new tickers of stored companies that were added by a later sync than the first.
     Successors,
-    /// Of all that are held.
+    /// Of all stored symbols.
     Held,
 }
 
-/// What came; its JSON is public.
+/// What was fetched; its JSON is public.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Brought {
     /// Of the tickers.
@@ -75,38 +75,38 @@ pub struct Brought {
     pub list_dates: Option<LookupsBrought>,
     /// Of renames.
     pub renames: Option<LookupsBrought>,
-    /// What could not be brought, and why.
+    /// What could not be fetched, and why.
     pub without: Vec<Without>,
 }
 
-/// Something that could not be brought; its JSON is public.
+/// Something that could not be fetched; its JSON is public.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Without {
-    /// What.
+    /// What it is.
     pub what: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// All that asking needs.
+/// Everything that a fetch needs.
 pub struct Fetching<'a> {
-    /// How to get to the source.
+    /// How to reach the source.
     pub connection: &'a Connection,
-    /// What the directory holds.
+    /// The kind of bars in the directory.
     pub kind: StoreKind,
-    /// The store, which knows the host that is asked.
+    /// The store, which knows the name of the source.
     pub store: &'a BarStore,
     /// The client.
     pub source: &'a Polygon,
-    /// What the run shares.
+    /// What the workers of the run share.
     pub running: &'a Running,
-    /// Where tables are written.
+    /// Writes the tables.
     pub sync: Sync,
 }
 
 impl Fetching<'_> {
-    /// Brings the tickers, and what else is needed, into their tables. If the run was stopped before all lists were there,
-    /// they stay on their way.
+    /// Fetches the tickers, and what else is needed, and writes them into their tables. If the run is stopped before
+    /// all lists are complete, they stay saved as unfinished.
     ///
     /// # Errors
     /// If manifest or tables cannot be read or written.
@@ -125,7 +125,7 @@ impl Fetching<'_> {
         let fetched = self.fetch("list", WantedLists { lists, longest_ms, ..WantedLists::default() }).await?;
         brought.add_without(fetched);
         if self.running.stop.is_requested() && !self.are_settled(wanted, &brought).await? {
-            // What is written into a table is forgotten on its way: the next run would ask for it again.
+            // A list that is written into its table is no longer saved: the next run would fetch it again.
             return Ok(brought);
         }
         let lists = move |sync: &Sync, writer: &mut ManifestWriter| sync.lists(writer, needs);
@@ -139,7 +139,7 @@ impl Fetching<'_> {
         Ok(brought)
     }
 
-    /// Whether each list is whole, or cannot be had.
+    /// Whether each list is complete or not available.
     async fn are_settled(&self, lists: Vec<ReferenceList>, brought: &Brought) -> Result<bool, Error> {
         let is_without = |list: &ReferenceList| brought.without.iter().any(|one| one.what == list.as_str());
         let lists: Vec<_> = lists.into_iter().filter(|list| !is_without(list)).collect();
@@ -155,7 +155,7 @@ impl Fetching<'_> {
         Ok(self.running.manifest.call(is_whole).await?)
     }
 
-    /// Brings the tickers and nothing else.
+    /// Fetches the tickers and nothing else.
     ///
     /// # Errors
     /// If they are not there when this returns, for whatever reason.
@@ -195,7 +195,7 @@ impl Fetching<'_> {
         Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
     }
 
-    /// Asks single questions. Answers how many were answered.
+    /// Sends lookups. Returns how many were answered.
     async fn look_up(
         &self,
         what: &'static str,
@@ -243,7 +243,7 @@ impl Brought {
     }
 }
 
-/// Which list dates nobody has asked for yet: of those with tasks first, then of those who are listed.
+/// The list dates that were never looked up: first of symbols with tasks, then of active ones.
 fn details_wanted(
     data_dir: &DataDir,
     writer: &mut ManifestWriter,
@@ -275,7 +275,7 @@ fn details_wanted(
     Ok(wanted.iter().filter_map(question).collect())
 }
 
-/// How many list dates nobody has asked for yet.
+/// The number of list dates that were never looked up.
 ///
 /// # Errors
 /// If the manifest or the tickers cannot be read.
@@ -288,7 +288,7 @@ pub fn list_dates_left(data_dir: &DataDir) -> Result<u64, Error> {
         as u64)
 }
 
-/// Which tickers nobody has asked about since their rows changed.
+/// The tickers that were not looked up since their rows changed.
 fn renames_wanted(
     data_dir: &DataDir,
     writer: &mut ManifestWriter,
@@ -322,7 +322,7 @@ fn renames_wanted(
     Ok(wanted)
 }
 
-/// The tickers that securities have now which were held under another one, as far as a sync after the first has shown it.
+/// The present tickers of securities that are stored under a former one, if a later sync than the first has added them.
 fn successors(lives: &[ListingPeriod], held: &HashSet<Symbol>) -> HashSet<Symbol> {
     let first_sync = lives.iter().map(|life| life.first_seen_ms).min();
     let left = lives.iter().filter(|life| !life.listing.active && held.contains(life.ticker()));

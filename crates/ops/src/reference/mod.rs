@@ -1,4 +1,4 @@
-//! Reference lists: from what a list and the universe say to tasks, and from pages in the manifest to tables.
+//! Reference lists: from lists and universe to tasks, and from pages in the manifest to tables.
 
 mod cut_away;
 mod fetching;

@@ -1,4 +1,4 @@
-//! From an order and the universe to tasks.
+//! From a subscription and the universe to tasks.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -19,7 +19,7 @@ use jiff::civil::Date;
 use super::planned::{LeftOut, PlannedSubscriptions};
 use crate::{Error, Notice, Observer};
 
-/// The windows of an order.
+/// The windows of a subscription.
 ///
 /// # Errors
 /// If they cannot be read: another program has written them.
@@ -28,7 +28,7 @@ pub fn windows_of(order: &Subscription) -> Result<Vec<Window>, ManifestError> {
     plan::read_windows(&order.windows).map_err(wrong)
 }
 
-/// Who an order means.
+/// The filter for the symbols of a subscription.
 #[must_use]
 pub fn filter_of(order: &Subscription) -> Filter {
     let codes = |codes: &Vec<String>| (!codes.is_empty()).then(|| codes.clone());
@@ -40,11 +40,11 @@ pub fn filter_of(order: &Subscription) -> Filter {
     }
 }
 
-/// What is asked for of symbols that orders mean and that are not held: whatever an order's windows are, its history goes on
-/// to this day, so that each joins who lived since their first day.
+/// The windows to request of newly listed symbols of subscriptions. Whatever the windows of a subscription are, its
+/// history extends to this day, so that every symbol that was listed since their first day is included.
 ///
 /// # Errors
-/// If an order's windows cannot be read: another program has written them.
+/// If a subscription's windows cannot be read: another program has written them.
 pub fn joining<S: BuildHasher>(
     orders: &[Subscription],
     universe: &Universe,
@@ -55,7 +55,7 @@ pub fn joining<S: BuildHasher>(
     for order in orders {
         let first_day = windows_of(order)?.into_iter().map(Window::from).min();
         let window = first_day.and_then(|first_day| Window::new(first_day, last_day));
-        // Who was active on a day is settled, but for those of whom a later list shows it.
+        // The symbols of an as-of day are settled; add only those that a later list shows to have been listed then.
         let filter = Filter { is_strict: true, ..filter_of(order) };
         let tasks = plan::windows_of(universe, &filter, window.as_slice());
         let new = tasks.into_iter().filter(|(symbol, _)| !held.contains(symbol));
@@ -68,7 +68,7 @@ pub fn joining<S: BuildHasher>(
     Ok(joining)
 }
 
-/// Whether there is an order whose tasks were never planned.
+/// Whether there is a subscription whose tasks were never planned.
 ///
 /// # Errors
 /// If the manifest cannot be read.
@@ -76,7 +76,7 @@ pub fn unplanned(writer: &ManifestWriter) -> Result<bool, ManifestError> {
     Ok(writer.subscriptions()?.iter().any(|order| order.planned_at_ms.is_none()))
 }
 
-/// Records the tasks of all orders that were never planned. Answers how many are new, and what the lists leave out.
+/// Records the tasks of all subscriptions that were never planned. Returns how many are new, and what the lists leave out.
 ///
 /// # Errors
 /// If the manifest cannot be read or written.
@@ -101,7 +101,7 @@ pub fn plan_subscriptions(
     Ok((added, all.left_out))
 }
 
-/// What a list has where nothing of it is what was asked for: a type or an exchange may be misspelt.
+/// The notice that nothing in a list matches, with the list's types and exchanges: one may be misspelt.
 fn nothing_matches(subscription: &Subscription, universe: &Universe) -> Notice {
     let codes = |asked: &[String], code: fn(&Listing) -> &Option<String>| {
         let codes = universe.periods().filter_map(|(period, _)| code(&period.listing).clone());
@@ -114,7 +114,7 @@ fn nothing_matches(subscription: &Subscription, universe: &Universe) -> Notice {
     }
 }
 
-/// The universe that is kept.
+/// The stored universe.
 ///
 /// # Errors
 /// If there is none, or it cannot be read.
@@ -131,8 +131,7 @@ pub fn kept(data_dir: &DataDir) -> Result<Universe, Error> {
     }
 }
 
-/// The universe that is kept; none if there is none that can be relied on. A damaged one is made anew by the next sync, which
-/// says so.
+/// The stored universe. None if there is none or it is damaged: the next sync rebuilds a damaged one and says so.
 ///
 /// # Errors
 /// If its file cannot be opened.
@@ -143,7 +142,7 @@ pub fn known(data_dir: &DataDir) -> Result<Option<Universe>, Error> {
     }
 }
 
-/// Whether a universe is kept that can be relied on.
+/// Whether there is a stored universe that is not damaged.
 ///
 /// # Errors
 /// If its file cannot be opened.

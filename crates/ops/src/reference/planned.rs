@@ -1,4 +1,4 @@
-//! What lists make of orders, and what they leave out of them: nothing is planned away in silence.
+//! The tasks of subscriptions, and what lists leave out of them: nothing is left out without a report.
 
 use std::collections::BTreeSet;
 
@@ -13,45 +13,45 @@ use serde::Serialize;
 
 use super::orders::{filter_of, windows_of};
 
-/// How many windows that were cut the report of a run lists.
+/// How many cut windows the report of a run names.
 const LISTED: usize = 20;
 
-/// The tasks of orders, and what is not among them.
+/// The tasks of subscriptions, and what is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlannedSubscriptions {
-    /// Window by window.
+    /// The tasks, window by window.
     pub tasks: Vec<(Symbol, Window)>,
     /// What the lists leave out.
     pub left_out: LeftOut,
 }
 
-/// What lists leave out of orders; its JSON is public.
+/// What lists leave out of subscriptions; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
-    /// Symbols that are not meant only because the list lacks a field.
+    /// Symbols that do not match only because the list lacks a field.
     pub dropped: DroppedByFilter,
-    /// Days of symbols that are meant and are not listed then.
+    /// Days on which matching symbols are not listed.
     pub cut: CutByLists,
 }
 
-/// Parts of windows that are not asked for, because the lists do not have their symbol then; first those of symbols that are
-/// listed on the day before or after.
+/// Parts of windows that are not requested, because the lists do not have the symbol then; first those of symbols that
+/// are listed on the day before or after.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CutByLists {
-    /// How many symbols.
+    /// The number of symbols.
     pub symbols: usize,
-    /// How many windows.
+    /// The number of windows.
     pub windows: usize,
     /// The windows; in the report of a run, the first few.
     pub items: Vec<CutWindow>,
 }
 
-/// One of them.
+/// A cut window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CutWindow {
     /// The symbol.
     pub ticker: Symbol,
-    /// The days that are not asked for.
+    /// The days that are not requested.
     pub window: Window,
     /// The last listed day before it, and the first one after it.
     listed_until: Option<String>,
@@ -62,7 +62,7 @@ pub struct CutWindow {
 }
 
 impl PlannedSubscriptions {
-    /// What lists make of an order up to a day.
+    /// Expands a subscription into tasks up to a day.
     ///
     /// # Errors
     /// If its windows cannot be read: another program has written them.
@@ -76,7 +76,7 @@ impl PlannedSubscriptions {
         Ok(Self { tasks: plan::windows_of(universe, &filter, &windows), left_out: LeftOut { dropped, cut } })
     }
 
-    /// Adds what is made of another order.
+    /// Adds the tasks of another subscription.
     pub fn add(&mut self, other: Self) {
         self.tasks.extend(other.tasks);
         let DroppedByFilter { without_type, without_exchange } = other.left_out.dropped;
@@ -117,7 +117,7 @@ impl CutWindow {
 }
 
 impl LeftOut {
-    /// The same for the report of a run, which names the first few only.
+    /// Shortens the list of windows for the report of a run.
     #[must_use]
     pub fn brief(mut self) -> Self {
         self.cut.items.truncate(LISTED);

@@ -1,5 +1,5 @@
-//! From pages and answers in the manifest to the tables in `reference/`: the file first, onto stable storage; then what was
-//! kept of it on the way is forgotten, and the sync recorded. What dies in between repeats the last step.
+//! Writes saved pages and answers from the manifest into the tables in `reference/`: first the file, to stable storage;
+//! then the saved pages are deleted and the sync is recorded. After a crash in between, the last step is repeated.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -22,117 +22,117 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::fetching::Needs;
 use crate::{Error, Notice, Observer};
 
-/// What is written into each table besides its rows.
+/// The facts for each table besides its rows.
 #[derive(Clone)]
 pub struct Sync {
     /// Where the tables are.
     pub data_dir: DataDir,
-    /// Now, UTC ms.
+    /// The current time, UTC ms.
     pub now_ms: i64,
-    /// The host that was asked.
+    /// The name of the service.
     pub source: String,
-    /// Who hears of tables that are replaced.
+    /// Receives notices of replaced tables.
     pub observer: std::sync::Arc<dyn Observer>,
 }
 
-/// What the lists of tickers have brought; its JSON is public.
+/// What the lists of tickers have changed; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TickersBrought {
     /// Rows of the lists.
     pub rows: u64,
-    /// Pages that had them.
+    /// Pages with these rows.
     pub pages: u64,
     /// Listing periods in the table.
     pub lives: u64,
-    /// Those that have not ended.
+    /// Listing periods that have not ended.
     pub active: u64,
-    /// Those that are new.
+    /// New listing periods.
     pub new: u64,
-    /// Those that have ended since the last sync.
+    /// Listing periods that have ended since the last sync.
     pub left: u64,
-    /// Those that the lists do not have any more.
+    /// Listing periods that the lists no longer have.
     pub not_seen: u64,
-    /// What was wrong with rows.
+    /// Defects of the rows.
     pub defects: TickerDefects,
-    /// Who has left.
+    /// The delisted symbols.
     #[serde(skip)]
     pub gone: Vec<Symbol>,
 }
 
-/// What was wrong with them, by kind.
+/// Defects of ticker rows, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TickerDefects {
-    /// Rows of one listing that are there twice.
+    /// Listings with two rows.
     pub listed_twice: u64,
-    /// Rows that contradict another one's CIK.
+    /// Rows that contradict the CIK of another row.
     pub other_cik: u64,
     /// Rows without a FIGI.
     pub without_figi: u64,
-    /// Rows whose ticker is no symbol.
+    /// Rows whose ticker is not a valid symbol.
     pub bad_symbols: u64,
-    /// Rows with a day that is none.
+    /// Rows with an invalid day.
     pub bad_days: u64,
-    /// Rows that are no object.
+    /// Rows that are not a JSON object.
     pub nonsense: u64,
 }
 
-/// What the list of splits has brought; its JSON is public.
+/// What the list of splits has changed; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SplitsBrought {
     /// Rows of the list.
     pub rows: u64,
-    /// Pages that had them.
+    /// Pages with these rows.
     pub pages: u64,
     /// Rows in the table.
     pub kept: u64,
-    /// Those that are new.
+    /// New rows.
     pub added: u64,
-    /// Those that the list does not have any more.
+    /// Rows that the list no longer has.
     pub withdrawn: u64,
-    /// What was wrong with rows.
+    /// Defects of the rows.
     pub defects: SplitDefects,
 }
 
-/// What was wrong with them, by kind.
+/// Defects of split rows, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SplitDefects {
-    /// Rows that are there twice.
+    /// Duplicate rows.
     pub duplicates: u64,
     /// Rows that contradict each other.
     pub contradictions: u64,
-    /// Rows whose ratio cannot be.
+    /// Rows with an impossible ratio.
     pub refused: u64,
-    /// Rows whose ticker is no symbol.
+    /// Rows whose ticker is not a valid symbol.
     pub bad_symbols: u64,
-    /// Rows with a day that is none.
+    /// Rows with an invalid day.
     pub bad_days: u64,
-    /// Rows that are no object.
+    /// Rows that are not a JSON object.
     pub nonsense: u64,
 }
 
-/// What answers about single tickers have brought; its JSON is public.
+/// What lookups of single tickers have changed; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LookupsBrought {
-    /// Questions of this run that were answered, also with nothing.
+    /// Lookups of this run that were answered, also with an empty answer.
     pub answered: u64,
-    /// Rows that came into the table with them.
+    /// Rows that they added to the table.
     pub brought: u64,
-    /// Questions that are left.
+    /// Lookups that are left.
     pub left: u64,
 }
 
-/// A user's table; its JSON is public.
+/// The result of a user's table; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Annotated {
     /// Rows of the table.
     pub rows: u64,
-    /// Tickers that have something now.
+    /// Tickers that have a sector or an industry now.
     pub tickers: u64,
-    /// Tickers that nothing is known of.
+    /// Tickers that are not known.
     pub unknown: u64,
 }
 
-/// Rows of all pages, and what was left out of them.
+/// Rows of all pages, and their defects.
 struct Pages<T> {
     rows: Vec<T>,
     count: u64,
@@ -214,7 +214,7 @@ impl<T: DeserializeOwned> Pages<T> {
     }
 }
 
-/// A table that is there and can be relied on. One that cannot is replaced: that is said.
+/// Reads a table. A damaged one counts as absent: it is replaced, with a notice.
 fn known<T>(table: Result<Option<T>, StoreError>, observer: &dyn Observer) -> Result<Option<T>, Error> {
     match table {
         Err(error @ StoreError::Reference { .. }) => {
@@ -225,13 +225,14 @@ fn known<T>(table: Result<Option<T>, StoreError>, observer: &dyn Observer) -> Re
     }
 }
 
-/// Defects as the history has them.
+/// Defects as JSON, for the history.
 fn json(defects: &impl Serialize) -> String {
     serde_json::to_string(defects).unwrap_or_else(|_| "{}".to_owned())
 }
 
 impl Sync {
-    /// Writes the tables whose lists are whole, then forgets the lists and records what they have brought, in one transaction.
+    /// Writes the tables whose lists are complete, then deletes the saved lists and records the changes, in one
+    /// transaction.
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
@@ -257,7 +258,7 @@ impl Sync {
         Ok((tickers, splits))
     }
 
-    /// Writes the tickers, if both of their lists are whole.
+    /// Writes the tickers, if both of their lists are complete.
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
@@ -296,7 +297,7 @@ impl Sync {
         Ok(reference::write_tickers(&self.data_dir, &tickers)?)
     }
 
-    /// Writes the splits, if their list is whole, by either endpoint.
+    /// Writes the splits, if their list is complete, from either endpoint.
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
@@ -313,8 +314,8 @@ impl Sync {
         let kept = known(reference::read_splits(&self.data_dir), &*self.observer)?
             .map(|table| table.rows)
             .unwrap_or_default();
-        // Nobody has withdrawn all splits: an empty list is believed only where none is known. And the old endpoint does
-        // not speak for rows of the new one.
+        // Splits are never all withdrawn: an empty list is accepted only if no split is known. And the old endpoint
+        // says nothing about rows of the new one.
         let covers = |split: &Split| count > 0 && (!is_old || split.adjustment_type.is_none());
         let merged = reference::merge(kept, rows, self.now_ms, covers);
         let brought = SplitsBrought {
@@ -338,7 +339,7 @@ impl Sync {
         Ok(Some(brought))
     }
 
-    /// Writes the list dates that were answered to the lives that they are about. Answers how many had none before.
+    /// Writes the list dates of answered lookups into their listing periods. Returns how many had none before.
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
@@ -353,7 +354,7 @@ impl Sync {
         let mut brought = 0;
         for life in &mut table.lives {
             let day = listed.get(&subject_of(life)).filter(|_| life.listed.is_none());
-            // Nobody was listed after having left.
+            // A list date after the delisting is wrong.
             if let Some(day) = day.filter(|day| life.end().is_none_or(|end| **day <= end)) {
                 life.listed = Some(*day);
                 brought += 1;
@@ -374,7 +375,7 @@ impl Sync {
         Ok(brought)
     }
 
-    /// Writes the renames that were answered. Answers how many are new.
+    /// Writes the renames of answered lookups. Returns how many are new.
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
@@ -405,7 +406,7 @@ impl Sync {
         Ok(merged.added)
     }
 
-    /// Writes a user's sectors and industries to the tickers. Answers which tickers nobody has.
+    /// Writes a user's sectors and industries to the tickers. Returns which of the user's tickers are not known.
     ///
     /// # Errors
     /// If there are no tickers yet, or table or manifest cannot be read or written.
@@ -424,12 +425,12 @@ impl Sync {
     }
 }
 
-/// What the question for a life's details is kept under: the ticker, and what names the security for good.
+/// The key of a saved details lookup: the ticker, and the permanent identity of the security.
 pub fn subject_of(life: &ListingPeriod) -> String {
     format!("{}|{}", life.ticker(), life.identity())
 }
 
-/// The tickers of a data directory; none if no sync has brought any.
+/// The listing periods of a data directory; empty if no sync has fetched any.
 ///
 /// # Errors
 /// If they cannot be read.

@@ -1,4 +1,4 @@
-//! What comes after bars: where too few came, the service is asked whether the market was closed, and whether silent symbols
+//! What follows the bars: if too few came, asks the service whether the market was closed, and whether silent symbols
 //! are still listed.
 
 use std::collections::BTreeSet;
@@ -20,17 +20,17 @@ use jiff::civil::Date;
 use super::{Job, Opened};
 use crate::{Connection, Error, Running, known};
 
-/// How many symbols are asked about on one evening while no regular symbol has bars: then it is rather the source.
+/// The most symbols that are looked up in one update while no regular symbol has bars: then the source is the likely cause.
 const WHILE_SILENT: usize = 20;
 
-/// After so long an answer that did not explain a silence is asked for again, in ms.
+/// After this time an answer that did not explain a silence is requested again, in ms.
 const ASKED_AGAIN_MS: i64 = 35 * 86_400_000;
 
-/// So many later sessions must have bars before grouped daily bars without a symbol are taken for a closed market: until then,
-/// the service may be about to fill the day.
+/// This many later sessions must have bars before grouped daily bars without a symbol count as a closed market: until
+/// then, the service may still fill the day.
 const LATER_SESSIONS: usize = 2;
 
-/// What the service was asked about absences, and said in this run.
+/// What the service said about absences in this run.
 #[derive(Clone, Debug, Default)]
 pub struct Absences {
     /// Sessions of the calendar on which the market was closed.
@@ -39,15 +39,15 @@ pub struct Absences {
     pub silences: Vec<Silence>,
 }
 
-/// What is to be asked.
+/// What to ask.
 #[derive(Default)]
 struct Questions {
-    /// About closures in general, and about silent symbols.
+    /// Questions about closures in general, and about silent symbols.
     absences: Vec<AbsenceQuestion>,
     /// Whether there are regular symbols with bars on the last session.
     is_alive: bool,
-    /// Sessions without any bar on which the market may have been closed, each with a session before it and one after it that
-    /// have bars.
+    /// Sessions without any bar on which the market may have been closed, each with the nearest sessions before and
+    /// after it that have bars.
     days: Vec<[Date; 3]>,
     /// All sessions without any bar.
     empty: BTreeSet<Date>,
@@ -95,7 +95,7 @@ impl Questions {
         self.absences.is_empty() && self.days.is_empty()
     }
 
-    /// What follows from the answers.
+    /// Interprets the answers.
     fn settle(&self, answers: Vec<AbsenceAnswer>, now_ms: i64) -> Absences {
         let mut absences = Absences::default();
         for answer in answers {
@@ -119,7 +119,7 @@ impl Questions {
         absences
     }
 
-    /// A day that the calendar has as a session, and on which there is no bar, or cannot be one yet.
+    /// The closure of a calendar session without any bar, or after the last session. None if the day is not news.
     fn closure(&self, ClosedDay { date, name }: ClosedDay) -> Option<Closure> {
         let is_news =
             calendar::session_on(date).is_some() && (date > self.last || self.empty.contains(&date));
@@ -127,7 +127,7 @@ impl Questions {
     }
 }
 
-/// What a listing means for a silent symbol, and in words.
+/// What a listing means for a silent symbol, and its wording.
 fn said(listing: SilentListing, last_session: Date, is_alive: bool) -> (SilenceAnswer, Option<Date>, String) {
     match listing {
         SilentListing::Active => (SilenceAnswer::Active, None, "the service lists it as active".to_owned()),
@@ -157,7 +157,7 @@ fn said(listing: SilentListing, last_session: Date, is_alive: bool) -> (SilenceA
 }
 
 impl Job {
-    /// Asks about what is absent after an update, and records the answers. That they are not to be had changes nothing.
+    /// Asks about absences after an update, and records the answers. A failure changes nothing.
     pub(super) async fn ask_about_absences(
         &self,
         connection: &Connection,
@@ -189,7 +189,7 @@ impl Job {
         Ok(absences)
     }
 
-    /// The days of which the grouped daily bars have no symbol, although they have some on the sessions around.
+    /// The days whose grouped daily bars have no symbol, although the sessions around have some.
     async fn closed_by_witness(
         &self,
         questions: &Questions,

@@ -1,4 +1,4 @@
-//! Before anything is asked: what is known of the plan's history.
+//! What is known of the plan's history before the first request.
 
 use grab_core::manifest::{ManifestError, ManifestWriter, PlanHistory, StoreKind, WriterHandle};
 use grab_model::plan;
@@ -6,24 +6,24 @@ use grab_model::plan;
 use super::Job;
 use crate::Connection;
 
-/// Whether a run asks, with one question, if the plan serves more by now.
+/// Whether a run checks, with one request, if the plan serves more by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AskAnew {
-    /// It goes by what is known.
+    /// It does not check.
     Never,
-    /// It asks if it was itself asked for days that are known not to be served.
+    /// It checks if this run has requested days that are known not to be served.
     IfAskedFor,
-    /// It asks if such days were ever asked for.
+    /// It checks if such days were ever requested.
     IfAny,
 }
 
-/// Whether any session was asked for that is not served: a weekend alone is no reason to ask.
+/// Whether any requested session is not served: a weekend alone is no reason to check.
 fn has_sessions(writer: &ManifestWriter) -> Result<bool, ManifestError> {
     Ok(plan::sessions_in(writer.not_entitled()?.iter().map(|(_, window)| window)) > 0)
 }
 
 impl Job {
-    /// Cuts the pending tasks that begin before the history which the plan is known to have: none of them needs a request.
+    /// Cuts the pending tasks that begin before the known history of the plan: these days need no request.
     pub(super) async fn cut_by_what_is_known(
         &self,
         connection: &Connection,
@@ -38,7 +38,7 @@ impl Job {
         manifest.call(cut).await
     }
 
-    /// Whether it is to be asked if the plan serves more by now.
+    /// Whether to check if the plan serves more by now.
     pub(super) async fn is_asked_anew(
         &self,
         connection: &Connection,

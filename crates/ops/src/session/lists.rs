@@ -1,4 +1,4 @@
-//! What comes before bars: lists that are due, and the tasks of what was ordered by them.
+//! What precedes the bars: lists that are due, and the tasks of subscriptions.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Job {
-    /// Brings the lists that are needed. Answers the client, if one was.
+    /// Fetches the lists that are needed. Returns the client, if one was needed.
     pub(super) async fn bring_lists(
         &self,
         connection: &Connection,
@@ -40,7 +40,7 @@ impl Job {
         *brought = fetching.bring(self.lists).await?;
         let reason = phase.stop.reason().filter(|_| !running.stop.is_requested());
         match reason {
-            // Where the lists fail, the bars may not. What is wrong with the source or the key, they will find out.
+            // If the lists fail, the bars may not. If the source or the key is at fault, they will show it.
             Some(
                 reason @ (StopReason::SourceLost(_)
                 | StopReason::NotYet(_)
@@ -62,8 +62,8 @@ impl Job {
         Sync { data_dir, now_ms, source: store.source().to_owned(), observer: Arc::clone(&self.observer) }
     }
 
-    /// Records the tasks of orders that have none yet; fetches the universe before that, if it is not there. Answers the
-    /// client, if one was needed.
+    /// Records the tasks of subscriptions that have none yet; first fetches the universe if it is not there. Returns
+    /// the client, if one was needed.
     pub(super) async fn plan_orders(
         &self,
         connection: &Connection,
@@ -79,7 +79,7 @@ impl Job {
         }
         if !is_kept(&self.data_dir, &*self.observer)? {
             if self.lists.tickers {
-                // They were asked for a moment ago.
+                // They were requested a moment ago.
                 return Ok(opened);
             }
             if self.plan_only {

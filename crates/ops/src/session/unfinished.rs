@@ -1,4 +1,4 @@
-//! Tasks whose days have not been: recorded under a clock that was ahead, and cut as soon as clock and service agree on that.
+//! Tasks for days that are still to come: recorded under a clock that was ahead, and cut as soon as clock and service agree.
 
 use grab_core::{engine, manifest::StoreKind};
 use grab_model::calendar::{self, Session};
@@ -7,11 +7,11 @@ use super::{Job, Opened, last_day};
 use crate::{Connection, Error, Notice, Running};
 
 impl Job {
-    /// Cuts tasks that reach beyond the last session that has been by the later of this machine's clock and the service: one
-    /// request, where there is such a task. Returns the client, if one was needed.
+    /// Cuts tasks that extend beyond the last finished session, by the later one of this machine's clock and the
+    /// service's. Sends one request if there is such a task. Returns the client, if one was needed.
     ///
     /// # Errors
-    /// If the service cannot be asked, or the manifest cannot be written.
+    /// If the service cannot be reached, or the manifest cannot be written.
     pub(super) async fn cut_unfinished(
         &self,
         connection: &Connection,
@@ -25,7 +25,7 @@ impl Job {
             return Ok(None);
         }
         let opened = self.open(connection, kind, running).await?;
-        // Whatever it answers: it comes with the time.
+        // Any response has the service's time.
         engine::control(&opened.1, pacer, counters, stop, self.options.max_requests).await;
         let Some(latest_ms) = opened.1.time().latest_ms() else {
             self.observer.notice(&Notice::FutureTasksStay { tasks, last });
@@ -42,7 +42,7 @@ impl Job {
     /// Opens the client.
     ///
     /// # Errors
-    /// As [`Connection::open`].
+    /// Those of [`Connection::open`].
     pub(super) async fn open(
         &self,
         connection: &Connection,
