@@ -1,4 +1,4 @@
-//! What to do about a failure: advice for people, where the error itself only says what happened.
+//! Advice after a failure: what to do, where the error itself only says what happened.
 
 use std::{io, path::Path};
 
@@ -12,7 +12,7 @@ use grab_ops::{Error, is_busy, is_disk_trouble};
 
 use super::{called, settings::SANDBOX_DATA_DIR};
 
-/// What to do about an error, if there is advice.
+/// Advice about an error. None if there is none.
 #[must_use]
 pub fn hint(error: &Error) -> Option<String> {
     match error {
@@ -42,7 +42,7 @@ pub fn hint(error: &Error) -> Option<String> {
     }
 }
 
-/// The advice that is the same wherever it is needed.
+/// Advice that does not depend on the context.
 fn fixed_hint(error: &Error) -> Option<&'static str> {
     match error {
         Error::Stopped(StopReason::KeyRefused(_)) => {
@@ -140,12 +140,12 @@ fn other_kind(held: StoreKind, asked: StoreKind) -> String {
     }
 }
 
-/// What to do about that.
+/// Advice about an error of the system.
 fn advice_of_system(error: &io::Error) -> Option<&'static str> {
     is_short(error).then(|| advice(DiskTrouble::of(error)))
 }
 
-/// What to do.
+/// Advice about a disk failure.
 fn advice(trouble: DiskTrouble) -> &'static str {
     match trouble {
         DiskTrouble::Full => {

@@ -1,4 +1,4 @@
-//! The command line as it is typed. What it means, together with environment and files, is for `settings`.
+//! The command line as it is typed. `settings` resolves it together with environment and files.
 
 #![expect(clippy::doc_markdown, reason = "the texts are shown by --help, as they are")]
 #![expect(
@@ -87,7 +87,7 @@ pub enum Command {
     Man(ManArgs),
 }
 
-/// A list that may be given in parts, each of them by commas; none if it was not given at all.
+/// Joins a list that was given in parts, each with commas. None if it was not given at all.
 #[must_use]
 pub fn joined(parts: &[String]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(","))

@@ -1,8 +1,8 @@
-//! Whole commands: what a text of the program tells people to type works as it stands.
+//! Completes the commands that the program's messages tell people to type, so that they work as they are.
 //!
-//! Texts name a command between backticks, such as `grab resume`, wherever they are written: in an error, a finding, a note of
-//! an export. Before one is printed, it gets the data directory of this run if that is not the default, and what else this
-//! run was told by flag of how to reach its source. What `start` was told is remembered, and need not be said again.
+//! Messages name a command between backticks, such as `grab resume`: in an error, a finding, a note of an export.
+//! Before a message is printed, each command gets the data directory of this run if that is not the default, and the
+//! flags of this run that say how to reach its source. Settings that `start` has saved need not be repeated.
 
 use std::{
     borrow::Cow,
@@ -17,27 +17,27 @@ use super::{
 };
 use grab_core::data_dir::DataDir;
 
-/// How this process was called: like its command line itself, there is one.
+/// How this process was called: it exists once, like the command line itself.
 static CALLED: OnceLock<Called> = OnceLock::new();
 
-/// What commands have nothing to do with a data directory.
+/// The commands that use no data directory.
 const WITHOUT_DIRECTORY: [&str; 5] = ["sandbox", "spec", "completions", "man", "help"];
 
-/// What commands ask the source.
+/// The commands that send requests to the source.
 const FETCHING: [&str; 5] = ["start", "resume", "update", "repair", "universe sync"];
 
-/// What this run was called with.
+/// The command line of this run.
 #[derive(Clone, Debug, Default)]
 pub struct Called {
     typed: Vec<OsString>,
     data_dir: DataDir,
     is_of_sandbox: bool,
-    /// Flags with their values, as they were given, that nobody remembers.
+    /// Flags with their values, as they were given, that are not saved.
     fetch: Vec<(&'static str, String)>,
 }
 
 impl Called {
-    /// Takes down what was typed, and where it leads.
+    /// Records what was typed, and the data directory.
     #[must_use]
     pub fn new(cli: &Cli, typed: &[OsString], data_dir: DataDir) -> Self {
         let is_start = matches!(cli.command, Command::Start(_));
@@ -46,7 +46,7 @@ impl Called {
         Self { typed: typed.to_vec(), data_dir, is_of_sandbox, fetch }
     }
 
-    /// Each command of a text made whole; what is put in goes through `escape` first.
+    /// Completes each command in a text; the inserted text goes through `escape` first.
     fn whole<'t>(&self, text: &'t str, escape: impl Fn(&str) -> String) -> Cow<'t, str> {
         let (mut whole, mut rest) = (String::new(), text);
         while let Some((before, after)) = rest.split_once("`grab ") {
@@ -62,7 +62,7 @@ impl Called {
         Cow::Owned(whole)
     }
 
-    /// What a command lacks, each with a blank before it.
+    /// The flags that a command lacks, each with a space before it.
     fn missing(&self, command: &str) -> Vec<String> {
         let words: Vec<&str> = command.split_whitespace().collect();
         let has = |flag: &str| words.iter().any(|word| word.split('=').next() == Some(flag));
@@ -82,7 +82,7 @@ impl Called {
             let given = self.fetch.iter().filter(|(flag, _)| !has(flag));
             missing.extend(given.map(|(flag, value)| format!(" {flag} {}", quoted(OsStr::new(value)))));
         }
-        // What the sandbox makes up goes to a directory of its own.
+        // The sandbox's data go to a directory of their own.
         let is_elsewhere = has("--sandbox") && !self.is_of_sandbox;
         if self.data_dir != DataDir::new(DEFAULT_DATA_DIR) && !is_elsewhere && !has("--data-dir") {
             missing.push(format!(" --data-dir {}", quoted(self.data_dir.path().as_os_str())));
@@ -90,7 +90,7 @@ impl Called {
         missing
     }
 
-    /// The same line without the data directory that it names.
+    /// This command line without its data directory.
     fn elsewhere(&self) -> Self {
         let mut typed = Vec::new();
         let mut words = self.typed.iter();
@@ -111,7 +111,7 @@ impl Called {
     }
 }
 
-/// The flags of how to fetch that were given, but for those that a `start` has the directory remember.
+/// The given flags of how to fetch, except those that a `start` saves in the directory.
 fn flags(args: &FetchArgs, is_remembered: bool) -> Vec<(&'static str, String)> {
     let told = [("--base-url", &args.base_url), ("--rate", &args.rate), ("--concurrency", &args.concurrency)];
     let others = [
@@ -126,7 +126,7 @@ fn flags(args: &FetchArgs, is_remembered: bool) -> Vec<(&'static str, String)> {
 }
 
 impl Command {
-    /// How it fetches, if it does.
+    /// The arguments of a command that fetches. None for other commands.
     #[must_use]
     pub fn fetch(&self) -> Option<&FetchArgs> {
         match self {
@@ -147,44 +147,44 @@ impl Command {
     }
 }
 
-/// Takes down how this process was called. The first one counts.
+/// Records how this process was called. The first call counts.
 pub fn set(called: Called) {
     let _ = CALLED.set(called);
 }
 
-/// A text with each command in it whole.
+/// Completes each command in a text.
 #[must_use]
 pub fn whole(text: &str) -> Cow<'_, str> {
     CALLED.get().map_or(Cow::Borrowed(text), |called| called.whole(text, str::to_owned))
 }
 
-/// The same of a JSON text.
+/// Completes each command in a JSON text.
 #[must_use]
 pub fn whole_json(json: &str) -> Cow<'_, str> {
-    // A text between quotes, without these: any text can be written as JSON.
+    // Quotes are removed from the JSON string: the text is inserted into another one.
     let escape = |text: &str| serde_json::Value::from(text).to_string().trim_matches('"').to_owned();
     CALLED.get().map_or(Cow::Borrowed(json), |called| called.whole(json, escape))
 }
 
-/// A command as it is to be typed, `what` without the program's name.
+/// A complete command as it is to be typed; `what` is without the program's name.
 #[must_use]
 pub fn command(what: &str) -> String {
     whole(&format!("`grab {what}`")).trim_matches('`').to_owned()
 }
 
-/// What was typed, with more behind it: for who has left something out.
+/// What was typed, with `more` at the end: for a user who left something out.
 #[must_use]
 pub fn again(more: &str) -> Option<String> {
     CALLED.get().map(|called| called.again(more))
 }
 
-/// What was typed, for the sandbox: in a directory of its own, whichever was named.
+/// What was typed, for the sandbox: without the named data directory.
 #[must_use]
 pub fn again_in_sandbox() -> Option<String> {
     CALLED.get().map(|called| called.elsewhere().again("--sandbox"))
 }
 
-/// Whether this run uses the directory that it has if nobody names one.
+/// Whether this run uses the default data directory.
 #[must_use]
 pub fn is_default_place() -> bool {
     CALLED.get().is_some_and(|called| called.data_dir == DataDir::new(DEFAULT_DATA_DIR))

@@ -1,4 +1,4 @@
-//! What a repair moves out of the way before it fetches, and removes afterwards.
+//! What a repair quarantines before it fetches, and removes afterwards.
 
 use std::path::{Path, PathBuf};
 
@@ -16,20 +16,20 @@ use grab_ops::{Error as Failure, kind_of};
 
 use super::output::say;
 
-/// What was moved, and what follows from it.
+/// What was quarantined, and what follows from it.
 #[derive(Default)]
 pub struct Cleared {
-    /// What is to change in the manifest.
+    /// The changes of the manifest.
     pub mend: RepairTransaction,
-    /// Where strays are now.
+    /// The new paths of strays.
     pub strays: Vec<PathBuf>,
-    /// What lies behind a link, and was left where it is.
+    /// Files behind a link, which were left in place.
     pub untouched: Vec<PathBuf>,
 }
 
-/// Moves out of the way what cannot be used, and says what is to change in the manifest. This comes first: whoever dies
-/// after it leaves partitions that are missing, which the next repair finds. Each move is noted before it is made, so that
-/// nothing else is ever taken for something that may be removed.
+/// Quarantines what cannot be used, and returns the changes for the manifest. This comes first: a crash after it leaves
+/// missing partitions, which the next repair finds. Each move is recorded before it is made, so that only recorded
+/// files can ever be removed.
 ///
 /// # Errors
 /// If the system refuses, or the manifest cannot be written.
@@ -80,7 +80,7 @@ impl Cleared {
         self.mend.replaced.extend(windows.iter().map(|window| (symbol.clone(), *window)));
     }
 
-    /// Takes up a partition that nobody recorded, if it is good.
+    /// Records an unrecorded partition, if it is good.
     fn take_up(
         &mut self,
         data_dir: &DataDir,
@@ -96,7 +96,7 @@ impl Cleared {
         let is_damaged = matches!(examined, Err(StoreError::Damaged { .. }));
         let Some(found) = readable(examined)?.filter(|found| kind_of(found) == kind) else {
             set_aside(data_dir, (symbol, month), 0, writer)?;
-            // What was here before the manifest was made anew. Another month's or symbol's file says nothing of this one.
+            // From before a rebuild of the manifest. The file of another month or symbol proves nothing about this one.
             let is_forgotten = is_damaged && unknown.asked.is_empty();
             self.ask_for(symbol, if is_forgotten { &unknown.month } else { &unknown.asked });
             return Ok(());
@@ -108,8 +108,8 @@ impl Cleared {
         Ok(())
     }
 
-    /// Sets a partition aside that is not the recorded one; a good one that has no bar less is taken up instead: then it
-    /// is the manifest that is behind, as one that comes from a backup.
+    /// Quarantines a partition that is not the recorded one. A good one without a bar less is recorded instead: then
+    /// the manifest is behind, for example because it comes from a backup.
     fn replace(
         &mut self,
         data_dir: &DataDir,
@@ -151,7 +151,7 @@ fn set_aside(
     Ok(quarantined_files::quarantine_partition(data_dir, symbol, month, &place)?)
 }
 
-/// A partition that can be taken up; nothing if it is not there, or damaged.
+/// A partition that can be recorded. None if it does not exist or is damaged.
 fn readable(
     examined: Result<Option<FoundPartition>, StoreError>,
 ) -> Result<Option<FoundPartition>, StoreError> {
@@ -162,8 +162,7 @@ fn readable(
     }
 }
 
-/// Removes what was set aside, by this repair or one before, and has a replacement now that lacks none of its bars.
-/// Answers what is left.
+/// Removes quarantined files, of this or an earlier repair, whose replacement lacks none of their bars. Returns what is left.
 ///
 /// # Errors
 /// If the system refuses, or the manifest cannot be written.
@@ -178,7 +177,7 @@ pub fn discard_replaced(data_dir: &DataDir, writer: &mut ManifestWriter) -> Resu
         if place.is_file() {
             quarantined_files::discard(&place)?;
         } else if place.exists() {
-            // A folder where a file should have been: nobody knows what is in it.
+            // A folder where a file should have been: its content is not known.
             kept.push(place);
             continue;
         }
@@ -187,9 +186,8 @@ pub fn discard_replaced(data_dir: &DataDir, writer: &mut ManifestWriter) -> Resu
     Ok(kept)
 }
 
-/// Whether a month is held again with as many bars on each day, and nothing that was asked for in it is owed or has
-/// failed. Of a file that cannot be read, the bars that were on record count; where nobody knows what was in it, nothing
-/// can stand in for it.
+/// Whether a month has as many bars on each day again, and none of its requested windows is outstanding or failed. For
+/// an unreadable file, the recorded bars count; if its content is not known, nothing can replace it.
 fn is_replaced(data_dir: &DataDir, set_aside: &QuarantinedFile, place: &Path) -> Result<bool, Failure> {
     let reader = ManifestReader::open(data_dir)?;
     let QuarantinedFile { symbol, month, bars, .. } = set_aside;

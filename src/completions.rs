@@ -1,4 +1,4 @@
-//! `grab completions`: a script that completes a command line.
+//! `grab completions`: a script that completes command lines.
 
 use clap::CommandFactory;
 use grab_core::exit::ExitStatus;
@@ -17,7 +17,7 @@ struct Completions {
     script: String,
 }
 
-/// Prints the script of a shell.
+/// Prints the script for a shell.
 ///
 /// # Errors
 /// If stdout cannot be written.

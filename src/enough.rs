@@ -1,4 +1,4 @@
-//! How much an evening must bring to be complete.
+//! How many bars an update must fetch to be complete.
 
 use grab_core::verify::SessionSymbols;
 use grab_model::format;
@@ -7,7 +7,7 @@ use grab_ops::Error as Failure;
 
 use super::{args::UpdateArgs, thresholds::share};
 
-/// What must hold for each session that is new.
+/// The thresholds for each new session.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Enough {
     min_symbols: Option<u64>,
@@ -15,10 +15,10 @@ pub struct Enough {
 }
 
 impl Enough {
-    /// A flag wins over the spec that is kept.
+    /// Resolves the thresholds. A flag wins over the saved spec.
     ///
     /// # Errors
-    /// If a share is none.
+    /// If a share is not valid.
     pub fn resolve(args: &UpdateArgs, kept: &plan::SpecThresholds) -> Result<Self, Failure> {
         let flag = args.min_coverage.map(share).transpose();
         let flag = flag.map_err(|why| Failure::Usage(format!("--min-coverage: {why}")))?;
@@ -28,7 +28,7 @@ impl Enough {
         })
     }
 
-    /// What does not hold, in words. `is_alive`: whether there is a symbol that is still traded, as far as anybody knows.
+    /// The missed thresholds, in words. `is_alive`: whether any known symbol is still traded.
     #[must_use]
     pub fn missed(self, sessions: &[SessionSymbols], is_alive: bool) -> Option<String> {
         let missed = [self.few(sessions), self.absent(sessions, is_alive)];
@@ -47,7 +47,7 @@ impl Enough {
 
     fn absent(self, sessions: &[SessionSymbols], is_alive: bool) -> Option<String> {
         let wanted = self.min_coverage?;
-        // That nobody has had bars for two weeks is no full coverage: a source that is silent would never be noticed.
+        // A session without any expected symbol is not full coverage: else a silent source would never be noticed.
         let nobody = if is_alive { 0.0 } else { 1.0 };
         let share = |session: &SessionSymbols| session.share().unwrap_or(nobody);
         let thin: Vec<_> = sessions.iter().filter(|session| share(session) < wanted).collect();

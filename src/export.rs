@@ -32,10 +32,10 @@ use super::{
     start::read_tickers,
 };
 
-/// How many notes, and how many symbols, are shown to a person.
+/// How many notes and symbols the text report shows.
 const SHOWN: usize = 20;
 
-/// What was made; its JSON is documented.
+/// The result; its JSON is documented.
 #[derive(Serialize)]
 struct ExportReport {
     command: &'static str,
@@ -45,7 +45,7 @@ struct ExportReport {
     format: &'static str,
     adjusted: &'static str,
     as_of: Option<String>,
-    /// When the splits were asked for.
+    /// When the splits were fetched.
     splits_fetched: Option<String>,
     bars: u64,
     bytes: u64,
@@ -57,7 +57,7 @@ struct ExportReport {
 /// Runs the command.
 ///
 /// # Errors
-/// If something that is asked for is not there, something is in the way, or a file is not what was stored.
+/// If requested data do not exist, a file is in the way, or a file is not what was stored.
 pub fn run(
     args: &ExportArgs,
     common: &CommonArgs,
@@ -91,7 +91,7 @@ fn seconds(elapsed: Duration) -> f64 {
     (elapsed.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// What the command line asks for, as far as the directory has it.
+/// The options by the command line and the directory.
 fn options(
     args: &ExportArgs,
     reader: &ManifestReader,
@@ -137,7 +137,7 @@ fn options(
     })
 }
 
-/// What lists and events say of companies: whose a split is. That a list cannot be relied on is said, and events alone say it.
+/// The companies by lists and events, which decide whose a split is. If a list is damaged, says so and uses events alone.
 fn listings(
     data_dir: &DataDir,
     renames: Option<&ReferenceTable<Rename>>,
@@ -153,7 +153,7 @@ fn listings(
     }
 }
 
-/// Nobody asked for renames: that they cannot be read is worth a word, and no more.
+/// The renames were not requested: if they cannot be read, a note is enough.
 fn known_or_said<T>(table: Result<Option<ReferenceTable<T>>, ExportError>) -> Option<ReferenceTable<T>> {
     table.unwrap_or_else(|error| {
         say(&format!("note: {error}"));
@@ -165,7 +165,7 @@ fn missing(flag: &str, table: &str, command: &str) -> Failure {
     Failure::Usage(format!("{flag}: no {table} are known here yet: `{command}` fetches them"))
 }
 
-/// What the server has adjusted already cannot be adjusted again, nor joined.
+/// Bars that the server has adjusted cannot be adjusted again, nor joined.
 fn refuse_adjusted(args: &ExportArgs, is_adjusted: bool) -> Result<(), Failure> {
     let holds = "this data directory holds bars that the server has adjusted already";
     if is_adjusted && args.adjusted == AdjustedArg::Splits {
@@ -177,7 +177,7 @@ fn refuse_adjusted(args: &ExportArgs, is_adjusted: bool) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The symbols, in order: all that have bars, or those that are named, if each of them was ever asked for.
+/// The symbols, in order: all with bars, or the named ones, each of which must have been requested once.
 fn symbols(
     args: &ExportArgs,
     reader: &ManifestReader,
@@ -217,7 +217,7 @@ fn named(args: &ExportArgs) -> Result<Option<BTreeSet<Symbol>>, Failure> {
     Ok(file.map(|symbols| symbols.into_iter().collect()))
 }
 
-/// The real place of the folder, which need not be there yet; never one within the data directory.
+/// The resolved path of the target folder, which need not exist yet; refused within the data directory.
 fn place(out: &Path, data_dir: &DataDir) -> Result<PathBuf, Failure> {
     let refused = |what: &str| Failure::Usage(format!("--out: {} {what}", out.display()));
     let begun = if out.is_absolute() { out.to_owned() } else { Path::new(".").join(out) };
@@ -239,7 +239,7 @@ fn place(out: &Path, data_dir: &DataDir) -> Result<PathBuf, Failure> {
     Ok(real)
 }
 
-/// Splits that were asked for before the last day that they are to be applied of.
+/// A note if the splits were fetched before the last day whose splits are to be applied.
 fn old_splits(options: &ExportOptions) -> Option<String> {
     let fetched = new_york::date_of(options.splits.as_ref()?.fetched_ms)?;
     (fetched < options.as_of).then(|| {
@@ -280,7 +280,7 @@ impl ExportReport {
         self.files.push(exported);
     }
 
-    /// The splits that may be a company's and are not applied, each by its day.
+    /// The splits that may be a company's and are not applied, each with its day.
     fn left_out(&self) -> Option<String> {
         let left_out: Vec<_> = self.files.iter().flat_map(|file| &file.splits_left_out).collect();
         let named = left_out.iter().take(SHOWN).map(|split| {

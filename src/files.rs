@@ -1,4 +1,4 @@
-//! Files that `grab verify` writes for people and programs elsewhere: each beside its place, then renamed over it.
+//! Files that `grab verify` writes for people and other programs: each is written beside its path, then renamed.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use grab_ops::Error as Failure;
 
 use super::{args::VerifyArgs, output::say};
 
-/// Where they go: real places, checked before the work begins.
+/// The paths of the files: resolved and checked before the work begins.
 pub struct Files {
     report: Option<PathBuf>,
     csv: Option<PathBuf>,
@@ -28,10 +28,10 @@ pub struct Files {
 }
 
 impl Files {
-    /// The files that are asked for.
+    /// The paths of the requested files.
     ///
     /// # Errors
-    /// If a place is no place for a file, belongs to the data itself, or is given twice.
+    /// If a path cannot be a file, belongs to the data itself, or is given twice.
     pub fn of(args: &VerifyArgs, data_dir: &DataDir) -> Result<Self, Failure> {
         let place = |flag, path: &Option<PathBuf>| {
             path.as_deref().map(|path| place(flag, path, data_dir)).transpose()
@@ -49,7 +49,7 @@ impl Files {
         Ok(files)
     }
 
-    /// Writes them, and says so.
+    /// Writes the files, and says so.
     ///
     /// # Errors
     /// If one cannot be written.
@@ -63,7 +63,7 @@ impl Files {
         }
         let Some(path) = &self.missing else { return Ok(()) };
         if verified.findings.iter().any(|finding| finding.kind == FindingKind::ManifestCorrupt) {
-            // An empty list would say that nothing is missing.
+            // An empty list would claim that nothing is missing.
             say(&format!(
                 "{} is not written: without a manifest nobody knows what is missing",
                 path.display()
@@ -74,10 +74,10 @@ impl Files {
     }
 }
 
-/// The real place of a file that may be written: where a link leads, and never what is no file, or part of the data.
+/// The resolved path of a file that may be written: follows links, and refuses what is no file or part of the data.
 ///
 /// # Errors
-/// If it is no such place; `flag` is who named it.
+/// If the path is refused; `flag` is the flag that named it.
 pub fn place(flag: &str, path: &Path, data_dir: &DataDir) -> Result<PathBuf, Failure> {
     let refused = |what: &str| Failure::Usage(format!("{flag}: {} {what}", path.display()));
     let real = match fs::canonicalize(path) {
@@ -88,7 +88,7 @@ pub fn place(flag: &str, path: &Path, data_dir: &DataDir) -> Result<PathBuf, Fai
             let name = path.file_name().ok_or_else(|| refused("is no name of a file"))?;
             let folder =
                 path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            // A folder that is made up on the way may be a slip of the pen.
+            // The folder must exist: a missing one may be a typing error.
             let folder = fs::canonicalize(folder).map_err(|_| refused("is in a folder that is not there"))?;
             folder.join(name)
         }
@@ -115,7 +115,7 @@ fn about(verified: &Verification, clock: Clock) -> ReportOrigin {
     ReportOrigin {
         made: format::instant(clock.now_ms() / 1000 * 1000),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        // A manifest that cannot be read says nothing of its kind; that it cannot is a finding.
+        // If the manifest cannot be read, its kind is not known; that is a finding.
         holds: verified.kind.map(holds).unwrap_or_default(),
     }
 }

@@ -1,4 +1,4 @@
-//! What lists leave out of what was asked for, in words.
+//! What lists leave out of a subscription, in words.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use grab_model::format;
 use grab_model::{Symbol, universe::DroppedByFilter};
 use grab_ops::{CutByLists, LeftOut};
 
-/// How many are named for a person.
+/// How many are named in a text.
 const NAMED: usize = 10;
 
-/// All of it: a line for each reason.
+/// Everything that is left out: a line for each reason.
 #[must_use]
 pub fn notes(left_out: &LeftOut) -> Vec<String> {
     dropped(&left_out.dropped).into_iter().chain(cut(&left_out.cut)).collect()
@@ -29,7 +29,7 @@ fn cut(cut: &CutByLists) -> Option<String> {
     })
 }
 
-/// Which tickers a filter drops because a field is missing: a line for each field.
+/// The tickers that a filter drops because a field is missing: a line for each field.
 #[must_use]
 pub fn dropped(dropped: &DroppedByFilter) -> Vec<String> {
     let DroppedByFilter { without_type, without_exchange } = dropped;

@@ -1,4 +1,4 @@
-//! Logs on stderr, for those who want to know more than the report says.
+//! Logs on stderr, with more detail than the report.
 
 use grab_ops::Error as Failure;
 use tracing_subscriber::{EnvFilter, fmt};
@@ -9,7 +9,7 @@ use super::{
     settings::Sources,
 };
 
-/// Starts logging as flags and environment say: warnings by default.
+/// Starts logging by flags and environment: warnings by default.
 ///
 /// # Errors
 /// If the settings cannot be understood.
@@ -26,7 +26,7 @@ pub fn start(common: &CommonArgs, sources: &Sources<'_>) -> Result<(), Failure> 
     let filter = EnvFilter::try_new(&filter).map_err(|error| Failure::Usage(format!("GRAB_LOG: {error}")))?;
     let colours = stderr_is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    // Fails if a test has started it before: then that one serves.
+    // Fails if a test has started it before: then that logger is used.
     let _ = match sources.log_format(common)? {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().try_init(),

@@ -1,6 +1,6 @@
-//! The command line: what was typed → what it means → one command → a report and an exit code.
+//! The command line: typed arguments → settings → one command → a report and an exit code.
 //!
-//! stdout is the report, stderr is talk. With `--json` stdout gets exactly one JSON object, also on failure.
+//! stdout gets the report, stderr everything else. With `--json` stdout gets exactly one JSON object, also on failure.
 
 mod advice;
 mod args;
@@ -53,14 +53,14 @@ use settings::Sources;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
-    // What a panic says is on stderr already. Its exit code is that of a bug.
+    // The panic's message is on stderr already. Its exit code is that of a bug.
     let status = panic::catch_unwind(|| run_typed(&arguments)).unwrap_or(ExitStatus::Bug);
     ExitCode::from(status.code())
 }
 
 /// Runs the program on `arguments`, the first of which is its name.
 fn run_typed(arguments: &[OsString]) -> ExitStatus {
-    // Found out by hand, because it must hold even if the rest cannot be parsed.
+    // Checked by hand, because it must work even if the rest cannot be parsed.
     let json = arguments.iter().any(|argument| argument == "--json");
     let parsed = Cli::try_parse_from(arguments).and_then(|cli| given_twice(arguments).map_or(Ok(cli), Err));
     match parsed {
@@ -70,10 +70,10 @@ fn run_typed(arguments: &[OsString]) -> ExitStatus {
 }
 
 fn run(cli: &Cli, typed: &[OsString], output: Output) -> ExitStatus {
-    // What is not UTF-8 is still set: it is refused where it is used, and never taken for nothing.
+    // A value that is not UTF-8 counts as set: it is refused where it is used, never ignored.
     let value = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let env = |name: &str| value(name).filter(|value| !value.is_empty());
-    // What concerns no data directory works whatever the config files say.
+    // Commands without a data directory work whatever the config files contain.
     let is_tool = matches!(cli.command, Command::Spec(_) | Command::Completions(_) | Command::Man(_));
     let sources = if is_tool { Ok(Sources::without_files(&env)) } else { Sources::read(&env) };
     let done = sources.and_then(|sources| {
@@ -106,7 +106,7 @@ fn run(cli: &Cli, typed: &[OsString], output: Output) -> ExitStatus {
     done.unwrap_or_else(|failure| output.failure(cli.command.name(), &failure))
 }
 
-/// Help and version are reports; everything else is a usage error.
+/// Prints help and version as reports; everything else is a usage error.
 fn not_parsed(error: &clap::Error, arguments: &[OsString], output: Output) -> ExitStatus {
     if !error.use_stderr() {
         // A reader that closed the pipe has seen enough.
@@ -115,7 +115,7 @@ fn not_parsed(error: &clap::Error, arguments: &[OsString], output: Output) -> Ex
     }
     if output.is_json() {
         let text = error.render().to_string();
-        // What is wrong comes first; the usage that follows is for people.
+        // The error comes first; the usage after it is for people.
         let what = text.split("\n\nUsage").next().unwrap_or_default().trim_start_matches("error: ");
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
         let command = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default();

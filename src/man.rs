@@ -1,4 +1,4 @@
-//! `grab man`: manual pages, made from the same texts as `--help`.
+//! `grab man`: manual pages, made from the texts of `--help`.
 
 use std::{io, path::Path};
 
@@ -16,7 +16,7 @@ use super::{
     output::Output,
 };
 
-/// Variables that no flag names, and files.
+/// Variables without a flag, and files.
 const ENVIRONMENT: [(&str, &str); 6] = [
     ("MASSIVE_API_KEY, POLYGON_API_KEY", "the key; it is never on a command line"),
     ("GRAB_API_KEY_FILE", "a file that holds the key and nothing else, in UTF-8"),
@@ -35,7 +35,7 @@ const FILES: [(&str, &str); 3] = [
     ("DATA_DIR/manifest.sqlite", "what is owed, what is held, and why"),
 ];
 
-/// What is printed: the page, or where the pages are.
+/// What is printed: the page, or the paths of the pages.
 #[derive(Serialize)]
 struct Manual {
     command: &'static str,
@@ -51,7 +51,7 @@ struct Manual {
 /// If a page cannot be written.
 pub fn run(args: &ManArgs, output: Output) -> Result<ExitStatus, Failure> {
     let mut grab = Cli::command();
-    // From here on each command knows its full name, and the settings of all.
+    // After this each command knows its full name and the global settings.
     grab.build();
     let manual = match &args.dir {
         None => Manual { command: "man", page: Some(page(&grab)?), files: None },
@@ -99,7 +99,7 @@ fn page(command: &Command) -> io::Result<String> {
     man.render_options_section(&mut bytes)?;
     let mut more = Roff::new();
     let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    // What follows the first block of `grab --help` has sections of its own here.
+    // What follows the first block of `grab --help` has its own sections here.
     let blocks = text.split("\n\n").take(if is_whole { 1 } else { usize::MAX });
     blocks.enumerate().for_each(|(at, block)| add_block(&mut more, block, at == 0));
     if is_whole {
@@ -114,7 +114,7 @@ fn page(command: &Command) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A block of what comes after the options: the examples, which stay as they are line by line, or a paragraph.
+/// Adds a block of the text after the options: the examples, line by line, or a paragraph.
 fn add_block(roff: &mut Roff, block: &str, is_first: bool) {
     if is_first {
         roff.control("SH", ["EXAMPLES"]);

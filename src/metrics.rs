@@ -1,5 +1,4 @@
-//! `--metrics-file`: the figures that an operator wants to be alerted on, in the text format that Prometheus' node exporter
-//! reads from files.
+//! `--metrics-file`: figures for alerts, in the text format that Prometheus' node exporter reads from files.
 
 use std::{fmt::Write, path::Path};
 
@@ -14,11 +13,11 @@ use grab_core::{
 use grab_model::universe::Universe;
 use grab_ops::Error as Failure;
 
-/// How many runs are looked through for the last one that went well.
+/// How many runs are searched for the last successful one.
 const RUNS: usize = 1_000;
 
-/// Writes the file whole, beside its place and renamed over it: a reader never sees half of it. `evening` has the last
-/// session that should be there.
+/// Writes the file beside its path and renames it: a reader never sees half of it. `evening` has the last session that
+/// should be there.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -34,9 +33,9 @@ pub fn write(
     Ok(store::write_whole(path, text.as_bytes())?)
 }
 
-/// One metric with its help.
+/// Adds one metric with its help.
 fn add(text: &mut String, name: &str, help: &str, samples: &[(String, f64)]) {
-    // A String takes whatever is written to it.
+    // Writing to a String cannot fail.
     let _ = write!(text, "# HELP grab_{name} {help}\n# TYPE grab_{name} gauge\n");
     for (labels, value) in samples {
         let _ = writeln!(text, "grab_{name}{labels} {value}");
@@ -57,7 +56,7 @@ fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// What can be said; a manifest that cannot be read leaves the exit code.
+/// The text of all metrics; if the manifest cannot be read, only the exit code is left.
 fn text(
     reader: Option<&ManifestReader>,
     universe: &Universe,
@@ -108,7 +107,7 @@ fn add_store(text: &mut String, reader: &ManifestReader) {
     add(text, "newest_bar_timestamp_seconds", "Start of the newest bar.", &one(seconds(newest_ms)));
 }
 
-/// Of the last session that should be there, not of the newest bar: a source that is silent has none.
+/// Metrics of the last session that should be there, not of the newest bar: a silent source has none.
 fn add_session(text: &mut String, reader: &ManifestReader, universe: &Universe, evening: &UpdateCutoff) {
     let Ok(verdict) = SessionVerdict::of(reader, universe, evening) else { return };
     let last = verdict.last().copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a job tells while it runs, in words on stderr, and how its progress is shown.
+//! Shows notices on stderr in words, and the progress of a job.
 
 use std::{io, pin::Pin};
 
@@ -17,16 +17,16 @@ use super::{
     progress, signals,
 };
 
-/// The person at the terminal.
+/// An observer that writes to the terminal.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal {
     /// The command, for the report of a run that ends at once.
     pub command: &'static str,
     /// How progress is shown.
     pub progress: ProgressMode,
-    /// Whether neither progress nor the host that was saved is shown.
+    /// Whether to hide progress and the saved host.
     pub quiet: bool,
-    /// Where a report goes if there is no time for the command to print it.
+    /// Where a report goes if the command has no time to print it.
     pub output: Output,
 }
 
@@ -49,7 +49,7 @@ impl Observer for Terminal {
     fn watch_signals(&self, stop: Stop, last_report: LastReport) -> io::Result<()> {
         let Self { command, output, .. } = *self;
         signals::watch(stop, move || match last_report() {
-            // There is nobody left to tell if stdout is gone.
+            // If stdout is gone, nothing can be reported.
             Ok(report) => output.report_run(&report).map_or(ExitStatus::Interrupted, |()| report.exit()),
             Err(_) => output.failure(command, &Error::Stopped(StopReason::Interrupted)),
         })

@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use super::{advice::hint, called, report};
 
-/// Whether stdout has its report. A second signal may want to print one while the first is being printed.
+/// Whether stdout has its report. A second signal may want to print one while the first one is being printed.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
-/// Where a command reports to.
+/// The form of a command's report.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     json: bool,
@@ -34,7 +34,7 @@ impl Output {
         self.json
     }
 
-    /// Prints a report: the value as JSON, or the text that `render` makes of it. A process has one: the first.
+    /// Prints a report: the value as JSON, or the text from `render`. A process prints only its first report.
     ///
     /// # Errors
     /// If stdout cannot be written; a reader that closed the pipe is no error.
@@ -55,12 +55,12 @@ impl Output {
     /// Prints the report of a run.
     ///
     /// # Errors
-    /// As [`Output::report`].
+    /// Those of [`Output::report`].
     pub fn report_run(self, report: &RunReport) -> Result<(), Failure> {
         self.report(&report::json(report), |_| report::text(report))
     }
 
-    /// Says on stderr why a command failed, and on stdout too if it is to be JSON.
+    /// Prints on stderr why a command failed, and on stdout too if it is to be JSON.
     pub fn failure(self, command: &str, failure: &Failure) -> ExitStatus {
         let exit = failure.exit();
         say(&format!("error: {}", failure.chain()));
@@ -69,19 +69,19 @@ impl Output {
         }
         if self.json {
             let report = report::failed(command, failure);
-            // There is nobody left to tell if stdout is gone as well.
+            // If stdout is gone as well, nothing can be reported.
             let _ = self.report(&report, |_| String::new());
         }
         exit
     }
 }
 
-/// A line on stderr, with each command in it whole. If nobody can read it, nothing is lost.
+/// Prints a line on stderr, with each command completed. Failures are ignored.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", called::whole(line));
 }
 
-/// Says that the time is pretended, so that nobody takes a rehearsal for the real thing.
+/// Says that the time is pretended, so that a rehearsal is not taken for a real run.
 pub fn announce_clock(clock: Clock) {
     if clock.is_pretended() {
         say(&format!("GRAB_NOW is set: it is taken to be {}", format::instant(clock.now_ms())));

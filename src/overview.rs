@@ -12,16 +12,16 @@ use grab_model::{Month, Symbol, Window};
 /// How many windows and symbols are listed.
 const LISTED: usize = 5;
 
-/// Years beside each other in 80 columns.
+/// Years side by side in 80 columns.
 const YEARS_A_LINE: usize = 4;
 
-/// From hardly anything to nearly all.
+/// The levels of partial coverage, the lowest first.
 const LEVELS: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
 
-/// All that is there.
+/// Full coverage.
 const FULL: char = '█';
 
-/// All tables, each under its name.
+/// All tables, each with its name.
 #[must_use]
 pub fn tables(counts: &BTreeMap<Window, BTreeMap<TaskState, u64>>, verified: &Verification) -> Vec<String> {
     let tables = [("tasks", windows(counts)), ("months", strip(verified)), ("worst", worst(verified))];
@@ -29,7 +29,7 @@ pub fn tables(counts: &BTreeMap<Window, BTreeMap<TaskState, u64>>, verified: &Ve
     named.flat_map(|(name, lines)| std::iter::once(name.to_owned()).chain(lines)).collect()
 }
 
-/// How many tasks there are of each window in each state: the windows of the most tasks first.
+/// The number of tasks by window and state: first the windows with the most tasks.
 fn windows(counts: &BTreeMap<Window, BTreeMap<TaskState, u64>>) -> Vec<String> {
     let mut windows: Vec<_> = counts.iter().collect();
     windows.sort_by_key(|(_, states)| std::cmp::Reverse(states.values().sum::<u64>()));
@@ -65,7 +65,7 @@ fn glyph(coverage: &Coverage) -> char {
     LEVELS.get(usize::try_from(level).unwrap_or_default()).copied().unwrap_or(FULL)
 }
 
-/// The symbols of which the smallest shares are there.
+/// The symbols with the smallest coverage.
 fn worst(verified: &Verification) -> Vec<String> {
     let line = |(symbol, coverage): (&Symbol, Coverage)| {
         let share = 100.0 * coverage.ratio();

@@ -28,10 +28,10 @@ use super::{
 const REDRAW: Duration = Duration::from_millis(200);
 const LINE: Duration = Duration::from_secs(10);
 
-/// Said once when a run is to stop.
+/// Printed once when a run is to stop.
 const STOPPING: &str = "stopping: pages under way are finished first; Ctrl-C (once more) stops at once";
 
-/// The pace is that of the last minute: the vendor's limits are on minutes.
+/// The pace is that of the last minute: the vendor's limits are per minute.
 const PACE_WINDOW: Duration = Duration::from_mins(1);
 
 /// A display that runs until it is ended.
@@ -41,7 +41,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Takes the display away.
+    /// Removes the display.
     pub async fn end(self) {
         // Both fail only if the display is gone already.
         let _ = self.end.send(());
@@ -49,7 +49,7 @@ impl Shown {
     }
 }
 
-/// Shows what `counters` counts until it is ended; `what` is one of what is owed, such as a task.
+/// Shows `counters` until it is ended; `what` names one outstanding unit, such as a task.
 pub fn show(
     mode: ProgressMode,
     what: &'static str,
@@ -83,7 +83,7 @@ pub fn show(
     Shown { end, ended }
 }
 
-/// Something to show.
+/// An event to show.
 enum Moment {
     /// A period is over, or the run has ended.
     Status(Status),
@@ -91,7 +91,7 @@ enum Moment {
     Stopping,
 }
 
-/// Shows a status each period and a last one, and says once when the run is to stop: that may take a few seconds.
+/// Shows a status in each period and a last one, and says once when the run is to stop, which may take a few seconds.
 async fn follow(
     mut watch: Watch,
     mut end: oneshot::Receiver<()>,
@@ -117,7 +117,7 @@ async fn follow(
 
 fn bar(days: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(days.max(1)), ProgressDrawTarget::stderr());
-    // The template is constant; without it the plain style serves as well.
+    // The template is constant; if it fails, the plain style will do.
     match ProgressStyle::with_template("{bar:30} {percent:>3}%  {prefix}\n  {wide_msg}") {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -151,7 +151,7 @@ impl Moment {
     }
 }
 
-/// Turns counters into what people want to know.
+/// Turns counters into a status.
 struct Watch {
     what: &'static str,
     owed: Outstanding,
@@ -176,7 +176,7 @@ struct Status {
     requests: u64,
     requests_per_minute: f64,
     rate: String,
-    /// The pace, if the server has refused the one that was set.
+    /// The pace, if the server has refused the configured one.
     slowed_to_per_minute: Option<f64>,
     seconds_left: Option<u64>,
     last_error: Option<String>,
@@ -219,7 +219,7 @@ impl Watch {
 
     fn pace(&self, now: Instant, requests: u64) -> f64 {
         let (since, before) = self.samples.front().copied().unwrap_or((now, requests));
-        // Over less than the limit's own period, the first request would count as a pace.
+        // With less than the limit's own period, the first request would count as a pace.
         let least = self.rate.period().unwrap_or_default().max(Duration::from_secs(1));
         let minutes = (now - since).max(least).as_secs_f64() / 60.0;
         #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
@@ -227,7 +227,7 @@ impl Watch {
         (pace * 10.0).round() / 10.0
     }
 
-    /// The time left if the days to come take as long as those behind.
+    /// The time left if the remaining days take as long as the covered ones.
     fn left(&self, now: Instant, days: u64) -> Option<Duration> {
         let (done, left) =
             (u32::try_from(days).ok()?, u32::try_from(self.owed.days.saturating_sub(days)).ok()?);
@@ -236,7 +236,7 @@ impl Watch {
 }
 
 impl Status {
-    /// What stands beside the bar.
+    /// The text beside the bar.
     fn done_and_left(&self) -> String {
         let done =
             format!("{} of {}", format::count(self.tasks_ended), format::plural(self.tasks_total, self.what));
@@ -246,7 +246,7 @@ impl Status {
         }
     }
 
-    /// What stands below the bar. The terminal cuts it off; the report has all of it.
+    /// The text below the bar. The terminal cuts it off; the report has all of it.
     fn pace_and_trouble(&self) -> String {
         let pace = format!(
             "{}, {}, {}/min ({})",

@@ -1,4 +1,4 @@
-//! `grab repair --rebuild-manifest`: a lost or damaged manifest is made anew from the bars, and from the plan beside it.
+//! `grab repair --rebuild-manifest`: rebuilds a lost or damaged manifest from the bars and from the plan beside it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,18 +30,18 @@ use super::{
     settings::Sources,
 };
 
-/// What was made.
+/// The result of a rebuild.
 #[derive(Serialize)]
 struct RebuildReport {
     #[serde(flatten, serialize_with = "report::serialize")]
     run: RunReport,
-    /// Where the old manifest is now.
+    /// The new path of the old manifest.
     set_aside: Option<String>,
-    /// Whether all that was asked for is known: what is still pending, what was asked for by a list, and the spec.
+    /// Whether all requests are known: pending tasks, subscriptions, and the spec.
     is_all_asked: bool,
     /// What is not known, and why.
     notes: Vec<String>,
-    /// Files that could not be taken up. They are where they were.
+    /// Files that could not be recorded. They stay in place.
     damaged: Vec<Damaged>,
 }
 
@@ -55,7 +55,7 @@ struct Damaged {
 /// Runs the command.
 ///
 /// # Errors
-/// If the manifest is whole, or there are neither bars nor a plan, or the directory cannot be written.
+/// If the manifest is intact, there are neither bars nor a plan, or the directory cannot be written.
 pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result<ExitStatus, Failure> {
     let begun = Instant::now();
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
@@ -65,7 +65,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
         return Err(nothing(&data_dir));
     }
     match migrate(&data_dir) {
-        // One that is damaged is what is to be made anew.
+        // A damaged manifest is what this command rebuilds.
         Err(error) if error.is_damage() => {}
         brought => brought?,
     }
@@ -110,7 +110,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
         say(&format!("a copy of the damaged {PLAN_NAME} is {}", aside.display()));
     }
     let set_aside = rebuild::finish(writer, &data_dir)?;
-    // From now on it says what the new manifest does.
+    // From now on the plan agrees with the new manifest.
     ManifestWriter::open(&data_dir, clock)?.check_plan()?;
     let report = RebuildReport {
         run: report.with_details(&data_dir)?,
@@ -129,27 +129,27 @@ fn nothing(data_dir: &DataDir) -> Failure {
     Failure::Usage(format!("there are no bars in {place} to make a manifest from, and no plan: {advice}"))
 }
 
-/// What was asked for before the manifest was lost.
+/// What was requested before the manifest was lost.
 #[derive(Default)]
 struct AskedBefore {
     plan: RecordedPlan,
-    /// The plan beside it, if there is one.
+    /// The plan beside the manifest, if there is one.
     file: Option<PlanFile>,
-    /// Whether that is all of it.
+    /// Whether nothing is missing.
     is_known: bool,
     notes: Vec<String>,
 }
 
 impl AskedBefore {
-    /// Reads the manifest and the plan beside it, each as far as it is sound.
+    /// Reads the manifest and the plan beside it, each as far as it is readable.
     ///
     /// # Errors
-    /// If the plan is there and cannot be read: only the user can tell whether to do without it.
+    /// If the plan exists and cannot be read: only the user can decide to do without it.
     fn of(data_dir: &DataDir) -> Result<Self, Failure> {
         let mut asked = Self::default();
         let is_whole = rebuild::is_whole(data_dir)?;
         if let Ok(plan) = ManifestReader::open(data_dir).and_then(|old| old.plan()) {
-            // One that SQLite does not find whole may have lost rows without a word.
+            // A manifest that SQLite does not find intact may have lost rows silently.
             (asked.plan, asked.is_known) = (plan, is_whole);
         }
         asked.file = PlanFile::open(data_dir)?;
@@ -173,7 +173,7 @@ impl AskedBefore {
         Ok(asked)
     }
 
-    /// Leaves out what another program has written.
+    /// Drops subscriptions that another program has written and that cannot be read.
     fn drop_unreadable_orders(&mut self) {
         let is_good = |order: &Subscription| {
             plan::UniverseList::parse(&order.list).is_some() && plan::read_windows(&order.windows).is_ok()
@@ -191,13 +191,13 @@ impl AskedBefore {
     }
 }
 
-/// Takes over what was found out of the plan's history, as far as the old manifest can be read. Returns the days that were
-/// asked for and are not served.
+/// Takes over what the old manifest knows about the plan's history, as far as it can be read. Returns the requested
+/// days that are not served.
 fn take_over_history(
     data_dir: &DataDir,
     writer: &mut ManifestWriter,
 ) -> Result<Vec<(Symbol, Window)>, Failure> {
-    // What cannot be read is found out again.
+    // What cannot be read will be found out again.
     let Ok(old) = ManifestReader::open(data_dir) else { return Ok(Vec::new()) };
     for (service, known) in old.plan_histories().unwrap_or_default().iter().rev() {
         writer.save_plan_history(service, known)?;
@@ -205,7 +205,7 @@ fn take_over_history(
     Ok(old.not_entitled().unwrap_or_default())
 }
 
-/// What is found on the way through the tree.
+/// The state of the search through the tree.
 struct Rebuilding<'a> {
     data_dir: &'a DataDir,
     last_day: Date,
@@ -213,9 +213,9 @@ struct Rebuilding<'a> {
     kind: Option<StoreKind>,
     totals: RunTotals,
     damaged: Vec<Damaged>,
-    /// What was asked for and is not held.
+    /// Requested windows without stored bars.
     pending: Vec<(Symbol, Window)>,
-    /// The first symbol with bars of days that the plan does not ask for, and how many there are.
+    /// The first symbol with bars on days that the plan does not request, and the number of such symbols.
     outside: Option<(Symbol, u64)>,
 }
 
@@ -233,16 +233,17 @@ impl<'a> Rebuilding<'a> {
         }
     }
 
-    /// Takes over what was asked for by a list, the spec, and what `start` was told. Returns whether there is anything that has no tasks yet.
+    /// Takes over the subscriptions, the spec, and the saved settings of `start`. Returns whether some subscription has
+    /// no tasks yet.
     fn take_over(&self, writer: &mut ManifestWriter) -> Result<bool, ManifestError> {
         let RecordedPlan { orders, spec, told, .. } = &self.asked.plan;
         writer.restore_settings(told.clone())?;
-        // Where the tasks of an order may be incomplete, it is planned anew.
+        // If the tasks of a subscription may be incomplete, it is planned again.
         let is_planned = |order: &Subscription| self.asked.is_known && order.planned_at_ms.is_some();
         for order in orders {
             writer.restore_subscription(order, is_planned(order))?;
         }
-        // One that has become unreadable is said where it would be used.
+        // A spec that has become unreadable is reported where it would be used.
         spec.as_ref().map_or(Ok(()), |spec| writer.restore_spec(spec))?;
         Ok(!orders.iter().all(is_planned))
     }
@@ -250,7 +251,7 @@ impl<'a> Rebuilding<'a> {
     fn take_up(&mut self, symbol: &Symbol, writer: &mut ManifestWriter) -> Result<(), Failure> {
         let mut found = Vec::new();
         for month in scan::months(self.data_dir, symbol)? {
-            // Which tasks were running is not known any more: any month may have litter.
+            // Which tasks were running is no longer known: any month may have unfinished files.
             scan::sweep(self.data_dir, symbol, month)?;
             match scan::examine(self.data_dir, symbol, month) {
                 Ok(None) => {}
@@ -279,7 +280,7 @@ impl<'a> Rebuilding<'a> {
         Ok(())
     }
 
-    /// Adds what was asked for of a symbol and is not held whole.
+    /// Adds the requested windows of a symbol that are not completely stored.
     fn compare(&mut self, symbol: &Symbol, partitions: &[Partition], stretches: &[WholeDays]) {
         let asked = self.asked.plan.windows.remove(symbol).unwrap_or_default();
         if !are_within(partitions, &asked) {
@@ -293,7 +294,7 @@ impl<'a> Rebuilding<'a> {
         self.pending.extend(plan::missing_tasks(&past, &held));
     }
 
-    /// Records what was asked for and is not held: the oldest windows first.
+    /// Records the requested windows that are not stored: the oldest first.
     fn ask_for_the_rest(&mut self, writer: &mut ManifestWriter) -> Result<(), Failure> {
         if let (None, Some(kind)) = (self.kind, self.asked.plan.kind) {
             writer.declare_kind(kind)?;
@@ -315,7 +316,7 @@ impl<'a> Rebuilding<'a> {
         Ok(())
     }
 
-    /// A directory holds bars of one kind: the first file says of which.
+    /// A directory holds one kind of bars: the first file decides which.
     fn check_kind(&mut self, found: &FoundPartition, writer: &mut ManifestWriter) -> Result<(), Failure> {
         let asked = kind_of(found);
         match self.kind {
@@ -329,7 +330,7 @@ impl<'a> Rebuilding<'a> {
     }
 }
 
-/// Whether all days with bars were asked for.
+/// Whether all days with bars were requested.
 fn are_within(partitions: &[Partition], asked: &[Window]) -> bool {
     partitions.iter().all(|partition| {
         let mask = asked.iter().fold(0, |mask, window| mask | partition.month.mask(*window));
@@ -337,7 +338,7 @@ fn are_within(partitions: &[Partition], asked: &[Window]) -> bool {
     })
 }
 
-/// The days that partitions of one symbol, in the order of their months, say are whole: joined where they touch.
+/// The complete days by the metadata of a symbol's partitions, in the order of their months; adjacent ones are joined.
 fn stretches(found: &[FoundPartition]) -> Vec<WholeDays> {
     let mut stretches: Vec<WholeDays> = Vec::new();
     for FoundPartition { partition, whole_days, .. } in found {

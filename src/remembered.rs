@@ -1,5 +1,5 @@
-//! What a data directory remembers of how it was started, a spec or what `start` was told by flag or variable: the commands
-//! that go on in it go by that.
+//! What a data directory has saved of its start: a spec, or settings of `start` by flag or variable. Later commands in
+//! the directory use them.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use grab_ops::Error as Failure;
 
 use super::{output::say, settings::Sources, start::read_spec_bytes};
 
-/// How much of a path or of what is wrong with its spec is shown, in characters.
+/// How much of a path or of a fault in its spec is shown, in characters.
 const SHOWN: usize = 300;
 
 /// A spec that a `start` names.
@@ -26,10 +26,10 @@ pub struct SpecFile<'a> {
 }
 
 impl<'a> SpecFile<'a> {
-    /// Reads a spec, once: what is kept is what was gone by.
+    /// Reads a spec once: the saved text is the one that was used.
     ///
     /// # Errors
-    /// If the file cannot be read, or is none.
+    /// If the file cannot be read, or is not a spec.
     pub fn read(path: &'a Path) -> Result<Self, Failure> {
         let bytes = read_spec_bytes(path)?;
         let wrong = |error| Failure::Config(format!("{}: {error}", path.display()));
@@ -37,13 +37,13 @@ impl<'a> SpecFile<'a> {
         Ok(Self { path, spec, text: String::from_utf8_lossy(&bytes).into_owned() })
     }
 
-    /// Where it is, and what it says.
+    /// The path and the spec.
     #[must_use]
     pub fn named(&self) -> (&'a Path, &Spec) {
         (self.path, &self.spec)
     }
 
-    /// Refuses values that make no sense, also those that this `start` does not use: what runs later will.
+    /// Refuses invalid values, also those that this `start` does not use: later runs will.
     ///
     /// # Errors
     /// With the first of them.
@@ -52,7 +52,7 @@ impl<'a> SpecFile<'a> {
         problem(&self.spec, &self.text).map_or(Ok(()), |why| Err(wrong(why)))
     }
 
-    /// What the manifest is to keep. A key has no place in a spec, but somebody may have put his into a comment.
+    /// The spec to save in the manifest. A key does not belong in a spec, but a user may have put it into a comment.
     #[must_use]
     pub fn to_keep(&self, sources: &Sources<'_>) -> SpecText {
         let mut kept = SpecText { path: self.path.display().to_string(), text: self.text.clone() };
@@ -64,14 +64,14 @@ impl<'a> SpecFile<'a> {
     }
 }
 
-/// The first value of a spec that makes no sense, in words.
+/// The first invalid value of a spec, in words.
 fn problem(spec: &Spec, text: &str) -> Option<String> {
     let problem = plan::problems(spec, text.trim_start_matches('\u{feff}')).into_iter().next()?;
     let line = problem.line.map(|line| format!("line {line}: ")).unwrap_or_default();
     Some(format!("{line}{}", problem.reason))
 }
 
-/// What a data directory remembers of how it was started: what `start` was told, and the spec, if that can still be read.
+/// What a data directory has saved of its start: the settings of `start`, and the spec if it can still be read.
 #[derive(Default)]
 pub struct Remembered {
     spec: Option<(PathBuf, Spec)>,
@@ -80,10 +80,10 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// Looks it up. What cannot be read is said, and not used: nothing fails because of it.
+    /// Reads what is saved. What cannot be read is reported and ignored.
     #[must_use]
     pub fn of(data_dir: &DataDir) -> Self {
-        // Who cannot open the manifest finds out, and says why, when it is needed.
+        // If the manifest cannot be opened, the command reports that when it needs it.
         let Ok(reader) = ManifestReader::open(data_dir) else { return Self::default() };
         let told =
             reader.saved_settings().map_err(|error| say(&format!("note: {}", Failure::from(error).chain())));
@@ -102,12 +102,12 @@ impl Remembered {
         let spec = Spec::read(text.as_bytes()).map_err(|error| error.to_string())?;
         match problem(&spec, text) {
             Some(why) => Err(why),
-            // The directory holds bars of one kind: that is decided.
+            // The directory holds one kind of bars already.
             None => Ok((PathBuf::from(path), Spec { adjusted: None, ..spec })),
         }
     }
 
-    /// The same settings, with the pace of the spec where that of a spec belongs, and above it what `start` was told.
+    /// The sources with the saved settings: the spec's pace below them, at the level of a spec.
     #[must_use]
     pub fn over<'a>(&self, sources: &Sources<'a>) -> Sources<'a> {
         let sources = match &self.spec {
@@ -117,13 +117,13 @@ impl Remembered {
         sources.with_told(&self.place, &self.told)
     }
 
-    /// The same for another `start`: it goes by what was told before, and not by a spec that it does not name.
+    /// The sources for another `start`: with the saved settings, but without a spec that it does not name.
     #[must_use]
     pub fn told_over<'a>(&self, sources: &Sources<'a>) -> Sources<'a> {
         sources.clone().with_told(&self.place, &self.told)
     }
 
-    /// What it takes for good enough.
+    /// The thresholds of the saved spec.
     #[must_use]
     pub fn verify(&self) -> plan::SpecThresholds {
         self.spec.as_ref().map(|(_, spec)| spec.verify.clone()).unwrap_or_default()

@@ -36,10 +36,10 @@ use super::{
 /// The folders of a data directory that findings are about.
 const TOP_FOLDERS: [&str; 2] = ["bars_1m", "reference"];
 
-/// How much of a plan is listed for a person.
+/// How much of a plan the text report lists.
 const LISTED: usize = 20;
 
-/// What was done, or would be.
+/// What was repaired, or would be.
 #[derive(Default, Serialize)]
 struct RepairReport {
     #[serde(flatten, serialize_with = "report::serialize_optional")]
@@ -49,31 +49,31 @@ struct RepairReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<u8>,
     dry_run: bool,
-    /// Findings that something is done about.
+    /// The number of findings that are repaired.
     mended: usize,
-    /// What is asked for again.
+    /// The windows that are requested again.
     asked_again: Vec<AskedAgain>,
-    /// How much that is.
+    /// The size of the repair.
     estimate: RepairEstimate,
-    /// Files that are out of the way: where they are now, or in a dry run, where they are.
+    /// Quarantined files: their new paths, or in a dry run, their present ones.
     set_aside: Vec<String>,
-    /// Damage that is still there: only a person can do something about it.
+    /// Remaining damage, which needs a decision of the user.
     left: Vec<String>,
     /// Findings that name nothing to ask for, such as a gap of the market as a whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_asked: Vec<String>,
 }
 
-/// How much a repair asks for.
+/// The size of a repair.
 #[derive(Clone, Copy, Default, Serialize)]
 struct RepairEstimate {
-    /// Sessions that are lost, missing or thin, or of a task without data.
+    /// Sessions that are lost, missing or thin, or belong to a task without data.
     sessions: u64,
-    /// Windows that have them.
+    /// The windows of these sessions.
     windows: usize,
-    /// Requests, by what is known of the symbols' bars.
+    /// The expected requests, by the symbols' stored bars.
     requests: u64,
-    /// How long these take at the pace that is set; none without one.
+    /// The time that these take at the configured pace. None without one.
     seconds: Option<f64>,
 }
 
@@ -83,7 +83,7 @@ struct AskedAgain {
     window: Window,
 }
 
-/// What names a finding in a saved report.
+/// The fields that identify a finding in a saved report.
 #[derive(Deserialize)]
 struct Named {
     ticker: Option<String>,
@@ -101,7 +101,7 @@ struct SavedReport {
 /// Runs the command.
 ///
 /// # Errors
-/// If nothing was ever started here, the manifest is damaged, or the directory cannot be held or written.
+/// If nothing was ever started here, the manifest is damaged, or the directory cannot be locked or written.
 pub fn run(
     args: &RepairArgs,
     common: &CommonArgs,
@@ -123,7 +123,7 @@ pub fn run(
     let lock = Lock::take(&data_dir)?;
     let deep = saved.as_ref().map_or(DeepSelection::All, |saved| DeepSelection::Only(partitions(saved)));
     let cut_away = grab_ops::cut_away(&data_dir)?;
-    // Tasks that reach beyond the last finished session are cut by the run itself, as soon as the service says so too.
+    // Tasks that extend beyond the last finished session are cut by the run itself, once the service confirms it.
     let mut verified = watched(
         &data_dir,
         &deep,
@@ -142,7 +142,7 @@ pub fn run(
         let named =
             |finding: &Finding| saved.iter().filter_map(|named| named.part_of(finding)).collect::<Vec<_>>();
         verified.findings = found.iter().flat_map(named).collect();
-        // Who names them means them, whatever the server has said.
+        // A saved report names them on purpose, whatever the server has said.
         let absent = verified.findings.iter_mut().filter(|finding| finding.kind.is_of_sessions());
         absent.for_each(|finding| finding.severity = Severity::Gap);
     }
@@ -201,10 +201,10 @@ pub fn run(
     Ok(report.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit))
 }
 
-/// Removes what has its replacement. Answers what is still set aside.
+/// Removes quarantined files that are replaced. Returns those that remain.
 fn settle(args: &RepairArgs, data_dir: &DataDir, clock: Clock) -> Result<Vec<PathBuf>, Failure> {
     let _lock = match Lock::take(data_dir) {
-        // Another one came in between. What is to be removed can wait for the next repair.
+        // Another process came in between. The removal can wait for the next repair.
         Err(ManifestError::Locked { .. }) if !args.accept_loss => {
             let kept = ManifestReader::open(data_dir)?.set_aside()?;
             return Ok(kept.into_iter().map(|aside| data_dir.join(aside.path)).collect());
@@ -224,7 +224,7 @@ fn shown(path: &Path) -> String {
     path.display().to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Finds out whether the run will be able to begin, before any file is moved: the kind of bars, and the key.
+/// Checks whether the run will be able to begin, before any file is moved: the kind of bars, and the key.
 fn ready(settings: &FetchSettings, data_dir: &DataDir) -> Result<StoreKind, Failure> {
     let held = ManifestReader::open(data_dir)?.kind()?;
     let asked = settings.options.kind(held);
@@ -244,8 +244,8 @@ fn read_report(path: &Path) -> Result<Vec<Named>, Failure> {
     Ok(saved.findings)
 }
 
-/// The partitions that a saved report names: they are read again, as they may have been mended since. Whether a session is
-/// thin is seen in its partition too.
+/// The partitions that a saved report names: they are read again, as they may have been repaired since. Thin sessions
+/// need their partition too.
 fn partitions(saved: &[Named]) -> BTreeSet<(Symbol, Month)> {
     let partition = |named: &Named| {
         let month = match (&named.month, &named.date) {
@@ -257,7 +257,7 @@ fn partitions(saved: &[Named]) -> BTreeSet<(Symbol, Month)> {
     saved.iter().filter_map(partition).collect()
 }
 
-/// A path without the way to the data directory, which may be written in more than one way.
+/// A path relative to the data directory, whose own path may be written in several ways.
 fn below_data_dir(path: &Path) -> PathBuf {
     let is_top = |part: &Component<'_>| TOP_FOLDERS.iter().any(|top| part.as_os_str() == *top);
     let parts: Vec<_> = path.components().collect();
@@ -266,7 +266,7 @@ fn below_data_dir(path: &Path) -> PathBuf {
 }
 
 impl Named {
-    /// A finding about the same place; of sessions, those that it names.
+    /// The part of a finding that this one names: the same path, and of sessions the named ones.
     fn part_of(&self, finding: &Finding) -> Option<Finding> {
         let path = |path: &Option<PathBuf>| path.as_deref().map(below_data_dir);
         let has_place = self.month.is_some() || self.date.is_some();
@@ -286,10 +286,10 @@ impl Named {
     }
 }
 
-/// What is to be done, with as few requests as bring it.
+/// The plan of a repair, with as few requests as possible.
 struct Planned {
     mending: RepairPlan,
-    /// Findings that something is done about.
+    /// The number of findings that are repaired.
     findings: usize,
     estimate: RepairEstimate,
 }
@@ -324,7 +324,7 @@ impl Planned {
     }
 }
 
-/// The windows that are asked for, if no file turns out to be good.
+/// The windows that are requested if no file turns out to be good.
 fn asked_for(data_dir: &DataDir, mending: &RepairPlan) -> Result<BTreeSet<(Symbol, Window)>, Failure> {
     let reader = ManifestReader::open(data_dir)?;
     let replaced = request_windows::joined(&reader, &mending.lost_days(), &reader.windows()?)?;
@@ -332,7 +332,7 @@ fn asked_for(data_dir: &DataDir, mending: &RepairPlan) -> Result<BTreeSet<(Symbo
     Ok(replaced.into_iter().chain(others.cloned()).collect())
 }
 
-/// What a repair does, for the run's row in the manifest.
+/// A description of the repair for the run's row in the manifest.
 fn describe(mending: &RepairPlan) -> String {
     let (lost, again) = (mending.broken.len() as u64, mending.windows() as u64);
     format!("{} lost, {} asked for again", format::plural(lost, "partition"), format::plural(again, "window"))
@@ -379,7 +379,7 @@ impl RepairReport {
         })
     }
 
-    /// Adds what was done before the run, and after it.
+    /// Adds what was done before the run and after it.
     fn with(mut self, again: &[(Symbol, Window)], strays: &[PathBuf], kept: &[PathBuf]) -> Self {
         self.asked_again = asked_again(again);
         self.set_aside = kept.iter().chain(strays).map(|path| shown(path)).collect();
@@ -417,7 +417,7 @@ fn not_asked(mending: &RepairPlan) -> Vec<String> {
     mending.not_asked.iter().map(text).collect()
 }
 
-/// What is damaged still, and why nothing was done about it.
+/// The remaining damage, and why it was not repaired.
 fn left(mending: &RepairPlan, untouched: &[PathBuf]) -> Vec<String> {
     let found = mending.left.iter().map(|finding| {
         let place = finding.path.as_deref().map(shown).unwrap_or_default();

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::{advice::hint, without_bars};
 
-/// What to do where it is not known what was pending.
+/// The advice if the pending tasks are not known.
 pub const ASK_AGAIN: &str = "what was still pending is not known: a grab start with the symbols and windows that were asked for before \
                              asks for the rest, and for nothing twice";
 
@@ -56,7 +56,7 @@ pub fn serialize<S: Serializer>(report: &RunReport, serializer: S) -> Result<S::
     json(report).serialize(serializer)
 }
 
-/// Writes the report of a run, where there was one, as [`serialize`].
+/// Writes the report of a run, if there was one, like [`serialize`].
 ///
 /// # Errors
 /// If the serializer fails.
@@ -115,7 +115,7 @@ fn error(report: &RunReport) -> Option<String> {
     report.stopped.as_ref().filter(|_| report.is_stopped_early).map(|error| error.chain())
 }
 
-/// What to do next: what the failure asks for takes the place of what the work asks for.
+/// What to do next: advice about the failure replaces the steps for the remaining work.
 fn next(report: &RunReport) -> Option<String> {
     let advice = report.stopped.as_deref().and_then(hint);
     let is_of_work = |step: &&NextStep| matches!(step, NextStep::Resume { .. } | NextStep::RetryFailed);
@@ -155,7 +155,7 @@ fn step(next: &NextStep) -> String {
     }
 }
 
-/// What was done, or why it stopped, in a few words.
+/// The result of a run, or why it stopped, in a few words.
 #[must_use]
 pub fn brief(report: &RunReport) -> String {
     let bars = format::plural(report.totals.bars, "new bar") + &revised(report.totals.revised);
@@ -163,7 +163,7 @@ pub fn brief(report: &RunReport) -> String {
     error(report).map_or(done.clone(), |error| format!("{done}: {error}"))
 }
 
-/// The report for a person.
+/// The report as text.
 #[must_use]
 pub fn text(report: &RunReport) -> String {
     let (outcome, _) = report.verdict();
@@ -216,7 +216,7 @@ fn revised(bars: u64) -> String {
     if bars == 0 { String::new() } else { format!(", {} revised", format::count(bars)) }
 }
 
-/// The repairs that have not ended, or have no data; nothing if there is none.
+/// The repairs that are not finished or have no data. None if there is none.
 #[must_use]
 pub fn repairs(repairs: TaskCounts) -> Option<String> {
     let TaskCounts { pending, running, not_entitled, not_found, failed, .. } = repairs;

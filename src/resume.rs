@@ -1,4 +1,4 @@
-//! `grab resume`: goes on with what is owed.
+//! `grab resume`: continues with the outstanding tasks.
 
 use grab_core::{exit::ExitStatus, manifest::migrate};
 use grab_ops::{Error as Failure, Resume};

@@ -1,4 +1,4 @@
-//! `grab repair --rewrite`: all files written anew in today's form. It asks the service for nothing.
+//! `grab repair --rewrite`: rewrites all files in today's form. Sends no request.
 
 use std::{
     io::IsTerminal,
@@ -26,20 +26,20 @@ use super::{
     signals,
 };
 
-/// What was done; its JSON is documented.
+/// The result; its JSON is documented.
 #[derive(Serialize)]
 struct RewriteReport {
     command: &'static str,
     outcome: &'static str,
     exit_code: u8,
     dry_run: bool,
-    /// Which programs the files are for now.
+    /// The encodings of the files now.
     parquet: &'static str,
     rewritten: u64,
     unchanged: u64,
     bytes_before: u64,
     bytes_after: u64,
-    /// Files that do not prove themselves: they are as they were.
+    /// Files that fail their own checks: they stay as they were.
     left: Vec<String>,
     tasks: TaskCounts,
     repairs: TaskCounts,
@@ -60,7 +60,7 @@ struct RewriteReport {
 /// Runs the command.
 ///
 /// # Errors
-/// If nothing was ever started here, or the directory cannot be held or its manifest be used.
+/// If nothing was ever started here, or the directory cannot be locked or its manifest cannot be used.
 pub fn run(
     args: &RepairArgs,
     common: &CommonArgs,
@@ -105,7 +105,7 @@ pub fn run(
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         {
             let _entered = runtime.enter();
-            // A second signal ends it at once, as a crash does, which the next run clears up.
+            // A second signal ends it at once, like a crash, which the next run cleans up.
             signals::watch(stop.clone(), || ExitStatus::Interrupted)?;
         }
         let failure = reclaim(&data_dir, &mut writer)
@@ -113,7 +113,7 @@ pub fn run(
             .err();
         let report = finish(&done, failure)?;
         let totals = RunTotals { partitions: done.partitions, ..RunTotals::default() };
-        // The row of a run knows four words.
+        // The row of a run allows four words.
         let outcome = if report.exit == ExitStatus::Damage { "incomplete" } else { report.outcome };
         let ended = writer.end_run(outcome, report.exit_code, &totals);
         if report.exit != ExitStatus::Disk {
@@ -126,11 +126,11 @@ pub fn run(
     Ok(report.exit)
 }
 
-/// Records what a fetch that died has written last: such a file is newer than its row, and not damaged.
+/// Records the last files of a crashed fetch: such a file is newer than its row, not damaged.
 fn reclaim(data_dir: &DataDir, writer: &mut ManifestWriter) -> Result<(), Failure> {
     let (kind, crashed) = (writer.kind()?, writer.crashed()?);
     if let Some(kind) = kind.filter(|_| !crashed.is_empty()) {
-        // Nothing is fetched here, from no source.
+        // Nothing is fetched here, so there is no source name.
         let store = BarStore::new(data_dir.to_owned(), kind.adjusted, String::new());
         writer.reclaim(&recover(&store, &crashed)?)?;
     }

@@ -1,4 +1,4 @@
-//! `grab status --runs`: what was run in a directory, and how it ended.
+//! `grab status --runs`: the runs in a directory, and how they ended.
 
 use grab_core::manifest::RunItem;
 use grab_model::format;
@@ -7,7 +7,7 @@ use serde::Serialize;
 /// How many are listed.
 pub const LISTED: usize = 20;
 
-/// A row of `runs`, with all of its columns and what can be said of them.
+/// A row of `runs`, with all of its columns and derived values.
 #[derive(Serialize)]
 pub struct Run {
     id: i64,
@@ -19,7 +19,7 @@ pub struct Run {
     started_at: String,
     ended_at_ms: Option<i64>,
     ended_at: Option<String>,
-    /// Whether it is at work. One that has not ended and is not was killed.
+    /// Whether it is running. A run that has not ended and is not running was killed.
     live: bool,
     outcome: Option<String>,
     exit_code: Option<u8>,
@@ -74,7 +74,7 @@ fn row([started, command, outcome, exit, requests, bars, time]: &[&str; 7]) -> S
 impl Run {
     fn cells(&self) -> [String; 7] {
         let outcome = self.outcome.as_deref().unwrap_or(if self.live { "live" } else { "killed" });
-        // Before its end nobody has counted.
+        // The counters are written only at the end.
         let counted =
             |number: u64| if self.ended_at_ms.is_some() { format::count(number) } else { "-".into() };
         let time = self.ended_at_ms.map(|ended| format::milliseconds(ended - self.started_at_ms));

@@ -1,4 +1,4 @@
-//! `grab sandbox`: the loopback server for people who try things.
+//! `grab sandbox`: a loopback server for trying things.
 
 use std::{env, sync::Arc};
 
@@ -16,8 +16,7 @@ use super::{
     signals,
 };
 
-/// Where the only key that is accepted comes from. Not from a flag: keys are never on a command line, so that nobody
-/// gets used to it.
+/// The variable with the only accepted key. There is no flag for it: a key on a command line is a bad habit.
 const KEY_VARIABLE: &str = "GRAB_SANDBOX_KEY";
 
 /// The newest sessions of `grab sandbox`
@@ -93,7 +92,7 @@ fn options(args: &SandboxArgs, clock: Clock) -> Result<SandboxOptions, Failure> 
     })
 }
 
-/// The only key that is accepted, if there is one. It has to be one that a client can send.
+/// The only accepted key, if there is one. A client must be able to send it.
 fn key() -> Result<Option<String>, Failure> {
     let Some(text) = env::var_os(KEY_VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
     let key = text.to_str().map(str::trim).filter(|key| ApiKey::new(key).is_some());

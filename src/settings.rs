@@ -1,8 +1,8 @@
-//! What the command line, the environment and the files mean together.
+//! Resolves settings from the command line, the environment and the files.
 //!
-//! The order is flag > environment > what the data directory was told before > spec > `grab.toml` >
-//! `$XDG_CONFIG_HOME/grab/config.toml` > default; a spec that is named now wins over what was told before. Everything that
-//! comes after reads the resolved settings only.
+//! The order is flag > environment > saved settings of the data directory > spec > `grab.toml` >
+//! `$XDG_CONFIG_HOME/grab/config.toml` > default; a spec that is named now wins over saved settings. All later code
+//! reads the resolved settings only.
 
 use std::{
     collections::BTreeMap,
@@ -57,15 +57,15 @@ const LOG_FORMAT: Setting = setting("--log-format", &["GRAB_LOG_FORMAT"], "log_f
 const PARQUET: Setting = setting("--parquet", &["GRAB_PARQUET"], "parquet");
 const API_KEY_FILE: Setting = setting("", &["GRAB_API_KEY_FILE"], "api_key_file");
 
-/// The data directory, if nothing names one.
+/// The default data directory.
 pub const DEFAULT_DATA_DIR: &str = "data";
 
-/// The same for what the sandbox makes up.
+/// The default data directory of the sandbox.
 pub const SANDBOX_DATA_DIR: &str = "sandbox-data";
 
 const ALLOW_UNSYNCED: Setting = setting("--allow-unsynced", &["GRAB_ALLOW_UNSYNCED"], "allow_unsynced");
 
-/// All that a config file may set.
+/// All keys that a config file may set.
 const CONFIG_KEYS: [&Setting; 17] = [
     &DATA_DIR,
     &BASE_URL,
@@ -91,16 +91,16 @@ const CONFIG_KEYS: [&Setting; 17] = [
 struct Layer {
     name: String,
     values: BTreeMap<String, String>,
-    /// Whether it is what a data directory was told, and no file.
+    /// Whether these are saved settings of a data directory, not a file.
     is_remembered: bool,
 }
 
-/// Where values come from besides flags: the environment, as a function, so that tests need no real one, and files.
+/// The sources of values besides flags: the environment, as a function, so that tests need no real one, and files.
 #[derive(Clone)]
 pub struct Sources<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     files: Vec<Layer>,
-    /// The data directory, if nothing names one.
+    /// The data directory if none is named.
     default_data_dir: &'static str,
 }
 
@@ -114,7 +114,7 @@ pub struct FetchSettings {
 }
 
 impl FetchSettings {
-    /// Who shows how a run of `command` goes.
+    /// The observer of a run of `command`.
     #[must_use]
     pub fn observer(&self, command: &'static str, quiet: bool, output: Output) -> Arc<dyn Observer> {
         Arc::new(Terminal { command, progress: self.progress, quiet, output })
@@ -122,8 +122,7 @@ impl FetchSettings {
 }
 
 impl<'a> Sources<'a> {
-    /// Reads the config files of the working directory and of the user. `env` answers a variable that is set and
-    /// not empty.
+    /// Reads the config files of the working directory and of the user. `env` returns a variable that is set and not empty.
     ///
     /// # Errors
     /// If one is there and cannot be read, or has an unknown key.
@@ -135,19 +134,18 @@ impl<'a> Sources<'a> {
         Ok(Self { env, files, default_data_dir: DEFAULT_DATA_DIR })
     }
 
-    /// The environment alone.
+    /// Uses the environment alone.
     pub fn without_files(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { env, files: Vec::new(), default_data_dir: DEFAULT_DATA_DIR }
     }
 
-    /// The same for a command that is told to use the sandbox: what is made up has a directory of its own, unless another
-    /// one is named.
+    /// These sources for a command with `--sandbox`: its data go to their own default directory.
     #[must_use]
     pub fn of_sandbox(self) -> Self {
         Self { default_data_dir: SANDBOX_DATA_DIR, ..self }
     }
 
-    /// The same with a spec above the config files.
+    /// These sources with a spec above the config files.
     #[must_use]
     pub fn with_spec(mut self, path: &Path, spec: &Spec) -> Self {
         let values = [
@@ -161,7 +159,7 @@ impl<'a> Sources<'a> {
         self
     }
 
-    /// The same with what a data directory was told before, above a spec and the config files.
+    /// These sources with the saved settings of a data directory, above a spec and the config files.
     #[must_use]
     pub fn with_told(mut self, place: &Path, told: &[SavedSetting]) -> Self {
         let values = told.iter().map(|told| (told.setting.clone(), told.value.clone())).collect();
@@ -169,9 +167,9 @@ impl<'a> Sources<'a> {
         self
     }
 
-    /// What a `start` is told by flag or variable of how to fetch, for the directory to remember: by the key of the setting;
-    /// none where what was told before is to be forgotten. Config files are not asked: they say it again, and who changes one
-    /// means it. The sandbox has no host.
+    /// The settings of how to fetch that a `start` got by flag or variable, to save in the directory: by the key of the
+    /// setting; None where a saved one is to be forgotten. Values of config files are not saved: they apply again, and
+    /// may be changed on purpose. The sandbox has no host.
     #[must_use]
     pub fn told(
         &self,
@@ -190,7 +188,7 @@ impl<'a> Sources<'a> {
         let mut told = BTreeMap::new();
         for (setting, flag, is_in_spec) in settings {
             let value = flag.clone().or_else(|| self.variable(setting).map(|(_, value)| value));
-            // The sandbox is nowhere. What the spec says is the last word where nobody says anything else.
+            // The sandbox has no host. A value of the spec replaces a saved one if nothing else is set.
             let is_nowhere = args.sandbox && setting.key == BASE_URL.key;
             let value = value.filter(|_| !is_nowhere);
             if value.is_some() || is_in_spec || is_nowhere {
@@ -204,7 +202,7 @@ impl<'a> Sources<'a> {
         setting.env.iter().find_map(|name| Some((*name, (self.env)(name)?)))
     }
 
-    /// Who says where the service is.
+    /// Where the address of the service comes from.
     fn host_by(&self, args: &FetchArgs) -> HostBy {
         if args.base_url.is_some() || self.variable(&BASE_URL).is_some() {
             return HostBy::Caller;
@@ -217,7 +215,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The first that is set of flag, environment and files, as `read` understands it; an error names where it is set.
+    /// The first value that is set of flag, environment and files, parsed by `read`; an error names where it is set.
     fn get<T>(
         &self,
         setting: &Setting,
@@ -236,7 +234,7 @@ impl<'a> Sources<'a> {
         set.map(|(file, text)| read(text).map_err(|why| config(file, why))).transpose()
     }
 
-    /// Where bars and manifest are.
+    /// The data directory.
     ///
     /// # Errors
     /// If the path is not UTF-8.
@@ -252,15 +250,15 @@ impl<'a> Sources<'a> {
         Ok(data_dir.unwrap_or_else(|| DataDir::new(self.default_data_dir)))
     }
 
-    /// Whether to go on where a file system does not promise that what is written survives a power failure.
+    /// Whether to continue on a file system that does not promise that writes survive a power failure.
     ///
     /// # Errors
-    /// If the environment or a file says neither true nor false.
+    /// If the environment or a file has neither true nor false.
     pub fn allow_unsynced(&self, common: &CommonArgs) -> Result<bool, Failure> {
         Ok(common.allow_unsynced || self.get(&ALLOW_UNSYNCED, None, read_bool)?.unwrap_or(false))
     }
 
-    /// How logs look.
+    /// The form of logs.
     ///
     /// # Errors
     /// If the environment or a file names another form.
@@ -270,7 +268,7 @@ impl<'a> Sources<'a> {
         Ok(named?.unwrap_or(LogFormat::Text))
     }
 
-    /// Which programs the Parquet files are for.
+    /// The encodings of the Parquet files.
     ///
     /// # Errors
     /// If the environment or a file names another kind.
@@ -279,7 +277,7 @@ impl<'a> Sources<'a> {
         Ok(named?.map_or_else(Encodings::default, Encodings::from))
     }
 
-    /// What to log, in the syntax of `RUST_LOG`, if `GRAB_LOG` says it.
+    /// What to log, in the syntax of `RUST_LOG`, if `GRAB_LOG` is set.
     #[must_use]
     pub fn log_filter(&self) -> Option<String> {
         (self.env)("GRAB_LOG")
@@ -296,10 +294,10 @@ impl<'a> Sources<'a> {
         text.parse::<Timestamp>().map(Clock::pretending).map_err(wrong)
     }
 
-    /// The key, if there is one.
+    /// The key. None if there is none.
     ///
     /// # Errors
-    /// If the file that should hold it cannot be read, or what is there cannot be a key.
+    /// If the file that should have it cannot be read, or its content cannot be a key.
     pub fn key(&self) -> Result<Option<ApiKey>, Failure> {
         let set = key::VARIABLES.iter().find_map(|name| Some((name, (self.env)(name)?)));
         if let Some((name, value)) = set {
@@ -311,7 +309,7 @@ impl<'a> Sources<'a> {
 }
 
 impl Layer {
-    /// The values of a config file; none if it is not there.
+    /// The values of a config file; empty if it does not exist.
     fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let text = match fs::read_to_string(path) {
@@ -404,7 +402,7 @@ impl FetchSettings {
     /// Resolves how to fetch and to write bars.
     ///
     /// # Errors
-    /// As for [`FetchSettings::resolve`].
+    /// Those of [`FetchSettings::resolve`].
     pub fn resolve_with(
         args: &FetchArgs,
         parquet: ParquetArgs,

@@ -1,8 +1,8 @@
-//! Words as a shell takes them.
+//! Quotes words for a shell.
 
 use std::{ffi::OsStr, fmt::Write};
 
-/// A word that a POSIX shell reads as it is. One with bytes that no terminal should get is written with `$'…'`, which bash,
+/// A word as a POSIX shell reads it. One with bytes that a terminal should not get is written with `$'…'`, which bash,
 /// zsh and ksh know.
 #[must_use]
 pub fn quoted(word: &OsStr) -> String {

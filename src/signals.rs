@@ -1,4 +1,4 @@
-//! Ctrl-C and its kin.
+//! Handles Ctrl-C and SIGTERM.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use grab_core::{
     exit::ExitStatus,
 };
 
-/// From now on SIGINT and SIGTERM ask for a clean stop, and a second one ends the process at once, with the exit code
-/// of `last_word`, which reports what there is to report.
+/// From now on SIGINT and SIGTERM request a clean stop, and a second one ends the process at once, with the exit code
+/// of `last_word`, which prints the report.
 ///
 /// Ending at once is safe: it is a crash like any other.
 ///
@@ -24,7 +24,7 @@ pub fn watch(stop: Stop, last_word: impl FnOnce() -> ExitStatus + Send + 'static
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            // The second time this changes nothing, and what follows ends it.
+            // The second time this changes nothing; the next line ends the process.
             stop.request(StopReason::Interrupted);
         }
         #[expect(clippy::exit, reason = "the second signal asks for just this")]

@@ -1,4 +1,4 @@
-//! `grab spec check`: what specs ask for, and what is wrong with them. It asks nobody anything.
+//! `grab spec check`: what specs request, and what is wrong with them. Sends no request.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use super::{
     start::{beside, read_spec_bytes, read_tickers},
 };
 
-/// How many symbols are named for a person.
+/// How many symbols a text names.
 const NAMED: usize = 8;
 
 /// The report.
@@ -30,27 +30,27 @@ struct SpecReport {
     specs: Vec<Checked>,
 }
 
-/// What one spec asks for.
+/// What one spec requests.
 #[derive(Serialize)]
 struct Checked {
     file: String,
     ok: bool,
     problems: Vec<Problem>,
-    /// How many symbols; none if nobody knows before the list is fetched.
+    /// The number of symbols. None if it is not known before the list is fetched.
     symbols: Option<u64>,
     list: Option<Listed>,
     /// Up to the last finished session.
     windows: Vec<Window>,
     /// Windows that begin after it.
     left_out: Vec<Window>,
-    /// What a new data directory would be asked to hold.
+    /// The estimate for a new data directory.
     estimate: Option<Estimate>,
     rate: Option<String>,
     #[serde(skip)]
     named: Vec<String>,
 }
 
-/// A list of symbols, and what narrows it.
+/// A list of symbols, and its filters.
 #[derive(Serialize)]
 struct Listed {
     list: &'static str,
@@ -140,7 +140,7 @@ impl Checked {
         }
     }
 
-    /// The symbols, if they can be known here.
+    /// The symbols. None if they are not known here.
     fn take_symbols(&mut self, path: &Path, universe: &SpecUniverse) -> Option<Vec<Symbol>> {
         if let Some(list) = universe.list {
             self.list = Some(Listed {

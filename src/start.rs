@@ -25,13 +25,13 @@ use super::{
     universe,
 };
 
-/// How many tasks a dry run lists for a person.
+/// How many tasks the text of a dry run lists.
 const LISTED: usize = 20;
 
 /// Bytes of the largest spec that is read: tens of thousands of symbols.
 const LARGEST_SPEC: u64 = 1 << 20;
 
-/// Bytes of the largest tickers file that is read: all symbols that ever were, with a table's other columns.
+/// Bytes of the largest tickers file that is read: all symbols that ever existed, with a table's other columns.
 const LARGEST_TICKERS_FILE: u64 = 64 << 20;
 
 /// Bytes of the largest tasks file that is read: millions of rows.
@@ -47,15 +47,15 @@ struct DryRunReport {
     exit_code: u8,
     /// What is recorded already.
     tasks: TaskCounts,
-    /// What `start` would run: what would be added, and what is owed already.
+    /// What `start` would run: the new tasks, and the outstanding ones.
     estimate: Estimate,
     plan: Vec<PlannedTask>,
-    /// What lists leave out of what is asked for, if it is asked for by a list.
+    /// What lists leave out of a subscription, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<grab_ops::LeftOut>,
-    /// Sessions, summed over the symbols, that the plan is known not to serve: nothing is asked for them.
+    /// Sessions, summed over the symbols, that the plan is known not to serve: they are not requested.
     days_not_entitled: u64,
-    /// The first day that the plan serves, where that is known.
+    /// The first day that the plan serves, if that is known.
     first_served_day: Option<String>,
     #[serde(skip)]
     rate: Rate,
@@ -70,7 +70,7 @@ struct PlannedTask {
 /// Runs the command.
 ///
 /// # Errors
-/// If what is wanted cannot be understood, or the data directory cannot be used.
+/// If the request is not valid, or the data directory cannot be used.
 pub fn run(
     args: &StartArgs,
     common: &CommonArgs,
@@ -112,7 +112,7 @@ pub fn run(
     Ok(report.exit())
 }
 
-/// What the directory is to remember of how this `start` fetches. A key has no place in it, whatever somebody has put there.
+/// The settings of this `start` to save in the directory. Never the key, even if a user put it into another setting.
 fn to_tell(sources: &Sources<'_>, args: &StartArgs, spec: Option<&Spec>) -> BTreeMap<String, Option<String>> {
     let mut told = sources.told(&args.fetch, args.parquet, spec);
     if let Ok(Some(key)) = sources.key() {
@@ -121,17 +121,17 @@ fn to_tell(sources: &Sources<'_>, args: &StartArgs, spec: Option<&Spec>) -> BTre
     told
 }
 
-/// What a spec asks for.
+/// The request of a spec.
 ///
 /// # Errors
-/// If its symbols or windows cannot be understood.
+/// If its symbols or windows are not valid.
 pub fn request_of_spec(path: &Path, spec: &Spec, clock: Clock) -> Result<DownloadRequest, Failure> {
     request(&StartArgs::default(), Some((path, spec)), clock)
 }
 
 fn request(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<DownloadRequest, Failure> {
     if let Some(subscription) = universe::order(args, spec)? {
-        // What cannot be read, or is wholly in the future, is said before anything is recorded.
+        // Windows that are invalid or wholly in the future are reported before anything is recorded.
         windows(args, spec, clock)?;
         return Ok(DownloadRequest::List(subscription));
     }
@@ -146,7 +146,7 @@ pub fn read_spec_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     read_whole(path, LARGEST_SPEC)
 }
 
-/// Reads a file that people write. A wrong name, such as that of a device, must not fill the memory.
+/// Reads a file that people write. A wrong path, for example of a device, must not fill the memory.
 fn read_whole(path: &Path, largest: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(largest + 1).read_to_end(&mut bytes));
@@ -185,7 +185,7 @@ fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>
     }
 }
 
-/// Where a file is that a spec names.
+/// The path of a file that a spec names.
 pub fn beside(spec: &Path, file: &Path) -> PathBuf {
     spec.parent().unwrap_or(Path::new("")).join(file)
 }
@@ -193,13 +193,13 @@ pub fn beside(spec: &Path, file: &Path) -> PathBuf {
 /// Reads a file of symbols.
 ///
 /// # Errors
-/// If it cannot be read, or holds what is no symbol.
+/// If it cannot be read, or has something that is not a symbol.
 pub fn read_tickers(path: &Path) -> Result<Vec<Symbol>, Failure> {
     let bytes = read_whole(path, LARGEST_TICKERS_FILE)?;
     plan::read_tickers_file(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
 }
 
-/// The tasks of a file up to the last finished session. What is wholly in the future is left out, and said.
+/// The tasks of a file up to the last finished session. Tasks wholly in the future are left out and reported.
 fn tasks(path: &Path, clock: Clock) -> Result<Vec<(Symbol, Window)>, Failure> {
     let wrong = |reason: String| Failure::Config(format!("{}: {reason}", path.display()));
     let bytes = read_whole(path, LARGEST_TASKS_FILE)?;
@@ -218,7 +218,7 @@ fn tasks(path: &Path, clock: Clock) -> Result<Vec<(Symbol, Window)>, Failure> {
     Ok(past)
 }
 
-/// The windows up to the last finished session. What is wholly in the future is left out, and said.
+/// The windows up to the last finished session. Windows wholly in the future are left out and reported.
 fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<Vec<Window>, Failure> {
     let asked = match (joined(&args.windows), spec) {
         (Some(text), _) => {

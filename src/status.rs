@@ -1,4 +1,4 @@
-//! `grab status`: what is owed, what is held, and why. It reads only, also while a run is live.
+//! `grab status`: what is outstanding, what is stored, and why. Only reads, also while a run is live.
 
 use grab_core::{
     exit::ExitStatus,
@@ -25,39 +25,39 @@ const SHOWN: usize = 300;
 #[derive(Serialize)]
 struct StatusReport {
     tasks: TaskCounts,
-    /// Tasks that ask once more for days of these: they are not among them.
+    /// Tasks that request days again: they are not counted in `tasks`.
     repairs: TaskCounts,
-    /// Sessions, summed over the symbols, that were asked for and that the plan does not serve.
+    /// Requested sessions, summed over the symbols, that the plan does not serve.
     days_not_entitled: u64,
-    /// The first day that the plan serves; none if nothing was ever refused, or it was not found yet.
+    /// The first day that the plan serves. None if nothing was ever refused, or it is not found yet.
     first_served_day: Option<String>,
-    /// How that was found out, for each service that was asked, the one that was asked last first.
+    /// How that was found out, for each requested service, the latest first.
     plan_history: Vec<HistoryRow>,
     bars: u64,
     partitions: u64,
     bytes: u64,
-    /// Bars that cannot be: they are in no partition.
+    /// Invalid bars: they are in no partition.
     quarantined: u64,
     /// Start of the first and of the last bar.
     oldest: Option<String>,
     newest: Option<String>,
-    /// Whether the bars are adjusted for splits; none before the first `start`.
+    /// Whether the bars are adjusted for splits. None before the first `start`.
     adjusted: Option<bool>,
-    /// Whether the bars are made up by the sandbox.
+    /// Whether the bars are from the sandbox.
     sandbox: Option<bool>,
-    /// Symbols of which no bar came in any window.
+    /// Symbols without a bar in any window.
     without_bars: WithoutBars,
-    /// What was asked for by a list and has no tasks yet.
+    /// Subscriptions without tasks.
     unplanned: u64,
-    /// Whether all that was asked for is known: not after the manifest was made anew without a sound plan.
+    /// Whether all requests are known: not after the manifest was rebuilt without an intact plan.
     is_all_asked: bool,
-    /// What runs go by because `start` was told so.
+    /// The saved settings that runs use.
     told: ToldRow,
-    /// The spec that runs go by; none if the directory was started without one.
+    /// The spec that runs use. None if the directory was started without one.
     spec: Option<SpecRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Vec<Item>>,
-    /// The repairs that have not come to their end, or have no data.
+    /// The repairs that are not finished or have no data.
     #[serde(skip_serializing_if = "Option::is_none")]
     repair_items: Option<Vec<Item>>,
     /// The newest first.
@@ -67,35 +67,35 @@ struct StatusReport {
     data_dir: String,
 }
 
-/// What `start` was told of how to fetch.
+/// The saved settings of how to fetch.
 #[derive(Serialize)]
 struct ToldRow {
     base_url: Option<String>,
     rate: Option<String>,
     concurrency: Option<String>,
     parquet: Option<String>,
-    /// Since when the last of them holds.
+    /// When the latest of them was saved.
     told_at: Option<String>,
     #[serde(skip)]
     told_at_ms: Option<i64>,
 }
 
-/// What is known of how far back the plan serves.
+/// What is known about the plan's history.
 #[derive(Serialize)]
 struct HistoryRow {
-    /// The host that was asked.
+    /// The host of the service.
     service: String,
-    /// The first day that its plan serves; none as long as it was not found.
+    /// The first day that its plan serves. None while it is not found.
     first_served_day: Option<String>,
-    /// The New York day on which it was so. Most histories move on by one day a day.
+    /// The New York day on which this was so. Most histories move on by one day a day.
     as_of: String,
-    /// `refusal`, or `clipping`: earlier days are left out of answers without a word.
+    /// `refusal`, or `clipping`: earlier days are left out of responses without an error.
     shown_by: &'static str,
-    /// What the service said.
+    /// The service's message.
     words: Option<String>,
 }
 
-/// The spec that is kept.
+/// The saved spec.
 #[derive(Serialize)]
 struct SpecRow {
     path: String,
@@ -161,7 +161,7 @@ pub fn run(
         told: ToldRow::of(&reader.saved_settings()?),
         spec: reader.spec()?.map(SpecRow::from),
         items,
-        // Those that did come to their end are evidence, and of no interest here: there are more of them with each repair.
+        // Finished repairs are evidence and not interesting here: each repair adds more of them.
         repair_items: repairs.map(|repairs| {
             repairs.into_iter().filter(|task| !task.state.is_covered()).map(Item::from).collect()
         }),
@@ -187,7 +187,7 @@ impl ToldRow {
         }
     }
 
-    /// For a person; nothing if nothing was told.
+    /// A line of text. None if nothing is saved.
     fn line(&self) -> Option<String> {
         let parts = [
             self.base_url.as_ref().map(|url| format!("from {}", excerpt(url, SHOWN))),
@@ -234,7 +234,7 @@ impl HistoryRow {
     }
 }
 
-/// The tasks, and after those of each symbol the days that were asked for and are not served.
+/// The tasks, and after those of each symbol the requested days that are not served.
 fn with_not_entitled(
     tasks: Vec<TaskItem>,
     beyond: &[(Symbol, Window)],

@@ -1,4 +1,4 @@
-//! What a user of daily maintenance takes for good enough.
+//! The thresholds of a verification that a user sets.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use grab_ops::Error as Failure;
 
 use super::args::VerifyArgs;
 
-/// A number, if it is a share.
+/// Checks that a number is a share.
 ///
 /// # Errors
-/// If it is none, in words.
+/// If it is not, in words.
 pub fn share(number: f64) -> Result<f64, String> {
     let is_share = (0.0..=1.0).contains(&number);
     if is_share { Ok(number) } else { Err(format!("{number} is not a share from 0 to 1")) }
 }
 
-/// What must hold for gaps to be no error. If nobody says so, any gap is one. Damage always is.
+/// The conditions under which gaps are no error. Without them, any gap is one. Damage always is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     min_coverage: Option<f64>,
@@ -27,10 +27,10 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// A flag wins over the spec.
+    /// Resolves the thresholds. A flag wins over the spec.
     ///
     /// # Errors
-    /// If a share is none.
+    /// If a share is not valid.
     pub fn resolve(args: &VerifyArgs, spec: Option<(&Path, &Spec)>) -> Result<Self, Failure> {
         let plan::SpecThresholds { min_coverage, min_symbols_per_session, max_gap_sessions } =
             spec.map(|(_, spec)| spec.verify.clone()).unwrap_or_default();
@@ -47,13 +47,13 @@ impl Thresholds {
         })
     }
 
-    /// The fewest symbols that a session may have, if anybody cares.
+    /// The fewest symbols that a session may have, if that is set.
     #[must_use]
     pub fn min_symbols_per_session(&self) -> Option<u64> {
         self.min_symbols_per_session
     }
 
-    /// What does not hold, in words.
+    /// The missed thresholds, in words.
     #[must_use]
     pub fn missed(&self, verified: &Verification) -> Vec<String> {
         let lacking = verified.lacking.len() as u64;

@@ -29,7 +29,7 @@ use left::Left;
 use planned::{Lists, known_universe, plan};
 use report::{DryRunReport, UpdateReport};
 
-/// Runs the command, and writes the metrics whatever became of it.
+/// Runs the command, and writes the metrics whatever its result.
 ///
 /// # Errors
 /// If nothing was ever started here, or the data directory cannot be used.
@@ -46,7 +46,7 @@ pub fn run(
     let Some(path) = place else { return updated };
     let exit = updated.as_ref().map_or_else(Failure::exit, |exit| *exit);
     let written = metrics::write(&path, &data_dir, evening(args, clock).ok().as_ref(), exit, clock);
-    // Why the update failed matters more than that nobody can be told.
+    // Why the update failed matters more than that the metrics could not be written.
     updated.and_then(|exit| written.map(|()| exit))
 }
 
@@ -114,7 +114,7 @@ fn evening(args: &UpdateArgs, clock: Clock) -> Result<UpdateCutoff, Failure> {
     evening.ok_or_else(|| Failure::Usage("no session has ended yet at this time".to_owned()))
 }
 
-/// Plans the evening, and records what is to be asked for.
+/// Plans the update, and records what to request.
 fn record(
     data_dir: &DataDir,
     writer: &mut ManifestWriter,
@@ -144,22 +144,22 @@ fn record(
     Ok(plan)
 }
 
-/// What the evening has brought.
+/// The results of an update.
 #[derive(Default)]
 struct Brought {
     plan: UpdatePlan,
     lists: grab_ops::Brought,
-    /// Held symbols that have left.
+    /// Stored symbols that were delisted.
     left: Vec<Left>,
-    /// Whether the sessions are there.
+    /// Whether the sessions are complete.
     verdict: SessionVerdict,
-    /// What the service said of absences in this run.
+    /// What the service said about absences in this run.
     absences: Absences,
-    /// Silent symbols of which it has said that they are active, or nothing that explains the silence.
+    /// Silent symbols that it has called active, or without an explanation of the silence.
     silent: Vec<Silence>,
-    /// Whether there is a symbol that is still traded, as far as anybody knows.
+    /// Whether any known symbol is still traded.
     is_alive: bool,
-    /// Why it should be asked for again, if a list that is needed was not to be had.
+    /// Why a needed list is missing and should be requested again.
     listless: Option<String>,
 }
 
@@ -186,8 +186,7 @@ impl Brought {
         Ok(Self { plan, lists, left, verdict, absences, silent, is_alive, listless })
     }
 
-    /// A run that got less than it should is not complete. Where waiting may help, it is incomplete; else a person has to
-    /// look.
+    /// A run that got less than it should is not complete. If waiting may help, it is incomplete; else the user has to check.
     fn judge(&self, run: RunReport, enough: Enough) -> RunReport {
         let SessionVerdict { asked, lacking: sessions, is_early, .. } = &self.verdict;
         let missed = enough.missed(asked, self.is_alive);

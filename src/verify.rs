@@ -1,4 +1,4 @@
-//! `grab verify`: the proof of what is there, and what is not.
+//! `grab verify`: proves what is there, and what is not.
 
 use std::{
     io::IsTerminal,
@@ -38,7 +38,7 @@ use super::{
     witness::{self, WitnessReport},
 };
 
-/// How many findings a report for a person lists; the JSON has all.
+/// How many findings the text report lists; the JSON has all.
 const LISTED: usize = 40;
 
 /// How much of a finding is shown, in characters.
@@ -57,15 +57,15 @@ struct VerifyReport {
     damage: usize,
     gaps: usize,
     notices: usize,
-    /// Whether another process was writing when this was begun: all of it is as of that instant.
+    /// Whether another process was writing at the start: all results are of that instant.
     beside_a_writer: bool,
-    /// Partitions that were held against the disk, and files that were read whole.
+    /// Partitions that were compared with the disk, and files that were read as a whole.
     partitions: u64,
     files_read: u64,
     bytes_read: u64,
     witness: WitnessReport,
     findings: Vec<Finding>,
-    /// The thresholds that do not hold, in words.
+    /// The missed thresholds, in words.
     missed: Vec<String>,
     /// For people.
     #[serde(skip)]
@@ -83,7 +83,7 @@ struct CoverageReport {
 ///
 /// # Errors
 /// If nothing was ever started here, a folder cannot be listed, or a witness is to be fetched and another process holds
-/// the directory.
+/// the lock of the directory.
 pub fn run(
     args: &VerifyArgs,
     common: &CommonArgs,
@@ -113,7 +113,7 @@ pub fn run(
     if let Some(least) = thresholds.min_symbols_per_session() {
         verified.demand_symbols(least);
     }
-    // What they tell people to type is whole in files too.
+    // Commands in details are completed in files too.
     for finding in &mut verified.findings {
         finding.detail = called::whole(&finding.detail).into_owned();
     }
@@ -124,10 +124,10 @@ pub fn run(
     Ok(report.exit())
 }
 
-/// Which files are read whole.
+/// Which files are read as a whole.
 fn deep(args: &VerifyArgs) -> Result<DeepSelection, Failure> {
     let Some(sample) = &args.sample else {
-        // Shares are compared, and they are in the files.
+        // The witness compares shares, which are in the files.
         let is_deep = args.deep || args.witness == Some(WitnessArg::GroupedDaily);
         return Ok(if is_deep { DeepSelection::All } else { DeepSelection::None });
     };
@@ -149,7 +149,7 @@ fn deep(args: &VerifyArgs) -> Result<DeepSelection, Failure> {
     }
 }
 
-/// Verifies by the witness that was asked for.
+/// Verifies with the requested witness.
 fn witnessed(
     args: &VerifyArgs,
     deep: DeepSelection,
@@ -164,7 +164,7 @@ fn witnessed(
             let sources = &Remembered::of(data_dir).over(sources);
             let (settings, clock) = (FetchSettings::resolve(&args.fetch, sources)?, sources.clock()?);
             need_open_files(settings.options.open_files(settings.options.sandbox))?;
-            // What is fetched is kept, and nobody else may write meanwhile.
+            // What is fetched is stored, so no other process may write meanwhile.
             let _lock = witness::hold(data_dir)?;
             let observer = settings.observer("verify", quiet, output);
             let connection = Connection { options: settings.options, clock, observer };
@@ -185,7 +185,7 @@ fn witnessed(
     Ok((verified, report))
 }
 
-/// Verifies up to a day, the last one that has been, with a bar on a terminal.
+/// Verifies up to a day, the last finished one, with a bar on a terminal.
 ///
 /// # Errors
 /// If the manifest cannot be read, or a folder cannot be listed.
@@ -325,7 +325,7 @@ fn line(finding: &Finding) -> String {
         (Some(path), _) if finding.month.is_none() => format!("{}: ", path.display()),
         _ => String::new(),
     };
-    // A file may have any name: none of it is to reach the terminal as a command.
+    // A file may have any name: none of it may reach the terminal as a command.
     let said = excerpt(&format!("{path}{}", finding.detail), SHOWN);
     format!("  {:<20} {symbol:<6} {when:<10} {said}", finding.kind.as_str())
 }

@@ -1,4 +1,4 @@
-//! `grab status --watch`: a live view of a directory, also of a run in another terminal. It only reads.
+//! `grab status --watch`: a live view of a directory, also of a run in another terminal. Only reads.
 
 mod pace;
 mod screen;
@@ -29,19 +29,19 @@ use self::{
 };
 use super::{output::Output, settings::read_time};
 
-/// Looking more often shows nothing more, and costs.
+/// Polling more often shows nothing more, and costs.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Troubles that are kept in mind.
+/// The number of recent failures that are kept.
 const KEPT_TROUBLES: usize = 20;
 
-/// How many glances may fail in a row: a manifest that is being made anew is away for an instant.
+/// How many polls may fail in a row: a manifest that is being rebuilt is missing for an instant.
 const FAILED_AT_MOST: u32 = 5;
 
 /// Shows the directory until a key or a signal ends it.
 ///
 /// # Errors
-/// If nothing was ever started there, the manifest cannot be read, or the interval is no time.
+/// If nothing was ever started there, the manifest cannot be read, or the interval is not valid.
 pub fn run(data_dir: &DataDir, interval: &str, clock: Clock, output: Output) -> Result<ExitStatus, Failure> {
     if output.is_json() {
         let reason = "--watch is for people: --json prints one object, without --watch";
@@ -53,13 +53,13 @@ pub fn run(data_dir: &DataDir, interval: &str, clock: Clock, output: Output) -> 
         return Err(wrong(format!("at least {}ms", LEAST_INTERVAL.as_millis())));
     }
     let mut shown = Shown::new(data_dir, clock);
-    // Before the terminal is touched: what is wrong from the beginning is an error like any other.
+    // Before the terminal is changed: an initial failure is an error like any other.
     shown.look()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(shown.follow(interval))
 }
 
-/// What is shown, and what it is made of.
+/// The state of the view.
 struct Shown<'a> {
     data_dir: &'a DataDir,
     clock: Clock,
@@ -97,7 +97,7 @@ impl<'a> Shown<'a> {
         Ok(())
     }
 
-    /// Looks again, and puts up with a few failures.
+    /// Polls again, and tolerates a few failures.
     fn look_again(&mut self) -> Result<(), ManifestError> {
         self.look().or_else(|error| {
             self.failed += 1;
@@ -114,7 +114,7 @@ impl<'a> Shown<'a> {
         let mut typed = if screen.is_terminal() && io::stdin().is_terminal() { Some(keys()) } else { None };
         let mut ticks = time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first one comes at once, and has been looked for already.
+        // The first tick comes at once, and its poll is done already.
         ticks.tick().await;
         while self.draw(&mut screen)? {
             tokio::select! {
@@ -129,7 +129,7 @@ impl<'a> Shown<'a> {
         Ok(ExitStatus::Complete)
     }
 
-    /// Draws what was seen last. False if nobody reads any more.
+    /// Draws the last snapshot. False if the output is closed.
     fn draw(&self, screen: &mut Screen) -> Result<bool, Failure> {
         let Some(glance) = &self.last else { return Ok(true) };
         let view = View {
@@ -154,7 +154,7 @@ async fn end_key(typed: &mut Option<UnboundedReceiver<u8>>) {
         match keys.recv().await {
             Some(b'q' | b'Q' | 0x03 | 0x04) => return,
             Some(_) => {}
-            // Nobody types any more.
+            // The input is closed.
             None => *typed = None,
         }
     }

@@ -1,9 +1,9 @@
-//! Symbols of which no bar came, in words.
+//! Symbols without bars, in words.
 
 use grab_model::format;
 use grab_ops::{SymbolWithoutBars, WithoutBars};
 
-/// All of them for a person. None if there is none.
+/// A text about all of them. None if there is none.
 #[must_use]
 pub fn text(without: &WithoutBars) -> Option<String> {
     let named: Vec<_> = without.first.iter().map(named).collect();

@@ -1,4 +1,4 @@
-//! What `grab verify --witness grouped-daily` asks of the source before it verifies.
+//! What `grab verify --witness grouped-daily` fetches before it verifies.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,36 +18,36 @@ use jiff::civil::Date;
 use serde::Serialize;
 use tokio::task;
 
-/// What the command line calls it.
+/// The value on the command line.
 const GROUPED_DAILY: &str = "grouped-daily";
 
-/// Why sessions have no witness: not in the plan, not yet, not found, nobody traded, failed.
+/// Why sessions have no witness: not in the plan, not yet, not found, no trades, failed.
 const REASONS: [&str; 5] =
     ["not in the plan", "not served yet", "not found", "answered without a row", "failed"];
 
-/// What the report says of the witness; its JSON is public.
+/// The report about the witness; its JSON is public.
 #[derive(Clone, Debug, Serialize)]
 pub struct WitnessReport {
     source: &'static str,
-    /// Sessions with a witness, of those that anybody asked for.
+    /// Sessions with a witness, and all requested sessions.
     sessions: u64,
     of: u64,
     /// Sessions that this run has fetched, and its requests.
     fetched: u64,
     requests: u64,
-    /// Sessions that were asked for in vain.
+    /// Sessions that were requested in vain.
     without: Without,
-    /// Why not all were asked for.
+    /// Why not all were requested.
     error: Option<String>,
-    /// The exit code that belongs to that.
+    /// The exit code of that reason.
     #[serde(skip)]
     exit: Option<ExitStatus>,
-    /// Sessions that it was to explain and does not, in words.
+    /// Sessions that the witness was to explain and does not, in words.
     #[serde(skip)]
     missed: Option<String>,
 }
 
-/// Why sessions have no witness although they were asked for.
+/// Why sessions have no witness although they were requested.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Without {
     not_entitled: u64,
@@ -63,18 +63,18 @@ struct Fetched {
     tally: MarketDayTally,
     requests: u64,
     stopped: Option<Failure>,
-    /// Days that nobody has asked for yet.
+    /// Days that were not requested yet.
     left: usize,
-    /// What was wrong with files that were kept before.
+    /// Findings about files that were stored before.
     damage: Vec<Finding>,
 }
 
 impl WitnessReport {
-    /// Of a witness that was not asked for anything; none if it is not to be used either.
+    /// The report if nothing was fetched; `is_used` tells whether the stored witness is used.
     #[must_use]
     pub fn kept(is_used: bool, verified: &Verification) -> Self {
         let source = if is_used { GROUPED_DAILY } else { "none" };
-        // Nobody has asked for it: that it is not there is no miss.
+        // It was not requested, so its absence is no miss.
         Self { missed: None, ..Self::new(source, verified, &Fetched::default()) }
     }
 
@@ -101,19 +101,19 @@ impl WitnessReport {
         }
     }
 
-    /// What does not hold of the demand for a witness.
+    /// Why the demand for a witness is not met. None if it is.
     #[must_use]
     pub fn missed(&self) -> Option<&str> {
         self.missed.as_deref()
     }
 
-    /// The exit code of a run that could not ask for all that it should have.
+    /// The exit code of a run that could not request everything that it should.
     #[must_use]
     pub fn exit(&self) -> Option<ExitStatus> {
         self.exit
     }
 
-    /// For a person.
+    /// The report as text.
     #[must_use]
     pub fn text(&self) -> String {
         if self.sessions == 0 && self.requests == 0 && self.error.is_none() {
@@ -141,7 +141,7 @@ impl WitnessReport {
     }
 }
 
-/// Why there is no witness of a day, in words.
+/// Why a day has no witness, in words.
 fn reason(outcome: &JobOutcome) -> &'static str {
     let [not_entitled, not_yet, not_found, nobody_traded, failed] = REASONS;
     match outcome {
@@ -153,8 +153,8 @@ fn reason(outcome: &JobOutcome) -> &'static str {
     }
 }
 
-/// The sessions on which an absence has no explanation because a witness that was asked for is not to be had. Their
-/// emptiness is then the server's word alone, which is what the witness was to prove.
+/// The sessions with an absence that is unexplained because the requested witness is not available. They are empty by
+/// the server's response alone, which the witness was to check.
 fn missed(verified: &Verification, tally: &MarketDayTally) -> Option<String> {
     let why = |day: &UnwitnessedAbsence| match tally.lacking.get(&day.date) {
         Some(outcome) => reason(outcome),
@@ -169,10 +169,10 @@ fn missed(verified: &Verification, tally: &MarketDayTally) -> Option<String> {
         .then(|| format!("{sessions} with absences that no witness explains: {}", parts.join(", ")))
 }
 
-/// Fetches what is not kept yet, then lets `verify` verify by all that is.
+/// Fetches the days that are not stored yet, then lets `verify` use all stored ones.
 ///
 /// # Errors
-/// If a signal came, nothing can be written, or `verify` fails. What the source refuses is in the report.
+/// If a signal came, nothing can be written, or `verify` fails. Refusals of the source are in the report.
 pub fn fetch_then(
     connection: &Connection,
     data_dir: &DataDir,
@@ -196,7 +196,7 @@ pub fn fetch_then(
         });
         Ok((verified?, fetched))
     });
-    // A verification that nobody waits for any more must not hold the process: it only reads.
+    // An abandoned verification must not hold up the process: it only reads.
     runtime.shutdown_background();
     let (mut verified, mut fetched) = done?;
     verified.findings.append(&mut fetched.damage);
@@ -213,7 +213,7 @@ fn bring(
     signalled: &Stop,
 ) -> Result<Fetched, Failure> {
     if !rebuild::is_whole(data_dir)? {
-        // The verification says so.
+        // The verification reports it.
         return Ok(Fetched::default());
     }
     let (kept, damage) = witnessed(data_dir)?;
@@ -234,19 +234,19 @@ fn bring(
         Running { manifest, counters: Arc::new(RunCounters::default()), pacer, stop: Stop::default() };
     let asked = Asked { data_dir: data_dir.to_owned(), days, served: kept.last().copied() };
     let fetched = runtime.block_on(run(connection, kind, asked, running, signalled));
-    // The last handle is gone: the manifest is closed, its WAL folded in.
+    // The last handle is gone: the manifest is closed, and its WAL merged.
     if let Err(panicked) = writer_thread.join() {
         std::panic::resume_unwind(panicked);
     }
     fetched.map(|fetched| fetched.with_damage(damage))
 }
 
-/// What is to be asked for.
+/// What to request.
 struct Asked {
     data_dir: DataDir,
-    /// In the order of their worth.
+    /// In the order of their value.
     days: Vec<Date>,
-    /// The latest day that is kept already.
+    /// The latest stored day.
     served: Option<Date>,
 }
 
@@ -300,7 +300,7 @@ async fn ask(
     Ok(tally?)
 }
 
-/// Whether a verification by what is there is not what anybody waits for.
+/// Whether the failure makes a verification with the stored witness useless.
 fn is_fatal(failure: &Failure) -> bool {
     !matches!(failure.exit(), ExitStatus::Key | ExitStatus::Unreachable | ExitStatus::Incomplete)
 }
@@ -328,7 +328,7 @@ fn verdict(failure: &Failure) -> (&'static str, u8) {
 }
 
 impl Fetched {
-    /// What was wrong before this run, of files that it has replaced: the others are found once more.
+    /// Adds the findings from before this run about files that it has replaced: the others are found again.
     fn with_damage(mut self, damage: Vec<Finding>) -> Self {
         let mut by_day: BTreeMap<Date, Finding> =
             damage.into_iter().filter_map(|finding| Some((finding.date?, finding))).collect();
@@ -342,7 +342,7 @@ impl Fetched {
     }
 }
 
-/// Takes the right to write, for what is to be fetched, and brings an older manifest up to date.
+/// Takes the lock of the directory for what is to be fetched, and migrates an older manifest.
 ///
 /// # Errors
 /// If another process has it, or this one may not write here.
@@ -360,7 +360,7 @@ pub fn hold(data_dir: &DataDir) -> Result<Lock, Failure> {
     }
 }
 
-/// The failure of a run that is to write where nobody may.
+/// The failure of a run without the right to write.
 fn not_writable(data_dir: &DataDir) -> Failure {
     let place = data_dir.display();
     Failure::Usage(format!(

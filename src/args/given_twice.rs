@@ -1,7 +1,7 @@
-//! A flag that is given twice: a list goes on, anything else is an error.
+//! Refuses a flag that is given twice, unless it is a list, which is continued.
 //!
-//! clap refuses what is repeated within one command. Flags of all commands may stand before the command's name and after
-//! it; of two there it takes the last one silently, so these are counted here.
+//! clap refuses repeated flags within one command. Global flags may precede or follow the command's name; of two there
+//! it silently takes the last one, so these are counted here.
 
 use std::ffi::{OsStr, OsString};
 
@@ -9,11 +9,11 @@ use clap::{Arg, ArgAction, CommandFactory, Error, error::ErrorKind};
 
 use super::Cli;
 
-/// The error of a command line that clap has accepted, if a flag of all commands is in it more than once.
+/// The error of a command line that clap has accepted, if it has a global flag more than once.
 #[must_use]
 pub fn given_twice(arguments: &[OsString]) -> Option<Error> {
     let mut cli = Cli::command();
-    // An argument knows how it is written once its command is built.
+    // clap knows the written form of an argument only once its command is built.
     cli.build();
     let is_twice = |argument: &&Arg| {
         let is_counted = matches!(argument.get_action(), ArgAction::Count | ArgAction::Append);
@@ -28,7 +28,7 @@ pub fn given_twice(arguments: &[OsString]) -> Option<Error> {
     )
 }
 
-/// How often a flag is in a command line. A value never begins with a hyphen, unless it comes behind an equals sign.
+/// How often a flag occurs in a command line. A value never begins with a hyphen, unless it follows an equals sign.
 fn times(argument: &Arg, arguments: &[OsString]) -> usize {
     let typed = arguments.iter().skip(1).take_while(|typed| *typed != "--");
     typed.map(|typed| times_in(argument, typed)).sum()
@@ -55,10 +55,10 @@ mod tests {
 
     use super::*;
 
-    /// What means a list; every other flag has one value, or none.
+    /// The value names of lists; every other flag has one value or none.
     const LISTS: [&str; 2] = ["LIST", "WINDOWS"];
 
-    /// Each command with its name, those below it too.
+    /// Each command with its name, including subcommands.
     fn commands<'a>(command: &'a Command, path: &[String], found: &mut Vec<(Vec<String>, &'a Command)>) {
         for inner in command.get_subcommands() {
             let path = [path, &[inner.get_name().to_owned()]].concat();
@@ -67,7 +67,7 @@ mod tests {
         }
     }
 
-    /// A value that this flag takes.
+    /// A value that this flag accepts.
     fn value_of(argument: &Arg) -> String {
         if let Some(choice) = argument.get_possible_values().first() {
             return choice.get_name().to_owned();
@@ -108,7 +108,7 @@ mod tests {
             for flag in flags.filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version" | "verbose"))
             {
                 let long = flag.get_long().unwrap();
-                // With the equals sign, as one of them must have it.
+                // With an equals sign, as one of the flags requires it.
                 let value = if flag.get_action().takes_values() {
                     format!("={}", value_of(flag))
                 } else {
@@ -126,7 +126,7 @@ mod tests {
                 assert_ne!(is_refused(&twice, flag), is_list, "{twice:?}: {:?}", error_of(&twice));
                 if flag.is_global_set() {
                     let around = [typed.as_slice(), &path, &typed].concat();
-                    // What the command needs besides is missing here; that is said first.
+                    // The command lacks other arguments here; clap reports that first.
                     let needs = error_of(&path).is_some();
                     assert!(needs || is_refused(&around, flag), "{around:?}");
                 }

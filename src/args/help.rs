@@ -1,7 +1,7 @@
-//! What comes after the options in `--help`: examples, and what to know. At most 80 columns, as they are not
-//! wrapped; examples at most 72, as a manual page indents them.
+//! The text after the options in `--help`: examples and facts. At most 80 columns, as it is not wrapped; examples at
+//! most 72, as a manual page indents them.
 
-/// After `grab --help`. The exit codes are those of `ExitStatus`: a test holds them together.
+/// After `grab --help`. The exit codes are those of `ExitStatus`: a test compares them.
 pub const GRAB: &str = "\
 Try it without a key:
   grab start --sandbox --windows 2023,2024 --tickers AAPL,MSFT,BRK.B,NVDA

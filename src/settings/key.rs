@@ -1,7 +1,7 @@
-//! The API key as people keep it, which is sometimes with more around it than the key.
+//! Reads the API key as people store it, sometimes with more text around it.
 //!
-//! What cannot be part of the key is left out where there is no doubt (a byte order mark, quotes around it, the name of
-//! one of grab's own variables before it); anything else is refused with what is wrong, and never with the text.
+//! Text that certainly is not part of the key is ignored (a byte order mark, quotes around it, the name of one of
+//! grab's own variables before it); anything else is refused with the reason, and never with the text.
 
 use std::{
     fs::File,
@@ -12,26 +12,26 @@ use std::{
 
 use grab_model::ApiKey;
 
-/// The variables that hold a key, the first one first.
+/// The variables that hold a key, the preferred one first.
 pub(super) const VARIABLES: [&str; 2] = ["MASSIVE_API_KEY", "POLYGON_API_KEY"];
 
 /// Bytes of the largest key file that is read. A key has 32.
 const LARGEST: u64 = 64 << 10;
 
-/// What some programs write before a text in UTF-8.
+/// What some programs write before UTF-8 text.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// The same of UTF-16, in either order.
+/// The byte order marks of UTF-16.
 const UTF_16: [&[u8]; 2] = [&[0xff, 0xfe], &[0xfe, 0xff]];
 
 /// Opening quotes with their closing ones.
 const QUOTES: [(char, char); 5] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
 
-/// Folders in which container engines put secrets, readable by all that is in the container.
+/// Folders in which container engines put secrets, readable by everything in the container.
 const SECRETS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
-/// A key, and what was left out around it.
+/// A key, and what was ignored around it.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) key: ApiKey,
@@ -67,7 +67,7 @@ pub(super) fn of_variable(name: &str, value: &str) -> Result<ApiKey, String> {
 }
 
 impl Found {
-    /// Says once what was left out.
+    /// Says once what was ignored.
     fn said_of(self, place: &str) -> ApiKey {
         static SAID: Once = Once::new();
         if let Some(what) = self.left_out {
@@ -143,8 +143,8 @@ pub(super) fn of_text(bytes: &[u8]) -> Result<Found, String> {
     Ok(Found { key, left_out })
 }
 
-/// Takes `NAME=`, as shells and `.env` files have it, from before a key; for another name than grab's own, that is no
-/// certain matter: the value may be the secret of another service.
+/// Removes `NAME=` before a key, as in shells and `.env` files. Only grab's own names are safe: the value of another
+/// name may be the secret of another service.
 fn without_name(text: &str) -> Result<(&str, bool), String> {
     let assigned =
         ["export ", "set ", "$env:"].iter().find_map(|word| text.strip_prefix(word)).unwrap_or(text);
@@ -174,7 +174,7 @@ fn without_quotes(text: &str) -> Result<(&str, bool), String> {
     Ok((text, false))
 }
 
-/// Says what is wrong with a text that cannot be a key.
+/// Returns what is wrong with a text that cannot be a key.
 fn check(text: &str) -> Result<(), String> {
     let lower = text.to_ascii_lowercase();
     if text.is_empty() {

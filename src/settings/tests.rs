@@ -1,4 +1,4 @@
-//! Each setting: where it may be set, and what wins.
+//! Each setting: where it may be set, and which source wins.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the text of a setting means, and why it means nothing.
+//! Parses the text of settings, and says why a text is invalid.
 
 use std::{fmt::Display, fs, str::FromStr, time::Duration};
 
@@ -33,7 +33,7 @@ pub(super) fn read_bool(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
 }
 
-/// One of a few words.
+/// Parses one of a few words.
 pub(super) fn read_choice<T: ValueEnum>(text: &str) -> Result<T, String> {
     let wrong = |_| {
         let words = T::value_variants().iter().filter_map(T::to_possible_value);
@@ -53,7 +53,7 @@ pub fn read_time(text: &str) -> Result<Duration, String> {
     time.try_into().map_err(|_| wrong())
 }
 
-/// A time that is not zero: nothing connects or answers in no time.
+/// A time that is not zero: nothing connects or responds in no time.
 pub(super) fn read_timeout(text: &str) -> Result<Duration, String> {
     let time = read_time(text)?;
     if time.is_zero() { Err("a time-out of zero would fail every request".to_owned()) } else { Ok(time) }
@@ -73,7 +73,7 @@ pub(super) fn read_base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// A PEM file of one or more certificates that can be trusted.
+/// Reads a PEM file of one or more certificates that can be trusted.
 pub(super) fn read_certificates(path: &str) -> Result<Vec<Certificate>, String> {
     let pem = fs::read(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
     let wrong = |error: &dyn Display| format!("{path}: {error}");
@@ -82,7 +82,7 @@ pub(super) fn read_certificates(path: &str) -> Result<Vec<Certificate>, String> 
     for der in CertificateDer::pem_slice_iter(&pem) {
         let der = der.map_err(|error| wrong(&error))?;
         certificates.push(Certificate::from_der(&der).map_err(|error| wrong(&error))?);
-        // The HTTP client would find out only when it is set up.
+        // The HTTP client would find it out only when it is set up.
         trusted.add(der).map_err(|error| wrong(&error))?;
     }
     if certificates.is_empty() {

@@ -1,4 +1,4 @@
-//! `grab universe list`: who is and was listed, by what is kept. It asks nobody anything.
+//! `grab universe list`: which symbols are and were listed, by the stored universe. Sends no request.
 
 use grab_core::{exit::ExitStatus, store::reference};
 use grab_model::format;
@@ -25,20 +25,20 @@ struct ListReport {
     command: &'static str,
     outcome: &'static str,
     exit_code: u8,
-    /// When the last sync asked, and whom.
+    /// The time and the service of the last sync.
     fetched_at: String,
     source: String,
     count: u64,
-    /// Lives among them of which nobody knows when they began: they count as if they always had been there.
+    /// Listing periods whose beginning is not known: they count as if they had always existed.
     unknown_list_dates: u64,
-    /// Tickers that --type and --exchange drop only because the list does not say it.
+    /// Tickers that --type and --exchange drop only because the list lacks the field.
     dropped: DroppedByFilter,
     items: Vec<Item>,
     #[serde(skip)]
     tickers_only: bool,
 }
 
-/// One life.
+/// One listing period.
 #[derive(Serialize)]
 struct Item {
     ticker: String,
@@ -47,10 +47,10 @@ struct Item {
     kind: Option<String>,
     exchange: Option<String>,
     active: bool,
-    /// The company's first day, as its details say.
+    /// The company's first day by its details.
     listed: Option<String>,
     delisted: Option<String>,
-    /// The days on which it had the ticker, as far as anybody knows.
+    /// The days on which it had the ticker, as far as known.
     from: Option<String>,
     to: Option<String>,
     composite_figi: Option<String>,
@@ -65,7 +65,7 @@ struct Item {
 /// Runs the command.
 ///
 /// # Errors
-/// If no universe is kept, or it cannot be read.
+/// If there is no stored universe, or it cannot be read.
 pub fn run(
     args: &UniverseListArgs,
     common: &CommonArgs,
@@ -118,7 +118,7 @@ pub fn run(
     Ok(ExitStatus::Complete)
 }
 
-/// A code in the wrong form would list nobody.
+/// Refuses a code in the wrong form, which would match nothing.
 fn refuse_codes(args: &UniverseListArgs) -> Result<(), Failure> {
     let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
     let asked = plan::SpecUniverse {
@@ -184,7 +184,7 @@ impl ListReport {
     fn text(&self) -> String {
         if self.tickers_only {
             let mut tickers: Vec<_> = self.items.iter().map(|item| item.ticker.clone()).collect();
-            // Two lives have one ticker.
+            // A ticker with two listing periods is listed once.
             tickers.dedup();
             return tickers.join("\n");
         }

@@ -1,4 +1,4 @@
-//! `grab universe`: who is listed and who was, with splits and renames.
+//! `grab universe`: which symbols are and were listed, with splits and renames.
 
 mod list;
 mod order;
@@ -20,7 +20,7 @@ use super::{
 /// Runs the command.
 ///
 /// # Errors
-/// If something that is asked for is not there, or the data directory cannot be used.
+/// If requested data do not exist, or the data directory cannot be used.
 pub fn run(
     args: &UniverseArgs,
     common: &CommonArgs,

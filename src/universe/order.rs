@@ -1,4 +1,4 @@
-//! The list that `start` is to be about.
+//! The subscription of a `start`.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use grab_ops::Error as Failure;
 
 use super::super::args::{OrderArgs, StartArgs, joined};
 
-/// The list that is asked for, if one is: of the command line, else of the spec.
+/// The subscription, if one is requested: of the command line, else of the spec.
 ///
 /// # Errors
-/// If the command line names no list, or a code that is none.
+/// If the command line names an unknown list, or an invalid code.
 pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Subscription>, Failure> {
     let OrderArgs { universe, types, exchanges, as_of } = &args.order;
     let list = match universe {

@@ -1,4 +1,4 @@
-//! What `grab universe sync` says.
+//! The report of `grab universe sync`.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct SyncReport {
     #[serde(flatten)]
     brought: Brought,
     annotated: Option<Annotated>,
-    /// What `--list-dates` would ask for now: one request each.
+    /// How many lookups `--list-dates` would send now.
     list_dates_left: u64,
     requests: u64,
     retries: u64,
@@ -39,7 +39,7 @@ pub struct Done {
 }
 
 impl Done {
-    /// Whether all that was asked for is there.
+    /// Whether everything that was requested is there.
     pub fn is_whole(&self, needs: Needs) -> bool {
         let is_done = |lookups: &Option<LookupsBrought>| lookups.as_ref().is_some_and(|one| one.left == 0);
         (!needs.tickers || self.brought.tickers.is_some())
@@ -69,7 +69,7 @@ impl Done {
 }
 
 impl SyncReport {
-    /// What is said of a run.
+    /// The report of a run.
     #[must_use]
     pub fn new(done: Done, list_dates_left: u64, elapsed: Duration) -> Self {
         let (outcome, exit) = done.verdict();
@@ -108,7 +108,7 @@ impl SyncReport {
         self.exit
     }
 
-    /// For a person.
+    /// The report as text.
     #[must_use]
     pub fn text(&self) -> String {
         let mut lines = vec![format!(

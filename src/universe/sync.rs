@@ -1,4 +1,4 @@
-//! `grab universe sync`: brings the lists, and says what came.
+//! `grab universe sync`: fetches the lists, and reports the changes.
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc, time::Instant};
 
@@ -39,7 +39,7 @@ const NAMED: usize = 10;
 /// Runs the command.
 ///
 /// # Errors
-/// If the directory cannot be held or its manifest cannot be used. Everything that comes later is in the report.
+/// If the directory cannot be locked or its manifest cannot be used. All later failures are in the report.
 pub fn run(
     args: &UniverseSyncArgs,
     common: &CommonArgs,
@@ -83,7 +83,7 @@ fn annotations(path: &PathBuf) -> Result<Vec<Annotation>, Failure> {
     universe::read_annotations(&bytes).map_err(|error| wrong(error.to_string()))
 }
 
-/// Holds the directory and its manifest while the lists are brought.
+/// Locks the directory and opens its manifest while the lists are fetched.
 fn hold(
     connection: &Connection,
     data_dir: &DataDir,
@@ -93,7 +93,7 @@ fn hold(
     create_folders(data_dir.path())?;
     let _lock = Lock::take(data_dir)?;
     if !data_dir.manifest().exists() && kind_on_disk(data_dir)?.is_some() {
-        // A new manifest would say of them that they are not there.
+        // A new manifest would say that they do not exist.
         let advice = "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first";
         return Err(Failure::Usage(advice.to_owned()));
     }
@@ -123,7 +123,7 @@ fn hold(
     });
     runtime.shutdown_background();
     drop(running);
-    // The last handle is gone: the manifest is closed, its WAL folded in.
+    // The last handle is gone: the manifest is closed, and its WAL merged.
     if let Err(panicked) = writer_thread.join() {
         std::panic::resume_unwind(panicked);
     }
@@ -175,7 +175,7 @@ async fn bring(
             Err(failure) => done.stopped = done.stopped.or(Some(failure)),
         }
     }
-    // A limit that was reached with the last request is none.
+    // A limit that was reached with the last request does not count.
     done.stopped = done
         .stopped
         .take()
@@ -192,7 +192,7 @@ fn say_unknown(unknown: &BTreeSet<String>) {
     }
 }
 
-/// What is brought, for the run's row in the manifest.
+/// What is fetched, for the run's row in the manifest.
 fn describe(needs: Needs) -> String {
     let (list_dates, renames) = (needs.list_dates != ListDates::None, needs.renames != Renames::None);
     let flags = [(!needs.splits, "--no-splits"), (list_dates, "--list-dates"), (renames, "--renames")];

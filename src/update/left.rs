@@ -1,4 +1,4 @@
-//! Held symbols that have left the exchange.
+//! Stored symbols that were delisted.
 
 use std::collections::HashSet;
 
@@ -8,21 +8,21 @@ use grab_ops::Error as Failure;
 use jiff::civil::Date;
 use serde::Serialize;
 
-/// A held symbol that the lists had as active until now; its JSON is public.
+/// A stored symbol that the lists had as active until now; its JSON is public.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Left {
     /// The symbol.
     ticker: Symbol,
-    /// The last day on which there can be bars of it.
+    /// The last day on which it can have bars.
     last_day: Option<String>,
-    /// The ticker that the same security has now, by its composite FIGI. Nothing is joined: `export --follow-renames` does.
+    /// The present ticker of the same security, by its composite FIGI. Nothing is joined: `export --follow-renames` does that.
     now: Option<Symbol>,
-    /// Whether the symbol is another security's now, whose bars follow.
+    /// Whether the symbol belongs to another security now, whose bars follow.
     goes_on: bool,
 }
 
 impl Left {
-    /// Those that the lists say of which were brought a moment ago.
+    /// The symbols that the lists fetched a moment ago show as delisted.
     ///
     /// # Errors
     /// If the manifest cannot be read.

@@ -1,4 +1,4 @@
-//! What an update knows before it asks for bars: the plan, and the lists that it is made by.
+//! What an update knows before it requests bars: the plan, and the lists on which it is based.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,29 +19,29 @@ use super::super::output::say;
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// One in so many known listings may be missing from lists.
+/// One in this many known listings may be missing from the lists.
 const MOST_UNSEEN: u64 = 20;
 
-/// The lists that an evening needs.
+/// The lists that an update needs.
 pub struct Lists {
-    /// Those that were not asked for since the session was settled.
+    /// Lists that were not requested since the session was settled.
     pub needs: grab_ops::Needs,
-    /// Whether symbols join by them.
+    /// Whether newly listed symbols are added by them.
     is_ordered: bool,
     /// Whether bars depend on the splits.
     is_adjusted: bool,
 }
 
 impl Lists {
-    /// Which lists are due: tickers where an order or an earlier sync brought some, and splits where bars are adjusted or an
-    /// earlier sync brought some; each once an evening.
+    /// The lists that are due: tickers if a subscription needs them or an earlier sync fetched some, and splits if bars
+    /// are adjusted or an earlier sync fetched some; each once per cut-off.
     ///
     /// # Errors
     /// If the manifest or a table cannot be read.
     pub fn due(data_dir: &DataDir, reader: &ManifestReader, evening: &UpdateCutoff) -> Result<Self, Failure> {
         let is_adjusted = reader.kind()?.is_some_and(|kind| kind.adjusted);
         let is_ordered = !reader.orders()?.is_empty();
-        // One of more than an hour from now is of a clock that was ahead.
+        // A sync more than an hour in the future was recorded by a clock that was ahead.
         let is_old = |what| {
             let synced_ms = reader.last_sync_ms(what)?;
             Ok::<_, Failure>(
@@ -66,12 +66,12 @@ impl Lists {
         Ok(Self { needs, is_ordered, is_adjusted })
     }
 
-    /// Whether nothing is to be asked for.
+    /// Whether no list is due.
     pub fn are_known(&self) -> bool {
         self.needs == grab_ops::Needs::default()
     }
 
-    /// Why the evening is not complete, if a list is missing that it depends on. That others are missing is said.
+    /// Why the update is not complete, if it depends on a list that is missing. Other missing lists are only reported.
     pub fn missed(&self, brought: &grab_ops::Brought) -> Option<String> {
         let lists = [
             ("tickers", self.needs.tickers && brought.tickers.is_none(), self.is_ordered),
@@ -93,7 +93,7 @@ impl Lists {
     }
 }
 
-/// What is wrong with lists that lack many of those that they had.
+/// What is wrong with lists that lack many of their former rows.
 fn shrunk(tickers: &grab_ops::TickersBrought) -> Option<String> {
     let (missing, known) = (tickers.not_seen, tickers.lives);
     (MOST_UNSEEN * missing > known).then(|| {
@@ -105,7 +105,7 @@ fn shrunk(tickers: &grab_ops::TickersBrought) -> Option<String> {
     })
 }
 
-/// Plans an evening by what is known here.
+/// Plans an update from what is stored here.
 ///
 /// # Errors
 /// If the manifest or a table cannot be read.
@@ -124,7 +124,7 @@ pub fn plan(
     Ok(UpdatePlan::of(reader, evening, &ReferenceData { universe, joined, splits, history })?)
 }
 
-/// The universe as it is known here; none if there is none that can be relied on.
+/// The stored universe. None if there is none or it is damaged.
 ///
 /// # Errors
 /// If its file cannot be opened.
@@ -132,7 +132,7 @@ pub fn known_universe(data_dir: &DataDir) -> Result<Option<Universe>, Failure> {
     grab_ops::known(data_dir)
 }
 
-/// A table that can be relied on. A damaged one is made anew by the next sync, which says so.
+/// Reads a table; None if it is damaged. The next sync rebuilds a damaged one and says so.
 fn known<T>(table: Result<Option<T>, StoreError>) -> Result<Option<T>, Failure> {
     match table {
         Err(StoreError::Reference { .. }) => Ok(None),
@@ -140,8 +140,8 @@ fn known<T>(table: Result<Option<T>, StoreError>) -> Result<Option<T>, Failure> 
     }
 }
 
-/// The splits that are known, by symbol. Those that the first sync brought were always there, as far as anybody knows. One that
-/// was withdrawn changes as much as a new one does.
+/// The known splits, by symbol. Those of the first sync count as known from the start. A withdrawn split changes as
+/// much as a new one.
 fn splits(data_dir: &DataDir, reader: &ManifestReader) -> Result<HashMap<Symbol, Vec<ListedSplit>>, Failure> {
     let Some(table) = known(reference::read_splits(data_dir))? else {
         say("bars are adjusted here, and no splits are known yet: a new one would go unnoticed");

@@ -1,4 +1,4 @@
-//! What an update says, done or planned.
+//! The report of an update, done or planned.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,39 +18,39 @@ use serde::Serialize;
 
 use super::{super::report, Brought, left::Left, planned::Lists};
 
-/// How much of a plan is listed for a person.
+/// How much of a plan the text report lists.
 const LISTED: usize = 20;
 
-/// How many of the new sessions are listed for a person.
+/// How many of the new sessions the text report lists.
 const SESSIONS_LISTED: usize = 5;
 
-/// How many of those that join or have left are named to a person.
+/// How many newly listed or delisted symbols the text report names.
 const NAMED: usize = 8;
 
-/// What was done; its JSON is in docs/json.md.
+/// The result; its JSON is in docs/json.md.
 #[derive(Serialize)]
 pub struct UpdateReport {
     #[serde(flatten, serialize_with = "report::serialize")]
     pub run: RunReport,
-    /// The last session that was asked for.
+    /// The last requested session.
     session: String,
     #[serde(flatten)]
     plan: PlanReport,
-    /// Symbols that were not held before.
+    /// Newly listed symbols.
     joined: Vec<Asked>,
-    /// Held symbols that have left the exchange, as far as the lists of this run show it.
+    /// Stored symbols that were delisted, as far as the lists of this run show it.
     left: Vec<Left>,
-    /// What came of the lists; none if they were not due.
+    /// The result of the lists. None if they were not due.
     universe: Option<grab_ops::Brought>,
-    /// The sessions that are new since the update before, and how many symbols have bars on each.
+    /// The sessions that are new since the last update, and the number of symbols with bars on each.
     sessions: Vec<SessionSymbols>,
     /// The sessions that lack symbols with bars every day.
     lacking: Vec<Lacking>,
-    /// Days on which the market was closed although the calendar has a session, by what the service said in this run.
+    /// Calendar sessions on which the market was closed, by what the service said in this run.
     closed_days: Vec<Closed>,
-    /// Silent symbols, and what the service says of them.
+    /// Silent symbols, and what the service says about them.
     silent: Vec<SilentSymbol>,
-    /// Whether the last session is one of them.
+    /// Whether the last session is one of `lacking`.
     is_lagging: bool,
 }
 
@@ -58,7 +58,7 @@ pub struct UpdateReport {
 #[derive(Serialize)]
 struct Lacking {
     date: String,
-    /// Symbols that have bars on each of five sessions up to their last one, and have not left.
+    /// Symbols that have bars on each of five sessions up to their last one, and are not delisted.
     regular: u64,
     /// Those of them that have bars.
     present: u64,
@@ -85,7 +85,7 @@ impl From<&Closure> for Closed {
     }
 }
 
-/// A symbol that is silent, and what the service says of it; its JSON is public.
+/// A silent symbol, and what the service says about it; its JSON is public.
 #[derive(Serialize)]
 struct SilentSymbol {
     ticker: Symbol,
@@ -124,7 +124,7 @@ pub struct DryRunReport {
     session: String,
     #[serde(flatten)]
     plan: PlanReport,
-    /// Whether lists would be asked for first, so that more may join or leave.
+    /// Whether lists would be fetched first, so that more symbols may be added or delisted.
     lists_due: bool,
     estimate: Estimate,
     asked: Vec<Asked>,
@@ -138,20 +138,20 @@ struct Asked {
     window: Window,
 }
 
-/// What an evening asks for, in numbers.
+/// The size of an update.
 #[derive(Clone, Copy, Serialize)]
 struct PlanReport {
     /// Symbols that were behind.
     extended: u64,
-    /// Sessions without bars that were asked for once more, and the windows that they were asked for in.
+    /// Sessions without bars that were requested again, and the windows of these requests.
     holes: u64,
     hole_windows: u64,
-    /// Symbols of which nothing was asked.
+    /// Symbols for which nothing was requested.
     up_to_date: u64,
     closed: u64,
-    /// Symbols that are asked for from their first day on.
+    /// Symbols that are requested from their first day on.
     joined_symbols: u64,
-    /// Symbols whose whole history is asked for again, because of a split.
+    /// Symbols whose whole history is requested again because of a split.
     resplit: u64,
 }
 
@@ -177,12 +177,12 @@ impl From<&(Symbol, Window)> for Asked {
 }
 
 impl UpdateReport {
-    /// What is said of a run.
+    /// The report of a run.
     pub fn new(run: RunReport, evening: &UpdateCutoff, lists: &Lists, brought: Brought) -> Self {
         let Brought { plan, lists: of_lists, left, verdict, absences, silent, .. } = brought;
         let SessionVerdict { new: sessions, lacking, .. } = verdict;
         let date = evening.session.date();
-        // That a symbol has left is said once; any other answer for as long as it is silent.
+        // A delisting is reported once; any other answer as long as the symbol is silent.
         let has_left = absences.silences.iter().filter(|silence| silence.answer == SilenceAnswer::Left);
         Self {
             run,
@@ -199,7 +199,7 @@ impl UpdateReport {
         }
     }
 
-    /// For a person, or a mail.
+    /// The report as text, also for a mail.
     pub fn text(&self) -> String {
         let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;
@@ -261,7 +261,7 @@ impl UpdateReport {
         first.into_iter().map(|(ticker, window)| format!("{ticker} from {}", window.from()))
     }
 
-    /// One line that says all that a mail's reader must know.
+    /// One line with everything that the reader of a mail must know.
     fn summary(&self) -> String {
         let (outcome, code) = self.run.verdict();
         let symbols = self.sessions.last().map_or(0, |session| session.symbols);
@@ -285,7 +285,7 @@ fn listed(brought: &grab_ops::Brought) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The first few, and how many more there are.
+/// The first few names, and the number of the others.
 fn named(count: u64, names: impl Iterator<Item = String>) -> String {
     let names: Vec<_> = names.take(NAMED).collect();
     let more = count.saturating_sub(names.len() as u64);
@@ -294,7 +294,7 @@ fn named(count: u64, names: impl Iterator<Item = String>) -> String {
 }
 
 impl DryRunReport {
-    /// What would be asked for.
+    /// The report of a dry run.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -322,7 +322,7 @@ impl DryRunReport {
         })
     }
 
-    /// For a person.
+    /// The report as text.
     pub fn text(&self) -> String {
         let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;

@@ -1,16 +1,16 @@
-//! How fast it goes, from what was seen in the last minutes.
+//! The pace of a run, from the snapshots of the last minutes.
 
 use std::{collections::VecDeque, time::Duration};
 
 use grab_core::manifest::{CompletedRequest, StatusSnapshot};
 
-/// Over which time requests and bars are counted, in ms: the vendor's limits are on minutes.
+/// The period over which requests and bars are counted, in ms: the vendor's limits are per minute.
 const MINUTE_MS: i64 = 60_000;
 
-/// Over which time the time left is told from, in ms.
+/// The period on which the remaining time is based, in ms.
 const SPAN_MS: i64 = 5 * MINUTE_MS;
 
-/// What is needed to tell the time left: this time, in ms, and so many requests.
+/// The least that is needed to estimate the remaining time: this period, in ms, and this many requests.
 const LEAST_MS: i64 = 10_000;
 const LEAST_STEPS: usize = 3;
 
@@ -18,49 +18,49 @@ const LEAST_STEPS: usize = 3;
 #[derive(Debug, Default)]
 pub struct Pace {
     steps: VecDeque<CompletedRequest>,
-    /// From when on all of them are known, UTC ms.
+    /// The time from which all of them are known, UTC ms.
     known_from_ms: i64,
     run: Option<i64>,
 }
 
-/// What was done lately.
+/// What was done recently.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lately {
-    /// Over how long: a minute, or less if no more is known.
+    /// The period: a minute, or less if no more is known.
     pub over: Duration,
     /// Requests that were answered or given up.
     pub requests: usize,
-    /// How many of them brought no page.
+    /// How many of them fetched no page.
     pub failures: usize,
-    /// Bars a second.
+    /// Bars per second.
     pub bars_per_second: f64,
 }
 
-/// How long it will take.
+/// The estimate of the remaining time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// Nothing is owed.
+    /// Nothing is outstanding.
     Nothing,
-    /// About so long, if the days to come take as long as those of the time `over`.
+    /// About this long, if the remaining days take as long as those of the period `over`.
     About {
-        /// How long.
+        /// The remaining time.
         left: Duration,
-        /// From what is it known.
+        /// The period on which the estimate is based.
         over: Duration,
     },
-    /// Too little was seen so far.
+    /// Too little is known so far.
     TooEarly,
-    /// No day was covered for so long.
+    /// No day was covered for this long.
     Stalled(Duration),
 }
 
 impl Pace {
-    /// Adds what was seen at a glance.
+    /// Adds a snapshot.
     pub fn add(&mut self, glance: &StatusSnapshot, now_ms: i64) {
         let run = glance.run.as_ref().filter(|run| run.is_live);
         if let Some(known_from_ms) = glance.known_from_ms {
             self.steps.clear();
-            // What was before the run is no part of its pace.
+            // What precedes the run is not part of its pace.
             let begun_ms = run.map_or(i64::MIN, |run| run.started_at_ms);
             self.known_from_ms = known_from_ms.max(begun_ms).min(now_ms);
         } else if run.is_some_and(|run| self.run != Some(run.id)) {
@@ -89,7 +89,7 @@ impl Pace {
         }
     }
 
-    /// How long it will take to cover the owed days.
+    /// The estimated time to cover the outstanding days.
     #[must_use]
     pub fn left(&self, now_ms: i64, owed_days: u64) -> Left {
         let (from_ms, over) = self.since(now_ms, SPAN_MS);
@@ -109,7 +109,7 @@ impl Pace {
         Left::About { left: Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), over }
     }
 
-    /// The beginning of the last `span_ms`, as far as all is known, and the time since.
+    /// The start of the last `span_ms`, as far as everything is known, and the time since.
     fn since(&self, now_ms: i64, span_ms: i64) -> (i64, Duration) {
         let from_ms = self.known_from_ms.max(now_ms - span_ms);
         (from_ms, Duration::from_millis(u64::try_from(now_ms - from_ms).unwrap_or_default()))

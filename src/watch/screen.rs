@@ -1,4 +1,4 @@
-//! The terminal of a live view: it is left as it was found. Without one, plain lines.
+//! The terminal of a live view: it is restored at the end. Without a terminal, plain lines.
 
 use std::{
     fmt::Write as _,
@@ -11,27 +11,27 @@ use rustix::termios::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Columns where there is no terminal.
+/// Columns if there is no terminal.
 const PLAIN_WIDTH: usize = 100;
 
-/// If a terminal does not say how large it is.
+/// The size if a terminal does not report one.
 const USUAL: (usize, usize) = (80, 24);
 
-/// To the alternate screen, without a cursor; and back.
+/// Enters the alternate screen without a cursor; and leaves it.
 const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
 const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
 
-/// How a line is shown.
+/// The style of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
-    /// As it is.
+    /// Unchanged.
     #[default]
     Plain,
     /// A heading.
     Bold,
-    /// Not as it should be.
+    /// Something is wrong.
     Bad,
-    /// Of little weight.
+    /// Less important.
     Faint,
 }
 
@@ -40,21 +40,21 @@ pub enum Style {
 pub struct Line {
     /// Without control characters.
     pub text: String,
-    /// How it is shown.
+    /// Its style.
     pub style: Style,
 }
 
-/// Where the view is drawn. Dropped, it leaves the terminal as it was.
+/// Where the view is drawn. Restores the terminal when it is dropped.
 pub struct Screen {
     is_terminal: bool,
     has_colours: bool,
-    /// How keys were read before.
+    /// The former terminal mode.
     before: Option<Termios>,
     is_first: bool,
 }
 
 impl Screen {
-    /// Takes the terminal, if stdout is one that can be drawn on.
+    /// Takes over the terminal, if stdout is one that can be redrawn.
     ///
     /// # Errors
     /// If the terminal refuses.
@@ -70,7 +70,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Whether it is drawn over again and again.
+    /// Whether the view is redrawn in place.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.is_terminal
@@ -87,7 +87,7 @@ impl Screen {
         (width, Some(height))
     }
 
-    /// Draws the lines over the ones before; without a terminal, below them.
+    /// Draws the lines over the former ones; without a terminal, below them.
     ///
     /// # Errors
     /// If stdout cannot be written.
@@ -123,7 +123,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         if self.is_terminal {
-            // A terminal that is gone needs nothing.
+            // A terminal that is gone needs no restoring.
             let _ = write(LEAVE);
             let _ = self.before.take().map(|before| tcsetattr(io::stdin(), OptionalActions::Flush, &before));
         }
@@ -136,8 +136,8 @@ fn write(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Keys come at once and are not shown; Ctrl-Z, which would leave the terminal half taken, does nothing. Answers how it
-/// was before; nothing if nobody types there.
+/// Delivers keys at once and without echo; disables Ctrl-Z, which would leave the terminal half changed. Returns the
+/// former mode. None if stdin is not a terminal.
 fn without_echo() -> io::Result<Option<Termios>> {
     if !io::stdin().is_terminal() {
         return Ok(None);
@@ -147,13 +147,13 @@ fn without_echo() -> io::Result<Option<Termios>> {
     during.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
     during.special_codes[SpecialCodeIndex::VMIN] = 1;
     during.special_codes[SpecialCodeIndex::VTIME] = 0;
-    // The value that stands for no key (`_POSIX_VDISABLE`) is 0 on Linux and 255 on macOS.
+    // The value for "no key" (`_POSIX_VDISABLE`) is 0 on Linux and 255 on macOS.
     during.special_codes[SpecialCodeIndex::VSUSP] = if cfg!(target_os = "macos") { 255 } else { 0 };
     tcsetattr(io::stdin(), OptionalActions::Now, &during)?;
     Ok(Some(before))
 }
 
-/// What is typed, byte by byte. The thread that reads it ends with the process.
+/// The typed bytes, one by one. The thread that reads them ends with the process.
 pub fn keys() -> UnboundedReceiver<u8> {
     let (sender, typed) = unbounded_channel();
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What a live view says, as lines of a given width. Pure.
+//! The lines of a live view, of a given width. Pure.
 
 use grab_core::{
     data_dir::DataDir,
@@ -13,26 +13,26 @@ use super::{
 };
 use crate::called;
 
-/// Lines that are always there: what stands above and below the tasks.
+/// Lines that are always there: those above and below the tasks.
 const OTHER_LINES: usize = 12;
 
-/// Errors that are shown at most.
+/// The most errors that are shown.
 const ERRORS: usize = 5;
 
 /// From this width on, each task has a bar and its error.
 const WIDE: usize = 110;
 
-/// All that is shown.
+/// Everything that is shown.
 pub struct View<'a> {
     /// The directory.
     pub data_dir: &'a DataDir,
-    /// Now, UTC ms.
+    /// The current time, UTC ms.
     pub now_ms: i64,
-    /// What was seen last.
+    /// The last snapshot.
     pub glance: &'a StatusSnapshot,
-    /// How fast it goes.
+    /// The pace of the run.
     pub pace: &'a Pace,
-    /// What went wrong lately, the newest first.
+    /// Recent failures, the newest first.
     pub troubles: &'a [ReportedFailure],
     /// Whether keys can be typed.
     pub is_terminal: bool,
@@ -49,7 +49,7 @@ impl View<'_> {
         lines.push(line(Style::Plain, format!("         {}", self.bar(width.min(120).saturating_sub(9)))));
         lines.push(line(Style::Plain, format!("pace     {}", self.requests())));
         lines.push(line(Style::Plain, format!("left     {}", self.left())));
-        // A small terminal has more room for tasks than for what went wrong.
+        // A small terminal needs its room for tasks more than for failures.
         let errors = self.troubles.len().min(height.map_or(ERRORS, |height| ERRORS.min(height / 6)));
         let room = height.map(|height| height.saturating_sub(OTHER_LINES + errors).max(2));
         lines.extend(self.running(width, room));
@@ -61,7 +61,7 @@ impl View<'_> {
             lines.extend(told.map(|trouble| line(Style::Bad, told_of(trouble))));
         }
         if let Some(height) = height {
-            // The last line says how to get out, whatever else there is.
+            // The last line says how to leave the view, whatever else there is.
             lines.truncate(height.saturating_sub(1));
         }
         if self.is_terminal {
@@ -84,7 +84,7 @@ impl View<'_> {
         Line { text: format!("{path}{what}{}{clock}", " ".repeat(gap)), style: Style::Bold }
     }
 
-    /// Which run is live; if none is, what the last one came to.
+    /// The live run; if there is none, the result of the last one.
     fn run(&self) -> String {
         let since = |ms| format::milliseconds((self.now_ms - ms) / 1000 * 1000);
         let before = |ms| format!("{} ago", since(ms));
@@ -107,12 +107,12 @@ impl View<'_> {
         }
     }
 
-    /// The share of days that are covered.
+    /// A bar with the share of covered days.
     fn bar(&self, width: usize) -> String {
         let StatusSnapshot { owed_days, total_days, .. } = *self.glance;
         #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
         let share = total_days.saturating_sub(owed_days) as f64 / total_days.max(1) as f64;
-        // Rounded down: all is there only if it is.
+        // Rounded down: 100 % only if everything is covered.
         let tenths = (share * 1000.0).floor() / 10.0;
         format!("{} {tenths:5.1} %", gauge(share, width.saturating_sub(8)))
     }
@@ -165,7 +165,7 @@ impl View<'_> {
             "running", "window", "reached", "", "pages", "bars", "for"
         );
         let shown = match room {
-            // The line that says how many more there are needs one, too.
+            // The line with the number of further tasks needs one, too.
             Some(room) if tasks.len() > room => room.saturating_sub(1),
             Some(_) | None => tasks.len(),
         };
@@ -201,7 +201,7 @@ impl View<'_> {
         Line { text, style }
     }
 
-    /// Who comes next, as many as fit.
+    /// The next tasks, as many as fit.
     fn next(&self, width: usize) -> Option<String> {
         let pending = self.glance.counts.pending;
         let mut text = format!("queue    {}", format::count(pending));
@@ -230,7 +230,7 @@ fn ended(run: &RunItem, before: impl Fn(i64) -> String) -> String {
     }
 }
 
-/// Tasks by state; of those that have ended, only states that there are.
+/// Tasks by state; of ended tasks, only states that occur.
 fn tasks(counts: &TaskCounts) -> String {
     let ended = counts.total - counts.outstanding();
     let named = [
@@ -279,7 +279,8 @@ fn gauge(share: f64, width: usize) -> String {
     format!("[{}{}]", "#".repeat(full), "-".repeat(room - full))
 }
 
-/// What a terminal shows in one column each. Text of servers may have others, which it would show as two, or obey.
+/// Replaces what a terminal does not show in exactly one column. Server texts may have characters that it would show as
+/// two, or obey.
 fn plain(c: char) -> char {
     let is_one = (!c.is_control() && c < '\u{300}' && c != '\u{ad}') || c == '…';
     if is_one { c } else { '?' }
@@ -289,7 +290,7 @@ fn columns(text: &str) -> usize {
     text.chars().count()
 }
 
-/// At most `width` columns, with a sign where it was cut.
+/// At most `width` columns, with a sign where the text was cut.
 fn fit(text: &str, width: usize) -> String {
     let text: String = text.chars().map(plain).collect();
     if columns(&text) <= width {
@@ -298,7 +299,7 @@ fn fit(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).take(width).collect()
 }
 
-/// The same, but the end stays.
+/// At most `width` columns; keeps the end of the text.
 fn fit_end(text: &str, width: usize) -> String {
     let text: String = text.chars().map(plain).collect();
     let over = columns(&text).saturating_sub(width);
