@@ -1,4 +1,4 @@
-//! One stage, for valgrind to count its instructions: `just bench-check`. By itself it only names the stages.
+//! Runs one stage, for valgrind to count its instructions: `just bench-check`. Without a stage it only names them.
 
 use std::{
     env,
@@ -14,7 +14,7 @@ mod support;
 
 use support::stages::{Material, merge};
 
-/// Of a commit, the mean of some: the first ones prepare their statements.
+/// For a commit, the mean of this many: the first ones prepare their statements.
 const COMMITS: usize = 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// What valgrind looks for by its name: nothing else is counted.
+/// valgrind finds this function by its name: nothing else is counted.
 #[inline(never)]
 fn counted<T>(work: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
     black_box(work()).map(drop)

@@ -1,11 +1,11 @@
-//! The ideal pipeline: what any program has to do to bring these pages to disk, and nothing else. It is a measuring stick for
-//! `scripts/bench-peers.sh`, no product: it believes every byte, keeps no books, and gives up at the first surprise.
+//! The ideal pipeline: what any program must do to bring these pages to disk, and nothing else. It is a measuring stick
+//! for `scripts/bench-peers.sh`, no product: it trusts every byte, keeps no records, and gives up at the first surprise.
 //!
 //! `floor BASE_URL WINDOW OUT IN_FLIGHT TICKER...`
 //!
 //! Each of `IN_FLIGHT` threads takes the next ticker and follows its pages: fetch on a bare socket, inflate in one go
-//! (libdeflate), scan by hand into columns, and as soon as a month is whole encode it (the same columns and encodings as grab's),
-//! write, fsync, rename. Every buffer is used again.
+//! (libdeflate), scan by hand into columns, and as soon as a month is complete encode it (the same columns and
+//! encodings as grab's), write, fsync, rename. Every buffer is reused.
 
 use std::{
     env,
@@ -96,7 +96,7 @@ impl Line {
         })
     }
 
-    /// All bars of a ticker.
+    /// Fetches all bars of a ticker.
     fn bring(&mut self, ticker: &str) -> Result<()> {
         let mut month = Month::of(self.from);
         let mut path =
@@ -149,7 +149,7 @@ impl Line {
         Ok(())
     }
 
-    /// Encodes the first rows, brings them to stable storage, and forgets them.
+    /// Encodes the first rows, writes them to stable storage, and drops them.
     fn keep(&mut self, ticker: &str, month: Month, rows: usize) -> Result<()> {
         let folder =
             self.out.join(format!("ticker={ticker}/year={}/month={:02}", month.year(), month.number()));
@@ -170,7 +170,7 @@ fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(fs::rename(unfinished, path)?)
 }
 
-/// Where the next page is, on this host.
+/// The path of the next page on this host.
 fn next_path(tail: &[u8], host: &str) -> Result<Option<String>> {
     let Some((_, rest)) = std::str::from_utf8(tail)?.split_once(r#""next_url":"http://"#) else {
         return Ok(None);
@@ -234,7 +234,7 @@ fn properties() -> Result<WriterProperties> {
         .build())
 }
 
-/// Appends the bars of a page; answers what follows them. Nothing if there is anything unusual in it.
+/// Appends the bars of a page; returns what follows them. None if there is anything unusual in it.
 fn scan<'a>(json: &'a [u8], columns: &mut Columns) -> Option<&'a [u8]> {
     const RESULTS: &[u8] = b"\"results\":[";
     let start = json.windows(RESULTS.len()).position(|window| window == RESULTS)? + RESULTS.len();

@@ -1,4 +1,4 @@
-//! The time of each stage that a page goes through: `just bench`.
+//! The time of each stage of a page: `just bench`.
 //!
 //! `manifest commit` waits for the disk: compare it with itself on one machine only.
 

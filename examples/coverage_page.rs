@@ -1,4 +1,4 @@
-//! Makes a page of `grab verify --report` as large as a whole market, to measure it and to look at it.
+//! Makes a page of `grab verify --report` for a whole market, to measure it and to view it.
 //!
 //! `cargo run --release --example coverage_page -- SYMBOLS YEARS FILE`
 
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(writeln!(io::stdout(), "{} bytes in {seconds:.2} s", page.len())?)
 }
 
-/// Symbols with lives of their own, holes, losses and refusals: always the same.
+/// Symbols with different listing periods, gaps, losses and refusals: always the same.
 fn market(symbols: usize, years: i16) -> Result<Verification, Box<dyn Error>> {
     let window = Window::new(date(2024 - years, 1, 1), date(2023, 12, 31)).ok_or("no years")?;
     let mut verified =

@@ -1,5 +1,5 @@
-//! Makes a data directory with many small partitions, to measure commands on: `cargo run --release --example large_store --
-//! DIR SYMBOLS MONTHS BARS_A_DAY`. Its bars are made up; manifest and files are as a run would leave them.
+//! Makes a data directory with many small partitions, to measure commands on: `cargo run --release --example
+//! large_store -- DIR SYMBOLS MONTHS BARS_A_DAY`. Its bars are made up; manifest and files are as a run would leave them.
 
 use std::{env, io::Write, path::PathBuf, process::ExitCode};
 

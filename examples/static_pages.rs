@@ -1,10 +1,10 @@
-//! Serves made pages from memory, on loopback, to whoever is to be measured with them: `scripts/bench-peers.sh`.
+//! Serves made pages from memory, on loopback, to the programs that `scripts/bench-peers.sh` measures.
 //!
 //! `cargo run --release --example static_pages -- --tickers 40 --latency-ms 200`
 //!
-//! It answers as the service does for the tickers and the year that it has, with gzip and `next_url`, and refuses
-//! everything else. All work is done before the first request: an answer costs a look-up. One line of JSON on stdout says
-//! where it listens and what it has.
+//! It answers like the service for its tickers and its year, with gzip and `next_url`, and refuses everything else. All
+//! work is done before the first request: a response costs one look-up. One line of JSON on stdout has its address and
+//! its content.
 
 use std::{
     collections::HashMap,
@@ -41,7 +41,7 @@ struct Options {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = options()?;
-    // One thread: a server that takes both cores would be measured with its clients.
+    // One thread: a server that uses both cores would slow its clients.
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(options))
 }
 
@@ -75,13 +75,13 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
             }
         });
         tokio::spawn(async move {
-            // A client that hangs up is none of ours.
+            // Errors of a client that hangs up do not matter.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-/// Makes the pages and says what there is.
+/// Makes the pages and prints what there is.
 fn made(tickers: usize, base_url: &str) -> Result<Pages, Box<dyn Error>> {
     let made = made_pages::pages(tickers, base_url)?;
     let all = || made.iter().flat_map(|(_, pages)| pages);
@@ -115,7 +115,7 @@ fn answer(pages: &Pages, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     response
 }
 
-/// The page that is asked for: by cursor, or the first one of the whole year.
+/// The requested page: by cursor, or the first one of the whole year.
 fn page(pages: &Pages, path: &str, query: &str) -> Option<Bytes> {
     let mut segments = path.strip_prefix("/v2/aggs/ticker/")?.split('/');
     let pages = pages.get(segments.next()?)?;

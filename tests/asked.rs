@@ -1,4 +1,4 @@
-//! What was asked for outlives the manifest: it is kept in `plan.jsonl` beside it.
+//! Requested windows survive the loss of the manifest: they are saved in `plan.jsonl` beside it.
 
 use std::{fs, path::PathBuf};
 
@@ -8,7 +8,7 @@ use crate::support::{Grab, Ran, Reply, Request, Server, litter, minutes, page, r
 
 const START: &str = "start --windows 2024-01-02..2024-01-05,2024-02-01..2024-02-02 --tickers A,B,C";
 
-/// Thirty bars on each weekday that is asked for.
+/// Thirty bars on each requested weekday.
 fn answer(request: &Request) -> Reply {
     let day = |at| request.target.split(['/', '?']).nth(at).unwrap().parse::<jiff::civil::Date>().unwrap();
     let days =
@@ -35,12 +35,12 @@ fn rebuilt(grab: &Grab, code: i32) -> Value {
     grab.run("repair --rebuild-manifest --json").exits(code).json()
 }
 
-/// `total` and `pending`.
+/// The total and the pending tasks.
 fn tasks(report: &Value) -> [u64; 2] {
     ["total", "pending"].map(|state| report["tasks"][state].as_u64().unwrap())
 }
 
-/// What an undisturbed run stores.
+/// The bars that an undisturbed run stores.
 fn whole() -> std::collections::BTreeMap<String, Vec<grab_model::Bar>> {
     let server = Server::start(answer);
     let grab = client(&server);
@@ -85,7 +85,7 @@ fn without_the_plan_what_was_pending_is_not_known_and_nothing_is_called_complete
     let hint = report["hint"].as_str().unwrap();
     assert!(hint.starts_with("what was still pending is not known: a grab start with"), "{hint}");
     assert!(report["notes"][0].as_str().unwrap().starts_with("plan.jsonl is not there"), "{report}");
-    // Until it is asked for again, no command calls the directory complete.
+    // Until it is requested again, no command calls the directory complete.
     for command in ["resume", "repair"] {
         let hint = grab.run(&format!("{command} --json")).exits(10).json()["hint"].clone();
         assert!(hint.as_str().unwrap().contains("what was still pending is not known"), "{command}: {hint}");
@@ -95,7 +95,7 @@ fn without_the_plan_what_was_pending_is_not_known_and_nothing_is_called_complete
     assert!(not_asked[0].as_str().unwrap().contains("what was pending"), "{not_asked}");
     assert!(grab.run("verify").exits(13).stdout.contains("what was pending"));
     assert_eq!(grab.run("status --json").exits(0).json()["is_all_asked"], false);
-    // As it says.
+    // As the hint says.
     assert_eq!(grab.run(&format!("{START} --json")).exits(0).json()["requests"], 5);
     assert_eq!(grab.run("status --json").exits(0).json()["is_all_asked"], true);
     grab.run("resume").exits(0);
@@ -136,7 +136,7 @@ fn a_run_that_asks_for_nothing_new_leaves_the_plan_alone() {
     assert_eq!(changed(), before, "the last evening is asked for already");
 }
 
-/// What is done to a plan, and how the fault is named.
+/// A change to a plan, and how the fault is named.
 type Damage = (fn(&str) -> String, &'static str);
 
 #[test]
@@ -158,7 +158,7 @@ fn a_damaged_plan_is_named_and_used_as_far_as_it_is_sound() {
         let whole = fs::read_to_string(plan(&grab)).unwrap();
         let spoilt = damage(&whole);
         let spoil = || fs::write(plan(&grab), &spoilt).unwrap();
-        // While the manifest is whole, it makes the plan anew.
+        // While the manifest is intact, it rewrites the plan.
         spoil();
         let report = grab.run("verify --json").exits(13).json();
         let named =
@@ -236,7 +236,7 @@ fn an_older_plan_beside_a_newer_manifest_loses_nothing() {
     fs::write(plan(&grab), &old).unwrap();
     grab.run(&format!("{START} --plan-only")).exits(0);
     assert_eq!(fs::read(plan(&grab)).unwrap(), new, "the manifest knows more");
-    // Both from a backup, and bars that are newer: what else was pending nobody knows.
+    // Both from a backup, and the bars are newer: what else was pending is not known.
     fs::write(plan(&grab), &old).unwrap();
     lose_manifest(&grab);
     let report = rebuilt(&grab, 10);
@@ -298,7 +298,7 @@ fn no_manifest_is_begun_anew_beside_the_plan_of_a_lost_one() {
     bare.run(&start).exits(0);
     lose_manifest(&bare);
     assert!(bare.run("universe sync").exits(2).stderr.contains("--rebuild-manifest"));
-    // As it says, both ways.
+    // As the message says, both ways.
     fs::rename(plan(&grab), grab.dir().join("plan.jsonl")).unwrap();
     grab.run(&start).exits(0);
     lose_manifest(&grab);
@@ -347,7 +347,7 @@ fn the_plan_is_of_the_kind_that_the_directory_turns_to() {
     assert!(read_store(&grab.data_dir()) == whole());
 }
 
-/// Failpoints are in builds with debug assertions only.
+/// Failpoints exist only in builds with debug assertions.
 #[cfg(debug_assertions)]
 #[test]
 fn killed_at_any_step_the_plan_is_never_behind_the_manifest() {
@@ -381,7 +381,7 @@ fn killed_at_any_step_the_plan_is_never_behind_the_manifest() {
     assert!(kills >= 7, "{kills}");
 }
 
-/// Dying between the two, it has asked for all of it.
+/// A start that crashes between the two has requested all of it.
 #[cfg(debug_assertions)]
 #[test]
 fn what_a_start_that_died_before_its_commit_asked_for_is_taken_up() {

@@ -16,7 +16,7 @@ use crate::support::{Grab, Reply, Request, Server, bars_of, minutes, page, read_
 
 const DAY: Date = date(2024, 1, 3);
 
-/// A server that has the same 30 bars for every symbol and window of January 2024.
+/// A server with the same 30 bars for every symbol and window of January 2024.
 fn one_page_each() -> Server {
     Server::start(|request| Reply::json(200, page(request.symbol(), &minutes(DAY, 30), None)))
 }
@@ -25,7 +25,7 @@ fn symbols(count: usize) -> String {
     (0..count).map(|n| format!("T{n}")).collect::<Vec<_>>().join(",")
 }
 
-/// Lets requests wait for each other: answers come once `together` of them are in.
+/// Lets requests wait for each other: responses are sent once `together` requests have arrived.
 fn meeting(together: usize) -> (Server, Arc<AtomicUsize>) {
     let most = Arc::new(AtomicUsize::new(0));
     let (inside, seen) = (Arc::new((Mutex::new(0_usize), Condvar::new())), Arc::clone(&most));
@@ -149,7 +149,7 @@ fn audit_05_a_cursor_that_cannot_be_followed_is_an_error_with_the_url() {
 
 #[test]
 fn audit_06_every_request_waits_for_its_permit_also_after_a_last_page_and_for_retries() {
-    // Every ticker has one page, and fails at first: half of the requests are retries, and half come after a last page.
+    // Each ticker has one page, which fails at first: half of the requests are retries, and half follow a last page.
     let failed = Mutex::new(HashSet::new());
     let server = Server::start(move |request| {
         let symbol = request.symbol().to_owned();
@@ -163,9 +163,9 @@ fn audit_06_every_request_waits_for_its_permit_also_after_a_last_page_and_for_re
         format!("start --json --windows 2024-01 --tickers {} --rate 20/s --concurrency 8", symbols(24));
     assert_eq!(grab.run(&start).exits(0).json()["retries"], 24);
     let at: Vec<_> = server.requests().iter().map(|request| request.at).collect();
-    // A page that came may have been asked for again, to find out whose fault a failure was.
+    // A fetched page may have been requested again, to find out whether the source is down.
     assert!((48..=52).contains(&server.pages_asked()), "{}", server.pages_asked());
-    // 20 permits take a second; a tenth of it is left to the two cores that the test may share with others.
+    // 20 permits take a second; a tenth of it is margin for the two cores that the test may share with others.
     let spans: Vec<_> = at.windows(21).map(|window| window[20] - window[0]).collect();
     assert!(spans.iter().all(|span| *span > Duration::from_millis(900)), "{spans:?}");
 }
@@ -219,7 +219,7 @@ fn audit_09_one_process_a_data_directory() {
 
 #[test]
 fn audit_10_trouble_with_the_connection_burns_no_task() {
-    // Nobody listens on this port: it was free a moment ago.
+    // No process listens on this port: it was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let untouched = |grab: &Grab| {
         assert_eq!(grab.count("SELECT count(*) FROM tasks WHERE state = 'pending' AND attempts = 0"), 50);
@@ -235,7 +235,7 @@ fn audit_10_trouble_with_the_connection_burns_no_task() {
     tls.run(&format!("start --windows 2024-01 --tickers {}", symbols(50))).exits(21);
     untouched(&tls);
 
-    // A server that is not the service: every route is unknown to it.
+    // A server that is not the service: it knows no route.
     let other = Server::start(|_| Reply::body(404, "text/plain", b"404 page not found".to_vec()));
     let wrong = Grab::with_server(other.base_url());
     let report = wrong.run(&format!("start --windows 2024-01 --tickers {}", symbols(50))).exits(21);

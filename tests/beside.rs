@@ -1,5 +1,5 @@
-//! `verify` and `export` beside a process that writes: they read what was recorded at one instant, and take nothing that
-//! this process is doing for damage.
+//! `verify` and `export` while another process writes: they read the records of one instant, and take nothing that the
+//! other process is doing for damage.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,7 @@ fn answer(request: &Request) -> Reply {
     Reply::json(200, page(symbol, &bars[begin..end], (end < bars.len()).then_some(&next)))
 }
 
-/// Runs a command that only reads. What it says is of what was recorded, and nothing of it is damage.
+/// Runs a command that only reads. Its output is of the recorded state, and has no damage.
 fn reads(grab: &Grab, arguments: &str, story: &str) -> Value {
     let ran = grab.run(arguments);
     assert!(matches!(ran.code, 0 | 13), "{story}: {arguments}: {ran:?}");
@@ -78,7 +78,7 @@ fn at_every_step_of_a_run_they_find_what_was_recorded_and_no_damage() {
     assert!(held >= 20, "{held} moments");
 }
 
-/// Whether the run was held there.
+/// Whether the run was held at this step.
 fn read_beside(step: CrashPoint, hit: u32) -> bool {
     let server = Server::start(answer);
     let grab = Grab::with_server(server.base_url()).env("GRAB_CONCURRENCY", "1");
@@ -112,7 +112,7 @@ fn read_beside(step: CrashPoint, hit: u32) -> bool {
     true
 }
 
-/// Lets the server answer so often, and no more.
+/// Lets the server send this many responses, and no more.
 #[derive(Default)]
 struct Gate {
     answers: Mutex<usize>,
@@ -167,7 +167,7 @@ fn from_its_beginning_to_its_end_each_of_many_ends_well() {
                 }
             });
         }
-        // Each answer comes when each of the three has read once more.
+        // Each response comes after each of the three readers has read once more.
         while run.try_wait().unwrap().is_none() {
             let counts = || ended.each_ref().map(|ended| ended.load(Ordering::SeqCst));
             let before = counts();
@@ -205,7 +205,7 @@ fn a_file_that_a_repair_has_moved_away_is_not_missing() {
         if !path.exists() {
             moments += 1;
             let story = format!("commit {hit}");
-            // Its days are a gap until they are there again.
+            // Its days are a gap until they are stored again.
             let report = grab.run("verify --json").exits(13).json();
             assert_eq!(report["damage"], 0, "{story}: {report}");
             let report = reads(&grab, "export --out out --json", &story);
@@ -239,7 +239,7 @@ fn what_needs_to_be_written_still_needs_the_directory() {
     assert_eq!(held.let_go(), Some(0));
 }
 
-/// The plan beside the manifest is durable before the transaction that it says more than the manifest without.
+/// The plan beside the manifest is durable before the transaction, so it has more than the manifest for a moment.
 #[test]
 fn what_is_being_asked_for_at_this_moment_is_no_gap() {
     let server = Server::start(answer);

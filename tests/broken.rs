@@ -1,4 +1,4 @@
-//! One broken store for each kind of damage: `verify` names it and nothing else, and `repair` heals it.
+//! One broken store for each kind of damage: `verify` reports it and nothing else, and `repair` repairs it.
 
 use std::{
     collections::BTreeMap,
@@ -46,7 +46,7 @@ fn flip(path: &Path, at: usize) {
     fs::write(path, bytes).unwrap();
 }
 
-/// The kinds that `verify` finds, each with its place.
+/// The kinds of findings that `verify` reports, each with its path.
 fn found(grab: &Grab, how: &str) -> Vec<String> {
     let report = grab.run(&format!("verify --json {how}")).json();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -120,7 +120,7 @@ const DAMAGES: &[Damage] = &[
     ("stray_file AAPL", |grab| {
         fs::write(place(grab, DAMAGED, "01").with_file_name(".bars-a1b2c3.tmp"), "x").unwrap();
     }),
-    // Only the record of what was sent still knows of it.
+    // Only the record of what was sent still has it.
     ("missing_session AAPL", |grab| {
         let delete = "DELETE FROM partitions WHERE ticker = 'AAPL' AND month = '2024-01'";
         grab.manifest().execute(delete, []).unwrap();
@@ -200,7 +200,7 @@ fn a_damaged_partition_is_not_merged_into() {
     assert_eq!(gone["tasks"]["done"], gone["tasks"]["total"], "February is no affair of January's");
 }
 
-/// A server that has what `has` says of each day, and counts the requests.
+/// A server with the bars that `has` allows for each day; it counts the requests.
 fn lacking(has: impl Fn(i8) -> bool + Send + Sync + 'static) -> Server {
     Server::start(move |request| {
         let day_of = |text: &str| text.parse::<jiff::civil::Date>().unwrap().day();
@@ -335,7 +335,7 @@ fn a_file_stays_aside_until_what_replaces_it_is_no_smaller() {
     let less = grab.run("repair --json").exits(13).json();
     let kept = grab.dir().join(less["set_aside"][0].as_str().unwrap());
     assert!(kept.ends_with("month=01/bars-60.parquet") && kept.exists(), "{less}");
-    // The server has all of it again.
+    // The server has all bars again.
     is_less.store(false, Ordering::Relaxed);
     flip(&place(&grab, "A", "01"), 100);
     let more = grab.run("repair --json").exits(0).json();
@@ -371,7 +371,7 @@ fn a_damaged_file_behind_a_link_is_left_and_not_asked_for() {
         (&0.into(), &0.into(), &0.into())
     );
     assert!(left["left"][0].as_str().unwrap().ends_with("it lies behind a link"), "{left}");
-    // A run that was cut short says that first: what is left can be said by the next one.
+    // A run that was cut short reports that first; the next one can report the rest.
     for month in ["01", "02"] {
         flip(&place(&grab, "MSFT", month), 100);
     }
@@ -449,7 +449,7 @@ fn a_thin_session_of_a_saved_report_is_asked_for_again_and_then_the_servers_own(
     let grab = Grab::of_sandbox();
     grab.run("start --sandbox --windows 2024-01-09..2024-01-11 --tickers AAPL").exits(0);
     grab.run("verify --witness grouped-daily").exits(0);
-    // The store is made to hold half a session, as if the server had sent no more.
+    // The store gets half a session, as if the server had sent no more.
     let noon = new_york::at_ms(date(2024, 1, 10), 12, 0)..new_york::at_ms(date(2024, 1, 11), 0, 0);
     let mut bars = read_store(&grab.data_dir()).remove(DAMAGED).unwrap();
     bars.retain(|bar| !noon.contains(&bar.timestamp));
@@ -459,7 +459,7 @@ fn a_thin_session_of_a_saved_report_is_asked_for_again_and_then_the_servers_own(
     fs::write(grab.dir().join("findings.json"), saved).unwrap();
     assert_eq!(grab.run("repair --from findings.json --json").exits(0).json()["mended"], 1);
     assert_eq!(found(&grab, "--deep"), [""; 0]);
-    // Asked again, it is no gap any more.
+    // After the second request it is no gap any more.
     store_again(&grab, &bars);
     let known = grab.run("verify --deep --json").exits(0).json();
     assert_eq!(
@@ -469,7 +469,7 @@ fn a_thin_session_of_a_saved_report_is_asked_for_again_and_then_the_servers_own(
     grab.run("verify --deep --min-coverage 1").exits(0);
 }
 
-/// Makes file and row of January as a run would that had got just these bars.
+/// Writes file and row of January as a run would that got just these bars.
 fn store_again(grab: &Grab, bars: &[Bar]) {
     let dir = tempfile::tempdir().unwrap();
     let (symbol, month) = (DAMAGED.parse().unwrap(), Month::new(2024, 1).unwrap());

@@ -69,7 +69,7 @@ fn a_list_that_is_given_twice_goes_on() {
         fs::read_dir(grab.dir().join("files")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     files.sort();
     assert_eq!(files, ["AAPL.parquet", "MSFT.parquet", "grab-export.json"]);
-    // In each part, what is no symbol is named.
+    // In each part, an invalid symbol is named.
     let wrong = grab.run("start --windows 2024-01 --tickers AAPL --tickers B/C").exits(2);
     assert!(wrong.stderr.contains("'/' at character 2"), "{wrong:?}");
 }
@@ -125,9 +125,9 @@ fn the_key_is_in_no_file_and_in_no_output() {
     let server = Server::start(|request| {
         let key = request.header("authorization").unwrap().to_owned();
         match request.symbol() {
-            // A server that says the key aloud.
+            // A server that repeats the key.
             "ECHO" => Reply::json(403, format!("{{\"status\":\"NOT_AUTHORIZED\",\"message\":\"{key}\"}}")),
-            // The same in escapes, and in places where nobody looks for words.
+            // The key in escapes, and in unusual places.
             "ESCAPED" => {
                 let key = key.replace("hush", "\\u0068ush");
                 Reply::json(
@@ -264,8 +264,8 @@ fn a_config_file_sets_what_flags_and_environment_do_not() {
     assert!(unknown.stderr.contains("grab.toml: line 2: unknown key \"speed\""), "{unknown:?}");
 }
 
-/// A directory of a grab whose schema is one version older: who reads it changes nothing, so that the older grab can go on with
-/// it. (That each readable version has all columns is tested where the schema is.)
+/// A directory of a grab whose schema is one version older: reading changes nothing, so that the older grab can
+/// continue with it. (The schema's own tests check that each readable version has all columns.)
 #[test]
 fn a_manifest_of_the_version_before_is_read_as_it_is_and_migrated_by_what_writes() {
     let server = served();
@@ -325,7 +325,7 @@ fn the_sandbox_runs_in_process_and_its_directory_never_mixes_with_real_bars() {
     let bars = read_store(&grab.data_dir());
     let again = Grab::of_sandbox();
     again.run("start --sandbox --plan-only --windows 2024-01-03 --tickers AAPL").exits(0);
-    // Resume finds out by itself, without a key, that this directory is the sandbox's.
+    // Resume finds out without a key that this directory is the sandbox's.
     again.run("resume").exits(0);
     assert_eq!(read_store(&again.data_dir()), bars);
     let mut real = grab.command("start --windows 2024-01-04 --tickers AAPL");

@@ -1,4 +1,4 @@
-//! A clock that is wrong: what counts as finished is bounded by the service's answers, too.
+//! A clock that is wrong: which sessions count as finished is limited by the service's responses, too.
 
 use std::{
     collections::BTreeSet,
@@ -13,22 +13,22 @@ use jiff::{
 
 use crate::support::{Grab, Ran, Reply, Server, bars_of, market_page, page, read_store};
 
-/// The evening of Thursday the 21st of November: its session has ended, by the hour at which extended trading does.
+/// The evening of Thursday the 21st of November: the extended hours of its session are over.
 const NOW: &str = "2024-11-22T02:00:00Z";
 
 /// A month later.
 const AHEAD: &str = "2024-12-22T02:00:00Z";
 
-/// The last session that has been.
+/// The last finished session.
 const LAST: Date = date(2024, 11, 21);
 
 const START: &str = "start --windows 2024-11-01..2024-12-31 --tickers A";
 
-/// A service that has bars of each session up to the last one that has been, and says what time it is, or does not.
+/// A service with the bars of each session up to the last finished one. It sends its time, or not.
 struct World {
     says: Arc<Mutex<Option<&'static str>>>,
     last: Arc<Mutex<Date>>,
-    /// With what HTTP status whether the market is open is answered.
+    /// The HTTP status of the market status response.
     status: Arc<Mutex<u16>>,
     server: Server,
     grab: Grab,
@@ -72,7 +72,7 @@ impl World {
         self.grab.run_with("GRAB_NOW", clock, arguments)
     }
 
-    /// The days of which bars are held.
+    /// The days with stored bars.
     fn held(&self) -> BTreeSet<Date> {
         let bars = read_store(&self.grab.data_dir()).remove("A").unwrap_or_default();
         bars.iter().filter_map(|bar| new_york::date_of(bar.timestamp)).collect()
@@ -105,7 +105,7 @@ fn a_clock_that_is_ahead_makes_no_day_asked_for_that_has_not_been() {
         }
         assert_eq!(world.held(), sessions(date(2024, 11, 1), LAST), "what there is comes");
     }
-    // The clock is put right: the task is cut, and asked for as far as its days have been.
+    // The clock is corrected: the task is cut, and its finished days are requested.
     let verified = world.at(NOW, "verify --json").exits(13).json();
     assert_eq!(verified["coverage"]["expected_sessions"], 15, "no session that has not been is counted");
     let ran = world.at(NOW, "resume").exits(0);
@@ -115,7 +115,7 @@ fn a_clock_that_is_ahead_makes_no_day_asked_for_that_has_not_been() {
     let asked = world.server.requests().len();
     world.at(NOW, START).exits(0);
     assert_eq!(world.server.requests().len(), asked, "nothing is left to ask for");
-    // A month later the days have been.
+    // A month later these days are finished.
     world.says(Some(AHEAD));
     *world.last.lock().unwrap() = date(2024, 12, 20);
     world.at(AHEAD, START).exits(0);
@@ -126,12 +126,12 @@ fn a_clock_that_is_ahead_makes_no_day_asked_for_that_has_not_been() {
 fn what_was_recorded_too_early_heals() {
     for command in ["resume", START, "repair", "update"] {
         let world = World::new();
-        // As a grab that believed every clock has recorded it.
+        // As an older grab that trusted every clock has recorded it.
         world.says(None);
         world.at(AHEAD, "start --windows 2024-11 --tickers A").exits(0);
         world.at(AHEAD, "start --windows 2024-12-02..2024-12-06 --tickers A").exits(0);
         assert_eq!(world.windows().len(), 2);
-        // Another session has been since: nobody has asked for it.
+        // Another session is finished since: it was never requested.
         let (now, last) = ("2024-11-23T02:00:00Z", date(2024, 11, 22));
         world.says(Some(now));
         *world.last.lock().unwrap() = last;
@@ -167,7 +167,7 @@ fn a_clock_that_is_behind_undoes_nothing() {
         world.at("2024-11-06T02:00:00Z", command);
         assert_eq!(world.windows(), before, "{command}");
     }
-    // Without the service's word nothing is decided either.
+    // Without the service's time nothing is decided either.
     world.says(None);
     let ran = world.at("2024-11-06T02:00:00Z", "resume").exits(0);
     assert!(ran.stderr.contains("did not say what time it is"), "{ran:?}");
@@ -210,7 +210,7 @@ fn an_old_answer_of_a_cache_is_no_word_on_later_days() {
 fn a_day_that_goes_on_is_no_witness() {
     let world = World::new();
     world.at(NOW, START).exits(0);
-    // It is noon by the service.
+    // It is noon by the service's clock.
     world.says(Some("2024-11-21T17:00:00Z"));
     world.at(NOW, "verify --witness grouped-daily");
     assert_eq!(world.grab.count("SELECT count(*) FROM witnesses WHERE date >= '2024-11-21'"), 0);

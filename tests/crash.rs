@@ -1,5 +1,5 @@
-//! The crash matrix: at every step of a page's way to stable storage the program dies, or the disk fails. What the next
-//! run makes of it is bar for bar what an undisturbed one stores.
+//! The crash matrix: at every step of a page's way to stable storage the program crashes, or the disk fails. Afterwards
+//! the next run stores bar for bar what an undisturbed run stores.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use crate::support::{
     Grab, Ran, Reply, Request, Server, assert_recorded, bars_of, litter, minutes, page, read_store,
 };
 
-/// Two tickers with bars, one without, one that nobody knows.
+/// Two tickers with bars, one without, one unknown.
 const START: &str = "start --json --windows 2024-01..2024-02 --tickers A,E,KIMpL,N";
 
 /// The most hits of one step that a run of this size can have: the matrix ends long before.
@@ -50,9 +50,9 @@ fn expected() -> BTreeMap<String, Vec<Bar>> {
 struct Trial {
     server: Server,
     grab: Grab,
-    /// What went wrong on purpose, for the message of a test that fails.
+    /// The injected faults, for the message of a failing test.
     story: String,
-    /// Requests that may be asked twice: those under way when something went wrong.
+    /// Requests that may be sent twice: those under way at a fault.
     in_flight: usize,
 }
 
@@ -63,7 +63,7 @@ impl Trial {
         Self { server, grab, story: String::new(), in_flight: 0 }
     }
 
-    /// Runs a command that something happens to.
+    /// Runs a command with an injected fault.
     fn disturb(&mut self, arguments: &str, step: CrashPoint, action: &str, hit: u32) -> Ran {
         let failpoint = format!("{}={action}@{hit}", step.as_str());
         self.story.extend([&failpoint, "; "]);
@@ -71,7 +71,7 @@ impl Trial {
         self.grab.command(arguments).env("GRAB_FAILPOINT", failpoint).output().unwrap().into()
     }
 
-    /// `resume`, or `start` where nothing was recorded that could be resumed.
+    /// `resume`, or `start` if nothing was recorded that could be resumed.
     fn next_command(&self) -> &'static str {
         let tasks = || {
             let manifest = rusqlite::Connection::open(self.grab.data_dir().join("manifest.sqlite")).ok()?;
@@ -84,12 +84,12 @@ impl Trial {
         }
     }
 
-    /// Goes on undisturbed. Nothing is lost, doubled, or left lying about; nothing was asked without need.
+    /// Continues undisturbed. Nothing is lost, doubled, or left over; nothing was requested without need.
     fn ends_well(&self) {
         let Self { server, grab, story, in_flight } = self;
         let data_dir = grab.data_dir();
         if self.next_command() != START {
-            // What a crash leaves is no damage.
+            // The leftovers of a crash are no damage.
             let verified = grab.run("verify --deep --json").json();
             assert_eq!(verified["damage"], 0, "{story}{verified}");
         }
@@ -111,7 +111,7 @@ impl Trial {
     }
 }
 
-/// Dies at every hit of a step in the first run, one after the other, until a run has fewer. Answers how many there are.
+/// Crashes at every hit of a step in the first run, one after the other, until a run has fewer. Returns the number of hits.
 fn die_at_every_hit(step: CrashPoint) -> u32 {
     for hit in 1..MANY {
         let mut trial = Trial::new();
@@ -125,11 +125,11 @@ fn die_at_every_hit(step: CrashPoint) -> u32 {
     panic!("{step:?} has no end")
 }
 
-/// How often an undisturbed run of this size reaches a step. A new step has to be put here, and into a test below.
+/// How often an undisturbed run of this size reaches a step. A new step must be added here, and in a test below.
 fn hits(step: CrashPoint) -> u32 {
     match step {
         // The data directory, `bars_1m`, and for each of two tickers: itself, a year, two months.
-        // No page has two that are new in one folder: there is a test of its own for that.
+        // No page has two new ones in one folder: there is a separate test for that.
         CrashPoint::BeforeFolder | CrashPoint::AfterFolder | CrashPoint::AfterNameSync => 10,
         // Four months for each of two tickers: one page has bars of two.
         CrashPoint::BeforeWrite
@@ -137,12 +137,12 @@ fn hits(step: CrashPoint) -> u32 {
         | CrashPoint::AfterSync
         | CrashPoint::AfterRename
         | CrashPoint::AfterFolderSync => 8,
-        // Nothing is left by a run that nobody disturbs: see the test of its own.
+        // An undisturbed run leaves nothing: there is a separate test.
         CrashPoint::BeforeSweep => 0,
-        // Of plans, the one with the tasks.
+        // Of the plans, the one with the tasks.
         CrashPoint::BeforeMigration | CrashPoint::BeforePlan => 1,
-        // What it holds, the run, the recovery, what it was told, the tasks; four leases and one without a task; seven
-        // pages, one refusal; a question about the plan, its answer, what it serves; the pace, the end of the run.
+        // The kind of bars, the run, the recovery, the saved settings, the tasks; four leases and one without a task;
+        // seven pages, one refusal; a request about the plan, its response, what it serves; the pace, the end of the run.
         CrashPoint::BeforeCommit | CrashPoint::AfterCommit => 23,
     }
 }
@@ -183,7 +183,7 @@ fn dying_after_any_commit_loses_nothing() {
 #[test]
 fn dying_while_a_crash_is_cleared_up_loses_nothing() {
     for (first, hit) in [(CrashPoint::AfterWrite, 3), (CrashPoint::AfterFolderSync, 4)] {
-        // The second page has two months, of which both files are begun before one has its name.
+        // The second page has two months; both files are begun before one has its name.
         for (step, hits) in
             [(CrashPoint::BeforeSweep, 2), (CrashPoint::BeforeCommit, 3), (CrashPoint::AfterCommit, 3)]
         {
@@ -199,8 +199,8 @@ fn dying_while_a_crash_is_cleared_up_loses_nothing() {
     }
 }
 
-/// One page of three months, none of whose folders is there. At every step of its way it dies, or the disk breaks: several
-/// files are then begun, durable or renamed, and others not.
+/// One page of three new months without folders. At every step it crashes, or the disk fails: then several files are
+/// begun, durable or renamed, and others not.
 #[test]
 fn a_page_of_several_new_months_is_never_lost_in_between() {
     let days = [date(2024, 1, 30), date(2024, 2, 1), date(2024, 3, 4)];
@@ -239,7 +239,7 @@ fn a_page_of_several_new_months_is_never_lost_in_between() {
     }
 }
 
-/// Several workers die together: each may have a page under way.
+/// Several workers crash together: each may have a page under way.
 #[test]
 fn dying_with_several_workers_loses_nothing() {
     for step in [
@@ -257,7 +257,7 @@ fn dying_with_several_workers_loses_nothing() {
     }
 }
 
-/// A step fails, and from then on always: the run says so and what to do, and the next one goes on.
+/// A step fails, and then always: the run reports it with advice, and the next run continues.
 fn fail_at(step: CrashPoint, action: &str, hits: impl IntoIterator<Item = u32>) {
     for hit in hits {
         let mut trial = Trial::new();
@@ -330,8 +330,8 @@ fn litter_that_cannot_be_swept_is_swept_later() {
     trial.ends_well();
 }
 
-/// A page of two months, of which only the first one could be written, is recorded as far as it went, even if nobody ever
-/// serves it again.
+/// A page of two months, of which only the first could be written, is recorded as far as it went, even if it is never
+/// served again.
 #[test]
 fn what_a_half_written_page_left_is_recorded_whatever_comes_next() {
     let days = [date(2024, 1, 31), date(2024, 2, 1)];
@@ -352,7 +352,7 @@ fn what_a_half_written_page_left_is_recorded_whatever_comes_next() {
     assert_recorded(&grab.data_dir());
 }
 
-/// The same where it is not the disk that fails, but the second month's file that is damaged.
+/// As above, but not the disk fails: the second month's file is damaged.
 #[test]
 fn what_was_written_before_a_damaged_file_is_recorded() {
     let calls = AtomicU32::new(0);
@@ -380,8 +380,8 @@ fn sources(folder: &Path) -> String {
     entries.map(text).collect()
 }
 
-/// What the code reaches is what the matrix is made of: [`hits`] has every variant, or this does not compile, and every
-/// step that is hit in a run dies and fails in the tests above.
+/// The matrix has every step of the code: [`hits`] has every variant, or this does not compile, and every step that a
+/// run reaches is tested above with a crash and a failure.
 #[test]
 fn every_step_is_in_the_code_and_in_the_list() {
     let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/core/src"));

@@ -1,4 +1,4 @@
-//! The documents say what the program does.
+//! The documents agree with the program.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -30,7 +30,7 @@ fn the_test_command_needs_rust_alone() {
     assert!(document("CONTRIBUTING.md").contains("`cargo nextest run --locked`"));
 }
 
-/// Parts of it cannot be built on Windows; what the others had for it was never run.
+/// Parts of grab cannot be built on Windows, and code for it was never run.
 #[test]
 fn linux_and_macos_are_the_only_platforms_and_nothing_is_for_another() {
     assert!(document("README.md").contains("runs on Linux and macOS. Windows is not supported"));
@@ -55,7 +55,7 @@ fn linux_and_macos_are_the_only_platforms_and_nothing_is_for_another() {
     };
     let places: Vec<_> =
         files.iter().filter(|path| path.file_name() != ours && asks(&code(path)) > 0).collect();
-    // The one that refuses to be built elsewhere.
+    // Only the file that refuses to be built elsewhere.
     assert!(matches!(&places[..], [root] if root.ends_with("crates/core/src/lib.rs")), "{places:?}");
 }
 
@@ -70,7 +70,7 @@ fn grab_knows_every_command_that_a_document_shows() {
         let text = document(&path);
         let lines = ["sh", "console"].map(|language| blocks(&text, language).join("\n")).join("\n");
         let lines = lines.lines().map(|line| line.trim_start_matches("$ "));
-        // Where a line has a place to be filled in, nobody can say.
+        // A line with a blank to fill in cannot be run.
         for line in lines.filter(|line| line.starts_with("grab ") && !line.contains('…')) {
             let typed = line.split([';', '|', '>', '#']).next().unwrap().trim_start_matches("grab ");
             let ran = grab.run(&format!("{typed} --help"));
@@ -92,7 +92,7 @@ fn a_line_of_cron_finds_grab_and_reads_every_file_in_a_round_of_days() {
         );
     }
     let sample = lines.lines().find(|line| line.contains("verify --sample")).unwrap();
-    // A day's number, not that of its month: months have 28 to 31 days.
+    // The number of a day, not of a day in its month: months have 28 to 31 days.
     assert!(sample.contains("$(($(date +\\%s) / 86400 \\% 28 + 1))/28"), "{sample}");
     assert!(sample.contains("[ $code = 13 ]"), "a symbol that hardly trades is no damage");
 }
@@ -152,7 +152,7 @@ fn the_examples_of_json_have_the_fields_that_are_printed() {
         _ if request.target.contains("/reference/") => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
         "GONE" => Reply::json(404, r#"{"status":"NOT_FOUND"}"#),
         "BRK-B" => Reply::json(200, page("BRK-B", &[], None)),
-        // So that `status` has a plan to show.
+        // So that `status` can show a plan.
         symbol if request.from() < "2024-01-01" => Reply::json(
             403,
             format!(r#"{{"status":"NOT_AUTHORIZED","message":"{symbol}: not this data timeframe"}}"#),
@@ -226,7 +226,7 @@ fn fields(value: &Value) -> BTreeSet<String> {
     }
 }
 
-/// The rows of `faults! { … }`: name, state, words.
+/// The rows of `faults! { … }`: name, state, words of the message.
 fn faults_of(source: &str) -> Vec<[String; 3]> {
     let rows = source.split("\nfaults! {").nth(1).unwrap().split("\n}\n").next().unwrap();
     let begins_a_row = |line: &&str| line.starts_with("    ") && line.trim_start().len() + 4 == line.len();
@@ -239,7 +239,7 @@ fn faults_of(source: &str) -> Vec<[String; 3]> {
     rows.lines().filter(begins_a_row).filter(|line| line.contains(": \"")).map(row).collect()
 }
 
-/// The rows of `faults! { … }` for the jobs that are no tasks: name, and what becomes of a list, a lookup and a day.
+/// The rows of `faults! { … }` for jobs without tasks: name, and the result of a list, a lookup and a day.
 fn faults_of_jobs(source: &str) -> Vec<(String, [String; 3])> {
     let rows = source.split("\nfaults! {").nth(1).unwrap().split("\n}\n").next().unwrap();
     let row = |line: &str| {
@@ -268,7 +268,7 @@ fn each_fault_of_an_answer_has_a_row_for_each_kind_of_job() {
         let [_, state, _] = tasks.iter().find(|[task, ..]| task == name).unwrap();
         assert!(row.ends_with(&format!("| `{state}` | {list} | {lookup} | {day} |")), "{row}");
     }
-    // What is shown in memory is shown for all kinds.
+    // What is tested in memory is tested for all kinds of jobs.
     let outages = document("crates/core/src/engine/outage_tests.rs");
     let tests = outages.lines().filter_map(|line| line.strip_prefix("async fn ")?.strip_suffix("() {"));
     for test in tests {

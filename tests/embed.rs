@@ -1,4 +1,4 @@
-//! The library without the command line: what the program of `examples/embed.rs` downloads is a directory like any other.
+//! The library without the command line: `examples/embed.rs` is another program, and its directory is an ordinary one.
 
 use grab_core::data_dir::DataDir;
 

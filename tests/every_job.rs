@@ -1,5 +1,5 @@
-//! What `tests/faults.rs` does to a task, done to the other jobs: a list, a lookup and a day of the whole market. Each fault
-//! comes once to one of them, which is asked again, and for ever to another one. `docs/faults.md` has a row for each.
+//! The faults of `tests/faults.rs` for the other jobs: a list, a lookup and a day of the whole market. Each fault
+//! happens once to one of them, which is requested again, and always to another one. `docs/faults.md` has a row for each.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 use crate::support::{Reply, Request, Server, market_page};
 
-/// The day that fails once, and the one that fails for ever.
+/// The day that fails once, and the one that always fails.
 const DAYS: [Date; 2] = [date(2024, 1, 3), date(2024, 1, 4)];
 
 /// What a request is about.
@@ -56,7 +56,7 @@ impl About {
         Self::Control
     }
 
-    /// Whether it is of those that fail once. None if it does not fail.
+    /// Whether it fails only once. None if it does not fail.
     fn passes(self) -> Option<bool> {
         match self {
             Self::List { is_active: is_first } | Self::Lookup { is_a: is_first } | Self::Day { is_first } => {
@@ -66,7 +66,7 @@ impl About {
         }
     }
 
-    /// A good answer, with enough text to be cut within.
+    /// A good response, long enough to be cut.
     fn good(self) -> String {
         let name = "x".repeat(300);
         match self {
@@ -89,7 +89,7 @@ impl About {
     }
 }
 
-/// What a server says in place of a good answer.
+/// The server's response in place of a good one.
 type Script = fn(About, &str) -> Reply;
 
 fn json(text: &str) -> Reply {
@@ -106,16 +106,16 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Blanks: 80 MiB of them in 80 KiB.
+/// Spaces: 80 MiB of them in 80 KiB.
 static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| gzip(&vec![b' '; 80 << 20]));
 
-/// A good answer with something in its text replaced.
+/// A good response with a part of its text replaced.
 fn instead(good: &str, old: &str, new: &str) -> Reply {
     assert!(good.contains(old), "{old} in {good}");
     json(&good.replace(old, new))
 }
 
-/// A list that goes on there; what is no list is answered well.
+/// A list that continues at `next`; other requests get a good response.
 fn followed_by(about: About, good: &str, next: &str) -> Reply {
     match about {
         About::List { .. } => {
@@ -125,7 +125,7 @@ fn followed_by(about: About, good: &str, next: &str) -> Reply {
     }
 }
 
-/// A day with something in its text replaced; what is no day is answered well.
+/// A day with a part of its text replaced; other requests get a good response.
 fn day_instead(about: About, good: &str, old: &str, new: &str) -> Reply {
     match about {
         About::Day { .. } => instead(good, old, new),
@@ -168,7 +168,7 @@ fn client(server: &Server) -> Polygon {
     .unwrap()
 }
 
-/// All jobs against a server that fails once for the one half of them, and for ever for the other.
+/// Runs all jobs against a server that fails once for one half of them, and always for the other.
 async fn fetch(server: &Server) -> (FetchedLists, MarketDayTally) {
     let wanted = WantedLists {
         lists: vec![ReferenceList::Active, ReferenceList::Left],
@@ -187,7 +187,7 @@ async fn fetch(server: &Server) -> (FetchedLists, MarketDayTally) {
     (lists.unwrap(), days.unwrap())
 }
 
-/// What became of the list that always fails, in the words of the document, with the reason.
+/// The result of the list that always fails, in the words of the document, with the reason.
 fn of_list(lists: &FetchedLists) -> (&'static str, String) {
     let [(list, reason)] = lists.lists_without.as_slice() else { panic!("{:?}", lists.lists_without) };
     assert_eq!(*list, ReferenceList::Left);
@@ -216,7 +216,7 @@ fn of_day(days: &MarketDayTally) -> (&'static str, String) {
     }
 }
 
-/// What becomes of a list, a lookup and a day that always fail like this: `–` if they cannot.
+/// Checks the results of a list, a lookup and a day that always fail like this: `–` if they cannot fail so.
 fn check(reply: Script, [list, lookup, day]: [&str; 3], words: &str) {
     let is_asked_again = ![list, lookup, day].iter().any(|outcome| outcome.starts_with("not "));
     let failed = Arc::new(Mutex::new(HashMap::<About, u32>::new()));
@@ -228,7 +228,7 @@ fn check(reply: Script, [list, lookup, day]: [&str; 3], words: &str) {
             let Some(passes) = about.passes() else { return json(&good) };
             let mut failed = failed.lock().unwrap();
             let count = failed.entry(about).or_default();
-            // What is not asked again must not fail once.
+            // A job that is not requested again must not fail once.
             let is_well = passes && (!is_asked_again || *count > 0);
             *count += 1;
             if is_well { json(&good) } else { reply(about, &good) }
@@ -264,12 +264,12 @@ fn check(reply: Script, [list, lookup, day]: [&str; 3], words: &str) {
         (About::Day { is_first: true }, day),
     ] {
         let expected = if outcome == "given up" { 2 } else { 1 };
-        // It may be asked once more: a question that was answered tells whose fault a failure is.
+        // It may be requested once more: a request that was answered before shows whether the source is down.
         assert!(asked[&about] >= expected, "{about:?}: {asked:?}");
     }
 }
 
-/// One test for each fault: what becomes of a list, a lookup and a day if it stays, words of the reason, the answer.
+/// One test for each fault: the result of a list, a lookup and a day if it stays, words of the reason, the response.
 macro_rules! faults {
     ($($name:ident: $list:literal, $lookup:literal, $day:literal, $words:literal, $reply:expr;)*) => {
         $(

@@ -1,4 +1,4 @@
-//! `grab export`: files that are derived from the store, to the last bit.
+//! `grab export`: derived files are correct to the last bit.
 
 mod companies;
 mod joined;
@@ -79,7 +79,7 @@ fn csv(grab: &Grab, path: &str) -> Vec<Bar> {
     file.records().map(|row| bar(row.unwrap())).collect()
 }
 
-/// The bars of an exported Parquet file, and what it says of itself.
+/// The bars of an exported Parquet file, and its metadata.
 fn parquet(path: &Path) -> (Vec<Bar>, BTreeMap<String, String>) {
     let file = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
     let entries = file.metadata().file_metadata().key_value_metadata().unwrap();

@@ -1,5 +1,4 @@
-//! Every way in which a server was thought to be wrong: what `grab` makes of it while it passes, and if it stays.
-//! `docs/faults.md` has a row for each.
+//! Every known fault of a server: what `grab` does if it passes, and if it stays. `docs/faults.md` has a row for each.
 
 use std::{
     io::Write,
@@ -14,7 +13,7 @@ use crate::support::{Grab, Reply, Request, Server, minutes, page, page_with, rea
 
 const DAY: Date = date(2024, 1, 3);
 
-/// What a server says to a request.
+/// The server's response to a request.
 type Script = fn(&Request) -> Reply;
 
 fn ok(request: &Request) -> Reply {
@@ -27,10 +26,10 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Blanks: 80 MiB of them in 80 KiB.
+/// Spaces: 80 MiB of them in 80 KiB.
 static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| gzip(&vec![b' '; 80 << 20]));
 
-/// A page with something in its text replaced.
+/// A page with a part of its text replaced.
 fn instead(request: &Request, old: &str, new: &str) -> Reply {
     let text = page(request.symbol(), &minutes(DAY, 5), None);
     assert!(text.contains(old), "{old} in {text}");
@@ -55,7 +54,7 @@ fn outcome(grab: &Grab) -> (String, String) {
     (item["state"].as_str().unwrap().to_owned(), error)
 }
 
-/// Once, and all is well when it is asked again, if it is asked again at all; then for ever.
+/// Checks a fault that happens once and is gone when the page is requested again, if it is; then one that stays.
 fn check(reply: Script, state: &str, words: &str) {
     if state == "failed" {
         let calls = Mutex::new(0);
@@ -75,13 +74,13 @@ fn check(reply: Script, state: &str, words: &str) {
     let (ended, error) = outcome(&grab);
     assert_eq!(ended, state, "it stays: {error}");
     assert!(error.contains(words), "it stays: {error}");
-    // What the plan refuses is worth one question about a recent day: is the symbol served at all?
+    // A refusal by the plan leads to one more request for a recent day: is the symbol served at all?
     let asked = if matches!(state, "failed" | "not_entitled") { 2 } else { 1 };
     assert_eq!(staying.pages_asked(), asked, "it stays: {error}");
     assert!(read_store(&grab.data_dir()).is_empty(), "it stays");
 }
 
-/// One test for each fault: the answer, the state if it stays, words of the reason.
+/// One test for each fault: the response, the state if it stays, words of the reason.
 macro_rules! faults {
     ($($name:ident: $state:literal, $words:literal, $reply:expr;)*) => {
         $(
@@ -192,7 +191,7 @@ fn unsorted_bars_are_stored_in_order() {
     assert_eq!((stored, state.as_str()), (minutes(DAY, 50), "done"));
 }
 
-/// Five good bars and another one, which is kept apart.
+/// Five good bars and a bad one, which is quarantined.
 fn quarantined(spoil: fn(Bar) -> Bar, words: &str) {
     let (stored, state, error) = stays(move |_| {
         let mut bars = minutes(DAY, 6);
@@ -227,7 +226,7 @@ fn a_bar_with_a_negative_price_is_quarantined() {
 fn a_repeated_next_url_ends_the_traversal_as_an_error() {
     let (stored, state, error) =
         stays(|request| followed_by(request, "http://HOST/v2/aggs/ticker/A/range/1/minute/0/0?cursor=same"));
-    // What was stored before it came round stays.
+    // Bars that were stored before the cursor repeated stay.
     assert_eq!((stored, state.as_str()), (minutes(DAY, 5), "failed"));
     assert!(error.contains("cursor=same") && error.contains("was followed before"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! A market that breaks a third of its answers: every bar comes all the same.
+//! A market that breaks a third of its responses: every bar is fetched all the same.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const WANTED: &str =
 
 const SEED: u64 = 7;
 
-/// Downloads what is wanted from a sandbox with these faults.
+/// Downloads `WANTED` from a sandbox with these faults.
 fn downloaded(faults: Option<FaultOptions>) -> (Grab, Ran) {
     let options = SandboxOptions { seed: SEED, page_cap: 2_000, faults, ..SandboxOptions::default() };
     let server = Serving::start(options);
@@ -29,7 +29,7 @@ fn a_third_of_the_answers_is_broken_and_every_bar_comes() {
     let (broken, rough) = downloaded(Some(faults));
     let (smooth, rough) = (smooth.exits(0).json(), rough.exits(0).json());
     let requests = |ran: &Value| ran["requests"].as_u64().unwrap();
-    // Three answers in ten are broken, some of the next ones too, and now and then one names a page too many.
+    // Three responses in ten are broken, some of the retries too, and now and then one names a page too many.
     assert!(requests(&rough) > requests(&smooth) && requests(&rough) < 2 * requests(&smooth), "{rough}");
     let (whole, held) = (read_store(&honest.data_dir()), read_store(&broken.data_dir()));
     assert!(whole["NVDA"].len() > 40_000, "{}", whole["NVDA"].len());

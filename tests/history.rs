@@ -1,5 +1,5 @@
-//! A plan that does not go back as far as is asked for: what is served is fetched, the rest is `not_entitled` day by day, and
-//! in the way of nothing.
+//! A plan whose history does not reach back far enough: what it serves is fetched, the rest is `not_entitled` day by
+//! day and blocks nothing.
 
 mod budget;
 mod disproved;
@@ -41,7 +41,7 @@ fn count(from: Date, to: Date) -> usize {
     sessions(from, to).len()
 }
 
-/// What a question about bars asks for.
+/// The window of a request for bars.
 fn asked(request: &Request) -> Window {
     let to = request.target.split('/').nth(9).unwrap().split('?').next().unwrap();
     let from = request.from().parse().unwrap_or_else(|_| {
@@ -69,7 +69,7 @@ fn strict(floor: impl Fn() -> Date + Send + Sync + 'static) -> Server {
     })
 }
 
-/// A service that leaves out what lies before its history, without a word. `YOUNG` was listed in June 2025.
+/// A service that omits the days before its history without an error. `YOUNG` was listed in June 2025.
 fn clipping(floor: Date) -> Server {
     Server::start_with_control(move |request| {
         let listed = if request.symbol() == "YOUNG" { date(2025, 6, 2) } else { Date::MIN };
@@ -81,7 +81,7 @@ fn grab(server: &Server) -> Grab {
     Grab::with_server(server.base_url()).env("GRAB_NOW", NOW)
 }
 
-/// The days of New York that are held of a symbol.
+/// The New York days with stored bars of a symbol.
 fn held(grab: &Grab, symbol: &str) -> Vec<Date> {
     let bars = read_store(&grab.data_dir()).remove(symbol).unwrap_or_default();
     let mut days: Vec<_> = bars.iter().filter_map(|bar| new_york::date_of(bar.timestamp)).collect();
@@ -127,10 +127,10 @@ fn the_beginning_is_found_once_for_all_symbols_with_few_requests() {
     let start = format!("start --json --windows 2024-06..2025-01 --tickers {}", tickers.join(","));
     let report = grab.run(&start).exits(11).json();
     assert_eq!(report["tasks"]["done"], 40);
-    // One page for each; at most one refusal for each worker, and three questions about days.
+    // One page for each; at most one refusal per worker, and three requests for single days.
     let requests = report["requests"].as_u64().unwrap();
     assert!((44..=51).contains(&requests), "{requests}");
-    // Windows that begin too early are cut before anything is asked: one question finds out if the plan serves more now.
+    // Windows that begin too early are cut before the first request: one request checks if the plan serves more now.
     let more: Vec<_> = (40..80).map(|number| format!("T{number}")).collect();
     let start = |windows| format!("start --json --windows {windows} --tickers {}", more.join(","));
     let report = grab.run(&start("2023")).exits(11).json();
@@ -139,7 +139,7 @@ fn the_beginning_is_found_once_for_all_symbols_with_few_requests() {
     assert_eq!((&report["requests"], &report["tasks"]["done"]), (&41.into(), &80.into()), "{report}");
 }
 
-/// The trap: the narrower, right request was taken for recorded.
+/// A regression: the narrower, correct request was taken for recorded.
 #[test]
 fn refused_days_are_never_in_the_way_of_a_later_request() {
     let server = strict(|| FLOOR);
@@ -159,7 +159,7 @@ fn refused_days_are_never_in_the_way_of_a_later_request() {
     let report = start("2023-11..2025-04");
     assert_eq!(days_not_entitled(&report), count(date(2023, 11, 1), date(2024, 11, 30)));
     assert_eq!(held(&grab, "A"), sessions(FIRST_SERVED, date(2025, 4, 30)));
-    // The same once more: one question, no day twice.
+    // The same start again: one request, and no day twice.
     let again = grab.run("start --windows 2023-11..2025-04 --tickers A").exits(11);
     assert!(
         again.stderr.contains("everything asked for is recorded already, but for days that the plan"),
@@ -233,7 +233,7 @@ fn a_plan_that_serves_more_is_noticed_with_one_question() {
     grab.run("start --windows 2023-06..2025-01 --tickers A,B,C").exits(11);
     let unchanged = grab.run("resume --json --retry-failed").exits(11).json();
     assert_eq!(unchanged["requests"], 1, "{unchanged}");
-    // A plan with a longer history: it begins within what was asked for.
+    // A plan with a longer history: it begins within the requested window.
     floor.store(200, Ordering::SeqCst);
     let report = grab.run("resume --json --retry-failed").exits(11).json();
     let first = sessions(days(200), FLOOR)[0];
@@ -242,7 +242,7 @@ fn a_plan_that_serves_more_is_noticed_with_one_question() {
         assert_eq!(held(&grab, symbol), sessions(first, date(2025, 1, 31)), "{symbol}");
     }
     assert_eq!(days_not_entitled(&report), 3 * sessions(date(2023, 6, 1), first).len() - 3);
-    // One that has it all: a start notices it as well, and nothing is left to be said.
+    // A plan with the whole history: a start notices it as well, and nothing is left to report.
     floor.store(2_000, Ordering::SeqCst);
     let report = grab.run("start --json --windows 2023-06..2025-01 --tickers A,B,C").exits(0).json();
     assert_eq!((days_not_entitled(&report), &report["tasks"]["pending"]), (0, &0.into()));
@@ -260,7 +260,7 @@ fn a_history_that_moves_on_day_by_day_keeps_what_was_served() {
     };
     let grab = grab(&server);
     grab.run("start --windows 2024-06..2025-03 --tickers A").exits(11);
-    // Two months later another symbol is asked for in the same window.
+    // Two months later another symbol is requested in the same window.
     floor.store(61, Ordering::SeqCst);
     let later = |arguments: &str| {
         let ran = grab.command(arguments).env("GRAB_NOW", "2027-01-30T22:00:00-05:00").output();
@@ -270,7 +270,7 @@ fn a_history_that_moves_on_day_by_day_keeps_what_was_served() {
     assert_eq!(held(&grab, "A"), sessions(FIRST_SERVED, date(2025, 3, 31)), "what was served stays");
     assert_eq!(held(&grab, "B"), sessions(date(2025, 1, 31), date(2025, 3, 31)));
     assert_eq!(report["first_served_day"], "2025-01-31");
-    // Is the last refused day served by now? A page that is refused, three questions about the days around the weekend, the page.
+    // Is the last refused day served now? Then a refused page, three requests for days around the weekend, the page.
     assert_eq!(report["requests"], 6, "{report}");
     let beyond = count(date(2024, 6, 1), date(2024, 11, 30)) + count(date(2024, 6, 1), date(2025, 1, 30));
     assert_eq!(days_not_entitled(&report), beyond);
@@ -306,7 +306,7 @@ fn a_refusal_that_is_not_about_time_stays_with_its_task() {
     );
 }
 
-/// In the evening a plan with end-of-day data may refuse the day itself by the same words.
+/// In the evening a plan with end-of-day data may refuse the day itself with the same message.
 #[test]
 fn a_window_within_the_history_that_ends_too_early_waits() {
     let today = date(2026, 11, 30);
@@ -366,7 +366,7 @@ fn an_answer_that_is_clipped_without_a_word_is_not_taken_for_empty() {
     assert_eq!(held(&grab, "YOUNG"), sessions(date(2025, 6, 2), date(2025, 7, 31)));
     let questions = server.requests().iter().filter(|request| request.control_day().is_some()).count();
     assert!(questions <= 14, "{questions}");
-    // What is known is known to the next run: no question but one.
+    // The next run knows the result: it sends only one request about it.
     let asked = server.requests().len();
     grab.run("start --windows 2024-06..2025-07 --tickers C").exits(11);
     assert_eq!(server.requests().len(), asked + 2, "whether the plan serves more, and the page");
@@ -381,14 +381,14 @@ fn a_young_listing_is_no_clipped_answer() {
     assert_eq!((&report["tasks"]["empty"], days_not_entitled(&report)), (&1.into(), 0));
     assert_eq!(report["requests"], 5, "four pages, and one question about the market on the first day");
     assert_eq!(grab.run("status --json").json()["first_served_day"], Value::Null);
-    // So it is for a server of another test, which has the control symbol's days besides its script.
+    // The same with a server that answers for the control symbol besides its script.
     let server = Server::start(|request| bars_from(request.symbol(), asked(request), date(2025, 6, 2)));
     let grab = self::grab(&server).env("GRAB_CONCURRENCY", "1");
     let report = grab.run("start --json --windows 2025-05..2025-07 --tickers A,B,C").exits(0).json();
     assert_eq!((&report["requests"], server.requests().len(), server.controls().len()), (&4.into(), 3, 1));
 }
 
-/// A source that does not know the control symbol decides nothing: the days are empty by its word alone.
+/// A source that does not know the control symbol decides nothing: the days are empty by its response alone.
 #[test]
 fn where_nothing_tells_a_clipped_answer_from_a_young_symbol_nothing_is_claimed() {
     for unknown in [
@@ -439,7 +439,7 @@ fn the_sandbox_serves_plans_of_both_kinds() {
     }
 }
 
-/// A traversal that was paused for so long that the plan's history has passed its cursor.
+/// A traversal that was paused until the plan's history had moved past its cursor.
 #[test]
 fn a_task_that_history_has_overtaken_keeps_its_bars_and_goes_on_where_history_begins() {
     let overtaken = Arc::new(AtomicI64::new(0));
@@ -498,7 +498,7 @@ fn an_outage_and_a_server_in_trouble_in_the_middle_of_the_search_only_delay_it()
     assert_eq!(held(&grab, "A"), sessions(FIRST_SERVED, date(2024, 12, 31)));
 }
 
-/// Dying at any step of the manifest, the next run ends with the same days and the same record.
+/// After a crash at any step of the manifest, the next run ends with the same days and the same record.
 fn dies_at_each_step(clips: bool) {
     for step in [CrashPoint::BeforeCommit, CrashPoint::AfterCommit] {
         for hit in 3..60 {
@@ -572,7 +572,7 @@ fn a_window_that_begins_on_the_weekend_before_the_history_is_fetched() {
     assert_eq!(grab.tasks(), ["A 2024-12-02 done", "B 2024-12-02 done"]);
     let asked = server.requests().len();
     assert!(asked <= 6, "{asked}");
-    // What is known now needs no question, also for a window from the Saturday.
+    // The known beginning needs no request, also for a window from the Saturday.
     grab.run("start --windows 2024-11-30..2024-12-10 --tickers C").exits(0);
     grab.run("start --windows 2024-12 --tickers A,B").exits(0);
     assert_eq!(server.requests().len(), asked + 1);

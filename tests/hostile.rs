@@ -1,4 +1,4 @@
-//! Input that means harm, or was saved by the wrong program: a clear error, its exit code, and nothing on disk.
+//! Hostile input, or input saved by the wrong program: a clear error, its exit code, and nothing on disk.
 
 use std::{
     ffi::OsStr,
@@ -12,10 +12,10 @@ use jiff::civil::date;
 
 use crate::support::{Grab, Ran, Reply, Server, minutes, page};
 
-/// The longest message that a person reads.
+/// The longest readable message.
 const LONGEST: usize = 2_500;
 
-/// A run that may leave nothing behind: its directory holds what the test put there.
+/// Checks a run that must leave nothing behind: its directory has only what the test put there. Returns its message.
 fn refused(grab: &Grab, mut command: Command, code: i32) -> String {
     let files = || -> Vec<_> {
         let mut names: Vec<_> = fs::read_dir(grab.dir()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -32,7 +32,7 @@ fn refused(grab: &Grab, mut command: Command, code: i32) -> String {
     ran.stderr
 }
 
-/// What is said about one value of a flag.
+/// The message about one value of a flag.
 fn refused_flag(arguments: &str, value: impl AsRef<OsStr>) -> String {
     let grab = Grab::new();
     let mut command = grab.command(arguments);
@@ -40,7 +40,7 @@ fn refused_flag(arguments: &str, value: impl AsRef<OsStr>) -> String {
     refused(&grab, command, 2)
 }
 
-/// What is said about a tickers file.
+/// The message about a tickers file.
 fn refused_tickers(content: impl AsRef<[u8]>) -> String {
     let grab = Grab::new();
     fs::write(grab.dir().join("list"), content).unwrap();
@@ -49,7 +49,7 @@ fn refused_tickers(content: impl AsRef<[u8]>) -> String {
     said
 }
 
-/// What is said about a spec.
+/// The message about a spec.
 fn refused_spec(content: impl AsRef<[u8]>) -> String {
     let grab = Grab::new();
     fs::write(grab.dir().join("spec.toml"), content).unwrap();
@@ -58,7 +58,7 @@ fn refused_spec(content: impl AsRef<[u8]>) -> String {
     said
 }
 
-/// Tasks that a dry run would add, for a tickers file.
+/// The number of tasks that a dry run would add for a tickers file.
 fn accepted(content: impl AsRef<[u8]>) -> u64 {
     let grab = Grab::new();
     fs::write(grab.dir().join("list"), content).unwrap();
@@ -93,7 +93,7 @@ fn symbols_that_are_none() {
         let error = refused_flag("start --windows 2024", format!("--tickers={symbol}"));
         assert!(error.contains("--tickers: ") && error.contains(said), "{error}");
     }
-    // Without "=", what begins with a dash is a flag that there is not.
+    // Without "=", a value with a leading dash is an unknown flag.
     let error = refused_flag("start --windows 2024 --tickers", "-A");
     assert!(error.contains("-A"), "{error}");
     let error = refused_flag("start --windows 2024 --tickers", OsStr::from_bytes(b"A\xff"));
@@ -107,7 +107,7 @@ fn names_of_devices_are_symbols_in_folders_that_are_none() {
     });
     let grab = Grab::with_server(server.base_url());
     grab.run("start --windows 2024-01 --tickers CON,NUL,PRN,COM1,NULp").exits(0);
-    // On Windows, a device is a name that is the word itself, or the word and a dot: `ticker=` stands before it.
+    // On Windows, a device is a name that is the word itself, or the word and a dot: `ticker=` precedes it here.
     let mut folders: Vec<_> = fs::read_dir(grab.data_dir().join("bars_1m"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -186,7 +186,7 @@ fn million() -> String {
     list
 }
 
-/// The same command with 1 GiB of address space.
+/// The command with 1 GiB of address space.
 fn within_a_gigabyte(grab: &Grab, arguments: &str) -> Command {
     let mut limited = Command::new("/bin/sh");
     limited.args(["-c", "ulimit -v 1048576; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_grab")]);

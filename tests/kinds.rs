@@ -1,4 +1,4 @@
-//! What a data directory holds: made up or real, as traded or adjusted. Its first bar decides.
+//! The kind of bars in a data directory: made up or real, as traded or adjusted. Its first bar decides.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn bars() -> Vec<Bar> {
     minutes(date(2024, 1, 3), 5)
 }
 
-/// A service that has these bars of every symbol.
+/// A service with these bars for every symbol.
 fn serving(bars: Vec<Bar>) -> Server {
     Server::start(move |request| {
         let body = page(request.symbol(), &bars, None);
@@ -25,7 +25,7 @@ fn serving(bars: Vec<Bar>) -> Server {
     })
 }
 
-/// What is in a folder, in order.
+/// The names in a folder, in order.
 fn listed(grab: &Grab) -> Vec<String> {
     let entries = fs::read_dir(grab.dir()).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -45,7 +45,7 @@ fn the_readmes_two_first_commands_work_in_their_order() {
     assert_eq!(grab.run("status --json").exits(0).json()["sandbox"], false);
     let made_up = grab.run("status --data-dir sandbox-data --json").exits(0).json();
     assert_eq!(made_up["sandbox"], true);
-    // Every command that is told to use the sandbox finds its directory.
+    // Every command with `--sandbox` finds its directory.
     for command in ["resume", "verify", "repair --dry-run", "update --dry-run"] {
         grab.run(&format!("{command} --sandbox")).exits(0);
     }
@@ -99,7 +99,7 @@ fn a_directory_without_a_bar_may_become_any_other_and_what_was_empty_is_asked_ag
     assert_eq!(grab.tasks(), ["AAPL 2024-01-03 done", "NOSUCH 2024-01-03 empty"]);
     let status = grab.run("status --json").json();
     assert_eq!((&status["sandbox"], &status["adjusted"]), (&true.into(), &false.into()));
-    // With its first bar it is decided, before anything is recorded, and without a key too.
+    // The first bar decides it, before anything is recorded, and without a key too.
     for (how, key) in [("", "key"), ("", ""), ("--sandbox --adjusted", "")] {
         let start = format!("start {how} --windows 2024-01-04 --tickers AAPL");
         let refused = grab.run_with("MASSIVE_API_KEY", key, &start).exits(2);
@@ -126,7 +126,7 @@ fn what_the_sandbox_has_is_no_evidence_of_the_service() {
     assert_eq!(real.count("SELECT count(*) FROM events WHERE kind = 'kind_changed'"), 1);
 }
 
-/// A bar that a process had written, and died before it could record it, is one too.
+/// A bar counts too if a process had written it and crashed before it could record it.
 #[cfg(debug_assertions)]
 #[test]
 fn a_bar_that_is_not_recorded_yet_decides_as_well() {

@@ -1,9 +1,9 @@
-//! Who may import whom. `docs/ARCHITECTURE.md` shows the same tables: they are made of the ones that are enforced here.
+//! Which part may import which. The tables in `docs/ARCHITECTURE.md` are generated from the ones that are enforced here.
 
 use std::{fs, path::Path};
 
-/// One part of a crate: its module (or `words`, for what lies in the root of `grab-model`), what it does, and the other parts of
-/// this workspace that it may name.
+/// One part of a crate: its module (or `words`, for the root of `grab-model`), its purpose, and the other parts of this
+/// workspace that it may name.
 type Layer = (&'static str, &'static str, &'static [&'static str]);
 
 /// The parts of each crate, from the ground up.
@@ -114,8 +114,8 @@ fn parts() -> impl Iterator<Item = &'static Layer> {
     CRATES.iter().flat_map(|(_, _, layers)| *layers)
 }
 
-/// The names that a source text takes from this workspace, also in grouped imports: `crate::{a, b::c}` has a and b, and a name of
-/// `grab_sandbox` is `sandbox`.
+/// The names that a source text imports from this workspace, also in grouped imports: `crate::{a, b::c}` gives a and b,
+/// and a name of `grab_sandbox` is `sandbox`.
 fn imports(text: &str) -> Vec<String> {
     let code: String =
         text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
@@ -133,7 +133,7 @@ fn imports(text: &str) -> Vec<String> {
     found
 }
 
-/// The first names of a group: `{a::{b, c}, d}` has a and d.
+/// The first names of a group: `{a::{b, c}, d}` gives a and d.
 fn top_level(group: &str) -> Vec<String> {
     let (mut depth, mut names, mut fresh) = (1, Vec::new(), true);
     for (at, c) in group.char_indices() {
@@ -170,11 +170,12 @@ pub fn sources(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
-/// The part of a crate that a file is in.
+/// The part of a crate to which a file belongs.
 fn part_of(inside: &Path, layers: &'static [Layer]) -> &'static Layer {
     let module = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
     let own = layers.iter().find(|(name, ..)| *name == module);
-    // What has no part of its own is in the first one; a crate of several parts has no other files than these and its root.
+    // A file without a part of its own is in the first one; a crate of several parts has no other files than these and
+    // its root.
     own.unwrap_or_else(|| &layers[0])
 }
 
@@ -217,7 +218,7 @@ fn every_module_is_in_the_layer_table() {
     }
 }
 
-/// A row of the table in `docs/ARCHITECTURE.md`.
+/// One row of the table in `docs/ARCHITECTURE.md`.
 fn row(krate: &str, (name, does, allowed): &Layer) -> String {
     let names: Vec<_> = allowed.iter().map(|name| format!("`{name}`")).collect();
     let names = match names.len() {
@@ -228,7 +229,7 @@ fn row(krate: &str, (name, does, allowed): &Layer) -> String {
     format!("| `{krate}` | `{name}` | {does} | {names} |\n")
 }
 
-/// The table as `docs/ARCHITECTURE.md` has it.
+/// The table in `docs/ARCHITECTURE.md`.
 fn table() -> String {
     let rows = CRATES.iter().flat_map(|(krate, _, layers)| layers.iter().map(|layer| row(krate, layer)));
     "| crate | module | does | may import |\n| --- | --- | --- | --- |\n".to_owned()

@@ -1,4 +1,4 @@
-//! What a repair cannot get back stays missing, until it is there again or somebody accepts the loss.
+//! What a repair cannot get back stays missing, until it is there again or the user accepts the loss.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use crate::support::{Grab, Reply, Server, Serving, bars_of, page, read_store};
 
 const STRICT: &str = "verify --deep --min-coverage 1 --max-gap-sessions 0 --json";
 
-/// A server that has the first so many of four days.
+/// A server with the first `n` of four days.
 fn with_days() -> (Server, Arc<AtomicUsize>) {
     let days = Arc::new(AtomicUsize::new(4));
     let so_many = Arc::clone(&days);
@@ -104,7 +104,7 @@ fn days_that_were_added_do_not_stand_in_for_days_that_are_gone() {
     days.store(0, Ordering::Relaxed);
     let repaired = grab.run("repair --json").exits(13).json();
     let aside = grab.dir().join(repaired["set_aside"][0].as_str().unwrap());
-    // As many bars as there were, on other days.
+    // As many bars as before, on other days.
     let other = Server::start(|request| {
         Reply::json(200, page(request.symbol(), &bars_of(&[date(2024, 1, 4), date(2024, 1, 5)]), None))
     });
@@ -138,7 +138,7 @@ fn a_file_that_nobody_recorded_and_nobody_can_read_is_kept_and_its_month_asked_f
     let grab = Grab::with_server(server.base_url());
     grab.run("start --windows 2024-01 --tickers A").exits(0);
     let whole = read_store(&grab.data_dir());
-    // As after `--rebuild-manifest`, which could not make anything of it.
+    // As after `--rebuild-manifest`, which could not use the file.
     flip(&january(&grab));
     for name in ["manifest.sqlite", "manifest.sqlite-wal", "manifest.sqlite-shm"] {
         let _ = fs::remove_file(grab.data_dir().join(name));

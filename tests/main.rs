@@ -9,13 +9,13 @@
 
 mod asked;
 mod audit;
-// Failpoints are in builds with debug assertions only.
+// Failpoints exist only in builds with debug assertions.
 #[cfg(debug_assertions)]
 mod beside;
 mod broken;
 mod cli;
 mod clock;
-// Failpoints are in builds with debug assertions only.
+// Failpoints exist only in builds with debug assertions.
 #[cfg(debug_assertions)]
 mod crash;
 mod docs;
@@ -24,7 +24,7 @@ mod every_job;
 mod export;
 mod faults;
 mod faulty_sandbox;
-// It dies at failpoints, too.
+// It crashes at failpoints, too.
 #[cfg(debug_assertions)]
 mod history;
 mod hostile;

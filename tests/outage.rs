@@ -1,4 +1,4 @@
-//! When everything fails: whose fault it is, and that nobody pays for somebody else's.
+//! When everything fails: which failures count against a task, and that no task pays for the failures of others.
 
 use std::{
     collections::VecDeque,
@@ -27,7 +27,7 @@ fn symbols(count: usize) -> String {
     (0..count).map(|n| format!("T{n}")).collect::<Vec<_>>().join(",")
 }
 
-/// A server that is well for so many requests, then sick for so long.
+/// A server that works for this many requests, then fails for this long.
 fn sick_after(requests: usize, time: Duration) -> Server {
     let state = Mutex::new((0, None));
     Server::start(move |request| {
@@ -48,7 +48,7 @@ fn a_server_that_is_sick_for_a_while_costs_no_task_anything() {
     let start = format!("start --windows 2024-01 --tickers {} --concurrency 4 --max-attempts 2", symbols(20));
     grab.run(&start).exits(0);
     assert_eq!(grab.count("SELECT count(*) FROM events WHERE kind = 'given_up'"), 0);
-    // Those that were under way when it began, then one probe at a time, with a control question each.
+    // Those under way when it began, then one probe at a time, with a control request each.
     assert!(server.pages_asked() <= 20 + 8 + 4 + 12, "{} pages asked", server.pages_asked());
 }
 
@@ -67,7 +67,7 @@ fn a_server_that_stays_sick_ends_the_run_and_no_task() {
 #[test]
 fn a_source_that_is_sick_from_the_beginning_ends_the_run_and_no_task() {
     let number = AtomicUsize::new(0);
-    // As from a balancer whose servers die in different ways.
+    // As from a balancer whose servers fail in different ways.
     let mixed = Server::start(move |_| match number.fetch_add(1, Ordering::Relaxed) % 3 {
         0 => sick(),
         1 => Reply::body(200, "text/html", b"<html>".to_vec()),
@@ -100,7 +100,7 @@ fn the_last_task_of_a_run_is_not_given_up_for_an_outage() {
 
 #[test]
 fn hopeless_symbols_end_in_their_own_state_and_hold_nobody() {
-    // Who does not know the control question answers it with 404, or not at all.
+    // A server that does not know the control request answers it with 404, or not at all.
     for (silent, hopeless) in [(false, "S500,HTML,CUT"), (true, "S500,HTML")] {
         let server = Server::start(move |request| match request.symbol() {
             "S500" => sick(),
@@ -121,7 +121,7 @@ fn hopeless_symbols_end_in_their_own_state_and_hold_nobody() {
     }
 }
 
-/// A server that lets in so many requests in any second.
+/// A server that lets in this many requests in any second.
 fn limited(per_second: usize) -> Server {
     let admitted = Mutex::new(VecDeque::<Instant>::new());
     Server::start(move |request| {

@@ -1,5 +1,4 @@
-//! The form of every Parquet file that grab writes: what programs of years ago have to know to open it. `scripts/readers.sh`
-//! lets them.
+//! The form of every Parquet file that grab writes: what older programs must know to read it. `scripts/readers.sh` runs them.
 
 use std::{
     collections::BTreeSet,
@@ -62,7 +61,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every kind of file that there is: bars for good and for the moment, days of the market, tables, exports.
+/// Every kind of file: final and interim bars, days of the market, tables, exports.
 fn every_kind(grab: &Grab) -> Vec<PathBuf> {
     grab.run("start --windows 2024-01 --tickers KIMpL --rate none").exits(0);
     grab.run("start --windows 2024-01 --tickers A --concurrency 1 --max-requests 1").exits(10);
@@ -102,8 +101,8 @@ fn every_column_of_every_file_has_the_order_of_its_type() {
         let grab = Grab::with_server(server.base_url()).env("GRAB_PARQUET", parquet);
         for path in every_kind(&grab) {
             let metadata = footer(&path);
-            // `ColumnOrder` is a union. Its only member of old is 1, TYPE_ORDER; Polars before 2, DataFusion before 51 and Daft
-            // 0.4 cannot read a footer with another one.
+            // `ColumnOrder` is a union whose only old member is 1, TYPE_ORDER; Polars before 2, DataFusion before 51
+            // and Daft 0.4 cannot read a footer with another one.
             let orders = metadata.list(7);
             // The first element of the schema is the table itself.
             assert_eq!(orders.len(), metadata.list(2).len() - 1, "{}", path.display());
@@ -193,7 +192,7 @@ fn what_start_was_told_is_the_form_of_later_runs_too() {
     assert_eq!(told("status --json"), "compact");
     grab.run("resume").exits(0);
     assert!(volume_encodings(&grab).contains(&BYTE_STREAM_SPLIT));
-    // What another command is told holds for its run alone.
+    // A setting of another command applies to its run alone.
     grab.run("repair --rewrite --parquet compatible").exits(0);
     assert!(!volume_encodings(&grab).contains(&BYTE_STREAM_SPLIT));
     assert_eq!(grab.run("repair --rewrite --json").exits(0).json()["parquet"], "compact");
@@ -203,8 +202,8 @@ fn what_start_was_told_is_the_form_of_later_runs_too() {
     assert!(!volume_encodings(&grab).contains(&BYTE_STREAM_SPLIT));
 }
 
-/// Bars that are days and weeks apart, and counts that jump: fastparquet misreads steps of more than 28 bits, so that each
-/// begins a page.
+/// Bars that are days and weeks apart, and counts that jump: fastparquet misreads steps of more than 28 bits, so each
+/// of these begins a page.
 #[test]
 fn a_page_of_integers_has_no_step_that_is_too_wide_for_fastparquet() {
     let days = [date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 8), date(2024, 1, 31)];

@@ -1,4 +1,4 @@
-//! Places where nothing can be written, or where something else is: named, and nothing lost.
+//! Paths that cannot be written, or where something else is: they are named, and nothing is lost.
 
 mod modes;
 #[cfg(debug_assertions)]
@@ -33,7 +33,7 @@ fn a_partition_that_is_a_folder_is_named_and_holds_no_other() {
 fn a_data_directory_below_a_file_or_where_nobody_may_write_is_a_wrong_one() {
     let grab = Grab::with_server("http://127.0.0.1:9");
     fs::write(grab.dir().join("file"), "").unwrap();
-    // Not even root can make a folder in /proc.
+    // Not even root can create a folder in /proc.
     let nowhere = if cfg!(target_os = "linux") { "/proc/grab" } else { "file" };
     for (place, in_the_way) in [("file", "file"), ("file/data", "file"), (nowhere, nowhere)] {
         for command in

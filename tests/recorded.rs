@@ -11,7 +11,7 @@ use grab_sandbox::SandboxOptions;
 
 use crate::support::{Grab, Serving, fixture, litter, read_store};
 
-/// A recorded file as the store should hold it: one bar a minute, of several the last.
+/// A recorded file as the store should have it: one bar a minute, of several the last.
 fn recorded(path: &Path) -> Vec<Bar> {
     let mut table = csv::Reader::from_reader(GzDecoder::new(File::open(path).unwrap()));
     let header = table.headers().unwrap().clone();
@@ -60,18 +60,19 @@ fn assert_equal(symbol: &str, stored: &[Bar], expected: &[Bar]) {
     }
 }
 
-/// A run over some symbols in pages of so many bars, which ends after its first requests and is resumed with a few at a time.
+/// A run over some symbols in pages of `page_cap` bars, which ends after its first requests and is resumed with a few
+/// at a time.
 struct Interrupted<'a> {
     folder: &'a Path,
     symbols: &'a [&'a str],
     window: &'a str,
     page_cap: usize,
-    /// The requests of the first run, and of each that follows.
+    /// The requests of the first run, and of each further one.
     budgets: (usize, usize),
 }
 
 impl Interrupted<'_> {
-    /// Runs it to its end: every bar is stored, and no page twice.
+    /// Runs to the end: every bar is stored, and no page is requested twice.
     fn run(&self) {
         let Self { folder, symbols, window, page_cap, budgets: (first, more) } = *self;
         let server = serve(folder, u32::try_from(page_cap).unwrap());

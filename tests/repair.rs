@@ -1,4 +1,4 @@
-//! A manifest that is lost or damaged: the bars know enough to make it anew, and never too much.
+//! A lost or damaged manifest: the bars are enough to rebuild it, and it never claims too much.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +38,7 @@ fn lose_manifest(grab: &Grab) {
     }
 }
 
-/// What the manifest says of partitions, but for when.
+/// The manifest's partitions, without times.
 fn partitions(grab: &Grab) -> Vec<String> {
     let manifest = grab.manifest();
     let columns = "ticker || month || bars || ' ' || first_ms || last_ms || bytes || xxh3 || session_mask || session_bars";
@@ -70,7 +70,7 @@ fn a_lost_manifest_is_made_anew_and_next_to_nothing_is_asked_for_again() {
     let started = grab.run(&format!("start --windows 2023-11..2024-02 --tickers {TICKERS}")).exits(0);
     assert!(!started.stderr.contains("no manifest"), "{started:?}");
     let again = grab.count("SELECT sum(requests) FROM runs");
-    // A day at the end of each page may have been cut, and what is not the last day of its month stays open.
+    // A day at the end of each page may have been cut, and a month without its last day stays open.
     assert!(again < asked / 2, "{again} requests instead of {asked}");
     assert_eq!(read_store(&grab.data_dir()), bars);
 }
@@ -91,7 +91,7 @@ fn what_a_run_had_not_come_to_is_not_taken_for_done() {
     }
 }
 
-/// What is done to a file.
+/// A change to a file.
 type Damage = fn(&mut Vec<u8>);
 
 #[test]
@@ -153,8 +153,8 @@ fn a_manifest_that_is_whole_is_not_replaced() {
     );
 }
 
-/// Nine days of ten bars, three pages. While it is not mended, the last bars of the first page are bad: none of two
-/// whole days, and some of the third.
+/// Nine days of ten bars, three pages. Until it is repaired, the last bars of the first page are bad: all of two days,
+/// and some of the third.
 fn spoiling(mended: Arc<AtomicBool>) -> Server {
     let bars: Vec<Bar> = [3, 4, 5, 8, 9, 10, 11, 12, 16].map(|day| minutes(date(2024, 1, day), 10)).concat();
     Server::start(move |request| {

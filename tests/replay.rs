@@ -1,4 +1,4 @@
-//! What the fuzz targets check, for their seeds and for all that they ever found. `fuzz/README.md` has the targets.
+//! What the fuzz targets check, for their seeds and for everything that they ever found. `fuzz/README.md` has the targets.
 
 #[expect(clippy::expect_used, clippy::panic, reason = "a check that fails says so")]
 #[path = "../fuzz/src/lib.rs"]
@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 
 use checks::{next_url, page, spec, tickers, windows};
 
-/// Runs a check on each file of a target's folders, and says which files were run.
+/// Runs a check on each file of a target's folders, and prints which files were run.
 fn replay(target: &str, check: fn(&[u8])) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let mut replayed = 0;

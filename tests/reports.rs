@@ -1,4 +1,4 @@
-//! What `verify` writes for others: the page, the tables, and the way from one directory's gaps to another's tasks.
+//! The files that `verify` writes: the page, the tables, and how the gaps of one directory become tasks of another.
 
 use std::{collections::BTreeSet, fs};
 
@@ -6,7 +6,7 @@ use jiff::civil::date;
 
 use crate::support::{Grab, Reply, Server, minutes, page};
 
-/// Two symbols with a bar on four sessions of January, and no more between.
+/// Two symbols with bars on four sessions of January, and none between.
 fn serve() -> Server {
     Server::start(|request| {
         let bars = [3, 4, 5, 22].map(|day| minutes(date(2024, 1, day), 2)).concat();
@@ -30,7 +30,7 @@ fn what_is_missing_here_are_tasks_there() {
     let grab = stored(&server);
     fs::remove_file(grab.data_dir().join("bars_1m/ticker=A/year=2024/month=01/bars.parquet")).unwrap();
     grab.run("verify --missing missing.csv").exits(12);
-    // The file of A is lost, and so are its sessions; the gap between them was never there.
+    // The file of A is lost, and so are its sessions; its gap was never stored.
     let rows = "ticker,from,to\nA,2024-01-03,2024-01-22\nKIMpL,2024-01-08,2024-01-19\n";
     assert_eq!(read(&grab, "missing.csv"), rows);
 

@@ -1,4 +1,4 @@
-//! How many requests a repair sends, and what becomes of its tasks.
+//! How many requests a repair sends, and the results of its tasks.
 
 use std::sync::{
     Arc,
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use crate::support::{Grab, Reply, Request, Server, minutes, page, read_store};
 
-/// First and last day of what is asked for.
+/// First and last day of a request.
 fn asked_days(request: &Request) -> (Date, Date) {
     let part = |at| request.target.split(['/', '?']).nth(at).unwrap().parse().unwrap();
     (part(8), part(9))
 }
 
-/// Five bars on each session, but on those that `lacks` names of a symbol (`true` for the number of the session in its year)
-/// until the server is whole.
+/// Five bars on each session, except those for which `lacks` returns true (by symbol and number of the session in its
+/// year) until the server has everything.
 fn lacking(lacks: fn(&str, usize) -> bool) -> (Server, Arc<AtomicBool>) {
     let is_whole = Arc::new(AtomicBool::new(false));
     let whole = Arc::clone(&is_whole);
@@ -43,12 +43,12 @@ fn started(server: &Server, tickers: &str) -> Grab {
     grab
 }
 
-/// Sessions, windows and requests.
+/// The estimated sessions, windows and requests.
 fn estimate(report: &Value) -> [u64; 3] {
     ["sessions", "windows", "requests"].map(|field| report["estimate"][field].as_u64().unwrap())
 }
 
-/// Total and pending tasks of the user's, and of repairs.
+/// The total and pending tasks of the user, and of repairs.
 fn tasks(report: &Value) -> [u64; 4] {
     let number = |kind: &str, field: &str| report[kind][field].as_u64().unwrap();
     [
@@ -106,7 +106,7 @@ fn what_the_server_has_not_is_known_of_each_session_of_a_request() {
         let again = grab.run("repair --json").exits(0).json();
         assert_eq!((&again["requests"], tasks(&again)), (&0.into(), [1, 0, 1, 0]));
     }
-    // What was asked for is recorded, what a repair has asked for is not taken for it.
+    // The user's requests are recorded; those of a repair are not taken for them.
     let wider = grab.run("start --windows 2022-12..2024-07 --tickers A --plan-only --json").exits(0).json();
     assert_eq!(tasks(&wider), [3, 2, 1, 0]);
 }

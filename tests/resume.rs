@@ -1,4 +1,4 @@
-//! Crashes, interruptions, overlaps: what a run leaves, the next one takes up, and the store is the same as ever.
+//! Crashes, interruptions, overlaps: the next run continues, and the store is the same as always.
 
 use std::{collections::BTreeMap, process::Command, sync::Mutex, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::support::{Grab, Reply, Request, Server, Serving, litter, minutes, pag
 
 const TICKERS: &str = "AAPL,MSFT,BRK.B,KIMpL";
 
-/// Small pages, so that there is much to be interrupted.
+/// Small pages, so that there is much to interrupt.
 fn market() -> Serving {
     Serving::start(SandboxOptions { page_cap: 2_000, ..SandboxOptions::default() })
 }
@@ -32,7 +32,7 @@ fn killed_at_any_moment_the_store_ends_up_the_same() {
     let grab = Grab::with_server(server.base_url());
     grab.run(&format!("start --plan-only --windows 2024-01..2024-03 --tickers {TICKERS}")).exits(0);
     let mut kills = 0;
-    // Later and later kills: the first die while they begin, the last ones hardly at all.
+    // Each kill comes later: the first processes are killed while they start, the last ones hardly at all.
     for round in 1..=14_u64 {
         let mut child = grab.spawn("resume --concurrency 4");
         std::thread::sleep(Duration::from_millis(12 * round));
@@ -182,7 +182,7 @@ fn a_cursor_that_the_server_no_longer_knows_is_left_for_the_last_bar() {
     assert_eq!(read_store(&grab.data_dir())["A"], expected);
 }
 
-/// Whether a request is the control question.
+/// Whether a request is the control request.
 fn is_control(request: &Request) -> bool {
     request.target == "/v1/marketstatus/now"
 }
@@ -197,7 +197,7 @@ fn a_refused_key_burns_no_task() {
     assert_eq!(report["tasks"]["pending"], 6);
     assert_eq!(all.requests().len(), 2, "one question, and the control question");
 
-    // The same from a server that does not know the control question, and through something that answers everything.
+    // The same from a server that does not know the control request, and through a portal that answers everything.
     let portal = Reply::body(200, "text/html", b"<html>log in</html>".to_vec());
     for control in [Reply::json(404, "{}"), portal] {
         let bare =

@@ -1,4 +1,4 @@
-//! `grab repair --rewrite`: what earlier versions wrote, in today's form. `fixtures/earlier-store` is such a store.
+//! `grab repair --rewrite`: brings what earlier versions wrote into today's form. `fixtures/earlier-store` is an example.
 
 use std::{
     collections::BTreeMap,
@@ -17,14 +17,14 @@ use crate::support::{
 
 const REWRITE: &str = "repair --rewrite --json";
 
-/// The store of an earlier version, in a directory of its own. Three symbols are complete; of A, one page of three.
+/// The store of an earlier version, in its own directory. Three symbols are complete; of A, one page of three.
 fn earlier() -> Grab {
     let grab = Grab::new().env("GRAB_NOW", "2024-02-10T12:00:00Z").env("MASSIVE_API_KEY", "key");
     copy(&fixture().join("data"), &grab.data_dir());
     grab
 }
 
-/// The same with today's manifest, which commands that only read leave to others to migrate.
+/// This store with today's manifest; commands that only read do not migrate it.
 fn migrated() -> Grab {
     let grab = earlier();
     migrate(&DataDir::new(grab.data_dir())).unwrap();
@@ -43,7 +43,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What was served when the store was made, as its own file has it.
+/// What was served when the store was made, from its own file.
 fn truth() -> BTreeMap<String, Vec<Bar>> {
     let text = fs::read_to_string(fixture().join("truth.json")).unwrap();
     let truth: Value = serde_json::from_str(&text).unwrap();
@@ -63,14 +63,14 @@ fn truth() -> BTreeMap<String, Vec<Bar>> {
         .collect()
 }
 
-/// The same before A is complete.
+/// The stored bars before A is complete.
 fn held() -> BTreeMap<String, Vec<Bar>> {
     let mut held = truth();
     held.get_mut("A").unwrap().truncate(100);
     held
 }
 
-/// Serves what was left of A, as the server did that the store comes from.
+/// Serves the rest of A, like the server from which the store comes.
 fn rest_of_a(request: &Request) -> Reply {
     let bars = &truth()["A"];
     let begin: usize = request.target.split("cursor=").nth(1).map_or(0, |begin| begin.parse().unwrap());
@@ -99,7 +99,7 @@ fn is_in_todays_form(grab: &Grab) -> bool {
     files(&grab.data_dir()).keys().all(orders)
 }
 
-/// Nothing is damaged, nothing is lost, whatever is recorded of the files; an export finds the bars too.
+/// Checks that nothing is damaged or lost, whatever is recorded of the files; an export finds the bars too.
 fn assert_whole(grab: &Grab, story: &str) {
     for verify in ["verify --json", "verify --deep --json"] {
         let verified = grab.run(verify).exits(13).json();
@@ -119,7 +119,7 @@ fn what_an_earlier_version_wrote_is_read_and_merged_into() {
     assert!(!is_in_todays_form(&grab), "the fixture is of another form");
     assert_whole(&grab, "as it was");
     grab.run(&format!("resume --rate none --base-url {}", server.base_url())).exits(0);
-    // Files of both forms lie beside each other.
+    // Files of both forms are side by side.
     assert!(!is_in_todays_form(&grab));
     assert!(read_store(&grab.data_dir()) == truth());
     assert_eq!(grab.run("verify --deep --json").json()["damage"], 0);
@@ -152,7 +152,7 @@ fn all_files_are_written_anew_once_without_a_source_and_a_key() {
     let text = grab.run("repair --rewrite").exits(0).stdout;
     assert!(text.contains("rewritten none: 11 files in the form of --parquet compatible already"), "{text}");
     assert!(files(&grab.data_dir()) == once, "a second run rewrites nothing");
-    // What a file says of itself is what it said, but for the version.
+    // The metadata of a file stays, except for the version.
     let said = |path: &Path| {
         let file = parquet::file::reader::SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
         let entries = parquet::file::reader::FileReader::metadata(&file)
@@ -227,7 +227,7 @@ fn a_file_that_does_not_prove_itself_is_left_and_named() {
     assert_eq!(grab.run("verify --deep --json").exits(12).json()["damage"], 4);
 }
 
-/// A file that grab has written, but another one than was recorded, is not taken for the recorded one.
+/// A file that grab has written, but not the recorded one, is not taken for it.
 #[test]
 fn a_file_that_the_manifest_does_not_know_is_left() {
     let grab = earlier();
@@ -243,14 +243,14 @@ fn a_file_that_the_manifest_does_not_know_is_left() {
     assert!(fs::read(&path).unwrap() == before);
 }
 
-/// Runs a rewrite that something happens to.
+/// Runs a rewrite with an injected fault.
 fn disturbed(grab: &Grab, step: CrashPoint, action: &str, hit: u32) -> Ran {
     let failpoint = format!("{}={action}@{hit}", step.as_str());
     grab.command(REWRITE).env("GRAB_FAILPOINT", failpoint).output().unwrap().into()
 }
 
-/// Lets it die, or the disk fail, at some hits of a step, of which there are so many. Whatever is in place then, nothing is
-/// damaged, not even before anybody clears up; and the next run ends it.
+/// Lets it crash, or the disk fail, at some of the `all` hits of a step. Whatever is in place then, nothing is damaged,
+/// even before the cleanup; and the next run finishes.
 fn disturb(step: CrashPoint, (action, code): (&str, i32), hits: impl IntoIterator<Item = u32>, all: u32) {
     for hit in hits {
         let grab = earlier();
@@ -295,7 +295,7 @@ fn dying_at_a_step_of_a_rename_damages_nothing() {
 
 #[test]
 fn dying_at_a_commit_damages_nothing() {
-    // The run begins; the partitions are noted and recorded, then the day; the run ends.
+    // The run begins; the partitions are recorded before and after, then the day; the run ends.
     for step in [CrashPoint::BeforeCommit, CrashPoint::AfterCommit] {
         disturb(step, DIES, 1..=6, 6);
     }
@@ -313,7 +313,7 @@ fn a_full_or_broken_disk_damages_nothing() {
     disturb(CrashPoint::BeforeCommit, ("enospc", 30), [2, 3, 6], 6);
 }
 
-/// Who clears up need not be a rewrite: whatever writes here next does it first.
+/// The cleanup needs no rewrite: the next command that writes does it first.
 #[test]
 fn any_command_that_writes_records_what_a_dead_rewrite_left() {
     for (step, hit) in
@@ -332,7 +332,7 @@ fn any_command_that_writes_records_what_a_dead_rewrite_left() {
     }
 }
 
-/// What `verify` finds, but for paths and words.
+/// The findings of `verify`, without paths and details.
 fn findings(grab: &Grab, command: &str) -> Vec<[Value; 4]> {
     let report = grab.run(command).exits(13).json();
     let found = report["findings"].as_array().unwrap().iter();
@@ -368,7 +368,7 @@ fn beside_a_rewrite_that_is_at_work_nothing_is_damaged() {
     }
 }
 
-/// Its dry run holds the directory too: what is newer than its row would be taken for damaged.
+/// Its dry run holds the lock too: a file that is newer than its row would be taken for damaged.
 #[test]
 fn one_rewrite_keeps_another_out_also_a_dry_one() {
     let grab = earlier();
@@ -379,7 +379,7 @@ fn one_rewrite_keeps_another_out_also_a_dry_one() {
     assert_eq!(held.let_go(), Some(0));
 }
 
-/// A file that changes while it is read, or after the manifest was read: nothing holds the two apart.
+/// A file that changes while it is read, or after the manifest was read: there is no lock between the two.
 #[test]
 fn verify_and_export_run_while_files_are_written_anew() {
     let grab = migrated();
@@ -395,7 +395,7 @@ fn verify_and_export_run_while_files_are_written_anew() {
     }
 }
 
-/// A fetch that died has left a file that is newer than its row: that is no damage.
+/// A crashed fetch has left a file that is newer than its row: that is no damage.
 #[test]
 fn what_a_dead_fetch_left_is_written_anew_too() {
     let server = Server::start(rest_of_a);
@@ -414,7 +414,7 @@ fn what_a_dead_fetch_left_is_written_anew_too() {
     assert_eq!(grab.run("verify --deep --json").json()["damage"], 0);
 }
 
-/// Between a new file and its row, real damage is still damage.
+/// Real damage between a new file and its row is still damage.
 #[test]
 fn damage_beside_a_dead_rewrite_is_damage() {
     let grab = earlier();
@@ -429,7 +429,7 @@ fn damage_beside_a_dead_rewrite_is_damage() {
     assert_eq!(grab.run("verify --deep --json").exits(12).json()["damage"], 1);
 }
 
-/// What docs/store.md advises to readers beside a writer.
+/// What docs/store.md recommends to readers while a process writes.
 #[test]
 fn a_snapshot_of_hard_links_stays_as_it_was() {
     let server = Server::start(rest_of_a);

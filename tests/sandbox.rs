@@ -34,7 +34,7 @@ impl Running {
         Self { child, address, _grab: grab }
     }
 
-    /// The whole answer, from the status line to the end of the body.
+    /// The whole response, from the status line to the end of the body.
     fn ask(&self, path: &str, key: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let host = &self.address;
@@ -47,7 +47,7 @@ impl Running {
         answer
     }
 
-    /// The status of an answer.
+    /// The status of a response.
     fn status(&self, path: &str, key: &str) -> u16 {
         self.ask(path, key).split(' ').nth(1).unwrap().parse().unwrap()
     }

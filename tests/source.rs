@@ -1,4 +1,4 @@
-//! The conversation with the service: what is sent, and what is made of each kind of answer.
+//! The HTTP exchange with the service: what is sent, and how each kind of response is handled.
 
 use std::{io::Write, sync::Mutex, thread, time::Duration};
 
@@ -14,10 +14,10 @@ fn ok(request: &Request) -> Reply {
     Reply::json(200, page(request.symbol(), &minutes(DAY, 5), None))
 }
 
-/// What a server says to a request.
+/// The server's response to a request.
 type Script = fn(&Request) -> Reply;
 
-/// A server that answers the first `times` requests with `reply`, then properly.
+/// A server that answers the first `times` requests with `reply`, then correctly.
 fn after(times: usize, reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
     let calls = Mutex::new(0);
     Server::start(move |request| {
@@ -158,7 +158,8 @@ fn a_day_that_is_not_served_yet_stays_owed() {
     assert!(error.starts_with("not served yet: ") && error.contains("before end of day"), "{error}");
 }
 
-/// Two pages of the bars of three days. Asked by cursor, the second answers with `at_cursor`; asked by time, it is good.
+/// Two pages of the bars of three days. A request by cursor gets `at_cursor` for the second one; a request by time gets
+/// a good page.
 fn refusing_cursors(at_cursor: Script) -> Server {
     let bars: Vec<Bar> = [3, 4, 5].map(|day| minutes(date(2024, 1, day), 5)).concat();
     Server::start(move |request| {

@@ -1,4 +1,4 @@
-//! A data directory remembers the spec that it was started with: its pace, and how much of an evening is enough.
+//! A data directory saves the spec that it was started with: its pace, and its thresholds for an update.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ fn january(request: &Request) -> Reply {
     Reply::json(200, page(request.symbol(), &minutes(date(2024, 1, 3), 5), None))
 }
 
-/// A key, and no word about the pace.
+/// A key, and no setting of the pace.
 fn client(server: &Server) -> Grab {
     Grab::new().env("MASSIVE_API_BASE_URL", server.base_url()).env("MASSIVE_API_KEY", "hush-hush-key")
 }
@@ -31,7 +31,7 @@ fn write(grab: &Grab, name: &str, text: &str) {
     fs::write(grab.dir().join(name), text).unwrap();
 }
 
-/// The time between the first and the last of the requests from `first` on, and how many there are.
+/// The number of requests from `first` on, and the time between the first and the last of them.
 fn took(server: &Server, first: usize) -> (usize, Duration) {
     let requests = server.requests();
     let times: Vec<_> = requests.iter().skip(first).map(|request| request.at).collect();
@@ -55,7 +55,7 @@ fn resume_and_repair_keep_the_pace_of_the_spec() {
     let grab = client(&server);
     write(&grab, "four.toml", &format!("{FOUR}[pacing]\nrate = \"2/s\"\n"));
     grab.run("start --plan-only --spec four.toml").exits(0);
-    // What was read then is what is gone by, wherever the file is now.
+    // The text that was read then is used, wherever the file is now.
     fs::remove_file(grab.dir().join("four.toml")).unwrap();
     // Half of the pace would take 3 seconds, the default 36.
     let in_pace = Duration::from_millis(1_300)..Duration::from_millis(2_900);
@@ -81,19 +81,19 @@ fn a_flag_and_the_environment_win_over_the_kept_spec_and_that_over_the_files() {
         &format!("{FOUR}adjusted = false\n[pacing]\nrate = \"3/s\"\nconcurrency = 3\n"),
     );
     write(&grab, "grab.toml", "rate = \"4/s\"\n");
-    // What the directory holds is decided, whatever the spec says.
+    // The kind of the directory is decided, whatever the spec has.
     grab.run("start --plan-only --spec four.toml --adjusted").exits(0);
     assert_eq!(pace(&grab, ""), "3/s");
     assert_eq!(pace(&grab, "--rate 1/s"), "1/s");
     let variable = grab.command("update --dry-run").env("GRAB_RATE", "2/s").output().unwrap();
     assert!(Ran::from(variable).exits(0).stdout.contains(" at 2/s"));
-    // A start without a spec is not slowed down by one, and leaves it.
+    // A start without a spec does not use the pace of a saved one, and leaves it saved.
     let dry_run = grab.run("start --dry-run --windows 2024-02 --tickers A --adjusted").exits(0);
     assert!(dry_run.stdout.contains(" at 4/s\n"), "{dry_run:?}");
     grab.run("start --plan-only --windows 2024-02 --tickers A --adjusted").exits(0);
     assert_eq!(pace(&grab, ""), "3/s");
     assert_eq!(server.requests().len(), 0);
-    // The server answers with bars as traded, which is refused: but they were asked for as the directory holds them.
+    // The server sends bars as traded, which is refused: but the request was right for this directory.
     grab.run("resume --rate none --max-requests 1").exits(10);
     assert!(server.requests()[0].target.contains("adjusted=true"));
 }
@@ -164,7 +164,7 @@ fn a_kept_spec_that_cannot_be_read_any_more_is_said_and_not_used() {
     }
 }
 
-/// A service on which symbols trade on some days of November and December 2024, and a client that goes by a spec.
+/// A service on which symbols trade on some days of November and December 2024, and a client that uses a spec.
 struct World {
     traded: Arc<Mutex<BTreeMap<String, Vec<Date>>>>,
     grab: Grab,
@@ -172,7 +172,7 @@ struct World {
 }
 
 impl World {
-    /// Started with a fortnight of A, B, C, D and E, and with N, of which nobody has ever heard.
+    /// Started with a fortnight of A, B, C, D and E, and with N, which is unknown.
     fn begun(verify: &str) -> Self {
         let traded: Arc<Mutex<BTreeMap<String, Vec<Date>>>> = Arc::default();
         let known = Arc::clone(&traded);
@@ -244,7 +244,7 @@ fn an_update_is_judged_by_the_share_that_the_spec_wants() {
         let wrong = world.update(monday, &format!("--min-coverage={share}")).exits(2);
         assert!(wrong.stderr.contains("is not a share from 0 to 1"), "{wrong:?}");
     }
-    // C and D had bars every day: they are expected for as long as nobody says that they have left.
+    // C and D had bars every day: they are expected as long as they are not known to be delisted.
     for at in [19, 20, 21, 22, 25, 26, 27, 29] {
         world.trade(date(2024, 11, at), "ABE");
     }
@@ -252,7 +252,7 @@ fn an_update_is_judged_by_the_share_that_the_spec_wants() {
     let report = world.update(date(2024, 12, 2), "").exits(13).json();
     let expected: Vec<_> = sessions(&report).iter().map(|(_, _, expected)| *expected).collect();
     assert_eq!(expected, [5; 9], "{report}");
-    // What is thin stays thin, on the same evening and among the sessions that are asked for again on the next ones.
+    // A thin session stays thin, in the same update and among the sessions that later updates request again.
     world.update(date(2024, 12, 2), "").exits(13);
 }
 
@@ -319,7 +319,7 @@ fn a_manifest_that_is_made_anew_takes_over_the_spec_and_what_a_list_was_asked_fo
     let ran = grab.run("repair --rebuild-manifest").exits(10);
     assert!(ran.stdout.contains("what was still pending is not known"), "{ran:?}");
     assert_eq!(kept(&grab), Value::Null);
-    // With it, nothing that was asked for is lost.
+    // With it, no requested window is lost.
     fs::write(grab.data_dir().join("manifest.sqlite"), "x".repeat(9_000)).unwrap();
     fs::write(grab.data_dir().join("plan.jsonl"), whole).unwrap();
     grab.run("repair --rebuild-manifest").exits(10);

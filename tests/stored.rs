@@ -1,4 +1,4 @@
-//! What a stored file says of itself, to readers that know nothing of grab.
+//! The metadata of a stored file, for readers that know nothing about grab.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use parquet::{
 
 use crate::support::{Grab, Reply, Server, minutes, page, read_store};
 
-/// Ten bars of a day, of which some lack what may be absent.
+/// Ten bars of a day; some lack the optional columns.
 fn bars() -> Vec<Bar> {
     let mut bars = minutes(date(2024, 1, 3), 10);
     bars[4].vwap = None;
@@ -59,7 +59,7 @@ fn a_file_says_what_it_holds_and_where_and_when_it_came_from() {
     let (first, last) = ("2024-01-05T12:00:00Z", "2024-02-05T12:00:00Z");
     let file = open(&fetched_twice(first, last));
     let mut said = metadata(&file);
-    // The pretended clock runs on while the program does.
+    // The pretended clock advances while the program runs.
     for (key, at) in [("grab.fetched_first_ms", first), ("grab.fetched_last_ms", last)] {
         let late = said.remove(key).unwrap().parse::<i64>().unwrap()
             - at.parse::<Timestamp>().unwrap().as_millisecond();
@@ -117,7 +117,7 @@ fn the_sandbox_and_adjusted_prices_can_be_told_from_the_file() {
     assert_eq!((said["grab.source"].as_str(), said["grab.adjusted"].as_str()), ("sandbox", "true"));
 }
 
-/// The first page ends within January, the second with it, the third has nothing.
+/// The first page ends within January, the second at its end, the third has nothing.
 #[test]
 fn a_month_that_a_page_has_cut_is_compressed_when_the_rest_of_it_is_there() {
     let days = [3, 4].map(|day| minutes(date(2024, 1, day), 5));
@@ -159,7 +159,7 @@ fn a_month_that_a_page_has_cut_is_compressed_when_the_rest_of_it_is_there() {
         assert_eq!(read_store(&grab.data_dir())["KIMpL"].len(), 10);
     }
 
-    // The task is parked before its last page: nobody holds the month meanwhile.
+    // The task is parked before its last page: the month is not in memory meanwhile.
     is_ill.store(true, Ordering::Relaxed);
     let grab = Grab::with_server(server.base_url());
     grab.run(start).exits(0);

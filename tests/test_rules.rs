@@ -1,4 +1,4 @@
-//! What every test keeps to: none passes by skipping, and none is empty in another kind of build.
+//! Rules for every test: none passes by skipping, and none is empty in another kind of build.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::layers::sources;
 
-/// What `.ci/run` names to run tests that are ignored because they need something.
+/// The names by which `.ci/run` runs tests that are ignored because they need something.
 const RUN_BY_NAME: [&str; 3] = ["the_shell_", "lent::", "ten_million_"];
 
 fn root() -> &'static Path {
@@ -22,7 +22,7 @@ fn all_sources() -> Vec<(String, String)> {
     }
     let text = |file: &PathBuf| fs::read_to_string(file).unwrap();
     let name = |file: &PathBuf| file.strip_prefix(root()).unwrap().display().to_string();
-    // This one quotes what it forbids.
+    // This file quotes what it forbids.
     files
         .iter()
         .map(|file| (name(file), text(file)))
@@ -38,7 +38,7 @@ fn a_test_that_needs_more_than_rust_is_ignored_and_run_by_its_name() {
     for (name, text) in all_sources() {
         for rest in text.split(concat!("#[ignore = \"", "needs ")).skip(1) {
             let function = rest.split("fn ").nth(1).unwrap().split('(').next().unwrap();
-            // Its full name begins with that of its module, which is that of its file.
+            // A test's full name begins with the name of its module, which is that of its file.
             let path = format!("{}::{function}", name.trim_end_matches(".rs"));
             found += 1;
             if !RUN_BY_NAME.iter().any(|name| path.contains(name)) {
@@ -49,7 +49,7 @@ fn a_test_that_needs_more_than_rust_is_ignored_and_run_by_its_name() {
     assert!(found >= 6 && forgotten.is_empty(), "no step of .ci/run runs {forgotten:?}");
 }
 
-/// A function with its attributes and its body, as rustfmt lays them out.
+/// A function with its attributes and its body, as rustfmt formats them.
 struct Function<'a> {
     name: &'a str,
     attributes: Vec<&'a str>,
@@ -61,7 +61,7 @@ impl Function<'_> {
         self.attributes.iter().any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"))
     }
 
-    /// Whether it exists in builds with debug assertions only.
+    /// Whether it exists only in builds with debug assertions.
     fn is_debug_only(&self) -> bool {
         self.attributes.iter().any(|line| line.starts_with("#[cfg(") && line.contains("debug_assertions"))
     }
@@ -71,7 +71,7 @@ fn indent(line: &str) -> usize {
     line.len() - line.trim_start().len()
 }
 
-/// The functions of a source text, those in modules too.
+/// The functions of a source text, including those in modules.
 fn functions(text: &str) -> Vec<Function<'_>> {
     let lines: Vec<_> = text.lines().collect();
     let is_head = |line: &str| {
@@ -93,7 +93,7 @@ fn functions(text: &str) -> Vec<Function<'_>> {
     found
 }
 
-/// Whether a line leaves its function without a value: the rest of a test is not run, and it passes.
+/// Whether a line returns without a value: the rest of a test is skipped, and it passes.
 fn leaves(line: &str) -> bool {
     line.split("return").skip(1).any(|rest| {
         let rest = rest.trim_start();
@@ -101,14 +101,14 @@ fn leaves(line: &str) -> bool {
     })
 }
 
-/// Whether a line looks for something that may be absent, and does something else for it.
+/// Whether a line checks for something that may be absent, and acts on it.
 fn looks_for_absence(line: &str) -> bool {
     let asks = ["exists()", "is_dir()", "is_file()", "try_exists(", "var(", "var_os(", "is_root()"];
     line.trim_start().starts_with("if ") && asks.iter().any(|question| line.contains(question))
 }
 
-/// How the tests of a source text could pass without a look at what they are about. A text that has tests alone has helpers of
-/// tests in its other functions.
+/// How the tests of a source text could pass without testing anything. In a text with tests alone, other functions are
+/// helpers of tests.
 fn silent_passes(text: &str, has_tests_alone: bool) -> Vec<String> {
     let mut found = Vec::new();
     for function in functions(text) {
@@ -218,7 +218,7 @@ mod inner {
     );
 }
 
-/// The files whose modules are in builds with debug assertions only, by the attribute above `mod` in the file of their parent.
+/// The files whose modules exist only in builds with debug assertions, by the attribute above `mod` in the parent's file.
 fn debug_only_files(all: &[(String, String)]) -> Vec<String> {
     let mut found = Vec::new();
     for (name, text) in all {
@@ -236,7 +236,7 @@ fn debug_only_files(all: &[(String, String)]) -> Vec<String> {
     found
 }
 
-/// A release build has no failpoints: what waits for one there would fail, or would assert nothing.
+/// A release build has no failpoints: a test that waits for one there would fail, or would assert nothing.
 #[test]
 fn what_dies_at_a_failpoint_is_not_there_in_release_builds() {
     let all = all_sources();

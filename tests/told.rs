@@ -1,4 +1,4 @@
-//! A data directory remembers what `start` was told, and every hint is a whole command.
+//! A data directory saves the settings of `start`, and every hint is a complete command.
 
 use std::{fs, time::Duration};
 
@@ -52,7 +52,7 @@ fn what_start_was_told_holds_for_what_goes_on_in_the_directory() {
     assert_eq!(server.requests().len(), 5, "repair asks the same host");
     let dry_run = grab.run("update --dry-run").exits(0).stdout;
     assert!(dry_run.contains(" at 100/s"), "{dry_run}");
-    // Another start goes by it, too.
+    // Another start uses it, too.
     grab.run("start --windows 2024-01-03 --tickers E").exits(0);
     assert_eq!(server.requests().len(), 6);
     assert!(
@@ -75,14 +75,14 @@ fn a_flag_wins_over_a_variable_over_what_was_told_over_the_spec_over_a_file() {
     };
     grab.run("start --plan-only --spec spec.toml").exits(0);
     assert_eq!(pace("", ""), "2/s");
-    // What a file says is not kept: it says it again.
+    // Values of a file are not saved: they apply again each time.
     assert_eq!(told(&grab), json!({"base_url": null, "rate": null, "concurrency": null, "parquet": null}));
     grab.run_with("GRAB_RATE", "3/s", "start --plan-only --windows 2024-02 --tickers A").exits(0);
     assert_eq!(pace("", ""), "3/s");
     assert_eq!(pace("4/s", ""), "4/s");
     assert_eq!(pace("4/s", "--rate 5/s"), "5/s");
     assert_eq!(pace("", ""), "3/s", "what an update is told holds for it alone");
-    // A spec that is named now has the last word, and takes what was told before away.
+    // A spec that is named now wins, and removes the saved settings.
     grab.run("start --plan-only --spec spec.toml").exits(0);
     assert_eq!(pace("", ""), "2/s");
     grab.run("start --plan-only --spec spec.toml --rate 6/s").exits(0);
@@ -137,7 +137,7 @@ fn what_a_hint_names_for_the_sandbox_is_found() {
     let grab = Grab::new();
     let begun = grab.run("start --sandbox --plan-only --windows 2024-01-03 --tickers AAPL").exits(0).stdout;
     assert!(begun.contains("`grab resume --data-dir sandbox-data` goes on"), "{begun}");
-    // Nothing falls back to it by itself: what is typed names it.
+    // There is no fallback to it: the printed command names it.
     let nothing = grab.run("status --tickers").exits(2).stderr;
     assert!(nothing.contains("`grab status --tickers --data-dir sandbox-data`"), "{nothing}");
     let keyless = grab.run("start --windows 2024-01-03 --tickers AAPL").exits(20).stderr;

@@ -1,4 +1,4 @@
-//! What needs no data directory: completions, manual pages, specs, help.
+//! Commands without a data directory: completions, manual pages, specs, help.
 
 use std::{fs, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use grab_core::exit::ExitStatus;
 
 use crate::support::Grab;
 
-/// Every command, with those below it.
+/// Every command and subcommand.
 const COMMANDS: [&str; 16] = [
     "start",
     "resume",
@@ -26,7 +26,7 @@ const COMMANDS: [&str; 16] = [
     "",
 ];
 
-/// A folder whose settings are broken: what follows must not care.
+/// A folder whose settings are broken: these commands must not use them.
 fn broken() -> Grab {
     let grab = Grab::new();
     fs::write(grab.dir().join("grab.toml"), "rate = [").unwrap();
@@ -54,7 +54,7 @@ fn completions_need_nothing_and_name_every_command_and_flag() {
     assert!(!grab.data_dir().exists());
 }
 
-/// Lets a shell read the script that completes `grab` in it.
+/// Lets a shell read the completion script.
 fn read_by(shell: &str, flag: &str) -> Grab {
     let grab = Grab::new();
     let script = grab.dir().join(shell);
@@ -123,7 +123,7 @@ fn help_fits_a_screen_has_examples_that_can_be_typed_and_all_exit_codes_once() {
         assert!(after.lines().all(|line| line.chars().count() <= 80), "{command}: {after}");
         let examples = after.lines().filter_map(|line| line.strip_prefix("  grab "));
         for example in examples.filter(|line| !line.contains('…')) {
-            // Parsed, not run: the help of the very command line that is shown.
+            // Parsed, not run: `--help` is added to the command line that is shown.
             let typed = example.split([';', '|', '>']).next().unwrap();
             grab.run(&format!("{typed} --help")).exits(0);
         }
@@ -213,7 +213,7 @@ fn all_specs_are_checked_and_what_is_wrong_is_named_with_its_line() {
     assert!(!grab.data_dir().exists());
 }
 
-/// What the check calls wrong, `start` refuses; what it calls good, `start` takes.
+/// What the check calls wrong, `start` refuses; what it calls good, `start` accepts.
 #[test]
 fn the_check_and_start_agree() {
     for (text, code) in [

@@ -1,4 +1,4 @@
-//! `grab universe` and `grab start --universe`: who is listed and who was, whatever the server does.
+//! `grab universe` and `grab start --universe`: which symbols are and were listed, whatever the server does.
 
 mod killed;
 mod lying;
@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::support::{Grab, Reply, Request, Serving};
 
-/// What a server says to a plain GET.
+/// The server's response to a plain GET.
 fn get(base_url: &str, path: &str) -> Value {
     let host = base_url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).unwrap();
@@ -44,7 +44,7 @@ fn listed(grab: &Grab, flags: &str) -> Vec<Value> {
     report["items"].as_array().unwrap().clone()
 }
 
-/// A list in pages of two, each row as it is given. Splits and everything else are empty.
+/// A list in pages of two rows, each as given. Splits and everything else are empty.
 fn in_pages(request: &Request, active: &[&str], left: &[(&str, &str)]) -> Reply {
     let host = request.header("host").unwrap();
     let target = &request.target;

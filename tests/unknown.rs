@@ -1,4 +1,4 @@
-//! Symbols that nobody knows: no bar of them is an answer, and who mistyped one is told.
+//! Unknown symbols: no bar is a valid result, and a user who mistyped one is told.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Grab, Reply, Server, minutes, page};
 
-/// A service that has bars of these symbols in January, and answers for any other.
+/// A service with bars of these symbols in January, which answers for any other.
 fn serving(known: &'static [&'static str]) -> Server {
     Server::start(move |request| {
         let has_bars = known.contains(&request.symbol()) && request.from() == "2024-01-01";

@@ -1,4 +1,4 @@
-//! Evening after evening: what is new, what has changed, what was missing, and nothing else.
+//! Daily updates: they request what is new, has changed or was missing, and nothing else.
 
 mod explained;
 mod listings;
@@ -74,7 +74,7 @@ fn revised_bars_are_taken_over_counted_and_named() {
         .copied();
     world.trade(day(15));
     let report = world.update(15, 0);
-    // What comes after the last bar that was held is new, not revised.
+    // Bars after the last stored one are new, not revised.
     assert_eq!((&report["revised"], &report["bars"]), (&1.into(), &61.into()), "{report}");
     let manifest = world.grab.manifest();
     let select = "SELECT reason FROM events WHERE kind = 'revised'";
@@ -82,7 +82,7 @@ fn revised_bars_are_taken_over_counted_and_named() {
     assert!(reason.starts_with("2024-11: 1 changed, 1 no longer sent, kept: 2024-11-12T"), "{reason}");
     assert!(reason.contains(" c ") && reason.contains(" v "), "{reason}");
     assert_eq!(world.grab.count("SELECT revised FROM runs WHERE command = 'update'"), 1);
-    // A bar that the server leaves out stays: it may be the server that errs.
+    // A bar that the server omits stays: the server may be wrong.
     world.change("A", day(12), |bars| bars.insert(7, left_out.unwrap()));
     assert!(world.is_true());
 }
@@ -120,7 +120,7 @@ fn a_hole_of_the_servers_own_is_asked_for_once_more_and_again_when_it_is_old() {
         world.at(day(18), 22, 0, "verify --json").exits(0).json()["findings"][0]["severity"],
         "notice"
     );
-    // Five weeks after the session it is asked for a last time.
+    // Five weeks after the session it is requested a last time.
     world.change("A", day(6), |day| *day = bars);
     let late = world.at(date(2024, 12, 12), 20, 45, "update --json");
     assert_eq!(late.json()["holes"], 1, "{late:?}");

@@ -1,4 +1,4 @@
-//! Damage of every kind, done to a store by hand: each is found, named, and hides no other.
+//! Damage of every kind, done to a store by hand: each one is found and reported, and hides no other.
 
 use std::{fs, path::PathBuf};
 
@@ -40,7 +40,7 @@ fn kinds(grab: &Grab, deep: &DeepSelection) -> Vec<FindingKind> {
     found(grab, deep).into_iter().map(|finding| finding.kind).collect()
 }
 
-/// Puts bars into A's January behind the manifest's back, and makes the row fit but for `keep`.
+/// Puts bars into A's January without the manifest, and fits the row except for `keep`.
 fn rewrite(grab: &Grab, bars: &[Bar]) {
     let dir = tempfile::tempdir().unwrap();
     let store = BarStore::new(DataDir::new(dir.path().to_owned()), false, "127.0.0.1".into());
@@ -166,7 +166,7 @@ fn the_command_says_it_for_people_for_machines_and_in_its_exit_code() {
     grab.run("start --sandbox --windows 2024-01..2024-03 --tickers AAPL,BRK.A,NOSUCH").exits(0);
     let clean = grab.run("verify --deep --json").exits(0).json();
     assert_eq!((&clean["damage"], &clean["gaps"], &clean["files_read"]), (&0.into(), &0.into(), &6.into()));
-    // 21 + 20 + 20 sessions, of two symbols; of the third nobody but the server says that it has none.
+    // 21 + 20 + 20 sessions of two symbols; of the third, only the server says that it has none.
     let counts = ["expected_sessions", "present_sessions", "unexplained_sessions"];
     assert_eq!(counts.map(|count| clean["coverage"][count].as_u64().unwrap()), [122, 122, 61]);
     assert_eq!(clean["coverage"]["ratio"], 122.0 / 183.0);
@@ -191,7 +191,7 @@ fn gaps_count_when_coverage_is_below_what_is_asked_for() {
     assert_eq!((&gaps["damage"], &gaps["gaps"]), (&0.into(), &2.into()));
     let gap = &gaps["findings"][0];
     assert_eq!((&gap["kind"], &gap["date"]), (&"missing_session".into(), &"2024-01-04".into()));
-    // Four of twice 41 sessions: of those before the first bar and after the last, only the server says anything.
+    // Four of twice 41 sessions: those before the first bar and after the last are explained by the server alone.
     grab.run("verify --min-coverage 0.05").exits(13);
     grab.run("verify --min-coverage 0.04").exits(0);
     for wrong in ["--min-coverage 2", "--sample 7", "--sample 0/3", "--sample 101%", "--deep --sample 5%"] {
@@ -261,7 +261,7 @@ fn a_session_with_too_few_symbols_and_a_gap_that_is_too_long_are_named() {
     assert!(long.stdout.contains("the longest gap has 3 sessions, more than 2"), "{long:?}");
     grab.run("verify --min-coverage 0.5 --max-gap-sessions 3").exits(0);
 
-    // What a spec wants and nobody asked for is a gap, and its sessions have no symbol.
+    // What a spec wants and nothing has requested is a gap, and its sessions have no symbol.
     let spec = "windows = [\"2024-01-02..2024-01-12\"]\n[universe]\ntickers = [\"A\"]\n";
     fs::write(grab.dir().join("spec.toml"), spec).unwrap();
     let wanted = "verify --min-coverage 0 --spec spec.toml";
@@ -271,7 +271,7 @@ fn a_session_with_too_few_symbols_and_a_gap_that_is_too_long_are_named() {
     assert!(none.stdout.contains("4 sessions with fewer than 1 symbol"), "{none:?}");
 }
 
-/// Of twenty symbols the server has one, and says of the others that they are empty.
+/// The server has one of twenty symbols, and says that the others are empty.
 fn hollow(has_any: bool) -> Grab {
     let server = Server::start(move |request| {
         let is_there = has_any && request.symbol() == "A00";

@@ -1,4 +1,4 @@
-//! `grab status --watch` and `--runs`: what is to be seen of a run, from another terminal.
+//! `grab status --watch` and `--runs`: what they show of a run, from another terminal.
 
 use std::{
     io::{BufRead, BufReader},
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::{Grab, Reply, Server, Serving, Terminal, read_store, wait_until};
 
-/// A server that takes its time, so that a run is live for as long as a test needs, and says something odd.
+/// A slow server, so that a run is live as long as a test needs, with an odd message.
 fn slow() -> (Server, Grab) {
     let server = Server::start(|request| {
         std::thread::sleep(Duration::from_millis(200));

@@ -1,4 +1,4 @@
-//! `grab verify --witness grouped-daily`: who traded on a session says whether an absence is a gap.
+//! `grab verify --witness grouped-daily`: the symbols that traded on a session show whether an absence is a gap.
 
 mod absences;
 mod damage;
@@ -29,8 +29,8 @@ fn shares(day: i8) -> f64 {
     minutes(january(day), 390).iter().map(|bar| bar.volume).sum()
 }
 
-/// A is listed on the 3rd, does not trade on the 4th, and lacks the afternoon of the 8th. B lacks the 5th, its last day.
-/// M lacks all. N never trades.
+/// A is listed on the 3rd, does not trade on the 4th, and lacks the afternoon of the 8th. B lacks the 5th, its last
+/// day. M lacks all days. N never trades.
 fn bars(symbol: &str) -> Vec<Bar> {
     let days: &[(i8, usize)] = match symbol {
         "A" => &[(3, 390), (5, 390), (8, 195), (9, 390)],
@@ -43,7 +43,7 @@ fn bars(symbol: &str) -> Vec<Bar> {
 fn traded(day: Date) -> Vec<(&'static str, f64)> {
     let traded: &[(&str, &[i8])] = &[("A", &[3, 5, 8, 9]), ("B", &[2, 3, 4, 5]), ("M", &[4, 5, 10])];
     let on = traded.iter().filter(|(_, days)| days.contains(&day.day()));
-    // Somebody else always trades, and something that is no stock.
+    // Another symbol always trades, and one that is no stock.
     on.map(|(symbol, _)| (*symbol, shares(day.day()))).chain([("ZZZ", 7.5), ("X:BTCUSD", 1.0)]).collect()
 }
 
@@ -54,14 +54,14 @@ fn answer(request: &Request) -> Reply {
     }
 }
 
-/// A store that asks one thing after the other.
+/// A store whose requests are sent one after the other.
 fn stored(server: &Server) -> Grab {
     let grab = Grab::with_server(server.base_url()).env("GRAB_CONCURRENCY", "1");
     grab.run(START).exits(0);
     grab
 }
 
-/// The days of the market that were asked for, in order.
+/// The requested days of the market, in order.
 fn asked(server: &Server) -> Vec<i8> {
     server.requests().iter().filter_map(Request::market_day).map(Date::day).collect()
 }
@@ -82,7 +82,7 @@ fn coverage(report: &Value) -> [u64; 2] {
     ["expected_sessions", "present_sessions"].map(|field| report["coverage"][field].as_u64().unwrap())
 }
 
-/// The days of which a file is there.
+/// The days with a file.
 fn files(grab: &Grab) -> BTreeMap<String, u64> {
     let folder = grab.data_dir().join("reference/grouped_daily");
     let Ok(days) = folder.read_dir() else { return BTreeMap::new() };
@@ -92,8 +92,7 @@ fn files(grab: &Grab) -> BTreeMap<String, u64> {
     days.filter_map(|day| file(day.unwrap())).collect()
 }
 
-/// Without a witness: a gap that nobody explains, half of a session, and two symbols of which only the server says that they
-/// have nothing.
+/// Without a witness: an unexplained gap, half of a session, and two symbols that only the server says to have nothing.
 const UNEXPLAINED: [&str; 4] = [
     "missing_session A 2024-01-04",
     "thin_session A 2024-01-08",
@@ -145,7 +144,7 @@ fn what_is_kept_is_used_and_not_asked_for_again() {
     assert_eq!(asked(&server).len(), 6);
     let text = grab.run("verify").stdout;
     assert!(text.contains("witness   grouped-daily: 6 of 6 sessions\n"), "{text}");
-    // More windows: just the new sessions are asked for.
+    // More windows: only the new sessions are requested.
     grab.run("start --windows 2024-01-10 --tickers N").exits(0);
     assert_eq!(witness(&grab.run(&format!("{VERIFY} --json")).json()), [7, 1, 1]);
 }
@@ -173,7 +172,7 @@ fn a_run_that_is_cut_short_goes_on_without_asking_twice() {
     assert_eq!(grab.count(ended), 1);
 }
 
-/// Failpoints are in builds with debug assertions only.
+/// Failpoints exist only in builds with debug assertions.
 #[cfg(debug_assertions)]
 #[test]
 fn killed_at_any_step_it_asks_for_nothing_twice_but_what_was_under_way() {
@@ -207,7 +206,7 @@ fn the_sandbox_explains_listings_and_half_days_and_its_store_stays_its_own() {
     assert_eq!((findings(&report), witness(&report)), (vec![], [42, 42, 42]));
     // META on 15 days of June, both in November.
     assert_eq!(coverage(&report), [21 + 15 + 2 * 21, 21 + 15 + 2 * 21]);
-    // The directory knows what it holds.
+    // The directory knows its kind.
     grab.run("start --sandbox --windows 2022-12-01 --tickers AAPL").exits(0);
     assert_eq!(witness(&grab.run(&format!("{VERIFY} --json")).exits(0).json()), [43, 1, 1]);
 
@@ -263,7 +262,7 @@ fn who_was_never_seen_although_there_are_bars_is_not_known() {
     });
     let grab = stored(&server);
     let report = grab.run(&format!("{VERIFY} --json")).exits(13).json();
-    // It does not know those either that have no bar, nor is its silence about them worth anything.
+    // It does not know the symbols without bars either, nor does its silence about them prove anything.
     let doubt = vec!["thin_session - -".to_owned()];
     let expected = UNEXPLAINED[..2]
         .iter()

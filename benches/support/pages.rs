@@ -1,7 +1,7 @@
 //! Made pages for all benches: minute bars of liquid tickers, by seed, as the service would send them.
 //!
 //! Prices are in cents, a quarter of them with four decimals; average prices have four decimals, volumes and counts are
-//! whole. Regular minutes are all there, extended ones mostly: some 740 bars a session. Nothing of it is recorded data.
+//! whole. Regular minutes are complete, extended ones nearly: some 740 bars a session. None of it is recorded data.
 
 use std::{error::Error, io::Write, thread};
 
@@ -13,13 +13,13 @@ use grab_model::{
 };
 use jiff::civil::date;
 
-/// The most bars that a page of the service has.
+/// The most bars in a page of the service.
 const PAGE_BARS: usize = 50_000;
 
 /// One minute, ms.
 const MINUTE_MS: i64 = 60_000;
 
-/// What all made bars begin with: another seed makes other bars.
+/// The seed of all made bars: another seed makes other bars.
 const SEED: u64 = 20_040_102;
 
 /// The ticker with this number, such as `TAAB`: four letters, of which the first is a T.
@@ -54,7 +54,7 @@ type Bodies = Vec<(Vec<u8>, usize)>;
 /// Tickers, each with its pages in order.
 type Market = Vec<(String, Vec<MadePage>)>;
 
-/// The pages of `tickers` tickers over the year, in order, made by all cores. `base_url` is what `next_url` begins with.
+/// The pages of `tickers` tickers over the year, in order, made by all cores. `base_url` is the beginning of each `next_url`.
 ///
 /// # Errors
 /// If a page cannot be compressed.
@@ -109,10 +109,10 @@ pub fn bodies_of(ticker: &str, base_url: &str) -> Result<Bodies, Box<dyn Error>>
     Ok(bars.chunks(PAGE_BARS).enumerate().map(body).collect())
 }
 
-/// A body as the service compresses it.
+/// Compresses a body like the service.
 ///
 /// # Errors
-/// Never: memory takes it.
+/// Never: it is written to memory.
 pub fn gzip(json: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
     encoder.write_all(json)?;
@@ -129,12 +129,12 @@ struct MadeBar {
     transactions: u64,
 }
 
-/// A price that walks through the year.
+/// A random walk of a price through the year.
 struct Walk {
     random: Rng,
     /// In cents.
     price: f64,
-    /// How many in a hundred of the extended minutes have trades.
+    /// The percentage of extended minutes with trades.
     liquidity: u64,
     /// Shares in a typical minute.
     shares: u64,
@@ -186,7 +186,7 @@ impl Walk {
         MadeBar { timestamp, prices: [open, close, high, low], vwap, volume, transactions }
     }
 
-    /// Cents, a quarter of them with two more decimals.
+    /// Cents in hundredths of a cent; a quarter of them get two more decimals.
     #[expect(clippy::cast_possible_truncation, reason = "prices of some hundred dollars")]
     fn hundredths(&mut self, cents: f64) -> i64 {
         let more = if self.random.u8(0..4) == 0 { self.random.i64(1..100) } else { 0 };
@@ -226,7 +226,7 @@ fn dollars(hundredths: i64) -> String {
     format!("{whole}.{fraction:04}").trim_end_matches('0').to_owned()
 }
 
-/// A volume as the service writes it: from a million on with an exponent (`sandbox::wire`).
+/// A volume as the service writes it: with an exponent from a million on (`sandbox::wire`).
 fn shares(volume: u64) -> String {
     if volume < 1_000_000 {
         return volume.to_string();

@@ -1,4 +1,4 @@
-//! The stages that a page goes through, each as one call on the same material.
+//! The stages of a page, each as one call on the same material.
 
 use std::{error::Error, hint::black_box};
 
@@ -17,27 +17,27 @@ use super::pages::{bodies_of, gzip, ticker, window};
 /// More than any page inflates to.
 const BODY_LIMIT: usize = 64 << 20;
 
-/// What the stages work on: one full page, and its first whole month.
+/// The material of the stages: one full page, and its first whole month.
 pub struct Material {
     /// The body as sent.
     pub gzip: Vec<u8>,
-    /// The same, inflated.
+    /// The inflated body.
     pub json: Vec<u8>,
     /// Bars of a month.
     pub month: Bars,
-    /// The last third of them once more, revised: what an overlap brings.
+    /// The last third of these bars, revised: what an overlap fetches.
     pub overlap: Bars,
-    /// What the month's file says of itself.
+    /// The metadata of the month's file.
     pub provenance: Provenance,
-    /// The books of a task that has begun.
+    /// The records of a task that has begun.
     pub books: Books,
 }
 
 impl Material {
-    /// Makes it all: the same bytes each time.
+    /// Makes the material: the same bytes each time.
     ///
     /// # Errors
-    /// If the manifest's folder cannot be made.
+    /// If the manifest's folder cannot be created.
     pub fn new() -> Result<Self, Box<dyn Error>> {
         let (json, _) = bodies_of(&ticker(0), "http://127.0.0.1:1")?.into_iter().next().ok_or("no page")?;
         let bars = Envelope::read(&json)?.results;
@@ -73,13 +73,13 @@ impl Material {
     /// Columns → Parquet.
     ///
     /// # Errors
-    /// Never: memory takes it.
+    /// Never: it is written to memory.
     pub fn encode(&self, encodings: Encodings) -> Result<usize, Box<dyn Error>> {
         Ok(encode(black_box(&self.month), &self.provenance, encodings)?.len())
     }
 }
 
-/// A month united with bars that overlap its end.
+/// Merges a month with bars that overlap its end.
 #[must_use]
 pub fn merge((month, overlap): (Bars, Bars)) -> usize {
     Bars::union(black_box(month), black_box(overlap)).len()
@@ -97,7 +97,7 @@ fn provenance(month: Month) -> Provenance {
     }
 }
 
-/// A manifest with one running task, whose pages can be recorded without end.
+/// A manifest with one running task, to which any number of pages can be recorded.
 pub struct Books {
     writer: ManifestWriter,
     task: TaskId,
@@ -136,7 +136,7 @@ impl Books {
         Ok(Self { writer, task, commit, pages: 0, _folder: folder })
     }
 
-    /// The transaction of one page that went to four months, made durable.
+    /// The transaction of one page of four months, made durable.
     ///
     /// # Errors
     /// If the disk refuses.

@@ -1,5 +1,5 @@
-//! What must hold for whatever comes in, one module a parser: the fuzz targets and the replay in `tests/replay.rs` call
-//! the same functions. Each panics at the first thing that does not hold, and says which.
+//! Properties that must hold for any input, one module per parser: the fuzz targets and the replay in `tests/replay.rs`
+//! call the same functions. Each panics at the first violation, and says which.
 
 pub mod market;
 pub mod next_url;
@@ -8,10 +8,10 @@ pub mod spec;
 pub mod tickers;
 pub mod windows;
 
-/// The longest text that an error may have: it goes to a terminal, a log and a row of the manifest.
+/// The longest text of an error: it goes to a terminal, a log and a row of the manifest.
 const LONGEST_ERROR: usize = 2_000;
 
-/// An error is made to be read: short, and without what a terminal would take for a command.
+/// Checks that an error is readable: short, and without terminal commands.
 fn check_error(text: &str) {
     assert!(!text.is_empty(), "an error says something");
     assert!(text.len() <= LONGEST_ERROR, "an error of {} bytes: {text:.200}", text.len());
@@ -19,7 +19,7 @@ fn check_error(text: &str) {
     assert_eq!(commands, 0, "an error with control characters: {text:?}");
 }
 
-/// An error with all its causes, as users see it.
+/// Checks an error with all its causes, as users see it.
 fn check_chain(error: &dyn std::error::Error) {
     check_error(&error.to_string());
     let mut source = error.source();

@@ -1,11 +1,11 @@
-//! The same body read as a day of the whole market: JSON → one row for each symbol.
+//! The same body read as a day of the whole market: JSON → one row per symbol.
 
 use grab_core::decode::{DecodeError, DecodeRows, MarketEnvelope};
 use serde_json::Value;
 
 use super::check_chain;
 
-/// Checks a body that is no gzip.
+/// Checks a body that is not gzip.
 pub fn check(json: &[u8]) {
     match MarketEnvelope::read(json) {
         Ok(market) => {

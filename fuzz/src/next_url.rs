@@ -1,17 +1,17 @@
-//! Where a page says that the next one is.
+//! The address of the next page in a page.
 
 use grab_model::{Cursor, CursorError};
 use url::{Url, form_urlencoded};
 
 use super::check_error;
 
-/// The configured service, as the seeds have it.
+/// The configured service, as in the seeds.
 const BASE: &str = "https://api.massive.com/";
 
 /// The longest cursor that is worth a request: servers refuse longer ones.
 const LONGEST: usize = 16 << 10;
 
-/// Checks a `next_url`. Bytes that are no text cannot come out of JSON.
+/// Checks a `next_url`. Bytes that are not text cannot come out of JSON.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let base = Url::parse(BASE).expect("a good base");
@@ -42,13 +42,13 @@ fn check_cursor(text: &str, cursor: &Cursor, base: &Url) {
     let key = asked.query_pairs().find(|(name, _)| looks_like_key(name));
     assert_eq!(key, None, "{held} has a key");
 
-    // Asked for and named again by a faulty server, it is the same page: it will be seen to repeat.
+    // If a faulty server returns it as the next page again, it is the same cursor: the repetition is noticed.
     let again = Cursor::from_next_url(asked.as_str(), &base.origin());
     assert_eq!(again.as_ref(), Ok(cursor), "{held} changes on the way");
     check_kept(&url, &asked);
 }
 
-/// As the client asks for it.
+/// The URL that the client requests.
 fn asked(cursor: &Cursor, base: &Url) -> Url {
     let mut url = base.clone();
     if let Some((path, query)) = cursor.as_str().split_once('?') {
@@ -61,7 +61,7 @@ fn asked(cursor: &Cursor, base: &Url) -> Url {
     url
 }
 
-/// Nothing but the key is lost.
+/// Checks that only the key is removed.
 fn check_kept(sent: &Url, asked: &Url) {
     assert_eq!(sent.path(), asked.path());
     let pairs = |url: &Url| -> Vec<(String, String)> {
@@ -72,7 +72,7 @@ fn check_kept(sent: &Url, asked: &Url) {
     assert_eq!(pairs(sent), pairs(asked));
 }
 
-/// `apiKey` in any spelling that a lenient server takes for it.
+/// `apiKey` in any spelling that a lenient server accepts.
 fn looks_like_key(name: &str) -> bool {
     let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     letters.eq_ignore_ascii_case("apikey")

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::{check_chain, market};
 
-/// The bound of an inflated body here: the program's own is larger, and no less a bound.
+/// The limit of an inflated body here: the program's own is larger.
 const LIMIT: usize = 1 << 20;
 
-/// The longest text of the server's that is passed on.
+/// The longest server text that is passed on.
 const LONGEST_WORDS: usize = 1_000;
 
-/// Checks a body. One that begins like gzip is inflated, as its `Content-Encoding` would say.
+/// Checks a body. A body that begins like gzip is inflated, as its `Content-Encoding` would say.
 pub fn check(body: &[u8]) {
     if !body.starts_with(&[0x1f, 0x8b]) {
         return check_json(body);
@@ -48,7 +48,7 @@ fn check_json(json: &[u8]) {
     }
 }
 
-/// One length, and numbers that a price can be compared with.
+/// Checks that all columns have one length and valid numbers.
 fn check_columns(page: &Envelope) {
     let bars = &page.results;
     let rows = bars.len();
@@ -63,7 +63,7 @@ fn check_columns(page: &Envelope) {
     assert!(unique.is_empty() == bars.is_empty());
 }
 
-/// What is passed on to people and to the manifest is bounded, however much was sent.
+/// Checks that text for users and for the manifest is bounded, however much was sent.
 fn check_words(page: &Envelope) {
     let texts = [page.words(), page.ticker.as_deref(), page.status.as_deref()];
     let longest = texts.into_iter().flatten().map(str::len).max().unwrap_or_default();
@@ -71,7 +71,7 @@ fn check_words(page: &Envelope) {
     assert!(longest.max(id) <= LONGEST_WORDS, "{} bytes", longest.max(id));
 }
 
-/// The generic reader of JSON saw the same.
+/// Checks the values against a generic JSON reader.
 fn check_values(page: &Envelope, oracle: &Value) {
     let object = oracle.as_object().expect("a page is an object");
     let none = Vec::new();

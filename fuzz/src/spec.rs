@@ -4,7 +4,7 @@ use grab_model::plan::{Spec, SpecError, problems, read_tickers_list, read_window
 
 use super::check_error;
 
-/// Checks a spec, and what is read of it.
+/// Checks a spec, and what is read from it.
 pub fn check(bytes: &[u8]) {
     match Spec::read(bytes) {
         Ok(spec) => {
@@ -29,7 +29,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// The place that an error names is there.
+/// Checks that the position in an error exists.
 fn check_place(bytes: &[u8], error: &SpecError) {
     let (line, column) = match error {
         SpecError::Toml { line, column, .. } | SpecError::NotText { line, column } => (line, column),

@@ -1,4 +1,4 @@
-//! A tickers file: whatever somebody exported, saved or pasted.
+//! A tickers file: anything that a user exported, saved or pasted.
 
 use std::{collections::HashSet, path::Component};
 
@@ -26,7 +26,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// Each is a symbol, and each has files of its own inside of the data directory.
+/// Checks that each is a symbol with its own files inside of the data directory.
 fn check_symbols(symbols: &[Symbol]) {
     assert!(!symbols.is_empty());
     let data_dir = &DataDir::new("data");
@@ -46,11 +46,11 @@ fn check_symbols(symbols: &[Symbol]) {
     }
 }
 
-/// A name that Linux, macOS and Windows take as it is.
+/// Checks a name that Linux, macOS and Windows must accept.
 fn check_name(name: &str) {
     assert!(name.len() <= 255 && name.bytes().all(|b| b.is_ascii_graphic()), "{name:?}");
     assert!(!name.contains(['<', '>', ':', '"', '/', '\\', '|', '?', '*']), "{name:?}");
-    // Windows drops these from the end: two names would be one.
+    // Windows removes these from the end: two names would be one.
     assert!(!name.ends_with(['.', ' ']), "{name:?}");
     let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
     let digit = |stem: &str| stem.len() == 4 && stem.ends_with(|c: char| c.is_ascii_digit());
@@ -59,7 +59,7 @@ fn check_name(name: &str) {
     assert!(!device, "{name:?} is a device on Windows");
 }
 
-/// The line that an error names is there.
+/// Checks that the line in an error exists.
 fn check_places(bytes: &[u8], error: &TickersError) {
     let last = bytes.split(|b| *b == b'\n').count() as u64;
     match error {
@@ -84,7 +84,7 @@ fn check_places(bytes: &[u8], error: &TickersError) {
     }
 }
 
-/// What is malformed is in the line that is named. With quotes, a row can have several lines and texts of its own.
+/// Checks that malformed text is in the named line. With quotes, a row can have several lines and its own texts.
 fn check_lines(bytes: &[u8], malformed: &[(u64, SymbolError)]) {
     let lines: Vec<_> = bytes.split(|b| *b == b'\n').map(String::from_utf8_lossy).collect();
     if bytes.contains(&b'"') {

@@ -8,10 +8,10 @@ use jiff::civil::date;
 
 use super::check_error;
 
-/// The most windows that one request may have.
+/// The most windows in one request.
 const MOST: usize = 10_000;
 
-/// Checks a text. A command line that is no text is refused before.
+/// Checks a text. A command line that is not text is refused before.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match read_windows(text) {
@@ -47,7 +47,7 @@ fn check_window(window: Window) {
     check_clip(window);
 }
 
-/// Clipping takes days away from the end only, and twice is once.
+/// Checks that clipping only removes days at the end, and that clipping twice is clipping once.
 fn check_clip(window: Window) {
     let today = date(2024, 7, 3);
     match clip(window, today) {

@@ -146,7 +146,7 @@ fn a_split_that_the_bars_do_not_show_is_named_with_the_day_that_they_show() {
     let ran = grab.run("export --adjusted splits --out out --tickers MA --json").exits(0);
     assert_eq!(ran.json()["files"][0]["splits"][0]["shown"], false);
     assert!(ran.stderr.contains("note: MA: the split of 2014-01-07 (1:10)"), "{ran:?}");
-    // Of bars that end before it, or of a split that is not applied, nothing can be said.
+    // Bars that end before it, or a split that is not applied, prove nothing.
     for flags in
         ["--windows 2014-01-02..2014-01-06", "--as-of 2014-01-06", "--windows 2014-01-07..2014-01-31"]
     {

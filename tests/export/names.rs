@@ -29,7 +29,7 @@ fn no_exported_file_is_named_like_a_device() {
     assert!(grab.data_dir().join("bars_1m/ticker=CON/year=2024/month=01/bars.parquet").exists());
 }
 
-/// Gives an export the names that an older grab gave it.
+/// Gives the files of an export the names that an older grab gave them.
 fn as_an_older_grab_made_it(grab: &Grab, renamed: &[(&str, &str)]) {
     let place = |name: &str| grab.dir().join("out").join(name);
     let mut said = fs::read_to_string(place("grab-export.json")).unwrap();

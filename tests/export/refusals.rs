@@ -145,7 +145,7 @@ fn a_disk_that_is_full_leaves_what_was_there() {
     grab.run("export --out out --windows 2024-02").exits(0);
 }
 
-/// Dying at any step leaves what was there or all of a file, and the next export ends as one that was not disturbed.
+/// A crash at any step leaves the former file or the complete new one, and the next export ends like an undisturbed one.
 #[cfg(debug_assertions)]
 #[test]
 fn dying_at_any_step_leaves_whole_files() {

@@ -1,4 +1,4 @@
-//! Exports held against those who know: a server that adjusts itself, and splits as they were observed.
+//! Exports compared with other sources: a server that adjusts itself, and splits as they were observed.
 
 use std::{
     io::{Read, Write},
@@ -12,7 +12,7 @@ use grab_sandbox::SandboxOptions;
 use super::*;
 use crate::support::{Serving, fixture};
 
-/// The day on which the sandbox and the program take it to be.
+/// The day on which sandbox and program pretend to be.
 const NOW: &str = "2026-07-20T12:00:00Z";
 
 fn get(base_url: &str, path: &str) -> Value {
@@ -27,7 +27,7 @@ fn get(base_url: &str, path: &str) -> Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
-/// The splits that the server lists, as a sync would hand them over.
+/// The splits that the server lists, as a sync would fetch them.
 fn listed(base_url: &str) -> Vec<Split> {
     let body = get(base_url, "/stocks/v1/splits?limit=5000");
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
@@ -44,14 +44,14 @@ fn listed(base_url: &str) -> Vec<Split> {
     body["results"].as_array().unwrap().iter().map(row).collect()
 }
 
-/// How many float64 lie between two.
+/// How many float64 values lie between two.
 fn apart(one: f64, other: f64) -> u64 {
     one.to_bits().abs_diff(other.to_bits())
 }
 
-/// The sandbox multiplies with a product of quotients, as the service's `historical_adjustment_factor` suggests. Where the
-/// quotients are exact (a reverse split to one share, powers of two), the bits are the same; elsewhere the sandbox rounds
-/// once more for each.
+/// The sandbox multiplies by a product of quotients, as the service's `historical_adjustment_factor` suggests. Where
+/// the quotients are exact (a reverse split to one share, powers of two), the bits are the same; elsewhere the sandbox
+/// rounds once more for each.
 #[test]
 fn an_export_is_what_a_server_that_adjusts_itself_sends() {
     let now = NOW.parse::<Timestamp>().unwrap().as_millisecond();

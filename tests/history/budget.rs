@@ -1,4 +1,4 @@
-//! Runs that may send one request: each goes on where the one before was stopped.
+//! Runs that may send one request: each continues where the one before stopped.
 
 use jiff::civil::date;
 
@@ -32,7 +32,7 @@ fn one_request_a_run_comes_to_the_end_as_well() {
     }
 }
 
-/// Also where nothing tells whether an answer was clipped: the page is stored in the end.
+/// Also if nothing shows whether a response was clipped: the page is stored in the end.
 #[test]
 fn one_request_a_run_is_enough_where_the_control_symbol_is_not_known() {
     let server = Server::start_with_control(|request| {

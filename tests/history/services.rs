@@ -1,4 +1,4 @@
-//! What is known of a plan belongs to a service, and outlasts the manifest.
+//! What is known about a plan belongs to a service, and survives the loss of the manifest.
 
 use jiff::civil::date;
 use serde_json::Value;
@@ -16,7 +16,7 @@ fn each_service_has_a_history_of_its_own() {
         let ran = grab.command(arguments).env("MASSIVE_API_BASE_URL", long.base_url()).output().unwrap();
         Ran::from(ran)
     };
-    // It knows nothing of this one's plan: it asks for all that was refused, and finds the beginning here.
+    // It does not know this service's plan: it requests all refused days, and finds the beginning here.
     let report = by_long("start --json --windows 2024-06..2025-01 --tickers A,B").exits(11).json();
     assert_eq!(report["first_served_day"], "2024-07-01");
     assert_eq!(days_not_entitled(&report), 2 * count(date(2024, 6, 1), date(2024, 6, 30)));
@@ -47,7 +47,7 @@ fn a_manifest_that_is_made_anew_knows_what_the_plan_does_not_serve() {
         assert_eq!(after[field], before[field], "{field}");
     }
     grab.run("verify --deep").exits(0);
-    // Damage to what was found out is damage, and not the end: it is found out again.
+    // A damaged record of the history is damage, but not fatal: it is found out again.
     for damage in ["UPDATE plan_history SET shown_by = 'x'", "UPDATE not_entitled SET ticker = 'a b'"] {
         let grab = super::grab(&server);
         grab.run("start --windows 2024-06..2025-01 --tickers A").exits(11);
@@ -58,7 +58,7 @@ fn a_manifest_that_is_made_anew_knows_what_the_plan_does_not_serve() {
     }
 }
 
-/// What one source refused says nothing of another, as long as no bar has decided what the directory holds.
+/// What one source refused proves nothing about another, as long as no bar has decided the kind of the directory.
 #[test]
 fn a_directory_that_becomes_one_of_another_kind_forgets_the_plan() {
     let server = strict(|| FLOOR);

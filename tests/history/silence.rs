@@ -23,7 +23,7 @@ fn days_that_history_has_left_behind_are_no_silence_of_the_source() {
         let grab = grab(&server);
         let at = |now: &str, arguments: &str| grab.run_with("GRAB_NOW", now, arguments);
         at("2026-09-15T22:00:00-04:00", "start --windows 2026-09 --tickers A,B").exits(0);
-        // Nobody was there for two months, and the plan serves the last one only.
+        // There was no update for two months, and the plan serves only the last one.
         *floor.lock().unwrap() = date(2026, 10, 20);
         for evening in ["2026-11-19T22:00:00-05:00", "2026-11-20T22:00:00-05:00"] {
             at(evening, "update").exits(0);

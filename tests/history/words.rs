@@ -1,4 +1,4 @@
-//! What the service says when it refuses, and to whom.
+//! The service's messages when it refuses, and who sees them.
 
 use jiff::civil::{Date, date};
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::{FIRST_SERVED, FLOOR, REFUSAL, asked, bars_from, count, days_not_entitled, grab, held, sessions};
 use crate::support::{Reply, Server};
 
-/// What a plan says of what it does not include, without a word about time.
+/// A plan's message about what it does not include, without a word about time.
 pub const OTHER_WORDS: &str = r#"{"status":"NOT_AUTHORIZED","request_id":"r","message":"You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing"}"#;
 
-/// A service that refuses what begins before its history in words that are not about time.
+/// A service that refuses requests before its history with messages that are not about time.
 pub fn refusing_in_other_words(floor: Date) -> Server {
     Server::start_with_control(move |request| {
         let window = asked(request);
@@ -39,7 +39,7 @@ fn a_refusal_in_words_that_are_not_about_time_is_looked_into_as_well() {
     }
 }
 
-/// What is refused to one symbol says nothing of the plan.
+/// A refusal for one symbol proves nothing about the plan.
 #[test]
 fn a_symbol_that_the_plan_does_not_include_hides_no_day_of_the_others() {
     for words in [REFUSAL, OTHER_WORDS] {

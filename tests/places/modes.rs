@@ -1,4 +1,4 @@
-//! Whose files are: their modes follow the umask, and those who may only read can read.
+//! The modes of files follow the umask, and a user who may only read can read them.
 
 use std::{os::unix::fs::PermissionsExt, process::Command};
 
@@ -46,7 +46,7 @@ fn modes_follow_the_umask_those_of_the_manifest_too() {
     }
 }
 
-/// What a colleague does who may only read.
+/// Runs the commands of a colleague who may only read.
 fn reads_all(colleague: &Colleague<'_>, story: &str) {
     let out = colleague.own_folder();
     let report = out.join("page.html");
@@ -73,7 +73,7 @@ fn who_may_only_read_can_read_all_of_it() {
     assert_eq!(names(), before, "nothing was made");
 }
 
-/// A writer that died leaves a WAL, with what readers share beside it or, as in a copy, without.
+/// A crashed writer leaves a WAL, with the readers' shared file beside it or, as in a copy, without.
 #[cfg(debug_assertions)]
 #[test]
 fn who_may_only_read_can_read_what_a_dead_writer_left() {

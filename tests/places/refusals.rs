@@ -1,4 +1,4 @@
-//! What a disk can refuse, each with words of its own.
+//! The errors of a disk, each with its own message.
 
 use super::*;
 use crate::support::Ran;
@@ -9,7 +9,7 @@ fn fails(grab: &Grab, arguments: &str, failpoint: &str) -> Ran {
     grab.command(arguments).env("GRAB_FAILPOINT", failpoint).output().unwrap().into()
 }
 
-/// Each error, what it is called, and what is to be done about it.
+/// Each error, its message, and the advice.
 const REFUSALS: [(&str, &str, &str); 9] = [
     ("enospc", "No space left on device", "make room (`df -h`"),
     ("edquot", "quota", "your quota on this file system is used up"),
@@ -41,7 +41,7 @@ fn each_refusal_is_said_in_its_own_words_and_nothing_is_lost() {
     }
 }
 
-/// What file systems answer that have no fsync for folders, or none at all.
+/// The errors of file systems without fsync for folders, or without any.
 const WITHOUT_FSYNC: [&str; 4] = ["einval", "ebadf", "enosys", "enotsup"];
 
 const SYNCS: [(&str, &str); 3] = [
@@ -63,7 +63,7 @@ fn a_file_system_without_fsync_is_named_and_can_be_accepted_as_the_message_says(
             let expected = format!("this file system does not promise that {what} survives a power failure");
             assert!(said.contains(&expected), "{failpoint}: {report}");
             assert!(!hint.contains("make room"), "{failpoint}: {report}");
-            // What the message says is pasted.
+            // The flag from the message is used as it is.
             let flag = hint.split_whitespace().find(|word| word.starts_with("--allow")).unwrap();
             let flag = flag.trim_end_matches([',', '.', '`']);
             let grab = Grab::with_server(server.base_url());

@@ -1,4 +1,4 @@
-//! Answers of the service, byte for byte as they were recorded or as its own clients and documents have them.
+//! Responses of the service, byte for byte as recorded or as in its own clients and documents.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn last_error(grab: &Grab) -> String {
     grab.manifest().query_row("SELECT last_error FROM tasks", [], |row| row.get(0)).unwrap()
 }
 
-/// A run over one day of one symbol; every question of it is answered with this body.
+/// A run over one day of one symbol; every request gets this body.
 fn refused(status: u16, file: &str) -> (Grab, Ran) {
     let body = answer(&format!("errors/{file}.json"));
     let server = Server::start(move |_| Reply::json(status, body.clone()));
@@ -74,7 +74,7 @@ fn the_recorded_words_of_a_429_are_about_the_pace() {
     assert!(error.starts_with("HTTP 429: too many requests: You've exceeded the maximum"), "{error}");
 }
 
-/// The mock has adjusted bars; asked for bars as traded, the answer has to say that it has them.
+/// The mock has adjusted bars; for a request of bars as traded, the response must say that it has them.
 #[test]
 fn the_bars_of_the_vendors_own_mock_are_stored_as_they_are_written() {
     let mock = "official-client-mocks/v2__aggs__ticker__AAPL__range__1__day__2005-04-01__2005-04-04.json";

@@ -1,4 +1,4 @@
-//! What is too large for `fixtures/`.
+//! Data that are too large for `fixtures/`.
 
 use super::Interrupted;
 use crate::support::lent;

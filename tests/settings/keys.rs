@@ -1,4 +1,4 @@
-//! Where the key comes from, and what may be around it there.
+//! Sources of the key, and what may be around it.
 
 use std::{fs, path::PathBuf};
 
@@ -6,7 +6,7 @@ use jiff::civil::date;
 
 use crate::support::{Grab, Ran, Reply, Server, minutes, page};
 
-/// A server that knows one key only.
+/// A server that accepts one key only.
 fn server() -> Server {
     Server::start(|request| {
         if request.header("authorization") == Some("Bearer hush-hush-key") {
@@ -28,7 +28,7 @@ fn start(server: &Server, variable: &str, value: &str, file: Option<&[u8]>) -> (
     (grab.run("start --json --windows 2024-01 --tickers A"), path)
 }
 
-/// Keys as editors, shells and copying leave them, and whether something is said about it.
+/// Keys as editors, shells and copying leave them, and whether a note is printed.
 const KEYS: [(&str, bool); 8] = [
     ("hush-hush-key", false),
     ("\u{feff}hush-hush-key", false),
@@ -40,7 +40,7 @@ const KEYS: [(&str, bool); 8] = [
     ("export POLYGON_API_KEY=\"hush-hush-key\"\n", true),
 ];
 
-/// What holds no key, and what is said about it.
+/// Texts without a key, and the message.
 const NO_KEYS: [(&[u8], &str); 8] = [
     (b"", "is empty"),
     (b"\xef\xbb\xbf\r\n", "is empty"),

@@ -1,4 +1,4 @@
-//! How long a run waits: for a connection, for a page, for an outage to pass.
+//! How long a run waits: for a connection, for a page, for the end of an outage.
 
 use std::{
     io::{BufRead, BufReader},
@@ -28,7 +28,7 @@ fn first_task(grab: &Grab) -> (String, String, u64) {
     (text("state"), text("last_error"), item["attempts"].as_u64().unwrap())
 }
 
-/// A listener whose queue is full: who connects hears nothing.
+/// A listener whose queue is full: a client gets no response.
 struct Deaf {
     address: SocketAddr,
     _listener: TcpListener,
@@ -68,7 +68,7 @@ fn a_host_that_does_not_answer_is_given_up_after_three_connect_timeouts() {
     assert!(took < Duration::from_secs(10), "less than one default time-out, {took:?}");
     let error = report["error"].as_str().unwrap();
     assert!(error.contains(&format!("cannot connect to {}", deaf.base_url())), "{error}");
-    // Two clocks measure the same time, one for TCP and one for all of connecting: either may be first.
+    // Two clocks measure the same time, one for TCP and one for the whole connection: either may be first.
     let late = ["deadline has elapsed", "operation timed out"].iter().any(|words| error.contains(words));
     assert!(late, "{error}");
     assert_eq!((&report["requests"], first_task(&grab).2), (&3.into(), 0));
@@ -79,7 +79,7 @@ fn a_longer_connect_timeout_waits_longer() {
     let deaf = Deaf::start();
     let grab = Grab::with_server(&deaf.base_url()).env("GRAB_CONNECT_TIMEOUT", "1500ms");
     let begun = Instant::now();
-    // One try and at most half a second of pause: what is over that is the time-out's.
+    // One attempt and at most half a second of pause: the rest is the time-out.
     grab.run(&format!("{ONE_TASK} --max-requests 1")).exits(10);
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(1_500), "{took:?}");
@@ -115,7 +115,7 @@ fn an_answer_that_drips_does_not_hold_its_request_for_ever() {
     assert_eq!(server.requests().len(), 2);
 }
 
-/// Where a server goes away and comes back: no other test's server takes the port meanwhile.
+/// An address for a server that goes away and comes back: no other test's server takes the port meanwhile.
 fn a_place_of_its_own() -> SocketAddr {
     let host = if cfg!(target_os = "linux") { "127.0.44.1:0" } else { "127.0.0.1:0" };
     let free = std::net::TcpListener::bind(host).unwrap();

@@ -8,8 +8,8 @@ use crate::support::{Authority, Grab, Proxy, Reply, Server, SocksProxy, minutes,
 
 const START: &str = "start --json --windows 2024-01 --tickers A --ca-bundle bundle.pem";
 
-/// A server behind TLS, and the program set up to ask it under an address that means this machine, too, but is not
-/// one of loopback's: those never go through a proxy.
+/// A server behind TLS, and the program set up to use it under an address that also means this machine, but not
+/// loopback: loopback addresses never go through a proxy.
 fn away_from_loopback() -> (Server, Grab) {
     let authority = Authority::new();
     let server = Server::start_tls(authority.server(), |request| {
@@ -56,7 +56,7 @@ fn refused_by_a_proxy(status: &'static str) {
 
 #[test]
 fn a_proxy_that_refuses_burns_no_task_and_is_not_gone_around() {
-    // Each waits out real pauses: together they take as long as one.
+    // Each waits out real pauses: in parallel they take as long as one.
     thread::scope(|all| {
         for status in ["403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway"] {
             all.spawn(move || refused_by_a_proxy(status));
@@ -64,7 +64,7 @@ fn a_proxy_that_refuses_burns_no_task_and_is_not_gone_around() {
     });
 }
 
-/// What does not name a proxy, with a password that must not be repeated, and words of what is said.
+/// Invalid proxies, with a password that must not be repeated, and words of the message.
 const NO_PROXIES: [(&str, &str); 7] = [
     ("http://${PROXY_HOST}:3128", "the variable PROXY_HOST in it was not replaced by its value"),
     ("http://user:hush-word@:3128", "there is no host in it"),
@@ -78,7 +78,7 @@ const NO_PROXIES: [(&str, &str); 7] = [
 const VARIABLES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
-/// A server without TLS, under an address that is not one of loopback's.
+/// A server without TLS, under an address that is not loopback.
 fn plain_server() -> (Server, String) {
     let server = Server::start(|request| {
         Reply::json(200, page(request.symbol(), &minutes(date(2024, 1, 3), 5), None))

@@ -1,4 +1,4 @@
-//! Ctrl-C while a request hangs: once, and once more.
+//! Ctrl-C while a request hangs: once, and twice.
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::support::{Grab, Ran, Reply, Server, bars_of, litter, page, read_store, wait_until};
 
-/// A server whose second page hangs until it is told otherwise.
+/// A server whose second page hangs until the flag is set.
 fn hanging() -> (Server, Arc<AtomicBool>) {
     let well = Arc::new(AtomicBool::new(false));
     let is_well = Arc::clone(&well);
@@ -38,7 +38,7 @@ fn interrupt(child: &Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
 }
 
-/// Starts a run, and sends it the second signal as soon as it has said that it took the first.
+/// Starts a run, and sends the second signal as soon as the run has acknowledged the first.
 fn interrupted_twice(grab: &Grab, server: &Server, arguments: &str) -> Ran {
     let mut child = grab.spawn(&format!("start --windows 2024-01 --tickers A {arguments}"));
     wait_until("the second page", || server.requests().len() == 2);

@@ -1,4 +1,4 @@
-//! What stderr gets: logs and progress, for a terminal and for a file.
+//! The output on stderr: logs and progress, for a terminal and for a file.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::support::{Grab, Reply, Server, on_terminal};
 /// An escape sequence that sets a colour begins so, or with a bold 1.
 const COLOURS: [&str; 2] = ["\u{1b}[3", "\u{1b}[2m"];
 
-/// A server that fails, so that there is something to say.
+/// A server that fails, so that there is something to report.
 fn failing() -> (Server, Grab) {
     let server = Server::start(|_| Reply::json(500, "{}"));
     let grab = Grab::with_server(server.base_url());

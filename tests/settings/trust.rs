@@ -1,4 +1,4 @@
-//! `--ca-bundle` and `SSL_CERT_FILE`: whom a run believes to be the service.
+//! `--ca-bundle` and `SSL_CERT_FILE`: which certificates a run trusts.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn serve(config: ServerConfig) -> Server {
     Server::start_tls(config, move |request| answer(request.symbol()))
 }
 
-/// How a run that does not believe the server ends: nothing is asked, no task is burnt. Answers what it says.
+/// The message of a run that does not trust the server: no request is answered, no task is lost.
 fn refusal(server: &Server, arguments: &str) -> String {
     let grab = Grab::with_server(server.base_url());
     let report =

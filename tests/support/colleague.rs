@@ -12,12 +12,12 @@ use super::{Grab, Ran};
 /// The user of `nobody` on most systems; no name is needed for it.
 const NOBODY: u32 = 65_534;
 
-/// Somebody to whom the directory does not belong: another user, where the tests run as root; else its owner, whose rights to
-/// write are taken away for as long as this is there.
+/// A user to whom the directory does not belong: another user if the tests run as root; else its owner, whose rights to
+/// write are removed as long as this value exists.
 pub struct Colleague<'a> {
     grab: &'a Grab,
     program: PathBuf,
-    /// What was there, with its mode before.
+    /// The existing files, with their former modes.
     before: Vec<(PathBuf, u32)>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Colleague<'a> {
         Self { grab, program, before }
     }
 
-    /// A folder in which everybody may write.
+    /// A folder in which every user may write.
     pub fn own_folder(&self) -> PathBuf {
         self.grab.dir().join("theirs")
     }
@@ -61,12 +61,12 @@ impl Drop for Colleague<'_> {
     }
 }
 
-/// The program where every user can run it: the one that was built may be in a folder of root's.
+/// A copy of the program that every user can run: the built one may be in a folder of root's.
 fn copied(grab: &Grab) -> PathBuf {
     let copy = grab.dir().join("program");
     if !copy.exists() {
-        // Another process copies it: a program that this one has open to write is handed on to whatever another test starts
-        // meanwhile, and cannot be run as long as that has it.
+        // Another process copies it: if this process had the copy open for writing, a program that another test starts
+        // would inherit it, and the copy could not be run until that program ends.
         let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_grab")).arg(&copy).status().unwrap();
         assert!(copied.success(), "{copied:?}");
         set_mode(&copy, 0o755);
@@ -82,7 +82,7 @@ pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A folder and all that is in it, the folders last: nothing could be changed in one without rights.
+/// A folder and everything in it, folders last: without rights nothing could be changed in them.
 pub fn all_below(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

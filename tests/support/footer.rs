@@ -1,5 +1,5 @@
-//! The footer of a Parquet file, read by the rules of Thrift's compact protocol and nothing else: what is in it is seen as a
-//! program sees it that knows no newer version of the format.
+//! The footer of a Parquet file, read by the rules of Thrift's compact protocol and nothing else, as a program sees it
+//! that knows no newer version of the format.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -48,7 +48,7 @@ impl Thrift {
         *number
     }
 
-    /// The ids of the fields that are there.
+    /// The ids of the present fields.
     pub fn ids(&self) -> Vec<i64> {
         let Self::Struct(fields) = self else { panic!("no struct: {self:?}") };
         fields.keys().copied().collect()

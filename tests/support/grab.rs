@@ -17,7 +17,7 @@ use tempfile::TempDir;
 /// The user without rights.
 const NOBODY: u32 = 65_534;
 
-/// A data directory and an environment of its own for runs of the program.
+/// A data directory and an environment for runs of the program.
 pub struct Grab {
     dir: TempDir,
     env: Vec<(String, String)>,
@@ -32,17 +32,17 @@ pub struct Ran {
 }
 
 impl Grab {
-    /// A new directory and nobody's environment.
+    /// A new directory and an empty environment.
     pub fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), env: Vec::new() }
     }
 
-    /// The same for what the sandbox makes up, in the place of all other tests: it would have a directory of its own.
+    /// A directory for the sandbox, at the path of all other tests: by default it has a separate one.
     pub fn of_sandbox() -> Self {
         Self::new().env("GRAB_DATA_DIR", "data")
     }
 
-    /// The same, set up to talk to a server with a key and without a limit.
+    /// A directory set up for a server, with a key and without a rate limit.
     pub fn with_server(base_url: &str) -> Self {
         Self::new()
             .env("MASSIVE_API_BASE_URL", base_url)
@@ -55,7 +55,7 @@ impl Grab {
         self
     }
 
-    /// Where the program works: config files are looked for here.
+    /// The working directory of the program, with its config files.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -68,7 +68,7 @@ impl Grab {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_grab")), arguments)
     }
 
-    /// The same for a copy of the program.
+    /// A command of a copy of the program.
     pub fn command_of(&self, program: &Path, arguments: &str) -> Command {
         let mut command = Command::new(program);
         command
@@ -81,14 +81,14 @@ impl Grab {
         command
     }
 
-    /// The same for a user whom permissions stop: for this one, or for `nobody` where this one is root.
+    /// A command of a user with limited permissions: this user, or `nobody` if this one is root.
     pub fn command_of_nobody(&self, arguments: &str) -> Command {
         let command = self.command(arguments);
         if fs::metadata(self.dir()).unwrap().uid() != 0 {
             return command;
         }
-        // The program may be where only root gets to. Another process copies it: while this one has it open to write, a
-        // test that starts something hands it on, and what is written cannot be run.
+        // The program may be where only root can read. Another process copies it: a file that this one has open for
+        // writing is inherited by programs that other tests start, and cannot be run meanwhile.
         let program = self.dir().join("grab-of-nobody");
         let copied = Command::new("cp").arg(command.get_program()).arg(&program).output().unwrap();
         assert!(copied.status.success(), "{copied:?}");
@@ -102,27 +102,27 @@ impl Grab {
         of_nobody
     }
 
-    /// Runs it to its end. Arguments are cut at white space.
+    /// Runs the program to its end. Arguments are split at white space.
     pub fn run(&self, arguments: &str) -> Ran {
         self.command(arguments).output().unwrap().into()
     }
 
-    /// The same with one more variable.
+    /// Runs it with one more variable.
     pub fn run_with(&self, name: &str, value: &str, arguments: &str) -> Ran {
         self.command(arguments).env(name, value).output().unwrap().into()
     }
 
-    /// Starts it and lets it run.
+    /// Starts it and does not wait.
     pub fn spawn(&self, arguments: &str) -> Child {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// The manifest, to be asked with SQL.
+    /// The manifest, for SQL.
     pub fn manifest(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.data_dir().join("manifest.sqlite")).unwrap()
     }
 
-    /// One number of the manifest.
+    /// One number from the manifest.
     pub fn count(&self, sql: &str) -> i64 {
         self.manifest().query_row(sql, [], |row| row.get(0)).unwrap()
     }
@@ -144,7 +144,7 @@ impl Ran {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The same run, if it ended with `code`.
+    /// Checks that the run ended with `code`.
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:?}");
         self
@@ -162,7 +162,7 @@ impl From<Output> for Ran {
     }
 }
 
-/// Waits for something that another process does. Gives up after half a minute.
+/// Waits for an event in another process. Gives up after half a minute.
 pub fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !happened() {

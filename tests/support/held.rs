@@ -1,4 +1,4 @@
-//! A run that stands still at a step of its work.
+//! A run that is stopped at a step of its work.
 
 use std::{
     fs,
@@ -10,14 +10,14 @@ use grab_core::failpoint::CrashPoint;
 
 use super::{Grab, wait_until};
 
-/// A program that is held at a step, until it is let go.
+/// A program that is held at a step until it is released.
 pub struct Held {
     child: Child,
     path: PathBuf,
 }
 
 impl Held {
-    /// Nothing if the program ends before it has reached the step so often.
+    /// None if the program ends before this hit of the step.
     pub fn at(grab: &Grab, arguments: &str, step: CrashPoint, hit: u32) -> Option<Self> {
         let path = grab.dir().join("held");
         let mut command = grab.command(arguments);
@@ -37,13 +37,13 @@ impl Held {
         (!has_ended).then_some(Self { child, path })
     }
 
-    /// Lets it go on, and answers its exit code.
+    /// Releases it, and returns its exit code.
     pub fn let_go(mut self) -> Option<i32> {
         fs::remove_file(&self.path).unwrap();
         self.child.wait().unwrap().code()
     }
 
-    /// Its process.
+    /// The id of its process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }

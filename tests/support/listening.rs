@@ -1,4 +1,4 @@
-//! Whoever is served on a port, until the test is over.
+//! A server on a port, until the test is over.
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
@@ -9,8 +9,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Serves each connection on a thread of its own. When it is dropped, the port is free and its thread has ended: all
-/// tests of a binary may run in one process, with one limit of open files.
+/// Serves each connection on its own thread. When it is dropped, the port is free and its thread has ended: all tests
+/// of a binary may run in one process, with one limit of open files.
 pub struct Listening {
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
@@ -43,7 +43,7 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
-        // The thread that waits for a connection gets this one.
+        // Wakes the thread that waits for a connection.
         let woken = TcpStream::connect(self.address).is_ok();
         if let Some(thread) = self.thread.take().filter(|_| woken) {
             let _ = thread.join();

@@ -34,7 +34,7 @@ pub fn fixture(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
 }
 
-/// A file or folder of the data that is lent to the project: only ignored tests ask for it, and `just test-lent` runs them.
+/// A file or folder of the data lent to the project: only ignored tests use it, and `just test-lent` runs them.
 pub fn lent(path: &str) -> PathBuf {
     let lent = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(path);
     assert!(lent.exists(), "there is no lent data at {}", lent.display());

@@ -29,7 +29,7 @@ pub fn page(symbol: &str, bars: &[Bar], next_url: Option<&str>) -> String {
     page_with(symbol, false, bars, next_url)
 }
 
-/// A page with everything that a test may want to be different.
+/// A page with everything that a test may want to change.
 pub fn page_with(symbol: &str, adjusted: bool, bars: &[Bar], next_url: Option<&str>) -> String {
     let count = bars.len();
     let rows = bars.iter().map(bar_json).collect::<Vec<_>>().join(",");
@@ -45,7 +45,7 @@ pub fn page_with(symbol: &str, adjusted: bool, bars: &[Bar], next_url: Option<&s
     )
 }
 
-/// Volumes from a million on come with an exponent, as Go writes them.
+/// Volumes from a million on have an exponent, as Go writes them.
 fn bar_json(bar: &Bar) -> String {
     let Bar { timestamp, open, high, low, close, volume, vwap, transactions } = bar;
     let optional =
@@ -62,7 +62,7 @@ pub fn bars_of(days: &[Date]) -> Vec<Bar> {
     days.iter().flat_map(|day| minutes(*day, 30)).collect()
 }
 
-/// A day of the whole market: who traded, and how many shares.
+/// A day of the whole market: the symbols that traded, and their shares.
 pub fn market_page(day: Date, traded: &[(&str, f64)]) -> String {
     let stamp = new_york::at_ms(day, 16, 0);
     let row = |(ticker, shares): &(&str, f64)| {

@@ -1,4 +1,4 @@
-//! Partitions as grab would never write them.
+//! Partitions that grab would never write.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ use parquet::{
     },
 };
 
-/// Replaces the bars of a partition as another program would: its columns and what it says of itself are kept.
+/// Replaces the bars of a partition as another program would: keeps its columns and its metadata.
 pub fn tamper(path: &Path, bars: &[Bar]) {
     let old = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
     let schema = Arc::new(old.metadata().file_metadata().schema().clone());

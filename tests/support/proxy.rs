@@ -1,4 +1,4 @@
-//! A proxy for HTTPS: it joins who asks with whom is asked for, and keeps a log of what it was told.
+//! A proxy for HTTPS: it connects clients to their targets, and logs their requests.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -17,12 +17,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Joins everyone.
+    /// Connects every client.
     pub fn start() -> Self {
         Self::answering("200 joined")
     }
 
-    /// Answers with this status, and joins nobody unless it is 200.
+    /// Answers with this status, and connects clients only if it is 200.
     pub fn answering(status: &'static str) -> Self {
         let heads = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&heads);
@@ -36,7 +36,7 @@ impl Proxy {
         &self.url
     }
 
-    /// What it was told so far: the request line and headers of each connection.
+    /// The requests so far: the request line and headers of each connection.
     pub fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
@@ -58,7 +58,7 @@ fn join(client: TcpStream, status: &str, log: &Mutex<Vec<String>>) {
     let _ = io::copy(&mut reader, &mut &server);
 }
 
-/// A SOCKS5 proxy (RFC 1928) that joins everyone, without a password, and keeps a log of the addresses it was told.
+/// A SOCKS5 proxy (RFC 1928) that connects every client without a password, and logs the requested addresses.
 pub struct SocksProxy {
     _listening: Listening,
     url: String,
@@ -79,7 +79,7 @@ impl SocksProxy {
         &self.url
     }
 
-    /// The addresses that it was to join its clients with.
+    /// The addresses that clients requested.
     pub fn addresses(&self) -> Vec<String> {
         self.addresses.lock().unwrap().clone()
     }

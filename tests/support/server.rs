@@ -1,4 +1,4 @@
-//! A scripted server: real HTTP/1.1 over real sockets, with a log of what it was asked.
+//! A scripted server: real HTTP/1.1 over real sockets, with a log of the requests.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -35,18 +35,18 @@ impl Request {
         self.target.split('/').nth(4).unwrap_or_default()
     }
 
-    /// The day, if the whole market's is asked for.
+    /// The day, if this requests a day of the whole market.
     pub fn market_day(&self) -> Option<jiff::civil::Date> {
         let rest = self.target.strip_prefix("/v2/aggs/grouped/locale/us/market/stocks/")?;
         rest.strip_suffix("?adjusted=false")?.parse().ok()
     }
 
-    /// Whether it is the question that tells whose fault a failure is.
+    /// Whether it is the control request.
     pub fn is_control(&self) -> bool {
         self.target == "/v1/marketstatus/now"
     }
 
-    /// The day of which the control symbol is asked for, to find out whether the plan serves it.
+    /// The day for which the control symbol is requested, to find out whether the plan serves it.
     pub fn control_day(&self) -> Option<jiff::civil::Date> {
         let to = self.target.split('/').nth(9)?.split('?').next()?;
         (self.symbol() == "SPY" && self.from() == to).then(|| to.parse().ok())?
@@ -68,7 +68,7 @@ pub struct Reply {
     delivery: Delivery,
 }
 
-/// The length that is announced.
+/// The announced length.
 #[derive(Clone, Copy, Debug)]
 enum Length {
     True,
@@ -76,21 +76,21 @@ enum Length {
     None,
 }
 
-/// How it is sent.
+/// How a response is sent.
 #[derive(Clone, Copy, Debug)]
 enum Delivery {
     Whole,
     /// The body, over and over.
     Repeated(usize),
-    /// The body one byte at a time, so far apart.
+    /// The body one byte at a time, with this pause.
     Drip(Duration),
-    /// So many bytes of the whole answer, then nothing more, ever.
+    /// This many bytes of the whole response, then nothing more, ever.
     StallAt(usize),
-    /// So many bytes of the body, then the connection ends.
+    /// This many bytes of the body, then the connection ends.
     CutAt(usize),
-    /// The same, but it ends in a reset.
+    /// This many bytes of the body, then the connection is reset.
     ResetAt(usize),
-    /// Not a byte, and the connection ends, in a reset or not.
+    /// No byte; the connection ends, with a reset or not.
     Nothing {
         reset: bool,
     },
@@ -106,12 +106,12 @@ impl Reply {
         Self { status, headers, body, length: Length::True, delivery: Delivery::Whole }
     }
 
-    /// The connection ends before the answer begins.
+    /// The connection ends before the response begins.
     pub fn nothing() -> Self {
         Self { delivery: Delivery::Nothing { reset: false }, ..Self::json(200, "") }
     }
 
-    /// The connection is reset before the answer begins.
+    /// The connection is reset before the response begins.
     pub fn reset() -> Self {
         Self { delivery: Delivery::Nothing { reset: true }, ..Self::json(200, "") }
     }
@@ -121,7 +121,7 @@ impl Reply {
         self
     }
 
-    /// Announces another length than it has.
+    /// Announces a wrong length.
     pub fn pretended_length(self, length: usize) -> Self {
         Self { length: Length::Pretended(length), ..self }
     }
@@ -131,27 +131,27 @@ impl Reply {
         Self { length: Length::None, ..self }
     }
 
-    /// The body comes so many times.
+    /// Repeats the body this many times.
     pub fn repeated(self, times: usize) -> Self {
         Self { delivery: Delivery::Repeated(times), ..self }
     }
 
-    /// The body comes one byte at a time, so far apart.
+    /// Sends the body one byte at a time, with this pause.
     pub fn drip(self, pause: Duration) -> Self {
         Self { delivery: Delivery::Drip(pause), ..self }
     }
 
-    /// The connection stays open and silent after so many bytes, headers included.
+    /// The connection stays open and silent after this many bytes, headers included.
     pub fn stall_at(self, bytes: usize) -> Self {
         Self { delivery: Delivery::StallAt(bytes), ..self }
     }
 
-    /// The connection ends after so many bytes of the body.
+    /// The connection ends after this many bytes of the body.
     pub fn cut_at(self, bytes: usize) -> Self {
         Self { delivery: Delivery::CutAt(bytes), ..self }
     }
 
-    /// The connection is reset after so many bytes of the body.
+    /// The connection is reset after this many bytes of the body.
     pub fn reset_at(self, bytes: usize) -> Self {
         Self { delivery: Delivery::ResetAt(bytes), ..self }
     }
@@ -168,7 +168,7 @@ impl Reply {
         format!("{}\r\n\r\n", lines.join("\r\n")).into_bytes()
     }
 
-    /// Sends it. False if the connection is to end.
+    /// Sends the response. False if the connection is to end.
     fn send(&self, connection: &mut dyn Stream) -> io::Result<bool> {
         let (head, body) = (self.head(), &self.body);
         let begin = |bytes: usize| &body[..bytes.min(body.len())];
@@ -189,7 +189,7 @@ impl Reply {
             Delivery::StallAt(bytes) => {
                 connection.write_all(&[&head, body.as_slice()].concat()[..bytes])?;
                 connection.flush()?;
-                // Until the other side has had enough.
+                // Until the client closes the connection.
                 io::copy(connection, &mut io::sink())?;
             }
             Delivery::CutAt(bytes) => connection.write_all(&[&head, begin(bytes)].concat())?,
@@ -206,9 +206,9 @@ impl Reply {
     }
 }
 
-/// What a connection speaks: TCP, or TLS on top of it.
+/// The protocol of a connection: TCP, or TLS on top of it.
 trait Stream: Read + Write {
-    /// When it is dropped, the other side gets a reset, whatever was still on its way.
+    /// When it is dropped, the client gets a reset, whatever was still on its way.
     fn end_in_reset(&self);
 }
 
@@ -224,11 +224,11 @@ impl Stream for StreamOwned<ServerConnection, TcpStream> {
     }
 }
 
-/// Who answers what is asked of the control symbol about single days.
+/// What answers requests for single days of the control symbol.
 #[derive(Clone, Debug)]
 enum Control {
-    /// A market in which it has bars on every day, as the service and the sandbox have. The script is not asked, and these
-    /// questions are in a log of their own: most scripts know of one symbol only.
+    /// A market with bars of it on every day, like the service and the sandbox. The script does not see these requests,
+    /// and they have a separate log: most scripts know one symbol only.
     WholeHistory(Arc<Mutex<Vec<Request>>>),
     /// The script.
     Scripted,
@@ -244,24 +244,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers each request with what `script` says, but for those about the control symbol; requests are in the log before
-    /// the script sees them.
+    /// Answers each request by `script`, except those for the control symbol; requests are logged before the script sees them.
     pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), script)
     }
 
-    /// The same at an address of the test's choice.
+    /// Starts the server at this address.
     pub fn start_at(address: SocketAddr, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::listen("http", address, |tcp| Box::new(tcp), script, Control::WholeHistory(Arc::default()))
     }
 
-    /// The same, where the script also answers what is asked about single days to find out what the plan serves.
+    /// Starts the server; the script also answers the requests for single days with which the plan's history is found.
     pub fn start_with_control(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let address = "127.0.0.1:0".parse().unwrap();
         Self::listen("http", address, |tcp| Box::new(tcp), script, Control::Scripted)
     }
 
-    /// The same behind TLS.
+    /// Starts the server behind TLS.
     pub fn start_tls(
         config: ServerConfig,
         script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
@@ -296,7 +295,7 @@ impl Server {
         Self { _listening: listening, base_url, requests, controls, connections }
     }
 
-    /// Answers the first request, and from then on nobody listens: the port is free when the answer arrives.
+    /// Answers the first request and then stops listening: the port is free when the response arrives.
     pub fn start_once(address: SocketAddr, reply: impl Fn(&Request) -> Reply + Send + 'static) -> String {
         let listener = TcpListener::bind(address).unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
@@ -315,22 +314,22 @@ impl Server {
         &self.base_url
     }
 
-    /// How many connections were opened so far.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// What was asked about the control symbol so far, where the script was not asked.
+    /// The requests for the control symbol so far that the script did not see.
     pub fn controls(&self) -> Vec<Request> {
         self.controls.lock().unwrap().clone()
     }
 
-    /// How many pages were asked for so far, again or not.
+    /// The number of page requests so far, including repeated ones.
     pub fn pages_asked(&self) -> usize {
         self.requests().iter().filter(|request| !request.is_control()).count()
     }
@@ -345,7 +344,7 @@ impl Server {
 }
 
 impl Control {
-    /// The answer about a day, if this is such a question.
+    /// The response for a day of the control symbol, if this is such a request.
     fn reply(&self, request: &Request) -> Option<Reply> {
         let Self::WholeHistory(log) = self else { return None };
         let bars = minutes(request.control_day()?, 5);

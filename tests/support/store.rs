@@ -1,4 +1,4 @@
-//! Reads a whole store, by its own means: files found by walking, checked against their places.
+//! Reads a whole store independently: finds files by walking, and checks them against their paths.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use grab_core::store::BarStore;
 use grab_model::{Bar, Month};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Every bar of every symbol. Panics if a file is not where it belongs, or its bars are not ascending and unique.
+/// Every bar of every symbol. Panics if a file is in the wrong path, or its bars are not ascending and unique.
 pub fn read_store(data_dir: &Path) -> BTreeMap<String, Vec<Bar>> {
     let store = BarStore::new(DataDir::new(data_dir.to_owned()), false, String::new());
     let mut held: BTreeMap<String, Vec<Bar>> = BTreeMap::new();

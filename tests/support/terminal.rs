@@ -1,4 +1,4 @@
-//! A terminal that a program may think it writes to.
+//! A terminal for tests of programs that write to one.
 
 use std::{
     fs::{File, OpenOptions},
@@ -16,14 +16,14 @@ use rustix::{
 
 use super::wait_until;
 
-/// Runs a program to its end with a terminal as its stderr. Answers what the terminal got.
+/// Runs a program to its end with a terminal as its stderr. Returns what it wrote there.
 pub fn on_terminal(mut command: Command) -> String {
     let (master, slave) = pair();
     let mut child = command.env("TERM", "xterm").stderr(slave).spawn().unwrap();
-    // It holds the terminal open for as long as it lives.
+    // The command would keep the terminal open.
     drop(command);
     let (mut master, mut shown, mut chunk) = (master, Vec::new(), [0; 4096]);
-    // Once nobody has the terminal open any more, reading from it is an error on Linux, and an end elsewhere.
+    // Once no process has the terminal open, reading from it is an error on Linux, and the end elsewhere.
     while let Ok(read @ 1..) = master.read(&mut chunk) {
         shown.extend_from_slice(&chunk[..read]);
     }
@@ -31,10 +31,10 @@ pub fn on_terminal(mut command: Command) -> String {
     String::from_utf8(shown).unwrap()
 }
 
-/// Both ends of a new terminal: ours, and the one of programs.
+/// Both ends of a new terminal: the test's, and the program's.
 fn pair() -> (File, File) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    // Programs that other tests start meanwhile are not to hold it open.
+    // Programs that other tests start meanwhile must not keep it open.
     fcntl_setfd(&master, FdFlags::CLOEXEC).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -42,11 +42,11 @@ fn pair() -> (File, File) {
     (File::from(master), OpenOptions::new().read(true).write(true).open(path).unwrap())
 }
 
-/// A program in a terminal of some size, at which somebody types.
+/// A program in a terminal of some size, with keyboard input.
 pub struct Terminal {
     child: Child,
     keyboard: File,
-    /// The program's end, to ask how it has left it.
+    /// The program's end, to check how the program left it.
     slave: File,
     written: Arc<Mutex<Vec<u8>>>,
 }
@@ -70,12 +70,12 @@ impl Terminal {
         Self { child, keyboard, slave, written }
     }
 
-    /// All that was written so far.
+    /// Everything that was written so far.
     pub fn written(&self) -> String {
         String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
     }
 
-    /// The lines of each screen that was drawn from its upper left corner, without escape codes.
+    /// The lines of each screen, drawn from its upper left corner, without escape codes.
     pub fn screens(&self) -> Vec<Vec<String>> {
         let written = self.written();
         // The last one may not be complete yet.
@@ -86,7 +86,7 @@ impl Terminal {
             .collect()
     }
 
-    /// Waits until a screen shows `text`, and answers this screen.
+    /// Waits until a screen shows `text`, and returns this screen.
     pub fn wait_for(&self, text: &str) -> Vec<String> {
         let shows = |screen: &Vec<String>| screen.iter().any(|line| line.contains(text));
         wait_until(text, || self.screens().iter().any(shows));
@@ -108,7 +108,7 @@ impl Terminal {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
-    /// Waits for its end; answers its exit code, and whether keys are shown and read by lines again.
+    /// Waits for its end; returns its exit code, and whether echo and line mode are restored.
     pub fn ends(mut self) -> (Option<i32>, bool, String) {
         let code = self.child.wait().unwrap().code();
         let modes = tcgetattr(&self.slave).unwrap().local_modes;

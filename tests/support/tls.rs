@@ -1,4 +1,4 @@
-//! Certificates that are made for one test and trusted by nobody.
+//! Certificates that are made for one test and trusted by no system.
 
 use std::{
     fs,
@@ -10,10 +10,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer};
 
-/// The names that a server on loopback is asked for.
+/// The names of a server on loopback.
 const NAMES: [&str; 2] = ["127.0.0.1", "0.0.0.0"];
 
-/// A certificate authority of one's own.
+/// A certificate authority of the test.
 pub struct Authority {
     certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
@@ -27,17 +27,17 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
-    /// Writes its certificate as PEM. Answers where.
+    /// Writes its certificate as PEM. Returns the path.
     pub fn write_bundle(&self, folder: &Path) -> PathBuf {
         write_pem(&self.certificate, folder)
     }
 
-    /// A server that it vouches for.
+    /// A server with a certificate of this authority.
     pub fn server(&self) -> ServerConfig {
         self.vouch(&server_params())
     }
 
-    /// A server that it vouched for until 2020.
+    /// A server with a certificate of this authority that expired in 2020.
     pub fn expired_server(&self) -> ServerConfig {
         let mut params = server_params();
         params.not_before = date_time_ymd(2019, 1, 1);
@@ -51,7 +51,7 @@ impl Authority {
     }
 }
 
-/// A server that vouches for itself, with its certificate as PEM. `is_ca` is what `openssl req -x509` makes.
+/// A server with a self-signed certificate, and this as PEM. `is_ca` is what `openssl req -x509` makes.
 pub fn self_signed(is_ca: bool, folder: &Path) -> (ServerConfig, PathBuf) {
     let (mut params, key) = (server_params(), KeyPair::generate().unwrap());
     params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };

@@ -1,4 +1,4 @@
-//! A sync that dies, or is stopped, and goes on.
+//! A sync that crashes or is stopped, and is continued.
 
 use std::fs;
 
@@ -34,7 +34,7 @@ fn a_budget_is_a_clean_stop_and_each_page_is_asked_for_once() {
     assert_eq!(tickers(&grab).len(), 8);
 }
 
-/// Every hit of a step is tried, until the sync no longer comes that far.
+/// Every hit of a step is tried, until the sync no longer reaches it.
 #[cfg(debug_assertions)]
 fn dies_at(step: &str) {
     for hit in 1..60 {

@@ -1,4 +1,4 @@
-//! A server that lies about its lists, or refuses them.
+//! A server with wrong lists, or one that refuses them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ fn honest(request: &Request) -> Reply {
     in_pages(request, &ACTIVE, &LEFT)
 }
 
-/// A program that asks a failing page twice and no more.
+/// A program that requests a failing page twice and no more.
 fn grab(server: &Server) -> Grab {
     Grab::with_server(server.base_url()).env("GRAB_MAX_ATTEMPTS", "2").env("GRAB_MAX_RETRY_TIME", "2s")
 }
@@ -153,7 +153,7 @@ fn a_cursor_that_is_refused_begins_the_list_anew_once() {
     let refusals = AtomicUsize::new(0);
     let server = Server::start(move |request| {
         let is_further = is_active(request) && request.target.contains("cursor=2");
-        // Asked three times before it is given up.
+        // Requested three times before it is given up.
         if is_further && refusals.fetch_add(1, Ordering::Relaxed) < 3 {
             return Reply::json(400, r#"{"status":"ERROR","error":"bad cursor"}"#);
         }

@@ -1,4 +1,4 @@
-//! A server that fails for everybody while single questions are asked.
+//! A server that fails for all requests during lookups.
 
 use std::{
     sync::Mutex,

@@ -1,4 +1,4 @@
-//! `grab start --universe`: tasks only for windows in which a symbol lived.
+//! `grab start --universe`: tasks only for windows in which a symbol was listed.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::in_pages;
 use crate::support::{Grab, Reply, Request, Server, Serving, minutes, page};
 
-/// A is listed since 2024-01-04; GONE left on 2024-01-09; OLD in 2010.
+/// A is listed since 2024-01-04; GONE was delisted on 2024-01-09, OLD in 2010.
 fn answer(request: &Request) -> Reply {
     let (active, left) = (["A"], [("GONE", "2024-01-09"), ("OLD", "2010-03-01")]);
     match request.target.split('?').next().unwrap() {
@@ -159,7 +159,7 @@ fn sessions_between_two_lives_are_not_listed_and_no_gap() {
     grab.run("universe sync --list-dates").exits(0);
     let after = grab.run("verify --json").exits(0).json();
     let unexplained = |report: &Value| report["coverage"]["unexplained_sessions"].as_u64().unwrap();
-    // Before its first day it was not listed; after the fund had left, nobody knows when the other company came.
+    // Before its first day it was not listed; after the fund's delisting it is not known when the other company began.
     assert_eq!(unexplained(&before) - unexplained(&after), 21, "{after}");
 }
 
@@ -194,7 +194,7 @@ fn an_order_that_means_nobody_says_who_there_is() {
     assert!(started.stderr.contains(said), "{}", started.stderr);
 }
 
-/// A is a stock on an exchange; of IBM the list does not say the type, of YHOO not the exchange, of NIL neither.
+/// A is a stock on an exchange; the list lacks the type of IBM, the exchange of YHOO, and both of NIL.
 fn with_missing_fields(request: &Request) -> Reply {
     let rows = if request.target.contains("active=true") {
         r#"{"ticker":"A","active":true,"type":"CS","primary_exchange":"XNAS"},

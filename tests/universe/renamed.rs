@@ -1,4 +1,4 @@
-//! Companies that took a ticker over: what lists and events together say of who had it when.
+//! Companies that took over a ticker: which company had it when, by lists and events together.
 
 use grab_core::data_dir::DataDir;
 use grab_core::store::reference::{self, ReferenceTable};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::listed;
 use crate::support::{Grab, Serving};
 
-/// META is a fund's until 2022-01-28, and Meta Platforms' from 2022-06-09 on, which was FB before.
+/// META belongs to a fund until 2022-01-28, and to Meta Platforms, former FB, from 2022-06-09 on.
 fn held(windows: &str) -> (Serving, Grab) {
     let server = Serving::start(SandboxOptions::default());
     let grab = Grab::with_server(server.base_url()).env("GRAB_NOW", "2026-07-20T12:00:00Z");
@@ -63,7 +63,7 @@ fn planning_goes_by_the_day_of_the_change() {
 
 #[test]
 fn a_company_without_a_row_in_the_lists_is_known_by_its_events() {
-    // Nothing but events is known: those of Meta Platforms, and those of the fund.
+    // Only events are known: those of Meta Platforms, and those of the fund.
     let (_server, grab) = held("2021-12..2022-07");
     let event = |asked_as: &str, ticker: &str, day| Rename {
         composite_figi: Some(asked_as.to_owned()),

@@ -1,4 +1,4 @@
-//! Absences that the service explains: symbols that have left, and days on which the market was closed.
+//! Absences that the service explains: delisted symbols, and days on which the market was closed.
 
 use jiff::civil::{Date, date};
 use serde_json::{Value, json};
@@ -8,13 +8,13 @@ use super::{
     world::{World, begun, day},
 };
 
-/// The evenings of ten sessions of silence, and more.
+/// The updates during ten sessions of silence, and more.
 fn evenings() -> impl Iterator<Item = Date> {
     let december = [2, 3, 4, 5, 6, 9, 10, 11, 12, 13].map(|at| date(2024, 12, at));
     LATER.map(day).into_iter().chain(december)
 }
 
-/// How often the details of A were asked for.
+/// How often the details of A were requested.
 fn asked(world: &World) -> usize {
     let asked = |target: &str| target.starts_with("/v3/reference/tickers/A");
     world.server.requests().iter().filter(|request| asked(&request.target)).count()
@@ -24,7 +24,7 @@ fn asked_for(world: &World, path: &str) -> usize {
     world.server.requests().iter().filter(|request| request.target.starts_with(path)).count()
 }
 
-/// Ten evenings of silence of A, then more; the exit codes after the first ten. All others trade.
+/// Ten updates during the silence of A, then more; the exit codes after the first ten. All others trade.
 fn silent(world: &World, others: &[&str]) -> Vec<(i32, Value)> {
     let mut codes = Vec::new();
     for (sessions, on) in evenings().enumerate() {
@@ -59,7 +59,7 @@ fn a_symbol_that_the_service_lists_as_active_stays_expected_and_is_asked_about_o
     let on = date(2024, 12, 16);
     let text = world.at(on, 20, 45, "update").exits(13).stdout;
     assert!(text.contains("silent    A since 2024-11-14: the service lists it as active"), "{text}");
-    // When the bars are back, nothing is said of it any more.
+    // When the bars are back, it is no longer reported.
     for at in evenings().chain([on, date(2024, 12, 17)]) {
         for symbol in ["A", "B"] {
             world.change(symbol, at, |bars| *bars = crate::support::bars_of(&[at]));
@@ -93,7 +93,7 @@ fn a_symbol_that_has_left_by_the_service_s_details_is_expected_no_more() {
 
 #[test]
 fn while_the_whole_source_is_silent_a_symbol_has_left_only_if_it_was_known_before() {
-    // The service knows nothing of any symbol, on no day.
+    // The service knows no symbol, on no day.
     let world = begun_with(&["A"]);
     for (code, report) in silent(&world, &[]) {
         assert_eq!(code, 13, "{report}");

@@ -1,4 +1,4 @@
-//! The universe moves on: who is new joins, who has left is closed, and a symbol may be two companies'.
+//! A changing universe: new symbols are added, delisted ones are closed, and a symbol may belong to two companies.
 
 use jiff::civil::{Date, date};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn left(ticker: &str, figi: &str, on: Date) -> Value {
     })
 }
 
-/// A and B are ordered by a list, and held to the fourteenth.
+/// A and B are subscribed by a list, and stored up to the fourteenth.
 fn ordered() -> World {
     let world = World::new(&FORTNIGHT);
     world.list(|lists| lists.active = vec![active("A", "F1"), active("B", "F2")]);
@@ -143,7 +143,7 @@ fn a_ticker_of_another_company_goes_on_and_a_renamed_one_is_named_and_not_joined
     let world = ordered();
     world.trade(day(15));
     world.update(15, 0);
-    // B is C from the eighteenth on, and B is another company's.
+    // B becomes C on the eighteenth, and B belongs to another company then.
     world.trade(day(18));
     trade(&world, "C", &[18]);
     world.list(|lists| {
@@ -235,7 +235,7 @@ fn lists_that_were_left_on_their_way_before_the_session_do_not_speak_for_it() {
     world.trade(day(18));
     world.list(|lists| lists.active.push(active("C", "F3")));
     trade(&world, "C", &[18]);
-    // Less than a day later as the clock goes here.
+    // Less than a day later by this machine's clock.
     world.update(18, 0);
     assert!(world.is_true(), "C is new on the eighteenth");
 }

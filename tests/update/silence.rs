@@ -1,4 +1,4 @@
-//! A source that is silent, for all symbols or for some: it is never taken for complete, and whoever may be quiet is.
+//! A source that is silent, for all symbols or for some: it is never taken for complete, and quiet symbols may be quiet.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::support::{Ran, bars_of};
 /// The sessions of November 2024 after the fortnight.
 pub const LATER: [i8; 10] = [15, 18, 19, 20, 21, 22, 25, 26, 27, 29];
 
-/// A directory of these symbols, which have bars on each session of the fortnight.
+/// A directory of these symbols, with bars on each session of the fortnight.
 pub fn begun_with(symbols: &[&str]) -> World {
     let world = World::new(&[]);
     for symbol in symbols {
@@ -27,14 +27,14 @@ pub fn trade(world: &World, symbol: &str, days: &[i8]) {
     }
 }
 
-/// One number of the metrics that the last update has written, as text.
+/// One number of the metrics of the last update, as text.
 fn metric(world: &World, name: &str) -> String {
     let text = fs::read_to_string(world.grab.dir().join("grab.prom")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("grab_{name} ")));
     line.unwrap_or_else(|| panic!("{name}: {text}")).to_owned()
 }
 
-/// An update at a quarter to nine in the evening, whose metrics and exit code agree.
+/// An update at a quarter to nine in the evening; its metrics and exit code must agree.
 pub fn evening(world: &World, on: Date, flags: &str) -> Ran {
     let ran = world.at(on, 20, 45, &format!("update --json --metrics-file grab.prom {flags}"));
     let (is_complete, lacking) = (ran.code == 0, metric(world, "lacking_sessions"));
@@ -54,7 +54,7 @@ fn lacking(report: &Value) -> Vec<(String, u64, u64)> {
 fn a_silent_source_is_not_complete_on_any_evening_until_its_bars_are_back() {
     let world = begun_with(&["A"]);
     for (evenings, at) in LATER.into_iter().enumerate() {
-        // On the first evening the source may be late. Later a person has to look.
+        // In the first update the source may be late. Later the user has to check.
         let code = if evenings == 0 { 10 } else { 13 };
         for again in ["first", "second"] {
             let report = evening(&world, day(at), "").exits(code).json();
@@ -208,7 +208,7 @@ fn the_thresholds_are_held_against_each_new_session_on_each_run_of_the_evening()
             assert!(hint.contains("1 session with ") && hint.contains("2024-11-15 has 4 "), "{run}: {hint}");
         }
     }
-    // What is more than the sessions that are asked for again each evening is for `verify` to tell.
+    // Sessions before those that each update requests again are reported by `verify`.
     for symbol in ["A", "B", "C", "D", "E"] {
         let next = date(2024, 12, 2);
         world.change(symbol, next, |bars| *bars = bars_of(&[next]));

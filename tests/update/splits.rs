@@ -1,4 +1,4 @@
-//! Splits: a directory of adjusted bars is asked for anew, one of bars as traded is not.
+//! Splits: adjusted bars of a directory are requested again, bars as traded are not.
 
 use grab_core::data_dir::DataDir;
 use grab_core::store::{BarStore, reference};
@@ -30,7 +30,7 @@ fn a_new_split_reopens_the_adjusted_history_on_its_day_and_once_more_for_a_servi
     let split = world.at(day(18), 20, 45, "update --json").exits(0);
     assert!(split.stderr.contains("A has split on 2024-11-18"), "{split:?}");
     let split = split.json();
-    // The list, two tails, and A's history. B's prices have changed as well here, but nobody says so.
+    // The list, two rolling tasks, and A's history. B's prices have changed as well here, but the list has no split.
     assert_eq!((&split["resplit"], &split["requests"]), (&1.into(), &4.into()), "{split}");
     let dir = world.grab.data_dir();
     let store = BarStore::new(DataDir::new(dir.clone()), true, String::new());
@@ -49,7 +49,7 @@ fn a_new_split_reopens_the_adjusted_history_on_its_day_and_once_more_for_a_servi
     }
 }
 
-/// Opens of A's bars before the eighteenth, over what they were as traded: one value if the history is of one piece.
+/// Opens of A's bars before the eighteenth, divided by those as traded: one value if the history is consistent.
 fn factors(world: &World) -> Vec<String> {
     let store = BarStore::new(DataDir::new(world.grab.data_dir()), true, String::new());
     let held = store.read(&"A".parse().unwrap(), Month::new(2024, 11).unwrap()).unwrap().unwrap().bars;

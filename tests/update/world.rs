@@ -1,4 +1,4 @@
-//! A service whose market moves on, and a client with a clock.
+//! A service with a changing market, and a client with a clock.
 
 use std::{
     collections::BTreeMap,
@@ -14,13 +14,13 @@ use serde_json::Value;
 
 use crate::support::{Grab, Ran, Reply, Request, Server, bars_of, market_page, page_with, read_store};
 
-/// What the service has: bars by symbol and day.
+/// The service's bars, by symbol and day.
 pub type Truth = BTreeMap<String, BTreeMap<Date, Vec<Bar>>>;
 
-/// What its lists say, row by row, and what is wrong with it.
+/// The rows of its lists, and its faults.
 #[derive(Clone, Debug, Default)]
 pub struct Lists {
-    /// Rows of active tickers and of those that have left.
+    /// Rows of active tickers, and of delisted ones.
     pub active: Vec<Value>,
     pub left: Vec<Value>,
     /// Rows of splits.
@@ -35,11 +35,11 @@ pub struct Lists {
     pub listed: BTreeMap<String, &'static str>,
     /// Events by ticker.
     pub events: BTreeMap<String, Value>,
-    /// Whether all of it is refused.
+    /// Whether all lists are refused.
     pub is_broken: bool,
-    /// Whether all of it fails.
+    /// Whether all lists fail.
     pub is_failing: bool,
-    /// So many bars a page, if there are pages.
+    /// Bars per page, if there are pages.
     pub page: Option<usize>,
     /// Whether prices before the split of each symbol are adjusted: its day and the factor.
     pub adjusted: Option<(Date, f64)>,
@@ -57,7 +57,7 @@ pub fn day(day: i8) -> Date {
     date(2024, 11, day)
 }
 
-/// The New York day of a `from` or `to`, be it a day or ms.
+/// The New York day of a `from` or `to`, given as a day or in ms.
 fn day_of(text: &str) -> Date {
     text.parse().ok().or_else(|| new_york::date_of(text.parse().ok()?)).unwrap()
 }
@@ -108,7 +108,7 @@ impl Lists {
         }
     }
 
-    /// A bar as the service has it, which adjusts for a split where it is told to.
+    /// A bar as the service has it, adjusted for a split if configured.
     fn adjust(&self, bar: Bar) -> Bar {
         let Some((from, factor)) = self.adjusted else { return bar };
         if new_york::date_of(bar.timestamp) >= Some(from) {
@@ -165,7 +165,7 @@ impl World {
         self.truth.lock().unwrap().get_mut(symbol).unwrap().remove(&day).unwrap()
     }
 
-    /// Changes what the lists say.
+    /// Changes the lists.
     pub fn list(&self, change: impl FnOnce(&mut Lists)) {
         change(&mut self.lists.lock().unwrap());
     }

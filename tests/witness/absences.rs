@@ -1,4 +1,4 @@
-//! Absences that the server alone explains, and a witness that lies about them.
+//! Absences that the server alone explains, and a witness that is wrong about them.
 
 use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
 
@@ -6,8 +6,7 @@ use super::*;
 
 const FOUR: &str = "start --windows 2024-01-02..2024-01-09 --tickers A,B,C,D";
 
-/// Everybody trades on each of the six sessions, but what `lacks` says is not sent; the market's days are as `market`
-/// has them.
+/// All symbols trade on each of the six sessions, but what `lacks` names is not sent; `market` answers for the market's days.
 fn serving(
     lacks: impl Fn(&str, i8) -> bool + Send + Sync + 'static,
     market: impl Fn(Date) -> Reply + Send + Sync + 'static,
@@ -24,7 +23,7 @@ fn serving(
     })
 }
 
-/// First and last day of what is asked for, by the path of the request.
+/// First and last day of a request, by its path.
 fn asked_days(request: &Request) -> (i8, i8) {
     let path = request.target.split('?').next().unwrap();
     let mut ends = path.rsplit('/').map(|end| match end.parse::<Date>() {
@@ -72,7 +71,7 @@ fn a_witness_that_was_asked_for_and_is_not_to_be_had_is_missed() {
         assert_eq!(missed(&report), [sentence], "{report}");
         grab.run("verify --witness none --min-coverage 0").exits(0);
     }
-    // What is complete needs no witness.
+    // Complete data need no witness.
     let server = serving(|_, _| false, |_| Reply::json(404, r#"{"status":"NOT_FOUND","message":"no"}"#));
     started(&server).run(VERIFY).exits(0);
 }
@@ -123,7 +122,7 @@ fn a_day_that_lacks_most_of_what_is_held_explains_nothing() {
     assert_eq!(findings(&report), ["missing_session D 2024-01-05", "thin_session - 2024-01-05"]);
     let detail = "the witness lacks 2 of the 3 symbols that are held and that it knows from other days: it is not relied on";
     assert_eq!(report["findings"][1]["detail"], detail);
-    // One that is lacking may have another name there.
+    // A single lacking symbol may have another name there.
     let renamed = |day: Date| {
         if day.day() == 5 {
             let most = ["A", "B", "W", "X", "Y"].map(|symbol| (symbol, shares(5)));

@@ -1,4 +1,4 @@
-//! Files of the witness that are not what was written.
+//! Files of the witness whose bytes have changed.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ fn each_damage_is_named_and_what_is_damaged_is_not_relied_on() {
     fs::write(grab.data_dir().join("reference/README"), "").unwrap();
     let report = grab.run("verify --json").exits(12).json();
     let found: Vec<_> = findings(&report).into_iter().filter(|finding| finding.contains(" - ")).collect();
-    // Of a flipped bit it depends on its place whether the file can still be read.
+    // Where the bit is decides whether the file can still be read.
     assert!(
         found[0].ends_with("_file - 2024-01-02") || found[0] == "digest_mismatch - 2024-01-02",
         "{found:?}"
@@ -84,7 +84,7 @@ fn a_manifest_that_is_damaged_or_made_anew() {
     grab.run("repair --rebuild-manifest").exits(10);
     let before = asked(&server).len();
     let report = grab.run(&format!("{VERIFY} --json")).json();
-    // That windows of symbols without bars are empty is not known any more: each session is asked for once more.
+    // That windows of symbols without bars are empty is no longer known: each session is requested once more.
     assert_eq!(asked(&server).len() - before, usize::try_from(witness(&report)[1]).unwrap());
     assert!(witness(&report)[0] >= 5, "{report}");
 }

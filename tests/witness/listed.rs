@@ -1,16 +1,16 @@
-//! Lists that are wrong about who was listed when, and a witness that saw the market.
+//! Lists with wrong listing periods, and a witness that saw the market.
 
 use serde_json::json;
 
 use super::*;
 use crate::support::{bars_of, read_store};
 
-/// What the lists say of S; Z is always listed and always trades.
+/// The lists' rows of S; Z is always listed and always trades.
 #[derive(Clone, Copy, Default)]
 struct Said {
     /// The list date of its details.
     listed: Option<&'static str>,
-    /// The day on which it left, if it did.
+    /// The day on which it was delisted, if it was.
     left: Option<&'static str>,
     /// Its type, and that of a fund that had the ticker until this day.
     fund_until: Option<&'static str>,
@@ -35,7 +35,7 @@ fn serving(said: Said) -> Server {
     })
 }
 
-/// What the lists say, and the bars.
+/// Answers for the lists, and the bars.
 fn answer_lists(request: &Request, said: Said) -> Reply {
     let path = request.target.split('?').next().unwrap();
     match path.split('/').collect::<Vec<_>>()[1..] {
@@ -68,7 +68,7 @@ fn rows(said: Said, is_active: bool) -> Vec<Value> {
     all.into_iter().flatten().filter(|row| row["active"] == is_active).collect()
 }
 
-/// The days that a request asks for.
+/// The days of a request.
 fn asked(request: &Request) -> std::ops::RangeInclusive<Date> {
     let path = request.target.split('?').next().unwrap();
     let mut ends = path.rsplit('/').map(|end| match end.parse::<Date>() {
@@ -79,7 +79,7 @@ fn asked(request: &Request) -> std::ops::RangeInclusive<Date> {
     ends.next().unwrap()..=to
 }
 
-/// A store that was ordered by the lists, where these know list dates.
+/// A store of a subscription, after the lists have fetched list dates.
 fn ordered(server: &Server, start: &str) -> Grab {
     let grab = Grab::with_server(server.base_url()).env("GRAB_NOW", "2024-02-01T12:00:00Z");
     grab.run("universe sync --list-dates").exits(0);
@@ -87,12 +87,12 @@ fn ordered(server: &Server, start: &str) -> Grab {
     grab
 }
 
-/// The days of S that are held.
+/// The number of days of S that are stored.
 fn held(grab: &Grab) -> usize {
     read_store(&grab.data_dir()).get("S").map_or(0, |bars| bars.len() / 30)
 }
 
-/// What the witness finds, what a repair asks for, and what is left to say then.
+/// The findings of the witness, what a repair requests, and the remaining findings.
 fn healed(grab: &Grab) -> (Vec<String>, Vec<String>, Vec<String>) {
     let found = findings(&grab.run(&format!("{VERIFY} --json")).exits(13).json());
     let repaired = grab.run("repair --json").exits(0).json();

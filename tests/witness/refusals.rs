@@ -1,4 +1,4 @@
-//! A source that refuses, is not there, or lies about the market.
+//! A source that refuses, is not there, or sends wrong data about the market.
 
 use std::{
     io::Write,
@@ -14,7 +14,7 @@ use flate2::{Compression, write::GzEncoder};
 use super::*;
 use crate::support::wait_until;
 
-/// Answers about bars as ever, about the market's days as `market` has it.
+/// Answers bar requests as always; `market` answers for the market's days.
 fn serving(market: impl Fn(Date) -> Reply + Send + Sync + 'static) -> Server {
     Server::start(move |request| match request.market_day() {
         Some(day) => market(day),
@@ -52,7 +52,7 @@ fn a_plan_without_the_market_is_asked_three_times_and_a_late_day_is_no_beginning
     let refusal = || Reply::json(403, r#"{"status":"NOT_AUTHORIZED","message":"upgrade your plan"}"#);
     let server = serving(move |_| refusal());
     let (report, code) = verified(&server, "");
-    // Three refusals and no answer: what lies before the latest of them is not asked for.
+    // Three refusals and no answer: days before the latest of them are not requested.
     assert_eq!(
         (code, asked(&server), &report["witness"]["without"]["not_entitled"]),
         (13, vec![4, 9, 8], &6.into())
@@ -89,7 +89,7 @@ static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bomb.finish().unwrap()
 });
 
-/// Answers that cannot be.
+/// Impossible responses.
 const LIES: [fn(Date) -> Reply; 11] = [
     |day| Reply::json(200, market_page(day.tomorrow().unwrap(), &traded(day))),
     |day| Reply::json(200, market_page(day, &traded(day)).replace("\"adjusted\":false", "\"adjusted\":true")),
@@ -106,7 +106,7 @@ const LIES: [fn(Date) -> Reply; 11] = [
 
 #[test]
 fn answers_that_cannot_be_are_asked_again() {
-    // One lie for each of the first days, each followed by the truth.
+    // One wrong response for each of the first days, each followed by the correct one.
     for lies in LIES.chunks(6) {
         let (lies, calls) = (lies.to_vec(), AtomicUsize::new(0));
         let told = lies.len() as u64;
@@ -128,7 +128,7 @@ fn answers_that_cannot_be_are_never_kept() {
         let ran = grab.run(&format!("{VERIFY} --json --max-attempts 1"));
         let report = ran.json();
         let [sessions, fetched, _] = witness(&report);
-        // Each day once; whether the source is like that to everyone is another question.
+        // Each day once; whether the source does this to all requests is another question.
         assert_eq!((ran.code, sessions, fetched, asked(&server).len()), (10, 0, 0, 5), "{number}: {ran:?}");
         let failed = &report["witness"]["without"]["failed"];
         assert_eq!((files(&grab).len(), failed), (0, &5.into()), "{number}");
@@ -176,7 +176,7 @@ fn a_refused_key_a_missing_one_and_no_connection_have_their_exit_codes() {
     assert_eq!((ran.code, ran.json()["witness"]["error"].as_str()), (20, Some("there is no API key")));
     let ran = grab.run(&format!("{VERIFY} --json --base-url http://127.0.0.1:9")).exits(21);
     assert_eq!(findings(&ran.json()), UNEXPLAINED);
-    // What is damaged is worse.
+    // Damage is worse.
     std::fs::remove_file(grab.data_dir().join("bars_1m/ticker=A/year=2024/month=01/bars.parquet")).unwrap();
     grab.run(&format!("{VERIFY} --base-url http://127.0.0.1:9")).exits(12);
 }

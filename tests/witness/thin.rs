@@ -1,4 +1,4 @@
-//! Sessions that have too few bars, or too few of the shares that the witness counts; and one coverage, whatever is read.
+//! Sessions with too few bars, or too few of the witness's shares; and a coverage that does not depend on what is read.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const DAYS: [i8; 13] = [2, 3, 4, 5, 8, 9, 10, 11, 12, 16, 17, 18, 19];
 
 const START: &str = "start --windows 2024-01-02..2024-01-19 --tickers A";
 
-/// How many minutes the server sends of a day, and how many times their shares, as if each day were whole, the witness counts.
+/// The number of minutes that the server sends of a day, and the witness's shares as a multiple of those of a whole day.
 type Script = fn(i8) -> (usize, f64);
 
 /// A directory of some days, with a witness of each, and its server.
@@ -33,7 +33,7 @@ fn unwitnessed(script: Script, start: &str) -> (Server, Grab) {
     (server, grab)
 }
 
-/// Verifies at both depths: what is said of gaps and notices, and the coverage, which is one.
+/// Verifies at both depths: the gaps and notices, and the coverage, which must be the same.
 fn verified(grab: &Grab) -> ([Vec<String>; 2], [u64; 2]) {
     let reports = ["verify --json", "verify --deep --json"].map(|command| grab.run(command).json());
     assert_eq!(reports[0]["coverage"], reports[1]["coverage"], "one coverage");
@@ -99,7 +99,7 @@ fn few_sessions_are_compared_with_each_other() {
         "start --windows 2024-01-02..2024-01-03 --tickers A",
     );
     assert_eq!(verified(&cut).0[1][0], "gap thin_session A 2024-01-03");
-    // One alone has the witness only, and is asked for once more.
+    // A single session has only the witness to compare with, and is requested once more.
     let (_server, one) = witnessed(|_| (390, 1.3), "start --windows 2024-01-02 --tickers A");
     assert_eq!(
         (&verified(&one).0[1][0], verified(&one).1),
