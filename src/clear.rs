@@ -36,24 +36,24 @@ pub struct Cleared {
 pub fn clear(
     data_dir: &DataDir,
     kind: StoreKind,
-    mending: &RepairPlan,
+    plan: &RepairPlan,
     writer: &mut ManifestWriter,
 ) -> Result<Cleared, Failure> {
     let mut cleared = Cleared::default();
-    cleared.mend.again = mending.again.iter().chain(&mending.unfinished).cloned().collect();
-    cleared.mend.ordered = mending.cut_away.iter().cloned().collect();
-    cleared.mend.unwitnessed = mending.unwitnessed.keys().copied().collect();
-    for ((symbol, month), unknown) in &mending.unknown {
+    cleared.mend.again = plan.again.iter().chain(&plan.unfinished).cloned().collect();
+    cleared.mend.ordered = plan.cut_away.iter().cloned().collect();
+    cleared.mend.unwitnessed = plan.unwitnessed.keys().copied().collect();
+    for ((symbol, month), unknown) in &plan.unknown {
         cleared.take_up(data_dir, kind, (symbol, *month), unknown, writer)?;
     }
-    for ((symbol, month), broken) in &mending.broken {
+    for ((symbol, month), broken) in &plan.broken {
         // A run would find the file behind a link as it is, and store nothing.
         if !cleared.leaves(data_dir, &data_dir.partition(symbol, *month)) {
             cleared.replace(data_dir, kind, (symbol, *month), broken.may_be_good, writer)?;
             cleared.ask_for(symbol, &broken.days);
         }
     }
-    for path in mending.strays.iter().chain(mending.unwitnessed.values().flatten()) {
+    for path in plan.strays.iter().chain(plan.unwitnessed.values().flatten()) {
         if !cleared.leaves(data_dir, path) {
             cleared.strays.extend(quarantined_files::quarantine_file(data_dir, path)?);
         }

@@ -24,12 +24,12 @@ const RUNS: usize = 1_000;
 pub fn write(
     path: &Path,
     data_dir: &DataDir,
-    evening: Option<&UpdateCutoff>,
+    cutoff: Option<&UpdateCutoff>,
     exit: ExitStatus,
     clock: Clock,
 ) -> Result<(), Failure> {
     let universe = reference::read_universe(data_dir).ok().flatten().unwrap_or_default();
-    let text = text(ManifestReader::open(data_dir).ok().as_ref(), &universe, evening, exit, clock);
+    let text = text(ManifestReader::open(data_dir).ok().as_ref(), &universe, cutoff, exit, clock);
     Ok(store::write_whole(path, text.as_bytes())?)
 }
 
@@ -60,7 +60,7 @@ fn seconds(ms: i64) -> f64 {
 fn text(
     reader: Option<&ManifestReader>,
     universe: &Universe,
-    evening: Option<&UpdateCutoff>,
+    cutoff: Option<&UpdateCutoff>,
     exit: ExitStatus,
     clock: Clock,
 ) -> String {
@@ -82,8 +82,8 @@ fn text(
     }
     if let Some(reader) = reader {
         add_store(&mut text, reader);
-        if let Some(evening) = evening {
-            add_session(&mut text, reader, universe, evening);
+        if let Some(cutoff) = cutoff {
+            add_session(&mut text, reader, universe, cutoff);
         }
     }
     text
@@ -108,8 +108,8 @@ fn add_store(text: &mut String, reader: &ManifestReader) {
 }
 
 /// Metrics of the last session that should be there, not of the newest bar: a silent source has none.
-fn add_session(text: &mut String, reader: &ManifestReader, universe: &Universe, evening: &UpdateCutoff) {
-    let Ok(verdict) = SessionVerdict::of(reader, universe, evening) else { return };
+fn add_session(text: &mut String, reader: &ManifestReader, universe: &Universe, cutoff: &UpdateCutoff) {
+    let Ok(verdict) = SessionVerdict::of(reader, universe, cutoff) else { return };
     let last = verdict.last().copied().unwrap_or_default();
     add(text, "session_symbols", "Symbols with bars on the last session.", &one(float(last.symbols)));
     let help = "Of the symbols with bars on each of five sessions up to their last one, the share that has some on the last session.";

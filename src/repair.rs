@@ -153,8 +153,8 @@ pub fn run(
         output.report(&report, RepairReport::text)?;
         return Ok(ExitStatus::Complete);
     }
-    let Planned { mending, findings, estimate } = planned;
-    if mending.is_empty() {
+    let Planned { plan, findings, estimate } = planned;
+    if plan.is_empty() {
         say("there is nothing to repair");
     } else if estimate.windows > 0 {
         say(&format!("asks for {}", estimate.text()));
@@ -162,12 +162,12 @@ pub fn run(
     let kind = ready(&settings, &data_dir)?;
     let Cleared { mend, strays, untouched } = {
         let mut writer = ManifestWriter::open(&data_dir, clock)?;
-        clear(&data_dir, kind, &mending, &mut writer)?
+        clear(&data_dir, kind, &plan, &mut writer)?
     };
     let again: Vec<_> = mend.replaced.iter().chain(&mend.again).chain(&mend.ordered).cloned().collect();
     let job = Job {
         command: "repair",
-        arguments: describe(&mending),
+        arguments: describe(&plan),
         data_dir: data_dir.clone(),
         observer: settings.observer("repair", common.quiet, output),
         options: settings.options,
@@ -178,7 +178,7 @@ pub fn run(
         absences: None,
         ask_anew: AskAnew::Never,
     };
-    let (left, not_asked) = (left(&mending, &untouched), not_asked(&mending));
+    let (left, not_asked) = (left(&plan, &untouched), not_asked(&plan));
     let run = job.run_and_judge(
         move |writer| Ok(writer.apply_repair(&mend)?),
         |run, _| {
@@ -288,7 +288,7 @@ impl Named {
 
 /// The plan of a repair, with as few requests as possible.
 struct Planned {
-    mending: RepairPlan,
+    plan: RepairPlan,
     /// The number of findings that are repaired.
     findings: usize,
     estimate: RepairEstimate,
@@ -306,35 +306,35 @@ impl Planned {
         let reader = ManifestReader::open(data_dir)?;
         let asked: HashMap<_, _> = reader.windows()?;
         let last_day = last_day(clock);
-        let mut mending = RepairPlan::of(&verified.findings, &asked, cut_away, last_day);
-        let findings = mending.count();
-        mending.leave_out(&reader.pending_windows()?);
-        reader.history_edge(service)?.into_iter().for_each(|edge| mending.cut(edge));
-        let due = mending.again.iter().chain(&mending.unfinished).chain(&mending.cut_away).cloned();
-        let due = due.chain(mending.lost_days());
+        let mut plan = RepairPlan::of(&verified.findings, &asked, cut_away, last_day);
+        let findings = plan.count();
+        plan.leave_out(&reader.pending_windows()?);
+        reader.history_edge(service)?.into_iter().for_each(|edge| plan.cut(edge));
+        let due = plan.again.iter().chain(&plan.unfinished).chain(&plan.cut_away).cloned();
+        let due = due.chain(plan.lost_days());
         let sessions = due.map(|(_, window)| calendar::sessions(window).count() as u64).sum();
-        mending.again = request_windows::joined(&reader, &mending.again, &asked)?.into_iter().collect();
-        let windows = asked_for(data_dir, &mending)?;
+        plan.again = request_windows::joined(&reader, &plan.again, &asked)?.into_iter().collect();
+        let windows = asked_for(data_dir, &plan)?;
         let requests = request_windows::requests(&reader, &windows)?;
         let sandbox = settings.options.sandbox || reader.kind()?.is_some_and(|held| held.sandbox);
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = settings.options.rate(sandbox).per_second().map(|rate| requests as f64 / rate);
         let estimate = RepairEstimate { sessions, windows: windows.len(), requests, seconds };
-        Ok(Self { mending, findings, estimate })
+        Ok(Self { plan, findings, estimate })
     }
 }
 
 /// The windows that are requested if no file turns out to be good.
-fn asked_for(data_dir: &DataDir, mending: &RepairPlan) -> Result<BTreeSet<(Symbol, Window)>, Failure> {
+fn asked_for(data_dir: &DataDir, plan: &RepairPlan) -> Result<BTreeSet<(Symbol, Window)>, Failure> {
     let reader = ManifestReader::open(data_dir)?;
-    let replaced = request_windows::joined(&reader, &mending.lost_days(), &reader.windows()?)?;
-    let others = mending.again.iter().chain(&mending.unfinished).chain(&mending.cut_away);
+    let replaced = request_windows::joined(&reader, &plan.lost_days(), &reader.windows()?)?;
+    let others = plan.again.iter().chain(&plan.unfinished).chain(&plan.cut_away);
     Ok(replaced.into_iter().chain(others.cloned()).collect())
 }
 
 /// A description of the repair for the run's row in the manifest.
-fn describe(mending: &RepairPlan) -> String {
-    let (lost, again) = (mending.broken.len() as u64, mending.windows() as u64);
+fn describe(plan: &RepairPlan) -> String {
+    let (lost, again) = (plan.broken.len() as u64, plan.windows() as u64);
     format!("{} lost, {} asked for again", format::plural(lost, "partition"), format::plural(again, "window"))
 }
 
@@ -360,21 +360,21 @@ impl RepairEstimate {
 
 impl RepairReport {
     fn planned(data_dir: &DataDir, planned: &Planned) -> Result<Self, Failure> {
-        let Planned { mending, findings, estimate } = planned;
+        let Planned { plan, findings, estimate } = planned;
         let partition = |(symbol, month): &(Symbol, Month)| data_dir.partition(symbol, *month);
-        let broken = mending.broken.keys().chain(mending.unknown.keys()).map(partition);
+        let broken = plan.broken.keys().chain(plan.unknown.keys()).map(partition);
         let files = broken.filter(|path| path.exists());
-        let others = mending.strays.iter().chain(mending.unwitnessed.values().flatten()).cloned();
+        let others = plan.strays.iter().chain(plan.unwitnessed.values().flatten()).cloned();
         Ok(Self {
             command: Some("repair"),
             exit_code: Some(ExitStatus::Complete.code()),
             dry_run: true,
             mended: *findings,
-            asked_again: asked_again(&asked_for(data_dir, mending)?),
+            asked_again: asked_again(&asked_for(data_dir, plan)?),
             estimate: *estimate,
             set_aside: files.chain(others).map(|path| shown(&path)).collect(),
-            left: left(mending, &[]),
-            not_asked: not_asked(mending),
+            left: left(plan, &[]),
+            not_asked: not_asked(plan),
             ..Self::default()
         })
     }
@@ -406,7 +406,7 @@ impl RepairReport {
 }
 
 /// What is no damage and names nothing to ask for, with its days.
-fn not_asked(mending: &RepairPlan) -> Vec<String> {
+fn not_asked(plan: &RepairPlan) -> Vec<String> {
     let text = |finding: &Finding| {
         let days = [finding.date, finding.to].map(|day| day.map(|day| day.to_string()));
         let days: Vec<_> = days.into_iter().flatten().collect();
@@ -414,12 +414,12 @@ fn not_asked(mending: &RepairPlan) -> Vec<String> {
         let place = place.into_iter().chain((!days.is_empty()).then(|| days.join("..")));
         place.chain([finding.detail.clone()]).collect::<Vec<_>>().join(": ")
     };
-    mending.not_asked.iter().map(text).collect()
+    plan.not_asked.iter().map(text).collect()
 }
 
 /// The remaining damage, and why it was not repaired.
-fn left(mending: &RepairPlan, untouched: &[PathBuf]) -> Vec<String> {
-    let found = mending.left.iter().map(|finding| {
+fn left(plan: &RepairPlan, untouched: &[PathBuf]) -> Vec<String> {
+    let found = plan.left.iter().map(|finding| {
         let place = finding.path.as_deref().map(shown).unwrap_or_default();
         format!("{place}: {}", finding.detail)
     });

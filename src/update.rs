@@ -45,7 +45,7 @@ pub fn run(
     let updated = update(args, common, sources, output);
     let Some(path) = place else { return updated };
     let exit = updated.as_ref().map_or_else(Failure::exit, |exit| *exit);
-    let written = metrics::write(&path, &data_dir, evening(args, clock).ok().as_ref(), exit, clock);
+    let written = metrics::write(&path, &data_dir, cutoff(args, clock).ok().as_ref(), exit, clock);
     // Why the update failed matters more than that the metrics could not be written.
     updated.and_then(|exit| written.map(|()| exit))
 }
@@ -65,26 +65,26 @@ fn update(
     let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
     let enough = Enough::resolve(args, &remembered.verify())?;
     announce_clock(clock);
-    let evening = evening(args, clock)?;
+    let cutoff = cutoff(args, clock)?;
     begun(&data_dir)?;
     let service = settings.options.service_of(ManifestReader::open(&data_dir)?.kind()?);
     if args.dry_run {
         let reader = ManifestReader::open(&data_dir)?;
         let sandbox = settings.options.sandbox || reader.kind()?.is_some_and(|held| held.sandbox);
         let (plan, lists) = (
-            plan(&data_dir, &reader, &evening, service.as_deref())?,
-            Lists::due(&data_dir, &reader, &evening)?,
+            plan(&data_dir, &reader, &cutoff, service.as_deref())?,
+            Lists::due(&data_dir, &reader, &cutoff)?,
         );
-        let report = DryRunReport::new(&plan, &evening, &reader, &lists, settings.options.rate(sandbox))?;
+        let report = DryRunReport::new(&plan, &cutoff, &reader, &lists, settings.options.rate(sandbox))?;
         output.report(&report, DryRunReport::text)?;
         return Ok(ExitStatus::Complete);
     }
     let lock = Lock::take(&data_dir)?;
-    let lists = Lists::due(&data_dir, &ManifestReader::open(&data_dir)?, &evening)?;
+    let lists = Lists::due(&data_dir, &ManifestReader::open(&data_dir)?, &cutoff)?;
     let observer = settings.observer("update", common.quiet, output);
     let job = Job {
         command: "update",
-        arguments: format!("to {}", evening.session.date()),
+        arguments: format!("to {}", cutoff.session.date()),
         data_dir: data_dir.clone(),
         observer: Arc::clone(&observer),
         options: settings.options,
@@ -92,52 +92,52 @@ fn update(
         plan_only: false,
         lock: Some(lock),
         lists: lists.needs,
-        absences: Some(evening),
+        absences: Some(cutoff),
         ask_anew: AskAnew::Never,
     };
     let place = data_dir.clone();
     let prepare =
-        move |writer: &mut ManifestWriter| record(&place, writer, &evening, service.as_deref(), &*observer);
+        move |writer: &mut ManifestWriter| record(&place, writer, &cutoff, service.as_deref(), &*observer);
     let mut brought = Brought::default();
     let run = job.run_and_judge(prepare, |run, begun| {
-        brought = Brought::by(&data_dir, begun, &lists, &evening)?;
+        brought = Brought::by(&data_dir, begun, &lists, &cutoff)?;
         Ok(brought.judge(run, enough))
     })?;
-    let report = UpdateReport::new(run, &evening, &lists, brought);
+    let report = UpdateReport::new(run, &cutoff, &lists, brought);
     output.report(&report, UpdateReport::text)?;
     Ok(report.run.exit())
 }
 
-fn evening(args: &UpdateArgs, clock: Clock) -> Result<UpdateCutoff, Failure> {
+fn cutoff(args: &UpdateArgs, clock: Clock) -> Result<UpdateCutoff, Failure> {
     let settle = read_time(&args.settle).map_err(|why| Failure::Usage(format!("--settle: {why}")))?;
-    let evening = UpdateCutoff::at(clock.now_ms(), settle, args.overlap);
-    evening.ok_or_else(|| Failure::Usage("no session has ended yet at this time".to_owned()))
+    let cutoff = UpdateCutoff::at(clock.now_ms(), settle, args.overlap);
+    cutoff.ok_or_else(|| Failure::Usage("no session has ended yet at this time".to_owned()))
 }
 
 /// Plans the update, and records what to request.
 fn record(
     data_dir: &DataDir,
     writer: &mut ManifestWriter,
-    evening: &UpdateCutoff,
+    cutoff: &UpdateCutoff,
     service: Option<&str>,
     observer: &dyn Observer,
 ) -> Result<UpdatePlan, Failure> {
     if grab_ops::unplanned(writer)?
         && let Some(universe) = known_universe(data_dir)?
     {
-        grab_ops::plan_subscriptions(writer, &universe, evening.session.date(), observer)?;
+        grab_ops::plan_subscriptions(writer, &universe, cutoff.session.date(), observer)?;
     }
-    let plan = plan(data_dir, &ManifestReader::open(data_dir)?, evening, service)?;
+    let plan = plan(data_dir, &ManifestReader::open(data_dir)?, cutoff, service)?;
     for (symbol, split) in &plan.splits {
         say(&format!("{symbol} has split on {}: its whole adjusted history is asked for again", split.date));
     }
-    writer.begin_update(evening.session.date(), plan.newest)?;
+    writer.begin_update(cutoff.session.date(), plan.newest)?;
     writer.reopen_failed()?;
     writer.extend_rolling_tasks(&plan.tails)?;
     writer.add_tasks(&plan.joined)?;
     let splits = plan.splits.iter();
     let splits: Vec<_> = splits
-        .map(|(symbol, split)| (symbol.clone(), split.date, split.unreliable_before_ms(evening)))
+        .map(|(symbol, split)| (symbol.clone(), split.date, split.unreliable_before_ms(cutoff)))
         .collect();
     writer.reopen_split(&splits)?;
     writer.apply_repair(&RepairTransaction { again: plan.holes.clone(), ..RepairTransaction::default() })?;
@@ -168,13 +168,13 @@ impl Brought {
         data_dir: &DataDir,
         begun: Begun<UpdatePlan>,
         due: &Lists,
-        evening: &UpdateCutoff,
+        cutoff: &UpdateCutoff,
     ) -> Result<Self, Failure> {
         let Begun { lists, absences, prepared, .. } = begun;
         let Some(plan) = prepared else { return Ok(Self { lists, ..Self::default() }) };
         let reader = ManifestReader::open(data_dir)?;
         let universe = known_universe(data_dir)?.unwrap_or_default();
-        let verdict = SessionVerdict::of(&reader, &universe, evening)?;
+        let verdict = SessionVerdict::of(&reader, &universe, cutoff)?;
         let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.tails.is_empty();
         let mut silences = reader.silences()?;
         let is_open = |silent: &Silence| silent.answer != SilenceAnswer::Left;

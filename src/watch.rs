@@ -85,15 +85,15 @@ impl<'a> Shown<'a> {
 
     fn look(&mut self) -> Result<(), ManifestError> {
         let now_ms = self.clock.now_ms();
-        let glance = self.watcher.poll(now_ms)?;
+        let snapshot = self.watcher.poll(now_ms)?;
         self.failed = 0;
-        self.pace.add(&glance, now_ms);
-        if glance.known_from_ms.is_some() {
+        self.pace.add(&snapshot, now_ms);
+        if snapshot.known_from_ms.is_some() {
             self.troubles.clear();
         }
-        self.troubles.splice(..0, glance.troubles.iter().cloned());
+        self.troubles.splice(..0, snapshot.troubles.iter().cloned());
         self.troubles.truncate(KEPT_TROUBLES);
-        self.last = Some(glance);
+        self.last = Some(snapshot);
         Ok(())
     }
 
@@ -131,11 +131,11 @@ impl<'a> Shown<'a> {
 
     /// Draws the last snapshot. False if the output is closed.
     fn draw(&self, screen: &mut Screen) -> Result<bool, Failure> {
-        let Some(glance) = &self.last else { return Ok(true) };
+        let Some(snapshot) = &self.last else { return Ok(true) };
         let view = View {
             data_dir: self.data_dir,
             now_ms: self.clock.now_ms(),
-            glance,
+            snapshot,
             pace: &self.pace,
             troubles: &self.troubles,
             is_terminal: screen.is_terminal(),

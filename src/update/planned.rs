@@ -38,15 +38,13 @@ impl Lists {
     ///
     /// # Errors
     /// If the manifest or a table cannot be read.
-    pub fn due(data_dir: &DataDir, reader: &ManifestReader, evening: &UpdateCutoff) -> Result<Self, Failure> {
+    pub fn due(data_dir: &DataDir, reader: &ManifestReader, cutoff: &UpdateCutoff) -> Result<Self, Failure> {
         let is_adjusted = reader.kind()?.is_some_and(|kind| kind.adjusted);
         let is_ordered = !reader.orders()?.is_empty();
         // A sync more than an hour in the future was recorded by a clock that was ahead.
         let is_old = |what| {
             let synced_ms = reader.last_sync_ms(what)?;
-            Ok::<_, Failure>(
-                synced_ms < Some(evening.settled_ms) || synced_ms > Some(evening.now_ms + HOUR_MS),
-            )
+            Ok::<_, Failure>(synced_ms < Some(cutoff.settled_ms) || synced_ms > Some(cutoff.now_ms + HOUR_MS))
         };
         let is_kept = known_universe(data_dir)?.is_some();
         let tickers = (is_ordered || is_kept) && (!is_kept || is_old("tickers")?);
@@ -55,7 +53,7 @@ impl Lists {
         let needs = grab_ops::Needs {
             tickers,
             splits,
-            begun_since_ms: (tickers || splits).then_some(evening.settled_ms),
+            begun_since_ms: (tickers || splits).then_some(cutoff.settled_ms),
             list_dates: if tickers && is_ordered {
                 grab_ops::ListDates::New
             } else {
@@ -112,16 +110,16 @@ fn shrunk(tickers: &grab_ops::TickersBrought) -> Option<String> {
 pub fn plan(
     data_dir: &DataDir,
     reader: &ManifestReader,
-    evening: &UpdateCutoff,
+    cutoff: &UpdateCutoff,
     service: Option<&str>,
 ) -> Result<UpdatePlan, Failure> {
     let is_adjusted = reader.kind()?.is_some_and(|kind| kind.adjusted);
     let splits = if is_adjusted { splits(data_dir, reader)? } else { HashMap::new() };
     let universe = known_universe(data_dir)?.unwrap_or_default();
     let held: HashSet<_> = reader.symbols()?.into_iter().collect();
-    let joined = grab_ops::joining(&reader.orders()?, &universe, &held, evening.session.date())?;
+    let joined = grab_ops::joining(&reader.orders()?, &universe, &held, cutoff.session.date())?;
     let history = reader.history_edge(service)?;
-    Ok(UpdatePlan::of(reader, evening, &ReferenceData { universe, joined, splits, history })?)
+    Ok(UpdatePlan::of(reader, cutoff, &ReferenceData { universe, joined, splits, history })?)
 }
 
 /// The stored universe. None if there is none or it is damaged.

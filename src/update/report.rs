@@ -178,10 +178,10 @@ impl From<&(Symbol, Window)> for Asked {
 
 impl UpdateReport {
     /// The report of a run.
-    pub fn new(run: RunReport, evening: &UpdateCutoff, lists: &Lists, brought: Brought) -> Self {
+    pub fn new(run: RunReport, cutoff: &UpdateCutoff, lists: &Lists, brought: Brought) -> Self {
         let Brought { plan, lists: of_lists, left, verdict, absences, silent, .. } = brought;
         let SessionVerdict { new: sessions, lacking, .. } = verdict;
-        let date = evening.session.date();
+        let date = cutoff.session.date();
         // A delisting is reported once; any other answer as long as the symbol is silent.
         let has_left = absences.silences.iter().filter(|silence| silence.answer == SilenceAnswer::Left);
         Self {
@@ -300,7 +300,7 @@ impl DryRunReport {
     /// If the manifest cannot be read.
     pub fn new(
         plan: &UpdatePlan,
-        evening: &UpdateCutoff,
+        cutoff: &UpdateCutoff,
         reader: &ManifestReader,
         lists: &Lists,
         rate: Rate,
@@ -313,7 +313,7 @@ impl DryRunReport {
             dry_run: true,
             outcome: "complete",
             exit_code: ExitStatus::Complete.code(),
-            session: evening.session.date().to_string(),
+            session: cutoff.session.date().to_string(),
             plan: plan.into(),
             lists_due: !lists.are_known(),
             estimate: Estimate::of(&to_run, rate),

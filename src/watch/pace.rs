@@ -56,9 +56,9 @@ pub enum Left {
 
 impl Pace {
     /// Adds a snapshot.
-    pub fn add(&mut self, glance: &StatusSnapshot, now_ms: i64) {
-        let run = glance.run.as_ref().filter(|run| run.is_live);
-        if let Some(known_from_ms) = glance.known_from_ms {
+    pub fn add(&mut self, snapshot: &StatusSnapshot, now_ms: i64) {
+        let run = snapshot.run.as_ref().filter(|run| run.is_live);
+        if let Some(known_from_ms) = snapshot.known_from_ms {
             self.steps.clear();
             // What precedes the run is not part of its pace.
             let begun_ms = run.map_or(i64::MIN, |run| run.started_at_ms);
@@ -69,7 +69,7 @@ impl Pace {
         }
         self.run = run.map(|run| run.id).or(self.run);
         let known_from_ms = self.known_from_ms;
-        self.steps.extend(glance.steps.iter().filter(|step| step.at_ms >= known_from_ms));
+        self.steps.extend(snapshot.steps.iter().filter(|step| step.at_ms >= known_from_ms));
         let is_old = |step: &CompletedRequest| step.at_ms < now_ms - SPAN_MS;
         self.steps.retain(|step| !is_old(step));
     }

@@ -29,7 +29,7 @@ pub struct View<'a> {
     /// The current time, UTC ms.
     pub now_ms: i64,
     /// The last snapshot.
-    pub glance: &'a StatusSnapshot,
+    pub snapshot: &'a StatusSnapshot,
     /// The pace of the run.
     pub pace: &'a Pace,
     /// Recent failures, the newest first.
@@ -45,7 +45,7 @@ impl View<'_> {
         let mut lines = vec![self.title(width)];
         let line = |style, text: String| Line { text, style };
         lines.push(line(Style::Plain, format!("run      {}", self.run())));
-        lines.push(line(Style::Plain, format!("tasks    {}", tasks(&self.glance.counts))));
+        lines.push(line(Style::Plain, format!("tasks    {}", tasks(&self.snapshot.counts))));
         lines.push(line(Style::Plain, format!("         {}", self.bar(width.min(120).saturating_sub(9)))));
         lines.push(line(Style::Plain, format!("pace     {}", self.requests())));
         lines.push(line(Style::Plain, format!("left     {}", self.left())));
@@ -74,7 +74,7 @@ impl View<'_> {
     }
 
     fn title(&self, width: usize) -> Line {
-        let made_up = self.glance.kind.is_some_and(|kind| kind.sandbox);
+        let made_up = self.snapshot.kind.is_some_and(|kind| kind.sandbox);
         let what = if made_up { " (made up by the sandbox)" } else { "" };
         let clock = format!("{} UTC", format::clock(self.now_ms));
         let path = self.data_dir.display().to_string();
@@ -88,7 +88,7 @@ impl View<'_> {
     fn run(&self) -> String {
         let since = |ms| format::milliseconds((self.now_ms - ms) / 1000 * 1000);
         let before = |ms| format!("{} ago", since(ms));
-        match &self.glance.run {
+        match &self.snapshot.run {
             Some(run) if run.is_live => {
                 let time = since(run.started_at_ms);
                 let what = if run.arguments.is_empty() { "" } else { ": " };
@@ -100,7 +100,7 @@ impl View<'_> {
     }
 
     fn nobody(&self) -> &'static str {
-        if self.glance.is_held {
+        if self.snapshot.is_held {
             "none is live, but another grab holds the directory"
         } else {
             "none is live"
@@ -109,7 +109,7 @@ impl View<'_> {
 
     /// A bar with the share of covered days.
     fn bar(&self, width: usize) -> String {
-        let StatusSnapshot { owed_days, total_days, .. } = *self.glance;
+        let StatusSnapshot { owed_days, total_days, .. } = *self.snapshot;
         #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
         let share = total_days.saturating_sub(owed_days) as f64 / total_days.max(1) as f64;
         // Rounded down: 100 % only if everything is covered.
@@ -135,10 +135,10 @@ impl View<'_> {
     }
 
     fn left(&self) -> String {
-        let days = format::plural(self.glance.owed_days, "day");
-        let is_live = self.glance.run.as_ref().is_some_and(|run| run.is_live);
-        match self.pace.left(self.now_ms, self.glance.owed_days) {
-            Left::Nothing if self.glance.counts.total == 0 => "no task is recorded yet".to_owned(),
+        let days = format::plural(self.snapshot.owed_days, "day");
+        let is_live = self.snapshot.run.as_ref().is_some_and(|run| run.is_live);
+        match self.pace.left(self.now_ms, self.snapshot.owed_days) {
+            Left::Nothing if self.snapshot.counts.total == 0 => "no task is recorded yet".to_owned(),
             Left::Nothing => "nothing is owed".to_owned(),
             _ if !is_live => format!("{days} to cover; {} goes on", called::command("resume")),
             Left::About { left, over } => {
@@ -154,7 +154,7 @@ impl View<'_> {
     }
 
     fn running(&self, width: usize, room: Option<usize>) -> Vec<Line> {
-        let tasks = &self.glance.running;
+        let tasks = &self.snapshot.running;
         if tasks.is_empty() {
             return Vec::new();
         }
@@ -203,11 +203,11 @@ impl View<'_> {
 
     /// The next tasks, as many as fit.
     fn next(&self, width: usize) -> Option<String> {
-        let pending = self.glance.counts.pending;
+        let pending = self.snapshot.counts.pending;
         let mut text = format!("queue    {}", format::count(pending));
         let name = |(symbol, window): &(Symbol, Window)| format!("{symbol} {window}");
         let mut named = 0;
-        for task in self.glance.next.iter().map(name) {
+        for task in self.snapshot.next.iter().map(name) {
             let apart = if named == 0 { ": " } else { ", " };
             // Room for the sign that there are more.
             if named > 0 && columns(&text) + apart.len() + task.len() + 3 > width {

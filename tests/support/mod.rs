@@ -1,4 +1,5 @@
-//! What the tests share: the program in a clean environment, a scripted server, certificates, a proxy, a terminal, made-up bars, a reader of stores.
+//! What the tests share: the program in a clean environment, a scripted server, certificates, a proxy, a terminal,
+//! made-up bars, a reader of stores.
 
 mod colleague;
 mod footer;

@@ -25,7 +25,7 @@ fn run(is_live: bool) -> RunItem {
     }
 }
 
-fn glance() -> StatusSnapshot {
+fn snapshot() -> StatusSnapshot {
     let window = Window::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap();
     let task = |name: &str, attempts| RunningTask {
         symbol: name.parse().unwrap(),
@@ -61,7 +61,7 @@ fn glance() -> StatusSnapshot {
 }
 
 fn troubles() -> Vec<ReportedFailure> {
-    let window = glance().next[0].1;
+    let window = snapshot().next[0].1;
     let one = ReportedFailure {
         at_ms: NOW,
         task: Some(("AAPL".parse().unwrap(), window)),
@@ -71,15 +71,15 @@ fn troubles() -> Vec<ReportedFailure> {
     vec![one; 20]
 }
 
-fn shown(glance: &StatusSnapshot, width: usize, height: Option<usize>) -> Vec<String> {
+fn shown(snapshot: &StatusSnapshot, width: usize, height: Option<usize>) -> Vec<String> {
     let mut pace = Pace::default();
-    pace.add(glance, NOW);
+    pace.add(snapshot, NOW);
     let troubles = troubles();
     let path = "/a/long/path/to/some/data/directory/of/somebody";
     let view = View {
         data_dir: &DataDir::new(path),
         now_ms: NOW,
-        glance,
+        snapshot,
         pace: &pace,
         troubles: &troubles,
         is_terminal: height.is_some(),
@@ -91,7 +91,7 @@ fn shown(glance: &StatusSnapshot, width: usize, height: Option<usize>) -> Vec<St
 fn nothing_wraps_or_scrolls_and_no_server_moves_the_cursor() {
     for width in [20, 40, 60, 80, 109, 110, 200] {
         for height in [2, 5, 10, 24, 40, 100] {
-            let lines = shown(&glance(), width, Some(height));
+            let lines = shown(&snapshot(), width, Some(height));
             assert!(lines.len() <= height, "{width} {height}: {lines:#?}");
             assert!(lines.iter().all(|line| line.chars().count() <= width), "{width}: {lines:#?}");
             assert!(lines.iter().all(|line| line.chars().all(|c| plain(c) == c)), "{width}: {lines:#?}");
@@ -102,7 +102,7 @@ fn nothing_wraps_or_scrolls_and_no_server_moves_the_cursor() {
 
 #[test]
 fn a_usual_terminal_has_all_that_matters() {
-    let lines = shown(&glance(), 80, Some(24));
+    let lines = shown(&snapshot(), 80, Some(24));
     let text = lines.join("\n");
     assert_eq!(lines.len(), 24, "{text}");
     for part in [
@@ -125,8 +125,8 @@ fn a_usual_terminal_has_all_that_matters() {
 
 #[test]
 fn a_wide_terminal_is_used() {
-    let narrow = shown(&glance(), 80, None).join("\n");
-    let wide = shown(&glance(), 200, None).join("\n");
+    let narrow = shown(&snapshot(), 80, None).join("\n");
+    let wide = shown(&snapshot(), 200, None).join("\n");
     assert!(wide.contains("[#########---------]") && !narrow.contains("[#########---------]"), "{wide}");
     let listed =
         |text: &str| text.lines().find(|line| line.starts_with("queue")).unwrap().matches("MSFT").count();
@@ -135,7 +135,7 @@ fn a_wide_terminal_is_used() {
 
 #[test]
 fn nobody_at_work_is_said_with_what_the_last_run_came_to() {
-    let mut idle = glance();
+    let mut idle = snapshot();
     (idle.is_held, idle.run, idle.running) = (false, Some(run(false)), Vec::new());
     let text = shown(&idle, 200, None).join("\n");
     assert!(text.contains("none is live; the last: grab start of 3m20s ago, killed: grab resume"), "{text}");
@@ -159,7 +159,7 @@ fn the_time_left_is_said_only_if_it_can_be_known() {
         let mut pace = Pace::default();
         let run = RunItem { started_at_ms: NOW - 10_000_000, ..run(true) };
         pace.add(
-            &StatusSnapshot { run: Some(run), known_from_ms: Some(known_from_ms), steps, ..glance() },
+            &StatusSnapshot { run: Some(run), known_from_ms: Some(known_from_ms), steps, ..snapshot() },
             NOW,
         );
         pace.left(NOW, 3_000)
@@ -175,9 +175,9 @@ fn the_time_left_is_said_only_if_it_can_be_known() {
 #[test]
 fn a_new_run_has_a_pace_of_its_own_and_old_requests_are_forgotten() {
     let mut pace = Pace::default();
-    pace.add(&glance(), NOW);
+    pace.add(&snapshot(), NOW);
     assert_eq!(pace.lately(NOW).requests, 4);
-    let later = StatusSnapshot { known_from_ms: None, steps: Vec::new(), ..glance() };
+    let later = StatusSnapshot { known_from_ms: None, steps: Vec::new(), ..snapshot() };
     pace.add(&later, NOW + 58_000);
     assert_eq!(pace.lately(NOW + 58_000).requests, 4);
     assert_eq!(pace.lately(NOW + 60_000).requests, 0);

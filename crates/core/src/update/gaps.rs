@@ -16,7 +16,7 @@ const FILLED_WITHIN_MS: i64 = FILLED_WITHIN_DAYS as i64 * 86_400_000;
 pub(super) fn due(
     explained: &ExplainedSymbol,
     sessions: &AskedSessions,
-    evening: &UpdateCutoff,
+    cutoff: &UpdateCutoff,
     until: Date,
 ) -> Vec<Date> {
     // A session that was requested twice is due a last time, once it is old; `oldest_young` covers it until then.
@@ -24,7 +24,7 @@ pub(super) fn due(
     let is_due = |day: SessionStatus, date: Date| match day {
         SessionStatus::Missing => true,
         SessionStatus::AskedAgain | SessionStatus::Withheld => {
-            is_old_by_now(explained.asked_again_ms(date), date, evening.now_ms)
+            is_old_by_now(explained.asked_again_ms(date), date, cutoff.now_ms)
         }
         SessionStatus::NotAsked
         | SessionStatus::NotFound
@@ -48,11 +48,11 @@ pub(super) fn due(
 pub(super) fn oldest_young(
     explained: &ExplainedSymbol,
     sessions: &AskedSessions,
-    evening: &UpdateCutoff,
+    cutoff: &UpdateCutoff,
 ) -> Option<Date> {
     let mut days = explained.days.iter().zip(sessions.dates());
     let is_young =
-        |date: Date| calendar::session_on(date).is_some_and(|session| evening.now_ms < old_from(session));
+        |date: Date| calendar::session_on(date).is_some_and(|session| cutoff.now_ms < old_from(session));
     let may_be_filled = |day: SessionStatus| {
         matches!(day, SessionStatus::AskedAgain | SessionStatus::Withheld | SessionStatus::Empty)
     };

@@ -110,14 +110,14 @@ impl UpdatePlan {
     /// If the manifest cannot be read.
     pub fn of(
         reader: &ManifestReader,
-        evening: &UpdateCutoff,
+        cutoff: &UpdateCutoff,
         reference: &ReferenceData,
     ) -> Result<Self, VerifyError> {
-        let today = evening.session.date();
+        let today = cutoff.session.date();
         let windows = reader.windows()?.into_values().flatten();
         let windows = windows.chain(Window::new(today, today));
         let sessions = AskedSessions::spanned(windows).without(&reader.closures()?);
-        let verdict = SessionVerdict::of(reader, &reference.universe, evening)?;
+        let verdict = SessionVerdict::of(reader, &reference.universe, cutoff)?;
         let silent: HashMap<_, _> =
             verdict.silent.iter().map(|silent| (&silent.symbol, silent.is_long)).collect();
         let silences = reader.silences()?;
@@ -134,10 +134,10 @@ impl UpdatePlan {
             let known = known.by_bars(&sessions);
             let known = SymbolCoverage { end: known.end.or(left), ..known };
             plan.newest = plan.newest.max(known.covered_to());
-            let until = match known.tail(&sessions, evening) {
+            let until = match known.tail(&sessions, cutoff) {
                 RollingTask::Ask(window) => {
                     // Begin with the oldest session that may still be filled, so that one request covers both.
-                    let from = gaps::oldest_young(&facts, &sessions, evening)
+                    let from = gaps::oldest_young(&facts, &sessions, cutoff)
                         .map_or(window.from(), |hole| hole.min(window.from()));
                     plan.tails.extend(Window::new(from, window.to()).map(|window| (symbol.clone(), window)));
                     window.from()
@@ -168,13 +168,13 @@ impl UpdatePlan {
                 }
             };
             let listed = reference.splits.get(&symbol).map_or(&[][..], Vec::as_slice);
-            let (missed, windows) = splits::outdated(&facts.tasks, listed, evening);
+            let (missed, windows) = splits::outdated(&facts.tasks, listed, cutoff);
             if !missed.is_empty() {
                 plan.splits.extend(missed.into_iter().map(|split| (symbol.clone(), split)));
                 plan.reopened.extend(windows.into_iter().map(|window| (symbol.clone(), window)));
                 continue;
             }
-            let mut due = gaps::due(&facts, &sessions, evening, until);
+            let mut due = gaps::due(&facts, &sessions, cutoff, until);
             // The plan no longer serves days before the beginning of its history.
             due.retain(|date| reference.history.is_none_or(|edge| *date > edge.last_refused()));
             plan.hole_sessions += due.len() as u64;

@@ -64,25 +64,25 @@ impl SymbolCoverage<'_> {
         self.tasks.iter().filter(|task| task.state.is_covered()).map(|task| task.window.to()).max()
     }
 
-    pub(super) fn tail(&self, sessions: &AskedSessions, evening: &UpdateCutoff) -> RollingTask {
-        let today = evening.session.date();
+    pub(super) fn tail(&self, sessions: &AskedSessions, cutoff: &UpdateCutoff) -> RollingTask {
+        let today = cutoff.session.date();
         let end = self.end.filter(|end| *end <= today);
         let target = end.unwrap_or(today);
         let Some(covered_to) = self.covered_to() else {
             // Outstanding days are requested in this update; add the days after them.
-            let since = self.owed_to().and_then(|owed_to| owed_to.tomorrow().ok());
+            let since = self.outstanding_to().and_then(|outstanding_to| outstanding_to.tomorrow().ok());
             return since
                 .and_then(|since| Window::new(since, target))
                 .map_or(RollingTask::Unanswered, RollingTask::Ask);
         };
-        let closing_ms = end.and_then(|end| evening.final_ms(sessions, end));
-        let is_answered = covered_to >= target
-            && self.answered_ms(target) >= Some(closing_ms.unwrap_or(evening.settled_ms));
+        let closing_ms = end.and_then(|end| cutoff.final_ms(sessions, end));
+        let is_answered =
+            covered_to >= target && self.answered_ms(target) >= Some(closing_ms.unwrap_or(cutoff.settled_ms));
         if is_answered && closing_ms.is_some() {
             return RollingTask::Closed;
         }
-        let from = self.from(sessions, covered_to, evening.overlap).min(target);
-        if self.owed_to().is_some_and(|owed_to| owed_to >= target) {
+        let from = self.from(sessions, covered_to, cutoff.overlap).min(target);
+        if self.outstanding_to().is_some_and(|outstanding_to| outstanding_to >= target) {
             return RollingTask::UpToDate { from };
         }
         // The delisting day of the lists may be too early: until it is final, later days are requested too.
@@ -99,9 +99,9 @@ impl SymbolCoverage<'_> {
     }
 
     /// The last day that is outstanding or failed: this update requests it anyway.
-    fn owed_to(&self) -> Option<Date> {
-        let is_owed = |task: &&TaskItem| !task.state.is_ended() || task.state == TaskState::Failed;
-        self.tasks.iter().filter(is_owed).map(|task| task.window.to()).max()
+    fn outstanding_to(&self) -> Option<Date> {
+        let is_outstanding = |task: &&TaskItem| !task.state.is_ended() || task.state == TaskState::Failed;
+        self.tasks.iter().filter(is_outstanding).map(|task| task.window.to()).max()
     }
 
     /// When a day was last answered, UTC ms.
@@ -114,9 +114,9 @@ impl SymbolCoverage<'_> {
     /// stored one is long ago or not known yet.
     fn from(&self, sessions: &AskedSessions, covered_to: Date, overlap: usize) -> Date {
         let place = |day: Date| sessions.dates().partition_point(|date| *date <= day).saturating_sub(1);
-        let is_owed = self.tasks.iter().any(|task| !task.state.is_ended());
+        let is_outstanding = self.tasks.iter().any(|task| !task.state.is_ended());
         let covered = place(covered_to);
-        let held = self.last_held.map(place).filter(|held| !is_owed && held + LONGEST_LAG >= covered);
+        let held = self.last_held.map(place).filter(|held| !is_outstanding && held + LONGEST_LAG >= covered);
         let first = self.tasks.iter().map(|task| task.window.from()).min().unwrap_or(covered_to);
         let from = held.map_or(covered, |held| held.min(covered)).saturating_sub(overlap);
         sessions.dates().get(from).map_or(first, |from| (*from).max(first))
@@ -159,10 +159,10 @@ mod tests {
     /// The rolling task of a symbol at a quarter to nine in the evening.
     fn tail(tasks: &[TaskItem], last_held: Option<i8>, end: Option<i8>, today: i8) -> RollingTask {
         let now_ms = new_york::at_ms(november(today), 20, 45);
-        let evening = UpdateCutoff::at(now_ms, Duration::from_mins(30), 3).unwrap();
+        let cutoff = UpdateCutoff::at(now_ms, Duration::from_mins(30), 3).unwrap();
         let sessions = AskedSessions::spanned(Window::new(november(1), november(today)).into_iter());
         let known = SymbolCoverage { tasks, last_held: last_held.map(november), end: end.map(november) };
-        known.tail(&sessions, &evening)
+        known.tail(&sessions, &cutoff)
     }
 
     fn ask(from: i8, to: i8) -> RollingTask {

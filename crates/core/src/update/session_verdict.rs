@@ -34,17 +34,17 @@ impl SessionVerdict {
     pub fn of(
         reader: &ManifestReader,
         universe: &Universe,
-        evening: &UpdateCutoff,
+        cutoff: &UpdateCutoff,
     ) -> Result<Self, ManifestError> {
-        let date = evening.session.date();
+        let date = cutoff.session.date();
         let before = reader.state_before_update(date)?;
         let judged_since = judged_since(reader, date)?;
         let since = before.into_iter().chain(judged_since).min();
         let presence = SessionPresence::of(reader, universe, since, date)?;
-        let (new, recent) = (presence.since(before.or(Some(date))), 1 + evening.overlap);
+        let (new, recent) = (presence.since(before.or(Some(date))), 1 + cutoff.overlap);
         let asked = presence.last(new.len().max(recent)).to_vec();
         let lacking = presence.lacking(judged_since, recent);
-        let is_early = lacking.iter().all(|session| evening.is_early(session.date));
+        let is_early = lacking.iter().all(|session| cutoff.is_early(session.date));
         let (silent, sessions) = (presence.silent().to_vec(), presence.last(usize::MAX).to_vec());
         Ok(Self { new, asked, lacking, is_early, silent, sessions })
     }

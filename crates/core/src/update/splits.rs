@@ -35,10 +35,10 @@ impl ListedSplit {
     /// it is not known from which hour on bars include it, and some services apply it a day late: so its symbol is
     /// requested once more when the next session is over.
     #[must_use]
-    pub fn unreliable_before_ms(self, evening: &UpdateCutoff) -> i64 {
+    pub fn unreliable_before_ms(self, cutoff: &UpdateCutoff) -> i64 {
         let applied_ms = new_york::at_ms(self.date, 20, 0).max(self.known_since_ms.unwrap_or(i64::MIN));
         let next = new_york::date_of(applied_ms).and_then(next_session);
-        let is_over = |date: &Date| *date <= evening.session.date();
+        let is_over = |date: &Date| *date <= cutoff.session.date();
         next.filter(is_over).map_or(applied_ms, |date| new_york::at_ms(date, 20, 0).max(applied_ms))
     }
 }
@@ -53,14 +53,14 @@ fn next_session(day: Date) -> Option<Date> {
 pub(super) fn outdated(
     tasks: &[TaskItem],
     splits: &[ListedSplit],
-    evening: &UpdateCutoff,
+    cutoff: &UpdateCutoff,
 ) -> (Vec<ListedSplit>, Vec<Window>) {
     let is_older = |task: &TaskItem, split: &ListedSplit| {
         let is_covered = task.state.is_covered() && !task.is_tail && !task.is_repair;
-        let is_before = task.begun_ms.is_some_and(|begun| begun < split.unreliable_before_ms(evening));
+        let is_before = task.begun_ms.is_some_and(|begun| begun < split.unreliable_before_ms(cutoff));
         is_covered && is_before && task.window.from() < split.date
     };
-    let executed = splits.iter().filter(|split| split.date <= evening.session.date());
+    let executed = splits.iter().filter(|split| split.date <= cutoff.session.date());
     let missed: Vec<_> =
         executed.filter(|split| tasks.iter().any(|task| is_older(task, split))).copied().collect();
     let of_them = tasks.iter().filter(|task| missed.iter().any(|split| is_older(task, split)));

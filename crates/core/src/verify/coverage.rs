@@ -98,9 +98,10 @@ impl SymbolFacts<'_> {
         self.mark_cut_away(&mut days);
         self.mark_thin(&mut days);
         for (date, ..) in self.not_back() {
-            if let Some(place) = self.sessions.place(date).filter(|place| days[*place] != SessionStatus::Owed)
+            if let Some(index) =
+                self.sessions.index_of(date).filter(|index| days[*index] != SessionStatus::Owed)
             {
-                days[place] = SessionStatus::Lost;
+                days[index] = SessionStatus::Lost;
             }
         }
         days
@@ -160,7 +161,7 @@ impl SymbolFacts<'_> {
                 SessionStatus::Present
             };
             for date in partition.month.days(partition.session_mask()) {
-                if let Some(day) = self.sessions.place(date).map(|place| &mut days[place])
+                if let Some(day) = self.sessions.index_of(date).map(|index| &mut days[index])
                     && *day != SessionStatus::NotAsked
                 {
                     *day = what;
@@ -172,14 +173,14 @@ impl SymbolFacts<'_> {
     /// Explains the days without bars in windows that were traversed to the end: was any bar expected? Without a
     /// witness, bars are expected between the first day and the last day that are stored, or are on record as sent.
     fn explain_absent(&self, days: &mut [SessionStatus], traded: &BTreeSet<usize>) {
-        let life = traded.first().copied().zip(traded.last().copied());
+        let span = traded.first().copied().zip(traded.last().copied());
         let is_known = self.is_known_to_the_witness(traded);
-        for (place, day) in days.iter_mut().enumerate() {
+        for (index, day) in days.iter_mut().enumerate() {
             if !matches!(day, SessionStatus::Empty | SessionStatus::AskedAgain) {
                 continue;
             }
-            let is_alive = life.is_some_and(|(first, last)| (first..=last).contains(&place));
-            let date = self.sessions.dates()[place];
+            let is_alive = span.is_some_and(|(first, last)| (first..=last).contains(&index));
+            let date = self.sessions.dates()[index];
             *day = match self.witness.saw(self.symbol, date) {
                 // Its bars may be in an unrecorded file, which has a finding of its own.
                 _ if self.checked.unknown.contains(&Month::of(date)) => SessionStatus::Lost,
@@ -194,15 +195,15 @@ impl SymbolFacts<'_> {
 
     /// The indexes of the days that have or had bars: stored, or on record as sent.
     fn traded(&self, days: &[SessionStatus]) -> BTreeSet<usize> {
-        let stored = days.iter().enumerate().filter_map(|(place, day)| day.has_bars().then_some(place));
+        let stored = days.iter().enumerate().filter_map(|(index, day)| day.has_bars().then_some(index));
         let sent = self.tasks.iter().filter_map(|task| task.sent_ms).flat_map(|(first, last)| [first, last]);
-        stored.chain(sent.filter_map(|ms| self.sessions.place(new_york::date_of(ms)?))).collect()
+        stored.chain(sent.filter_map(|ms| self.sessions.index_of(new_york::date_of(ms)?))).collect()
     }
 
     /// Whether the witness knows the symbol, judged by the days that have or had bars. If the witness covers some of
     /// these days and saw trades on none, it does not know the symbol, for example because it is traded over the counter.
     fn is_known_to_the_witness(&self, traded: &BTreeSet<usize>) -> bool {
-        let dates = traded.iter().filter_map(|place| self.sessions.dates().get(*place));
+        let dates = traded.iter().filter_map(|index| self.sessions.dates().get(*index));
         let mut seen = dates.filter_map(|date| self.witness.saw(self.symbol, *date)).peekable();
         seen.peek().is_none() || seen.any(|seen| seen != WitnessView::NoTrade)
     }
@@ -213,7 +214,7 @@ impl SymbolFacts<'_> {
         let unfinished = unfinished.map(|task| unfinished_task(task, self.is_written));
         let mut findings: Vec<_> = unfinished.collect();
         findings.extend(self.lost_bars(days));
-        let missing = self.stretches(days, |day| day == SessionStatus::Missing);
+        let missing = self.runs(days, |day| day == SessionStatus::Missing);
         if self.recorded.is_empty() && !missing.is_empty() {
             findings.push(self.no_bar_at_all(&missing));
         } else {
@@ -226,7 +227,7 @@ impl SymbolFacts<'_> {
         findings.extend(cut_away);
         findings.extend(self.outside_listing(days));
         let asked_again =
-            self.stretches(days, |day| matches!(day, SessionStatus::AskedAgain | SessionStatus::Withheld));
+            self.runs(days, |day| matches!(day, SessionStatus::AskedAgain | SessionStatus::Withheld));
         findings.extend(asked_again.iter().map(|stretch| self.missing_at_the_server(stretch)));
         if days.contains(&SessionStatus::Thin) {
             findings.extend(
@@ -238,13 +239,13 @@ impl SymbolFacts<'_> {
 
     /// Returns one finding for each month with bars that were lost and did not come back.
     fn lost_bars(&self, days: &[SessionStatus]) -> Vec<Finding> {
-        let is_owed =
-            |date: Date| self.sessions.place(date).is_some_and(|place| days[place] == SessionStatus::Owed);
+        let is_outstanding =
+            |date: Date| self.sessions.index_of(date).is_some_and(|index| days[index] == SessionStatus::Owed);
         let mut findings: BTreeMap<Month, (RangeInclusive<Date>, u32, u32)> = BTreeMap::new();
         // An outstanding task will fetch the day again, and a damaged month has a finding of its own.
         let is_said = |date: Date| {
             let mut damaged = self.checked.findings.iter().filter(|one| one.severity == Severity::Damage);
-            is_owed(date) || damaged.any(|one| one.month == Some(Month::of(date)))
+            is_outstanding(date) || damaged.any(|one| one.month == Some(Month::of(date)))
         };
         for (date, were, are) in self.not_back().into_iter().filter(|(date, ..)| !is_said(*date)) {
             let (days, most, held) = findings.entry(Month::of(date)).or_insert_with(|| (date..=date, 0, 0));
@@ -264,17 +265,17 @@ impl SymbolFacts<'_> {
 
     /// Returns the runs of days of one kind, each with the number of these days. Days on which nothing is expected do
     /// not end a run.
-    fn stretches(&self, days: &[SessionStatus], is_meant: impl Fn(SessionStatus) -> bool) -> Vec<SessionRun> {
-        let mut stretches: Vec<SessionRun> = Vec::new();
+    fn runs(&self, days: &[SessionStatus], is_meant: impl Fn(SessionStatus) -> bool) -> Vec<SessionRun> {
+        let mut runs: Vec<SessionRun> = Vec::new();
         let mut goes_on = false;
         for (day, date) in days.iter().zip(self.sessions.dates()) {
             if is_meant(*day) {
-                match stretches.last_mut().filter(|_| goes_on) {
+                match runs.last_mut().filter(|_| goes_on) {
                     Some((days, count)) => {
                         *days = *days.start()..=*date;
                         *count += 1;
                     }
-                    None => stretches.push((*date..=*date, 1)),
+                    None => runs.push((*date..=*date, 1)),
                 }
                 goes_on = true;
             } else if day.is_expected() || matches!(day, SessionStatus::AskedAgain | SessionStatus::NotAsked)
@@ -282,7 +283,7 @@ impl SymbolFacts<'_> {
                 goes_on = false;
             }
         }
-        stretches
+        runs
     }
 
     /// The shares that the witness counted on days without stored bars. None if it does not cover them.
@@ -307,9 +308,9 @@ impl SymbolFacts<'_> {
         FindingKind::MissingSession.on(self.symbol, days, detail)
     }
 
-    fn no_bar_at_all(&self, stretches: &[SessionRun]) -> Finding {
-        let count = stretches.iter().map(|(_, count)| *count).sum();
-        let (first, last) = (stretches[0].0.start(), stretches[stretches.len() - 1].0.end());
+    fn no_bar_at_all(&self, runs: &[SessionRun]) -> Finding {
+        let count = runs.iter().map(|(_, count)| *count).sum();
+        let (first, last) = (runs[0].0.start(), runs[runs.len() - 1].0.end());
         let days = *first..=*last;
         let detail = format!("{}, and {}", no_bar(&days, count), self.why(&days));
         FindingKind::MissingSymbol.on(self.symbol, &days, detail)
@@ -318,7 +319,7 @@ impl SymbolFacts<'_> {
     /// Returns the finding about a symbol without any bar that only the server explains. One of them is a notice; too
     /// many are a gap.
     fn no_bar_by_its_word(&self, days: &[SessionStatus]) -> Option<Finding> {
-        let unexplained = self.stretches(days, |day| day == SessionStatus::Empty);
+        let unexplained = self.runs(days, |day| day == SessionStatus::Empty);
         let (first, last) = unexplained.first().zip(unexplained.last()).filter(|_| gaps::has_no_bar(days))?;
         let (from, to) = (*first.0.start(), *last.0.end());
         let sessions: u64 = unexplained.iter().map(|(_, count)| *count).sum();

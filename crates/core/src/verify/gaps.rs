@@ -68,19 +68,19 @@ impl Verification {
         let nothing = Vec::new();
         let joined = wanted.iter().map(|(symbol, windows)| {
             let known = self.days.binary_search_by(|(known, _)| known.cmp(symbol)).ok();
-            let days = known.and_then(|place| self.days.get(place)).map_or(&nothing, |(_, days)| days);
+            let days = known.and_then(|index| self.days.get(index)).map_or(&nothing, |(_, days)| days);
             // Put the known days on the wider axis first: only sessions that are in no requested window become
             // outstanding.
             let mut joined = vec![SessionStatus::NotAsked; axis.dates().len()];
-            joined.iter_mut().skip(begin).zip(days).for_each(|(place, day)| *place = *day);
-            let mut owed = 0;
+            joined.iter_mut().skip(begin).zip(days).for_each(|(slot, day)| *slot = *day);
+            let mut outstanding = 0;
             for day in windows.iter().flat_map(|window| axis.within(*window)) {
                 if let Some(day) = joined.get_mut(day).filter(|day| **day == SessionStatus::NotAsked) {
                     *day = SessionStatus::Owed;
-                    owed += 1;
+                    outstanding += 1;
                 }
             }
-            (owed, longest(&joined))
+            (outstanding, longest(&joined))
         });
         joined.collect()
     }

@@ -66,7 +66,7 @@ pub(super) fn check(
     data_dir: &DataDir,
     symbol: &Symbol,
     rows: &SymbolRows,
-    books: &ManifestSnapshot,
+    records: &ManifestSnapshot,
     is_deep: &dyn Fn(&Partition) -> bool,
 ) -> Result<CheckedSymbol, VerifyError> {
     let SymbolFolder { partitions, strays, mut unlisted } = scan::listing(data_dir, symbol);
@@ -82,8 +82,8 @@ pub(super) fn check(
     for (month, found) in on_disk {
         months.insert(month, place.month(month, Some(found))?);
     }
-    if books.may_be_behind() {
-        settle(&mut months, &place, books)?;
+    if records.may_be_behind() {
+        settle(&mut months, &place, records)?;
     }
     let mut checked = CheckedSymbol::default();
     for (month, one) in months {
@@ -94,7 +94,7 @@ pub(super) fn check(
         checked.bytes += one.bytes.unwrap_or_default();
     }
     checked.findings.extend(
-        strays.into_iter().filter(|path| books.is_litter(path)).map(|path| stray(Some(symbol), &path)),
+        strays.into_iter().filter(|path| records.is_litter(path)).map(|path| stray(Some(symbol), &path)),
     );
     let is_denied = |(_, why): &(PathBuf, io::Error)| why.kind() == io::ErrorKind::PermissionDenied;
     if let Some(at) = unlisted.iter().position(is_denied) {
@@ -114,12 +114,12 @@ pub(super) fn check(
 fn settle(
     months: &mut BTreeMap<Month, MonthFindings>,
     place: &MonthPlace<'_>,
-    books: &ManifestSnapshot,
+    records: &ManifestSnapshot,
 ) -> Result<(), VerifyError> {
     for (month, one) in months.iter_mut().filter(|(_, one)| one.is_damaged()) {
         let mut before = place.rows.clone();
         for _ in 0..ROUNDS {
-            let now = books.rows_now(place.symbol)?;
+            let now = records.rows_now(place.symbol)?;
             if !one.is_damaged() || now.are_same_for(&before, *month) {
                 break;
             }
@@ -205,7 +205,7 @@ impl MonthPlace<'_> {
 /// Returns the findings about files in the tree that belong to no symbol.
 pub(super) fn outside_of_symbols(
     data_dir: &DataDir,
-    books: &ManifestSnapshot,
+    records: &ManifestSnapshot,
 ) -> Result<Vec<Finding>, StoreError> {
     let all = data_dir.bars_folder();
     let finding = |path: &PathBuf| {
@@ -216,7 +216,7 @@ pub(super) fn outside_of_symbols(
         let detail = "a file in the place of the folder of all bars".to_owned();
         Finding { severity: Severity::Damage, detail, ..finding }
     };
-    Ok(scan::foreign_files(data_dir)?.iter().filter(|path| books.is_litter(path)).map(finding).collect())
+    Ok(scan::foreign_files(data_dir)?.iter().filter(|path| records.is_litter(path)).map(finding).collect())
 }
 
 fn stray(symbol: Option<&Symbol>, path: &Path) -> Finding {

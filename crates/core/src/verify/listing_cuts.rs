@@ -77,9 +77,9 @@ impl SymbolFacts<'_> {
         let has_traded = |date| matches!(self.witness.saw(self.symbol, date), Some(WitnessView::Traded(_)));
         let parts = self.cut_away.parts_of(self.symbol);
         for part in parts.filter(|part| part.seen_on.is_none_or(has_traded)) {
-            for place in self.sessions.within(part.window) {
-                if days[place] == SessionStatus::NotAsked && has_traded(self.sessions.dates()[place]) {
-                    days[place] = SessionStatus::CutAway;
+            for index in self.sessions.within(part.window) {
+                if days[index] == SessionStatus::NotAsked && has_traded(self.sessions.dates()[index]) {
+                    days[index] = SessionStatus::CutAway;
                 }
             }
         }
@@ -91,8 +91,8 @@ impl SymbolFacts<'_> {
         let kind = if has_nothing { FindingKind::MissingSymbol } else { FindingKind::MissingSession };
         let of_part = |part: &CutWindow| {
             let traded =
-                || self.sessions.within(part.window).filter(|place| days[*place] == SessionStatus::CutAway);
-            let date = |place: usize| self.sessions.dates()[place];
+                || self.sessions.within(part.window).filter(|index| days[*index] == SessionStatus::CutAway);
+            let date = |index: usize| self.sessions.dates()[index];
             let (first, last) = (traded().next().map(date)?, traded().next_back().map(date)?);
             let count = traded().count();
             let listed = self.universe.and_then(|universe| universe.listed(self.symbol));

@@ -17,13 +17,13 @@ impl SymbolFacts<'_> {
     pub(super) fn mark_not_listed(&self, days: &mut [SessionStatus], traded: &BTreeSet<usize>) {
         let Some(listed) = self.listed() else { return };
         for run in self.unlisted_runs(listed) {
-            let believed = self.contradicting(listed, &run, traded).unwrap_or(run.start..run.start);
-            for place in run.filter(|place| !believed.contains(place)) {
-                let date = self.sessions.dates()[place];
+            let contradicted = self.contradicting(listed, &run, traded).unwrap_or(run.start..run.start);
+            for index in run.filter(|index| !contradicted.contains(index)) {
+                let date = self.sessions.dates()[index];
                 let has_traded =
                     || matches!(self.witness.saw(self.symbol, date), Some(WitnessView::Traded(_)));
-                if is_absent(days[place]) && !has_traded() {
-                    days[place] = SessionStatus::NotListed;
+                if is_absent(days[index]) && !has_traded() {
+                    days[index] = SessionStatus::NotListed;
                 }
             }
         }
@@ -36,13 +36,13 @@ impl SymbolFacts<'_> {
     /// The sessions on which the lists do not have the symbol, as runs of consecutive indexes.
     fn unlisted_runs(&self, listed: ListedDays<'_>) -> Vec<Range<usize>> {
         let mut runs: Vec<Range<usize>> = Vec::new();
-        for (place, date) in self.sessions.dates().iter().enumerate() {
+        for (index, date) in self.sessions.dates().iter().enumerate() {
             if listed.has(*date) {
                 continue;
             }
-            match runs.last_mut().filter(|run| run.end == place) {
+            match runs.last_mut().filter(|run| run.end == index) {
                 Some(run) => run.end += 1,
-                None => runs.push(place..place + 1),
+                None => runs.push(index..index + 1),
             }
         }
         runs
@@ -56,10 +56,10 @@ impl SymbolFacts<'_> {
         run: &Range<usize>,
         traded: &BTreeSet<usize>,
     ) -> Option<Range<usize>> {
-        let is_last_day = |place: &usize| listed.is_last_day(self.sessions.dates()[*place]);
-        let mut places = traded.range(run.clone()).copied().filter(|place| !is_last_day(place));
-        let first = places.next()?;
-        let last = places.next_back().unwrap_or(first);
+        let is_last_day = |index: &usize| listed.is_last_day(self.sessions.dates()[*index]);
+        let mut indexes = traded.range(run.clone()).copied().filter(|index| !is_last_day(index));
+        let first = indexes.next()?;
+        let last = indexes.next_back().unwrap_or(first);
         let follows = run.start > 0 && first - run.start <= NEAR;
         let precedes = run.end < self.sessions.dates().len() && run.end - last <= NEAR + 1;
         Some(if follows { run.start } else { first }..if precedes { run.end } else { last + 1 })
@@ -68,9 +68,9 @@ impl SymbolFacts<'_> {
     /// Returns one notice for each run of sessions with bars that the lists deny.
     pub(super) fn outside_listing(&self, days: &[SessionStatus]) -> Vec<Finding> {
         let Some(listed) = self.listed() else { return Vec::new() };
-        let date = |place: usize| self.sessions.dates()[place];
+        let date = |index: usize| self.sessions.dates()[index];
         let of_run = |run: Range<usize>| {
-            let has_bars = |place: &usize| days[*place].has_bars() && !listed.is_last_day(date(*place));
+            let has_bars = |index: &usize| days[*index].has_bars() && !listed.is_last_day(date(*index));
             let held: Vec<usize> = run.filter(has_bars).collect();
             let (first, last) = (date(*held.first()?), date(*held.last()?));
             let sessions = if held.len() == 1 {

@@ -173,8 +173,8 @@ pub fn verify(
     if !is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
-    let books = ManifestSnapshot::take(data_dir, OtherWriters::Allowed, Date::MAX)?;
-    verify_whole(data_dir, &books, deep, witness, &ListingCuts::default(), progress)
+    let records = ManifestSnapshot::take(data_dir, OtherWriters::Allowed, Date::MAX)?;
+    verify_whole(data_dir, &records, deep, witness, &ListingCuts::default(), progress)
 }
 
 /// Whether the manifest is intact. An incomplete one, of a process that crashed while it created it, counts as missing,
@@ -195,36 +195,36 @@ fn is_whole(data_dir: &DataDir) -> Result<bool, VerifyError> {
 /// Verifies a data directory whose manifest is intact.
 fn verify_whole(
     data_dir: &DataDir,
-    books: &ManifestSnapshot,
+    records: &ManifestSnapshot,
     deep: &DeepSelection,
     witness: &dyn Witness,
     cut_away: &ListingCuts,
     progress: &VerifyProgress,
 ) -> Result<Verification, VerifyError> {
-    let symbols = with_symbols(symbols(data_dir, books)?, cut_away);
-    let kind = books.read(ManifestReader::kind)?;
+    let symbols = with_symbols(symbols(data_dir, records)?, cut_away);
+    let kind = records.read(ManifestReader::kind)?;
     let is_adjusted = kind.is_some_and(|kind| kind.adjusted);
-    let asked = books.asked_windows()?;
+    let asked = records.asked_windows()?;
     let sessions = AskedSessions::spanned(asked.values().flatten().copied().chain(cut_away.windows()));
-    let sessions = sessions.without(&books.read(ManifestReader::closures)?);
+    let sessions = sessions.without(&records.read(ManifestReader::closures)?);
     let universe = universe(data_dir);
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
-    let strays = integrity::outside_of_symbols(data_dir, books)?;
-    let counts = books.read(ManifestReader::counts_by_window)?;
+    let strays = integrity::outside_of_symbols(data_dir, records)?;
+    let counts = records.read(ManifestReader::counts_by_window)?;
     let begun = Verification { findings: strays, kind, asked, counts, ..Verification::default() };
-    let verified = Mutex::new(Verification { is_beside_a_writer: books.was_written(), ..begun });
+    let verified = Mutex::new(Verification { is_beside_a_writer: records.was_written(), ..begun });
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), VerifyError> {
         while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let rows = books.rows(symbol)?;
-            let mut checked = integrity::check(data_dir, symbol, &rows, books, &|one| deep.includes(one))?;
+            let rows = records.rows(symbol)?;
+            let mut checked = integrity::check(data_dir, symbol, &rows, records, &|one| deep.includes(one))?;
             if is_adjusted {
                 // The witness counts shares as traded; this directory has other ones.
                 checked.measured.clear();
             }
             let SymbolRows { tasks, partitions: recorded, .. } = &rows;
-            let lost = &books.read(|snapshot| snapshot.lost(symbol))?;
-            let not_entitled = &books.read(|snapshot| snapshot.not_entitled_of(symbol))?;
+            let lost = &records.read(|snapshot| snapshot.lost(symbol))?;
+            let not_entitled = &records.read(|snapshot| snapshot.not_entitled_of(symbol))?;
             let (checked_now, sessions) = (&checked, &sessions);
             let (universe, is_written) = (universe.as_ref(), rows.are_written);
             let facts = SymbolFacts {
@@ -269,8 +269,8 @@ fn verify_whole(
         })
     })?;
     let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
-    verified.lacking =
-        books.read(|snapshot| Ok(session_presence::lacking(snapshot, universe.as_ref(), books.last())))??;
+    verified.lacking = records
+        .read(|snapshot| Ok(session_presence::lacking(snapshot, universe.as_ref(), records.last())))??;
     verified.findings.extend(verified.lacking.iter().map(session_presence::finding));
     verified.sessions = sessions;
     verified.findings.extend(thin_sessions::low_shares(data_dir, &verified.low_shares));
@@ -319,9 +319,9 @@ fn with_symbols(mut symbols: Vec<Symbol>, cut_away: &ListingCuts) -> Vec<Symbol>
 }
 
 /// Returns the symbols that the manifest or the disk knows.
-fn symbols(data_dir: &DataDir, books: &ManifestSnapshot) -> Result<Vec<Symbol>, VerifyError> {
+fn symbols(data_dir: &DataDir, records: &ManifestSnapshot) -> Result<Vec<Symbol>, VerifyError> {
     let mut symbols = scan::symbols(data_dir)?;
-    symbols.extend(books.read(ManifestReader::symbols)?);
+    symbols.extend(records.read(ManifestReader::symbols)?);
     symbols.sort_unstable();
     symbols.dedup();
     Ok(symbols)

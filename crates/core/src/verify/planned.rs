@@ -14,9 +14,9 @@ impl Verification {
     pub(super) fn expect_planned(
         &mut self,
         data_dir: &DataDir,
-        books: &ManifestSnapshot,
+        records: &ManifestSnapshot,
     ) -> Result<(), VerifyError> {
-        if !books.read(ManifestReader::is_all_asked)? {
+        if !records.read(ManifestReader::is_all_asked)? {
             let detail = "what was pending before the manifest was made anew is not known: a grab start with the symbols and windows \
                           that were asked for before asks for the rest";
             let path = data_dir.plan();
@@ -32,10 +32,10 @@ impl Verification {
         };
         // Checked after the file was read and before the manifest is: a process that wrote this file has recorded its
         // content by then.
-        if books.is_written() {
+        if records.is_written() {
             return Ok(());
         }
-        let PlanDifference { faults, more, .. } = books.read_now(|now| now.compare(&file))?;
+        let PlanDifference { faults, more, .. } = records.read_now(|now| now.compare(&file))?;
         if !faults.is_empty() {
             let detail = format!("{}: `grab resume` makes it anew from the manifest", faults.join("; "));
             self.findings.push(damaged(data_dir, &detail));

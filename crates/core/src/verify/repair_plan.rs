@@ -63,14 +63,14 @@ impl RepairPlan {
         cut_away: &ListingCuts,
         last_day: Date,
     ) -> Self {
-        let mut mending = Self::default();
+        let mut plan = Self::default();
         for finding in findings {
             let windows = finding.ticker.as_ref().and_then(|symbol| asked.get(symbol));
             let cut_away = finding.ticker.iter().flat_map(|symbol| cut_away.windows_of(symbol));
             let cut_away: Vec<_> = cut_away.collect();
-            mending.add(finding, windows.map_or(&[][..], Vec::as_slice), &cut_away, last_day);
+            plan.add(finding, windows.map_or(&[][..], Vec::as_slice), &cut_away, last_day);
         }
-        mending
+        plan
     }
 
     fn add(&mut self, finding: &Finding, asked: &[Window], cut_away: &[Window], last_day: Date) {
@@ -106,8 +106,8 @@ impl RepairPlan {
             self.strays.extend(finding.path.clone());
             return;
         };
-        let asked = stretches(month, asked_days(month, asked), last_day);
-        let month_itself = stretches(month, u32::MAX, last_day);
+        let asked = runs(month, asked_days(month, asked), last_day);
+        let month_itself = runs(month, u32::MAX, last_day);
         let unknown = UnrecordedPartition { asked, month: month_itself };
         self.unknown.insert((symbol.clone(), month), unknown);
     }
@@ -119,7 +119,7 @@ impl RepairPlan {
             (Some(symbol), Some(month), _) => {
                 let mask = asked_days(*month, asked);
                 // If no task covers it, it was recorded as a whole.
-                let days = stretches(*month, if mask == 0 { u32::MAX } else { mask }, last_day);
+                let days = runs(*month, if mask == 0 { u32::MAX } else { mask }, last_day);
                 let is_other = matches!(kind, FindingKind::DigestMismatch | FindingKind::RowCountMismatch);
                 let known = self
                     .broken
@@ -250,18 +250,17 @@ fn asked_days(month: Month, asked: &[Window]) -> u32 {
 }
 
 /// The days of a month up to `last_day`, in runs.
-fn stretches(month: Month, mask: u32, last_day: Date) -> Vec<Window> {
-    let mut stretches: Vec<Window> = Vec::new();
+fn runs(month: Month, mask: u32, last_day: Date) -> Vec<Window> {
+    let mut runs: Vec<Window> = Vec::new();
     let days = month.days(mask);
     for day in days.take_while(|day| *day <= last_day) {
-        let before =
-            stretches.last_mut().filter(|stretch| stretch.to().tomorrow().is_ok_and(|next| next == day));
+        let before = runs.last_mut().filter(|run| run.to().tomorrow().is_ok_and(|next| next == day));
         match before {
-            Some(stretch) => *stretch = Window::new(stretch.from(), day).unwrap_or(*stretch),
-            None => stretches.extend(Window::new(day, day)),
+            Some(run) => *run = Window::new(run.from(), day).unwrap_or(*run),
+            None => runs.extend(Window::new(day, day)),
         }
     }
-    stretches
+    runs
 }
 
 #[cfg(test)]
@@ -274,7 +273,7 @@ mod tests {
         "A".parse().unwrap()
     }
 
-    fn mending(findings: &[Finding], asked: &[Window]) -> RepairPlan {
+    fn plan(findings: &[Finding], asked: &[Window]) -> RepairPlan {
         let asked = HashMap::from([(symbol(), asked.to_vec())]);
         RepairPlan::of(findings, &asked, &ListingCuts::default(), date(2024, 3, 20))
     }
@@ -288,8 +287,8 @@ mod tests {
         FindingKind::CorruptFile.in_partition(&symbol(), month, "x".into(), String::new())
     }
 
-    fn again(mending: &RepairPlan) -> Vec<String> {
-        let windows = mending.lost_days().into_iter().chain(mending.again.iter().cloned());
+    fn again(plan: &RepairPlan) -> Vec<String> {
+        let windows = plan.lost_days().into_iter().chain(plan.again.iter().cloned());
         windows.map(|(_, window)| window.to_string()).collect()
     }
 
@@ -297,15 +296,12 @@ mod tests {
     fn of_a_lost_month_the_days_are_asked_for_that_were_asked_for_before() {
         let asked =
             [window(date(2023, 12, 5), date(2024, 1, 10)), window(date(2024, 1, 11), date(2024, 2, 2))];
-        assert_eq!(again(&mending(&[damage(1), damage(1)], &asked)), ["2024-01-01..2024-01-31"]);
-        assert_eq!(again(&mending(&[damage(2)], &asked)), ["2024-02-01..2024-02-02"]);
+        assert_eq!(again(&plan(&[damage(1), damage(1)], &asked)), ["2024-01-01..2024-01-31"]);
+        assert_eq!(again(&plan(&[damage(2)], &asked)), ["2024-02-01..2024-02-02"]);
         let apart = [window(date(2024, 2, 1), date(2024, 2, 3)), window(date(2024, 2, 7), date(2024, 2, 9))];
-        assert_eq!(
-            again(&mending(&[damage(2)], &apart)),
-            ["2024-02-01..2024-02-03", "2024-02-07..2024-02-09"]
-        );
-        assert_eq!(again(&mending(&[damage(3)], &[])), ["2024-03-01..2024-03-20"], "no task knows of it");
-        assert_eq!(mending(&[damage(2)], &apart).broken.len(), 1);
+        assert_eq!(again(&plan(&[damage(2)], &apart)), ["2024-02-01..2024-02-03", "2024-02-07..2024-02-09"]);
+        assert_eq!(again(&plan(&[damage(3)], &[])), ["2024-03-01..2024-03-20"], "no task knows of it");
+        assert_eq!(plan(&[damage(2)], &apart).broken.len(), 1);
     }
 
     #[test]
@@ -318,13 +314,13 @@ mod tests {
         let next =
             FindingKind::MissingSession.on(&symbol(), &(date(2024, 1, 6)..=date(2024, 1, 9)), String::new());
         let asked = HashMap::from([(symbol(), vec![window(date(2024, 1, 8), date(2024, 1, 31))])]);
-        let mending = RepairPlan::of(&[gap, next], &asked, &cut_away, date(2024, 3, 20));
+        let plan = RepairPlan::of(&[gap, next], &asked, &cut_away, date(2024, 3, 20));
         let windows = |pairs: &BTreeSet<(Symbol, Window)>| -> Vec<String> {
             pairs.iter().map(|(_, window)| window.to_string()).collect()
         };
-        assert_eq!(windows(&mending.cut_away), ["2024-01-03..2024-01-05"]);
-        assert_eq!(windows(&mending.again), ["2024-01-08..2024-01-09"]);
-        assert_eq!((mending.symbols().len(), mending.is_empty()), (1, false));
+        assert_eq!(windows(&plan.cut_away), ["2024-01-03..2024-01-05"]);
+        assert_eq!(windows(&plan.again), ["2024-01-08..2024-01-09"]);
+        assert_eq!((plan.symbols().len(), plan.is_empty()), (1, false));
     }
 
     #[test]
@@ -343,8 +339,8 @@ mod tests {
             window(date(2024, 1, 4), date(2024, 1, 5)),
             window(date(2024, 1, 8), date(2024, 2, 1)),
         ];
-        assert_eq!(again(&mending(&[gap], &asked)), ["2024-01-03..2024-01-05", "2024-01-08..2024-01-08"]);
-        assert!(mending(&[known, odd], &[]).is_empty());
+        assert_eq!(again(&plan(&[gap], &asked)), ["2024-01-03..2024-01-05", "2024-01-08..2024-01-08"]);
+        assert!(plan(&[known, odd], &[]).is_empty());
     }
 
     #[test]
@@ -362,7 +358,7 @@ mod tests {
             for severity in [Severity::Damage, Severity::Gap] {
                 for form in &forms {
                     let finding = Finding { severity, ..form.clone() };
-                    let plan = mending(std::slice::from_ref(&finding), &[window(day, day)]);
+                    let plan = plan(std::slice::from_ref(&finding), &[window(day, day)]);
                     let done = plan.count() + plan.left.len() + plan.not_asked.len();
                     // A stray is its path; one without is none.
                     let expected = usize::from(kind != FindingKind::StrayFile || finding.path.is_some());
@@ -376,7 +372,7 @@ mod tests {
     fn a_gap_of_the_market_as_a_whole_is_said_and_nothing_is_asked_for() {
         let day = date(2024, 1, 3);
         let gap = FindingKind::MissingSymbol.market_wide(&(day..=day), "3 of 5".to_owned());
-        let plan = mending(std::slice::from_ref(&gap), &[window(day, day)]);
+        let plan = plan(std::slice::from_ref(&gap), &[window(day, day)]);
         assert_eq!((plan.is_empty(), plan.count(), plan.left.len()), (true, 0, 0));
         assert_eq!(plan.not_asked, [gap]);
     }

@@ -41,7 +41,7 @@ impl AskedSessions {
     }
 
     /// The index of a day. None if it is not one of these sessions.
-    pub(super) fn place(&self, day: Date) -> Option<usize> {
+    pub(super) fn index_of(&self, day: Date) -> Option<usize> {
         self.0.binary_search(&day).ok()
     }
 }

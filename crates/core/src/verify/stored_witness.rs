@@ -64,7 +64,7 @@ pub fn verify_with_kept(
         return Ok(manifest_corrupt(data_dir));
     }
     let sound = ManifestSnapshot::take(data_dir, others, last)
-        .and_then(|books| verify_sound(data_dir, &books, deep, kept, cut_away, progress));
+        .and_then(|records| verify_sound(data_dir, &records, deep, kept, cut_away, progress));
     match sound {
         // `SQLite` may call a file intact that has impossible rows.
         Err(VerifyError::Manifest(error)) if error.is_damage() => Ok(manifest_corrupt(data_dir)),
@@ -74,26 +74,26 @@ pub fn verify_with_kept(
 
 fn verify_sound(
     data_dir: &DataDir,
-    books: &ManifestSnapshot,
+    records: &ManifestSnapshot,
     deep: &DeepSelection,
     kept: StoredWitness,
     cut_away: &ListingCuts,
     progress: &VerifyProgress,
 ) -> Result<Verification, VerifyError> {
-    let closures = books.read(ManifestReader::closures)?;
+    let closures = records.read(ManifestReader::closures)?;
     let known = if kept == StoredWitness::Used {
-        with_symbols(symbols(data_dir, books)?, cut_away)
+        with_symbols(symbols(data_dir, records)?, cut_away)
     } else {
         Vec::new()
     };
     let load = |files: &[WitnessFile]| grouped_daily::load(data_dir, files, &known, kept, cut_away);
-    let LoadedWitness { files, mut witness, mut findings } = loaded(books, load)?;
-    findings.extend(witness_quality::settle(data_dir, books, &files, &known, &mut witness)?);
-    findings.extend(strays(data_dir, books, &files)?);
+    let LoadedWitness { files, mut witness, mut findings } = loaded(records, load)?;
+    findings.extend(witness_quality::settle(data_dir, records, &files, &known, &mut witness)?);
+    findings.extend(strays(data_dir, records, &files)?);
     findings.extend(reference::inspect(data_dir).into_iter().map(damaged_table));
     let (nothing, is_seen) = (ListingCuts::default(), witness.dates().next().is_some());
     let cut_away = if is_seen { cut_away } else { &nothing };
-    let mut verified = verify_whole(data_dir, books, deep, &witness, cut_away, progress)?;
+    let mut verified = verify_whole(data_dir, records, deep, &witness, cut_away, progress)?;
     verified.findings.extend(findings);
     verified.sort();
     // The windows of tasks only: what the plan does not serve needs no witness.
@@ -103,7 +103,7 @@ fn verify_sound(
     let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
     verified.witnessed = WitnessedSessions { sessions, of: asked.len() as u64 };
     verified.unwitnessed = unwitnessed(&verified, &witness);
-    verified.expect_planned(data_dir, books)?;
+    verified.expect_planned(data_dir, records)?;
     Ok(verified)
 }
 
@@ -117,16 +117,16 @@ struct LoadedWitness {
 /// Reads the files of the witness. If a file is not the recorded one, another process may have fetched it again: then
 /// the rows are read again, as long as they change.
 fn loaded(
-    books: &ManifestSnapshot,
+    records: &ManifestSnapshot,
     load: impl Fn(&[WitnessFile]) -> (GroupedDaily, Vec<Finding>),
 ) -> Result<LoadedWitness, VerifyError> {
-    let mut files = books.read(ManifestReader::witnesses)?;
+    let mut files = records.read(ManifestReader::witnesses)?;
     let mut round = 0;
     loop {
         let (witness, findings) = load(&files);
         round += 1;
-        if !findings.is_empty() && books.may_be_behind() && round < ROUNDS {
-            let now = books.read_now(ManifestReader::witnesses)?;
+        if !findings.is_empty() && records.may_be_behind() && round < ROUNDS {
+            let now = records.read_now(ManifestReader::witnesses)?;
             if now != files {
                 files = now;
                 continue;
@@ -157,32 +157,32 @@ fn unwitnessed(verified: &Verification, witness: &GroupedDaily) -> Vec<Unwitness
 /// # Errors
 /// If the manifest cannot be read.
 pub fn witnessed(data_dir: &DataDir) -> Result<(BTreeSet<Date>, Vec<Finding>), VerifyError> {
-    let books = &ManifestSnapshot::take(data_dir, OtherWriters::Excluded, Date::MAX)?;
-    let files = books.read(ManifestReader::witnesses)?;
-    let known = symbols(data_dir, books)?;
+    let records = &ManifestSnapshot::take(data_dir, OtherWriters::Excluded, Date::MAX)?;
+    let files = records.read(ManifestReader::witnesses)?;
+    let known = symbols(data_dir, records)?;
     let (mut witness, findings) =
         grouped_daily::load(data_dir, &files, &known, StoredWitness::Used, &ListingCuts::default());
     // A rejected day is no damage: it is requested again, and the verification reports it if it stays as it is.
-    witness_quality::settle(data_dir, books, &files, &known, &mut witness)?;
+    witness_quality::settle(data_dir, records, &files, &known, &mut witness)?;
     Ok((witness.dates().collect(), findings))
 }
 
 /// Files among the reference data that were never recorded. A day's file gets its name before it is recorded.
 fn strays(
     data_dir: &DataDir,
-    books: &ManifestSnapshot,
+    records: &ManifestSnapshot,
     files: &[WitnessFile],
 ) -> Result<Vec<Finding>, VerifyError> {
     let listing = market_day::listing(data_dir)?;
     let recorded: BTreeSet<Date> = files.iter().map(|file| file.date).collect();
     let mut unknown: Vec<_> =
         listing.days.into_iter().map(|(date, _)| date).filter(|date| !recorded.contains(date)).collect();
-    if !unknown.is_empty() && books.may_be_behind() {
+    if !unknown.is_empty() && records.may_be_behind() {
         // Checked after the files were seen, in this order: if the writer is gone by then, the file is recorded or
         // never will be.
-        let is_written = books.is_written();
+        let is_written = records.is_written();
         let now: BTreeSet<Date> =
-            books.read_now(ManifestReader::witnesses)?.into_iter().map(|file| file.date).collect();
+            records.read_now(ManifestReader::witnesses)?.into_iter().map(|file| file.date).collect();
         unknown.retain(|date| !is_written && !now.contains(date));
     }
     let unknown = unknown.into_iter().map(|date| {
@@ -190,7 +190,7 @@ fn strays(
         let detail = "a day of the market that the manifest does not know: it is not relied on".to_owned();
         FindingKind::StrayFile.in_reference(Some(date), path, detail)
     });
-    let others = listing.strays.into_iter().filter(|path| books.is_litter(path)).map(|path| {
+    let others = listing.strays.into_iter().filter(|path| records.is_litter(path)).map(|path| {
         FindingKind::StrayFile.in_reference(None, path, "no reference data has this name".to_owned())
     });
     Ok(unknown.chain(others).collect())

@@ -11,8 +11,8 @@ impl Verification {
     #[must_use]
     pub fn by_month(&self) -> BTreeMap<Month, Coverage> {
         let mut months: BTreeMap<Month, Coverage> = BTreeMap::new();
-        for (place, date) in self.sessions.dates().iter().enumerate() {
-            let days = self.days.iter().filter_map(|(_, days)| days.get(place));
+        for (index, date) in self.sessions.dates().iter().enumerate() {
+            let days = self.days.iter().filter_map(|(_, days)| days.get(index));
             let coverage = months.entry(Month::of(*date)).or_default();
             days.for_each(|day| coverage.add(Coverage::of(&[*day])));
         }

@@ -104,8 +104,8 @@ impl SessionShares {
 impl SymbolFacts<'_> {
     pub(super) fn mark_thin(&self, days: &mut [SessionStatus]) {
         for date in self.thin_sessions(days).into_keys() {
-            if let Some(place) = self.sessions.place(date) {
-                days[place] = SessionStatus::Thin;
+            if let Some(index) = self.sessions.index_of(date) {
+                days[index] = SessionStatus::Thin;
             }
         }
     }
@@ -137,12 +137,12 @@ impl SymbolFacts<'_> {
         let mut bars = vec![0; days.len()];
         for partition in self.recorded {
             for date in partition.month.days(partition.session_mask()) {
-                let place = self.sessions.place(date);
-                let held = place
-                    .filter(|place| matches!(days[*place], SessionStatus::Present | SessionStatus::Thin));
+                let index = self.sessions.index_of(date);
+                let held = index
+                    .filter(|index| matches!(days[*index], SessionStatus::Present | SessionStatus::Thin));
                 let held = held.filter(|_| !self.goes_on_from(date));
-                if let (Some(place), Ok(day)) = (held, usize::try_from(date.day() - 1)) {
-                    bars[place] = partition.bars_by_day[day];
+                if let (Some(index), Ok(day)) = (held, usize::try_from(date.day() - 1)) {
+                    bars[index] = partition.bars_by_day[day];
                 }
             }
         }
@@ -159,7 +159,7 @@ impl SymbolFacts<'_> {
     /// The sessions whose files were read and whose shares the witness counted, in order.
     fn counted(&self, bars: &[u16]) -> Vec<SessionShares> {
         let counted = self.checked.measured.iter().filter_map(|(date, measured)| {
-            let held = self.sessions.place(*date).map(|place| bars[place]).filter(|bars| *bars > 0)?;
+            let held = self.sessions.index_of(*date).map(|index| bars[index]).filter(|bars| *bars > 0)?;
             let Some(WitnessView::Traded(witnessed)) = self.witness.saw(self.symbol, *date) else {
                 return None;
             };
@@ -174,19 +174,19 @@ impl SymbolFacts<'_> {
     /// first session is left out: a new listing opens in the middle of a day.
     fn thin_by_bars<'a>(&'a self, bars: &'a [u16]) -> impl Iterator<Item = (Date, ThinReason)> + 'a {
         let first = bars.iter().position(|bars| *bars > 0);
-        let later = bars.iter().enumerate().filter(move |(place, bars)| **bars > 0 && Some(*place) != first);
-        later.filter_map(move |(place, held)| {
-            let date = *self.sessions.dates().get(place)?;
-            let near = place.saturating_sub(AROUND)..(place + AROUND + 1).min(bars.len());
+        let later = bars.iter().enumerate().filter(move |(index, bars)| **bars > 0 && Some(*index) != first);
+        later.filter_map(move |(index, held)| {
+            let date = *self.sessions.dates().get(index)?;
+            let near = index.saturating_sub(AROUND)..(index + AROUND + 1).min(bars.len());
             let most = bars[near.clone()].iter().max().filter(|most| **most >= DENSE)?;
             if 10 * u32::from(*held) >= TENTHS * u32::from(*most) {
                 return None;
             }
             let near: Vec<_> = near
-                .filter(|other| *other != place && self.is_full_day(*other) && bars[*other] > 0)
+                .filter(|other| *other != index && self.is_full_day(*other) && bars[*other] > 0)
                 .collect();
             let (full, half) = MINUTES;
-            let length = if self.is_full_day(place) { full } else { half };
+            let length = if self.is_full_day(index) { full } else { half };
             let is_above = |other: &u16| {
                 *other >= DENSE && 10 * full * u32::from(*held) < TENTHS * length * u32::from(*other)
             };
@@ -203,15 +203,15 @@ impl SymbolFacts<'_> {
     /// was halted.
     fn was_quiet(&self, date: Date, around: &[usize]) -> bool {
         let Some(WitnessView::Traded(shares)) = self.witness.saw(self.symbol, date) else { return false };
-        let others = around.iter().filter_map(|place| self.sessions.dates().get(*place));
+        let others = around.iter().filter_map(|index| self.sessions.dates().get(*index));
         are_most(others.filter_map(|date| match self.witness.saw(self.symbol, *date)? {
             WitnessView::Traded(other) => Some(10.0 * shares < f64::from(TENTHS) * other),
             WitnessView::NoTrade => None,
         }))
     }
 
-    fn is_full_day(&self, place: usize) -> bool {
-        let date = self.sessions.dates().get(place);
+    fn is_full_day(&self, index: usize) -> bool {
+        let date = self.sessions.dates().get(index);
         date.and_then(|date| calendar::session_on(*date)).is_some_and(|session| !session.is_half_day())
     }
 

@@ -51,24 +51,24 @@ impl Verification {
 
     /// Adds a finding for each run of sessions that have bars of fewer than `least` symbols.
     pub fn demand_symbols(&mut self, least: u64) {
-        let mut stretches = Vec::new();
+        let mut runs = Vec::new();
         let mut goes_on = false;
         for (date, symbols) in self.symbols_by_session() {
             let Some(fewest) = symbols.filter(|symbols| *symbols < least) else {
                 goes_on = false;
                 continue;
             };
-            match stretches.last_mut().filter(|_| goes_on) {
+            match runs.last_mut().filter(|_| goes_on) {
                 Some((days, count, before)) => {
                     *days = *std::ops::RangeInclusive::start(days)..=date;
                     *count += 1;
                     *before = fewest.min(*before);
                 }
-                None => stretches.push((date..=date, 1_u64, fewest)),
+                None => runs.push((date..=date, 1_u64, fewest)),
             }
             goes_on = true;
         }
-        self.findings.extend(stretches.into_iter().map(|(days, count, fewest)| {
+        self.findings.extend(runs.into_iter().map(|(days, count, fewest)| {
             let detail = format!(
                 "{fewest} of at least {least} symbols have bars, in {count} sessions to {}",
                 days.end()

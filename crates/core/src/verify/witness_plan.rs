@@ -25,8 +25,8 @@ pub fn wanted(data_dir: &DataDir, until: Date, cut_away: &ListingCuts) -> Result
         }
     }
     // No task explains these days, so a witness is the only evidence about them.
-    for place in cut_away.windows().flat_map(|window| sessions.within(window)) {
-        if let Some((rank, _)) = ranks.get_mut(place) {
+    for index in cut_away.windows().flat_map(|window| sessions.within(window)) {
+        if let Some((rank, _)) = ranks.get_mut(index) {
             *rank = (*rank).min(Rank::Empty);
         }
     }

@@ -34,7 +34,7 @@ const LEAST_LACKING: u32 = 2;
 /// If the manifest cannot be read.
 pub(super) fn settle(
     data_dir: &DataDir,
-    books: &ManifestSnapshot,
+    records: &ManifestSnapshot,
     files: &[WitnessFile],
     symbols: &[Symbol],
     witness: &mut GroupedDaily,
@@ -43,7 +43,7 @@ pub(super) fn settle(
         files.iter().filter(|file| witness.was_there(file.date)).map(|file| (file.date, file.rows)).collect();
     let mut doubts = few_rows(&rows);
     witness.disbelieve(doubts.iter().map(|(date, _)| *date));
-    let (lacking, strangers) = few_symbols(books, symbols, witness)?;
+    let (lacking, strangers) = few_symbols(records, symbols, witness)?;
     witness.disbelieve(lacking.iter().map(|(date, _)| *date));
     doubts.extend(lacking);
     let finding = |(date, why)| {
@@ -80,12 +80,12 @@ pub(super) fn is_doubt(finding: &Finding) -> bool {
 fn few_rows(days: &[(Date, u64)]) -> Vec<(Date, String)> {
     let span = days.first().zip(days.last()).and_then(|(first, last)| Window::new(first.0, last.0));
     let sessions = AskedSessions::spanned(span.into_iter());
-    let places: Vec<_> =
-        days.iter().filter_map(|(date, rows)| Some((sessions.place(*date)?, *date, *rows))).collect();
-    let doubt = |(place, date, rows): &(usize, Date, u64)| {
-        let from = places.partition_point(|(other, ..)| *other < place.saturating_sub(AROUND));
-        let to = places.partition_point(|(other, ..)| *other <= place + AROUND);
-        let near = places.get(from..to)?.iter().filter(|(other, ..)| other != place);
+    let indexes: Vec<_> =
+        days.iter().filter_map(|(date, rows)| Some((sessions.index_of(*date)?, *date, *rows))).collect();
+    let doubt = |(index, date, rows): &(usize, Date, u64)| {
+        let from = indexes.partition_point(|(other, ..)| *other < index.saturating_sub(AROUND));
+        let to = indexes.partition_point(|(other, ..)| *other <= index + AROUND);
+        let near = indexes.get(from..to)?.iter().filter(|(other, ..)| other != index);
         let doubled = doubled_median(near.map(|(.., rows)| *rows).collect())?;
         let is_thin = 4 * u128::from(*rows) < doubled;
         is_thin.then(|| {
@@ -95,13 +95,13 @@ fn few_rows(days: &[(Date, u64)]) -> Vec<(Date, String)> {
             )
         })
     };
-    places.iter().filter_map(doubt).collect()
+    indexes.iter().filter_map(doubt).collect()
 }
 
 /// Twice the median, which is a whole number. None if there are too few rows.
 fn doubled_median(mut rows: Vec<u64>) -> Option<u128> {
     rows.sort_unstable();
-    let middle = |place: usize| rows.get(place).copied().map(u128::from);
+    let middle = |index: usize| rows.get(index).copied().map(u128::from);
     (rows.len() >= LEAST).then(|| Some(middle(rows.len() / 2)? + middle((rows.len() - 1) / 2)?))?
 }
 
@@ -120,7 +120,7 @@ fn is_most(HeldSymbols { known, lacking }: HeldSymbols) -> bool {
 
 /// The days that lack most of the symbols with recorded bars, and how many of these symbols were never seen.
 fn few_symbols(
-    books: &ManifestSnapshot,
+    records: &ManifestSnapshot,
     symbols: &[Symbol],
     witness: &GroupedDaily,
 ) -> Result<(Vec<(Date, String)>, HeldSymbols), VerifyError> {
@@ -129,7 +129,7 @@ fn few_symbols(
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), VerifyError> {
         while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let partitions = books.read(|snapshot| snapshot.partitions(symbol))?;
+            let partitions = records.read(|snapshot| snapshot.partitions(symbol))?;
             let seen = seen_of(&partitions, witness, &dates);
             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
             add(&mut held.0, &seen);
@@ -167,8 +167,8 @@ fn seen_of(partitions: &[Partition], witness: &GroupedDaily, dates: &[Date]) -> 
     for partition in partitions {
         for date in partition.month.days(partition.session_mask()) {
             let saw = witness.saw(&partition.symbol, date);
-            if let (Ok(place), Some(what)) = (dates.binary_search(&date), saw) {
-                seen.push((place, what != WitnessView::NoTrade));
+            if let (Ok(index), Some(what)) = (dates.binary_search(&date), saw) {
+                seen.push((index, what != WitnessView::NoTrade));
             }
         }
     }
@@ -178,8 +178,8 @@ fn seen_of(partitions: &[Partition], witness: &GroupedDaily, dates: &[Date]) -> 
 /// Counts a symbol on each of its days. It is known on a day only if it was seen on another one.
 fn add(held: &mut [HeldSymbols], seen: &[(usize, bool)]) {
     let often = seen.iter().filter(|(_, is_seen)| *is_seen).count();
-    for (place, is_seen) in seen {
-        if let Some(held) = held.get_mut(*place).filter(|_| often > usize::from(*is_seen)) {
+    for (index, is_seen) in seen {
+        if let Some(held) = held.get_mut(*index).filter(|_| often > usize::from(*is_seen)) {
             held.known += 1;
             held.lacking += u32::from(!is_seen);
         }

@@ -56,15 +56,15 @@ struct Questions {
 }
 
 impl Questions {
-    fn of(data_dir: &DataDir, evening: &UpdateCutoff) -> Result<Self, Error> {
+    fn of(data_dir: &DataDir, cutoff: &UpdateCutoff) -> Result<Self, Error> {
         let reader = ManifestReader::open(data_dir)?;
         let universe = known(data_dir)?.unwrap_or_default();
-        let verdict = SessionVerdict::of(&reader, &universe, evening)?;
+        let verdict = SessionVerdict::of(&reader, &universe, cutoff)?;
         let is_alive = verdict.last().is_some_and(|last| last.present > 0);
         let known = reader.silences()?;
         let is_asked = |symbol: &Symbol, last_session: Date| {
             let said = known.get(symbol).filter(|silence| silence.last_session == last_session);
-            said.is_some_and(|silence| evening.now_ms < silence.at_ms.saturating_add(ASKED_AGAIN_MS))
+            said.is_some_and(|silence| cutoff.now_ms < silence.at_ms.saturating_add(ASKED_AGAIN_MS))
         };
         let silent = verdict.silent.iter().filter(|silent| {
             silent.is_long
@@ -88,7 +88,7 @@ impl Questions {
         let witnessed: BTreeSet<Date> = reader.witnesses()?.iter().map(|file| file.date).collect();
         let days = empty.iter().filter(|date| !witnessed.contains(date));
         let days = days.filter_map(|date| verdict.around(*date, LATER_SESSIONS)).collect();
-        Ok(Self { absences, is_alive, days, empty, last: evening.session.date() })
+        Ok(Self { absences, is_alive, days, empty, last: cutoff.session.date() })
     }
 
     fn is_empty(&self) -> bool {
@@ -166,10 +166,10 @@ impl Job {
         running: &Running,
         opened: Option<Opened>,
     ) -> Result<Absences, Error> {
-        let Some(evening) = self.absences.filter(|_| !running.stop.is_requested()) else {
+        let Some(cutoff) = self.absences.filter(|_| !running.stop.is_requested()) else {
             return Ok(Absences::default());
         };
-        let questions = Questions::of(&self.data_dir, &evening)?;
+        let questions = Questions::of(&self.data_dir, &cutoff)?;
         if questions.is_empty() {
             return Ok(Absences::default());
         }

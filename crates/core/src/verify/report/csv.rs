@@ -36,7 +36,7 @@ pub fn findings_csv(findings: &[Finding]) -> String {
 pub fn missing_csv(verified: &Verification) -> String {
     let mut rows = Vec::new();
     for (symbol, days) in &verified.days {
-        rows.extend(stretches(days, verified.sessions.dates()).map(|(from, to)| (symbol, from, to)));
+        rows.extend(missing_runs(days, verified.sessions.dates()).map(|(from, to)| (symbol, from, to)));
     }
     for (symbol, window) in &verified.unasked {
         let sessions: Vec<_> = calendar::sessions(*window).map(calendar::Session::date).collect();
@@ -52,7 +52,7 @@ pub fn missing_csv(verified: &Verification) -> String {
 }
 
 /// First and last day of each run of sessions that should have bars and have none.
-fn stretches<'a>(days: &'a [SessionStatus], dates: &'a [Date]) -> impl Iterator<Item = (Date, Date)> + 'a {
+fn missing_runs<'a>(days: &'a [SessionStatus], dates: &'a [Date]) -> impl Iterator<Item = (Date, Date)> + 'a {
     let marked: Vec<_> = days.iter().map(|day| day.is_lacking()).zip(dates.iter().copied()).collect();
     let runs: Vec<_> = marked
         .chunk_by(|one, other| one.0 == other.0)
