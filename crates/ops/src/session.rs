@@ -60,7 +60,7 @@ pub struct Job {
     pub lock: Option<Lock>,
     /// Lists to fetch before anything is prepared; a failure to fetch them does not end the run.
     pub lists: Needs,
-    /// The cut-off of the update after whose bars the reasons of absences are requested. None to skip that.
+    /// The cut-off of an update that asks, after all bars, why some are absent. None to skip that.
     pub absences: Option<UpdateCutoff>,
     /// Whether to check if the plan serves days that it refused before.
     pub ask_anew: AskAnew,

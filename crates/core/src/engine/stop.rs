@@ -101,8 +101,8 @@ impl Stop {
         let _ = self.reason.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Waits until the run is to stop and requests under way have had their grace period. A spent limit gives no grace
-    /// period: then the client's own timeout decides.
+    /// Waits until the run is to stop and requests under way have had their grace period. Never returns if only a limit
+    /// was reached: then a request may take as long as the client allows.
     pub async fn grace_is_over(&self) {
         self.requested().await;
         match self.reason() {

@@ -262,7 +262,7 @@ fn has_broken_off(session: Session, measured: SessionMeasure, bars: u16) -> bool
 }
 
 /// The reason if the session `at` has far fewer shares than usual. Broken-off sessions do not define what is usual,
-/// unless the session itself is one; if there is no other session, the witness's count is the measure.
+/// unless all others have broken off and this one has not. Without any other session, the witness's count is the measure.
 fn thin_by_shares(counted: &[SessionShares], at: usize) -> Option<ThinReason> {
     let one = &counted[at];
     let (share, least) = (one.share(), one.least());
