@@ -196,6 +196,7 @@ impl TaskQueue {
         }
         let earliest = state.parked.iter().map(|(id, (due, _))| (*due, *id)).min();
         let due = earliest.filter(|(due, _)| *due <= Instant::now()).map(|(_, id)| id);
+        // Before the first answer, a new task shows more than a retry; the retry comes last then.
         let retry = due.filter(|_| anything_came).and_then(|id| state.parked.remove(&id));
         let mut lease = retry.map(|(_, lease)| lease);
         if lease.is_none() {

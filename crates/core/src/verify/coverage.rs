@@ -91,12 +91,14 @@ impl SymbolFacts<'_> {
             days.filter(|day| **day == SessionStatus::NotAsked)
                 .for_each(|day| *day = SessionStatus::BeforeHistory);
         }
+        // Each step may replace what the steps before it have found, so their order matters.
         self.mark_stored(&mut days);
         let traded = self.traded(&days);
         self.explain_absent(&mut days, &traded);
         self.mark_not_listed(&mut days, &traded);
         self.mark_cut_away(&mut days);
         self.mark_thin(&mut days);
+        // Last, because too few bars came back on these days, however they look now.
         for (date, ..) in self.not_back() {
             if let Some(index) =
                 self.sessions.index_of(date).filter(|index| days[*index] != SessionStatus::Owed)

@@ -73,6 +73,7 @@ impl<'a> BarsBySession<'a> {
             if let Some((before, bars_before)) = joined.last_mut() {
                 let between = gap(*before, *window);
                 let is_next = between.is_none_or(|between| calendar::sessions(between).next().is_none());
+                // The days between are fetched again too, so their stored bars take room in the page.
                 let all = *bars_before + bars + between.map_or(0, |between| self.held_in(between));
                 let fits = all <= PAGE && between.is_none_or(|between| is_asked(between, asked));
                 if is_next || fits {

@@ -168,6 +168,7 @@ impl SessionPresence {
                 }
                 let before = held.range(..date).next_back().copied();
                 let has_left = universe.is_delisted(&symbol, date, before) || has_left(silence, before);
+                // Only the bars before the session count, so that a lacking session cannot make a symbol irregular.
                 let is_regular = !has_left && before.is_some_and(|before| open.is_regular(&held, before));
                 let was_there = before.is_some_and(|before| before >= two_weeks_before(date)) && !has_left;
                 session.symbols += u64::from(is_there);
@@ -184,6 +185,7 @@ impl SessionPresence {
                 }));
             }
         }
+        // A listed symbol that never had a bar is expected all the same: else it would never be missed.
         for symbol in reader.symbols_without_bars()? {
             let is_known = universe.of(&symbol).next().is_some();
             let is_listed = |date| is_known && !universe.is_outside(&symbol, date);

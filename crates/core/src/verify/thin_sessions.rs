@@ -276,6 +276,7 @@ fn thin_by_shares(counted: &[SessionShares], at: usize) -> Option<ThinReason> {
     let others: Vec<_> = whole.map(|other| other.share()).collect();
     let middle = median(others.clone()).unwrap_or(1.0);
     let deviation = median(others.iter().map(|share| (share - middle).abs()).collect()).unwrap_or(0.0);
+    // Minutes with more shares than the witness counted must not make other sessions thin.
     let usual = middle.min(1.0);
     let is_thin = share < least * usual && usual - share > DEVIATIONS * deviation;
     is_thin.then_some(ThinReason::Shares { measured: one.measured, witnessed: one.witnessed, usual })

@@ -133,6 +133,7 @@ fn few_symbols(
             let seen = seen_of(&partitions, witness, &dates);
             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
             add(&mut held.0, &seen);
+            // A symbol that the witness never saw may be of a kind that it does not cover at all.
             held.1.known += u32::from(!seen.is_empty());
             held.1.lacking += u32::from(!seen.is_empty() && seen.iter().all(|(_, is_seen)| !is_seen));
         }

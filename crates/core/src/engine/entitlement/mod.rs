@@ -210,7 +210,7 @@ impl OpenSearchState {
 }
 
 impl Known {
-    /// Where the history begins. None if that is not known to the session.
+    /// Where the history begins. None as long as the exact session is not known.
     fn edge(&self) -> Option<HistoryStart> {
         let today = Date::MAX;
         SessionSearch::new(self.last_refused, self.first_served, today, &[], today).edge()

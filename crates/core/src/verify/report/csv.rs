@@ -30,7 +30,7 @@ pub fn findings_csv(findings: &[Finding]) -> String {
     table
 }
 
-/// Sessions that should have bars and have none, by symbol and time: `ticker,from,to`, one row for consecutive
+/// Sessions without the bars that they should have, by symbol and time: `ticker,from,to`, one row for consecutive
 /// sessions. Includes windows that a spec wants and nothing has requested.
 #[must_use]
 pub fn missing_csv(verified: &Verification) -> String {
@@ -51,7 +51,7 @@ pub fn missing_csv(verified: &Verification) -> String {
     table
 }
 
-/// First and last day of each run of sessions that should have bars and have none.
+/// First and last day of each run of sessions without the bars that they should have.
 fn missing_runs<'a>(days: &'a [SessionStatus], dates: &'a [Date]) -> impl Iterator<Item = (Date, Date)> + 'a {
     let marked: Vec<_> = days.iter().map(|day| day.is_lacking()).zip(dates.iter().copied()).collect();
     let runs: Vec<_> = marked
