@@ -29,7 +29,7 @@ pub fn download_and_look(data_dir: DataDir, out: &mut impl Write) -> Result<(), 
     download.options.sandbox = true;
     let observer: Arc<dyn Observer> = Arc::new(NoObserver);
     let report = download.run(&observer)?;
-    writeln!(out, "{}: {} bars", report.outcome.as_str(), report.totals.bars)?;
+    writeln!(out, "{}: {} bars", report.exit().outcome().as_str(), report.totals.bars)?;
 
     let store = BarStore::new(data_dir, false, "sandbox".to_owned());
     let stored = store.read(&symbol, month)?.ok_or("no bars")?;

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::{
     args::{Cli, CompletionsArgs},
-    output::Output,
+    output::{Output, Report},
+    text::Text,
 };
 
 #[derive(Serialize)]
 struct Completions {
-    command: &'static str,
     shell: String,
     script: String,
 }
@@ -25,7 +25,12 @@ pub fn run(args: &CompletionsArgs, output: Output) -> Result<ExitStatus, Failure
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "grab", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
-    let completions = Completions { command: "completions", shell: args.shell.to_string(), script };
-    output.report(&completions, |completions| completions.script.clone())?;
-    Ok(ExitStatus::Complete)
+    let completions = Completions { shell: args.shell.to_string(), script };
+    output.report(&completions)
+}
+
+impl Report for Completions {
+    fn text(&self) -> Text {
+        Text::new(&self.script)
+    }
 }

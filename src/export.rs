@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Component, Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use grab_core::{
@@ -26,10 +25,11 @@ use serde::Serialize;
 
 use super::{
     args::{AdjustedArg, CommonArgs, ExportArgs, FormatArg, joined},
-    output::{Output, announce_clock, say},
+    output::{Output, Report, announce_clock, say},
     remembered::Remembered,
     settings::Sources,
     start::read_tickers,
+    text::Text,
 };
 
 /// How many notes and symbols the text report shows.
@@ -38,9 +38,6 @@ const SHOWN: usize = 20;
 /// The result; its JSON is documented.
 #[derive(Serialize)]
 struct ExportReport {
-    command: &'static str,
-    outcome: &'static str,
-    exit_code: u8,
     out: String,
     format: &'static str,
     adjusted: &'static str,
@@ -49,7 +46,6 @@ struct ExportReport {
     splits_fetched: Option<String>,
     bars: u64,
     bytes: u64,
-    elapsed_seconds: f64,
     files: Vec<ExportedSymbol>,
     notes: Vec<String>,
 }
@@ -64,7 +60,6 @@ pub fn run(
     sources: &Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let begun = Instant::now();
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
     if args.as_of.is_some() && args.adjusted == AdjustedArg::None {
@@ -79,16 +74,10 @@ pub fn run(
     let mut report = ExportReport::begun(&options);
     report.notes.extend(old_splits(&options));
     export::run(&options, &reader, |exported| report.add(exported))?;
-    report.elapsed_seconds = seconds(begun.elapsed());
     if !common.quiet {
         report.say_notes();
     }
-    output.report(&report, ExportReport::text)?;
-    Ok(ExitStatus::Complete)
-}
-
-fn seconds(elapsed: Duration) -> f64 {
-    (elapsed.as_secs_f64() * 1000.0).round() / 1000.0
+    output.report(&report)
 }
 
 /// The options by the command line and the directory.
@@ -258,9 +247,6 @@ impl ExportReport {
             (false, None) => "none",
         };
         Self {
-            command: "export",
-            outcome: "complete",
-            exit_code: ExitStatus::Complete.code(),
             out: options.out.display().to_string(),
             format: options.format.extension(),
             adjusted,
@@ -268,7 +254,6 @@ impl ExportReport {
             splits_fetched: options.splits.as_ref().map(|table| format::instant(table.fetched_ms)),
             bars: 0,
             bytes: 0,
-            elapsed_seconds: 0.0,
             files: Vec::new(),
             notes: Vec::new(),
         }
@@ -294,7 +279,7 @@ impl ExportReport {
             String::new()
         };
         let are = if left_out.len() == 1 { "1 split is" } else { &format!("{} splits are", left_out.len()) };
-        (!left_out.is_empty()).then(|| format!("  {are} not applied: {}{more}", named.join(", ")))
+        (!left_out.is_empty()).then(|| format!("{are} not applied: {}{more}", named.join(", ")))
     }
 
     fn say_notes(&self) {
@@ -308,35 +293,36 @@ impl ExportReport {
             say(&format!("note: and {} more, which are in {}", notes.len() - SHOWN, export::FILE_NAME));
         }
     }
+}
 
-    fn text(&self) -> String {
-        let count = |number: usize| format::plural(number as u64, "file");
-        let mut lines = vec![format!(
+impl Report for ExportReport {
+    fn text(&self) -> Text {
+        let mut text = Text::new(format_args!(
             "{} in {}, {}, {}",
-            count(self.files.len()),
+            format::plural(self.files.len() as u64, "file"),
             self.out,
             format::plural(self.bars, "bar"),
             format::bytes(self.bytes)
-        )];
-        lines.push(match (self.adjusted, &self.as_of) {
+        ));
+        match (self.adjusted, &self.as_of) {
             ("splits", Some(as_of)) => {
                 let splits: usize = self.files.iter().map(|file| file.splits.len()).sum();
-                format!("  adjusted for {} up to {as_of}", format::plural(splits as u64, "split"))
+                let splits = format::plural(splits as u64, "split");
+                text.item(format_args!("adjusted for {splits} up to {as_of}"));
             }
-            ("server", _) => "  split-adjusted, as the server sent them".to_owned(),
-            _ => "  as traded".to_owned(),
-        });
-        lines.extend(self.left_out());
-        let joined = self.files.iter().filter(|file| file.parts.len() > 1);
-        lines.extend(joined.map(|file| {
+            ("server", _) => text.item("split-adjusted, as the server sent them"),
+            _ => text.item("as traded"),
+        }
+        self.left_out().iter().for_each(|left_out| text.item(left_out));
+        for file in self.files.iter().filter(|file| file.parts.len() > 1) {
             let part = |part: &export::SymbolPart| {
                 let days = part.from.as_deref().zip(part.to.as_deref());
                 let days = days.map_or("no bars".to_owned(), |(from, to)| format!("{from}..{to}"));
                 format!("{} {days}", part.ticker)
             };
             let parts: Vec<_> = file.parts.iter().map(part).collect();
-            format!("  {} is made of {}", file.ticker, parts.join(", "))
-        }));
-        lines.join("\n")
+            text.item(format_args!("{} is made of {}", file.ticker, parts.join(", ")));
+        }
+        text
     }
 }

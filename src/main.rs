@@ -32,6 +32,7 @@ mod signals;
 mod spec;
 mod start;
 mod status;
+mod text;
 mod thresholds;
 mod universe;
 mod update;
@@ -51,6 +52,21 @@ use called::Called;
 use output::Output;
 use settings::Sources;
 
+/// The names of the commands.
+const NAMES: [&str; 11] = [
+    "start",
+    "resume",
+    "status",
+    "verify",
+    "repair",
+    "update",
+    "universe",
+    "export",
+    "sandbox",
+    "completions",
+    "man",
+];
+
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
     // The panic's message is on stderr already. Its exit code is that of a bug.
@@ -64,8 +80,8 @@ fn run_typed(arguments: &[OsString]) -> ExitStatus {
     let json = arguments.iter().any(|argument| argument == "--json");
     let parsed = Cli::try_parse_from(arguments).and_then(|cli| given_twice(arguments).map_or(Ok(cli), Err));
     match parsed {
-        Ok(cli) => run(&cli, arguments, Output::new(cli.common.json)),
-        Err(error) => not_parsed(&error, arguments, Output::new(json)),
+        Ok(cli) => run(&cli, arguments, Output::new(cli.command.name(), cli.common.json)),
+        Err(error) => not_parsed(&error, arguments, json),
     }
 }
 
@@ -103,29 +119,34 @@ fn run(cli: &Cli, typed: &[OsString], output: Output) -> ExitStatus {
             Command::Man(args) => man::run(args, output),
         }
     });
-    done.unwrap_or_else(|failure| output.failure(cli.command.name(), &failure))
+    done.unwrap_or_else(|failure| output.failure(&failure))
 }
 
 /// Prints help and version as reports; everything else is a usage error.
-fn not_parsed(error: &clap::Error, arguments: &[OsString], output: Output) -> ExitStatus {
+fn not_parsed(error: &clap::Error, arguments: &[OsString], json: bool) -> ExitStatus {
     if !error.use_stderr() {
         // A reader that closed the pipe has seen enough.
         let _ = error.print();
         return ExitStatus::Complete;
     }
-    if output.is_json() {
+    if json {
         let text = error.render().to_string();
         // The error comes first; the usage after it is for people.
         let what = text.split("\n\nUsage").next().unwrap_or_default().trim_start_matches("error: ");
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        let command = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default();
-        return output.failure(command, &Failure::Usage(what));
+        return Output::new(Command::named(arguments), true).failure(&Failure::Usage(what));
     }
     let _ = error.print();
     ExitStatus::Usage
 }
 
 impl Command {
+    /// The first command on a command line, if it is one: for a command line that cannot be parsed.
+    fn named(arguments: &[OsString]) -> &'static str {
+        let typed = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default();
+        NAMES.into_iter().find(|name| *name == typed).unwrap_or_default()
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Start(_) => "start",

@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::{
     args::{Cli, ManArgs},
-    output::Output,
+    output::{Output, Report},
+    text::Text,
 };
 
 /// Variables without a flag, and files.
@@ -38,7 +39,6 @@ const FILES: [(&str, &str); 3] = [
 /// What is printed: the page, or the paths of the pages.
 #[derive(Serialize)]
 struct Manual {
-    command: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,14 +54,19 @@ pub fn run(args: &ManArgs, output: Output) -> Result<ExitStatus, Failure> {
     // After this each command knows its full name and the global settings.
     grab.build();
     let manual = match &args.dir {
-        None => Manual { command: "man", page: Some(page(&grab)?), files: None },
-        Some(dir) => Manual { command: "man", page: None, files: Some(write_all(&grab, dir)?) },
+        None => Manual { page: Some(page(&grab)?), files: None },
+        Some(dir) => Manual { page: None, files: Some(write_all(&grab, dir)?) },
     };
-    output.report(&manual, |manual| match (&manual.page, &manual.files) {
-        (Some(page), _) => page.clone(),
-        (None, files) => files.iter().flatten().cloned().collect::<Vec<_>>().join("\n"),
-    })?;
-    Ok(ExitStatus::Complete)
+    output.report(&manual)
+}
+
+impl Report for Manual {
+    fn text(&self) -> Text {
+        let mut lines = self.page.iter().chain(self.files.iter().flatten());
+        let mut text = Text::new(lines.next().map_or("", String::as_str));
+        lines.for_each(|line| text.line(line));
+        text
+    }
 }
 
 fn write_all(grab: &Command, dir: &Path) -> Result<Vec<String>, Failure> {

@@ -72,7 +72,7 @@ fn text(
     let ended_ms = newest.and_then(|run| run.ended_at_ms).unwrap_or(clock.now_ms());
     let help = "When the last grab update ended.";
     add(&mut text, "last_run_timestamp_seconds", help, &one(seconds(ended_ms)));
-    let success = updates.find(|run| run.exit_code == Some(0)).and_then(|run| run.ended_at_ms);
+    let success = updates.find(|run| run.exit == Some(ExitStatus::Complete)).and_then(|run| run.ended_at_ms);
     if let Some(ended_ms) = success {
         let help = "When a grab update last ended with 0.";
         add(&mut text, "last_success_timestamp_seconds", help, &one(seconds(ended_ms)));

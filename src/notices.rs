@@ -14,14 +14,12 @@ use super::{
     args::ProgressMode,
     left_out,
     output::{Output, say},
-    progress, signals,
+    progress, report, signals,
 };
 
 /// An observer that writes to the terminal.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal {
-    /// The command, for the report of a run that ends at once.
-    pub command: &'static str,
     /// How progress is shown.
     pub progress: ProgressMode,
     /// Whether to hide progress and the saved host.
@@ -47,11 +45,11 @@ impl Observer for Terminal {
     }
 
     fn watch_signals(&self, stop: Stop, last_report: LastReport) -> io::Result<()> {
-        let Self { command, output, .. } = *self;
+        let output = self.output;
         signals::watch(stop, move || match last_report() {
             // If stdout is gone, nothing can be reported.
-            Ok(report) => output.report_run(&report).map_or(ExitStatus::Interrupted, |()| report.exit()),
-            Err(_) => output.failure(command, &Error::Stopped(StopReason::Interrupted)),
+            Ok(run) => output.report(&report::RunOutput(&run)).unwrap_or(ExitStatus::Interrupted),
+            Err(_) => output.failure(&Error::Stopped(StopReason::Interrupted)),
         })
     }
 }

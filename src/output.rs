@@ -3,29 +3,57 @@
 use std::{
     io::{self, IsTerminal, Write},
     sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
 };
 
-use grab_core::{clock::Clock, exit::ExitStatus};
+use grab_core::{
+    clock::Clock,
+    exit::{ExitStatus, Outcome},
+};
 use grab_model::format;
-use grab_ops::{Error as Failure, RunReport};
+use grab_ops::Error as Failure;
 use serde::Serialize;
 
-use super::{advice::hint, called, report};
+use super::{advice::hint, called, report, text::Text};
 
 /// Whether stdout has its report. A second signal may want to print one while the first one is being printed.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
-/// The form of a command's report.
+/// What a command reports: an object of JSON, or text.
+pub trait Report: Serialize {
+    /// How the command ends.
+    fn exit(&self) -> ExitStatus {
+        ExitStatus::Complete
+    }
+
+    /// The report for people.
+    fn text(&self) -> Text;
+}
+
+/// The object that every command prints with `--json`: four fields, and between them the command's own.
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    command: &'a str,
+    outcome: Outcome,
+    exit_code: u8,
+    #[serde(flatten)]
+    report: &'a T,
+    elapsed_seconds: f64,
+}
+
+/// Where a command's report goes, and in which form.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
+    command: &'static str,
+    begun: Instant,
     json: bool,
 }
 
 impl Output {
-    /// `json`: whether stdout gets one JSON object instead of text.
+    /// The output of a command that begins now. `json`: whether stdout gets one JSON object instead of text.
     #[must_use]
-    pub fn new(json: bool) -> Self {
-        Self { json }
+    pub fn new(command: &'static str, json: bool) -> Self {
+        Self { command, begun: Instant::now(), json }
     }
 
     /// Whether stdout gets JSON.
@@ -34,45 +62,47 @@ impl Output {
         self.json
     }
 
-    /// Prints a report: the value as JSON, or the text from `render`. A process prints only its first report.
+    /// How long the command has run.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Prints a report, and returns how the command ends. A process prints only its first report.
     ///
     /// # Errors
     /// If stdout cannot be written; a reader that closed the pipe is no error.
-    pub fn report<T: Serialize>(self, value: &T, render: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-        let text =
-            if self.json { serde_json::to_string(value).map_err(io::Error::from)? } else { render(value) };
-        let text = if self.json { called::whole_json(&text) } else { called::whole(&text) };
+    pub fn report<T: Report>(self, report: &T) -> Result<ExitStatus, Failure> {
+        let exit = report.exit();
+        let text = if self.json {
+            let elapsed_seconds = (self.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+            let (outcome, exit_code) = (exit.outcome(), exit.code());
+            let envelope = Envelope { command: self.command, outcome, exit_code, report, elapsed_seconds };
+            called::whole_json(&serde_json::to_string(&envelope).map_err(io::Error::from)?).into_owned()
+        } else {
+            called::whole(&report.text().to_string()).into_owned()
+        };
         let mut stdout = io::stdout().lock();
         if REPORTED.swap(true, Ordering::Relaxed) {
-            return Ok(());
+            return Ok(exit);
         }
         match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Report(error)),
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => Ok(exit),
         }
     }
 
-    /// Prints the report of a run.
-    ///
-    /// # Errors
-    /// Those of [`Output::report`].
-    pub fn report_run(self, report: &RunReport) -> Result<(), Failure> {
-        self.report(&report::json(report), |_| report::text(report))
-    }
-
     /// Prints on stderr why a command failed, and on stdout too if it is to be JSON.
-    pub fn failure(self, command: &str, failure: &Failure) -> ExitStatus {
-        let exit = failure.exit();
+    pub fn failure(self, failure: &Failure) -> ExitStatus {
         say(&format!("error: {}", failure.chain()));
         if let Some(hint) = hint(failure) {
             say(&format!("  {hint}"));
         }
         if self.json {
-            let report = report::failed(command, failure);
             // If stdout is gone as well, nothing can be reported.
-            let _ = self.report(&report, |_| String::new());
+            let _ = self.report(&report::Failed::new(failure));
         }
-        exit
+        failure.exit()
     }
 }
 

@@ -25,9 +25,10 @@ use serde::Serialize;
 
 use super::{
     args::CommonArgs,
-    output::{Output, announce_clock, say},
+    output::{Output, Report, announce_clock, say},
     report,
     settings::Sources,
+    text::Text,
 };
 
 /// The result of a rebuild.
@@ -102,8 +103,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
     if !damaged.is_empty() {
         report = report.damaged_first();
     }
-    let (outcome, exit_code) = report.verdict();
-    writer.end_run(outcome, exit_code, &totals)?;
+    writer.end_run(report.exit(), &totals)?;
     if let Some(file) = &asked.file
         && let Some(aside) = writer.restore_plan(&data_dir, file)?
     {
@@ -119,8 +119,7 @@ pub fn run(common: &CommonArgs, sources: &Sources<'_>, output: Output) -> Result
         notes: asked.notes,
         damaged,
     };
-    output.report(&report, RebuildReport::text)?;
-    Ok(report.run.exit())
+    output.report(&report)
 }
 
 fn nothing(data_dir: &DataDir) -> Failure {
@@ -359,20 +358,18 @@ fn stretches(found: &[FoundPartition]) -> Vec<WholeDays> {
     stretches
 }
 
-impl RebuildReport {
-    fn text(&self) -> String {
-        let mut lines = vec![report::text(&self.run)];
-        lines.extend(self.set_aside.iter().map(|path| format!("  aside     the old manifest is {path}")));
-        let damaged = self
-            .damaged
-            .iter()
-            .map(|file| format!("  damaged   {} {}: {}", file.ticker, file.month, file.detail));
-        lines.extend(damaged);
-        lines.extend(self.notes.iter().map(|note| format!("  note      {note}")));
-        lines.push(
-            "  note      what was found empty or refused is not known any more: it is asked for again"
-                .to_owned(),
-        );
-        lines.join("\n")
+impl Report for RebuildReport {
+    fn exit(&self) -> ExitStatus {
+        self.run.exit()
+    }
+
+    fn text(&self) -> Text {
+        let mut text = report::text(&self.run);
+        text.rows("moved", self.set_aside.iter().map(|path| format!("the old manifest is {path}")));
+        let damaged = |file: &Damaged| format!("{} {}: {}", file.ticker, file.month, file.detail);
+        text.rows("damaged", self.damaged.iter().map(damaged));
+        text.rows("note", &self.notes);
+        text.row("note", "which windows were empty or refused is no longer known: they are requested again");
+        text
     }
 }

@@ -26,10 +26,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     args::{CommonArgs, RepairArgs},
     clear::{Cleared, clear, discard_replaced},
-    output::{Output, announce_clock, say},
+    output::{Output, Report, announce_clock, say},
     remembered::Remembered,
     report,
     settings::{FetchSettings, Sources},
+    text::Text,
     verify::watched,
 };
 
@@ -44,10 +45,6 @@ const LISTED: usize = 20;
 struct RepairReport {
     #[serde(flatten, serialize_with = "report::serialize_optional")]
     run: Option<RunReport>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exit_code: Option<u8>,
     dry_run: bool,
     /// The number of findings that are repaired.
     mended: usize,
@@ -150,8 +147,7 @@ pub fn run(
     let planned = Planned::of(&data_dir, &verified, &cut_away, clock, &settings, service.as_deref())?;
     if args.dry_run {
         let report = RepairReport::planned(&data_dir, &planned)?;
-        output.report(&report, RepairReport::text)?;
-        return Ok(ExitStatus::Complete);
+        return output.report(&report);
     }
     let Planned { plan, findings, estimate } = planned;
     if plan.is_empty() {
@@ -169,7 +165,7 @@ pub fn run(
         command: "repair",
         arguments: describe(&plan),
         data_dir: data_dir.clone(),
-        observer: settings.observer("repair", common.quiet, output),
+        observer: settings.observer(common.quiet, output),
         options: settings.options,
         clock,
         plan_only: false,
@@ -197,8 +193,7 @@ pub fn run(
     let report =
         RepairReport { run: Some(run), mended, left, not_asked, estimate, ..RepairReport::default() };
     let report = report.with(&again, &strays, &settle(args, &data_dir, clock)?);
-    output.report(&report, RepairReport::text)?;
-    Ok(report.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit))
+    output.report(&report)
 }
 
 /// Removes quarantined files that are replaced. Returns those that remain.
@@ -366,8 +361,6 @@ impl RepairReport {
         let files = broken.filter(|path| path.exists());
         let others = plan.strays.iter().chain(plan.unwitnessed.values().flatten()).cloned();
         Ok(Self {
-            command: Some("repair"),
-            exit_code: Some(ExitStatus::Complete.code()),
             dry_run: true,
             mended: *findings,
             asked_again: asked_again(&asked_for(data_dir, plan)?),
@@ -385,23 +378,36 @@ impl RepairReport {
         self.set_aside = kept.iter().chain(strays).map(|path| shown(path)).collect();
         self
     }
+}
 
-    fn text(&self) -> String {
-        let mut lines: Vec<_> = self.run.iter().map(report::text).collect();
-        let windows = format::plural(self.asked_again.len() as u64, "window");
-        lines.push(if self.dry_run {
-            format!("to ask for again: {}; nothing was asked or changed", self.estimate.text())
-        } else {
-            format!("  again     {windows} asked for again")
-        });
-        let again = self.asked_again.iter().take(LISTED);
-        lines.extend(again.map(|again| format!("  {} {}", again.ticker, again.window)));
+impl Report for RepairReport {
+    fn exit(&self) -> ExitStatus {
+        self.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit)
+    }
+
+    fn text(&self) -> Text {
+        let mut text = match &self.run {
+            Some(run) => {
+                let mut text = report::text(run);
+                text.row("repeated", format::plural(self.asked_again.len() as u64, "window"));
+                text
+            }
+            None => Text::new(format_args!(
+                "to request again: {}; nothing was requested or changed",
+                self.estimate.text()
+            )),
+        };
+        for AskedAgain { ticker, window } in self.asked_again.iter().take(LISTED) {
+            text.item(format_args!("{ticker} {window}"));
+        }
         let more = self.asked_again.len().saturating_sub(LISTED);
-        lines.extend((more > 0).then(|| format!("  and {} more", format::count(more as u64))));
-        lines.extend(self.set_aside.iter().map(|path| format!("  aside     {path}")));
-        lines.extend(self.left.iter().map(|what| format!("  left      {what}")));
-        lines.extend(self.not_asked.iter().map(|what| format!("  not asked {what}")));
-        lines.join("\n")
+        if more > 0 {
+            text.item(format_args!("and {} more", format::count(more as u64)));
+        }
+        text.rows("moved", &self.set_aside);
+        text.rows("remains", &self.left);
+        text.rows("no repair", &self.not_asked);
+        text
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use grab_core::manifest::{RunTotals, TaskCounts, Workload};
+use grab_core::{
+    exit::ExitStatus,
+    manifest::{RunTotals, TaskCounts, Workload},
+};
 use grab_model::Window;
 use grab_model::format;
-use grab_ops::{Error, LeftOut, NextStep, Outcome, RunReport, WithoutBars};
+use grab_ops::{Error, LeftOut, NextStep, RunReport, WithoutBars};
 use serde::{Serialize, Serializer};
 
-use super::{advice::hint, without_bars};
+use super::{advice::hint, output::Report, text::Text, without_bars};
 
 /// The advice if the pending tasks are not known.
 pub const ASK_AGAIN: &str = "what was still pending is not known: a grab start with the symbols and windows that were asked for before \
@@ -16,10 +19,7 @@ pub const ASK_AGAIN: &str = "what was still pending is not known: a grab start w
 
 /// The JSON of a run's report.
 #[derive(Serialize)]
-pub struct RunJson {
-    command: String,
-    outcome: Outcome,
-    exit_code: u8,
+struct RunJson {
     plan_only: bool,
     tasks: TaskCounts,
     repairs: TaskCounts,
@@ -31,7 +31,6 @@ pub struct RunJson {
     revised: u64,
     partitions: u64,
     bytes_received: u64,
-    elapsed_seconds: f64,
     error: Option<String>,
     hint: Option<String>,
     unsuccessful: Vec<UnsuccessfulJson>,
@@ -46,6 +45,19 @@ struct UnsuccessfulJson {
     window: Window,
     state: &'static str,
     last_error: Option<String>,
+}
+
+/// The report of a job that is a run and nothing else.
+#[derive(Serialize)]
+pub struct RunOutput<'a>(#[serde(serialize_with = "serialize")] pub &'a RunReport);
+
+/// The report of a command that failed before it could count anything. Its JSON has the fields of a run.
+#[derive(Serialize)]
+pub struct Failed {
+    #[serde(flatten)]
+    run: RunJson,
+    #[serde(skip)]
+    exit: ExitStatus,
 }
 
 /// Writes a run's report as its JSON, for `#[serde(serialize_with = …)]`.
@@ -68,9 +80,7 @@ pub fn serialize_optional<S: Serializer>(
     report.as_ref().map(json).serialize(serializer)
 }
 
-/// The JSON of a run's report.
-#[must_use]
-pub fn json(report: &RunReport) -> RunJson {
+fn json(report: &RunReport) -> RunJson {
     let RunReport { totals, work, .. } = report;
     let unsuccessful = report.unsuccessful.iter().map(|task| UnsuccessfulJson {
         ticker: task.symbol.to_string(),
@@ -79,9 +89,6 @@ pub fn json(report: &RunReport) -> RunJson {
         last_error: task.last_error.clone(),
     });
     RunJson {
-        command: report.command.clone(),
-        outcome: report.outcome,
-        exit_code: report.exit.code(),
         plan_only: report.plan_only,
         tasks: work.tasks,
         repairs: work.repairs,
@@ -93,7 +100,6 @@ pub fn json(report: &RunReport) -> RunJson {
         revised: totals.revised,
         partitions: totals.partitions,
         bytes_received: totals.bytes_received,
-        elapsed_seconds: (report.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
         error: error(report),
         hint: next(report),
         unsuccessful: unsuccessful.collect(),
@@ -102,12 +108,34 @@ pub fn json(report: &RunReport) -> RunJson {
     }
 }
 
-/// The JSON of a command that failed before it could count anything.
-#[must_use]
-pub fn failed(command: &str, failure: &Error) -> RunJson {
-    let nothing = RunReport::new(command, Workload::default(), None, RunTotals::default(), Duration::ZERO);
-    let (exit_code, error, hint) = (failure.exit().code(), Some(failure.chain()), hint(failure));
-    RunJson { outcome: Outcome::Error, exit_code, error, hint, ..json(&nothing) }
+impl Report for Failed {
+    fn exit(&self) -> ExitStatus {
+        self.exit
+    }
+
+    fn text(&self) -> Text {
+        Text::new(self.run.error.as_deref().unwrap_or_default())
+    }
+}
+
+impl Failed {
+    /// The report of a command that failed before it could count anything.
+    #[must_use]
+    pub fn new(failure: &Error) -> Self {
+        let nothing = RunReport::new("", Workload::default(), None, RunTotals::default(), Duration::ZERO);
+        let (error, hint) = (Some(failure.chain()), hint(failure));
+        Self { run: RunJson { error, hint, ..json(&nothing) }, exit: failure.exit() }
+    }
+}
+
+impl Report for RunOutput<'_> {
+    fn exit(&self) -> ExitStatus {
+        self.0.exit()
+    }
+
+    fn text(&self) -> Text {
+        text(self.0)
+    }
 }
 
 /// Why it stopped before the end.
@@ -165,42 +193,42 @@ pub fn brief(report: &RunReport) -> String {
 
 /// The report as text.
 #[must_use]
-pub fn text(report: &RunReport) -> String {
-    let (outcome, _) = report.verdict();
-    let mut lines = vec![match error(report) {
+pub fn text(report: &RunReport) -> Text {
+    let outcome = report.exit().outcome().as_str();
+    let mut text = Text::new(match error(report) {
         Some(error) => format!("{outcome}: {error}"),
         None => outcome.to_owned(),
-    }];
-    lines.push(format!("  tasks     {}", counts(report.work.tasks)));
-    lines.extend(repairs(report.work.repairs).map(|repairs| format!("  repairs   {repairs}")));
-    lines.push(format!(
-        "  fetched   {}, {} ({} of them retried), {} in {}",
-        format::plural(report.totals.bars, "new bar") + &revised(report.totals.revised),
-        format::plural(report.totals.requests, "request"),
-        format::count(report.totals.retries),
-        format::bytes(report.totals.bytes_received),
-        format::duration(Duration::from_secs_f64((report.elapsed.as_secs_f64() * 1000.0).round() / 1000.0)),
-    ));
-    lines.push(format!(
-        "  written   {} in {}",
-        format::plural(report.totals.partitions, "partition"),
-        report.data_dir.as_ref().map(|dir| dir.display().to_string()).unwrap_or_default()
-    ));
+    });
+    text.row("tasks", counts(report.work.tasks));
+    text.rows("repairs", repairs(report.work.repairs));
+    text.row(
+        "fetched",
+        format_args!(
+            "{}, {} ({} of them retried), {} in {}",
+            format::plural(report.totals.bars, "new bar") + &revised(report.totals.revised),
+            format::plural(report.totals.requests, "request"),
+            format::count(report.totals.retries),
+            format::bytes(report.totals.bytes_received),
+            format::duration(report.elapsed),
+        ),
+    );
+    let data_dir = report.data_dir.as_ref().map(|dir| dir.display().to_string()).unwrap_or_default();
+    let partitions = format::plural(report.totals.partitions, "partition");
+    text.row("written", format_args!("{partitions} in {data_dir}"));
     for task in &report.unsuccessful {
         let reason = task.last_error.as_deref().unwrap_or_default();
-        lines.push(format!("  {:<12} {} {} {reason}", task.state.as_str(), task.symbol, task.window));
+        text.item(format_args!("{:<12} {} {} {reason}", task.state.as_str(), task.symbol, task.window));
     }
     let more = report.work.unsuccessful().saturating_sub(report.unsuccessful.len() as u64);
     if more > 0 && !report.unsuccessful.is_empty() {
-        lines.push(format!("  and {} more: `grab status --tickers`", format::count(more)));
+        text.item(format_args!("and {} more: `grab status --tickers`", format::count(more)));
     }
-    lines.extend(without_bars::text(&report.without_bars).map(|symbols| format!("  empty     {symbols}")));
+    text.rows("empty", without_bars::text(&report.without_bars));
     if report.days_not_entitled > 0 {
-        lines
-            .push(format!("  no plan   {}", not_entitled(report.days_not_entitled, report.first_served_day)));
+        text.row("no plan", not_entitled(report.days_not_entitled, report.first_served_day));
     }
-    lines.extend(next(report).map(|hint| format!("  next      {hint}")));
-    lines.join("\n")
+    text.rows("next", next(report));
+    text
 }
 
 /// `1,234 days before 2024-12-02, the first day that the plan serves: not_entitled`
@@ -269,8 +297,12 @@ mod tests {
         let repairs = TaskCounts { total: 9, done: 8, pending: 1, ..TaskCounts::default() };
         let report =
             RunReport::new("resume", Workload { tasks, repairs }, None, RunTotals::default(), Duration::ZERO);
-        assert_eq!(report.verdict(), ("incomplete", 10));
+        assert_eq!(report.exit(), ExitStatus::Incomplete);
         assert_eq!(json(&report).hint.as_deref(), Some("`grab resume` goes on with the 1 repair owed"));
-        assert!(text(&report).contains("\n  tasks     3: 2 done, 1 empty\n  repairs   1: 1 pending\n"));
+        assert!(
+            text(&report)
+                .to_string()
+                .contains("\n  tasks     3: 2 done, 1 empty\n  repairs   1: 1 pending\n")
+        );
     }
 }

@@ -7,6 +7,7 @@ use super::{
     args::{CommonArgs, ResumeArgs},
     output::{Output, announce_clock},
     remembered::Remembered,
+    report,
     settings::{FetchSettings, Sources},
 };
 
@@ -25,9 +26,8 @@ pub fn run(
     let sources = &Remembered::of(&data_dir).over(sources);
     let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
     announce_clock(clock);
-    let observer = settings.observer("resume", common.quiet, output);
+    let observer = settings.observer(common.quiet, output);
     let resume = Resume { data_dir, options: settings.options, retry_failed: args.retry_failed, clock };
     let report = resume.run(&observer)?;
-    output.report_run(&report)?;
-    Ok(report.exit())
+    output.report(&report::RunOutput(&report))
 }

@@ -1,9 +1,6 @@
 //! `grab repair --rewrite`: rewrites all files in today's form. Sends no request.
 
-use std::{
-    io::IsTerminal,
-    time::{Duration, Instant},
-};
+use std::{io::IsTerminal, time::Instant};
 
 use grab_core::{
     data_dir::DataDir,
@@ -20,18 +17,16 @@ use serde::Serialize;
 use super::{
     advice::hint,
     args::{CommonArgs, RepairArgs},
-    output::{Output, announce_clock},
+    output::{Output, Report, announce_clock},
     remembered::Remembered,
     settings::{FetchSettings, Sources},
     signals,
+    text::Text,
 };
 
 /// The result; its JSON is documented.
 #[derive(Serialize)]
 struct RewriteReport {
-    command: &'static str,
-    outcome: &'static str,
-    exit_code: u8,
     dry_run: bool,
     /// The encodings of the files now.
     parquet: &'static str,
@@ -48,7 +43,6 @@ struct RewriteReport {
     bars: u64,
     partitions: u64,
     bytes_received: u64,
-    elapsed_seconds: f64,
     /// Why it stopped before the end.
     error: Option<String>,
     /// What to do next.
@@ -94,7 +88,7 @@ pub fn run(
         }
         let work = ManifestReader::open(&data_dir)?.counts()?;
         let failure = failure.or_else(|| stop.reason().map(Failure::Stopped));
-        Ok(RewriteReport::new(done, failure.as_ref(), work, encodings, args.dry_run, started.elapsed()))
+        Ok(RewriteReport::new(done, failure.as_ref(), work, encodings, args.dry_run))
     };
     let report = if args.dry_run {
         let failure = rewriting.run(None, &mut done).err().map(Failure::from);
@@ -113,17 +107,14 @@ pub fn run(
             .err();
         let report = finish(&done, failure)?;
         let totals = RunTotals { partitions: done.partitions, ..RunTotals::default() };
-        // The row of a run allows four words.
-        let outcome = if report.exit == ExitStatus::Damage { "incomplete" } else { report.outcome };
-        let ended = writer.end_run(outcome, report.exit_code, &totals);
+        let ended = writer.end_run(report.exit, &totals);
         if report.exit != ExitStatus::Disk {
             ended?;
         }
         runtime.shutdown_background();
         report
     };
-    output.report(&report, RewriteReport::text)?;
-    Ok(report.exit)
+    output.report(&report)
 }
 
 /// Records the last files of a crashed fetch: such a file is newer than its row, not damaged.
@@ -152,15 +143,12 @@ impl RewriteReport {
         work: Workload,
         encodings: Encodings,
         dry_run: bool,
-        elapsed: Duration,
     ) -> Self {
         let is_damaged = !done.left.is_empty();
-        let (exit, outcome) = match failure.map(Failure::exit) {
-            Some(exit @ ExitStatus::Interrupted) => (exit, "interrupted"),
-            Some(exit @ ExitStatus::Incomplete) => (exit, "incomplete"),
-            Some(exit) => (exit, "error"),
-            None if is_damaged => (ExitStatus::Damage, "damaged"),
-            None => (ExitStatus::Complete, "complete"),
+        let exit = match failure {
+            Some(failure) => failure.exit(),
+            None if is_damaged => ExitStatus::Damage,
+            None => ExitStatus::Complete,
         };
         let left = done.left.iter().map(chain).collect();
         let hint = match (failure, is_damaged) {
@@ -172,9 +160,6 @@ impl RewriteReport {
             (None, false) => None,
         };
         Self {
-            command: "repair",
-            outcome,
-            exit_code: exit.code(),
             dry_run,
             parquet: encodings.as_str(),
             rewritten: done.rewritten,
@@ -189,37 +174,43 @@ impl RewriteReport {
             bars: 0,
             partitions: done.partitions,
             bytes_received: 0,
-            elapsed_seconds: (elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
             error: failure.map(Failure::chain),
             hint,
             exit,
         }
     }
+}
 
-    fn text(&self) -> String {
+impl Report for RewriteReport {
+    fn exit(&self) -> ExitStatus {
+        self.exit
+    }
+
+    fn text(&self) -> Text {
         let files = |files: u64| format::plural(files, "file");
-        let outcome =
-            self.error.as_ref().map_or(self.outcome.to_owned(), |error| format!("{}: {error}", self.outcome));
+        let outcome = self.exit.outcome().as_str();
+        let mut text = Text::new(match &self.error {
+            Some(error) => format!("{outcome}: {error}"),
+            None => outcome.to_owned(),
+        });
         let in_form = format!("in the form of --parquet {}", self.parquet);
-        let mut lines = vec![outcome];
-        lines.push(match self.rewritten {
-            0 => format!("  rewritten none: {} {in_form} already", files(self.unchanged)),
-            _ if self.dry_run => {
-                format!("  rewritten none yet: {} would be, {in_form}", files(self.rewritten))
-            }
+        let rewritten = match self.rewritten {
+            0 => format!("none: {} {in_form} already", files(self.unchanged)),
+            _ if self.dry_run => format!("none yet: {} would be, {in_form}", files(self.rewritten)),
             _ => format!(
-                "  rewritten {} {in_form}: from {} to {}",
+                "{} {in_form}: from {} to {}",
                 files(self.rewritten),
                 format::bytes(self.bytes_before),
                 format::bytes(self.bytes_after)
             ),
-        });
+        };
+        text.row("rewritten", rewritten);
         if self.rewritten > 0 && self.unchanged > 0 {
-            lines.push(format!("  unchanged {}", files(self.unchanged)));
+            text.row("unchanged", files(self.unchanged));
         }
-        lines.extend(self.left.iter().map(|why| format!("  left      {why}")));
-        lines.extend(self.hint.iter().map(|hint| format!("  next      {hint}")));
-        lines.join("\n")
+        text.rows("damaged", &self.left);
+        text.rows("next", &self.hint);
+        text
     }
 }
 

@@ -1,15 +1,20 @@
 //! `grab status --runs`: the runs in a directory, and how they ended.
 
-use grab_core::manifest::RunItem;
+use grab_core::{
+    exit::{ExitStatus, Outcome},
+    manifest::RunItem,
+};
 use grab_model::format;
 use serde::Serialize;
+
+use super::text::{Align, Table, Text};
 
 /// How many are listed.
 pub const LISTED: usize = 20;
 
 /// A row of `runs`, with all of its columns and derived values.
 #[derive(Serialize)]
-pub struct Run {
+pub struct RunRow {
     id: i64,
     command: String,
     arguments: String,
@@ -21,7 +26,7 @@ pub struct Run {
     ended_at: Option<String>,
     /// Whether it is running. A run that has not ended and is not running was killed.
     live: bool,
-    outcome: Option<String>,
+    outcome: Option<Outcome>,
     exit_code: Option<u8>,
     requests: u64,
     retries: u64,
@@ -31,7 +36,7 @@ pub struct Run {
     revised: u64,
 }
 
-impl From<RunItem> for Run {
+impl From<RunItem> for RunRow {
     fn from(run: RunItem) -> Self {
         Self {
             id: run.id,
@@ -44,8 +49,8 @@ impl From<RunItem> for Run {
             ended_at_ms: run.ended_at_ms,
             ended_at: run.ended_at_ms.map(format::instant),
             live: run.is_live,
-            outcome: run.outcome,
-            exit_code: run.exit_code,
+            outcome: run.exit.map(ExitStatus::outcome),
+            exit_code: run.exit.map(ExitStatus::code),
             requests: run.totals.requests,
             retries: run.totals.retries,
             bars: run.totals.bars,
@@ -56,24 +61,26 @@ impl From<RunItem> for Run {
     }
 }
 
-/// The runs as a table of 80 columns, the newest first.
+/// The runs as a table of about 80 columns, the newest first.
 #[must_use]
-pub fn table(runs: &[Run]) -> Vec<String> {
+pub fn text(runs: &[RunRow]) -> Text {
     if runs.is_empty() {
-        return vec!["no run is recorded".to_owned()];
+        return Text::new("no run is recorded");
     }
-    let head = ["started (UTC)", "command", "outcome", "exit", "requests", "bars", "time"];
-    let rows = runs.iter().map(|run| row(&run.cells().each_ref().map(String::as_str)));
-    std::iter::once(row(&head)).chain(rows).collect()
+    let words = ["started (UTC)", "command", "outcome"].map(|name| (name, Align::Left));
+    let numbers = ["exit", "requests", "bars", "time"].map(|name| (name, Align::Right));
+    let mut table = Table::new(&[&words[..], &numbers[..]].concat());
+    for run in runs {
+        table.row(run.cells().to_vec());
+    }
+    let mut text = Text::default();
+    text.table(&table);
+    text
 }
 
-fn row([started, command, outcome, exit, requests, bars, time]: &[&str; 7]) -> String {
-    format!("{started:<19}  {command:<8} {outcome:<12} {exit:>4} {requests:>9} {bars:>13} {time:>7}")
-}
-
-impl Run {
+impl RunRow {
     fn cells(&self) -> [String; 7] {
-        let outcome = self.outcome.as_deref().unwrap_or(if self.live { "live" } else { "killed" });
+        let outcome = self.outcome.map_or(if self.live { "live" } else { "killed" }, Outcome::as_str);
         // The counters are written only at the end.
         let counted =
             |number: u64| if self.ended_at_ms.is_some() { format::count(number) } else { "-".into() };

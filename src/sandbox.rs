@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::{
     args::{SandboxArgs, SandboxFaultArgs, SandboxRateArgs},
-    output::{Output, announce_clock, say},
+    output::{Output, Report, announce_clock, say},
     settings::{SANDBOX_DATA_DIR, Sources, read_time},
     signals,
+    text::Text,
 };
 
 /// The variable with the only accepted key. There is no flag for it: a key on a command line is a bad habit.
@@ -36,7 +37,6 @@ pub struct EvolutionArgs {
 /// Printed once the server listens.
 #[derive(Serialize)]
 struct Listening {
-    command: &'static str,
     base_url: String,
 }
 
@@ -55,8 +55,8 @@ pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<
         let sandbox = Sandbox::start(options).await?;
         let stop = Stop::default();
         signals::watch(stop.clone(), || ExitStatus::Interrupted)?;
-        let listening = Listening { command: "sandbox", base_url: sandbox.base_url() };
-        output.report(&listening, |listening| listening.base_url.clone())?;
+        let listening = Listening { base_url: sandbox.base_url() };
+        output.report(&listening)?;
         say(&format!(
             "try it: MASSIVE_API_KEY={accepted} grab start --base-url {} --rate none --windows 2024-01 --tickers AAPL \
              --data-dir {SANDBOX_DATA_DIR}-served; Ctrl-C ends it",
@@ -65,6 +65,12 @@ pub fn run(args: &SandboxArgs, sources: &Sources<'_>, output: Output) -> Result<
         stop.requested().await;
         Ok(ExitStatus::Complete)
     })
+}
+
+impl Report for Listening {
+    fn text(&self) -> Text {
+        Text::new(&self.base_url)
+    }
 }
 
 fn options(args: &SandboxArgs, clock: Clock) -> Result<SandboxOptions, Failure> {

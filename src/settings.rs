@@ -114,10 +114,10 @@ pub struct FetchSettings {
 }
 
 impl FetchSettings {
-    /// The observer of a run of `command`.
+    /// The observer of a run.
     #[must_use]
-    pub fn observer(&self, command: &'static str, quiet: bool, output: Output) -> Arc<dyn Observer> {
-        Arc::new(Terminal { command, progress: self.progress, quiet, output })
+    pub fn observer(&self, quiet: bool, output: Output) -> Arc<dyn Observer> {
+        Arc::new(Terminal { progress: self.progress, quiet, output })
     }
 }
 

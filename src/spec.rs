@@ -13,9 +13,10 @@ use serde::Serialize;
 
 use super::{
     args::{SpecArgs, SpecCommand},
-    output::Output,
+    output::{Output, Report},
     settings::Sources,
     start::{beside, read_spec_bytes, read_tickers},
+    text::Text,
 };
 
 /// How many symbols a text names.
@@ -24,9 +25,6 @@ const NAMED: usize = 8;
 /// The report.
 #[derive(Serialize)]
 struct SpecReport {
-    command: &'static str,
-    outcome: &'static str,
-    exit_code: u8,
     specs: Vec<Checked>,
 }
 
@@ -75,12 +73,7 @@ pub fn run(args: &SpecArgs, sources: &Sources<'_>, output: Output) -> Result<Exi
     let SpecCommand::Check(args) = &args.command;
     let clock = sources.clock()?;
     let specs: Vec<_> = args.files.iter().map(|path| Checked::of(path, clock)).collect();
-    let is_good = specs.iter().all(|spec| spec.ok);
-    let exit = if is_good { ExitStatus::Complete } else { ExitStatus::Config };
-    let outcome = if is_good { "complete" } else { "error" };
-    let report = SpecReport { command: "spec check", outcome, exit_code: exit.code(), specs };
-    output.report(&report, SpecReport::text)?;
-    Ok(exit)
+    output.report(&SpecReport { specs })
 }
 
 impl Checked {
@@ -188,42 +181,47 @@ fn line_of(error: &SpecError) -> Option<usize> {
     }
 }
 
-impl SpecReport {
-    fn text(&self) -> String {
-        let mut lines: Vec<_> = self.specs.iter().flat_map(Checked::lines).collect();
+impl Report for SpecReport {
+    fn exit(&self) -> ExitStatus {
+        if self.specs.iter().all(|spec| spec.ok) { ExitStatus::Complete } else { ExitStatus::Config }
+    }
+
+    fn text(&self) -> Text {
+        let mut text = Text::default();
+        self.specs.iter().for_each(|spec| spec.show(&mut text));
         let wrong = self.specs.iter().filter(|spec| !spec.ok).count();
         if self.specs.len() > 1 || wrong > 0 {
             let all = format::plural(self.specs.len() as u64, "spec");
-            lines.push(match wrong {
-                0 => format!("{all}: nothing is wrong"),
-                wrong => format!("{all}: something is wrong with {wrong}"),
-            });
+            match wrong {
+                0 => text.line(format_args!("{all}: nothing is wrong")),
+                wrong => text.line(format_args!("{all}: something is wrong with {wrong}")),
+            }
         }
-        lines.join("\n")
+        text
     }
 }
 
 impl Checked {
-    fn lines(&self) -> Vec<String> {
+    fn show(&self, text: &mut Text) {
         if !self.ok {
             let line = |problem: &Problem| format!("{}: {}", problem.file, problem.reason);
-            return self.problems.iter().map(line).collect();
+            self.problems.iter().for_each(|problem| text.line(line(problem)));
+            return;
         }
-        let windows: Vec<_> = self.windows.iter().map(ToString::to_string).collect();
-        let mut lines = vec![
-            format!("{}: good", self.file),
-            format!("  symbols {}", self.symbols_in_words()),
-            format!("  windows {}", windows.join(", ")),
-        ];
+        let joined =
+            |windows: &[Window]| windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        text.line(format_args!("{}: good", self.file));
+        text.row("symbols", self.symbols_in_words());
+        text.row("windows", joined(&self.windows));
         if !self.left_out.is_empty() {
-            let left_out: Vec<_> = self.left_out.iter().map(ToString::to_string).collect();
-            lines.push(format!("  future  {}: left out", left_out.join(", ")));
+            text.row("future", format_args!("{}: left out", joined(&self.left_out)));
         }
-        lines.push(match &self.estimate {
-            Some(estimate) => format!("  tasks   {}", in_words(estimate, self.rate.as_ref())),
-            None => "  tasks   as many as the list has symbols that lived in a window".to_owned(),
-        });
-        lines
+        match &self.estimate {
+            Some(estimate) => text.row("tasks", in_words(estimate, self.rate.as_ref())),
+            None => {
+                text.row("tasks", "one for each window of each symbol that was listed in it");
+            }
+        }
     }
 
     fn symbols_in_words(&self) -> String {
@@ -232,7 +230,7 @@ impl Checked {
                 types.as_ref().map(|types| format!("of type {}", types.join(", "))),
                 exchanges.as_ref().map(|exchanges| format!("on {}", exchanges.join(", "))),
                 Some(as_of.as_ref().map_or_else(
-                    || "that lived in a window, delisted or not".to_owned(),
+                    || "that were listed in a window, delisted ones included".to_owned(),
                     |day| format!("active on {day}"),
                 )),
             ];

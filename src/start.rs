@@ -19,9 +19,11 @@ use serde::Serialize;
 use super::{
     args::{CommonArgs, StartArgs, joined},
     left_out,
-    output::{Output, announce_clock, say},
+    output::{Output, Report, announce_clock, say},
     remembered::{Remembered, SpecFile},
+    report,
     settings::{FetchSettings, Sources},
+    text::Text,
     universe,
 };
 
@@ -40,11 +42,7 @@ const LARGEST_TASKS_FILE: u64 = 256 << 20;
 /// What `--dry-run` reports.
 #[derive(Serialize)]
 struct DryRunReport {
-    command: &'static str,
-
     dry_run: bool,
-    outcome: &'static str,
-    exit_code: u8,
     /// What is recorded already.
     tasks: TaskCounts,
     /// What `start` would run: the new tasks, and the outstanding ones.
@@ -92,7 +90,7 @@ pub fn run(
         None => request(args, spec, clock)?,
     };
     file.as_ref().map_or(Ok(()), SpecFile::check)?;
-    let observer = settings.observer("start", common.quiet, output);
+    let observer = settings.observer(common.quiet, output);
     let download = Download {
         data_dir,
         request,
@@ -104,12 +102,10 @@ pub fn run(
     };
     if args.dry_run {
         let rate = download.options.rate(download.options.sandbox);
-        output.report(&DryRunReport::new(download.plan()?, rate), DryRunReport::text)?;
-        return Ok(ExitStatus::Complete);
+        return output.report(&DryRunReport::new(download.plan()?, rate));
     }
     let report = download.run(&observer)?;
-    output.report_run(&report)?;
-    Ok(report.exit())
+    output.report(&report::RunOutput(&report))
 }
 
 /// The settings of this `start` to save in the directory. Never the key, even if a user put it into another setting.
@@ -260,10 +256,7 @@ impl DryRunReport {
     fn new(plan: DownloadPlan, rate: Rate) -> Self {
         let DownloadPlan { recorded, tasks, estimate, left_out, days_not_entitled, history } = plan;
         Self {
-            command: "start",
             dry_run: true,
-            outcome: "complete",
-            exit_code: ExitStatus::Complete.code(),
             tasks: recorded,
             estimate,
             plan: tasks.iter().map(PlannedTask::from).collect(),
@@ -273,32 +266,31 @@ impl DryRunReport {
             rate,
         }
     }
+}
 
-    fn text(&self) -> String {
+impl Report for DryRunReport {
+    fn text(&self) -> Text {
         let Estimate { sessions, requests, bars_max, bytes_received_max, bytes_stored_max, hours, .. } =
             self.estimate;
-        let mut lines: Vec<_> =
-            self.plan.iter().take(LISTED).map(|task| format!("  {} {}", task.ticker, task.window)).collect();
-        if self.plan.len() > LISTED {
-            lines.push(format!("  and {} more", format::count((self.plan.len() - LISTED) as u64)));
+        let mut text = Text::new(format_args!(
+            "{} to add, {} recorded already, {} of these pending",
+            format::plural(self.plan.len() as u64, "task"),
+            format::count(self.tasks.total),
+            format::count(self.tasks.outstanding())
+        ));
+        for task in self.plan.iter().take(LISTED) {
+            text.item(format_args!("{} {}", task.ticker, task.window));
         }
-        let new = self.plan.len() as u64;
-        lines.insert(
-            0,
-            format!(
-                "{} to add, {} recorded already, {} of these owed",
-                format::plural(new, "task"),
-                format::count(self.tasks.total),
-                format::count(self.tasks.outstanding())
-            ),
-        );
+        if self.plan.len() > LISTED {
+            text.item(format_args!("and {} more", format::count((self.plan.len() - LISTED) as u64)));
+        }
         if let Some(first) = self.first_served_day.as_ref().filter(|_| self.days_not_entitled > 0) {
             let days = format::plural(self.days_not_entitled, "day");
-            lines.push(format!(
-                "{days} before {first}, the first day that the plan serves: not_entitled, not asked for"
+            text.line(format_args!(
+                "{days} before {first}, the first day that the plan serves: not_entitled, not requested"
             ));
         }
-        lines.push(format!(
+        text.line(format_args!(
             "{} sessions; {} to {} requests; at most {} bars, {} to fetch, {} on disk",
             format::count(sessions),
             format::count(requests.min),
@@ -307,20 +299,19 @@ impl DryRunReport {
             format::bytes(bytes_received_max),
             format::bytes(bytes_stored_max),
         ));
-        lines.push(match hours {
-            Some(hours) => format!(
+        match hours {
+            Some(hours) => text.line(format_args!(
                 "{} to {} at {}",
                 format::duration(Duration::from_secs_f64(hours.min * 3600.0)),
                 format::duration(Duration::from_secs_f64(hours.max * 3600.0)),
                 self.rate
-            ),
-            None => "no rate is set: as fast as line and server allow".to_owned(),
-        });
-        lines.extend(self.left_out.iter().flat_map(left_out::notes));
-        lines.push(
-            "Nothing was asked or changed. The upper ends are for names that trade in every minute."
-                .to_owned(),
+            )),
+            None => text.line("no rate is set: as fast as network and server allow"),
+        }
+        self.left_out.iter().flat_map(left_out::notes).for_each(|note| text.line(note));
+        text.line(
+            "Nothing was requested or changed. The upper ends are for symbols that trade in every minute.",
         );
-        lines.join("\n")
+        text
     }
 }

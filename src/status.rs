@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use super::{
     args::{CommonArgs, StatusArgs},
-    output::Output,
+    output::{Output, Report},
     report,
-    runs::{self, Run},
+    runs::{self, RunRow},
     settings::Sources,
+    text::{Align, Table, Text},
     watch, without_bars,
 };
 
@@ -62,7 +63,7 @@ struct StatusReport {
     repair_items: Option<Vec<Item>>,
     /// The newest first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    runs: Option<Vec<Run>>,
+    runs: Option<Vec<RunRow>>,
     #[serde(skip)]
     data_dir: String,
 }
@@ -165,11 +166,10 @@ pub fn run(
         repair_items: repairs.map(|repairs| {
             repairs.into_iter().filter(|task| !task.state.is_covered()).map(Item::from).collect()
         }),
-        runs: runs.map(|runs| runs.into_iter().map(Run::from).collect()),
+        runs: runs.map(|runs| runs.into_iter().map(RunRow::from).collect()),
         data_dir: data_dir.display().to_string(),
     };
-    output.report(&report, StatusReport::text)?;
-    Ok(ExitStatus::Complete)
+    output.report(&report)
 }
 
 impl ToldRow {
@@ -197,7 +197,7 @@ impl ToldRow {
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         let day = self.told_at_ms.and_then(new_york::date_of)?;
-        Some(format!("  told    {}, by grab start on {day}", parts.join(", ")))
+        Some(format!("{}, by grab start on {day}", parts.join(", ")))
     }
 }
 
@@ -209,8 +209,8 @@ impl From<SavedSpec> for SpecRow {
 
 impl SpecRow {
     fn line(&self) -> String {
-        let day = new_york::date_of(self.kept_at_ms).map(|day| format!(", kept {day}"));
-        format!("  spec    {}{}", excerpt(&self.path, SHOWN), day.unwrap_or_default())
+        let day = new_york::date_of(self.kept_at_ms).map(|day| format!(", saved on {day}"));
+        format!("{}{}", excerpt(&self.path, SHOWN), day.unwrap_or_default())
     }
 }
 
@@ -222,15 +222,13 @@ impl HistoryRow {
         Some(Self { service, first_served_day, as_of: known.as_of.to_string(), shown_by, words: known.words })
     }
 
-    fn lines(&self) -> Vec<String> {
+    fn show(&self, text: &mut Text) {
         let Self { service, as_of, .. } = self;
         let first = self.first_served_day.as_deref().unwrap_or("not known yet");
-        let mut lines =
-            vec![format!("  plan    first day that it serves: {first} ({service}, found on {as_of})")];
+        text.row("plan", format_args!("first day that it serves: {first} ({service}, found on {as_of})"));
         if let Some(words) = &self.words {
-            lines.push(format!("          the service says: {}", excerpt(words, SHOWN)));
+            text.row("", format_args!("the service says: {}", excerpt(words, SHOWN)));
         }
-        lines
     }
 }
 
@@ -275,75 +273,70 @@ impl From<TaskItem> for Item {
     }
 }
 
-impl StatusReport {
-    fn text(&self) -> String {
+impl Report for StatusReport {
+    fn text(&self) -> Text {
         let made_up = if self.sandbox == Some(true) { ", made up by the sandbox" } else { "" };
         let adjusted = if self.adjusted == Some(true) { "split-adjusted" } else { "as traded" };
-        let mut lines = vec![
-            format!("{}: bars {adjusted}{made_up}", self.data_dir),
-            format!("  tasks   {}", report::counts(self.tasks)),
-            format!(
-                "  held    {} in {}, {}",
-                format::plural(self.bars, "bar"),
-                format::plural(self.partitions, "partition"),
-                format::bytes(self.bytes)
-            ),
-        ];
-        lines.extend(report::repairs(self.repairs).map(|repairs| format!("  repairs {repairs}")));
+        let mut text = Text::new(format_args!("{}: bars {adjusted}{made_up}", self.data_dir));
+        text.row("tasks", report::counts(self.tasks));
+        let [bars, partitions] = [(self.bars, "bar"), (self.partitions, "partition")]
+            .map(|(count, what)| format::plural(count, what));
+        text.row("stored", format_args!("{bars} in {partitions}, {}", format::bytes(self.bytes)));
+        text.rows("repairs", report::repairs(self.repairs));
         if let (Some(oldest), Some(newest)) = (&self.oldest, &self.newest) {
-            lines.push(format!("  from    {oldest} to {newest}"));
+            text.row("from", format_args!("{oldest} to {newest}"));
         }
         if self.quarantined > 0 {
-            lines.push(format!("  apart   {} in quarantine", format::plural(self.quarantined, "bar")));
+            text.row("invalid", format_args!("{} in quarantine", format::plural(self.quarantined, "bar")));
         }
-        lines.extend(without_bars::text(&self.without_bars).map(|symbols| format!("  empty   {symbols}")));
+        text.rows("empty", without_bars::text(&self.without_bars));
         if self.unplanned > 0 {
-            let orders = format::plural(self.unplanned, "order");
-            lines.push(format!("  ordered {orders} by a list without tasks yet: `grab resume` plans them"));
+            let lists = format::plural(self.unplanned, "request");
+            text.row("lists", format_args!("{lists} for a list without tasks yet: `grab resume` plans them"));
         }
-        lines.extend(self.plan_history.iter().flat_map(HistoryRow::lines));
+        self.plan_history.iter().for_each(|history| history.show(&mut text));
         if self.days_not_entitled > 0 {
-            let is_told = self.first_served_day.is_some() && self.plan_history.len() == 1;
-            let before = if is_told { " before it" } else { "" };
+            let is_known = self.first_served_day.is_some() && self.plan_history.len() == 1;
+            let before = if is_known { " before it" } else { "" };
             let days = format::plural(self.days_not_entitled, "day");
-            lines.push(format!("          {days}{before} asked for: not_entitled"));
+            text.row("", format_args!("{days}{before} requested: not_entitled"));
         }
         if !self.is_all_asked {
-            lines.push(format!("  pending {}", report::ASK_AGAIN));
+            text.row("pending", report::ASK_AGAIN);
         }
-        lines.extend(self.told.line());
-        lines.extend(self.spec.iter().map(SpecRow::line));
+        text.rows("settings", self.told.line());
+        text.rows("spec", self.spec.iter().map(SpecRow::line));
         if let Some(items) = &self.items {
-            let width = items.iter().map(|item| item.ticker.len()).max().unwrap_or_default().max(6);
-            lines.push(format!(
-                "\n{:<width$} {:<22} {:<12} {:>11} {:>5}",
-                "ticker", "window", "state", "bars", "pages"
-            ));
-            lines.extend(items.iter().map(|item| item.line(width)));
-            let repairs = self.repair_items.iter().flatten();
-            lines.extend(repairs.map(|item| format!("{}  (repair)", item.line(width))));
+            text.line("");
+            text.table(&tasks(items, self.repair_items.as_deref().unwrap_or_default()));
         }
         if let Some(runs) = &self.runs {
-            lines.push(String::new());
-            lines.extend(runs::table(runs));
+            text.line("");
+            text.append(runs::text(runs));
         }
-        lines.join("\n")
+        text
     }
 }
 
-impl Item {
-    fn line(&self, width: usize) -> String {
-        let window = self.window.to_string();
-        let line = format!(
-            "{:<width$} {window:<22} {:<12} {:>11} {:>5}",
-            self.ticker,
-            self.state,
-            format::count(self.bars),
-            format::count(self.pages)
-        );
-        match &self.last_error {
-            Some(error) => format!("{line}\n{:width$} {error}", ""),
-            None => line,
-        }
+/// The tasks and repairs as a table, each with its last error.
+fn tasks(tasks: &[Item], repairs: &[Item]) -> Table {
+    let words = ["ticker", "window", "state"].map(|name| (name, Align::Left));
+    let numbers = ["bars", "pages"].map(|name| (name, Align::Right));
+    let mut table = Table::new(&[&words[..], &numbers[..], &[("", Align::Left)]].concat());
+    let kinds = [(tasks, ""), (repairs, "(repair)")];
+    for (item, kind) in kinds.into_iter().flat_map(|(items, kind)| items.iter().map(move |item| (item, kind)))
+    {
+        let Item { ticker, window, state, bars, pages, .. } = item;
+        let [bars, pages] = [*bars, *pages].map(format::count);
+        table.row(vec![
+            ticker.clone(),
+            window.to_string(),
+            (*state).to_owned(),
+            bars,
+            pages,
+            kind.to_owned(),
+        ]);
+        table.note(item.last_error.clone());
     }
+    table
 }

@@ -76,12 +76,11 @@ fn update(
             Lists::due(&data_dir, &reader, &cutoff)?,
         );
         let report = DryRunReport::new(&plan, &cutoff, &reader, &lists, settings.options.rate(sandbox))?;
-        output.report(&report, DryRunReport::text)?;
-        return Ok(ExitStatus::Complete);
+        return output.report(&report);
     }
     let lock = Lock::take(&data_dir)?;
     let lists = Lists::due(&data_dir, &ManifestReader::open(&data_dir)?, &cutoff)?;
-    let observer = settings.observer("update", common.quiet, output);
+    let observer = settings.observer(common.quiet, output);
     let job = Job {
         command: "update",
         arguments: format!("to {}", cutoff.session.date()),
@@ -104,8 +103,7 @@ fn update(
         Ok(brought.judge(run, enough))
     })?;
     let report = UpdateReport::new(run, &cutoff, &lists, brought);
-    output.report(&report, UpdateReport::text)?;
-    Ok(report.run.exit())
+    output.report(&report)
 }
 
 fn cutoff(args: &UpdateArgs, clock: Clock) -> Result<UpdateCutoff, Failure> {

@@ -28,12 +28,13 @@ use super::{
     args::{CommonArgs, VerifyArgs, WitnessArg},
     called,
     files::Files,
-    output::{Output, announce_clock},
+    output::{Output, Report, announce_clock},
     overview,
     remembered::{Remembered, SpecFile},
     settings::{FetchSettings, Sources},
     shell::quoted,
     start::request_of_spec,
+    text::Text,
     thresholds::Thresholds,
     witness::{self, WitnessReport},
 };
@@ -50,8 +51,6 @@ const REDRAW: Duration = Duration::from_millis(200);
 /// The report; its JSON is in the contract.
 #[derive(Serialize)]
 struct VerifyReport {
-    command: &'static str,
-    exit_code: u8,
     coverage: CoverageReport,
     symbols: SymbolCounts,
     damage: usize,
@@ -120,8 +119,7 @@ pub fn run(
     files.write(&verified, sources.clock()?, common.quiet)?;
     let tables = overview::tables(&verified.counts, &verified);
     let report = VerifyReport { tables, ..VerifyReport::new(verified, witness, &thresholds) };
-    output.report(&report, VerifyReport::text)?;
-    Ok(report.exit())
+    output.report(&report)
 }
 
 /// Which files are read as a whole.
@@ -166,7 +164,7 @@ fn witnessed(
             need_open_files(settings.options.open_files(settings.options.sandbox))?;
             // What is fetched is stored, so no other process may write meanwhile.
             let _lock = witness::hold(data_dir)?;
-            let observer = settings.observer("verify", quiet, output);
+            let observer = settings.observer(quiet, output);
             let connection = Connection { options: settings.options, clock, observer };
             let place = data_dir.to_owned();
             let ordered = cut_away.clone();
@@ -230,9 +228,7 @@ impl VerifyReport {
         let symbols = verified.symbols();
         let Verification { findings, coverage, partitions, files, bytes, is_beside_a_writer, .. } = verified;
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-        let mut report = Self {
-            command: "verify",
-            exit_code: 0,
+        Self {
             coverage: CoverageReport { sessions: coverage, ratio: coverage.ratio() },
             symbols,
             damage: count(Severity::Damage),
@@ -246,11 +242,11 @@ impl VerifyReport {
             findings,
             missed,
             tables: Vec::new(),
-        };
-        report.exit_code = report.exit().code();
-        report
+        }
     }
+}
 
+impl Report for VerifyReport {
     fn exit(&self) -> ExitStatus {
         if self.damage > 0 {
             ExitStatus::Damage
@@ -263,7 +259,7 @@ impl VerifyReport {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self) -> Text {
         let Coverage { expected_sessions, present_sessions, unexplained_sessions } = self.coverage.sessions;
         let unexplained = match unexplained_sessions {
             0 => String::new(),
@@ -273,47 +269,51 @@ impl VerifyReport {
             0 => "sizes only: --deep reads the files".to_owned(),
             files => format!("{} read, {}", format::plural(files, "file"), format::bytes(self.bytes_read)),
         };
-        let mut lines = vec![
-            format!(
-                "{} of damage, {}, {}",
-                format::plural(self.damage as u64, "finding"),
-                format::plural(self.gaps as u64, "gap"),
-                format::plural(self.notices as u64, "notice")
-            ),
-            format!("  checked   {}, {read}", format::plural(self.partitions, "partition")),
-            format!(
-                "  coverage  {} of {}{unexplained} ({:.2} %)",
+        let mut text = Text::new(format_args!(
+            "{} of damage, {}, {}",
+            format::plural(self.damage as u64, "finding"),
+            format::plural(self.gaps as u64, "gap"),
+            format::plural(self.notices as u64, "notice")
+        ));
+        text.row("checked", format_args!("{}, {read}", format::plural(self.partitions, "partition")));
+        text.row(
+            "coverage",
+            format_args!(
+                "{} of {}{unexplained} ({:.2} %)",
                 format::count(present_sessions),
                 format::plural(expected_sessions, "expected session"),
                 100.0 * self.coverage.ratio
             ),
-            format!("  witness   {}", self.witness.text()),
-        ];
+        );
+        text.row("witness", self.witness.text());
         if self.beside_a_writer {
-            lines.push("  as of     the beginning: another grab is at work here, and goes on".to_owned());
+            text.row("as of", "the beginning: another grab is writing here, and goes on");
         }
         let SymbolCounts { asked_for, without_bars } = self.symbols;
         if without_bars > 0 {
-            let (none, all) = (format::count(without_bars), format::plural(asked_for, "symbol"));
-            lines.push(format!("  symbols   {none} of {all} asked for: no bar at all"));
+            let (none, all) = (format::count(without_bars), format::plural(asked_for, "requested symbol"));
+            text.row("symbols", format_args!("{none} of {all} without any bar"));
         }
         if unexplained_sessions > 0 {
             let sessions = format::plural(unexplained_sessions, "session");
-            lines.push(format!(
-                "  unexplained  {sessions}: empty by the server's word alone, and no witness says so"
-            ));
+            text.row(
+                "unexplained",
+                format_args!(
+                    "{sessions}: the server alone says that they are empty, and no witness confirms it"
+                ),
+            );
         }
-        lines.extend(self.missed.iter().map(|missed| format!("  missed    {missed}")));
-        lines.extend(self.tables.iter().cloned());
+        text.rows("missed", &self.missed);
+        self.tables.iter().for_each(|line| text.line(line));
         if !self.findings.is_empty() {
-            lines.push("findings".to_owned());
+            text.line("findings");
         }
-        lines.extend(self.findings.iter().take(LISTED).map(line));
+        self.findings.iter().take(LISTED).for_each(|finding| text.item(line(finding)));
         let more = self.findings.len().saturating_sub(LISTED);
         if more > 0 {
-            lines.push(format!("  and {} more: --json lists all", format::count(more as u64)));
+            text.item(format_args!("and {} more: --json lists all", format::count(more as u64)));
         }
-        lines.join("\n")
+        text
     }
 }
 
@@ -327,5 +327,5 @@ fn line(finding: &Finding) -> String {
     };
     // A file may have any name: none of it may reach the terminal as a command.
     let said = excerpt(&format!("{path}{}", finding.detail), SHOWN);
-    format!("  {:<20} {symbol:<6} {when:<10} {said}", finding.kind.as_str())
+    format!("{:<20} {symbol:<6} {when:<10} {said}", finding.kind.as_str())
 }

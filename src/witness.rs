@@ -270,8 +270,8 @@ async fn run(
         Ok(tally) => (tally, running.stop.reason().map(Failure::Stopped)),
         Err(failure) => (MarketDayTally::default(), Some(failure)),
     };
-    let (outcome, exit_code) = failure.as_ref().map_or(("complete", 0), verdict);
-    let ended = running.manifest.call(move |writer| writer.end_run(outcome, exit_code, &totals)).await;
+    let exit = failure.as_ref().map_or(ExitStatus::Complete, Failure::exit);
+    let ended = running.manifest.call(move |writer| writer.end_run(exit, &totals)).await;
     match failure {
         Some(failure) if is_fatal(&failure) => Err(failure),
         stopped => {
@@ -303,28 +303,6 @@ async fn ask(
 /// Whether the failure makes a verification with the stored witness useless.
 fn is_fatal(failure: &Failure) -> bool {
     !matches!(failure.exit(), ExitStatus::Key | ExitStatus::Unreachable | ExitStatus::Incomplete)
-}
-
-/// The outcome and the exit code for the run's row in the manifest.
-fn verdict(failure: &Failure) -> (&'static str, u8) {
-    let exit = failure.exit();
-    let outcome = match exit {
-        ExitStatus::Interrupted => "interrupted",
-        ExitStatus::Incomplete => "incomplete",
-        ExitStatus::Complete
-        | ExitStatus::Bug
-        | ExitStatus::Usage
-        | ExitStatus::Config
-        | ExitStatus::Unsuccessful
-        | ExitStatus::Damage
-        | ExitStatus::Gaps
-        | ExitStatus::Key
-        | ExitStatus::Unreachable
-        | ExitStatus::Disk
-        | ExitStatus::Locked
-        | ExitStatus::OtherVersion => "error",
-    };
-    (outcome, exit.code())
 }
 
 impl Fetched {

@@ -351,7 +351,7 @@ fn what_lies_behind_a_link_is_named_and_not_touched() {
     std::os::unix::fs::symlink("ticker=AAPL", bars.join("ticker=ZZZ")).unwrap();
     assert_eq!(found(&grab, ""), ["stray_file ZZZ 2024-01", "stray_file ZZZ 2024-02"]);
     let left = grab.run("repair").exits(12);
-    assert!(left.stdout.contains("left      "), "{left:?}");
+    assert!(left.stdout.contains("remains   "), "{left:?}");
     assert!(left.stderr.contains("lies behind a link: not touched"), "{left:?}");
     fs::remove_file(bars.join("ticker=ZZZ")).unwrap();
     assert!(read_store(&grab.data_dir()) == whole);

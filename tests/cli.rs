@@ -183,7 +183,7 @@ fn plan_only_records_and_resume_runs() {
     let grab = Grab::with_server(server.base_url());
     let report = grab.run("start --plan-only --json --windows 2024-01 --tickers A").exits(0).json();
     assert_eq!((&report["tasks"]["pending"], &report["plan_only"]), (&1.into(), &true.into()));
-    assert_eq!(report["outcome"], "incomplete", "it is recorded, not fetched");
+    assert_eq!(report["outcome"], "complete", "it is recorded, as it was asked for");
     assert_eq!(server.requests().len(), 0);
     let plan = grab.run("start --dry-run --json --windows 2024-01 --tickers A").exits(0).json();
     assert_eq!(plan["plan"], serde_json::json!([]));

@@ -114,7 +114,7 @@ fn a_window_that_begins_too_early_is_fetched_as_far_as_the_plan_goes() {
         ["A 2024-12-02 done", "B 2024-12-02 done", "A 2024-06-01 not_entitled", "B 2024-06-01 not_entitled"]
     );
     let text = grab.run("status").stdout;
-    assert!(text.contains("plan    first day that it serves: 2024-12-02 (127.0.0.1:"), "{text}");
+    assert!(text.contains("plan      first day that it serves: 2024-12-02 (127.0.0.1:"), "{text}");
     assert!(text.contains(", found on 2026-11-30)"), "{text}");
     assert!(text.contains("the service says: Your plan doesn't include"), "{text}");
 }
@@ -344,7 +344,7 @@ fn a_dry_run_shows_the_days_that_a_known_plan_does_not_serve() {
     assert_eq!(planned["estimate"]["sessions"], count(FIRST_SERVED, date(2024, 12, 31)));
     let text = grab.run("start --dry-run --windows 2024-10..2024-12 --tickers B").stdout;
     assert!(
-        text.contains("before 2024-12-02, the first day that the plan serves: not_entitled, not asked for"),
+        text.contains("before 2024-12-02, the first day that the plan serves: not_entitled, not requested"),
         "{text}"
     );
     assert_eq!(server.requests().len(), asked, "nothing was asked");

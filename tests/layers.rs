@@ -40,7 +40,7 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
             (
                 "manifest",
                 "SQLite: tasks, pages, partitions, events, runs; the state machine; the lock; the plan beside it",
-                &["data_dir", "clock", "disk", "failpoint"],
+                &["data_dir", "clock", "disk", "exit", "failpoint"],
             ),
             ("pace", "the pacer; how often and how late a page is asked again", &[]),
             ("decode", "bytes become bars; sans I/O", &[]),

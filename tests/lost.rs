@@ -55,7 +55,7 @@ fn what_does_not_come_back_stays_a_gap_until_it_does() {
         fs::remove_file(january(&grab)).unwrap();
         days.store(left, Ordering::Relaxed);
         let repaired = grab.run("repair --json").exits(13).json();
-        assert_eq!(repaired["outcome"], "incomplete", "{repaired}");
+        assert_eq!(repaired["outcome"], "below", "{repaired}");
         assert!(repaired["hint"].as_str().unwrap().contains("1 month with fewer bars"), "{repaired}");
         for _ in 0..2 {
             let report = grab.run(STRICT).exits(13).json();

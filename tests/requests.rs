@@ -73,7 +73,7 @@ fn holes_that_fit_a_page_are_one_request_and_no_task_of_the_users() {
     assert_eq!((estimate(&planned), &planned["mended"]), ([63, 1, 1], &63.into()));
     let text = grab.run("repair --dry-run --rate 5/min").exits(0).stdout;
     let said =
-        "to ask for again: 63 sessions in 1 window, about 1 request, 12s; nothing was asked or changed";
+        "to request again: 63 sessions in 1 window, about 1 request, 12s; nothing was requested or changed";
     assert!(text.starts_with(said), "{text}");
 
     is_whole.store(true, Ordering::SeqCst);
@@ -125,7 +125,7 @@ fn a_repair_that_is_interrupted_goes_on_with_resume_or_by_itself() {
         assert_eq!((tasks(&status), status["items"].as_array().unwrap().len()), ([3, 0, 3, 2], 3));
         assert_eq!(status["repair_items"].as_array().unwrap().len(), 2);
         let text = grab.run("status --tickers").exits(0).stdout;
-        assert!(text.contains("  repairs 2: 2 pending") && text.matches("(repair)").count() == 2, "{text}");
+        assert!(text.contains("  repairs   2: 2 pending") && text.matches("(repair)").count() == 2, "{text}");
         let rest = grab.run(&format!("{command} --json")).exits(0).json();
         assert_eq!((&rest["requests"], tasks(&rest)), (&2.into(), [3, 0, 3, 0]), "{command}");
         grab.run("verify --deep").exits(0);

@@ -116,7 +116,7 @@ fn the_last_spec_is_kept_and_named_and_a_dry_run_keeps_none() {
     grab.run("start --plan-only --spec b.toml").exits(0);
     assert_eq!(pace(&grab, ""), "7/s");
     let status = grab.run("status").exits(0).stdout;
-    assert!(status.contains("\n  spec    b.toml, kept 2024-03-01\n"), "the day in New York: {status}");
+    assert!(status.contains("\n  spec      b.toml, saved on 2024-03-01\n"), "the day in New York: {status}");
     let select = "SELECT group_concat(reason, '; ') FROM events WHERE kind = 'spec_kept'";
     let events: String = grab.manifest().query_row(select, [], |row| row.get(0)).unwrap();
     assert_eq!(events, "./a.toml; b.toml in place of ./a.toml");
@@ -229,7 +229,7 @@ fn an_update_is_judged_by_the_share_that_the_spec_wants() {
     assert_eq!(sessions(&report), [("2024-11-15", 4, 5)], "N was never seen");
     world.trade(monday, "ABE");
     let report = world.update(monday, "").exits(13).json();
-    assert_eq!((&report["outcome"], &report["is_lagging"]), (&"incomplete".into(), &false.into()));
+    assert_eq!((&report["outcome"], &report["is_lagging"]), (&"below".into(), &false.into()));
     let hint = report["hint"].as_str().unwrap();
     assert!(
         hint.starts_with("1 session with less than 0.75")

@@ -163,9 +163,11 @@ fn every_spec_here_is_good_and_says_what_it_asks_for() {
         assert!(readme.contains(&format!("| `{name}` |")), "{name} has no row");
     }
     let text = grab.run(&format!("spec check {}", names.join(" "))).exits(0).stdout;
-    assert!(text.contains("  symbols 4: AAPL MSFT BRK.B NVDA\n"), "{text}");
+    assert!(text.contains("  symbols   4: AAPL MSFT BRK.B NVDA\n"), "{text}");
     assert!(
-        text.contains("  symbols all of us-stocks of type CS that lived in a window, delisted or not"),
+        text.contains(
+            "  symbols   all of us-stocks of type CS that were listed in a window, delisted ones included"
+        ),
         "{text}"
     );
     assert!(text.contains("3 specs: nothing is wrong"), "{text}");
@@ -198,7 +200,7 @@ fn all_specs_are_checked_and_what_is_wrong_is_named_with_its_line() {
         "missing.toml: ",
         "list.txt: line 3: ",
         "future.toml: windows: all begin after the last finished session, 2024-07-05",
-        "good.toml: good\n  symbols 2: A KIMpL\n  windows 2024-01-01..2024-07-05\n  future  2025-01-01..2025-12-31: left out\n  tasks   2, ",
+        "good.toml: good\n  symbols   2: A KIMpL\n  windows   2024-01-01..2024-07-05\n  future    2025-01-01..2025-12-31: left out\n  tasks     2, ",
         "6 specs: something is wrong with 5",
     ] {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);

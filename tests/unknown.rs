@@ -28,7 +28,7 @@ fn symbols_without_any_bar_are_named_with_what_they_may_mean() {
         "{report}"
     );
     let status = grab.run("status").exits(0).stdout;
-    assert!(format!("{status}\n").contains(&format!("\n  empty   {named}")), "{status}");
+    assert!(format!("{status}\n").contains(&format!("\n  empty     {named}")), "{status}");
     let expected = json!({"symbols": 3, "first": [
         {"ticker": "BRK-B", "did_you_mean": "BRK.B"},
         {"ticker": "ZZZZ", "did_you_mean": null},

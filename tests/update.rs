@@ -196,7 +196,7 @@ fn a_dry_run_says_what_would_be_asked_and_asks_nothing() {
     );
     assert_eq!(plan["estimate"]["requests"], serde_json::json!({"min": 2, "max": 2}));
     let text = world.at(day(15), 20, 45, "update --dry-run").exits(0).stdout;
-    assert!(text.starts_with("2 symbols to bring to 2024-11-15, 0 holes in 0 windows"), "{text}");
+    assert!(text.starts_with("2 symbols to extend to 2024-11-15, 0 gaps in 0 windows"), "{text}");
     assert_eq!((world.server.pages_asked(), world.grab.count("SELECT count(*) FROM tasks")), (asked, 2));
 }
 

@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::super::{
     args::{CommonArgs, UniverseListArgs, joined},
     left_out,
-    output::{Output, say},
+    output::{Output, Report, say},
     settings::Sources,
+    text::{Align, Table, Text},
 };
 
 /// How much of a name is shown, in characters.
@@ -22,9 +23,6 @@ const NAME: usize = 34;
 /// The report; its JSON is public.
 #[derive(Serialize)]
 struct ListReport {
-    command: &'static str,
-    outcome: &'static str,
-    exit_code: u8,
     /// The time and the service of the last sync.
     fetched_at: String,
     source: String,
@@ -91,9 +89,6 @@ pub fn run(
     let meant: Vec<_> = universe.periods().filter(|(life, span)| filter.admits(life, *span)).collect();
     let unknown = meant.iter().filter(|(_, span)| span.from.is_none()).count() as u64;
     let report = ListReport {
-        command: "universe list",
-        outcome: "complete",
-        exit_code: ExitStatus::Complete.code(),
         fetched_at: format::instant(fetched_ms),
         source,
         count: meant.len() as u64,
@@ -114,8 +109,7 @@ pub fn run(
             say(&format!("note: {note}"));
         }
     }
-    output.report(&report, ListReport::text)?;
-    Ok(ExitStatus::Complete)
+    output.report(&report)
 }
 
 /// Refuses a code in the wrong form, which would match nothing.
@@ -162,41 +156,43 @@ impl Item {
         }
     }
 
-    fn line(&self) -> String {
+    fn cells(&self) -> Vec<String> {
         let or = |text: &Option<String>, other: &str| text.clone().unwrap_or_else(|| other.to_owned());
-        let name = excerpt(self.name.as_deref().unwrap_or_default(), NAME);
-        format!(
-            "{:<8} {:<5} {:<5} {:<10} {:<10} {name}",
-            self.ticker,
+        let until = if self.active && self.to.is_none() {
+            "listed".to_owned()
+        } else {
+            or(self.delisted.as_ref().map_or(&self.to, |_| &self.delisted), "?")
+        };
+        vec![
+            self.ticker.clone(),
             or(&self.kind, "-"),
             or(&self.exchange, "-"),
             or(&self.from, "?"),
-            if self.active && self.to.is_none() {
-                "listed".to_owned()
-            } else {
-                or(self.delisted.as_ref().map_or(&self.to, |_| &self.delisted), "?")
-            },
-        )
+            until,
+            excerpt(self.name.as_deref().unwrap_or_default(), NAME),
+        ]
     }
 }
 
-impl ListReport {
-    fn text(&self) -> String {
+impl Report for ListReport {
+    fn text(&self) -> Text {
         if self.tickers_only {
             let mut tickers: Vec<_> = self.items.iter().map(|item| item.ticker.clone()).collect();
             // A ticker with two listing periods is listed once.
             tickers.dedup();
-            return tickers.join("\n");
+            return Text::new(tickers.join("\n"));
         }
-        let header = format!("{:<8} {:<5} {:<5} {:<10} {:<10} name", "ticker", "type", "on", "from", "until");
-        let mut lines = vec![header];
-        lines.extend(self.items.iter().map(Item::line));
-        lines.push(format!(
-            "{} lives, {} of unknown beginning; asked at {}",
-            format::count(self.count),
+        let columns = ["ticker", "type", "on", "from", "until", "name"].map(|name| (name, Align::Left));
+        let mut table = Table::new(&columns);
+        self.items.iter().for_each(|item| table.row(item.cells()));
+        let mut text = Text::default();
+        text.table(&table);
+        text.line(format_args!(
+            "{}, {} with an unknown first day; fetched at {}",
+            format::plural(self.count, "listing period"),
             format::count(self.unknown_list_dates),
             self.fetched_at
         ));
-        lines.join("\n")
+        text
     }
 }

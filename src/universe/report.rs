@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use grab_core::{exit::ExitStatus, manifest::RunTotals};
 use grab_model::format;
-use grab_ops::{Annotated, Brought, Error as Failure, ListDates, LookupsBrought, Needs, Outcome, Renames};
+use grab_ops::{
+    Annotated, Brought, Error as Failure, ListDates, LookupsBrought, Needs, Renames, SplitsBrought,
+    TickersBrought,
+};
 use serde::Serialize;
 
-use super::super::advice;
+use super::super::{advice, output::Report, text::Text};
 
 /// The report; its JSON is public.
 #[derive(Serialize)]
 pub struct SyncReport {
-    command: &'static str,
-    outcome: Outcome,
-    exit_code: u8,
     #[serde(flatten)]
     brought: Brought,
     annotated: Option<Annotated>,
@@ -23,9 +23,10 @@ pub struct SyncReport {
     requests: u64,
     retries: u64,
     bytes_received: u64,
-    elapsed_seconds: f64,
     error: Option<String>,
     hint: Option<String>,
+    #[serde(skip)]
+    elapsed: Duration,
     #[serde(skip)]
     exit: ExitStatus,
 }
@@ -49,21 +50,11 @@ impl Done {
     }
 
     /// How it ended.
-    pub fn verdict(&self) -> (Outcome, ExitStatus) {
+    pub fn exit(&self) -> ExitStatus {
         match &self.stopped {
-            Some(failure) => {
-                let exit = failure.exit();
-                let outcome = if exit == ExitStatus::Interrupted {
-                    Outcome::Interrupted
-                } else if exit == ExitStatus::Incomplete {
-                    Outcome::Incomplete
-                } else {
-                    Outcome::Error
-                };
-                (outcome, exit)
-            }
-            None if !self.brought.without.is_empty() => (Outcome::Incomplete, ExitStatus::Unsuccessful),
-            None => (Outcome::Complete, ExitStatus::Complete),
+            Some(failure) => failure.exit(),
+            None if !self.brought.without.is_empty() => ExitStatus::Unsuccessful,
+            None => ExitStatus::Complete,
         }
     }
 }
@@ -72,7 +63,7 @@ impl SyncReport {
     /// The report of a run.
     #[must_use]
     pub fn new(done: Done, list_dates_left: u64, elapsed: Duration) -> Self {
-        let (outcome, exit) = done.verdict();
+        let exit = done.exit();
         let Done { brought, annotated, stopped, totals } = done;
         let again = "the same command goes on where this one was stopped";
         let hint = if matches!(exit, ExitStatus::Incomplete | ExitStatus::Interrupted) {
@@ -86,107 +77,95 @@ impl SyncReport {
             format::plural(list_dates_left, "ticker")
         );
         Self {
-            command: "universe sync",
-            outcome,
-            exit_code: exit.code(),
             brought,
             annotated,
             list_dates_left,
             requests: totals.requests,
             retries: totals.retries,
             bytes_received: totals.bytes_received,
-            elapsed_seconds: (elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
+            elapsed,
             error: stopped.as_ref().map(Failure::chain),
             hint: hint.or_else(|| (list_dates_left > 0).then_some(offered)),
             exit,
         }
     }
+}
 
-    /// The exit code.
-    #[must_use]
-    pub fn exit(&self) -> ExitStatus {
+impl Report for SyncReport {
+    fn exit(&self) -> ExitStatus {
         self.exit
     }
 
-    /// The report as text.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let mut lines = vec![format!(
+    fn text(&self) -> Text {
+        let mut text = Text::new(format_args!(
             "{}: {}, {} in {}",
-            self.outcome.as_str(),
+            self.exit.outcome().as_str(),
             format::plural(self.requests, "request"),
             format::bytes(self.bytes_received),
-            format::duration(Duration::from_secs_f64(self.elapsed_seconds))
-        )];
-        let counted = |counts: &[(u64, &str)]| {
-            let counts = counts.iter().filter(|(count, _)| *count > 0);
-            counts
-                .map(|(count, what)| format!("{} {what}", format::count(*count)))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        if let Some(tickers) = &self.brought.tickers {
-            let (came, known) = (format::plural(tickers.rows, "row"), format::count(tickers.lives));
-            let changes = counted(&[
-                (tickers.new, "new"),
-                (tickers.left, "left"),
-                (tickers.not_seen, "not seen this time"),
-            ]);
-            lines.push(format!(
-                "  tickers     {came}; {known} lives, {} of them listed; {}",
-                format::count(tickers.active),
-                if changes.is_empty() { "nothing has changed" } else { &changes }
-            ));
-            let wrong = &tickers.defects;
-            let defects = counted(&[
-                (wrong.listed_twice, "listed twice"),
-                (wrong.other_cik, "of these with another CIK"),
-                (wrong.without_figi, "without FIGI"),
-                (wrong.bad_symbols, "with a symbol that is none"),
-                (wrong.bad_days, "with a day that is none"),
-                (wrong.nonsense, "nonsense"),
-            ]);
-            lines.extend((!defects.is_empty()).then(|| format!("  defects     {defects}")));
-        }
-        if let Some(splits) = &self.brought.splits {
-            let wrong = &splits.defects;
-            let counts = counted(&[
-                (splits.added, "new"),
-                (splits.withdrawn, "withdrawn"),
-                (wrong.duplicates, "twice"),
-                (wrong.contradictions, "contradict each other"),
-                (wrong.refused + wrong.bad_symbols + wrong.bad_days + wrong.nonsense, "left out"),
-            ]);
-            let rows = format::plural(splits.rows, "row");
-            let counts = if counts.is_empty() { "nothing has changed" } else { &counts };
-            lines.push(format!("  splits      {rows}, {} kept; {counts}", format::count(splits.kept)));
-        }
-        for (name, lookups) in [("list dates", &self.brought.list_dates), ("renames", &self.brought.renames)]
-        {
-            if let Some(lookups) = lookups {
-                let counts = counted(&[
-                    (lookups.answered, "answered"),
-                    (lookups.brought, "new"),
-                    (lookups.left, "left"),
-                ]);
-                lines.push(format!(
-                    "  {name:<11} {}",
-                    if counts.is_empty() { "nothing to ask" } else { &counts }
-                ));
-            }
+            format::duration(self.elapsed)
+        ));
+        self.brought.tickers.iter().for_each(|tickers| show_tickers(tickers, &mut text));
+        text.rows("splits", self.brought.splits.as_ref().map(splits));
+        let lookups = [("listed on", &self.brought.list_dates), ("renames", &self.brought.renames)];
+        for (name, lookups) in lookups {
+            text.rows(name, lookups.as_ref().map(lookups_text));
         }
         if let Some(annotated) = &self.annotated {
             let (rows, tickers) = (format::plural(annotated.rows, "row"), format::count(annotated.tickers));
-            lines.push(format!(
-                "  annotated   {tickers} tickers by {rows}, {} match nobody",
-                format::count(annotated.unknown)
-            ));
+            let unknown = format::count(annotated.unknown);
+            text.row("annotated", format_args!("{tickers} tickers by {rows}; {unknown} match no ticker"));
         }
-        lines.extend(
-            self.brought.without.iter().map(|one| format!("  without     {}: {}", one.what, one.reason)),
-        );
-        lines.extend(self.error.iter().map(|error| format!("  stopped     {error}")));
-        lines.extend(self.hint.iter().map(|hint| format!("  next        {hint}")));
-        lines.join("\n")
+        text.rows("without", self.brought.without.iter().map(|one| format!("{}: {}", one.what, one.reason)));
+        text.rows("stopped", &self.error);
+        text.rows("next", &self.hint);
+        text
     }
+}
+
+fn show_tickers(tickers: &TickersBrought, text: &mut Text) {
+    let changes = counted(
+        &[(tickers.new, "new"), (tickers.left, "delisted"), (tickers.not_seen, "not in this list")],
+        "nothing has changed",
+    );
+    let (rows, active) = (format::plural(tickers.rows, "row"), format::count(tickers.active));
+    let periods = format::plural(tickers.lives, "listing period");
+    text.row("tickers", format_args!("{rows}; {periods}, {active} of them listed today; {changes}"));
+    let wrong = &tickers.defects;
+    let defects = [
+        (wrong.listed_twice, "listed twice"),
+        (wrong.other_cik, "of these with another CIK"),
+        (wrong.without_figi, "without FIGI"),
+        (wrong.bad_symbols, "with an invalid symbol"),
+        (wrong.bad_days, "with an invalid day"),
+        (wrong.nonsense, "unreadable"),
+    ];
+    if defects.iter().any(|(count, _)| *count > 0) {
+        text.row("defects", counted(&defects, ""));
+    }
+}
+
+fn splits(splits: &SplitsBrought) -> String {
+    let wrong = &splits.defects;
+    let counts = [
+        (splits.added, "new"),
+        (splits.withdrawn, "withdrawn"),
+        (wrong.duplicates, "twice"),
+        (wrong.contradictions, "contradict each other"),
+        (wrong.refused + wrong.bad_symbols + wrong.bad_days + wrong.nonsense, "left out"),
+    ];
+    let (rows, stored) = (format::plural(splits.rows, "row"), format::count(splits.kept));
+    format!("{rows}, {stored} stored; {}", counted(&counts, "nothing has changed"))
+}
+
+fn lookups_text(lookups: &LookupsBrought) -> String {
+    let counts =
+        [(lookups.answered, "answered"), (lookups.brought, "new"), (lookups.left, "to be requested")];
+    counted(&counts, "nothing to request")
+}
+
+/// The counts that are not zero, or `nothing`.
+fn counted(counts: &[(u64, &str)], nothing: &str) -> String {
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts.map(|(count, what)| format!("{} {what}", format::count(*count))).collect();
+    if counts.is_empty() { nothing.to_owned() } else { counts.join(", ") }
 }

@@ -1,6 +1,6 @@
 //! `grab universe sync`: fetches the lists, and reports the changes.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
 use grab_core::{
     data_dir::DataDir,
@@ -46,13 +46,12 @@ pub fn run(
     sources: &Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let begun = Instant::now();
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     let sources = &Remembered::of(&data_dir).over(sources);
     let settings = FetchSettings::resolve(&args.fetch, sources)?;
     announce_clock(clock);
     let annotations = args.annotate.as_ref().map(annotations).transpose()?;
-    let observer = settings.observer(COMMAND, common.quiet, output);
+    let observer = settings.observer(common.quiet, output);
     let connection = Connection { options: settings.options, clock, observer };
     let needs = Needs {
         tickers: true,
@@ -68,9 +67,8 @@ pub fn run(
     migrate(&data_dir)?;
     let done = hold(&connection, &data_dir, needs, annotations)?;
     let left = list_dates_left(&data_dir)?;
-    let report = SyncReport::new(done, left, begun.elapsed());
-    output.report(&report, SyncReport::text)?;
-    Ok(report.exit())
+    let report = SyncReport::new(done, left, output.elapsed());
+    output.report(&report)
 }
 
 fn annotations(path: &PathBuf) -> Result<Vec<Annotation>, Failure> {
@@ -113,12 +111,9 @@ fn hold(
     let running = Running { manifest, counters: Arc::new(RunCounters::default()), pacer, stop };
     let done = runtime.block_on(async {
         let done = bring(connection, data_dir, needs, annotations, kind, &running).await?;
-        let (outcome, exit_code) = done.verdict();
+        let exit = done.exit();
         let totals = done.totals;
-        running
-            .manifest
-            .call(move |writer| writer.end_run(outcome.as_str(), exit_code.code(), &totals))
-            .await?;
+        running.manifest.call(move |writer| writer.end_run(exit, &totals)).await?;
         Ok::<_, Failure>(done)
     });
     runtime.shutdown_background();

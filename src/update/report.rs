@@ -16,7 +16,12 @@ use grab_model::{Rate, Symbol, Window, plan::Estimate};
 use grab_ops::{Error as Failure, RunReport};
 use serde::Serialize;
 
-use super::{super::report, Brought, left::Left, planned::Lists};
+use super::{
+    super::{output::Report, report, text::Text},
+    Brought,
+    left::Left,
+    planned::Lists,
+};
 
 /// How much of a plan the text report lists.
 const LISTED: usize = 20;
@@ -117,10 +122,7 @@ impl SilentSymbol {
 /// What `--dry-run` reports.
 #[derive(Serialize)]
 pub struct DryRunReport {
-    command: &'static str,
     dry_run: bool,
-    outcome: &'static str,
-    exit_code: u8,
     session: String,
     #[serde(flatten)]
     plan: PlanReport,
@@ -199,59 +201,6 @@ impl UpdateReport {
         }
     }
 
-    /// The report as text, also for a mail.
-    pub fn text(&self) -> String {
-        let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
-            self.plan;
-        // Its first line is in the summary.
-        let run = report::text(&self.run);
-        let mut lines = vec![self.summary()];
-        lines.extend(run.lines().skip(1).map(str::to_owned));
-        lines.push(format!(
-            "  symbols   {} brought to {}, {} up to date, {} closed",
-            format::count(extended),
-            self.session,
-            format::count(up_to_date),
-            format::count(closed)
-        ));
-        lines.extend(self.universe.as_ref().and_then(listed).map(|listed| format!("  universe  {listed}")));
-        if joined_symbols > 0 {
-            lines.push(format!("  joined    {}", named(joined_symbols, self.first_days())));
-        }
-        if !self.left.is_empty() {
-            lines.push(format!(
-                "  left      {}",
-                named(self.left.len() as u64, self.left.iter().map(Left::text))
-            ));
-        }
-        for Closed { date, name, .. } in &self.closed_days {
-            lines.push(format!("  closed    {date}, by the service: {name}"));
-        }
-        if !self.silent.is_empty() {
-            let silent = self.silent.iter().map(SilentSymbol::text);
-            lines.push(format!("  silent    {}", named(self.silent.len() as u64, silent)));
-        }
-        if holes > 0 {
-            let windows = format::plural(hole_windows, "window");
-            lines.push(format!(
-                "  holes     {} asked for again in {windows}",
-                format::plural(holes, "session")
-            ));
-        }
-        if resplit > 0 {
-            lines.push(format!(
-                "  splits    {} asked for from the beginning",
-                format::plural(resplit, "symbol")
-            ));
-        }
-        let first = self.sessions.len().saturating_sub(SESSIONS_LISTED);
-        let shown = self.sessions.iter().skip(first);
-        let shown: Vec<_> =
-            shown.map(|session| format!("{}: {}", session.date, format::count(session.symbols))).collect();
-        lines.push(format!("  sessions  symbols with bars: {}", shown.join(", ")));
-        lines.join("\n")
-    }
-
     /// `RDDT from 2024-03-21`, once for each symbol.
     fn first_days(&self) -> impl Iterator<Item = String> {
         let mut first: BTreeMap<&Symbol, Window> = BTreeMap::new();
@@ -263,7 +212,8 @@ impl UpdateReport {
 
     /// One line with everything that the reader of a mail must know.
     fn summary(&self) -> String {
-        let (outcome, code) = self.run.verdict();
+        let exit = self.run.exit();
+        let (outcome, code) = (exit.outcome().as_str(), exit.code());
         let symbols = self.sessions.last().map_or(0, |session| session.symbols);
         let symbols = format::plural(symbols, "symbol");
         format!(
@@ -274,11 +224,56 @@ impl UpdateReport {
     }
 }
 
-/// `11,689 listed, 12 new, 3 left; without splits: the plan does not include it`.
+impl Report for UpdateReport {
+    fn exit(&self) -> ExitStatus {
+        self.run.exit()
+    }
+
+    /// Also for a mail: the first line says all that its reader must know.
+    fn text(&self) -> Text {
+        let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
+            self.plan;
+        let mut text = report::text(&self.run).with_first(self.summary());
+        let [extended, up_to_date, closed] = [extended, up_to_date, closed].map(format::count);
+        let counts =
+            format!("{extended} extended to {}, {up_to_date} up to date, {closed} closed", self.session);
+        text.row("symbols", counts);
+        text.rows("universe", self.universe.as_ref().and_then(listed));
+        if joined_symbols > 0 {
+            text.row("new", named(joined_symbols, self.first_days()));
+        }
+        if !self.left.is_empty() {
+            text.row("delisted", named(self.left.len() as u64, self.left.iter().map(Left::text)));
+        }
+        for Closed { date, name, .. } in &self.closed_days {
+            text.row("closed", format_args!("{date}, by the service: {name}"));
+        }
+        if !self.silent.is_empty() {
+            text.row("silent", named(self.silent.len() as u64, self.silent.iter().map(SilentSymbol::text)));
+        }
+        if holes > 0 {
+            let (sessions, windows) =
+                (format::plural(holes, "session"), format::plural(hole_windows, "window"));
+            text.row("gaps", format_args!("{sessions} requested again in {windows}"));
+        }
+        if resplit > 0 {
+            let symbols = format::plural(resplit, "symbol");
+            text.row("splits", format_args!("{symbols} requested from the first day"));
+        }
+        let first = self.sessions.len().saturating_sub(SESSIONS_LISTED);
+        let shown = self.sessions.iter().skip(first);
+        let shown: Vec<_> =
+            shown.map(|session| format!("{}: {}", session.date, format::count(session.symbols))).collect();
+        text.row("sessions", format_args!("symbols with bars: {}", shown.join(", ")));
+        text
+    }
+}
+
+/// `11,689 listed, 12 new, 3 delisted; without splits: the plan does not include it`.
 fn listed(brought: &grab_ops::Brought) -> Option<String> {
     let tickers = brought.tickers.iter().map(|tickers| {
         let [active, new, left] = [tickers.active, tickers.new, tickers.left].map(format::count);
-        format!("{active} listed, {new} new, {left} left")
+        format!("{active} listed, {new} new, {left} delisted")
     });
     let without = brought.without.iter().map(|one| format!("without {}: {}", one.what, one.reason));
     let parts: Vec<_> = tickers.chain(without).collect();
@@ -309,10 +304,7 @@ impl DryRunReport {
         let to_run: Vec<_> =
             plan.asked().cloned().chain(owed.map(|task| (task.symbol, task.window))).collect();
         Ok(Self {
-            command: "update",
             dry_run: true,
-            outcome: "complete",
-            exit_code: ExitStatus::Complete.code(),
             session: cutoff.session.date().to_string(),
             plan: plan.into(),
             lists_due: !lists.are_known(),
@@ -321,38 +313,46 @@ impl DryRunReport {
             rate,
         })
     }
+}
 
-    /// The report as text.
-    pub fn text(&self) -> String {
+impl Report for DryRunReport {
+    fn text(&self) -> Text {
         let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;
-        let mut lines = vec![format!(
-            "{} to bring to {}, {} in {} to ask for again; {} up to date, {} closed",
+        let mut text = Text::new(format_args!(
+            "{} to extend to {}, {} in {} to request again; {} up to date, {} closed",
             format::plural(extended, "symbol"),
             self.session,
-            format::plural(holes, "hole"),
+            format::plural(holes, "gap"),
             format::plural(hole_windows, "window"),
             format::count(up_to_date),
             format::count(closed)
-        )];
-        lines.extend(
-            self.asked.iter().take(LISTED).map(|asked| format!("  {} {}", asked.ticker, asked.window)),
-        );
+        ));
+        for Asked { ticker, window } in self.asked.iter().take(LISTED) {
+            text.item(format_args!("{ticker} {window}"));
+        }
         if joined_symbols > 0 {
-            lines.push(format!("{} among them are new", format::plural(joined_symbols, "symbol")));
+            text.line(format_args!("{} among them are new", format::plural(joined_symbols, "symbol")));
         }
         if resplit > 0 {
             let symbols = format::plural(resplit, "symbol");
-            lines.push(format!("{symbols} among them from the beginning, because of a split"));
+            text.line(format_args!("{symbols} among them from the first day, because of a split"));
         }
         let more = self.asked.len().saturating_sub(LISTED);
-        lines.extend((more > 0).then(|| format!("  and {} more", format::count(more as u64))));
-        if self.lists_due {
-            lines.push(
-                "The lists of tickers or splits are asked for first: by them, symbols join and leave."
-                    .to_owned(),
-            );
+        if more > 0 {
+            text.item(format_args!("and {} more", format::count(more as u64)));
         }
+        if self.lists_due {
+            text.line("The lists of tickers or splits are requested first: they may add or close symbols.");
+        }
+        text.line(format_args!("{} Nothing was requested or changed.", self.cost()));
+        text
+    }
+}
+
+impl DryRunReport {
+    /// `12 to 40 requests for bars, with those pending before, at most 8m at 5/min.`
+    fn cost(&self) -> String {
         let Estimate { requests, hours, .. } = self.estimate;
         let time = hours.map(|hours| format::duration(Duration::from_secs_f64(hours.max * 3600.0)));
         let time = time.map(|time| format!(", at most {time} at {}", self.rate)).unwrap_or_default();
@@ -361,10 +361,7 @@ impl DryRunReport {
         } else {
             format!("{} to ", format::count(requests.min))
         };
-        lines.push(format!(
-            "{least}{} for bars, what was owed before included{time}. Nothing was asked or changed.",
-            format::plural(requests.max, "request")
-        ));
-        lines.join("\n")
+        let most = format::plural(requests.max, "request");
+        format!("{least}{most} for bars, with those pending before{time}.")
     }
 }

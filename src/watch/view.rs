@@ -222,9 +222,9 @@ impl View<'_> {
 }
 
 fn ended(run: &RunItem, before: impl Fn(i64) -> String) -> String {
-    match (run.ended_at_ms, &run.outcome, run.exit_code) {
-        (Some(ended), Some(outcome), Some(code)) => {
-            format!("{}, {outcome}, exit code {code}", before(ended))
+    match (run.ended_at_ms, run.exit) {
+        (Some(ended), Some(exit)) => {
+            format!("{}, {}, exit code {}", before(ended), exit.outcome().as_str(), exit.code())
         }
         _ => format!("of {}, killed: {} goes on", before(run.started_at_ms), called::command("resume")),
     }

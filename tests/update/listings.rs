@@ -156,8 +156,8 @@ fn a_ticker_of_another_company_goes_on_and_a_renamed_one_is_named_and_not_joined
         lists.events.insert("C".to_owned(), json!({ "name": "C", "composite_figi": "F2", "events": events }));
     });
     let ran = world.at(day(18), 20, 45, "update").exits(0);
-    assert!(ran.stdout.contains("left      B on 2024-11-18 (now C; the ticker is another one's)"), "{ran:?}");
-    assert!(ran.stdout.contains("joined    C from 2024-11-18"), "{ran:?}");
+    assert!(ran.stdout.contains("delisted  B on 2024-11-18 (now C; the ticker is another one's)"), "{ran:?}");
+    assert!(ran.stdout.contains("new       C from 2024-11-18"), "{ran:?}");
     assert!(world.is_true());
     let exported = world.at(day(18), 21, 0, "export --tickers C --follow-renames --out joined").exits(0);
     assert!(exported.stdout.contains('B') || exported.stderr.contains('B'), "{exported:?}");

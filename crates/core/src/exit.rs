@@ -1,4 +1,6 @@
-//! Exit codes, for cron jobs, scripts and people.
+//! Exit codes and outcomes, for cron jobs, scripts and people.
+
+use serde::Serialize;
 
 /// How a command ended. The numbers are public and never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,33 @@ impl ExitStatus {
         }
     }
 
+    /// The status with this exit code. None if no command ends with it.
+    #[must_use]
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.code() == code)
+    }
+
+    /// The outcome of a command that ends with this status.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Complete => Outcome::Complete,
+            Self::Incomplete => Outcome::Incomplete,
+            Self::Unsuccessful => Outcome::Partial,
+            Self::Damage => Outcome::Damaged,
+            Self::Gaps => Outcome::Below,
+            Self::Interrupted => Outcome::Interrupted,
+            Self::Bug
+            | Self::Usage
+            | Self::Config
+            | Self::Key
+            | Self::Unreachable
+            | Self::Disk
+            | Self::Locked
+            | Self::OtherVersion => Outcome::Error,
+        }
+    }
+
     /// The process's exit code.
     #[must_use]
     pub fn code(self) -> u8 {
@@ -99,6 +128,42 @@ impl ExitStatus {
     }
 }
 
+/// How a command ended, in one word for machines. It follows from the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// 0: everything that was requested is done.
+    Complete,
+    /// 10: something is outstanding.
+    Incomplete,
+    /// 11: finished, but some tasks or days have no data.
+    Partial,
+    /// 12: files are damaged.
+    Damaged,
+    /// 13: below a threshold.
+    Below,
+    /// 130: a signal ended it.
+    Interrupted,
+    /// All others: the command could not do its work.
+    Error,
+}
+
+impl Outcome {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Partial => "partial",
+            Self::Damaged => "damaged",
+            Self::Below => "below",
+            Self::Interrupted => "interrupted",
+            Self::Error => "error",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +173,7 @@ mod tests {
         let codes = ExitStatus::ALL.map(ExitStatus::code);
         assert!(codes.is_sorted_by(|one, next| one < next), "{codes:?}");
         assert_eq!(codes.len(), 14);
+        assert!(ExitStatus::ALL.iter().all(|status| ExitStatus::of_code(status.code()) == Some(*status)));
+        assert_eq!(ExitStatus::of_code(4), None);
     }
 }

@@ -9,8 +9,8 @@
 //! All arithmetic is float64 in one fixed order, so that every implementation of this rule produces the same bits:
 //! 1. Splits are taken from the last one to the first one; those of one day in ascending order of `from`, then of `to`.
 //! 2. Both products begin with 1.0 and are extended by one split after the other. While both are whole numbers below
-//!   2^53 they are exact, and after each split they are divided by their greatest common divisor: 10:1 and later 1:10
-//!   cancel.
+//!    2^53 they are exact, and after each split they are divided by their greatest common divisor: 10:1 and later 1:10
+//!    cancel.
 //! 3. A price is `(price * from) / to`, a volume `(volume * to) / from`.
 //!
 //! It is not `price * (from / to)`: 1/7, 1/3 and 1/10 have no exact float64, and the error of the quotient would be in

@@ -19,7 +19,7 @@ pub use reference::{
     PlannedSubscriptions, Renames, SplitsBrought, Sync, TickersBrought, Without, cut_away, filter_of,
     is_kept, joining, kept, known, list_dates_left, lives, plan_subscriptions, unplanned, windows_of,
 };
-pub use run_report::{NextStep, Outcome, RunReport, Unsuccessful};
+pub use run_report::{NextStep, RunReport, Unsuccessful};
 pub use session::{
     Absences, AskAnew, Begun, Job, begun, declare_kind, kind_of, kind_on_disk, last_day, overview, recover,
 };

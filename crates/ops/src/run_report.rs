@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::{Error, LeftOut, WithoutBars};
 use grab_core::{
     data_dir::DataDir,
     exit::ExitStatus,
@@ -9,39 +10,9 @@ use grab_core::{
 };
 use grab_model::{Symbol, Window};
 use jiff::civil::Date;
-use serde::Serialize;
-
-use crate::{Error, LeftOut, WithoutBars};
 
 /// How many tasks without data a report names.
 const NAMED: usize = 10;
-
-/// How a run ended, in one word for machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// Every task is done or empty.
-    Complete,
-    /// Something is outstanding, or has no data.
-    Incomplete,
-    /// A signal came.
-    Interrupted,
-    /// The run could not go on.
-    Error,
-}
-
-impl Outcome {
-    /// The name in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Incomplete => "incomplete",
-            Self::Interrupted => "interrupted",
-            Self::Error => "error",
-        }
-    }
-}
 
 /// What to do next, or why a run is not complete although no task is outstanding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +45,6 @@ pub enum NextStep {
 pub struct RunReport {
     /// The command or job that ran.
     pub command: String,
-    /// How it ended, in one word.
-    pub outcome: Outcome,
     /// How it ended, as the process's exit code.
     pub exit: ExitStatus,
     /// Whether tasks were only recorded: then they are outstanding, and no request was sent.
@@ -129,10 +98,9 @@ impl RunReport {
         totals: RunTotals,
         elapsed: Duration,
     ) -> Self {
-        let (outcome, exit) = judge(work, stopped.as_deref());
+        let exit = judge(work, stopped.as_deref());
         Self {
             command: command.to_owned(),
-            outcome,
             exit,
             plan_only: false,
             work,
@@ -167,7 +135,7 @@ impl RunReport {
             return self;
         }
         let next = vec![NextStep::PlanMayServeMore];
-        Self { outcome: Outcome::Incomplete, exit: ExitStatus::Unsuccessful, next, ..self }
+        Self { exit: ExitStatus::Unsuccessful, next, ..self }
     }
 
     /// Turns this into the report of a run that only records tasks: outstanding tasks are no failure then.
@@ -192,7 +160,7 @@ impl RunReport {
     /// Turns this into the report of a rebuilt manifest: damaged files take precedence over pending tasks.
     #[must_use]
     pub fn damaged_first(self) -> Self {
-        Self { outcome: Outcome::Incomplete, exit: ExitStatus::Damage, ..self }
+        Self { exit: ExitStatus::Damage, ..self }
     }
 
     /// Turns this into the report of a job after which bars are missing that were stored before.
@@ -201,7 +169,7 @@ impl RunReport {
         if self.exit != ExitStatus::Complete {
             return self;
         }
-        Self { outcome: Outcome::Incomplete, exit: ExitStatus::Gaps, next: vec![next], ..self }
+        Self { exit: ExitStatus::Gaps, next: vec![next], ..self }
     }
 
     /// Turns this into the report of a run that got too little: it ends with `exit`, unless something worse has happened.
@@ -211,7 +179,7 @@ impl RunReport {
             return self;
         }
         self.next.push(next);
-        Self { outcome: Outcome::Incomplete, exit, ..self }
+        Self { exit, ..self }
     }
 
     /// Turns this into the report of a run that is not finished; adds the next step in any case.
@@ -251,32 +219,16 @@ impl RunReport {
     pub fn exit(&self) -> ExitStatus {
         self.exit
     }
-
-    /// The outcome and the exit code, for the run's row in the manifest.
-    #[must_use]
-    pub fn verdict(&self) -> (&'static str, u8) {
-        (self.outcome.as_str(), self.exit.code())
-    }
 }
 
 /// Derives the exit code from what is outstanding; a reason to stop counts only if it left something undone.
-fn judge(work: Workload, stopped: Option<&Error>) -> (Outcome, ExitStatus) {
+fn judge(work: Workload, stopped: Option<&Error>) -> ExitStatus {
     match stopped {
         // A limit that was reached with the last task does not count; an error always does.
-        Some(failure) if work.owed() > 0 || !matches!(failure, Error::Stopped(_)) => {
-            let exit = failure.exit();
-            let outcome = if exit == ExitStatus::Interrupted {
-                Outcome::Interrupted
-            } else if exit == ExitStatus::Incomplete {
-                Outcome::Incomplete
-            } else {
-                Outcome::Error
-            };
-            (outcome, exit)
-        }
-        Some(_) | None if work.owed() > 0 => (Outcome::Incomplete, ExitStatus::Incomplete),
-        Some(_) | None if work.unsuccessful() > 0 => (Outcome::Incomplete, ExitStatus::Unsuccessful),
-        Some(_) | None => (Outcome::Complete, ExitStatus::Complete),
+        Some(failure) if work.owed() > 0 || !matches!(failure, Error::Stopped(_)) => failure.exit(),
+        Some(_) | None if work.owed() > 0 => ExitStatus::Incomplete,
+        Some(_) | None if work.unsuccessful() > 0 => ExitStatus::Unsuccessful,
+        Some(_) | None => ExitStatus::Complete,
     }
 }
 
@@ -297,10 +249,10 @@ mod tests {
 
     use super::*;
 
-    fn verdict(tasks: TaskCounts, stopped: Option<StopReason>) -> (&'static str, u8) {
+    fn verdict(tasks: TaskCounts, stopped: Option<StopReason>) -> u8 {
         let stopped = stopped.map(|reason| Arc::new(Error::Stopped(reason)));
         let work = Workload { tasks, ..Workload::default() };
-        RunReport::new("start", work, stopped, RunTotals::default(), Duration::ZERO).verdict()
+        RunReport::new("start", work, stopped, RunTotals::default(), Duration::ZERO).exit().code()
     }
 
     #[test]
@@ -326,14 +278,14 @@ mod tests {
         let some = TaskCounts { total: 3, done: 1, pending: 2, ..TaskCounts::default() };
         let bad = TaskCounts { total: 3, done: 1, failed: 1, not_entitled: 1, ..TaskCounts::default() };
         let disk = StopReason::Disk { what: "x".into(), trouble: DiskTrouble::Full };
-        assert_eq!(verdict(all, None), ("complete", 0));
-        assert_eq!(verdict(all, Some(StopReason::Requests)), ("complete", 0), "the last request was enough");
-        assert_eq!(verdict(bad, None), ("incomplete", 11));
-        assert_eq!(verdict(some, Some(StopReason::Interrupted)), ("interrupted", 130));
-        assert_eq!(verdict(some, Some(StopReason::Duration)), ("incomplete", 10));
-        assert_eq!(verdict(some, Some(StopReason::SourceLost("x".into()))), ("incomplete", 10));
-        assert_eq!(verdict(some, Some(StopReason::Unreachable("x".into()))), ("error", 21));
-        assert_eq!(verdict(some, Some(StopReason::KeyRefused("x".into()))), ("error", 20));
-        assert_eq!(verdict(some, Some(disk)), ("error", 30));
+        assert_eq!(verdict(all, None), 0);
+        assert_eq!(verdict(all, Some(StopReason::Requests)), 0, "the last request was enough");
+        assert_eq!(verdict(bad, None), 11);
+        assert_eq!(verdict(some, Some(StopReason::Interrupted)), 130);
+        assert_eq!(verdict(some, Some(StopReason::Duration)), 10);
+        assert_eq!(verdict(some, Some(StopReason::SourceLost("x".into()))), 10);
+        assert_eq!(verdict(some, Some(StopReason::Unreachable("x".into()))), 21);
+        assert_eq!(verdict(some, Some(StopReason::KeyRefused("x".into()))), 20);
+        assert_eq!(verdict(some, Some(disk)), 30);
     }
 }

@@ -165,8 +165,8 @@ impl Job {
             let report = report.with_not_entitled(days, history.as_ref());
             let report = if plan_only { report.plan_only() } else { judge(report, known)? };
             let report = if is_all_asked { report } else { report.unfinished(NextStep::AskAgain) };
-            let (outcome, exit_code) = report.verdict();
-            match manifest.call(move |writer| writer.end_run(outcome, exit_code, &totals)).await {
+            let exit = report.exit();
+            match manifest.call(move |writer| writer.end_run(exit, &totals)).await {
                 // The report has said it already, and what was done in spite of it.
                 Err(_) if report.exit() == ExitStatus::Disk => Ok(report),
                 ended => ended.map(|()| report).map_err(Error::from),

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use grab_core::{
     data_dir::DataDir,
+    exit::ExitStatus,
     manifest::{CompletedRequest, RunTotals, StoreKind},
 };
 
@@ -18,8 +19,7 @@ fn run(is_live: bool) -> RunItem {
         pid: 77,
         started_at_ms: NOW - 200_000,
         ended_at_ms: None,
-        outcome: None,
-        exit_code: None,
+        exit: None,
         totals: RunTotals::default(),
         is_live,
     }
@@ -140,10 +140,8 @@ fn nobody_at_work_is_said_with_what_the_last_run_came_to() {
     let text = shown(&idle, 200, None).join("\n");
     assert!(text.contains("none is live; the last: grab start of 3m20s ago, killed: grab resume"), "{text}");
     assert!(text.contains("3,000 days to cover; grab resume goes on"), "{text}");
-    let ended = |run: RunItem| {
-        let (ended_at_ms, outcome) = (Some(NOW - 61_000), Some("complete".to_owned()));
-        RunItem { ended_at_ms, outcome, exit_code: Some(0), ..run }
-    };
+    let ended =
+        |run: RunItem| RunItem { ended_at_ms: Some(NOW - 61_000), exit: Some(ExitStatus::Complete), ..run };
     idle.run = Some(ended(run(false)));
     let text = shown(&idle, 200, None).join("\n");
     assert!(text.contains("none is live; the last: grab start 1m01s ago, complete, exit code 0"), "{text}");

@@ -3,6 +3,7 @@
 use rusqlite::Row;
 
 use super::{ManifestError, ManifestReader, RunTotals};
+use crate::exit::ExitStatus;
 
 /// One row of `runs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +22,8 @@ pub struct RunItem {
     pub started_at_ms: i64,
     /// When it ended, UTC ms. None if it is live, or was killed.
     pub ended_at_ms: Option<i64>,
-    /// How it ended.
-    pub outcome: Option<String>,
-    /// With which exit code.
-    pub exit_code: Option<u8>,
+    /// How it ended, by its exit code.
+    pub exit: Option<ExitStatus>,
     /// Its totals. They are zero before its end.
     pub totals: RunTotals,
     /// Whether its process is running now.
@@ -37,7 +36,8 @@ impl ManifestReader {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn runs(&self, limit: usize) -> Result<Vec<RunItem>, ManifestError> {
-        let select = "SELECT id, command, arguments, grab_version, pid, started_at_ms, ended_at_ms, outcome, exit_code,
+        let select =
+            "SELECT id, command, arguments, grab_version, pid, started_at_ms, ended_at_ms, exit_code,
                           requests, retries, bars, partitions, bytes_received, revised
                       FROM runs ORDER BY id DESC LIMIT ?";
         let mut select = self.connection().prepare_cached(select)?;
@@ -59,15 +59,14 @@ fn run(row: &Row<'_>) -> rusqlite::Result<RunItem> {
         pid: row.get(4)?,
         started_at_ms: row.get(5)?,
         ended_at_ms: row.get(6)?,
-        outcome: row.get(7)?,
-        exit_code: row.get(8)?,
+        exit: row.get::<_, Option<u8>>(7)?.and_then(ExitStatus::of_code),
         totals: RunTotals {
-            requests: row.get(9)?,
-            retries: row.get(10)?,
-            bars: row.get(11)?,
-            partitions: row.get(12)?,
-            bytes_received: row.get(13)?,
-            revised: row.get(14)?,
+            requests: row.get(8)?,
+            retries: row.get(9)?,
+            bars: row.get(10)?,
+            partitions: row.get(11)?,
+            bytes_received: row.get(12)?,
+            revised: row.get(13)?,
         },
         is_live: false,
     })

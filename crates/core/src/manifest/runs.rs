@@ -2,6 +2,8 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use crate::exit::{ExitStatus, Outcome};
+
 use super::{ManifestError, ManifestWriter, RunTotals, writer::VERSION};
 
 /// A pace that an earlier run has learnt.
@@ -13,6 +15,16 @@ pub struct SavedPace {
     pub refused: f64,
     /// When, UTC ms.
     pub at_ms: i64,
+}
+
+/// The word in the column `outcome`, which allows four of them. Readers derive the outcome from the exit code.
+fn recorded_outcome(exit: ExitStatus) -> &'static str {
+    match exit.outcome() {
+        Outcome::Partial | Outcome::Damaged | Outcome::Below => Outcome::Incomplete.as_str(),
+        outcome @ (Outcome::Complete | Outcome::Incomplete | Outcome::Interrupted | Outcome::Error) => {
+            outcome.as_str()
+        }
+    }
 }
 
 impl ManifestWriter {
@@ -35,15 +47,15 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn end_run(&mut self, outcome: &str, exit_code: u8, totals: &RunTotals) -> Result<(), ManifestError> {
+    pub fn end_run(&mut self, exit: ExitStatus, totals: &RunTotals) -> Result<(), ManifestError> {
         let change = self.begin()?;
         change.execute(
             "UPDATE runs SET ended_at_ms = ?, outcome = ?, exit_code = ?, requests = ?, retries = ?, bars = ?,
                  partitions = ?, bytes_received = ?, revised = ? WHERE id = ?",
             params![
                 change.now_ms,
-                outcome,
-                exit_code,
+                recorded_outcome(exit),
+                exit.code(),
                 totals.requests,
                 totals.retries,
                 totals.bars,
