@@ -18,6 +18,7 @@ pub use tools::{CompletionsArgs, ManArgs, SpecArgs, SpecCommand};
 pub use universe::{OrderArgs, UniverseArgs, UniverseCommand, UniverseListArgs, UniverseSyncArgs};
 pub use update::UpdateArgs;
 
+use super::settings::{CommonGroup, FetchGroup, Flags, ParquetGroup};
 use grab_sandbox::{EndpointFamily, Fault, RateWindow, TooManyBody};
 
 mod export;
@@ -96,25 +97,12 @@ pub fn joined(parts: &[String]) -> Option<String> {
 /// Settings that every command has.
 #[derive(Debug, Default, Args)]
 pub struct CommonArgs {
-    /// Where bars and manifest are [env: GRAB_DATA_DIR] [default: ./data; ./sandbox-data with --sandbox]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
-    pub data_dir: Option<PathBuf>,
-    /// Go on although the disk cannot sync [env: GRAB_ALLOW_UNSYNCED]
-    #[arg(long, global = true, help_heading = "Common options")]
-    pub allow_unsynced: bool,
+    /// Where the data are, and how to log.
+    #[command(flatten)]
+    pub settings: Flags<CommonGroup>,
     /// Print one JSON object on stdout instead of a report for people
     #[arg(long, global = true, help_heading = "Common options")]
     pub json: bool,
-    /// How logs on stderr look: text or json [env: GRAB_LOG_FORMAT] [default: text]
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        value_name = "FORMAT",
-        hide_possible_values = true,
-        help_heading = "Common options"
-    )]
-    pub log_format: Option<LogFormat>,
     /// Log more: -v info, -vv debug, -vvv trace [env: GRAB_LOG]
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Common options")]
     pub verbose: u8,
@@ -154,60 +142,13 @@ pub struct FetchArgs {
     /// Use the built-in sandbox: no key, no network
     #[arg(long, conflicts_with = "base_url")]
     pub sandbox: bool,
-    /// Where the service is [env: MASSIVE_API_BASE_URL, GRAB_BASE_URL] [default: https://api.massive.com]
-    #[arg(long, value_name = "URL")]
-    pub base_url: Option<String>,
-    /// Requests at most, such as 5/min, 100/s or none [env: GRAB_RATE] [default: 5/min; none with --sandbox]
-    #[arg(long, value_name = "RATE")]
-    pub rate: Option<String>,
-    /// Requests under way at once, 1 to 32 [env: GRAB_CONCURRENCY] [default: chosen from the rate]
-    #[arg(long, value_name = "N")]
-    pub concurrency: Option<String>,
-    /// Ask for split-adjusted bars instead of bars as traded [env: GRAB_ADJUSTED] [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub adjusted: Option<String>,
-    /// Requests for one page at most [env: GRAB_MAX_ATTEMPTS] [default: 8]
-    #[arg(long, value_name = "N")]
-    pub max_attempts: Option<String>,
-    /// Time for the retries of one page, for one answer, and for an outage [env: GRAB_MAX_RETRY_TIME] [default: 10m]
-    #[arg(long, value_name = "TIME")]
-    pub max_retry_time: Option<String>,
-    /// Time to connect [env: GRAB_CONNECT_TIMEOUT] [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    pub connect_timeout: Option<String>,
-    /// Silence within an answer at most [env: GRAB_READ_TIMEOUT] [default: 60s]
-    #[arg(long, value_name = "TIME")]
-    pub read_timeout: Option<String>,
-    /// Trust these certificates (PEM) too: of authorities, or a server's own if it is not CA:TRUE [env: SSL_CERT_FILE] [default: the platform's]
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub ca_bundle: Option<String>,
-    /// How progress is shown on stderr [env: GRAB_PROGRESS] [default: auto]
-    #[arg(long, value_enum, value_name = "MODE")]
-    pub progress: Option<ProgressMode>,
-    /// Stop cleanly after this time, exit 10 [env: GRAB_MAX_DURATION]
-    #[arg(long, value_name = "TIME")]
-    pub max_duration: Option<String>,
-    /// Stop cleanly after this many requests, exit 10 [env: GRAB_MAX_REQUESTS]
-    #[arg(long, value_name = "N")]
-    pub max_requests: Option<String>,
+    /// The service, its limits, and the run's.
+    #[command(flatten)]
+    pub settings: Flags<FetchGroup>,
 }
 
-/// Which programs the files are for that a command writes.
-#[derive(Clone, Copy, Debug, Default, Args)]
-pub struct ParquetArgs {
-    /// Write Parquet for all readers, or smaller files for the newest: compatible or compact [env: GRAB_PARQUET] [default: compatible]
-    #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
-    pub parquet: Option<ParquetArg>,
-}
-
-/// Which programs can read a Parquet file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ParquetArg {
-    /// All that docs/store.md names.
-    Compatible,
-    /// Those that read byte-stream-split.
-    Compact,
-}
+/// The form of the files that a command writes.
+pub type ParquetArgs = Flags<ParquetGroup>;
 
 /// `grab start`
 #[derive(Debug, Default, Args)]

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     args::{Cli, Command, FetchArgs, UniverseArgs, UniverseCommand},
-    settings::DEFAULT_DATA_DIR,
+    settings::{DEFAULT_DATA_DIR, list},
     shell::quoted,
 };
 use grab_core::data_dir::DataDir;
@@ -33,7 +33,7 @@ pub struct Called {
     data_dir: DataDir,
     is_of_sandbox: bool,
     /// Flags with their values, as they were given, that are not saved.
-    fetch: Vec<(&'static str, String)>,
+    fetch: Vec<(String, String)>,
 }
 
 impl Called {
@@ -111,18 +111,10 @@ impl Called {
     }
 }
 
-/// The given flags of how to fetch, except those that a `start` saves in the directory.
-fn flags(args: &FetchArgs, is_remembered: bool) -> Vec<(&'static str, String)> {
-    let told = [("--base-url", &args.base_url), ("--rate", &args.rate), ("--concurrency", &args.concurrency)];
-    let others = [
-        ("--max-attempts", &args.max_attempts),
-        ("--max-retry-time", &args.max_retry_time),
-        ("--connect-timeout", &args.connect_timeout),
-        ("--read-timeout", &args.read_timeout),
-        ("--ca-bundle", &args.ca_bundle),
-    ];
-    let told = told.into_iter().filter(|_| !is_remembered);
-    told.chain(others).filter_map(|(flag, value)| Some((flag, value.clone()?))).collect()
+/// The given flags that say how to reach the source, except those that a `start` saves in the directory.
+fn flags(args: &FetchArgs, is_saved: bool) -> Vec<(String, String)> {
+    let of_connection = list::CONNECTION.iter().filter(|setting| !(is_saved && setting.is_saved));
+    of_connection.filter_map(|one| Some((one.typed(), args.settings.given.get(one)?.clone()))).collect()
 }
 
 impl Command {

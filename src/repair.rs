@@ -110,7 +110,7 @@ pub fn run(
         migrate(&data_dir)?;
     }
     let sources = &Remembered::of(&data_dir).over(sources);
-    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
+    let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     announce_clock(clock);
     let saved = args.from.as_deref().map(read_report).transpose()?;
     if !data_dir.manifest().exists() {

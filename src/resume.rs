@@ -24,7 +24,7 @@ pub fn run(
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     migrate(&data_dir)?;
     let sources = &Remembered::of(&data_dir).over(sources);
-    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
+    let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     announce_clock(clock);
     let observer = settings.observer(common.quiet, output);
     let resume = Resume { data_dir, options: settings.options, retry_failed: args.retry_failed, clock };

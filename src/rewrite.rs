@@ -67,7 +67,7 @@ pub fn run(
         migrate(&data_dir)?;
     }
     let sources = &Remembered::of(&data_dir).over(sources);
-    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
+    let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     announce_clock(clock);
     begun(&data_dir)?;
     let _lock = Lock::take(&data_dir)?;

@@ -22,69 +22,22 @@ use grab_ops::{ConnectOptions, Error as Failure, HostBy, Observer};
 use jiff::Timestamp;
 use toml::Spanned;
 
-use super::args::{CommonArgs, FetchArgs, LogFormat, ParquetArg, ParquetArgs, ProgressMode};
+use super::args::{CommonArgs, FetchArgs, LogFormat, ParquetArgs, ProgressMode};
 use super::{notices::Terminal, output::Output};
+use flags::Given;
+pub use flags::{CommonGroup, FetchGroup, Flags, ParquetGroup};
+pub use list::Setting;
 pub use values::read_time;
 use values::{
-    read_base_url, read_bool, read_certificates, read_choice, read_concurrency, read_positive, read_timeout,
+    read_base_url, read_bool, read_certificates, read_choice, read_concurrency, read_encodings,
+    read_positive, read_timeout,
 };
-
-/// One setting: its flag, its environment variables, its key in config files.
-struct Setting {
-    flag: &'static str,
-    env: &'static [&'static str],
-    key: &'static str,
-}
-
-const fn setting(flag: &'static str, env: &'static [&'static str], key: &'static str) -> Setting {
-    Setting { flag, env, key }
-}
-
-const DATA_DIR: Setting = setting("--data-dir", &["GRAB_DATA_DIR"], "data_dir");
-const BASE_URL: Setting = setting("--base-url", &["MASSIVE_API_BASE_URL", "GRAB_BASE_URL"], "base_url");
-const RATE: Setting = setting("--rate", &["GRAB_RATE"], "rate");
-const CONCURRENCY: Setting = setting("--concurrency", &["GRAB_CONCURRENCY"], "concurrency");
-const ADJUSTED: Setting = setting("--adjusted", &["GRAB_ADJUSTED"], "adjusted");
-const MAX_ATTEMPTS: Setting = setting("--max-attempts", &["GRAB_MAX_ATTEMPTS"], "max_attempts");
-const MAX_RETRY_TIME: Setting = setting("--max-retry-time", &["GRAB_MAX_RETRY_TIME"], "max_retry_time");
-const CONNECT_TIMEOUT: Setting = setting("--connect-timeout", &["GRAB_CONNECT_TIMEOUT"], "connect_timeout");
-const READ_TIMEOUT: Setting = setting("--read-timeout", &["GRAB_READ_TIMEOUT"], "read_timeout");
-const CA_BUNDLE: Setting = setting("--ca-bundle", &["SSL_CERT_FILE"], "ca_bundle");
-const PROGRESS: Setting = setting("--progress", &["GRAB_PROGRESS"], "progress");
-const MAX_DURATION: Setting = setting("--max-duration", &["GRAB_MAX_DURATION"], "max_duration");
-const MAX_REQUESTS: Setting = setting("--max-requests", &["GRAB_MAX_REQUESTS"], "max_requests");
-const LOG_FORMAT: Setting = setting("--log-format", &["GRAB_LOG_FORMAT"], "log_format");
-const PARQUET: Setting = setting("--parquet", &["GRAB_PARQUET"], "parquet");
-const API_KEY_FILE: Setting = setting("", &["GRAB_API_KEY_FILE"], "api_key_file");
 
 /// The default data directory.
 pub const DEFAULT_DATA_DIR: &str = "data";
 
 /// The default data directory of the sandbox.
 pub const SANDBOX_DATA_DIR: &str = "sandbox-data";
-
-const ALLOW_UNSYNCED: Setting = setting("--allow-unsynced", &["GRAB_ALLOW_UNSYNCED"], "allow_unsynced");
-
-/// All keys that a config file may set.
-const CONFIG_KEYS: [&Setting; 17] = [
-    &DATA_DIR,
-    &BASE_URL,
-    &RATE,
-    &CONCURRENCY,
-    &ADJUSTED,
-    &MAX_ATTEMPTS,
-    &MAX_RETRY_TIME,
-    &CONNECT_TIMEOUT,
-    &READ_TIMEOUT,
-    &CA_BUNDLE,
-    &PROGRESS,
-    &MAX_DURATION,
-    &MAX_REQUESTS,
-    &LOG_FORMAT,
-    &PARQUET,
-    &API_KEY_FILE,
-    &ALLOW_UNSYNCED,
-];
 
 /// Values that a file sets, as texts, by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,14 +101,10 @@ impl<'a> Sources<'a> {
     /// These sources with a spec above the config files.
     #[must_use]
     pub fn with_spec(mut self, path: &Path, spec: &Spec) -> Self {
-        let values = [
-            (RATE.key, spec.pacing.rate.clone()),
-            (CONCURRENCY.key, spec.pacing.concurrency.map(|n| n.to_string())),
-            (ADJUSTED.key, spec.adjusted.map(|adjusted| adjusted.to_string())),
-            (PARQUET.key, spec.parquet.clone()),
-        ];
-        let values = values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
-        self.files.insert(0, Layer { name: path.display().to_string(), values, is_remembered: false });
+        let values = spec_values(spec).into_iter().map(|(setting, value)| (setting.key.to_owned(), value));
+        let layer =
+            Layer { name: path.display().to_string(), values: values.collect(), is_remembered: false };
+        self.files.insert(0, layer);
         self
     }
 
@@ -174,22 +123,17 @@ impl<'a> Sources<'a> {
     pub fn told(
         &self,
         args: &FetchArgs,
-        parquet: ParquetArgs,
+        parquet: &ParquetArgs,
         spec: Option<&Spec>,
     ) -> BTreeMap<String, Option<String>> {
-        let pacing = spec.map(|spec| &spec.pacing);
-        let parquet = parquet.parquet.map(|kind| Encodings::from(kind).as_str().to_owned());
-        let settings = [
-            (&BASE_URL, &args.base_url, false),
-            (&RATE, &args.rate, pacing.is_some_and(|pacing| pacing.rate.is_some())),
-            (&CONCURRENCY, &args.concurrency, pacing.is_some_and(|pacing| pacing.concurrency.is_some())),
-            (&PARQUET, &parquet, spec.is_some_and(|spec| spec.parquet.is_some())),
-        ];
+        let in_spec = spec.map(spec_values).unwrap_or_default();
         let mut told = BTreeMap::new();
-        for (setting, flag, is_in_spec) in settings {
-            let value = flag.clone().or_else(|| self.variable(setting).map(|(_, value)| value));
+        for setting in list::ALL.iter().filter(|setting| setting.is_saved) {
+            let flag = args.settings.given.get(setting).or_else(|| parquet.given.get(setting));
+            let value = flag.cloned().or_else(|| self.variable(setting).map(|(_, value)| value));
             // The sandbox has no host. A value of the spec replaces a saved one if nothing else is set.
-            let is_nowhere = args.sandbox && setting.key == BASE_URL.key;
+            let is_nowhere = args.sandbox && setting.key == list::BASE_URL.key;
+            let is_in_spec = in_spec.iter().any(|(other, _)| other.key == setting.key);
             let value = value.filter(|_| !is_nowhere);
             if value.is_some() || is_in_spec || is_nowhere {
                 told.insert(setting.key.to_owned(), value);
@@ -204,10 +148,10 @@ impl<'a> Sources<'a> {
 
     /// Where the address of the service comes from.
     fn host_by(&self, args: &FetchArgs) -> HostBy {
-        if args.base_url.is_some() || self.variable(&BASE_URL).is_some() {
+        if args.settings.given.get(&list::BASE_URL).is_some() || self.variable(&list::BASE_URL).is_some() {
             return HostBy::Caller;
         }
-        let layer = self.files.iter().find(|layer| layer.values.contains_key(BASE_URL.key));
+        let layer = self.files.iter().find(|layer| layer.values.contains_key(list::BASE_URL.key));
         match layer {
             Some(layer) if layer.is_remembered => HostBy::Directory,
             Some(_) => HostBy::File,
@@ -219,12 +163,12 @@ impl<'a> Sources<'a> {
     fn get<T>(
         &self,
         setting: &Setting,
-        flag: Option<&String>,
+        given: &Given,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Failure> {
         let usage = |name: &str, why| Failure::Usage(format!("{name}: {why}"));
-        if let Some(text) = flag {
-            return read(text).map(Some).map_err(|why| usage(setting.flag, why));
+        if let Some(text) = given.get(setting) {
+            return read(text).map(Some).map_err(|why| usage(&setting.typed(), why));
         }
         if let Some((name, text)) = self.variable(setting) {
             return read(&text).map(Some).map_err(|why| usage(name, why));
@@ -239,14 +183,13 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// If the path is not UTF-8.
     pub fn data_dir(&self, common: &CommonArgs) -> Result<DataDir, Failure> {
-        let flag = common.data_dir.as_ref().map(|path| path.display().to_string());
         let read = |text: &str| {
             if text.contains(char::REPLACEMENT_CHARACTER) {
                 return Err(format!("{text:?} is not UTF-8: choose another name"));
             }
             Ok(DataDir::new(text))
         };
-        let data_dir = self.get(&DATA_DIR, flag.as_ref(), read)?;
+        let data_dir = self.get(&list::DATA_DIR, &common.settings.given, read)?;
         Ok(data_dir.unwrap_or_else(|| DataDir::new(self.default_data_dir)))
     }
 
@@ -255,7 +198,7 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// If the environment or a file has neither true nor false.
     pub fn allow_unsynced(&self, common: &CommonArgs) -> Result<bool, Failure> {
-        Ok(common.allow_unsynced || self.get(&ALLOW_UNSYNCED, None, read_bool)?.unwrap_or(false))
+        Ok(self.get(&list::ALLOW_UNSYNCED, &common.settings.given, read_bool)?.unwrap_or(false))
     }
 
     /// The form of logs.
@@ -263,18 +206,16 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// If the environment or a file names another form.
     pub fn log_format(&self, common: &CommonArgs) -> Result<LogFormat, Failure> {
-        let named =
-            common.log_format.map_or_else(|| self.get(&LOG_FORMAT, None, read_choice), |f| Ok(Some(f)));
-        Ok(named?.unwrap_or(LogFormat::Text))
+        let named = self.get(&list::LOG_FORMAT, &common.settings.given, read_choice)?;
+        Ok(named.unwrap_or(LogFormat::Text))
     }
 
     /// The encodings of the Parquet files.
     ///
     /// # Errors
     /// If the environment or a file names another kind.
-    pub fn encodings(&self, args: ParquetArgs) -> Result<Encodings, Failure> {
-        let named = args.parquet.map_or_else(|| self.get(&PARQUET, None, read_choice), |kind| Ok(Some(kind)));
-        Ok(named?.map_or_else(Encodings::default, Encodings::from))
+    pub fn encodings(&self, args: &ParquetArgs) -> Result<Encodings, Failure> {
+        Ok(self.get(&list::PARQUET, &args.given, read_encodings)?.unwrap_or_default())
     }
 
     /// What to log, in the syntax of `RUST_LOG`, if `GRAB_LOG` is set.
@@ -303,7 +244,7 @@ impl<'a> Sources<'a> {
         if let Some((name, value)) = set {
             return key::of_variable(name, &value).map(Some).map_err(Failure::Key);
         }
-        let path = self.get(&API_KEY_FILE, None, |text| Ok(text.to_owned()))?;
+        let path = self.get(&list::API_KEY_FILE, &Given::default(), |text| Ok(text.to_owned()))?;
         path.map(|path| key::of_file(&path).map_err(Failure::Key)).transpose()
     }
 }
@@ -328,8 +269,8 @@ impl Layer {
         for (key, value) in table {
             let line = 1 + text[..key.span().start].matches('\n').count();
             let key = key.into_inner();
-            if !CONFIG_KEYS.iter().any(|setting| setting.key == key) {
-                let known: Vec<_> = CONFIG_KEYS.iter().map(|setting| setting.key).collect();
+            if !list::ALL.iter().any(|setting| setting.key == key) {
+                let known: Vec<_> = list::ALL.iter().map(|setting| setting.key).collect();
                 return Err(format!("line {line}: unknown key {key:?}; known are {}", known.join(", ")));
             }
             let value = match value {
@@ -351,13 +292,15 @@ impl Layer {
     }
 }
 
-impl From<ParquetArg> for Encodings {
-    fn from(kind: ParquetArg) -> Self {
-        match kind {
-            ParquetArg::Compatible => Self::Compatible,
-            ParquetArg::Compact => Self::Compact,
-        }
-    }
+/// The settings that a spec names, with their values.
+fn spec_values(spec: &Spec) -> Vec<(&'static Setting, String)> {
+    let values = [
+        (&list::RATE, spec.pacing.rate.clone()),
+        (&list::CONCURRENCY, spec.pacing.concurrency.map(|n| n.to_string())),
+        (&list::ADJUSTED, spec.adjusted.map(|adjusted| adjusted.to_string())),
+        (&list::PARQUET, spec.parquet.clone()),
+    ];
+    values.into_iter().filter_map(|(setting, value)| Some((setting, value?))).collect()
 }
 
 impl FetchSettings {
@@ -366,36 +309,33 @@ impl FetchSettings {
     /// # Errors
     /// With the name of the flag, variable or key whose value is wrong.
     pub fn resolve(args: &FetchArgs, sources: &Sources<'_>) -> Result<Self, Failure> {
-        let time = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_time);
-        let timeout = |setting, flag: &Option<String>| sources.get(setting, flag.as_ref(), read_timeout);
-        let progress =
-            args.progress.map_or_else(|| sources.get(&PROGRESS, None, read_choice), |mode| Ok(Some(mode)));
+        let given = &args.settings.given;
+        let time = |setting| sources.get(setting, given, read_time);
+        let timeout = |setting| sources.get(setting, given, read_timeout);
+        let rate = |text: &str| text.parse().map_err(|error: RateError| error.to_string());
         let defaults = ConnectOptions::default();
         let options = ConnectOptions {
             sandbox: args.sandbox,
-            base_url: sources.get(&BASE_URL, args.base_url.as_ref(), read_base_url)?,
+            base_url: sources.get(&list::BASE_URL, given, read_base_url)?,
             host_by: sources.host_by(args),
             key: sources.key().map_err(|failure| failure.to_string()),
             is_continued: true,
-            rate: sources
-                .get(&RATE, args.rate.as_ref(), |text| text.parse().map_err(|e: RateError| e.to_string()))?,
-            concurrency: sources.get(&CONCURRENCY, args.concurrency.as_ref(), read_concurrency)?,
-            adjusted: sources.get(&ADJUSTED, args.adjusted.as_ref(), read_bool)?,
+            rate: sources.get(&list::RATE, given, rate)?,
+            concurrency: sources.get(&list::CONCURRENCY, given, read_concurrency)?,
+            adjusted: sources.get(&list::ADJUSTED, given, read_bool)?,
             max_attempts: sources
-                .get(&MAX_ATTEMPTS, args.max_attempts.as_ref(), read_positive)?
+                .get(&list::MAX_ATTEMPTS, given, read_positive)?
                 .unwrap_or(defaults.max_attempts),
-            max_retry_time: time(&MAX_RETRY_TIME, &args.max_retry_time)?.unwrap_or(defaults.max_retry_time),
-            connect_timeout: timeout(&CONNECT_TIMEOUT, &args.connect_timeout)?
-                .unwrap_or(defaults.connect_timeout),
-            read_timeout: timeout(&READ_TIMEOUT, &args.read_timeout)?.unwrap_or(defaults.read_timeout),
-            ca_bundle: sources
-                .get(&CA_BUNDLE, args.ca_bundle.as_ref(), read_certificates)?
-                .unwrap_or_default(),
+            max_retry_time: time(&list::MAX_RETRY_TIME)?.unwrap_or(defaults.max_retry_time),
+            connect_timeout: timeout(&list::CONNECT_TIMEOUT)?.unwrap_or(defaults.connect_timeout),
+            read_timeout: timeout(&list::READ_TIMEOUT)?.unwrap_or(defaults.read_timeout),
+            ca_bundle: sources.get(&list::CA_BUNDLE, given, read_certificates)?.unwrap_or_default(),
             proxies: ProxyVariables::read(sources.env),
-            max_duration: time(&MAX_DURATION, &args.max_duration)?,
-            max_requests: sources.get(&MAX_REQUESTS, args.max_requests.as_ref(), read_positive)?,
+            max_duration: time(&list::MAX_DURATION)?,
+            max_requests: sources.get(&list::MAX_REQUESTS, given, read_positive)?,
             encodings: Encodings::default(),
         };
+        let progress = sources.get(&list::PROGRESS, given, read_choice);
         Ok(Self { options, progress: progress?.unwrap_or(ProgressMode::Auto) })
     }
 
@@ -405,7 +345,7 @@ impl FetchSettings {
     /// Those of [`FetchSettings::resolve`].
     pub fn resolve_with(
         args: &FetchArgs,
-        parquet: ParquetArgs,
+        parquet: &ParquetArgs,
         sources: &Sources<'_>,
     ) -> Result<Self, Failure> {
         let mut settings = Self::resolve(args, sources)?;
@@ -414,7 +354,9 @@ impl FetchSettings {
     }
 }
 
+mod flags;
 mod key;
+pub mod list;
 #[cfg(test)]
 mod tests;
 mod values;

@@ -83,7 +83,7 @@ pub fn run(
         Some((path, spec)) => sources.with_spec(path, spec),
         None => sources,
     };
-    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, &sources)?;
+    let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, &sources)?;
     announce_clock(clock);
     let request = match &args.tasks_file {
         Some(path) => DownloadRequest::Tasks(tasks(path, clock)?),
@@ -110,7 +110,7 @@ pub fn run(
 
 /// The settings of this `start` to save in the directory. Never the key, even if a user put it into another setting.
 fn to_tell(sources: &Sources<'_>, args: &StartArgs, spec: Option<&Spec>) -> BTreeMap<String, Option<String>> {
-    let mut told = sources.told(&args.fetch, args.parquet, spec);
+    let mut told = sources.told(&args.fetch, &args.parquet, spec);
     if let Ok(Some(key)) = sources.key() {
         told.values_mut().flatten().for_each(|value| key.scrub_text(value));
     }

@@ -62,7 +62,7 @@ fn update(
     }
     let remembered = Remembered::of(&data_dir);
     let sources = &remembered.over(sources);
-    let settings = FetchSettings::resolve_with(&args.fetch, args.parquet, sources)?;
+    let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     let enough = Enough::resolve(args, &remembered.verify())?;
     announce_clock(clock);
     let cutoff = cutoff(args, clock)?;

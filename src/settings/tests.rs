@@ -15,11 +15,17 @@ fn sources<'a>(env: &'a dyn Fn(&str) -> Option<String>, config: &str) -> Sources
     Sources { env, files, default_data_dir: DEFAULT_DATA_DIR }
 }
 
+fn fetch(given: &[(&Setting, &str)]) -> FetchArgs {
+    let settings = Flags { given: Given::of(given), ..Flags::default() };
+    FetchArgs { settings, ..FetchArgs::default() }
+}
+
 #[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let env = env(&[("GRAB_RATE", "100/s")]);
     let rate = |flag: Option<&str>, env: &dyn Fn(&str) -> Option<String>, config| {
-        let args = FetchArgs { rate: flag.map(str::to_owned), ..FetchArgs::default() };
+        let given = flag.map(|flag| (&list::RATE, flag));
+        let args = fetch(given.as_slice());
         FetchSettings::resolve(&args, &sources(env, config)).unwrap().options.rate(false).to_string()
     };
     let none = |_: &str| None;
@@ -50,13 +56,13 @@ fn every_key_of_the_config_file_has_its_effect() {
     assert_eq!(sources.data_dir(&common).unwrap(), DataDir::new(Path::new("elsewhere")));
     assert_eq!(sources.log_format(&common).unwrap(), LogFormat::Json);
     assert!(sources.allow_unsynced(&common).unwrap());
-    assert_eq!(sources.encodings(ParquetArgs::default()).unwrap(), Encodings::Compact);
+    assert_eq!(sources.encodings(&ParquetArgs::default()).unwrap(), Encodings::Compact);
 }
 
 #[test]
 fn wrong_values_are_named_with_the_place_where_they_are_set() {
     let none = |_: &str| None;
-    let args = FetchArgs { concurrency: Some("33".into()), ..FetchArgs::default() };
+    let args = fetch(&[(&list::CONCURRENCY, "33")]);
     let error = FetchSettings::resolve(&args, &sources(&none, "")).unwrap_err();
     assert_eq!(
         (error.to_string().as_str(), error.exit().code()),

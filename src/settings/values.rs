@@ -3,6 +3,7 @@
 use std::{fmt::Display, fs, str::FromStr, time::Duration};
 
 use clap::ValueEnum;
+use grab_core::store::Encodings;
 use jiff::SignedDuration;
 use reqwest::Certificate;
 use rustls::{
@@ -41,6 +42,13 @@ pub(super) fn read_choice<T: ValueEnum>(text: &str) -> Result<T, String> {
         format!("{text:?} is none of {}", words.join(", "))
     };
     T::from_str(text, false).map_err(wrong)
+}
+
+/// Parses the kind of Parquet files.
+pub(super) fn read_encodings(text: &str) -> Result<Encodings, String> {
+    let all = [Encodings::Compatible, Encodings::Compact];
+    let wrong = || format!("{text:?} is none of {}", all.map(Encodings::as_str).join(", "));
+    all.into_iter().find(|kind| kind.as_str() == text).ok_or_else(wrong)
 }
 
 /// `50m`, `1h30m`, `90s`, `250ms`, or plain seconds.
