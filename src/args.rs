@@ -1,11 +1,7 @@
 //! The command line as it is typed. `settings` resolves it together with environment and files.
 
 #![expect(clippy::doc_markdown, reason = "the texts are shown by --help, as they are")]
-#![expect(
-    rustdoc::bare_urls,
-    rustdoc::broken_intra_doc_links,
-    reason = "the texts are shown by --help, as they are"
-)]
+#![expect(rustdoc::broken_intra_doc_links, reason = "the texts are shown by --help, as they are")]
 
 use std::{num::NonZeroU32, path::PathBuf};
 

@@ -65,12 +65,12 @@ fn is_wanted(call: &Call) -> bool {
 }
 
 fn events<'a>(known: &[&'a MarketListing], company: &MarketListing) -> Vec<Event<'a>> {
-    let mut lives: Vec<_> = known.iter().filter(|listing| listing.name == company.name).collect();
-    lives.sort_by_key(|listing| std::cmp::Reverse(listing.listed));
+    let mut periods: Vec<_> = known.iter().filter(|listing| listing.name == company.name).collect();
+    periods.sort_by_key(|listing| std::cmp::Reverse(listing.listed));
     let event = |listing: &&&'a MarketListing| Event {
         ticker_change: TickerChange { ticker: &listing.ticker },
         kind: TICKER_CHANGE,
         date: listing.listed.to_string(),
     };
-    lives.iter().map(event).collect()
+    periods.iter().map(event).collect()
 }

@@ -79,8 +79,8 @@ pub(super) fn details(call: &Call, ticker: &str) -> Result<Vec<u8>, Refusal> {
     let listings = call.market.listings();
     let listing = listings.iter().find(|listing| listing.ticker == ticker && listing.is_active_on(date));
     let listing = listing.ok_or(Refusal::TickerNotFound)?;
-    let lives = listings.iter().filter(|other| other.name == listing.name);
-    let list_date = lives.map(|life| life.listed).min().map(|listed| listed.to_string());
+    let periods = listings.iter().filter(|other| other.name == listing.name);
+    let list_date = periods.map(|period| period.listed).min().map(|listed| listed.to_string());
     let row = TickerRow { last_updated_utc: None, list_date, ..row(call, listing, date) };
     Ok(paged_list::body(call, row, None, None))
 }

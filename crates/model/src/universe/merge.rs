@@ -25,7 +25,7 @@ pub struct RowDefects {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UniverseMerge {
     /// All listing periods, by ticker; the one that is still listed comes last.
-    pub lives: Vec<ListingPeriod>,
+    pub periods: Vec<ListingPeriod>,
     /// Periods that were not known before.
     pub new: u64,
     /// Tickers that were active and are delisted now.
@@ -57,7 +57,7 @@ pub fn merge(known: Vec<ListingPeriod>, fetched: Vec<Listing>, at_ms: i64) -> Un
         let rows = merged.unique(rows);
         let mut now = merged.unite(periods, rows, at_ms);
         now.sort_by_key(|period| (period.end().unwrap_or(Date::MAX), period.first_seen_ms));
-        merged.lives.append(&mut now);
+        merged.periods.append(&mut now);
     }
     merged
 }

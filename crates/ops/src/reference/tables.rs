@@ -280,15 +280,15 @@ impl Sync {
         let brought = TickersBrought {
             rows: count,
             pages,
-            lives: merged.lives.len() as u64,
-            active: merged.lives.iter().filter(|life| life.listing.active).count() as u64,
+            lives: merged.periods.len() as u64,
+            active: merged.periods.iter().filter(|life| life.listing.active).count() as u64,
             new: merged.new,
             left: merged.left.len() as u64,
             gone: merged.left,
             not_seen: merged.not_seen,
             defects: TickerDefects { listed_twice, other_cik, without_figi, bad_symbols, bad_days, nonsense },
         };
-        self.write_lives(merged.lives)?;
+        self.write_lives(merged.periods)?;
         Ok(Some(brought))
     }
 

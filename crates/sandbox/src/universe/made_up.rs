@@ -46,8 +46,8 @@ fn company(seed: Seed, number: u16, taken: &mut BTreeSet<String>) -> Vec<MadeUpS
     let mut draws = seed.named("listing").draws();
     let listing = listing(seed, free_ticker(taken, &mut draws), number, &mut draws);
     let (price, trades) = (draws.between_orders(2.0, 400.0), draws.between_orders(1.0, 100_000.0));
-    let lives = if number > KEEPING { lives(listing, taken, &mut draws) } else { vec![listing] };
-    lives.into_iter().map(|listing| MadeUpStock::new(listing, seed, price, trades)).collect()
+    let periods = if number > KEEPING { periods(listing, taken, &mut draws) } else { vec![listing] };
+    periods.into_iter().map(|listing| MadeUpStock::new(listing, seed, price, trades)).collect()
 }
 
 fn listing(seed: Seed, ticker: String, number: u16, draws: &mut RandomDraws) -> MarketListing {
@@ -83,19 +83,23 @@ fn split(after: Date, before: Date, draws: &mut RandomDraws) -> MarketSplit {
 }
 
 /// Splits a listing period under one ticker into several tickers. They have no splits: prices continue as they were.
-fn lives(whole: MarketListing, taken: &mut BTreeSet<String>, draws: &mut RandomDraws) -> Vec<MarketListing> {
+fn periods(
+    whole: MarketListing,
+    taken: &mut BTreeSet<String>,
+    draws: &mut RandomDraws,
+) -> Vec<MarketListing> {
     let renames = (0..draws.pick([1, 1, 2])).map(|_| session_between(RENAMES.0, RENAMES.1, draws));
     let renames: BTreeSet<Date> = renames.collect();
     let mut last = MarketListing { splits: Vec::new(), ..whole };
-    let mut lives = Vec::new();
+    let mut periods = Vec::new();
     for renamed in renames {
         if last.listed < renamed && last.delisted.is_none_or(|delisted| renamed < delisted) {
-            lives.push(MarketListing { delisted: Some(renamed), ..last.clone() });
+            periods.push(MarketListing { delisted: Some(renamed), ..last.clone() });
             last = MarketListing { ticker: free_ticker(taken, draws), listed: renamed, ..last };
         }
     }
-    lives.push(last);
-    lives
+    periods.push(last);
+    periods
 }
 
 /// A ticker of four letters that is not taken.

@@ -85,14 +85,14 @@ mod tests {
     fn a_renamed_company_goes_on_the_same_day_as_the_same() {
         for seed in 0..5 {
             let companies = companies(Seed::root(seed));
-            let mut lives = BTreeMap::<_, Vec<_>>::new();
+            let mut periods = BTreeMap::<_, Vec<_>>::new();
             for MadeUpStock { listing, .. } in &companies {
-                lives.entry(&listing.name).or_default().push(listing);
+                periods.entry(&listing.name).or_default().push(listing);
             }
             let mut renames = 0;
-            for lives in lives.values_mut() {
-                lives.sort_by_key(|life| life.listed);
-                for pair in lives.windows(2) {
+            for periods in periods.values_mut() {
+                periods.sort_by_key(|period| period.listed);
+                for pair in periods.windows(2) {
                     assert_eq!(pair[0].delisted, Some(pair[1].listed), "{}", pair[1].ticker);
                     assert_eq!(pair[0].identity, pair[1].identity);
                     assert_ne!(pair[0].ticker, pair[1].ticker);
