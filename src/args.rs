@@ -9,17 +9,20 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
 
 pub use export::{AdjustedArg, ExportArgs, FormatArg};
 pub use given_twice::given_twice;
+pub use setting_flags::{CommonGroup, FetchGroup, Flags, Given, ParquetGroup};
+pub use setting_list::Setting;
 pub use status::StatusArgs;
 pub use tools::{CompletionsArgs, ManArgs, SpecArgs, SpecCommand};
 pub use universe::{OrderArgs, UniverseArgs, UniverseCommand, UniverseListArgs, UniverseSyncArgs};
 pub use update::UpdateArgs;
 
-use super::settings::{CommonGroup, FetchGroup, Flags, ParquetGroup};
 use grab_sandbox::{EndpointFamily, Fault, RateWindow, TooManyBody};
 
 mod export;
 mod given_twice;
 mod help;
+mod setting_flags;
+pub mod setting_list;
 mod status;
 mod tools;
 mod universe;

@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    args::{Cli, Command, FetchArgs, UniverseArgs, UniverseCommand},
-    settings::{DEFAULT_DATA_DIR, list},
+    args::{Cli, Command, FetchArgs, UniverseArgs, UniverseCommand, setting_list as list},
+    settings::DEFAULT_DATA_DIR,
     shell::quoted,
 };
 use grab_core::data_dir::DataDir;

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{
     args::{Cli, CompletionsArgs},
-    output::{Output, Report},
+    output::Output,
+    report::Report,
     text::Text,
 };
 

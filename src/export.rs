@@ -25,8 +25,9 @@ use serde::Serialize;
 
 use super::{
     args::{AdjustedArg, CommonArgs, ExportArgs, FormatArg, joined},
-    output::{Output, Report, announce_clock, say},
+    output::{Output, announce_clock, say},
     remembered::Remembered,
+    report::Report,
     settings::Sources,
     start::read_tickers,
     text::Text,

@@ -24,6 +24,7 @@ mod repair;
 mod report;
 mod resume;
 mod rewrite;
+mod run_report;
 mod runs;
 mod sandbox;
 mod settings;

@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::{
     args::{Cli, ManArgs},
-    output::{Output, Report},
+    output::Output,
+    report::Report,
     text::Text,
 };
 

@@ -1,6 +1,6 @@
 //! Shows notices on stderr in words, and the progress of a job.
 
-use std::{io, pin::Pin};
+use std::{io, pin::Pin, sync::Arc};
 
 use grab_core::{
     data_dir::PLAN,
@@ -14,7 +14,7 @@ use super::{
     args::ProgressMode,
     left_out,
     output::{Output, say},
-    progress, report, signals,
+    progress, run_report, signals,
 };
 
 /// An observer that writes to the terminal.
@@ -26,6 +26,14 @@ pub struct Terminal {
     pub quiet: bool,
     /// Where a report goes if the command has no time to print it.
     pub output: Output,
+}
+
+impl Terminal {
+    /// The observer of a run.
+    #[must_use]
+    pub fn observer(progress: ProgressMode, quiet: bool, output: Output) -> Arc<dyn Observer> {
+        Arc::new(Self { progress, quiet, output })
+    }
 }
 
 impl Observer for Terminal {
@@ -48,7 +56,7 @@ impl Observer for Terminal {
         let output = self.output;
         signals::watch(stop, move || match last_report() {
             // If stdout is gone, nothing can be reported.
-            Ok(run) => output.report(&report::RunOutput(&run)).unwrap_or(ExitStatus::Interrupted),
+            Ok(run) => output.report(&run_report::RunOutput(&run)).unwrap_or(ExitStatus::Interrupted),
             Err(_) => output.failure(&Error::Stopped(StopReason::Interrupted)),
         })
     }

@@ -14,21 +14,10 @@ use grab_model::format;
 use grab_ops::Error as Failure;
 use serde::Serialize;
 
-use super::{advice::hint, called, report, text::Text};
+use super::{advice::hint, called, report::Report, run_report};
 
 /// Whether stdout has its report. A second signal may want to print one while the first one is being printed.
 static REPORTED: AtomicBool = AtomicBool::new(false);
-
-/// What a command reports: an object of JSON, or text.
-pub trait Report: Serialize {
-    /// How the command ends.
-    fn exit(&self) -> ExitStatus {
-        ExitStatus::Complete
-    }
-
-    /// The report for people.
-    fn text(&self) -> Text;
-}
 
 /// The object that every command prints with `--json`: four fields, and between them the command's own.
 #[derive(Serialize)]
@@ -100,7 +89,7 @@ impl Output {
         }
         if self.json {
             // If stdout is gone as well, nothing can be reported.
-            let _ = self.report(&report::Failed::new(failure));
+            let _ = self.report(&run_report::Failed::new(failure));
         }
         failure.exit()
     }

@@ -25,8 +25,9 @@ use serde::Serialize;
 
 use super::{
     args::CommonArgs,
-    output::{Output, Report, announce_clock, say},
-    report,
+    output::{Output, announce_clock, say},
+    report::Report,
+    run_report,
     settings::Sources,
     text::Text,
 };
@@ -34,7 +35,7 @@ use super::{
 /// The result of a rebuild.
 #[derive(Serialize)]
 struct RebuildReport {
-    #[serde(flatten, serialize_with = "report::serialize")]
+    #[serde(flatten, serialize_with = "run_report::serialize")]
     run: RunReport,
     /// The new path of the old manifest.
     set_aside: Option<String>,
@@ -364,7 +365,7 @@ impl Report for RebuildReport {
     }
 
     fn text(&self) -> Text {
-        let mut text = report::text(&self.run);
+        let mut text = run_report::text(&self.run);
         text.rows("moved", self.set_aside.iter().map(|path| format!("the old manifest is {path}")));
         let damaged = |file: &Damaged| format!("{} {}: {}", file.ticker, file.month, file.detail);
         text.rows("damaged", self.damaged.iter().map(damaged));

@@ -26,9 +26,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     args::{CommonArgs, RepairArgs},
     clear::{Cleared, clear, discard_replaced},
-    output::{Output, Report, announce_clock, say},
+    notices::Terminal,
+    output::{Output, announce_clock, say},
     remembered::Remembered,
-    report,
+    report::Report,
+    run_report,
     settings::{FetchSettings, Sources},
     text::Text,
     verify::watched,
@@ -43,7 +45,7 @@ const LISTED: usize = 20;
 /// What was repaired, or would be.
 #[derive(Default, Serialize)]
 struct RepairReport {
-    #[serde(flatten, serialize_with = "report::serialize_optional")]
+    #[serde(flatten, serialize_with = "run_report::serialize_optional")]
     run: Option<RunReport>,
     dry_run: bool,
     /// The number of findings that are repaired.
@@ -165,7 +167,7 @@ pub fn run(
         command: "repair",
         arguments: describe(&plan),
         data_dir: data_dir.clone(),
-        observer: settings.observer(common.quiet, output),
+        observer: Terminal::observer(settings.progress, common.quiet, output),
         options: settings.options,
         clock,
         plan_only: false,
@@ -388,7 +390,7 @@ impl Report for RepairReport {
     fn text(&self) -> Text {
         let mut text = match &self.run {
             Some(run) => {
-                let mut text = report::text(run);
+                let mut text = run_report::text(run);
                 text.row("repeated", format::plural(self.asked_again.len() as u64, "window"));
                 text
             }

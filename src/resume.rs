@@ -5,9 +5,10 @@ use grab_ops::{Error as Failure, Resume};
 
 use super::{
     args::{CommonArgs, ResumeArgs},
+    notices::Terminal,
     output::{Output, announce_clock},
     remembered::Remembered,
-    report,
+    run_report,
     settings::{FetchSettings, Sources},
 };
 
@@ -26,8 +27,8 @@ pub fn run(
     let sources = &Remembered::of(&data_dir).over(sources);
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     announce_clock(clock);
-    let observer = settings.observer(common.quiet, output);
+    let observer = Terminal::observer(settings.progress, common.quiet, output);
     let resume = Resume { data_dir, options: settings.options, retry_failed: args.retry_failed, clock };
     let report = resume.run(&observer)?;
-    output.report(&report::RunOutput(&report))
+    output.report(&run_report::RunOutput(&report))
 }

@@ -17,8 +17,9 @@ use serde::Serialize;
 use super::{
     advice::hint,
     args::{CommonArgs, RepairArgs},
-    output::{Output, Report, announce_clock},
+    output::{Output, announce_clock},
     remembered::Remembered,
+    report::Report,
     settings::{FetchSettings, Sources},
     signals,
     text::Text,

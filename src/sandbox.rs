@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::{
     args::{SandboxArgs, SandboxFaultArgs, SandboxRateArgs},
-    output::{Output, Report, announce_clock, say},
+    output::{Output, announce_clock, say},
+    report::Report,
     settings::{SANDBOX_DATA_DIR, Sources, read_time},
     signals,
     text::Text,

@@ -8,7 +8,6 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use grab_core::{
@@ -18,15 +17,13 @@ use grab_model::{
     ApiKey, RateError,
     plan::{self, Spec},
 };
-use grab_ops::{ConnectOptions, Error as Failure, HostBy, Observer};
+use grab_ops::{ConnectOptions, Error as Failure, HostBy};
 use jiff::Timestamp;
 use toml::Spanned;
 
-use super::args::{CommonArgs, FetchArgs, LogFormat, ParquetArgs, ProgressMode};
-use super::{notices::Terminal, output::Output};
-use flags::Given;
-pub use flags::{CommonGroup, FetchGroup, Flags, ParquetGroup};
-pub use list::Setting;
+use super::args::{
+    CommonArgs, FetchArgs, Given, LogFormat, ParquetArgs, ProgressMode, Setting, setting_list as list,
+};
 pub use values::read_time;
 use values::{
     read_base_url, read_bool, read_certificates, read_choice, read_concurrency, read_encodings,
@@ -64,14 +61,6 @@ pub struct FetchSettings {
     pub options: ConnectOptions,
     /// How progress is shown.
     pub progress: ProgressMode,
-}
-
-impl FetchSettings {
-    /// The observer of a run.
-    #[must_use]
-    pub fn observer(&self, quiet: bool, output: Output) -> Arc<dyn Observer> {
-        Arc::new(Terminal { progress: self.progress, quiet, output })
-    }
 }
 
 impl<'a> Sources<'a> {
@@ -354,9 +343,7 @@ impl FetchSettings {
     }
 }
 
-mod flags;
 mod key;
-pub mod list;
 #[cfg(test)]
 mod tests;
 mod values;

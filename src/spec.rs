@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::{
     args::{SpecArgs, SpecCommand},
-    output::{Output, Report},
+    output::Output,
+    report::Report,
     settings::Sources,
     start::{beside, read_spec_bytes, read_tickers},
     text::Text,

@@ -19,9 +19,11 @@ use serde::Serialize;
 use super::{
     args::{CommonArgs, StartArgs, joined},
     left_out,
-    output::{Output, Report, announce_clock, say},
+    notices::Terminal,
+    output::{Output, announce_clock, say},
     remembered::{Remembered, SpecFile},
-    report,
+    report::Report,
+    run_report,
     settings::{FetchSettings, Sources},
     text::Text,
     universe,
@@ -90,7 +92,7 @@ pub fn run(
         None => request(args, spec, clock)?,
     };
     file.as_ref().map_or(Ok(()), SpecFile::check)?;
-    let observer = settings.observer(common.quiet, output);
+    let observer = Terminal::observer(settings.progress, common.quiet, output);
     let download = Download {
         data_dir,
         request,
@@ -105,7 +107,7 @@ pub fn run(
         return output.report(&DryRunReport::new(download.plan()?, rate));
     }
     let report = download.run(&observer)?;
-    output.report(&report::RunOutput(&report))
+    output.report(&run_report::RunOutput(&report))
 }
 
 /// The settings of this `start` to save in the directory. Never the key, even if a user put it into another setting.

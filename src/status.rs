@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use super::{
     args::{CommonArgs, StatusArgs},
-    output::{Output, Report},
-    report,
+    output::Output,
+    report::Report,
+    run_report,
     runs::{self, RunRow},
     settings::Sources,
     text::{Align, Table, Text},
@@ -278,11 +279,11 @@ impl Report for StatusReport {
         let made_up = if self.sandbox == Some(true) { ", made up by the sandbox" } else { "" };
         let adjusted = if self.adjusted == Some(true) { "split-adjusted" } else { "as traded" };
         let mut text = Text::new(format_args!("{}: bars {adjusted}{made_up}", self.data_dir));
-        text.row("tasks", report::counts(self.tasks));
+        text.row("tasks", run_report::counts(self.tasks));
         let [bars, partitions] = [(self.bars, "bar"), (self.partitions, "partition")]
             .map(|(count, what)| format::plural(count, what));
         text.row("stored", format_args!("{bars} in {partitions}, {}", format::bytes(self.bytes)));
-        text.rows("repairs", report::repairs(self.repairs));
+        text.rows("repairs", run_report::repairs(self.repairs));
         if let (Some(oldest), Some(newest)) = (&self.oldest, &self.newest) {
             text.row("from", format_args!("{oldest} to {newest}"));
         }
@@ -302,7 +303,7 @@ impl Report for StatusReport {
             text.row("", format_args!("{days}{before} requested: not_entitled"));
         }
         if !self.is_all_asked {
-            text.row("pending", report::ASK_AGAIN);
+            text.row("pending", run_report::ASK_AGAIN);
         }
         text.rows("settings", self.told.line());
         text.rows("spec", self.spec.iter().map(SpecRow::line));

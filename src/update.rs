@@ -21,6 +21,7 @@ use super::{
     args::{CommonArgs, UpdateArgs},
     enough::Enough,
     files, metrics,
+    notices::Terminal,
     output::{Output, announce_clock, say},
     remembered::Remembered,
     settings::{FetchSettings, Sources, read_time},
@@ -80,7 +81,7 @@ fn update(
     }
     let lock = Lock::take(&data_dir)?;
     let lists = Lists::due(&data_dir, &ManifestReader::open(&data_dir)?, &cutoff)?;
-    let observer = settings.observer(common.quiet, output);
+    let observer = Terminal::observer(settings.progress, common.quiet, output);
     let job = Job {
         command: "update",
         arguments: format!("to {}", cutoff.session.date()),

@@ -28,9 +28,11 @@ use super::{
     args::{CommonArgs, VerifyArgs, WitnessArg},
     called,
     files::Files,
-    output::{Output, Report, announce_clock},
+    notices::Terminal,
+    output::{Output, announce_clock},
     overview,
     remembered::{Remembered, SpecFile},
+    report::Report,
     settings::{FetchSettings, Sources},
     shell::quoted,
     start::request_of_spec,
@@ -164,7 +166,7 @@ fn witnessed(
             need_open_files(settings.options.open_files(settings.options.sandbox))?;
             // What is fetched is stored, so no other process may write meanwhile.
             let _lock = witness::hold(data_dir)?;
-            let observer = settings.observer(quiet, output);
+            let observer = Terminal::observer(settings.progress, quiet, output);
             let connection = Connection { options: settings.options, clock, observer };
             let place = data_dir.to_owned();
             let ordered = cut_away.clone();

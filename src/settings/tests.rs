@@ -16,8 +16,7 @@ fn sources<'a>(env: &'a dyn Fn(&str) -> Option<String>, config: &str) -> Sources
 }
 
 fn fetch(given: &[(&Setting, &str)]) -> FetchArgs {
-    let settings = Flags { given: Given::of(given), ..Flags::default() };
-    FetchArgs { settings, ..FetchArgs::default() }
+    FetchArgs { settings: Given::of(given).into(), ..FetchArgs::default() }
 }
 
 #[test]

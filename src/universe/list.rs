@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::super::{
     args::{CommonArgs, UniverseListArgs, joined},
     left_out,
-    output::{Output, Report, say},
+    output::{Output, say},
+    report::Report,
     settings::Sources,
     text::{Align, Table, Text},
 };

@@ -10,7 +10,7 @@ use grab_ops::{
 };
 use serde::Serialize;
 
-use super::super::{advice, output::Report, text::Text};
+use super::super::{advice, report::Report, text::Text};
 
 /// The report; its JSON is public.
 #[derive(Serialize)]

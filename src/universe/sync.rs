@@ -20,6 +20,7 @@ use grab_ops::{
 use super::{
     super::{
         args::{CommonArgs, UniverseSyncArgs},
+        notices::Terminal,
         output::{Output, announce_clock, say},
         remembered::Remembered,
         settings::{FetchSettings, Sources},
@@ -51,7 +52,7 @@ pub fn run(
     let settings = FetchSettings::resolve(&args.fetch, sources)?;
     announce_clock(clock);
     let annotations = args.annotate.as_ref().map(annotations).transpose()?;
-    let observer = settings.observer(common.quiet, output);
+    let observer = Terminal::observer(settings.progress, common.quiet, output);
     let connection = Connection { options: settings.options, clock, observer };
     let needs = Needs {
         tickers: true,

@@ -17,7 +17,7 @@ use grab_ops::{Error as Failure, RunReport};
 use serde::Serialize;
 
 use super::{
-    super::{output::Report, report, text::Text},
+    super::{report::Report, run_report, text::Text},
     Brought,
     left::Left,
     planned::Lists,
@@ -35,7 +35,7 @@ const NAMED: usize = 8;
 /// The result; its JSON is in docs/json.md.
 #[derive(Serialize)]
 pub struct UpdateReport {
-    #[serde(flatten, serialize_with = "report::serialize")]
+    #[serde(flatten, serialize_with = "run_report::serialize")]
     pub run: RunReport,
     /// The last requested session.
     session: String,
@@ -219,7 +219,7 @@ impl UpdateReport {
         format!(
             "grab update {}: {outcome} (exit {code}): {symbols}, {}",
             self.session,
-            report::brief(&self.run)
+            run_report::brief(&self.run)
         )
     }
 }
@@ -233,7 +233,7 @@ impl Report for UpdateReport {
     fn text(&self) -> Text {
         let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;
-        let mut text = report::text(&self.run).with_first(self.summary());
+        let mut text = run_report::text(&self.run).with_first(self.summary());
         let [extended, up_to_date, closed] = [extended, up_to_date, closed].map(format::count);
         let counts =
             format!("{extended} extended to {}, {up_to_date} up to date, {closed} closed", self.session);

@@ -7,7 +7,7 @@ use clap::{
     builder::PossibleValuesParser,
 };
 
-use super::list::{self, Setting, Value};
+use super::setting_list::{self as list, Setting, Value};
 
 /// The values of settings that the command line has, by the key of the setting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,7 +86,14 @@ impl Group for ParquetGroup {
 pub struct Flags<G> {
     /// The values that the command line has.
     pub given: Given,
-    pub(super) group: PhantomData<G>,
+    group: PhantomData<G>,
+}
+
+#[cfg(test)]
+impl<G> From<Given> for Flags<G> {
+    fn from(given: Given) -> Self {
+        Self { given, group: PhantomData }
+    }
 }
 
 impl<G: Group> Args for Flags<G> {
