@@ -19,7 +19,7 @@ use grab_core::{
 };
 use grab_model::format;
 use grab_model::{Month, Symbol, Window, calendar};
-use grab_ops::{AskAnew, Error as Failure, Job, NextStep, RunReport, last_day, overview};
+use grab_ops::{Error as Failure, HistoryCheck, Job, NextStep, RunReport, last_day, manifest_of};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -116,12 +116,12 @@ pub fn run(
     announce_clock(clock);
     let saved = args.from.as_deref().map(read_report).transpose()?;
     if !data_dir.manifest().exists() {
-        overview(&data_dir)?;
+        manifest_of(&data_dir)?;
         return Err(missing(&data_dir).into());
     }
     let lock = Lock::take(&data_dir)?;
     let deep = saved.as_ref().map_or(DeepSelection::All, |saved| DeepSelection::Only(partitions(saved)));
-    let cut_away = grab_ops::cut_away(&data_dir)?;
+    let cut_away = grab_ops::listing_cuts(&data_dir)?;
     // Tasks that extend beyond the last finished session are cut by the run itself, once the service confirms it.
     let mut verified = watched(
         &data_dir,
@@ -174,7 +174,7 @@ pub fn run(
         lock: Some(lock),
         lists: grab_ops::Needs::default(),
         absences: None,
-        ask_anew: AskAnew::Never,
+        history_check: HistoryCheck::Never,
     };
     let (left, not_asked) = (left(&plan, &untouched), not_asked(&plan));
     let run = job.run_and_judge(

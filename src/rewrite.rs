@@ -10,7 +10,7 @@ use grab_core::{
     store::{BarStore, Encodings},
 };
 use grab_model::format;
-use grab_ops::{Error as Failure, begun, recover};
+use grab_ops::{Error as Failure, recover, require_manifest};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -70,7 +70,7 @@ pub fn run(
     let sources = &Remembered::of(&data_dir).over(sources);
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     announce_clock(clock);
-    begun(&data_dir)?;
+    require_manifest(&data_dir)?;
     let _lock = Lock::take(&data_dir)?;
     let (stop, until) = (Stop::default(), settings.options.max_duration.map(|time| started + time));
     let shown = (!common.quiet && std::io::stderr().is_terminal()).then(bar);

@@ -15,7 +15,10 @@ use grab_core::{
     verify::SessionSymbols,
 };
 use grab_model::format;
-use grab_ops::{Absences, AskAnew, Begun, Error as Failure, Job, NextStep, Observer, RunReport, begun};
+use grab_ops::{
+    Absences, Error as Failure, HistoryCheck, Job, NextStep, Observer, RunFindings, RunReport,
+    require_manifest,
+};
 
 use super::{
     args::{CommonArgs, UpdateArgs},
@@ -67,7 +70,7 @@ fn update(
     let enough = Enough::resolve(args, &remembered.verify())?;
     announce_clock(clock);
     let cutoff = cutoff(args, clock)?;
-    begun(&data_dir)?;
+    require_manifest(&data_dir)?;
     let service = settings.options.service_of(ManifestReader::open(&data_dir)?.kind()?);
     if args.dry_run {
         let reader = ManifestReader::open(&data_dir)?;
@@ -93,7 +96,7 @@ fn update(
         lock: Some(lock),
         lists: lists.needs,
         absences: Some(cutoff),
-        ask_anew: AskAnew::Never,
+        history_check: HistoryCheck::Never,
     };
     let place = data_dir.clone();
     let prepare =
@@ -147,7 +150,7 @@ fn record(
 #[derive(Default)]
 struct Brought {
     plan: UpdatePlan,
-    lists: grab_ops::Brought,
+    lists: grab_ops::ReferenceReport,
     /// Stored symbols that were delisted.
     left: Vec<Left>,
     /// Whether the sessions are complete.
@@ -165,11 +168,11 @@ struct Brought {
 impl Brought {
     fn by(
         data_dir: &DataDir,
-        begun: Begun<UpdatePlan>,
+        begun: RunFindings<UpdatePlan>,
         due: &Lists,
         cutoff: &UpdateCutoff,
     ) -> Result<Self, Failure> {
-        let Begun { lists, absences, prepared, .. } = begun;
+        let RunFindings { lists, absences, prepared, .. } = begun;
         let Some(plan) = prepared else { return Ok(Self { lists, ..Self::default() }) };
         let reader = ManifestReader::open(data_dir)?;
         let universe = known_universe(data_dir)?.unwrap_or_default();

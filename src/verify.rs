@@ -19,7 +19,7 @@ use grab_core::{
 };
 use grab_model::excerpt;
 use grab_model::format;
-use grab_ops::{Connection, Error as Failure, last_day, overview};
+use grab_ops::{Connection, Error as Failure, last_day, manifest_of};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::civil::Date;
 use serde::Serialize;
@@ -101,7 +101,7 @@ pub fn run(
         .map(|(path, spec)| request_of_spec(path, spec, clock)?.expanded(&data_dir, clock))
         .transpose()?;
     if !data_dir.manifest().exists() {
-        overview(&data_dir)?;
+        manifest_of(&data_dir)?;
         return Err(missing(&data_dir).into());
     }
     let files = Files::of(args, &data_dir)?;
@@ -158,7 +158,7 @@ fn witnessed(
     data_dir: &DataDir,
     output: Output,
 ) -> Result<(Verification, WitnessReport), Failure> {
-    let cut_away = grab_ops::cut_away(data_dir)?;
+    let cut_away = grab_ops::listing_cuts(data_dir)?;
     let kept = match args.witness {
         Some(WitnessArg::GroupedDaily) => {
             let sources = &Remembered::of(data_dir).over(sources);

@@ -13,7 +13,7 @@ use grab_core::{
 };
 use grab_model::calendar;
 use grab_model::format;
-use grab_ops::{Connection, Error as Failure, Running, declare_kind};
+use grab_ops::{Connection, Error as Failure, RunHandles, declare_kind};
 use jiff::civil::Date;
 use serde::Serialize;
 use tokio::task;
@@ -231,7 +231,7 @@ fn bring(
     writer.begin_run("verify", "--witness grouped-daily")?;
     let (manifest, writer_thread) = WriterHandle::start(writer);
     let running =
-        Running { manifest, counters: Arc::new(RunCounters::default()), pacer, stop: Stop::default() };
+        RunHandles { manifest, counters: Arc::new(RunCounters::default()), pacer, stop: Stop::default() };
     let asked = Asked { data_dir: data_dir.to_owned(), days, served: kept.last().copied() };
     let fetched = runtime.block_on(run(connection, kind, asked, running, signalled));
     // The last handle is gone: the manifest is closed, and its WAL merged.
@@ -254,7 +254,7 @@ async fn run(
     connection: &Connection,
     kind: StoreKind,
     asked: Asked,
-    running: Running,
+    running: RunHandles,
     signalled: &Stop,
 ) -> Result<Fetched, Failure> {
     let (stop, signalled) = (running.stop.clone(), signalled.clone());
@@ -286,7 +286,7 @@ async fn ask(
     connection: &Connection,
     kind: StoreKind,
     asked: Asked,
-    running: &Running,
+    running: &RunHandles,
 ) -> Result<MarketDayTally, Failure> {
     let Asked { data_dir, days, served } = asked;
     let store = connection.store(data_dir, kind)?;

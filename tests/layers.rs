@@ -86,7 +86,7 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
         "crates/ops/src",
         &[(
             "ops",
-            "what one does with a data directory: a session, and the jobs that run in it; nothing is printed",
+            "what one does with a data directory: jobs as options, plan and report, and the run that they share; nothing is printed",
             &[
                 "adjust", "calendar", "universe", "plan", "clock", "cpu", "data_dir", "disk", "exit",
                 "manifest", "pace", "decode", "source", "store", "engine", "verify", "update", "export",

@@ -6,7 +6,7 @@ use grab_model::{
     ListingPeriod, excerpt, plan,
     universe::{DroppedByFilter, Filter, ListingSpan},
 };
-use grab_ops::{Error as Failure, kept};
+use grab_ops::{Error as Failure, stored_universe};
 use serde::Serialize;
 
 use super::super::{
@@ -83,7 +83,7 @@ pub fn run(
         tickers,
     };
     refuse_codes(args)?;
-    let universe = kept(&data_dir)?;
+    let universe = stored_universe(&data_dir)?;
     let table = reference::read_tickers(&data_dir)?;
     let (fetched_ms, source) = table.map(|table| (table.fetched_ms, table.source)).unwrap_or_default();
     let dropped = filter.dropped(universe.periods());

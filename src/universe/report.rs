@@ -5,8 +5,8 @@ use std::time::Duration;
 use grab_core::{exit::ExitStatus, manifest::RunTotals};
 use grab_model::format;
 use grab_ops::{
-    Annotated, Brought, Error as Failure, ListDates, LookupsBrought, Needs, Renames, SplitsBrought,
-    TickersBrought,
+    AnnotationReport, Error as Failure, ListDates, LookupsReport, Needs, ReferenceReport, Renames,
+    SplitsReport, TickersReport,
 };
 use serde::Serialize;
 
@@ -16,8 +16,8 @@ use super::super::{advice, report::Report, text::Text};
 #[derive(Serialize)]
 pub struct SyncReport {
     #[serde(flatten)]
-    brought: Brought,
-    annotated: Option<Annotated>,
+    brought: ReferenceReport,
+    annotated: Option<AnnotationReport>,
     /// How many lookups `--list-dates` would send now.
     list_dates_left: u64,
     requests: u64,
@@ -33,8 +33,8 @@ pub struct SyncReport {
 
 /// What a run did.
 pub struct Done {
-    pub brought: Brought,
-    pub annotated: Option<Annotated>,
+    pub brought: ReferenceReport,
+    pub annotated: Option<AnnotationReport>,
     pub stopped: Option<Failure>,
     pub totals: RunTotals,
 }
@@ -42,7 +42,7 @@ pub struct Done {
 impl Done {
     /// Whether everything that was requested is there.
     pub fn is_whole(&self, needs: Needs) -> bool {
-        let is_done = |lookups: &Option<LookupsBrought>| lookups.as_ref().is_some_and(|one| one.left == 0);
+        let is_done = |lookups: &Option<LookupsReport>| lookups.as_ref().is_some_and(|one| one.left == 0);
         (!needs.tickers || self.brought.tickers.is_some())
             && (!needs.splits || self.brought.splits.is_some())
             && (needs.list_dates == ListDates::None || is_done(&self.brought.list_dates))
@@ -122,7 +122,7 @@ impl Report for SyncReport {
     }
 }
 
-fn show_tickers(tickers: &TickersBrought, text: &mut Text) {
+fn show_tickers(tickers: &TickersReport, text: &mut Text) {
     let changes = counted(
         &[(tickers.new, "new"), (tickers.left, "delisted"), (tickers.not_seen, "not in this list")],
         "nothing has changed",
@@ -144,7 +144,7 @@ fn show_tickers(tickers: &TickersBrought, text: &mut Text) {
     }
 }
 
-fn splits(splits: &SplitsBrought) -> String {
+fn splits(splits: &SplitsReport) -> String {
     let wrong = &splits.defects;
     let counts = [
         (splits.added, "new"),
@@ -157,7 +157,7 @@ fn splits(splits: &SplitsBrought) -> String {
     format!("{rows}, {stored} stored; {}", counted(&counts, "nothing has changed"))
 }
 
-fn lookups_text(lookups: &LookupsBrought) -> String {
+fn lookups_text(lookups: &LookupsReport) -> String {
     let counts =
         [(lookups.answered, "answered"), (lookups.brought, "new"), (lookups.left, "to be requested")];
     counted(&counts, "nothing to request")

@@ -13,8 +13,8 @@ use grab_core::{
 use grab_model::format;
 use grab_model::universe::{self, Annotation};
 use grab_ops::{
-    Brought, Connection, Error as Failure, Fetching, ListDates, Needs, Renames, Running, Sync, declare_kind,
-    kind_on_disk, list_dates_left,
+    Connection, Error as Failure, ListDates, Needs, ReferenceFetch, ReferenceReport, Renames, RunHandles,
+    TableSync, declare_kind, kind_on_disk, list_dates_left,
 };
 
 use super::{
@@ -59,7 +59,7 @@ pub fn run(
         splits: !args.no_splits,
         begun_since_ms: None,
         list_dates: if args.list_dates { ListDates::All } else { ListDates::None },
-        renames: if args.renames { Renames::Held } else { Renames::None },
+        renames: if args.renames { Renames::Stored } else { Renames::None },
     };
     if !data_dir.manifest().exists() {
         connection.check_source(connection.options.kind(None))?;
@@ -109,7 +109,7 @@ fn hold(
     let pacer = connection.pacer(kind, &writer)?;
     writer.begin_run(COMMAND, &describe(needs))?;
     let (manifest, writer_thread) = WriterHandle::start(writer);
-    let running = Running { manifest, counters: Arc::new(RunCounters::default()), pacer, stop };
+    let running = RunHandles { manifest, counters: Arc::new(RunCounters::default()), pacer, stop };
     let done = runtime.block_on(async {
         let done = bring(connection, data_dir, needs, annotations, kind, &running).await?;
         let exit = done.exit();
@@ -132,11 +132,11 @@ async fn bring(
     needs: Needs,
     annotations: Option<Vec<Annotation>>,
     kind: StoreKind,
-    running: &Running,
+    running: &RunHandles,
 ) -> Result<Done, Failure> {
     let store = connection.store(data_dir.to_owned(), kind)?;
     let now_ms = connection.clock.now_ms();
-    let sync = Sync {
+    let sync = TableSync {
         data_dir: data_dir.to_owned(),
         now_ms,
         source: store.source().to_owned(),
@@ -146,14 +146,14 @@ async fn bring(
         let (sandbox, source) = connection.open(kind).await?;
         connection.stop_in_time(&running.stop);
         let fetching =
-            Fetching { connection, kind, store: &store, source: &source, running, sync: sync.clone() };
-        let brought = fetching.bring(needs).await;
+            ReferenceFetch { connection, kind, store: &store, source: &source, running, sync: sync.clone() };
+        let brought = fetching.fetch_all(needs).await;
         drop(sandbox);
         brought
     };
     let (brought, failure) = match fetched.await {
         Ok(brought) => (brought, None),
-        Err(failure) => (Brought::default(), Some(failure)),
+        Err(failure) => (ReferenceReport::default(), Some(failure)),
     };
     let mut done = Done {
         brought,

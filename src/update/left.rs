@@ -29,7 +29,7 @@ impl Left {
     pub fn of(
         universe: &Universe,
         reader: &ManifestReader,
-        brought: &grab_ops::Brought,
+        brought: &grab_ops::ReferenceReport,
     ) -> Result<Vec<Self>, Failure> {
         let gone = brought.tickers.iter().flat_map(|tickers| &tickers.gone);
         let mut gone: Vec<_> = gone.collect();

@@ -70,7 +70,7 @@ impl Lists {
     }
 
     /// Why the update is not complete, if it depends on a list that is missing. Other missing lists are only reported.
-    pub fn missed(&self, brought: &grab_ops::Brought) -> Option<String> {
+    pub fn missed(&self, brought: &grab_ops::ReferenceReport) -> Option<String> {
         let lists = [
             ("tickers", self.needs.tickers && brought.tickers.is_none(), self.is_ordered),
             ("splits", self.needs.splits && brought.splits.is_none(), self.is_adjusted),
@@ -92,7 +92,7 @@ impl Lists {
 }
 
 /// What is wrong with lists that lack many of their former rows.
-fn shrunk(tickers: &grab_ops::TickersBrought) -> Option<String> {
+fn shrunk(tickers: &grab_ops::TickersReport) -> Option<String> {
     let (missing, known) = (tickers.not_seen, tickers.lives);
     (MOST_UNSEEN * missing > known).then(|| {
         let known = format::plural(known, "listing");
@@ -117,7 +117,7 @@ pub fn plan(
     let splits = if is_adjusted { splits(data_dir, reader)? } else { HashMap::new() };
     let universe = known_universe(data_dir)?.unwrap_or_default();
     let held: HashSet<_> = reader.symbols()?.into_iter().collect();
-    let joined = grab_ops::joining(&reader.orders()?, &universe, &held, cutoff.session.date())?;
+    let joined = grab_ops::newly_listed(&reader.orders()?, &universe, &held, cutoff.session.date())?;
     let history = reader.history_edge(service)?;
     Ok(UpdatePlan::of(reader, cutoff, &ReferenceData { universe, joined, splits, history })?)
 }
@@ -127,7 +127,7 @@ pub fn plan(
 /// # Errors
 /// If its file cannot be opened.
 pub fn known_universe(data_dir: &DataDir) -> Result<Option<Universe>, Failure> {
-    grab_ops::known(data_dir)
+    grab_ops::usable_universe(data_dir)
 }
 
 /// Reads a table; None if it is damaged. The next sync rebuilds a damaged one and says so.

@@ -46,7 +46,7 @@ pub struct UpdateReport {
     /// Stored symbols that were delisted, as far as the lists of this run show it.
     left: Vec<Left>,
     /// The result of the lists. None if they were not due.
-    universe: Option<grab_ops::Brought>,
+    universe: Option<grab_ops::ReferenceReport>,
     /// The sessions that are new since the last update, and the number of symbols with bars on each.
     sessions: Vec<SessionSymbols>,
     /// The sessions that lack symbols with bars every day.
@@ -270,7 +270,7 @@ impl Report for UpdateReport {
 }
 
 /// `11,689 listed, 12 new, 3 delisted; without splits: the plan does not include it`.
-fn listed(brought: &grab_ops::Brought) -> Option<String> {
+fn listed(brought: &grab_ops::ReferenceReport) -> Option<String> {
     let tickers = brought.tickers.iter().map(|tickers| {
         let [active, new, left] = [tickers.active, tickers.new, tickers.left].map(format::count);
         format!("{active} listed, {new} new, {left} delisted")

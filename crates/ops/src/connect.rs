@@ -211,7 +211,7 @@ pub struct Connection {
 
 /// What all workers of one run and its observer share.
 #[derive(Clone)]
-pub struct Running {
+pub struct RunHandles {
     /// Writes the manifest.
     pub manifest: WriterHandle,
     /// Counts what happens.
@@ -338,8 +338,8 @@ impl Connection {
 
     /// Everything that the engine needs besides its source.
     #[must_use]
-    pub fn parts(&self, kind: StoreKind, store: BarStore, running: &Running) -> RunContext {
-        let Running { manifest, counters, pacer, stop } = running.clone();
+    pub fn parts(&self, kind: StoreKind, store: BarStore, running: &RunHandles) -> RunContext {
+        let RunHandles { manifest, counters, pacer, stop } = running.clone();
         RunContext {
             store,
             manifest,
@@ -366,9 +366,9 @@ impl Connection {
         kind: StoreKind,
         unit: &'static str,
         outstanding: Outstanding,
-        running: &Running,
+        running: &RunHandles,
     ) -> Box<dyn PhaseView> {
-        let Running { counters, pacer, stop, .. } = running.clone();
+        let RunHandles { counters, pacer, stop, .. } = running.clone();
         counters.begin_phase();
         let rate = self.options.rate(kind.sandbox);
         self.observer.phase(Phase { unit, rate, pacer, outstanding, counters, stop })

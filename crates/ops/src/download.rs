@@ -18,8 +18,8 @@ use grab_model::{
 };
 
 use crate::{
-    AskAnew, ConnectOptions, Error, Job, LeftOut, Needs, Notice, Observer, PlannedSubscriptions, RunReport,
-    begun, kept, last_day, overview,
+    ConnectOptions, Error, HistoryCheck, Job, LeftOut, Needs, Notice, Observer, PlannedSubscriptions,
+    RunReport, last_day, manifest_of, require_manifest, stored_universe,
 };
 
 /// What to download.
@@ -92,7 +92,7 @@ impl DownloadRequest {
     /// If a universe is needed and there is none.
     pub fn expanded(self, data_dir: &DataDir, clock: Clock) -> Result<Self, Error> {
         let Self::List(subscription) = &self else { return Ok(self) };
-        let universe = kept(data_dir)?;
+        let universe = stored_universe(data_dir)?;
         Ok(Self::Listed(PlannedSubscriptions::of(subscription, &universe, last_day(clock))?))
     }
 
@@ -152,7 +152,7 @@ impl Download {
     /// If a list is requested and there is no universe, or the manifest cannot be read.
     pub fn plan(self) -> Result<DownloadPlan, Error> {
         let request = self.request.expanded(&self.data_dir, self.clock)?;
-        let (recorded, counts, known, history) = match overview(&self.data_dir)? {
+        let (recorded, counts, known, history) = match manifest_of(&self.data_dir)? {
             Some(reader) => {
                 let history = reader.history_edge(service(&self.options).as_deref())?;
                 (reader.windows()?, reader.counts()?.tasks, reader.tasks()?, history)
@@ -192,7 +192,7 @@ impl Download {
             lock: None,
             lists: Needs::default(),
             absences: None,
-            ask_anew: AskAnew::IfAskedFor,
+            history_check: HistoryCheck::IfRequested,
         };
         let observer = Arc::clone(observer);
         job.run(move |writer| {
@@ -238,7 +238,7 @@ impl Resume {
     /// failures are in the report.
     pub fn run(self, observer: &Arc<dyn Observer>) -> Result<RunReport, Error> {
         let Self { data_dir, options, retry_failed, clock } = self;
-        begun(&data_dir)?;
+        require_manifest(&data_dir)?;
         let path = data_dir.manifest().display().to_string();
         let job = Job {
             command: "resume",
@@ -251,7 +251,7 @@ impl Resume {
             lock: None,
             lists: Needs::default(),
             absences: None,
-            ask_anew: if retry_failed { AskAnew::IfAny } else { AskAnew::Never },
+            history_check: if retry_failed { HistoryCheck::IfAny } else { HistoryCheck::Never },
         };
         job.run(move |writer| {
             if writer.counts()?.total() == 0 && writer.subscriptions()?.is_empty() {

@@ -118,11 +118,11 @@ pub trait Observer: Send + Sync {
     /// Receives a notice.
     fn notice(&self, notice: &Notice);
 
-    /// Shows the progress of a phase until it ends. Called within the session's runtime.
+    /// Shows the progress of a phase until it ends. Called within the run's runtime.
     fn phase(&self, phase: Phase) -> Box<dyn PhaseView>;
 
     /// Lets signals stop a run: the first one requests `stop`, and the second may end the process at once, with the
-    /// report of `last_report`. Called within the session's runtime.
+    /// report of `last_report`. Called within the run's runtime.
     ///
     /// # Errors
     /// If the system refuses the handlers.

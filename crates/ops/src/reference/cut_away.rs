@@ -15,7 +15,7 @@ use grab_model::{
 use jiff::civil::Date;
 
 use super::orders::{filter_of, windows_of};
-use crate::{Error, session::overview};
+use crate::{Error, run::manifest_of};
 
 /// Windows of a symbol, each with the day on which the witness must have seen it, if there is one.
 type Parts = BTreeMap<(Symbol, Option<Date>), Vec<Window>>;
@@ -28,7 +28,7 @@ type Parts = BTreeMap<(Symbol, Option<Date>), Vec<Window>>;
 ///
 /// # Errors
 /// If manifest or lists cannot be opened.
-pub fn cut_away(data_dir: &DataDir) -> Result<ListingCuts, Error> {
+pub fn listing_cuts(data_dir: &DataDir) -> Result<ListingCuts, Error> {
     match by_orders(data_dir) {
         Err(Error::Manifest(error)) if error.is_damage() => Ok(ListingCuts::default()),
         cut_away => cut_away,
@@ -40,7 +40,7 @@ fn by_orders(data_dir: &DataDir) -> Result<ListingCuts, Error> {
         Err(StoreError::Reference { .. }) => None,
         universe => universe?,
     };
-    let Some((reader, universe)) = overview(data_dir)?.zip(universe) else {
+    let Some((reader, universe)) = manifest_of(data_dir)?.zip(universe) else {
         return Ok(ListingCuts::default());
     };
     let asked = reader.windows()?;

@@ -19,11 +19,11 @@ use serde::Serialize;
 use super::{
     orders::filter_of,
     tables::{
-        LookupsBrought, SplitsBrought, Sync, TickersBrought, forget_unreadable, forget_unreadable_lists,
-        lives, subject_of,
+        LookupsReport, SplitsReport, TableSync, TickersReport, forget_unreadable, forget_unreadable_lists,
+        listing_periods, subject_of,
     },
 };
-use crate::{Connection, Error, Observer, Running};
+use crate::{Connection, Error, Observer, RunHandles};
 
 /// What to fetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,27 +61,27 @@ pub enum Renames {
     /// Of new tickers of stored companies that were added by a later sync than the first.
     Successors,
     /// Of all stored symbols.
-    Held,
+    Stored,
 }
 
 /// What was fetched; its JSON is public.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Brought {
+pub struct ReferenceReport {
     /// Of the tickers.
-    pub tickers: Option<TickersBrought>,
+    pub tickers: Option<TickersReport>,
     /// Of the splits.
-    pub splits: Option<SplitsBrought>,
+    pub splits: Option<SplitsReport>,
     /// Of list dates.
-    pub list_dates: Option<LookupsBrought>,
+    pub list_dates: Option<LookupsReport>,
     /// Of renames.
-    pub renames: Option<LookupsBrought>,
+    pub renames: Option<LookupsReport>,
     /// What could not be fetched, and why.
-    pub without: Vec<Without>,
+    pub without: Vec<MissingList>,
 }
 
 /// Something that could not be fetched; its JSON is public.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Without {
+pub struct MissingList {
     /// What it is.
     pub what: String,
     /// The reason.
@@ -89,7 +89,7 @@ pub struct Without {
 }
 
 /// Everything that a fetch needs.
-pub struct Fetching<'a> {
+pub struct ReferenceFetch<'a> {
     /// How to reach the source.
     pub connection: &'a Connection,
     /// The kind of bars in the directory.
@@ -99,19 +99,19 @@ pub struct Fetching<'a> {
     /// The client.
     pub source: &'a Polygon,
     /// What the workers of the run share.
-    pub running: &'a Running,
+    pub running: &'a RunHandles,
     /// Writes the tables.
-    pub sync: Sync,
+    pub sync: TableSync,
 }
 
-impl Fetching<'_> {
+impl ReferenceFetch<'_> {
     /// Fetches the tickers, and what else is needed, and writes them into their tables. If the run is stopped before
     /// all lists are complete, they stay saved as unfinished.
     ///
     /// # Errors
     /// If manifest or tables cannot be read or written.
-    pub async fn bring(&self, needs: Needs) -> Result<Brought, Error> {
-        let mut brought = Brought::default();
+    pub async fn fetch_all(&self, needs: Needs) -> Result<ReferenceReport, Error> {
+        let mut brought = ReferenceReport::default();
         let mut lists = Vec::new();
         lists.extend(
             needs.tickers.then_some([ReferenceList::Active, ReferenceList::Left]).into_iter().flatten(),
@@ -128,7 +128,7 @@ impl Fetching<'_> {
             // A list that is written into its table is no longer saved: the next run would fetch it again.
             return Ok(brought);
         }
-        let lists = move |sync: &Sync, writer: &mut ManifestWriter| sync.lists(writer, needs);
+        let lists = move |sync: &TableSync, writer: &mut ManifestWriter| sync.lists(writer, needs);
         (brought.tickers, brought.splits) = self.in_ledger(lists).await?;
         if needs.list_dates != ListDates::None {
             brought.list_dates = Some(self.list_dates(needs.list_dates, &mut brought.without).await?);
@@ -140,7 +140,7 @@ impl Fetching<'_> {
     }
 
     /// Whether each list is complete or not available.
-    async fn are_settled(&self, lists: Vec<ReferenceList>, brought: &Brought) -> Result<bool, Error> {
+    async fn are_settled(&self, lists: Vec<ReferenceList>, brought: &ReferenceReport) -> Result<bool, Error> {
         let is_without = |list: &ReferenceList| brought.without.iter().any(|one| one.what == list.as_str());
         let lists: Vec<_> = lists.into_iter().filter(|list| !is_without(list)).collect();
         let is_whole = move |writer: &mut ManifestWriter| {
@@ -159,40 +159,40 @@ impl Fetching<'_> {
     ///
     /// # Errors
     /// If they are not there when this returns, for whatever reason.
-    pub async fn bring_universe(&self) -> Result<(), Error> {
-        let brought = self.bring(Needs { tickers: true, ..Needs::default() }).await?;
+    pub async fn fetch_universe(&self) -> Result<(), Error> {
+        let brought = self.fetch_all(Needs { tickers: true, ..Needs::default() }).await?;
         if brought.tickers.is_some() {
             return Ok(());
         }
         if let Some(reason) = self.running.stop.reason() {
             return Err(Error::Stopped(reason));
         }
-        let why = |one: &Without| format!("{}: {}", one.what, one.reason);
+        let why = |one: &MissingList| format!("{}: {}", one.what, one.reason);
         Err(Error::NoList(brought.without.iter().map(why).collect::<Vec<_>>().join("; ")))
     }
 
     async fn list_dates(
         &self,
         whose: ListDates,
-        without: &mut Vec<Without>,
-    ) -> Result<LookupsBrought, Error> {
+        without: &mut Vec<MissingList>,
+    ) -> Result<LookupsReport, Error> {
         let data_dir = self.sync.data_dir.clone();
         let wanted = self
             .in_ledger(move |sync, writer| details_wanted(&data_dir, writer, whose, &*sync.observer))
             .await?;
         let answered = self.look_up("list date", wanted.clone(), without).await?;
-        let brought = self.in_ledger(Sync::details).await?;
-        Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
+        let brought = self.in_ledger(TableSync::details).await?;
+        Ok(LookupsReport { answered, brought, left: wanted.len() as u64 - answered })
     }
 
-    async fn renames(&self, whose: Renames, without: &mut Vec<Without>) -> Result<LookupsBrought, Error> {
+    async fn renames(&self, whose: Renames, without: &mut Vec<MissingList>) -> Result<LookupsReport, Error> {
         let data_dir = self.sync.data_dir.clone();
         let wanted = self
             .in_ledger(move |sync, writer| renames_wanted(&data_dir, writer, whose, &*sync.observer))
             .await?;
         let answered = self.look_up("ticker", wanted.clone(), without).await?;
-        let brought = self.in_ledger(Sync::renames).await?;
-        Ok(LookupsBrought { answered, brought, left: wanted.len() as u64 - answered })
+        let brought = self.in_ledger(TableSync::renames).await?;
+        Ok(LookupsReport { answered, brought, left: wanted.len() as u64 - answered })
     }
 
     /// Sends lookups. Returns how many were answered.
@@ -200,12 +200,12 @@ impl Fetching<'_> {
         &self,
         what: &'static str,
         lookups: Vec<(Lookup, String)>,
-        without: &mut Vec<Without>,
+        without: &mut Vec<MissingList>,
     ) -> Result<u64, Error> {
         let fetched = self.fetch(what, WantedLists { lookups, ..WantedLists::default() }).await?;
         let reasons = [(fetched.not_entitled, "the plan does not include it"), (fetched.failed, "given up")];
         for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
-            without.push(Without { what: format!("{count} of {what}s"), reason: reason.to_owned() });
+            without.push(MissingList { what: format!("{count} of {what}s"), reason: reason.to_owned() });
         }
         Ok(fetched.answered + fetched.not_found)
     }
@@ -229,17 +229,18 @@ impl Fetching<'_> {
     /// Runs a step that reads and writes the manifest and tables, on the manifest's own thread.
     async fn in_ledger<T: Send + 'static>(
         &self,
-        step: impl FnOnce(&Sync, &mut ManifestWriter) -> Result<T, Error> + Send + 'static,
+        step: impl FnOnce(&TableSync, &mut ManifestWriter) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let sync = self.sync.clone();
         self.running.manifest.call(move |writer| Ok::<_, ManifestError>(step(&sync, writer))).await?
     }
 }
 
-impl Brought {
+impl ReferenceReport {
     fn add_without(&mut self, fetched: FetchedLists) {
         let without = fetched.lists_without.into_iter();
-        self.without.extend(without.map(|(list, reason)| Without { what: list.as_str().to_owned(), reason }));
+        self.without
+            .extend(without.map(|(list, reason)| MissingList { what: list.as_str().to_owned(), reason }));
     }
 }
 
@@ -252,7 +253,7 @@ fn details_wanted(
 ) -> Result<Vec<(Lookup, String)>, Error> {
     forget_unreadable(writer, "details", observer)?;
     let (asked, held) = (writer.asked("details")?, writer.windows()?);
-    let mut wanted: Vec<ListingPeriod> = lives(data_dir)?;
+    let mut wanted: Vec<ListingPeriod> = listing_periods(data_dir)?;
     if whose == ListDates::New {
         let first_sync = wanted.iter().map(|life| life.first_seen_ms).min();
         let universe = Universe::new(std::mem::take(&mut wanted));
@@ -284,8 +285,11 @@ pub fn list_dates_left(data_dir: &DataDir) -> Result<u64, Error> {
     let is_left = |life: &&ListingPeriod| {
         life.listed.is_none() && life.listing.delisted.is_some() != life.listing.active
     };
-    Ok(lives(data_dir)?.iter().filter(is_left).filter(|life| !asked.contains(&subject_of(life))).count()
-        as u64)
+    Ok(listing_periods(data_dir)?
+        .iter()
+        .filter(is_left)
+        .filter(|life| !asked.contains(&subject_of(life)))
+        .count() as u64)
 }
 
 /// The tickers that were not looked up since their rows changed.
@@ -297,12 +301,12 @@ fn renames_wanted(
 ) -> Result<Vec<(Lookup, String)>, Error> {
     forget_unreadable(writer, "renames", observer)?;
     let asked = writer.asked("renames")?;
-    let lives = lives(data_dir)?;
+    let lives = listing_periods(data_dir)?;
     let held: HashSet<Symbol> = writer.windows()?.into_keys().collect();
     let symbols = match whose {
         Renames::None => HashSet::new(),
         Renames::Successors => successors(&lives, &held),
-        Renames::Held => held,
+        Renames::Stored => held,
     };
     let mut rows: HashMap<&Symbol, String> = HashMap::new();
     for life in &lives {

@@ -6,8 +6,13 @@ mod orders;
 mod planned;
 mod tables;
 
-pub use cut_away::cut_away;
-pub use fetching::{Brought, Fetching, ListDates, Needs, Renames, Without, list_dates_left};
-pub use orders::{filter_of, is_kept, joining, kept, known, plan_subscriptions, unplanned, windows_of};
+pub use cut_away::listing_cuts;
+pub use fetching::{
+    ListDates, MissingList, Needs, ReferenceFetch, ReferenceReport, Renames, list_dates_left,
+};
+pub use orders::{
+    filter_of, has_universe, newly_listed, plan_subscriptions, stored_universe, unplanned, usable_universe,
+    windows_of,
+};
 pub use planned::{CutByLists, CutWindow, LeftOut, PlannedSubscriptions};
-pub use tables::{Annotated, LookupsBrought, SplitsBrought, Sync, TickersBrought, lives};
+pub use tables::{AnnotationReport, LookupsReport, SplitsReport, TableSync, TickersReport, listing_periods};

@@ -45,7 +45,7 @@ pub fn filter_of(order: &Subscription) -> Filter {
 ///
 /// # Errors
 /// If a subscription's windows cannot be read: another program has written them.
-pub fn joining<S: BuildHasher>(
+pub fn newly_listed<S: BuildHasher>(
     orders: &[Subscription],
     universe: &Universe,
     held: &HashSet<Symbol, S>,
@@ -118,7 +118,7 @@ fn nothing_matches(subscription: &Subscription, universe: &Universe) -> Notice {
 ///
 /// # Errors
 /// If there is none, or it cannot be read.
-pub fn kept(data_dir: &DataDir) -> Result<Universe, Error> {
+pub fn stored_universe(data_dir: &DataDir) -> Result<Universe, Error> {
     let missing = || {
         Error::Usage(
             "no universe is kept here yet, so nobody knows which symbols there are: `grab universe sync` fetches it"
@@ -135,7 +135,7 @@ pub fn kept(data_dir: &DataDir) -> Result<Universe, Error> {
 ///
 /// # Errors
 /// If its file cannot be opened.
-pub fn known(data_dir: &DataDir) -> Result<Option<Universe>, Error> {
+pub fn usable_universe(data_dir: &DataDir) -> Result<Option<Universe>, Error> {
     match reference::read_universe(data_dir) {
         Err(StoreError::Reference { .. }) => Ok(None),
         universe => Ok(universe?),
@@ -146,7 +146,7 @@ pub fn known(data_dir: &DataDir) -> Result<Option<Universe>, Error> {
 ///
 /// # Errors
 /// If its file cannot be opened.
-pub fn is_kept(data_dir: &DataDir, observer: &dyn Observer) -> Result<bool, Error> {
+pub fn has_universe(data_dir: &DataDir, observer: &dyn Observer) -> Result<bool, Error> {
     match reference::read_universe(data_dir) {
         Err(error @ StoreError::Reference { .. }) => {
             observer.notice(&Notice::TableDamaged(error.to_string()));

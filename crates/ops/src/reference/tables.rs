@@ -24,7 +24,7 @@ use crate::{Error, Notice, Observer};
 
 /// The facts for each table besides its rows.
 #[derive(Clone)]
-pub struct Sync {
+pub struct TableSync {
     /// Where the tables are.
     pub data_dir: DataDir,
     /// The current time, UTC ms.
@@ -37,7 +37,7 @@ pub struct Sync {
 
 /// What the lists of tickers have changed; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct TickersBrought {
+pub struct TickersReport {
     /// Rows of the lists.
     pub rows: u64,
     /// Pages with these rows.
@@ -78,7 +78,7 @@ pub struct TickerDefects {
 
 /// What the list of splits has changed; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SplitsBrought {
+pub struct SplitsReport {
     /// Rows of the list.
     pub rows: u64,
     /// Pages with these rows.
@@ -112,7 +112,7 @@ pub struct SplitDefects {
 
 /// What lookups of single tickers have changed; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LookupsBrought {
+pub struct LookupsReport {
     /// Lookups of this run that were answered, also with an empty answer.
     pub answered: u64,
     /// Rows that they added to the table.
@@ -123,7 +123,7 @@ pub struct LookupsBrought {
 
 /// The result of a user's table; its JSON is public.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Annotated {
+pub struct AnnotationReport {
     /// Rows of the table.
     pub rows: u64,
     /// Tickers that have a sector or an industry now.
@@ -230,7 +230,7 @@ fn json(defects: &impl Serialize) -> String {
     serde_json::to_string(defects).unwrap_or_else(|_| "{}".to_owned())
 }
 
-impl Sync {
+impl TableSync {
     /// Writes the tables whose lists are complete, then deletes the saved lists and records the changes, in one
     /// transaction.
     ///
@@ -240,7 +240,7 @@ impl Sync {
         &self,
         writer: &mut ManifestWriter,
         needs: Needs,
-    ) -> Result<(Option<TickersBrought>, Option<SplitsBrought>), Error> {
+    ) -> Result<(Option<TickersReport>, Option<SplitsReport>), Error> {
         let tickers = if needs.tickers { self.tickers(writer)? } else { None };
         let splits = if needs.splits { self.splits(writer)? } else { None };
         let (mut names, mut rows) = (Vec::new(), Vec::new());
@@ -262,7 +262,7 @@ impl Sync {
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
-    fn tickers(&self, writer: &ManifestWriter) -> Result<Option<TickersBrought>, Error> {
+    fn tickers(&self, writer: &ManifestWriter) -> Result<Option<TickersReport>, Error> {
         let names = [ReferenceList::Active.as_str(), ReferenceList::Left.as_str()];
         let (active, left) = (writer.complete_list(names[0])?, writer.complete_list(names[1])?);
         let Some((mut pages, left)) = active.zip(left) else { return Ok(None) };
@@ -277,7 +277,7 @@ impl Sync {
             .unwrap_or_default();
         let merged = universe::merge(kept, rows, self.now_ms);
         let universe::RowDefects { listed_twice, other_cik, without_figi } = merged.defects;
-        let brought = TickersBrought {
+        let brought = TickersReport {
             rows: count,
             pages,
             lives: merged.periods.len() as u64,
@@ -301,7 +301,7 @@ impl Sync {
     ///
     /// # Errors
     /// If table or manifest cannot be read or written.
-    fn splits(&self, writer: &ManifestWriter) -> Result<Option<SplitsBrought>, Error> {
+    fn splits(&self, writer: &ManifestWriter) -> Result<Option<SplitsReport>, Error> {
         let new = writer.complete_list(ReferenceList::Splits.as_str())?;
         let is_old = new.is_none();
         let Some(pages) =
@@ -318,7 +318,7 @@ impl Sync {
         // says nothing about rows of the new one.
         let covers = |split: &Split| count > 0 && (!is_old || split.adjustment_type.is_none());
         let merged = reference::merge(kept, rows, self.now_ms, covers);
-        let brought = SplitsBrought {
+        let brought = SplitsReport {
             rows: count,
             pages,
             kept: merged.rows.len() as u64,
@@ -414,14 +414,14 @@ impl Sync {
         &self,
         writer: &mut ManifestWriter,
         annotations: &[Annotation],
-    ) -> Result<(Annotated, BTreeSet<String>), Error> {
+    ) -> Result<(AnnotationReport, BTreeSet<String>), Error> {
         let nothing = || Error::Usage("--annotate: no tickers are known here yet".to_owned());
         let mut table = reference::read_tickers(&self.data_dir)?.ok_or_else(nothing)?;
         let (tickers, unknown) = universe::annotate(&mut table.lives, annotations);
         reference::write_tickers(&self.data_dir, &table)?;
         let (rows, defects) = (annotations.len() as u64, format!(r#"{{"unknown":{}}}"#, unknown.len()));
         writer.end_sync(self.now_ms, &[], &[SyncRecord { what: "annotations", rows, pages: 1, defects }])?;
-        Ok((Annotated { rows, tickers, unknown: unknown.len() as u64 }, unknown))
+        Ok((AnnotationReport { rows, tickers, unknown: unknown.len() as u64 }, unknown))
     }
 }
 
@@ -434,6 +434,6 @@ pub fn subject_of(life: &ListingPeriod) -> String {
 ///
 /// # Errors
 /// If they cannot be read.
-pub fn lives(data_dir: &DataDir) -> Result<Vec<ListingPeriod>, Error> {
+pub fn listing_periods(data_dir: &DataDir) -> Result<Vec<ListingPeriod>, Error> {
     Ok(reference::read_tickers(data_dir)?.map(|table| table.lives).unwrap_or_default())
 }

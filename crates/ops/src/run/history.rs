@@ -8,11 +8,11 @@ use crate::Connection;
 
 /// Whether a run checks, with one request, if the plan serves more by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AskAnew {
+pub enum HistoryCheck {
     /// It does not check.
     Never,
     /// It checks if this run has requested days that are known not to be served.
-    IfAskedFor,
+    IfRequested,
     /// It checks if such days were ever requested.
     IfAny,
 }
@@ -39,7 +39,7 @@ impl Job {
     }
 
     /// Whether to check if the plan serves more by now.
-    pub(super) async fn is_asked_anew(
+    pub(super) async fn rechecks_history(
         &self,
         connection: &Connection,
         kind: StoreKind,
@@ -48,12 +48,12 @@ impl Job {
         if self.plan_only || connection.options.service(kind).is_none() {
             return Ok(false);
         }
-        match self.ask_anew {
-            AskAnew::Never => Ok(false),
-            AskAnew::IfAskedFor => {
+        match self.history_check {
+            HistoryCheck::Never => Ok(false),
+            HistoryCheck::IfRequested => {
                 manifest.call(|writer| Ok(writer.has_refused() && has_sessions(writer)?)).await
             }
-            AskAnew::IfAny => manifest.call(|writer| has_sessions(writer)).await,
+            HistoryCheck::IfAny => manifest.call(|writer| has_sessions(writer)).await,
         }
     }
 }

@@ -1,28 +1,28 @@
-//! What all fetching jobs have in common: lock, manifest, source, run, report.
+//! The run of a job that fetches bars: what is recorded, requested, judged and reported.
 
 mod absences;
 mod history;
+mod hold;
 mod lists;
 mod unfinished;
 
 pub use absences::Absences;
-pub use history::AskAnew;
+pub use history::HistoryCheck;
+pub(crate) use hold::{OpenRun, RunStart, lock_directory, with_runtime};
 
 use std::{sync::Arc, time::Instant};
 
 use grab_core::{
     clock::Clock,
     data_dir::DataDir,
-    disk::need_open_files,
     engine::{self, RunCounters, Stop, StopReason},
     exit::ExitStatus,
     manifest::{
-        Lock, ManifestError, ManifestReader, ManifestWriter, PlanDifference, StoreKind, Task, WriterHandle,
-        check_not_lost, missing,
+        Lock, ManifestError, ManifestReader, ManifestWriter, StoreKind, Task, check_not_lost, missing,
     },
     source::Polygon,
     store::{
-        BarStore, create_folders,
+        BarStore,
         scan::{self, FoundPartition},
     },
     update::UpdateCutoff,
@@ -36,8 +36,8 @@ use grab_sandbox::Sandbox;
 use jiff::civil::Date;
 
 use crate::{
-    Brought, ConnectOptions, Connection, Error, LeftOut, Needs, NextStep, Notice, Observer, RunReport,
-    Running, SANDBOX,
+    ConnectOptions, Connection, Error, LeftOut, Needs, NextStep, Notice, Observer, ReferenceReport,
+    RunHandles, RunReport, SANDBOX,
 };
 
 /// A fetching job, ready to run.
@@ -63,14 +63,14 @@ pub struct Job {
     /// The cut-off of an update that asks, after all bars, why some are absent. None to skip that.
     pub absences: Option<UpdateCutoff>,
     /// Whether to check if the plan serves days that it refused before.
-    pub ask_anew: AskAnew,
+    pub history_check: HistoryCheck,
 }
 
 /// What a run has found out when it is judged.
 #[derive(Debug)]
-pub struct Begun<T> {
+pub struct RunFindings<T> {
     /// The result of the lists.
-    pub lists: Brought,
+    pub lists: ReferenceReport,
     /// What the service said about absences.
     pub absences: Absences,
     /// The result of `prepare`. None if the run ended before.
@@ -79,15 +79,15 @@ pub struct Begun<T> {
     pub left_out: Option<LeftOut>,
 }
 
-impl<T> Default for Begun<T> {
+impl<T> Default for RunFindings<T> {
     fn default() -> Self {
-        let (lists, absences) = (Brought::default(), Absences::default());
+        let (lists, absences) = (ReferenceReport::default(), Absences::default());
         Self { lists, absences, prepared: None, left_out: None }
     }
 }
 
 /// A client; with the sandbox, also its server.
-type Opened = (Option<Sandbox>, Polygon);
+type Client = (Option<Sandbox>, Polygon);
 
 impl Job {
     /// Locks the data directory, lets `prepare` record what is wanted, and works until nothing is outstanding.
@@ -109,90 +109,106 @@ impl Job {
     where
         T: Send + 'static,
         P: FnOnce(&mut ManifestWriter) -> Result<T, Error> + Send + 'static,
-        J: FnOnce(RunReport, Begun<T>) -> Result<RunReport, Error>,
+        J: FnOnce(RunReport, RunFindings<T>) -> Result<RunReport, Error>,
     {
         let begun = Instant::now();
         let data_dir = self.data_dir.clone();
         self.check_source()?;
-        need_open_files(self.options.open_files(self.options.sandbox))?;
-        create_folders(data_dir.path())?;
-        let _lock = self.lock.take().map_or_else(|| Lock::take(&data_dir), Ok)?;
-        let is_new = !data_dir.manifest().exists();
-        let orphans = if is_new { kind_on_disk(&data_dir)? } else { None };
-        if let Some(held) = orphans {
+        let _lock = lock_directory(&data_dir, &self.options, self.lock.take())?;
+        let kind_on_disk = self.kind_without_manifest()?;
+        let (connection, arguments) = (self.connection(), self.arguments.clone());
+        let (stop, counters) = (Stop::default(), Arc::new(RunCounters::default()));
+        let last_report = Box::new(self.last_report(Arc::clone(&counters), begun));
+        let start = RunStart {
+            connection: &connection,
+            data_dir: &data_dir,
+            command: self.command,
+            arguments: &arguments,
+            kind_on_disk,
+            checks_plan: true,
+            counters,
+            stop: stop.clone(),
+        };
+        let (report, writer) = with_runtime(&*connection.observer, &stop, last_report, |runtime| {
+            let OpenRun { kind, handles, writer } = start.begin()?;
+            Ok((runtime.block_on(self.work_and_judge(kind, handles, prepare, judge, begun))?, writer))
+        })?;
+        writer.join();
+        report.with_details(&data_dir)
+    }
+
+    /// The kind of bars on disk if they have no manifest.
+    fn kind_without_manifest(&self) -> Result<Option<StoreKind>, Error> {
+        if self.data_dir.manifest().exists() {
+            return Ok(None);
+        }
+        let on_disk = kind_on_disk(&self.data_dir)?;
+        if let Some(held) = on_disk {
             self.observer.notice(&Notice::BarsWithoutManifest);
-            let asked = self.options.kind(orphans);
+            let asked = self.options.kind(on_disk);
             if held != asked {
                 return Err(ManifestError::OtherKind { held, asked }.into());
             }
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let (stop, counters) = (Stop::default(), Arc::new(RunCounters::default()));
-        {
-            let _entered = runtime.enter();
-            self.observer
-                .watch_signals(stop.clone(), Box::new(self.last_report(Arc::clone(&counters), begun)))?;
-        }
-        let mut writer = ManifestWriter::open(&data_dir, self.clock)?;
-        check_plan(&mut writer, &*self.observer)?;
-        let kind = self.options.kind(writer.kind()?.or(orphans));
-        declare_kind(&mut writer, kind, &data_dir)?;
-        let pacer = self.connection().pacer(kind, &writer)?;
-        writer.begin_run(self.command, &self.arguments)?;
-        let (command, plan_only) = (self.command, self.plan_only);
-        let (manifest, writer_thread) = WriterHandle::start(writer);
-        let running = Running { manifest, counters, pacer, stop };
-        let service = self.options.service(kind);
-        let report = runtime.block_on(async move {
-            let mut known = Begun::default();
-            let stopped = self.work(kind, &running, prepare, &mut known).await.err().map(Arc::new);
-            let Running { manifest, counters, .. } = running;
-            let totals = counters.snapshot().totals;
-            let counted = move |writer: &mut ManifestWriter| {
-                let history = service.map(|service| writer.plan_history(&service)).transpose()?.flatten();
-                Ok((writer.counts()?, writer.not_entitled()?, history, writer.is_all_asked()?))
-            };
-            let (counts, beyond, history, is_all_asked) = match manifest.call(counted).await {
-                // Tasks that could not be given back are given back at the next start.
-                Ok((counts, beyond, history, is_all_asked)) => {
-                    (counts.all_released(), beyond, history, is_all_asked)
-                }
-                Err(error) => return Err(stopped.and_then(Arc::into_inner).unwrap_or(error.into())),
-            };
-            let report = RunReport::new(command, counts, stopped, totals, begun.elapsed());
-            let report = report.with_left_out(known.left_out.take());
-            let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
-            let report = report.with_not_entitled(days, history.as_ref());
-            let report = if plan_only { report.plan_only() } else { judge(report, known)? };
-            let report = if is_all_asked { report } else { report.unfinished(NextStep::AskAgain) };
-            let exit = report.exit();
-            match manifest.call(move |writer| writer.end_run(exit, &totals)).await {
-                // The report has said it already, and what was done in spite of it.
-                Err(_) if report.exit() == ExitStatus::Disk => Ok(report),
-                ended => ended.map(|()| report).map_err(Error::from),
+        Ok(on_disk)
+    }
+
+    /// Works until nothing is outstanding, and ends the run's row in the manifest.
+    async fn work_and_judge<T, P, J>(
+        self,
+        kind: StoreKind,
+        handles: RunHandles,
+        prepare: P,
+        judge: J,
+        begun: Instant,
+    ) -> Result<RunReport, Error>
+    where
+        T: Send + 'static,
+        P: FnOnce(&mut ManifestWriter) -> Result<T, Error> + Send + 'static,
+        J: FnOnce(RunReport, RunFindings<T>) -> Result<RunReport, Error>,
+    {
+        let (command, plan_only, service) = (self.command, self.plan_only, self.options.service(kind));
+        let mut findings = RunFindings::default();
+        let stopped = self.work(kind, &handles, prepare, &mut findings).await.err().map(Arc::new);
+        let RunHandles { manifest, counters, .. } = handles;
+        let totals = counters.snapshot().totals;
+        let counted = move |writer: &mut ManifestWriter| {
+            let history = service.map(|service| writer.plan_history(&service)).transpose()?.flatten();
+            Ok((writer.counts()?, writer.not_entitled()?, history, writer.is_all_asked()?))
+        };
+        let (counts, beyond, history, is_all_asked) = match manifest.call(counted).await {
+            // Tasks that could not be given back are given back at the next start.
+            Ok((counts, beyond, history, is_all_asked)) => {
+                (counts.all_released(), beyond, history, is_all_asked)
             }
-        })?;
-        // An abandoned request must not hold up the process: nothing important is under way any more.
-        runtime.shutdown_background();
-        // The last handle is gone: the manifest is closed, and its WAL merged.
-        if let Err(panicked) = writer_thread.join() {
-            std::panic::resume_unwind(panicked);
+            Err(error) => return Err(stopped.and_then(Arc::into_inner).unwrap_or(error.into())),
+        };
+        let report = RunReport::new(command, counts, stopped, totals, begun.elapsed());
+        let report = report.with_left_out(findings.left_out.take());
+        let days = plan::sessions_in(beyond.iter().map(|(_, window)| window));
+        let report = report.with_not_entitled(days, history.as_ref());
+        let report = if plan_only { report.plan_only() } else { judge(report, findings)? };
+        let report = if is_all_asked { report } else { report.unfinished(NextStep::AskAgain) };
+        let exit = report.exit();
+        match manifest.call(move |writer| writer.end_run(exit, &totals)).await {
+            // The report has said it already, and what was done in spite of it.
+            Err(_) if report.exit() == ExitStatus::Disk => Ok(report),
+            ended => ended.map(|()| report).map_err(Error::from),
         }
-        report.with_details(&data_dir)
     }
 
     async fn work<T, P>(
         self,
         kind: StoreKind,
-        running: &Running,
+        running: &RunHandles,
         prepare: P,
-        known: &mut Begun<T>,
+        findings: &mut RunFindings<T>,
     ) -> Result<(), Error>
     where
         T: Send + 'static,
         P: FnOnce(&mut ManifestWriter) -> Result<T, Error> + Send + 'static,
     {
-        let (connection, Running { manifest, stop, .. }) = (self.connection(), running);
+        let (connection, RunHandles { manifest, stop, .. }) = (self.connection(), running);
         let store = connection.store(self.data_dir.clone(), kind)?;
         let data_dir = self.data_dir.clone();
         manifest.call(move |writer| Ok::<_, ManifestError>(engine::settle(&data_dir, writer))).await??;
@@ -200,23 +216,23 @@ impl Job {
         let found = recover(&store, &crashed)?;
         manifest.call(move |writer| writer.reclaim(&found)).await?;
         let opened = self.cut_unfinished(&connection, kind, running).await?;
-        let opened = self.bring_lists(&connection, kind, &store, running, opened, &mut known.lists).await;
+        let opened = self.fetch_lists(&connection, kind, &store, running, opened, &mut findings.lists).await;
         // Record what is known by now, whatever the result of the lists.
-        known.prepared = Some(manifest.call(|writer| Ok::<_, ManifestError>(prepare(writer))).await??);
+        findings.prepared = Some(manifest.call(|writer| Ok::<_, ManifestError>(prepare(writer))).await??);
         let opened = opened?;
         if let Some(reason) = stop.reason() {
             return Err(Error::Stopped(reason));
         }
-        let left_out = &mut known.left_out;
+        let left_out = &mut findings.left_out;
         let opened = self.plan_orders(&connection, kind, &store, running, opened, left_out).await?;
         self.cut_by_what_is_known(&connection, kind, manifest).await?;
         if self.plan_only {
             return Ok(());
         }
-        let is_asked_anew = self.is_asked_anew(&connection, kind, manifest).await?;
+        let is_asked_anew = self.rechecks_history(&connection, kind, manifest).await?;
         let is_anything_owed = manifest.call(|writer| writer.counts()).await?.owed() > 0;
         if !(is_anything_owed || is_asked_anew) {
-            known.absences = self.ask_about_absences(&connection, kind, &store, running, opened).await?;
+            findings.absences = self.ask_about_absences(&connection, kind, &store, running, opened).await?;
             return Ok(());
         }
         let (sandbox, source) = if let Some(opened) = opened {
@@ -241,14 +257,14 @@ impl Job {
             return Err(connection.stopped(kind, reason));
         }
         let opened = Some((sandbox, source));
-        known.absences = self.ask_about_absences(&connection, kind, &store, running, opened).await?;
+        findings.absences = self.ask_about_absences(&connection, kind, &store, running, opened).await?;
         Ok(())
     }
 
     /// Checks, before anything is created or recorded, that the directory can hold the requested bars and that the
     /// source can be reached. A job in an existing directory records its run there instead, with the reason of a failure.
     fn check_source(&self) -> Result<(), Error> {
-        let reader = overview(&self.data_dir)?;
+        let reader = manifest_of(&self.data_dir)?;
         if reader.is_some() && self.command != "start" {
             return Ok(());
         }
@@ -316,21 +332,6 @@ pub fn declare_kind(writer: &mut ManifestWriter, asked: StoreKind, data_dir: &Da
     Ok(writer.declare_kind(asked)?)
 }
 
-/// Makes the plan beside the manifest agree with the manifest, and reports the differences.
-///
-/// # Errors
-/// If it cannot be read or written.
-fn check_plan(writer: &mut ManifestWriter, observer: &dyn Observer) -> Result<(), Error> {
-    let PlanDifference { faults, more, set_aside } = writer.check_plan()?;
-    if let Some(copy) = set_aside {
-        observer.notice(&Notice::PlanDamaged { faults, copy });
-    }
-    if let Some(first) = more.first() {
-        observer.notice(&Notice::PlanAsksForMore { windows: more.len() as u64, first: first.clone() });
-    }
-    Ok(())
-}
-
 /// The kind of bars by a partition's metadata.
 #[must_use]
 pub fn kind_of(found: &FoundPartition) -> StoreKind {
@@ -380,15 +381,15 @@ pub fn last_day(clock: Clock) -> Date {
 ///
 /// # Errors
 /// If there is no manifest, or it cannot be read.
-pub fn begun(data_dir: &DataDir) -> Result<(), Error> {
-    overview(data_dir)?.map(|_| ()).ok_or_else(|| missing(data_dir).into())
+pub fn require_manifest(data_dir: &DataDir) -> Result<(), Error> {
+    manifest_of(data_dir)?.map(|_| ()).ok_or_else(|| missing(data_dir).into())
 }
 
 /// The manifest of a directory. None if there is none.
 ///
 /// # Errors
 /// If there is one that cannot be read.
-pub fn overview(data_dir: &DataDir) -> Result<Option<ManifestReader>, Error> {
+pub fn manifest_of(data_dir: &DataDir) -> Result<Option<ManifestReader>, Error> {
     match ManifestReader::open(data_dir) {
         Ok(reader) => Ok(Some(reader)),
         Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(None),

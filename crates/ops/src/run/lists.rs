@@ -8,23 +8,23 @@ use grab_core::{
     store::{BarStore, reference},
 };
 
-use super::{Job, Opened, last_day};
+use super::{Client, Job, last_day};
 use crate::{
-    Brought, Connection, Error, Fetching, LeftOut, Needs, Notice, Running, Sync, Without, is_kept,
-    plan_subscriptions, unplanned,
+    Connection, Error, LeftOut, MissingList, Needs, Notice, ReferenceFetch, ReferenceReport, RunHandles,
+    TableSync, has_universe, plan_subscriptions, unplanned,
 };
 
 impl Job {
     /// Fetches the lists that are needed. Returns the client, if one was needed.
-    pub(super) async fn bring_lists(
+    pub(super) async fn fetch_lists(
         &self,
         connection: &Connection,
         kind: StoreKind,
         store: &BarStore,
-        running: &Running,
-        opened: Option<Opened>,
-        brought: &mut Brought,
-    ) -> Result<Option<Opened>, Error> {
+        running: &RunHandles,
+        opened: Option<Client>,
+        brought: &mut ReferenceReport,
+    ) -> Result<Option<Client>, Error> {
         if self.lists == Needs::default() {
             return Ok(opened);
         }
@@ -32,12 +32,12 @@ impl Job {
             Some(opened) => opened,
             None => self.open(connection, kind, running).await?,
         };
-        let phase = Running { stop: running.stop.of_phase(), ..running.clone() };
+        let phase = RunHandles { stop: running.stop.of_phase(), ..running.clone() };
         let patience = Connection { options: self.options.for_lists(), ..connection.clone() };
         patience.stop_in_time(&phase.stop);
         let (connection, sync) = (&patience, self.sync(store));
-        let fetching = Fetching { connection, kind, store, source: &opened.1, running: &phase, sync };
-        *brought = fetching.bring(self.lists).await?;
+        let fetching = ReferenceFetch { connection, kind, store, source: &opened.1, running: &phase, sync };
+        *brought = fetching.fetch_all(self.lists).await?;
         let reason = phase.stop.reason().filter(|_| !running.stop.is_requested());
         match reason {
             // If the lists fail, the bars may not. If the source or the key is at fault, they will show it.
@@ -49,7 +49,7 @@ impl Job {
                 | StopReason::Duration),
             ) => {
                 let reason = Error::Stopped(reason).to_string();
-                brought.without.push(Without { what: "reference lists".to_owned(), reason });
+                brought.without.push(MissingList { what: "reference lists".to_owned(), reason });
             }
             Some(reason) => running.stop.request(reason),
             None => {}
@@ -57,9 +57,14 @@ impl Job {
         Ok(Some(opened))
     }
 
-    fn sync(&self, store: &BarStore) -> Sync {
+    fn sync(&self, store: &BarStore) -> TableSync {
         let (data_dir, now_ms) = (self.data_dir.clone(), self.clock.now_ms());
-        Sync { data_dir, now_ms, source: store.source().to_owned(), observer: Arc::clone(&self.observer) }
+        TableSync {
+            data_dir,
+            now_ms,
+            source: store.source().to_owned(),
+            observer: Arc::clone(&self.observer),
+        }
     }
 
     /// Records the tasks of subscriptions that have none yet; first fetches the universe if it is not there. Returns
@@ -69,15 +74,15 @@ impl Job {
         connection: &Connection,
         kind: StoreKind,
         store: &BarStore,
-        running: &Running,
-        mut opened: Option<Opened>,
+        running: &RunHandles,
+        mut opened: Option<Client>,
         left_out: &mut Option<LeftOut>,
-    ) -> Result<Option<Opened>, Error> {
-        let Running { manifest, stop, .. } = running;
+    ) -> Result<Option<Client>, Error> {
+        let RunHandles { manifest, stop, .. } = running;
         if !manifest.call(|writer| unplanned(writer)).await? {
             return Ok(opened);
         }
-        if !is_kept(&self.data_dir, &*self.observer)? {
+        if !has_universe(&self.data_dir, &*self.observer)? {
             if self.lists.tickers {
                 // They were requested a moment ago.
                 return Ok(opened);
@@ -90,8 +95,8 @@ impl Job {
             let (sandbox, source) = connection.open(kind).await.map_err(unplanned)?;
             connection.stop_in_time(stop);
             let sync = self.sync(store);
-            let fetching = Fetching { connection, kind, store, source: &source, running, sync };
-            fetching.bring_universe().await.map_err(unplanned)?;
+            let fetching = ReferenceFetch { connection, kind, store, source: &source, running, sync };
+            fetching.fetch_universe().await.map_err(unplanned)?;
             opened = Some((sandbox, source));
         }
         let (data_dir, last_day) = (self.data_dir.clone(), last_day(self.clock));

@@ -3,8 +3,8 @@
 use grab_core::{engine, manifest::StoreKind};
 use grab_model::calendar::{self, Session};
 
-use super::{Job, Opened, last_day};
-use crate::{Connection, Error, Notice, Running};
+use super::{Client, Job, last_day};
+use crate::{Connection, Error, Notice, RunHandles};
 
 impl Job {
     /// Cuts tasks that extend beyond the last finished session, by the later one of this machine's clock and the
@@ -16,9 +16,9 @@ impl Job {
         &self,
         connection: &Connection,
         kind: StoreKind,
-        running: &Running,
-    ) -> Result<Option<Opened>, Error> {
-        let Running { manifest, counters, pacer, stop } = running;
+        running: &RunHandles,
+    ) -> Result<Option<Client>, Error> {
+        let RunHandles { manifest, counters, pacer, stop } = running;
         let last = last_day(self.clock);
         let tasks = manifest.call(move |writer| writer.reaching_beyond(last)).await?;
         if tasks == 0 || self.plan_only {
@@ -47,8 +47,8 @@ impl Job {
         &self,
         connection: &Connection,
         kind: StoreKind,
-        running: &Running,
-    ) -> Result<Opened, Error> {
+        running: &RunHandles,
+    ) -> Result<Client, Error> {
         let opened = connection.open(kind).await?;
         connection.stop_in_time(&running.stop);
         Ok(opened)

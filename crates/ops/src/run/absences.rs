@@ -17,8 +17,8 @@ use grab_core::{
 use grab_model::{Symbol, calendar};
 use jiff::civil::Date;
 
-use super::{Job, Opened};
-use crate::{Connection, Error, Running, known};
+use super::{Client, Job};
+use crate::{Connection, Error, RunHandles, usable_universe};
 
 /// The most symbols that are looked up in one update while no regular symbol has bars: then the source is the likely cause.
 const WHILE_SILENT: usize = 20;
@@ -58,7 +58,7 @@ struct Questions {
 impl Questions {
     fn of(data_dir: &DataDir, cutoff: &UpdateCutoff) -> Result<Self, Error> {
         let reader = ManifestReader::open(data_dir)?;
-        let universe = known(data_dir)?.unwrap_or_default();
+        let universe = usable_universe(data_dir)?.unwrap_or_default();
         let verdict = SessionVerdict::of(&reader, &universe, cutoff)?;
         let is_alive = verdict.last().is_some_and(|last| last.present > 0);
         let known = reader.silences()?;
@@ -163,8 +163,8 @@ impl Job {
         connection: &Connection,
         kind: StoreKind,
         store: &BarStore,
-        running: &Running,
-        opened: Option<Opened>,
+        running: &RunHandles,
+        opened: Option<Client>,
     ) -> Result<Absences, Error> {
         let Some(cutoff) = self.absences.filter(|_| !running.stop.is_requested()) else {
             return Ok(Absences::default());
@@ -177,7 +177,7 @@ impl Job {
             Some(opened) => opened,
             None => connection.open(kind).await?,
         };
-        let phase = Running { stop: running.stop.of_phase(), ..running.clone() };
+        let phase = RunHandles { stop: running.stop.of_phase(), ..running.clone() };
         let patience = Connection { options: self.options.for_lists(), ..connection.clone() };
         patience.stop_in_time(&phase.stop);
         let parts = || patience.parts(kind, store.clone(), &phase);
