@@ -19,7 +19,7 @@ use grab_core::{
 };
 use grab_model::format;
 use grab_model::{Rename, Symbol, new_york, plan, universe::Universe};
-use grab_ops::Error as Failure;
+use grab_ops::{Error as Failure, read_tickers};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -29,7 +29,6 @@ use super::{
     remembered::Remembered,
     report::Report,
     settings::Sources,
-    start::read_tickers,
     text::Text,
 };
 

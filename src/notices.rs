@@ -1,13 +1,13 @@
 //! Shows notices on stderr in words, and the progress of a job.
 
-use std::{io, pin::Pin, sync::Arc};
+use std::{collections::BTreeSet, io, pin::Pin, sync::Arc};
 
 use grab_core::{
     data_dir::PLAN,
     engine::{Stop, StopReason},
     exit::ExitStatus,
 };
-use grab_model::format;
+use grab_model::{excerpt, format};
 use grab_ops::{Error, LastReport, Notice, Observer, Phase, PhaseView};
 
 use super::{
@@ -16,6 +16,12 @@ use super::{
     output::{Output, say},
     progress, run_report, signals,
 };
+
+/// How many unknown tickers are named.
+const NAMED: usize = 10;
+
+/// How much of such a name is shown, in characters.
+const SHOWN: usize = 20;
 
 /// An observer that writes to the terminal.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +126,7 @@ fn lines(notice: &Notice) -> Vec<String> {
         Notice::ListUnreadable(list) => {
             format!("note: a kept page of the list of {list} cannot be read: it is asked for again")
         }
+        Notice::UnknownTickers(unknown) => unknown_tickers(unknown),
         Notice::NoDelistedSymbols => {
             "note: the source lists nobody who has left: histories of delisted companies may be missing".to_owned()
         }
@@ -149,4 +156,11 @@ fn planned(tasks: u64, without_list_date: u64) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn unknown_tickers(unknown: &BTreeSet<String>) -> String {
+    let named: Vec<_> = unknown.iter().take(NAMED).map(|name| excerpt(name, SHOWN)).collect();
+    let more = if unknown.len() > NAMED { ", …" } else { "" };
+    let count = format::plural(unknown.len() as u64, "name");
+    format!("note: no ticker matches {count} of the table: {}{more}", named.join(", "))
 }

@@ -11,9 +11,9 @@ use grab_model::{
     excerpt,
     plan::{self, Spec},
 };
-use grab_ops::Error as Failure;
+use grab_ops::{Error as Failure, read_spec_bytes};
 
-use super::{output::say, settings::Sources, start::read_spec_bytes};
+use super::{output::say, settings::Sources};
 
 /// How much of a path or of a fault in its spec is shown, in characters.
 const SHOWN: usize = 300;

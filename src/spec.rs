@@ -8,7 +8,7 @@ use grab_model::{
     Rate, Symbol, Window,
     plan::{self, Estimate, Spec, SpecError, SpecUniverse},
 };
-use grab_ops::{Error as Failure, last_day};
+use grab_ops::{Error as Failure, last_day, read_spec_bytes, read_tickers};
 use serde::Serialize;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     output::Output,
     report::Report,
     settings::Sources,
-    start::{beside, read_spec_bytes, read_tickers},
+    start::beside,
     text::Text,
 };
 

@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::Read,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +11,9 @@ use grab_model::{
     Rate, Symbol, Window, format,
     plan::{self, Estimate, Spec},
 };
-use grab_ops::{Download, DownloadPlan, DownloadRequest, Error as Failure, last_day};
+use grab_ops::{
+    Download, DownloadPlan, DownloadRequest, Error as Failure, last_day, read_tasks, read_tickers,
+};
 use serde::Serialize;
 
 use super::{
@@ -31,15 +31,6 @@ use super::{
 
 /// How many tasks the text of a dry run lists.
 const LISTED: usize = 20;
-
-/// Bytes of the largest spec that is read: tens of thousands of symbols.
-const LARGEST_SPEC: u64 = 1 << 20;
-
-/// Bytes of the largest tickers file that is read: all symbols that ever existed, with a table's other columns.
-const LARGEST_TICKERS_FILE: u64 = 64 << 20;
-
-/// Bytes of the largest tasks file that is read: millions of rows.
-const LARGEST_TASKS_FILE: u64 = 256 << 20;
 
 /// What `--dry-run` reports.
 #[derive(Serialize)]
@@ -136,29 +127,6 @@ fn request(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Resu
     Ok(DownloadRequest::Windows { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? })
 }
 
-/// Reads the bytes of a spec.
-///
-/// # Errors
-/// If they cannot be read, or are too many for a spec.
-pub fn read_spec_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
-    read_whole(path, LARGEST_SPEC)
-}
-
-/// Reads a file that people write. A wrong path, for example of a device, must not fill the memory.
-fn read_whole(path: &Path, largest: u64) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(largest + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(length) if length as u64 <= largest => Ok(bytes),
-        Ok(_) => Err(Failure::Config(format!(
-            "{}: larger than {}: is it the right file?",
-            path.display(),
-            format::bytes(largest)
-        ))),
-        Err(error) => Err(Failure::Config(format!("{}: {error}", path.display()))),
-    }
-}
-
 fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>, Failure> {
     if let Some(list) = joined(&args.tickers) {
         return plan::read_tickers_list(&list).map_err(|error| Failure::Usage(format!("--tickers: {error}")));
@@ -188,20 +156,10 @@ pub fn beside(spec: &Path, file: &Path) -> PathBuf {
     spec.parent().unwrap_or(Path::new("")).join(file)
 }
 
-/// Reads a file of symbols.
-///
-/// # Errors
-/// If it cannot be read, or has something that is not a symbol.
-pub fn read_tickers(path: &Path) -> Result<Vec<Symbol>, Failure> {
-    let bytes = read_whole(path, LARGEST_TICKERS_FILE)?;
-    plan::read_tickers_file(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))
-}
-
 /// The tasks of a file up to the last finished session. Tasks wholly in the future are left out and reported.
 fn tasks(path: &Path, clock: Clock) -> Result<Vec<(Symbol, Window)>, Failure> {
     let wrong = |reason: String| Failure::Config(format!("{}: {reason}", path.display()));
-    let bytes = read_whole(path, LARGEST_TASKS_FILE)?;
-    let asked = plan::read_tasks_file(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let asked = read_tasks(path)?;
     let (count, last_day) = (asked.len(), last_day(clock));
     let clipped = |(symbol, window)| Some((symbol, plan::clip(window, last_day)?));
     let past: Vec<_> = asked.into_iter().filter_map(clipped).collect();

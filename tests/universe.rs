@@ -142,7 +142,7 @@ fn sectors_of_a_table_stay_with_the_universe() {
     let ran = grab.run("universe sync --annotate gics.csv --json").exits(0);
     let annotated = &ran.json()["annotated"];
     assert_eq!((&annotated["tickers"], &annotated["unknown"]), (&1.into(), &1.into()));
-    assert!(ran.stderr.contains("match nobody: NOBODY"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no ticker matches 1 name of the table: NOBODY"), "{}", ran.stderr);
     grab.run("universe sync").exits(0);
     let item = &listed(&grab, "--ticker BRK.B")[0];
     assert_eq!((&item["sector"], &item["industry"]), (&"Financials".into(), &"Conglomerates".into()));

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use grab_core::{exit::ExitStatus, manifest::RunTotals};
+use grab_core::exit::ExitStatus;
 use grab_model::format;
 use grab_ops::{
-    AnnotationReport, Error as Failure, ListDates, LookupsReport, Needs, ReferenceReport, Renames,
-    SplitsReport, TickersReport,
+    AnnotationReport, Error as Failure, LookupsReport, ReferenceReport, SplitsReport, TickersReport,
+    UniverseSyncReport,
 };
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use super::super::{advice, report::Report, text::Text};
 #[derive(Serialize)]
 pub struct SyncReport {
     #[serde(flatten)]
-    brought: ReferenceReport,
+    reference: ReferenceReport,
     annotated: Option<AnnotationReport>,
     /// How many lookups `--list-dates` would send now.
     list_dates_left: u64,
@@ -31,40 +31,12 @@ pub struct SyncReport {
     exit: ExitStatus,
 }
 
-/// What a run did.
-pub struct Done {
-    pub brought: ReferenceReport,
-    pub annotated: Option<AnnotationReport>,
-    pub stopped: Option<Failure>,
-    pub totals: RunTotals,
-}
-
-impl Done {
-    /// Whether everything that was requested is there.
-    pub fn is_whole(&self, needs: Needs) -> bool {
-        let is_done = |lookups: &Option<LookupsReport>| lookups.as_ref().is_some_and(|one| one.left == 0);
-        (!needs.tickers || self.brought.tickers.is_some())
-            && (!needs.splits || self.brought.splits.is_some())
-            && (needs.list_dates == ListDates::None || is_done(&self.brought.list_dates))
-            && (needs.renames == Renames::None || is_done(&self.brought.renames))
-    }
-
-    /// How it ended.
-    pub fn exit(&self) -> ExitStatus {
-        match &self.stopped {
-            Some(failure) => failure.exit(),
-            None if !self.brought.without.is_empty() => ExitStatus::Unsuccessful,
-            None => ExitStatus::Complete,
-        }
-    }
-}
-
 impl SyncReport {
-    /// The report of a run.
+    /// The report of a sync that took `elapsed`.
     #[must_use]
-    pub fn new(done: Done, list_dates_left: u64, elapsed: Duration) -> Self {
-        let exit = done.exit();
-        let Done { brought, annotated, stopped, totals } = done;
+    pub fn new(report: UniverseSyncReport, elapsed: Duration) -> Self {
+        let exit = report.exit();
+        let UniverseSyncReport { reference, annotated, stopped, totals, list_dates_left } = report;
         let again = "the same command goes on where this one was stopped";
         let hint = if matches!(exit, ExitStatus::Incomplete | ExitStatus::Interrupted) {
             Some(again.to_owned())
@@ -77,7 +49,7 @@ impl SyncReport {
             format::plural(list_dates_left, "ticker")
         );
         Self {
-            brought,
+            reference,
             annotated,
             list_dates_left,
             requests: totals.requests,
@@ -104,9 +76,9 @@ impl Report for SyncReport {
             format::bytes(self.bytes_received),
             format::duration(self.elapsed)
         ));
-        self.brought.tickers.iter().for_each(|tickers| show_tickers(tickers, &mut text));
-        text.rows("splits", self.brought.splits.as_ref().map(splits));
-        let lookups = [("listed on", &self.brought.list_dates), ("renames", &self.brought.renames)];
+        self.reference.tickers.iter().for_each(|tickers| show_tickers(tickers, &mut text));
+        text.rows("splits", self.reference.splits.as_ref().map(splits));
+        let lookups = [("listed on", &self.reference.list_dates), ("renames", &self.reference.renames)];
         for (name, lookups) in lookups {
             text.rows(name, lookups.as_ref().map(lookups_text));
         }
@@ -115,7 +87,10 @@ impl Report for SyncReport {
             let unknown = format::count(annotated.unknown);
             text.row("annotated", format_args!("{tickers} tickers by {rows}; {unknown} match no ticker"));
         }
-        text.rows("without", self.brought.without.iter().map(|one| format!("{}: {}", one.what, one.reason)));
+        text.rows(
+            "without",
+            self.reference.without.iter().map(|one| format!("{}: {}", one.what, one.reason)),
+        );
         text.rows("stopped", &self.error);
         text.rows("next", &self.hint);
         text

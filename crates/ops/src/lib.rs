@@ -4,16 +4,18 @@
 mod connect;
 mod download;
 mod error;
+mod input_files;
 mod notice;
 mod reference;
 mod run;
 mod run_report;
-
+mod universe_sync;
 mod without_bars;
 
 pub use connect::{ConnectOptions, Connection, HostBy, RunHandles, SANDBOX};
 pub use download::{Download, DownloadPlan, DownloadRequest, Resume};
 pub use error::{Error, is_busy, is_disk_trouble};
+pub use input_files::{read_annotations, read_spec_bytes, read_tasks, read_tickers};
 pub use notice::{LastReport, NoObserver, Notice, Observer, Phase, PhaseView};
 pub use reference::{
     AnnotationReport, CutByLists, CutWindow, LeftOut, ListDates, LookupsReport, MissingList, Needs,
@@ -26,4 +28,5 @@ pub use run::{
     recover, require_manifest,
 };
 pub use run_report::{NextStep, RunReport, Unsuccessful};
+pub use universe_sync::{UniverseSync, UniverseSyncReport};
 pub use without_bars::{SymbolWithoutBars, WithoutBars};

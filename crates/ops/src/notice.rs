@@ -1,6 +1,6 @@
 //! What a running job reports to its caller. Prints nothing.
 
-use std::{io, path::PathBuf, pin::Pin, sync::Arc};
+use std::{collections::BTreeSet, io, path::PathBuf, pin::Pin, sync::Arc};
 
 use grab_core::{
     engine::{RunCounters, Stop},
@@ -73,6 +73,8 @@ pub enum Notice {
     },
     /// A stored page of this list cannot be read: the list is requested again.
     ListUnreadable(&'static str),
+    /// These names in a user's table match no ticker.
+    UnknownTickers(BTreeSet<String>),
     /// The lists have no delisted symbol.
     NoDelistedSymbols,
     /// Tasks request days after the last finished session, and the service did not send its time.
