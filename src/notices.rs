@@ -1,11 +1,12 @@
 //! Shows notices on stderr in words, and the progress of a job.
 
-use std::{collections::BTreeSet, io, pin::Pin, sync::Arc};
+use std::{any::Any, collections::BTreeSet, io, pin::Pin, sync::Arc};
 
 use grab_core::{
     data_dir::PLAN,
     engine::{Stop, StopReason},
     exit::ExitStatus,
+    verify::VerifyProgress,
 };
 use grab_model::{excerpt, format};
 use grab_ops::{Error, LastReport, Notice, Observer, Phase, PhaseView};
@@ -15,6 +16,7 @@ use super::{
     left_out,
     output::{Output, say},
     progress, run_report, signals,
+    verify_bar::VerifyBar,
 };
 
 /// How many unknown tickers are named.
@@ -28,7 +30,7 @@ const SHOWN: usize = 20;
 pub struct Terminal {
     /// How progress is shown.
     pub progress: ProgressMode,
-    /// Whether to hide progress and the saved host.
+    /// Whether to hide progress, the saved host and the written files.
     pub quiet: bool,
     /// Where a report goes if the command has no time to print it.
     pub output: Output,
@@ -44,7 +46,7 @@ impl Terminal {
 
 impl Observer for Terminal {
     fn notice(&self, notice: &Notice) {
-        if self.quiet && matches!(notice, Notice::SavedHost(_)) {
+        if self.quiet && matches!(notice, Notice::SavedHost(_) | Notice::FileWritten { .. }) {
             return;
         }
         for line in lines(notice) {
@@ -56,6 +58,10 @@ impl Observer for Terminal {
         let mode = if self.quiet { ProgressMode::None } else { self.progress };
         let Phase { unit, rate, pacer, outstanding, counters, stop } = phase;
         Box::new(progress::show(mode, unit, rate, pacer, outstanding, counters, stop))
+    }
+
+    fn verification(&self, progress: &Arc<VerifyProgress>) -> Box<dyn Any + Send> {
+        if self.quiet { Box::new(()) } else { Box::new(VerifyBar::show(progress)) }
     }
 
     fn watch_signals(&self, stop: Stop, last_report: LastReport) -> io::Result<()> {
@@ -127,6 +133,10 @@ fn lines(notice: &Notice) -> Vec<String> {
             format!("note: a kept page of the list of {list} cannot be read: it is asked for again")
         }
         Notice::UnknownTickers(unknown) => unknown_tickers(unknown),
+        Notice::FileWritten { path, bytes } => format!("wrote {}, {}", path.display(), format::bytes(*bytes)),
+        Notice::MissingUnknown(path) => {
+            format!("{} is not written: without a manifest, what is missing is not known", path.display())
+        }
         Notice::NoDelistedSymbols => {
             "note: the source lists nobody who has left: histories of delisted companies may be missing".to_owned()
         }

@@ -23,8 +23,9 @@ const FULL: char = '█';
 
 /// All tables, each with its name.
 #[must_use]
-pub fn tables(counts: &BTreeMap<Window, BTreeMap<TaskState, u64>>, verified: &Verification) -> Vec<String> {
-    let tables = [("tasks", windows(counts)), ("months", strip(verified)), ("worst", worst(verified))];
+pub fn tables(verified: &Verification) -> Vec<String> {
+    let tables =
+        [("tasks", windows(&verified.counts)), ("months", strip(verified)), ("worst", worst(verified))];
     let named = tables.into_iter().filter(|(_, lines)| !lines.is_empty());
     named.flat_map(|(name, lines)| std::iter::once(name.to_owned()).chain(lines)).collect()
 }

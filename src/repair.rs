@@ -19,7 +19,9 @@ use grab_core::{
 };
 use grab_model::format;
 use grab_model::{Month, Symbol, Window, calendar};
-use grab_ops::{Error as Failure, HistoryCheck, Job, NextStep, RunReport, last_day, manifest_of};
+use grab_ops::{
+    Error as Failure, HistoryCheck, Job, NextStep, RunReport, last_day, manifest_of, verify_directory,
+};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +35,6 @@ use super::{
     run_report,
     settings::{FetchSettings, Sources},
     text::Text,
-    verify::watched,
 };
 
 /// The folders of a data directory that findings are about.
@@ -123,14 +124,15 @@ pub fn run(
     let deep = saved.as_ref().map_or(DeepSelection::All, |saved| DeepSelection::Only(partitions(saved)));
     let cut_away = grab_ops::listing_cuts(&data_dir)?;
     // Tasks that extend beyond the last finished session are cut by the run itself, once the service confirms it.
-    let mut verified = watched(
+    let observer = Terminal::observer(settings.progress, common.quiet, output);
+    let mut verified = verify_directory(
         &data_dir,
         &deep,
         StoredWitness::Used,
         OtherWriters::Excluded,
         &cut_away,
         Date::MAX,
-        common.quiet,
+        &*observer,
     )?;
     if verified.findings.iter().any(|finding| finding.kind == FindingKind::ManifestCorrupt) {
         let damaged = "its pages do not fit together".to_owned();
@@ -167,7 +169,7 @@ pub fn run(
         command: "repair",
         arguments: describe(&plan),
         data_dir: data_dir.clone(),
-        observer: Terminal::observer(settings.progress, common.quiet, output),
+        observer,
         options: settings.options,
         clock,
         plan_only: false,

@@ -17,13 +17,13 @@ use grab_core::{
 use grab_model::format;
 use grab_ops::{
     Absences, Error as Failure, HistoryCheck, Job, NextStep, Observer, RunFindings, RunReport,
-    require_manifest,
+    require_manifest, resolve_output_file,
 };
 
 use super::{
     args::{CommonArgs, UpdateArgs},
     enough::Enough,
-    files, metrics,
+    metrics,
     notices::Terminal,
     output::{Output, announce_clock, say},
     remembered::Remembered,
@@ -45,7 +45,7 @@ pub fn run(
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     let asked = args.metrics_file.as_deref().filter(|_| !args.dry_run);
-    let place = asked.map(|path| files::place("--metrics-file", path, &data_dir)).transpose()?;
+    let place = asked.map(|path| resolve_output_file("--metrics-file", path, &data_dir)).transpose()?;
     let updated = update(args, common, sources, output);
     let Some(path) = place else { return updated };
     let exit = updated.as_ref().map_or_else(Failure::exit, |exit| *exit);

@@ -1,33 +1,17 @@
 //! `grab verify`: proves what is there, and what is not.
 
-use std::{
-    io::IsTerminal,
-    sync::{Arc, atomic::Ordering},
-    thread,
-    time::Duration,
-};
-
 use grab_core::{
     data_dir::DataDir,
-    disk::need_open_files,
     exit::ExitStatus,
-    manifest::missing,
-    verify::{
-        Coverage, DeepSelection, Finding, ListingCuts, OtherWriters, Severity, StoredWitness, SymbolCounts,
-        Verification, VerifyProgress, verify_with_kept,
-    },
+    verify::{Coverage, DeepSelection, Finding, Severity, SymbolCounts, Verification},
 };
-use grab_model::excerpt;
-use grab_model::format;
-use grab_ops::{Connection, Error as Failure, last_day, manifest_of};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use jiff::civil::Date;
+use grab_model::{excerpt, format};
+use grab_ops::{Error as Failure, ExpectedRequest, Verify, VerifyFiles, VerifyReport, VerifyWitness};
 use serde::Serialize;
 
 use super::{
-    args::{CommonArgs, VerifyArgs, WitnessArg},
+    args::{CommonArgs, ProgressMode, VerifyArgs, WitnessArg},
     called,
-    files::Files,
     notices::Terminal,
     output::{Output, announce_clock},
     overview,
@@ -37,8 +21,8 @@ use super::{
     shell::quoted,
     start::request_of_spec,
     text::Text,
-    thresholds::Thresholds,
-    witness::{self, WitnessReport},
+    thresholds,
+    witness::{self, WitnessJson},
 };
 
 /// How many findings the text report lists; the JSON has all.
@@ -47,12 +31,9 @@ const LISTED: usize = 40;
 /// How much of a finding is shown, in characters.
 const SHOWN: usize = 400;
 
-/// How often the bar is redrawn.
-const REDRAW: Duration = Duration::from_millis(200);
-
 /// The report; its JSON is in the contract.
 #[derive(Serialize)]
-struct VerifyReport {
+struct VerifyJson {
     coverage: CoverageReport,
     symbols: SymbolCounts,
     damage: usize,
@@ -64,13 +45,15 @@ struct VerifyReport {
     partitions: u64,
     files_read: u64,
     bytes_read: u64,
-    witness: WitnessReport,
+    witness: WitnessJson,
     findings: Vec<Finding>,
     /// The missed thresholds, in words.
     missed: Vec<String>,
     /// For people.
     #[serde(skip)]
     tables: Vec<String>,
+    #[serde(skip)]
+    exit: ExitStatus,
 }
 
 #[derive(Serialize)]
@@ -96,32 +79,24 @@ pub fn run(
     announce_clock(clock);
     let spec = args.spec.as_deref().map(SpecFile::read).transpose()?;
     let spec = spec.as_ref().map(SpecFile::named);
-    let thresholds = Thresholds::resolve(args, spec)?;
-    let wanted = spec
-        .map(|(path, spec)| request_of_spec(path, spec, clock)?.expanded(&data_dir, clock))
-        .transpose()?;
-    if !data_dir.manifest().exists() {
-        manifest_of(&data_dir)?;
-        return Err(missing(&data_dir).into());
-    }
-    let files = Files::of(args, &data_dir)?;
-    let (mut verified, witness) = witnessed(args, deep, common.quiet, sources, &data_dir, output)?;
-    if let Some(wanted) = wanted {
-        let spec = args.spec.as_ref().map(|path| format!(" --spec {}", quoted(path.as_os_str())));
-        let command = format!("grab start{}", spec.unwrap_or_default());
-        verified.want(&wanted.missing(&verified.asked), &command);
-    }
-    if let Some(least) = thresholds.min_symbols_per_session() {
-        verified.demand_symbols(least);
-    }
+    let thresholds = thresholds::of_verify(args, spec)?;
+    let expected = spec.map(|(path, spec)| {
+        let request = request_of_spec(path, spec, clock)?;
+        let command = format!("grab start --spec {}", quoted(path.as_os_str()));
+        Ok::<_, Failure>(ExpectedRequest { request, command })
+    });
+    let expected = expected.transpose()?;
+    let (report, csv, missing) = (args.report.as_deref(), args.csv.as_deref(), args.missing.as_deref());
+    let (witness, progress) = witness(args, sources, &data_dir)?;
+    let files = VerifyFiles::resolve(report, csv, missing, &data_dir)?;
+    let observer = Terminal::observer(progress, common.quiet, output);
+    let mut report = Verify { data_dir, deep, witness, expected, thresholds, clock }.run(&observer)?;
     // Commands in details are completed in files too.
-    for finding in &mut verified.findings {
+    for finding in &mut report.verification.findings {
         finding.detail = called::whole(&finding.detail).into_owned();
     }
-    files.write(&verified, sources.clock()?, common.quiet)?;
-    let tables = overview::tables(&verified.counts, &verified);
-    let report = VerifyReport { tables, ..VerifyReport::new(verified, witness, &thresholds) };
-    output.report(&report)
+    files.write(&report.verification, clock, &*observer)?;
+    output.report(&VerifyJson::new(report))
 }
 
 /// Which files are read as a whole.
@@ -149,116 +124,54 @@ fn deep(args: &VerifyArgs) -> Result<DeepSelection, Failure> {
     }
 }
 
-/// Verifies with the requested witness.
-fn witnessed(
+/// Who says whether a symbol traded, and how the requests for that are shown.
+fn witness(
     args: &VerifyArgs,
-    deep: DeepSelection,
-    quiet: bool,
     sources: &Sources<'_>,
     data_dir: &DataDir,
-    output: Output,
-) -> Result<(Verification, WitnessReport), Failure> {
-    let cut_away = grab_ops::listing_cuts(data_dir)?;
-    let kept = match args.witness {
+) -> Result<(VerifyWitness, ProgressMode), Failure> {
+    match args.witness {
         Some(WitnessArg::GroupedDaily) => {
-            let sources = &Remembered::of(data_dir).over(sources);
-            let (settings, clock) = (FetchSettings::resolve(&args.fetch, sources)?, sources.clock()?);
-            need_open_files(settings.options.open_files(settings.options.sandbox))?;
-            // What is fetched is stored, so no other process may write meanwhile.
-            let _lock = witness::hold(data_dir)?;
-            let observer = Terminal::observer(settings.progress, quiet, output);
-            let connection = Connection { options: settings.options, clock, observer };
-            let place = data_dir.to_owned();
-            let ordered = cut_away.clone();
-            let last = last_day(clock);
-            let verify = move || {
-                watched(&place, &deep, StoredWitness::Used, OtherWriters::Excluded, &ordered, last, quiet)
-            };
-            return witness::fetch_then(&connection, data_dir, &cut_away, verify);
+            let settings = FetchSettings::resolve(&args.fetch, &Remembered::of(data_dir).over(sources))?;
+            Ok((VerifyWitness::Fetched(Box::new(settings.options)), settings.progress))
         }
-        Some(WitnessArg::None) => StoredWitness::Ignored,
-        None => StoredWitness::Used,
-    };
-    let last = last_day(sources.clock()?);
-    let verified = watched(data_dir, &deep, kept, OtherWriters::Allowed, &cut_away, last, quiet)?;
-    let report = WitnessReport::kept(kept == StoredWitness::Used, &verified);
-    Ok((verified, report))
-}
-
-/// Verifies up to a day, the last finished one, with a bar on a terminal.
-///
-/// # Errors
-/// If the manifest cannot be read, or a folder cannot be listed.
-pub fn watched(
-    data_dir: &DataDir,
-    deep: &DeepSelection,
-    kept: StoredWitness,
-    others: OtherWriters,
-    cut_away: &ListingCuts,
-    last: Date,
-    quiet: bool,
-) -> Result<Verification, Failure> {
-    let progress = Arc::new(VerifyProgress::default());
-    if quiet || !std::io::stderr().is_terminal() {
-        return Ok(verify_with_kept(data_dir, deep, kept, others, cut_away, last, &progress)?);
+        Some(WitnessArg::None) => Ok((VerifyWitness::Ignored, ProgressMode::Auto)),
+        None => Ok((VerifyWitness::Stored, ProgressMode::Auto)),
     }
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let bar = match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} symbols") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    };
-    thread::scope(|scope| {
-        let shown = bar.clone();
-        let watch = Arc::clone(&progress);
-        scope.spawn(move || {
-            while !shown.is_finished() {
-                shown.set_length(watch.symbols.load(Ordering::Relaxed));
-                shown.set_position(watch.done.load(Ordering::Relaxed));
-                thread::sleep(REDRAW);
-            }
-        });
-        let verified = verify_with_kept(data_dir, deep, kept, others, cut_away, last, &progress);
-        bar.finish_and_clear();
-        Ok(verified?)
-    })
 }
 
-impl VerifyReport {
-    fn new(verified: Verification, witness: WitnessReport, thresholds: &Thresholds) -> Self {
-        let mut missed = thresholds.missed(&verified);
-        missed.extend(witness.missed().map(str::to_owned));
-        let symbols = verified.symbols();
-        let Verification { findings, coverage, partitions, files, bytes, is_beside_a_writer, .. } = verified;
-        let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+impl VerifyJson {
+    fn new(report: VerifyReport) -> Self {
+        let exit = report.exit();
+        let VerifyReport { verification, witness, missed } = report;
+        let missed = missed.iter().map(thresholds::in_words).chain(witness::missed(&witness)).collect();
+        let (symbols, tables) = (verification.symbols(), overview::tables(&verification));
+        let [damage, gaps, notices] =
+            [Severity::Damage, Severity::Gap, Severity::Notice].map(|severity| verification.count(severity));
+        let Verification { findings, coverage, partitions, files, bytes, is_beside_a_writer, .. } =
+            verification;
         Self {
             coverage: CoverageReport { sessions: coverage, ratio: coverage.ratio() },
             symbols,
-            damage: count(Severity::Damage),
-            gaps: count(Severity::Gap),
-            notices: count(Severity::Notice),
+            damage,
+            gaps,
+            notices,
             beside_a_writer: is_beside_a_writer,
             partitions,
             files_read: files,
             bytes_read: bytes,
-            witness,
+            witness: (&witness).into(),
             findings,
             missed,
-            tables: Vec::new(),
+            tables,
+            exit,
         }
     }
 }
 
-impl Report for VerifyReport {
+impl Report for VerifyJson {
     fn exit(&self) -> ExitStatus {
-        if self.damage > 0 {
-            ExitStatus::Damage
-        } else if let Some(exit) = self.witness.exit() {
-            exit
-        } else if !self.missed.is_empty() {
-            ExitStatus::Gaps
-        } else {
-            ExitStatus::Complete
-        }
+        self.exit
     }
 
     fn text(&self) -> Text {

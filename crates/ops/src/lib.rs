@@ -9,8 +9,12 @@ mod notice;
 mod reference;
 mod run;
 mod run_report;
+mod thresholds;
 mod universe_sync;
+mod verify;
+mod verify_files;
 mod without_bars;
+mod witness;
 
 pub use connect::{ConnectOptions, Connection, HostBy, RunHandles, SANDBOX};
 pub use download::{Download, DownloadPlan, DownloadRequest, Resume};
@@ -28,5 +32,9 @@ pub use run::{
     recover, require_manifest,
 };
 pub use run_report::{NextStep, RunReport, Unsuccessful};
+pub use thresholds::{MissedThreshold, VerifyThresholds};
 pub use universe_sync::{UniverseSync, UniverseSyncReport};
+pub use verify::{ExpectedRequest, Verify, VerifyReport, VerifyWitness, verify_directory};
+pub use verify_files::{VerifyFiles, resolve_output_file};
 pub use without_bars::{SymbolWithoutBars, WithoutBars};
+pub use witness::{WitnessGap, WitnessGaps, WitnessReport};

@@ -1,11 +1,12 @@
 //! What a running job reports to its caller. Prints nothing.
 
-use std::{collections::BTreeSet, io, path::PathBuf, pin::Pin, sync::Arc};
+use std::{any::Any, collections::BTreeSet, io, path::PathBuf, pin::Pin, sync::Arc};
 
 use grab_core::{
     engine::{RunCounters, Stop},
     manifest::{Outstanding, Subscription},
     pace::Pacer,
+    verify::VerifyProgress,
 };
 use grab_model::{Rate, Symbol, Window};
 use jiff::civil::Date;
@@ -75,6 +76,15 @@ pub enum Notice {
     ListUnreadable(&'static str),
     /// These names in a user's table match no ticker.
     UnknownTickers(BTreeSet<String>),
+    /// A file about a verification was written.
+    FileWritten {
+        /// The path.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The list of missing windows is not written to this path: without a manifest they are not known.
+    MissingUnknown(PathBuf),
     /// The lists have no delisted symbol.
     NoDelistedSymbols,
     /// Tasks request days after the last finished session, and the service did not send its time.
@@ -123,6 +133,9 @@ pub trait Observer: Send + Sync {
     /// Shows the progress of a phase until it ends. Called within the run's runtime.
     fn phase(&self, phase: Phase) -> Box<dyn PhaseView>;
 
+    /// Shows the progress of a verification until the result is dropped. There may be no runtime.
+    fn verification(&self, progress: &Arc<VerifyProgress>) -> Box<dyn Any + Send>;
+
     /// Lets signals stop a run: the first one requests `stop`, and the second may end the process at once, with the
     /// report of `last_report`. Called within the run's runtime.
     ///
@@ -142,6 +155,10 @@ impl Observer for NoObserver {
     fn notice(&self, _: &Notice) {}
 
     fn phase(&self, _: Phase) -> Box<dyn PhaseView> {
+        Box::new(Self)
+    }
+
+    fn verification(&self, _: &Arc<VerifyProgress>) -> Box<dyn Any + Send> {
         Box::new(Self)
     }
 

@@ -1,7 +1,7 @@
-//! Files that `grab verify` writes for people and other programs: each is written beside its path, then renamed.
+//! Files about a verification, for people and other programs: each is written beside its path, then renamed.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -16,61 +16,63 @@ use grab_core::{
     },
 };
 use grab_model::format;
-use grab_ops::Error as Failure;
 
-use super::{args::VerifyArgs, output::say};
+use crate::{Error, Notice, Observer};
 
-/// The paths of the files: resolved and checked before the work begins.
-pub struct Files {
+/// The files to write. Their paths are resolved and checked before the work begins.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyFiles {
     report: Option<PathBuf>,
     csv: Option<PathBuf>,
     missing: Option<PathBuf>,
 }
 
-impl Files {
-    /// The paths of the requested files.
+impl VerifyFiles {
+    /// Resolves the paths of the page, of the findings as CSV and of the list of missing windows.
     ///
     /// # Errors
-    /// If a path cannot be a file, belongs to the data itself, or is given twice.
-    pub fn of(args: &VerifyArgs, data_dir: &DataDir) -> Result<Self, Failure> {
-        let place = |flag, path: &Option<PathBuf>| {
-            path.as_deref().map(|path| place(flag, path, data_dir)).transpose()
+    /// If a path cannot be a file, belongs to the data itself, or is named twice.
+    pub fn resolve(
+        report: Option<&Path>,
+        csv: Option<&Path>,
+        missing: Option<&Path>,
+        data_dir: &DataDir,
+    ) -> Result<Self, Error> {
+        let resolved = |flag, path: Option<&Path>| {
+            path.map(|path| resolve_output_file(flag, path, data_dir)).transpose()
         };
         let files = Self {
-            report: place("--report", &args.report)?,
-            csv: place("--csv", &args.csv)?,
-            missing: place("--missing", &args.missing)?,
+            report: resolved("--report", report)?,
+            csv: resolved("--csv", csv)?,
+            missing: resolved("--missing", missing)?,
         };
         let [report, csv, missing] = [&files.report, &files.csv, &files.missing];
         if [(report, csv), (report, missing), (csv, missing)].iter().any(|(a, b)| a.is_some() && a == b) {
             let reason = "--report, --csv and --missing: two of them name the same file";
-            return Err(Failure::Usage(reason.to_owned()));
+            return Err(Error::Usage(reason.to_owned()));
         }
         Ok(files)
     }
 
-    /// Writes the files, and says so.
+    /// Writes the files.
     ///
     /// # Errors
     /// If one cannot be written.
-    pub fn write(&self, verified: &Verification, clock: Clock, quiet: bool) -> Result<(), Failure> {
+    pub fn write(&self, verified: &Verification, clock: Clock, observer: &dyn Observer) -> Result<(), Error> {
         if let Some(path) = &self.report {
-            let page = report::page(verified, &about(verified, clock)).map_err(std::io::Error::other)?;
-            write(path, page.as_bytes(), quiet)?;
+            let page = report::page(verified, &origin(verified, clock)).map_err(io::Error::other)?;
+            write(path, page.as_bytes(), observer)?;
         }
         if let Some(path) = &self.csv {
-            write(path, report::findings_csv(&verified.findings).as_bytes(), quiet)?;
+            write(path, report::findings_csv(&verified.findings).as_bytes(), observer)?;
         }
         let Some(path) = &self.missing else { return Ok(()) };
         if verified.findings.iter().any(|finding| finding.kind == FindingKind::ManifestCorrupt) {
             // An empty list would claim that nothing is missing.
-            say(&format!(
-                "{} is not written: without a manifest nobody knows what is missing",
-                path.display()
-            ));
+            observer.notice(&Notice::MissingUnknown(path.clone()));
             return Ok(());
         }
-        write(path, report::missing_csv(verified).as_bytes(), quiet)
+        write(path, report::missing_csv(verified).as_bytes(), observer)
     }
 }
 
@@ -78,8 +80,8 @@ impl Files {
 ///
 /// # Errors
 /// If the path is refused; `flag` is the flag that named it.
-pub fn place(flag: &str, path: &Path, data_dir: &DataDir) -> Result<PathBuf, Failure> {
-    let refused = |what: &str| Failure::Usage(format!("{flag}: {} {what}", path.display()));
+pub fn resolve_output_file(flag: &str, path: &Path, data_dir: &DataDir) -> Result<PathBuf, Error> {
+    let refused = |what: &str| Error::Usage(format!("{flag}: {} {what}", path.display()));
     let real = match fs::canonicalize(path) {
         Ok(real) if !real.is_file() => return Err(refused("is there, and is no file")),
         Ok(real) => real,
@@ -103,15 +105,13 @@ pub fn place(flag: &str, path: &Path, data_dir: &DataDir) -> Result<PathBuf, Fai
     Ok(real)
 }
 
-fn write(path: &Path, bytes: &[u8], quiet: bool) -> Result<(), Failure> {
+fn write(path: &Path, bytes: &[u8], observer: &dyn Observer) -> Result<(), Error> {
     write_whole(path, bytes)?;
-    if !quiet {
-        say(&format!("wrote {}, {}", path.display(), format::bytes(bytes.len() as u64)));
-    }
+    observer.notice(&Notice::FileWritten { path: path.to_owned(), bytes: bytes.len() as u64 });
     Ok(())
 }
 
-fn about(verified: &Verification, clock: Clock) -> ReportOrigin {
+fn origin(verified: &Verification, clock: Clock) -> ReportOrigin {
     ReportOrigin {
         made: format::instant(clock.now_ms() / 1000 * 1000),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,0 +1,46 @@
+//! The progress of a verification on a terminal.
+
+use std::{
+    io::{IsTerminal, stderr},
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
+
+use grab_core::verify::VerifyProgress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often the bar is redrawn.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// A bar, shown until it is dropped. None if stderr is no terminal.
+pub struct VerifyBar(Option<ProgressBar>);
+
+impl VerifyBar {
+    /// Shows the progress.
+    pub fn show(progress: &Arc<VerifyProgress>) -> Self {
+        if !stderr().is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        let bar = match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} symbols") {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        };
+        let (shown, progress) = (bar.clone(), Arc::clone(progress));
+        thread::spawn(move || {
+            while !shown.is_finished() {
+                shown.set_length(progress.symbols.load(Ordering::Relaxed));
+                shown.set_position(progress.done.load(Ordering::Relaxed));
+                thread::sleep(REDRAW);
+            }
+        });
+        Self(Some(bar))
+    }
+}
+
+impl Drop for VerifyBar {
+    fn drop(&mut self) {
+        self.0.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
