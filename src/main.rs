@@ -7,7 +7,6 @@ mod args;
 mod called;
 mod clear;
 mod completions;
-mod enough;
 mod export;
 mod left_out;
 mod logging;

@@ -15,7 +15,7 @@ use super::{
     args::ProgressMode,
     left_out,
     output::{Output, say},
-    progress, run_report, signals,
+    progress, run_report, signals, thresholds,
     verify_bar::VerifyBar,
 };
 
@@ -133,6 +133,13 @@ fn lines(notice: &Notice) -> Vec<String> {
             format!("note: a kept page of the list of {list} cannot be read: it is asked for again")
         }
         Notice::UnknownTickers(unknown) => unknown_tickers(unknown),
+        Notice::SplitFound { symbol, date } => {
+            format!("{symbol} has split on {date}: its whole adjusted history is requested again")
+        }
+        Notice::SplitsUnknown => {
+            "bars are adjusted here, and no splits are known yet: a new split is not noticed".to_owned()
+        }
+        Notice::ListMissing { list, why } => format!("note: {}", thresholds::missing_list(list, why)),
         Notice::FileWritten { path, bytes } => format!("wrote {}, {}", path.display(), format::bytes(*bytes)),
         Notice::MissingUnknown(path) => {
             format!("{} is not written: without a manifest, what is missing is not known", path.display())

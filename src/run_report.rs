@@ -11,7 +11,7 @@ use grab_model::format;
 use grab_ops::{Error, LeftOut, NextStep, RunReport, WithoutBars};
 use serde::{Serialize, Serializer};
 
-use super::{advice::hint, report::Report, text::Text, without_bars};
+use super::{advice::hint, report::Report, text::Text, thresholds, without_bars};
 
 /// The advice if the pending tasks are not known.
 pub const ASK_AGAIN: &str = "what was still pending is not known: a grab start with the symbols and windows that were asked for before \
@@ -179,7 +179,9 @@ fn step(next: &NextStep) -> String {
                  --witness grouped-daily` says who traded"
             )
         }
-        NextStep::Other(words) => words.clone(),
+        NextStep::CompleteUpdate(reasons) => {
+            reasons.iter().map(thresholds::shortfall).collect::<Vec<_>>().join("; ")
+        }
     }
 }
 

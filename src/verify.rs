@@ -144,7 +144,7 @@ impl VerifyJson {
     fn new(report: VerifyReport) -> Self {
         let exit = report.exit();
         let VerifyReport { verification, witness, missed } = report;
-        let missed = missed.iter().map(thresholds::in_words).chain(witness::missed(&witness)).collect();
+        let missed = missed.iter().map(thresholds::missed).chain(witness::missed(&witness)).collect();
         let (symbols, tables) = (verification.symbols(), overview::tables(&verification));
         let [damage, gaps, notices] =
             [Severity::Damage, Severity::Gap, Severity::Notice].map(|severity| verification.count(severity));

@@ -7,21 +7,15 @@ use std::{
 
 use grab_core::{
     exit::ExitStatus,
-    manifest::{Closure, ManifestReader, Silence, SilenceAnswer},
-    update::{SessionVerdict, UpdateCutoff, UpdatePlan},
+    manifest::{Closure, Silence},
+    update::UpdatePlan,
     verify::SessionSymbols,
 };
-use grab_model::format;
-use grab_model::{Rate, Symbol, Window, plan::Estimate};
-use grab_ops::{Error as Failure, RunReport};
+use grab_model::{Rate, Symbol, Window, format, plan::Estimate};
+use grab_ops::{DelistedSymbol, ReferenceReport, RunReport, UpdatePreview, UpdateReport};
 use serde::Serialize;
 
-use super::{
-    super::{report::Report, run_report, text::Text},
-    Brought,
-    left::Left,
-    planned::Lists,
-};
+use super::super::{report::Report, run_report, text::Text};
 
 /// How much of a plan the text report lists.
 const LISTED: usize = 20;
@@ -34,25 +28,25 @@ const NAMED: usize = 8;
 
 /// The result; its JSON is in docs/json.md.
 #[derive(Serialize)]
-pub struct UpdateReport {
+pub struct UpdateJson {
     #[serde(flatten, serialize_with = "run_report::serialize")]
-    pub run: RunReport,
+    run: RunReport,
     /// The last requested session.
     session: String,
     #[serde(flatten)]
     plan: PlanReport,
     /// Newly listed symbols.
-    joined: Vec<Asked>,
+    joined: Vec<RequestedWindow>,
     /// Stored symbols that were delisted, as far as the lists of this run show it.
-    left: Vec<Left>,
+    left: Vec<Delisted>,
     /// The result of the lists. None if they were not due.
-    universe: Option<grab_ops::ReferenceReport>,
+    universe: Option<ReferenceReport>,
     /// The sessions that are new since the last update, and the number of symbols with bars on each.
     sessions: Vec<SessionSymbols>,
     /// The sessions that lack symbols with bars every day.
-    lacking: Vec<Lacking>,
+    lacking: Vec<ThinSession>,
     /// Calendar sessions on which the market was closed, by what the service said in this run.
-    closed_days: Vec<Closed>,
+    closed_days: Vec<ClosedDay>,
     /// Silent symbols, and what the service says about them.
     silent: Vec<SilentSymbol>,
     /// Whether the last session is one of `lacking`.
@@ -61,7 +55,7 @@ pub struct UpdateReport {
 
 /// A session that lacks regular symbols; its JSON is public.
 #[derive(Serialize)]
-struct Lacking {
+struct ThinSession {
     date: String,
     /// Symbols that have bars on each of five sessions up to their last one, and are not delisted.
     regular: u64,
@@ -69,7 +63,7 @@ struct Lacking {
     present: u64,
 }
 
-impl From<&SessionSymbols> for Lacking {
+impl From<&SessionSymbols> for ThinSession {
     fn from(session: &SessionSymbols) -> Self {
         Self { date: session.date.to_string(), regular: session.regular, present: session.present }
     }
@@ -77,13 +71,13 @@ impl From<&SessionSymbols> for Lacking {
 
 /// A day on which the market was closed; its JSON is public.
 #[derive(Serialize)]
-struct Closed {
+struct ClosedDay {
     date: String,
     evidence: &'static str,
     name: String,
 }
 
-impl From<&Closure> for Closed {
+impl From<&Closure> for ClosedDay {
     fn from(closure: &Closure) -> Self {
         let Closure { date, evidence, name } = closure;
         Self { date: date.to_string(), evidence: evidence.as_str(), name: name.clone() }
@@ -121,7 +115,7 @@ impl SilentSymbol {
 
 /// What `--dry-run` reports.
 #[derive(Serialize)]
-pub struct DryRunReport {
+pub struct DryRunJson {
     dry_run: bool,
     session: String,
     #[serde(flatten)]
@@ -129,13 +123,13 @@ pub struct DryRunReport {
     /// Whether lists would be fetched first, so that more symbols may be added or delisted.
     lists_due: bool,
     estimate: Estimate,
-    asked: Vec<Asked>,
+    asked: Vec<RequestedWindow>,
     #[serde(skip)]
     rate: Rate,
 }
 
 #[derive(Clone, Serialize)]
-struct Asked {
+struct RequestedWindow {
     ticker: Symbol,
     window: Window,
 }
@@ -172,39 +166,67 @@ impl From<&UpdatePlan> for PlanReport {
     }
 }
 
-impl From<&(Symbol, Window)> for Asked {
+impl From<&(Symbol, Window)> for RequestedWindow {
     fn from((symbol, window): &(Symbol, Window)) -> Self {
         Self { ticker: symbol.clone(), window: *window }
     }
 }
 
-impl UpdateReport {
-    /// The report of a run.
-    pub fn new(run: RunReport, cutoff: &UpdateCutoff, lists: &Lists, brought: Brought) -> Self {
-        let Brought { plan, lists: of_lists, left, verdict, absences, silent, .. } = brought;
-        let SessionVerdict { new: sessions, lacking, .. } = verdict;
-        let date = cutoff.session.date();
-        // A delisting is reported once; any other answer as long as the symbol is silent.
-        let has_left = absences.silences.iter().filter(|silence| silence.answer == SilenceAnswer::Left);
+/// A stored symbol that was delisted; its JSON is public.
+#[derive(Serialize)]
+struct Delisted {
+    ticker: Symbol,
+    last_day: Option<String>,
+    now: Option<Symbol>,
+    goes_on: bool,
+}
+
+impl From<DelistedSymbol> for Delisted {
+    fn from(delisted: DelistedSymbol) -> Self {
+        let DelistedSymbol { symbol, last_day, successor, is_reused } = delisted;
+        let last_day = last_day.map(|day| day.to_string());
+        Self { ticker: symbol, last_day, now: successor, goes_on: is_reused }
+    }
+}
+
+impl Delisted {
+    /// `FB on 2022-06-09 (now META)`, `DOC on 2024-03-04 (the ticker belongs to another security)`.
+    fn text(&self) -> String {
+        let day = self.last_day.as_ref().map(|day| format!(" on {day}")).unwrap_or_default();
+        let now = self.now.as_ref().map(|now| format!("now {now}"));
+        let reused = self.goes_on.then(|| "the ticker belongs to another security".to_owned());
+        let notes: Vec<_> = now.into_iter().chain(reused).collect();
+        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+        format!("{}{day}{notes}", self.ticker)
+    }
+}
+
+impl From<UpdateReport> for UpdateJson {
+    fn from(report: UpdateReport) -> Self {
+        let is_lagging = report.is_lagging();
+        let UpdateReport { run, session, plan, lists, delisted, sessions, lacking, closures, silences } =
+            report;
         Self {
             run,
-            session: date.to_string(),
+            session: session.to_string(),
             plan: (&plan).into(),
-            joined: plan.joined.iter().map(Asked::from).collect(),
-            left,
-            universe: (!lists.are_known()).then_some(of_lists),
+            joined: plan.joined.iter().map(RequestedWindow::from).collect(),
+            left: delisted.into_iter().map(Delisted::from).collect(),
+            universe: lists,
             sessions,
-            closed_days: absences.closures.iter().map(Closed::from).collect(),
-            silent: has_left.chain(&silent).map(SilentSymbol::from).collect(),
-            is_lagging: lacking.iter().any(|session| session.date == date),
-            lacking: lacking.iter().map(Lacking::from).collect(),
+            lacking: lacking.iter().map(ThinSession::from).collect(),
+            closed_days: closures.iter().map(ClosedDay::from).collect(),
+            silent: silences.iter().map(SilentSymbol::from).collect(),
+            is_lagging,
         }
     }
+}
 
+impl UpdateJson {
     /// `RDDT from 2024-03-21`, once for each symbol.
     fn first_days(&self) -> impl Iterator<Item = String> {
         let mut first: BTreeMap<&Symbol, Window> = BTreeMap::new();
-        for Asked { ticker, window } in &self.joined {
+        for RequestedWindow { ticker, window } in &self.joined {
             first.entry(ticker).or_insert(*window);
         }
         first.into_iter().map(|(ticker, window)| format!("{ticker} from {}", window.from()))
@@ -224,7 +246,7 @@ impl UpdateReport {
     }
 }
 
-impl Report for UpdateReport {
+impl Report for UpdateJson {
     fn exit(&self) -> ExitStatus {
         self.run.exit()
     }
@@ -243,9 +265,9 @@ impl Report for UpdateReport {
             text.row("new", named(joined_symbols, self.first_days()));
         }
         if !self.left.is_empty() {
-            text.row("delisted", named(self.left.len() as u64, self.left.iter().map(Left::text)));
+            text.row("delisted", named(self.left.len() as u64, self.left.iter().map(Delisted::text)));
         }
-        for Closed { date, name, .. } in &self.closed_days {
+        for ClosedDay { date, name, .. } in &self.closed_days {
             text.row("closed", format_args!("{date}, by the service: {name}"));
         }
         if !self.silent.is_empty() {
@@ -270,7 +292,7 @@ impl Report for UpdateReport {
 }
 
 /// `11,689 listed, 12 new, 3 delisted; without splits: the plan does not include it`.
-fn listed(brought: &grab_ops::ReferenceReport) -> Option<String> {
+fn listed(brought: &ReferenceReport) -> Option<String> {
     let tickers = brought.tickers.iter().map(|tickers| {
         let [active, new, left] = [tickers.active, tickers.new, tickers.left].map(format::count);
         format!("{active} listed, {new} new, {left} delisted")
@@ -288,34 +310,22 @@ fn named(count: u64, names: impl Iterator<Item = String>) -> String {
     names.join(", ") + &more
 }
 
-impl DryRunReport {
-    /// The report of a dry run.
-    ///
-    /// # Errors
-    /// If the manifest cannot be read.
-    pub fn new(
-        plan: &UpdatePlan,
-        cutoff: &UpdateCutoff,
-        reader: &ManifestReader,
-        lists: &Lists,
-        rate: Rate,
-    ) -> Result<Self, Failure> {
-        let owed = reader.tasks()?.into_iter().filter(|task| !task.state.is_ended());
-        let to_run: Vec<_> =
-            plan.asked().cloned().chain(owed.map(|task| (task.symbol, task.window))).collect();
-        Ok(Self {
+impl From<UpdatePreview> for DryRunJson {
+    fn from(preview: UpdatePreview) -> Self {
+        let UpdatePreview { session, plan, are_lists_due, estimate, rate } = preview;
+        Self {
             dry_run: true,
-            session: cutoff.session.date().to_string(),
-            plan: plan.into(),
-            lists_due: !lists.are_known(),
-            estimate: Estimate::of(&to_run, rate),
-            asked: plan.asked().map(Asked::from).collect(),
+            session: session.to_string(),
+            plan: (&plan).into(),
+            lists_due: are_lists_due,
+            estimate,
+            asked: plan.asked().map(RequestedWindow::from).collect(),
             rate,
-        })
+        }
     }
 }
 
-impl Report for DryRunReport {
+impl Report for DryRunJson {
     fn text(&self) -> Text {
         let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;
@@ -328,7 +338,7 @@ impl Report for DryRunReport {
             format::count(up_to_date),
             format::count(closed)
         ));
-        for Asked { ticker, window } in self.asked.iter().take(LISTED) {
+        for RequestedWindow { ticker, window } in self.asked.iter().take(LISTED) {
             text.item(format_args!("{ticker} {window}"));
         }
         if joined_symbols > 0 {
@@ -350,7 +360,7 @@ impl Report for DryRunReport {
     }
 }
 
-impl DryRunReport {
+impl DryRunJson {
     /// `12 to 40 requests for bars, with those pending before, at most 8m at 5/min.`
     fn cost(&self) -> String {
         let Estimate { requests, hours, .. } = self.estimate;

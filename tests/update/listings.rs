@@ -156,7 +156,10 @@ fn a_ticker_of_another_company_goes_on_and_a_renamed_one_is_named_and_not_joined
         lists.events.insert("C".to_owned(), json!({ "name": "C", "composite_figi": "F2", "events": events }));
     });
     let ran = world.at(day(18), 20, 45, "update").exits(0);
-    assert!(ran.stdout.contains("delisted  B on 2024-11-18 (now C; the ticker is another one's)"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("delisted  B on 2024-11-18 (now C; the ticker belongs to another security)"),
+        "{ran:?}"
+    );
     assert!(ran.stdout.contains("new       C from 2024-11-18"), "{ran:?}");
     assert!(world.is_true());
     let exported = world.at(day(18), 21, 0, "export --tickers C --follow-renames --out joined").exits(0);
@@ -174,7 +177,10 @@ fn lists_that_are_not_to_be_had_do_not_hold_up_bars_and_are_no_success() {
     world.trade(day(15));
     world.list(|lists| lists.is_broken = true);
     let report = world.update(15, 10);
-    assert!(report["hint"].as_str().unwrap().contains("the list of tickers was not to be had"), "{report}");
+    assert!(
+        report["hint"].as_str().unwrap().contains("the list of tickers could not be fetched"),
+        "{report}"
+    );
     assert!(world.is_true());
     world.list(|lists| lists.is_broken = false);
     assert_eq!(world.update(15, 0)["requests"], 2, "the lists alone");
@@ -189,7 +195,7 @@ fn where_nobody_ordered_a_list_one_that_cannot_be_had_is_said_and_no_more() {
     world.list(|lists| lists.is_broken = true);
     world.trade(day(15));
     let ran = world.at(day(15), 20, 45, "update --json").exits(0);
-    assert!(ran.stderr.contains("note: the list of tickers was not to be had"), "{ran:?}");
+    assert!(ran.stderr.contains("note: the list of tickers could not be fetched"), "{ran:?}");
     world.list(|lists| lists.is_broken = false);
     let report = world.update(15, 0);
     assert_eq!((&report["requests"], &report["joined"]), (&2.into(), &json!([])), "nobody ordered C");

@@ -151,7 +151,7 @@ fn a_list_of_splits_that_is_not_to_be_had_is_no_silent_success_where_bars_depend
     world.trade(day(15));
     let report = world.update(15, 10);
     assert_eq!(report["bars"], 60, "bars go on: {report}");
-    assert!(report["hint"].as_str().unwrap().contains("the list of splits was not to be had"), "{report}");
+    assert!(report["hint"].as_str().unwrap().contains("the list of splits could not be fetched"), "{report}");
     world.list(|lists| lists.is_broken = false);
     assert_eq!(world.update(15, 0)["requests"], 1);
 }

@@ -11,6 +11,7 @@ mod run;
 mod run_report;
 mod thresholds;
 mod universe_sync;
+mod update;
 mod verify;
 mod verify_files;
 mod without_bars;
@@ -34,6 +35,10 @@ pub use run::{
 pub use run_report::{NextStep, RunReport, Unsuccessful};
 pub use thresholds::{MissedThreshold, VerifyThresholds};
 pub use universe_sync::{UniverseSync, UniverseSyncReport};
+pub use update::{
+    DelistedSymbol, SessionMetrics, SessionThresholds, Update, UpdateMetrics, UpdatePreview, UpdateReport,
+    UpdateShortfall,
+};
 pub use verify::{ExpectedRequest, Verify, VerifyReport, VerifyWitness, verify_directory};
 pub use verify_files::{VerifyFiles, resolve_output_file};
 pub use without_bars::{SymbolWithoutBars, WithoutBars};

@@ -11,7 +11,7 @@ use grab_core::{
 use grab_model::{Rate, Symbol, Window};
 use jiff::civil::Date;
 
-use crate::{Error, LeftOut, RunReport};
+use crate::{Error, LeftOut, MissingList, RunReport};
 
 /// A fact that the user should know, and that does not change what the job does.
 #[derive(Clone, Debug)]
@@ -76,6 +76,22 @@ pub enum Notice {
     ListUnreadable(&'static str),
     /// These names in a user's table match no ticker.
     UnknownTickers(BTreeSet<String>),
+    /// A symbol has split: its whole adjusted history is requested again.
+    SplitFound {
+        /// The symbol.
+        symbol: Symbol,
+        /// The day.
+        date: Date,
+    },
+    /// Bars are adjusted, and no splits are known yet: a new one is not noticed.
+    SplitsUnknown,
+    /// A list could not be fetched, on which the update does not depend.
+    ListMissing {
+        /// The list.
+        list: &'static str,
+        /// What could not be fetched. Empty if the run was stopped.
+        why: Vec<MissingList>,
+    },
     /// A file about a verification was written.
     FileWritten {
         /// The path.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Error, LeftOut, WithoutBars};
+use crate::{Error, LeftOut, UpdateShortfall, WithoutBars};
 use grab_core::{
     data_dir::DataDir,
     exit::ExitStatus,
@@ -15,7 +15,7 @@ use jiff::civil::Date;
 const NAMED: usize = 10;
 
 /// What to do next, or why a run is not complete although no task is outstanding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum NextStep {
     /// Continue with the outstanding tasks and repairs.
     Resume {
@@ -36,8 +36,8 @@ pub enum NextStep {
     MonthsNotBack(u64),
     /// This many sessions still lack symbols that have bars every day.
     SessionsLackSymbols(usize),
-    /// Another reason, in words.
-    Other(String),
+    /// Update again, or look: an update got less than it should.
+    CompleteUpdate(Vec<UpdateShortfall>),
 }
 
 /// How a run ended.

@@ -108,7 +108,7 @@ impl WitnessReport {
     fn fetched(verified: &Verification, fetched: MarketDays) -> Self {
         let MarketDays { tally, requests, stopped, left, .. } = fetched;
         let mut unexplained = BTreeMap::new();
-        let gaps = verified.unwitnessed.iter().map(|absence| WitnessGap::of(absence, &tally));
+        let gaps = verified.unwitnessed.iter().map(|absence| WitnessGap::of(*absence, &tally));
         gaps.for_each(|gap| *unexplained.entry(gap).or_default() += 1);
         Self {
             is_used: true,
@@ -136,7 +136,7 @@ impl WitnessReport {
 }
 
 impl WitnessGap {
-    fn of(absence: &UnwitnessedAbsence, tally: &MarketDayTally) -> Self {
+    fn of(absence: UnwitnessedAbsence, tally: &MarketDayTally) -> Self {
         match tally.lacking.get(&absence.date) {
             Some(JobOutcome::NotEntitled) => Self::NotEntitled,
             Some(JobOutcome::NotYet) => Self::NotYet,
