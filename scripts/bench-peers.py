@@ -167,7 +167,8 @@ def in_turn(contenders, server, rounds, options, check=False):
 def environment(scratch):
     """What grab and the peers see: no settings of the user's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GRAB_", "POLYGON_"))}
-    return {**kept, "MASSIVE_API_KEY": "bench", "XDG_CONFIG_HOME": f"{scratch}/config"}
+    own = {"XDG_CONFIG_HOME": f"{scratch}/config", "XDG_STATE_HOME": f"{scratch}/state"}
+    return {**kept, **own, "MASSIVE_API_KEY": "bench"}
 
 
 def arguments():

@@ -36,7 +36,7 @@ grab=$(cd "$(dirname "$grab")" && pwd)/$(basename "$grab")
 
 # What is set for real downloads must not reach a rehearsal, nor the rehearsal real data.
 unset "${!GRAB_@}" "${!MASSIVE_@}" "${!POLYGON_@}"
-export XDG_CONFIG_HOME="$scratch/config"
+export XDG_CONFIG_HOME="$scratch/config" XDG_STATE_HOME="$scratch/state"
 # The sandbox is on loopback: no proxy leads there.
 export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
 cd "$scratch"

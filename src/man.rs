@@ -31,9 +31,13 @@ const ENVIRONMENT: [(&str, &str); 6] = [
     ("GRAB_NOW", "an instant such as 2024-07-03T21:00:00Z that is pretended, for rehearsals"),
 ];
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("grab.toml", "settings of the working directory"),
     ("$XDG_CONFIG_HOME/grab/config.toml", "settings of the user"),
+    (
+        "$XDG_STATE_HOME/grab/pace/",
+        "the pace for each service and key, which all processes of the user share",
+    ),
     ("DATA_DIR/manifest.sqlite", "what is owed, what is held, and why"),
 ];
 

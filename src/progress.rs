@@ -211,7 +211,10 @@ impl Watch {
             requests: totals.requests,
             requests_per_minute: self.pace(now, totals.requests),
             rate: self.rate.to_string(),
-            slowed_to_per_minute: self.pacer.learned().map(|pace| (pace.per_second * 600.0).round() / 10.0),
+            slowed_to_per_minute: self
+                .pacer
+                .slowed_to()
+                .map(|per_second| (per_second * 600.0).round() / 10.0),
             seconds_left: self.left(now, days).map(|left| left.as_secs()),
             last_error: trouble,
         }

@@ -310,6 +310,7 @@ impl FetchSettings {
             key: sources.key().map_err(|failure| failure.to_string()),
             is_continued: true,
             rate: sources.get(&list::RATE, given, rate)?,
+            state_dir: state_dir(sources.env),
             concurrency: sources.get(&list::CONCURRENCY, given, read_concurrency)?,
             adjusted: sources.get(&list::ADJUSTED, given, read_bool)?,
             max_attempts: sources
@@ -341,6 +342,13 @@ impl FetchSettings {
         settings.options.encodings = sources.encodings(parquet)?;
         Ok(settings)
     }
+}
+
+/// The user's folder for state. A relative path does not count (XDG Base Directory Specification).
+fn state_dir(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || absolute("HOME").map(|home| home.join(".local/state"));
+    absolute("XDG_STATE_HOME").or_else(home).map(|state| state.join("grab"))
 }
 
 mod key;

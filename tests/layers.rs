@@ -42,7 +42,11 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
                 "SQLite: tasks, pages, partitions, events, runs; the state machine; the lock; the plan beside it",
                 &["data_dir", "clock", "disk", "exit", "failpoint"],
             ),
-            ("pace", "the pacer; how often and how late a page is asked again", &[]),
+            (
+                "pace",
+                "the pacer, which all processes of a user with one key share; how often and how late a page is asked again",
+                &["clock"],
+            ),
             ("decode", "bytes become bars; sans I/O", &[]),
             (
                 "source",

@@ -45,6 +45,7 @@ mod resume;
 mod rewrite;
 mod sandbox;
 mod settings;
+mod shared_pace;
 mod source;
 mod spec_kept;
 mod stored;

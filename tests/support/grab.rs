@@ -64,6 +64,11 @@ impl Grab {
         self.dir().join("data")
     }
 
+    /// The user's folder for state.
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir().join("state")
+    }
+
     pub fn command(&self, arguments: &str) -> Command {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_grab")), arguments)
     }
@@ -76,6 +81,7 @@ impl Grab {
             .current_dir(self.dir())
             .env_clear()
             .env("HOME", self.dir())
+            .env("XDG_STATE_HOME", self.state_dir())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command

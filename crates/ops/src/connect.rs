@@ -1,6 +1,6 @@
 //! How a job reaches its source: from options and key to client, pace and limits.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use grab_core::{
@@ -8,7 +8,7 @@ use grab_core::{
     data_dir::DataDir,
     engine::{RunContext, RunCounters, Stop, StopReason},
     manifest::{ManifestWriter, Outstanding, SavedPace, StoreKind, WriterHandle},
-    pace::{LearnedPace, Pace, Pacer, RetryPolicy},
+    pace::{LearnedPace, Pace, Pacer, RetryPolicy, SharedPace},
     source::{Polygon, PolygonOptions, ProxyRoute, ProxyVariables},
     store::{BarStore, Encodings},
 };
@@ -21,6 +21,9 @@ use crate::{Error, Notice, Observer, Phase, PhaseView};
 
 /// The vendor's host since 2025-10-30 (polygon-api.md §1).
 const DEFAULT_BASE_URL: &str = "https://api.massive.com";
+
+/// The two names of the vendor's host: the limits of a key are the same behind both.
+const NAMES_OF_VENDOR: [&str; 2] = ["api.massive.com", "api.polygon.io"];
 
 /// The source name in the files of the sandbox.
 pub const SANDBOX: &str = "sandbox";
@@ -65,6 +68,9 @@ pub struct ConnectOptions {
     pub is_continued: bool,
     /// The request rate; None for that of the vendor's free plan, or no limit for the sandbox.
     pub rate: Option<Rate>,
+    /// The user's folder for state, where all processes with the same service and key share their pace. None to keep the
+    /// pace in memory, and from run to run in the data directory.
+    pub state_dir: Option<PathBuf>,
     /// The number of requests under way at once; None to choose it from the rate.
     pub concurrency: Option<usize>,
     /// Whether to request split-adjusted bars; None to keep what the directory holds.
@@ -99,6 +105,7 @@ impl Default for ConnectOptions {
             key: Ok(None),
             is_continued: false,
             rate: None,
+            state_dir: None,
             concurrency: None,
             adjusted: None,
             max_attempts: 8,
@@ -223,7 +230,7 @@ pub struct RunHandles {
 }
 
 impl Connection {
-    /// Creates a pacer with the pace of the last run.
+    /// Creates a pacer with the pace of this service and key, or else with that of the last run.
     ///
     /// # Errors
     /// If the manifest cannot be read.
@@ -237,7 +244,28 @@ impl Connection {
             pace: kept.map(|kept| (pace(kept), ago(kept.at_ms))),
             last_request: writer.last_run_ms()?.map(ago),
         };
-        Ok(Arc::new(Pacer::new(rate, learnt)))
+        Ok(Arc::new(match self.shared_pace(kind) {
+            Some(shared) => Pacer::shared(rate, learnt, shared),
+            None => Pacer::new(rate, learnt),
+        }))
+    }
+
+    /// The pace of this service and key. None without a limit, for the sandbox of this process, and if the user's state
+    /// directory cannot be used: then the pace is this process's own.
+    fn shared_pace(&self, kind: StoreKind) -> Option<SharedPace> {
+        let ConnectOptions { state_dir, key, .. } = &self.options;
+        let (state_dir, key) = (state_dir.as_ref()?, key.as_ref().ok()?.as_ref()?);
+        let service = self.options.service(kind)?;
+        self.options.rate(kind.sandbox).period()?;
+        let service = if NAMES_OF_VENDOR.contains(&service.as_str()) { "the vendor" } else { &service };
+        SharedPace::open(state_dir, service, key)
+            .inspect_err(|error| {
+                tracing::debug!(
+                    "the pace is not shared with other processes: {}: {error}",
+                    state_dir.display()
+                );
+            })
+            .ok()
     }
 
     /// Creates the store, which writes the source into each file.
