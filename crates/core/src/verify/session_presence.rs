@@ -145,7 +145,6 @@ impl SessionPresence {
         since: Option<Date>,
         last: Date,
     ) -> Result<Self, ManifestError> {
-        let two_weeks_before = |day: Date| day.saturating_sub(LOOK_BACK.days());
         let first = since.map_or(last, |since| since.min(last)).min(two_weeks_before(last));
         let mut open = OpenDays { closures: reader.closures()?, runs: HashMap::new() };
         let dates = open.within(Window::new(first, last));
@@ -158,26 +157,10 @@ impl SessionPresence {
         let not_served = not_served(reader)?;
         for (symbol, held) in reader.last_sessions(Month::of(two_weeks_before(first)))? {
             let silence = silences.get(&symbol);
-            let mut is_absent = false;
-            for session in &mut sessions {
-                let date = session.date;
-                let is_there = held.contains(&date);
-                if !is_there && is_within(not_served.get(&symbol), date) {
-                    // The plan does not serve this day, so the symbol is not silent.
-                    continue;
-                }
-                let before = held.range(..date).next_back().copied();
-                let has_left = universe.is_delisted(&symbol, date, before) || has_left(silence, before);
-                // Only the bars before the session count, so that a lacking session cannot make a symbol irregular.
-                let is_regular = !has_left && before.is_some_and(|before| open.is_regular(&held, before));
-                let was_there = before.is_some_and(|before| before >= two_weeks_before(date)) && !has_left;
-                session.symbols += u64::from(is_there);
-                session.expected += u64::from(is_there || was_there || is_regular);
-                session.regular += u64::from(is_regular);
-                session.present += u64::from(is_regular && is_there);
-                is_absent = is_regular && !is_there;
-            }
-            if is_absent {
+            let is_delisted =
+                |date, before| universe.is_delisted(&symbol, date, before) || has_left(silence, before);
+            let is_silent = count(&mut sessions, &held, not_served.get(&symbol), &mut open, is_delisted);
+            if is_silent {
                 silent.extend(held.last().map(|last_session| SilentSymbol {
                     symbol,
                     last_session: *last_session,
@@ -230,6 +213,41 @@ impl SessionPresence {
     }
 }
 
+/// Counts a symbol with these sessions on each session. Returns whether it is regular and has no bars on the last one.
+fn count(
+    sessions: &mut [SessionSymbols],
+    held: &BTreeSet<Date>,
+    not_served: Option<&Vec<Window>>,
+    open: &mut OpenDays,
+    is_delisted: impl Fn(Date, Option<Date>) -> bool,
+) -> bool {
+    let mut is_absent = false;
+    for session in sessions {
+        let date = session.date;
+        let is_there = held.contains(&date);
+        if !is_there && is_within(not_served, date) {
+            // The plan does not serve this day, so the symbol is not silent, whatever it was on the session before.
+            is_absent = false;
+            continue;
+        }
+        let before = held.range(..date).next_back().copied();
+        let has_left = is_delisted(date, before);
+        // Only the bars before the session count, so that a lacking session cannot make a symbol irregular.
+        let is_regular = !has_left && before.is_some_and(|before| open.is_regular(held, before));
+        let was_there = before.is_some_and(|before| before >= two_weeks_before(date)) && !has_left;
+        session.symbols += u64::from(is_there);
+        session.expected += u64::from(is_there || was_there || is_regular);
+        session.regular += u64::from(is_regular);
+        session.present += u64::from(is_regular && is_there);
+        is_absent = is_regular && !is_there;
+    }
+    is_absent
+}
+
+fn two_weeks_before(day: Date) -> Date {
+    day.saturating_sub(LOOK_BACK.days())
+}
+
 /// The sessions up to a day that the last update judged as lacking symbols; none if no update ever ran.
 pub(super) fn lacking(
     reader: &ManifestReader,
@@ -271,6 +289,8 @@ fn has_left(silence: Option<&Silence>, last_session: Option<Date>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date;
+
     use super::*;
 
     fn lacks(regular: u64, present: u64) -> bool {
@@ -298,5 +318,26 @@ mod tests {
         for (regular, present, is_lacking) in table {
             assert_eq!(lacks(regular, present), is_lacking, "{present} of {regular}");
         }
+    }
+
+    /// Two weeks of January 2024: a symbol with bars up to the 12th, and days that the plan does not serve.
+    fn silent(not_served: &[(i8, i8)]) -> bool {
+        let day = |day| date(2024, 1, day);
+        let window = |from, to| Window::new(day(from), day(to)).unwrap();
+        let mut open = OpenDays { closures: BTreeSet::new(), runs: HashMap::new() };
+        let held = open.within(Some(window(2, 12))).into_iter().collect();
+        let dates = open.within(Some(window(2, 18)));
+        let mut sessions: Vec<_> =
+            dates.iter().map(|date| SessionSymbols { date: *date, ..SessionSymbols::default() }).collect();
+        let not_served: Vec<_> = not_served.iter().map(|(from, to)| window(*from, *to)).collect();
+        count(&mut sessions, &held, Some(&not_served), &mut open, |_, _| false)
+    }
+
+    #[test]
+    fn an_absence_from_one_session_does_not_stand_for_one_that_the_plan_does_not_serve() {
+        assert!(silent(&[]), "absent on the 16th, 17th and 18th");
+        assert!(silent(&[(16, 17)]), "absent on the last session, which is served");
+        assert!(!silent(&[(18, 18)]), "absent on the 16th and 17th, and the 18th is not served");
+        assert!(!silent(&[(16, 18)]));
     }
 }
