@@ -2,7 +2,6 @@
 //! day and blocks nothing.
 
 mod budget;
-mod disproved;
 mod services;
 mod silence;
 mod words;

@@ -215,7 +215,7 @@ impl Job {
         let crashed = manifest.call(|writer| writer.crashed()).await?;
         let found = recover(&store, &crashed)?;
         manifest.call(move |writer| writer.reclaim(&found)).await?;
-        let opened = self.cut_unfinished(&connection, kind, running).await?;
+        let opened = self.cut_unfinished(&connection, kind, &store, running).await?;
         let opened = self.fetch_lists(&connection, kind, &store, running, opened, &mut findings.lists).await;
         // Record what is known by now, whatever the result of the lists.
         findings.prepared = Some(manifest.call(|writer| Ok::<_, ManifestError>(prepare(writer))).await??);
@@ -247,7 +247,7 @@ impl Job {
             opened
         };
         if is_asked_anew {
-            engine::recheck_history(&source, &connection.parts(kind, store.clone(), running)).await?;
+            engine::recheck_history(source.clone(), connection.parts(kind, store.clone(), running)).await?;
         }
         let owed = manifest.call(|writer| writer.outstanding()).await?;
         let shown = connection.show(kind, "task", owed, running);

@@ -16,7 +16,8 @@
 //!
 //! # Jobs without tasks
 //! `market_days` fetches days of the whole market, as a witness, `reference_lists` the reference lists, `absence` what
-//! explains absent bars: each is a set of questions (`question_job`) for the same loop.
+//! explains absent bars: each is a set of questions (`question_job`) for the same loop. So are the two single questions that
+//! may precede tasks: what time it is at the service (`service_time`), and whether the plan serves more than before.
 //!
 //! # Rewritten files
 //! `rewrite` brings all files of a directory into today's form, without a source; [`settle`] cleans up after one that crashed.
@@ -39,6 +40,7 @@ mod rewrite;
 mod run_counters;
 #[cfg(test)]
 mod scripted;
+mod service_time;
 mod stop;
 mod task_job;
 
@@ -49,6 +51,7 @@ pub use question_job::JobOutcome;
 pub use reference_lists::{FetchedLists, WantedLists, fetch_lists};
 pub use rewrite::{RewriteError, RewriteJob, RewriteOutcome, settle};
 pub use run_counters::{CountersSnapshot, RunCounters};
+pub use service_time::ask_for_time;
 pub use stop::{Stop, StopReason};
 
 use std::sync::Arc;
@@ -60,7 +63,7 @@ use crate::{
     clock::Clock,
     manifest::{ManifestError, WriterHandle},
     pace::{Pacer, Permit, RetryPolicy},
-    source::{ControlAnswer, Source},
+    source::Source,
     store::BarStore,
 };
 use task_job::TaskJob;
@@ -98,39 +101,18 @@ impl RunContext {
     /// Waits for the permit of one request and takes it out of the budget. None if the run is to stop, which a spent
     /// budget causes: that is checked before the wait for a permit, and a request is counted only when it is sent.
     async fn permit(&self) -> Option<Permit<'_>> {
-        may_leave(&self.pacer, &self.counters, &self.stop, self.max_requests).await
+        let Self { pacer, counters, stop, max_requests, .. } = self;
+        let permit =
+            if counters.is_spent(*max_requests) { None } else { stop.unless_requested(pacer.permit()).await };
+        if stop.is_requested() {
+            return None;
+        }
+        let permit = permit.filter(|_| counters.take_request(*max_requests));
+        if permit.is_none() {
+            stop.request(StopReason::Requests);
+        }
+        permit
     }
-}
-
-/// [`RunContext::permit`] without a context.
-async fn may_leave<'a>(
-    pacer: &'a Pacer,
-    counters: &RunCounters,
-    stop: &Stop,
-    max_requests: Option<u64>,
-) -> Option<Permit<'a>> {
-    let permit =
-        if counters.is_spent(max_requests) { None } else { stop.unless_requested(pacer.permit()).await };
-    if stop.is_requested() {
-        return None;
-    }
-    let permit = permit.filter(|_| counters.take_request(max_requests));
-    if permit.is_none() {
-        stop.request(StopReason::Requests);
-    }
-    permit
-}
-
-/// Sends the control request, as a request of the run. None if the run is to stop.
-pub async fn control<S: Source>(
-    source: &S,
-    pacer: &Pacer,
-    counters: &RunCounters,
-    stop: &Stop,
-    max_requests: Option<u64>,
-) -> Option<ControlAnswer> {
-    may_leave(pacer, counters, stop, max_requests).await?;
-    stop.unless_requested(source.control()).await
 }
 
 /// Works until nothing is outstanding or the run is stopped. Returns why it was stopped, if it was.

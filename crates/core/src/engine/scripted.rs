@@ -9,10 +9,13 @@ use std::{
     time::Duration,
 };
 
-use grab_model::{Bars, Cursor, DayBar, Rate, Symbol, Window};
+use grab_model::{Bar, Bars, Cursor, DayBar, Rate, Symbol, Window, calendar, new_york};
 use jiff::civil::{Date, date};
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use super::{
     AbsenceAnswer, AbsenceQuestion, FetchedLists, MarketDayTally, RunContext, RunCounters, Stop, StopReason,
@@ -24,9 +27,8 @@ use crate::{
     manifest::{ManifestReader, ManifestWriter, TaskState, WriterHandle},
     pace::{LearnedPace, Pacer, RetryPolicy},
     source::{
-        BarsPage, BarsRequest, ClosedDay, ControlAnswer, FetchError, ListPage, ListRows, Lookup,
-        LookupAnswer, MarketDay, MarketSource, PagePosition, ReferenceList, ReferenceSource,
-        ResponseMismatch, Source,
+        BarsPage, BarsRequest, ClosedDay, FetchError, ListPage, ListRows, Lookup, LookupAnswer, MarketDay,
+        MarketSource, PagePosition, ReferenceList, ReferenceSource, ResponseMismatch, Source,
     },
     store::BarStore,
 };
@@ -72,8 +74,11 @@ impl Fault {
 
 /// What a script knows about a request.
 pub(super) struct Asked<'a> {
-    /// What is requested, such as `page T3`, `control`, `market 2024-01-03`, `list splits`, `details T3` or `closures`.
+    /// What is requested, such as `page T3`, `day SPY 2024-01-03` (a page of one day), `control`, `market 2024-01-03`, `list splits`,
+    /// `details T3` or `closures`.
     pub(super) what: &'a str,
+    /// The window of a page.
+    pub(super) window: Option<Window>,
     /// How many requests were sent before.
     pub(super) number: usize,
     /// The time since the first request.
@@ -82,10 +87,18 @@ pub(super) struct Asked<'a> {
 
 type Script = dyn Fn(Asked<'_>) -> Option<Fault> + Send + Sync;
 
+/// The first day on which a symbol has bars. None if it has none.
+type FirstBars = dyn Fn(&Symbol) -> Option<Date> + Send + Sync;
+
 /// A source in memory. Where the script has no fault, it answers well.
 #[derive(Clone)]
 pub(super) struct ScriptedSource {
     script: Arc<Script>,
+    first_bars: Arc<FirstBars>,
+    /// A response to the first is held back until the second has happened.
+    order: Arc<Vec<(&'static str, &'static str)>>,
+    /// What has happened: `sent page T3`, `read page T3`.
+    events: watch::Sender<Vec<String>>,
     begin: Arc<OnceLock<Instant>>,
     log: Arc<Mutex<Vec<Entry>>>,
 }
@@ -99,7 +112,38 @@ struct Entry {
 
 impl ScriptedSource {
     pub(super) fn new(script: impl Fn(Asked<'_>) -> Option<Fault> + Send + Sync + 'static) -> Self {
-        Self { script: Arc::new(script), begin: Arc::default(), log: Arc::default() }
+        Self {
+            script: Arc::new(script),
+            first_bars: Arc::new(|_| None),
+            order: Arc::default(),
+            events: watch::Sender::default(),
+            begin: Arc::default(),
+            log: Arc::default(),
+        }
+    }
+
+    /// With a bar on each session of a symbol from a day on.
+    pub(super) fn with_bars(self, first: impl Fn(&Symbol) -> Option<Date> + Send + Sync + 'static) -> Self {
+        Self { first_bars: Arc::new(first), ..self }
+    }
+
+    /// With responses in an order. For each pair, the response to a request whose name begins like the first comes only after an
+    /// event that begins like the second: `sent …`, or `read …` for a page that was decoded. The first may also be a `read …`: then
+    /// the response has come, and decoding waits.
+    pub(super) fn with_order(self, order: &[(&'static str, &'static str)]) -> Self {
+        Self { order: Arc::new(order.to_vec()), ..self }
+    }
+
+    /// Waits until what must come before has happened.
+    async fn hold_back(&self, what: &str) {
+        for (_, after) in self.order.iter().filter(|(held_back, _)| what.starts_with(held_back)) {
+            let has_happened = |events: &Vec<String>| events.iter().any(|event| event.starts_with(after));
+            self.events.subscribe().wait_for(has_happened).await.unwrap();
+        }
+    }
+
+    fn note(&self, event: String) {
+        self.events.send_modify(|events| events.push(event));
     }
 
     /// What was requested, in this order.
@@ -123,16 +167,47 @@ impl ScriptedSource {
 
     /// Performs one request, which takes a hundredth of a second.
     async fn request(&self, what: String) -> Result<(), FetchError> {
+        self.request_within(what, None).await
+    }
+
+    async fn request_within(&self, what: String, window: Option<Window>) -> Result<(), FetchError> {
         let fault = {
             let mut log = self.log.lock().unwrap();
             let at = self.begin.get_or_init(Instant::now).elapsed();
-            let fault = (self.script)(Asked { what: &what, number: log.len(), at });
-            log.push(Entry { at, what, fault });
+            let fault = (self.script)(Asked { what: &what, window, number: log.len(), at });
+            log.push(Entry { at, what: what.clone(), fault });
             fault
         };
+        self.note(format!("sent {what}"));
         sleep(Duration::from_millis(10)).await;
+        self.hold_back(&what).await;
         fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
+}
+
+/// The name of a request for a page.
+fn name(question: &BarsRequest) -> String {
+    let BarsRequest { symbol, window } = question;
+    if window.days() == 1 { format!("day {symbol} {}", window.from()) } else { format!("page {symbol}") }
+}
+
+/// A bar on each session of a window from a day on.
+fn bars_from(first: Option<Date>, window: Window) -> Bars {
+    let window = first.and_then(|first| Window::new(window.from().max(first), window.to()));
+    let mut bars = Bars::default();
+    for session in window.into_iter().flat_map(calendar::sessions) {
+        bars.push(Bar {
+            timestamp: new_york::at_ms(session.date(), 9, 30),
+            open: 1.0,
+            high: 1.0,
+            low: 1.0,
+            close: 1.0,
+            volume: 1.0,
+            vwap: None,
+            transactions: None,
+        });
+    }
+    bars
 }
 
 fn now_ms() -> i64 {
@@ -143,12 +218,15 @@ impl Source for ScriptedSource {
     type Answer = ();
 
     async fn ask(&self, question: &BarsRequest, _: &PagePosition) -> Result<(), FetchError> {
-        self.request(format!("page {}", question.symbol)).await
+        self.request_within(name(question), Some(question.window)).await
     }
 
-    async fn read(&self, _: &BarsRequest, (): ()) -> Result<BarsPage, FetchError> {
+    async fn read(&self, question: &BarsRequest, (): ()) -> Result<BarsPage, FetchError> {
+        let event = format!("read {}", name(question));
+        self.hold_back(&event).await;
+        self.note(event);
         Ok(BarsPage {
-            bars: Bars::default(),
+            bars: bars_from((self.first_bars)(&question.symbol), question.window),
             next: None,
             request_id: None,
             status: "OK".to_owned(),
@@ -157,9 +235,8 @@ impl Source for ScriptedSource {
         })
     }
 
-    async fn control(&self) -> ControlAnswer {
-        let answer = self.request("control".to_owned()).await;
-        answer.map_or_else(|error| ControlAnswer::from(&error), |()| ControlAnswer::Good)
+    async fn control(&self) -> Result<(), FetchError> {
+        self.request("control".to_owned()).await
     }
 }
 
@@ -235,6 +312,19 @@ impl World {
         Self { dir, context, thread }
     }
 
+    /// With tasks for these windows, behind a service whose plan may have a beginning.
+    pub(super) async fn with_tasks(mut self, tasks: Vec<(Symbol, Window)>) -> Self {
+        self.context.service = Some("service".to_owned());
+        self.context.clock = Clock::pretending("2026-12-01T03:00:00Z".parse().unwrap());
+        self.context.manifest.call(move |writer| writer.add_tasks(&tasks).map(|_| ())).await.unwrap();
+        self
+    }
+
+    /// What the manifest has.
+    pub(super) fn reader(&self) -> ManifestReader {
+        ManifestReader::open(&DataDir::new(self.dir.path())).unwrap()
+    }
+
     /// With this many attempts.
     pub(super) fn with_attempts(mut self, attempts: u32) -> Self {
         self.context.retry_policy.max_attempts = attempts;
@@ -271,7 +361,7 @@ pub(super) fn symbol(number: usize) -> Symbol {
 /// Sessions, one after the other.
 fn day(number: usize) -> Date {
     let year = Window::new(date(2024, 1, 2), date(2024, 12, 31)).unwrap();
-    grab_model::calendar::sessions(year).nth(number).unwrap().date()
+    calendar::sessions(year).nth(number).unwrap().date()
 }
 
 /// The result of a job.

@@ -85,6 +85,12 @@ pub enum ControlAnswer {
     Unwell(OutageSymptom),
 }
 
+impl From<Result<(), FetchError>> for ControlAnswer {
+    fn from(answer: Result<(), FetchError>) -> Self {
+        answer.map_or_else(|error| Self::from(&error), |()| Self::Good)
+    }
+}
+
 impl From<&FetchError> for ControlAnswer {
     fn from(error: &FetchError) -> Self {
         if error.disposition() == Disposition::KeyRefused {
@@ -134,12 +140,15 @@ pub trait Source: Send + Sync + 'static {
         async move { self.read(question, self.ask(question, place).await?).await }
     }
 
-    /// Sends the control request, which every plan includes: its outcome shows whether a failure is due to the first
-    /// request, the key, or the source itself.
+    /// Sends the control request, which every plan includes: its outcome ([`ControlAnswer`]) shows whether a failure is due to
+    /// the first request, the key, or the source itself.
+    ///
+    /// # Errors
+    /// As for [`Source::ask`].
     ///
     /// # Cancellation
     /// As for [`Source::ask`].
-    fn control(&self) -> impl Future<Output = ControlAnswer> + Send;
+    fn control(&self) -> impl Future<Output = Result<(), FetchError>> + Send;
 }
 
 /// A source that also has the whole market of a day.

@@ -1,6 +1,6 @@
 //! Tasks for days that are still to come: recorded under a clock that was ahead, and cut as soon as clock and service agree.
 
-use grab_core::{engine, manifest::StoreKind};
+use grab_core::{engine, manifest::StoreKind, store::BarStore};
 use grab_model::calendar::{self, Session};
 
 use super::{Client, Job, last_day};
@@ -16,9 +16,10 @@ impl Job {
         &self,
         connection: &Connection,
         kind: StoreKind,
+        store: &BarStore,
         running: &RunHandles,
     ) -> Result<Option<Client>, Error> {
-        let RunHandles { manifest, counters, pacer, stop } = running;
+        let manifest = &running.manifest;
         let last = last_day(self.clock);
         let tasks = manifest.call(move |writer| writer.reaching_beyond(last)).await?;
         if tasks == 0 || self.plan_only {
@@ -26,7 +27,7 @@ impl Job {
         }
         let opened = self.open(connection, kind, running).await?;
         // Any response has the service's time.
-        engine::control(&opened.1, pacer, counters, stop, self.options.max_requests).await;
+        engine::ask_for_time(opened.1.clone(), connection.parts(kind, store.clone(), running)).await?;
         let Some(latest_ms) = opened.1.time().latest_ms() else {
             self.observer.notice(&Notice::FutureTasksStay { tasks, last });
             return Ok(Some(opened));

@@ -18,6 +18,8 @@
 //! symbol proves nothing about another until a day of it is served.
 
 mod late_start;
+#[cfg(test)]
+mod memory_tests;
 mod outcome;
 mod recheck;
 mod refused_window;

@@ -1,21 +1,34 @@
 //! Checks whether the plan serves more than before.
 
 use grab_model::{Symbol, Window};
+use jiff::civil::Date;
 
 use super::{CONTROL_SYMBOL, HistoryEvidence, today};
 use crate::{
-    engine::RunContext,
+    engine::{
+        RunContext,
+        question_job::{self, JobOutcome, NextQuestion, QuestionJob},
+    },
     manifest::{ManifestError, ManifestWriter, PlanHistory},
-    source::{BarsRequest, Disposition, PagePosition, Source},
+    source::{BarsPage, BarsRequest, Disposition, FetchError, PagePosition, Source},
 };
+
+/// The job; its only question is the last day that was not served.
+struct RecheckJob<S> {
+    source: S,
+    service: String,
+    day: Date,
+    /// How it is known that the day was not served.
+    shown_by: Option<HistoryEvidence>,
+}
 
 /// Requests the last day that was not served, if there are requested days that are not served. If it is served now, all
 /// these days become pending tasks again, and the first of them searches for the new beginning of the history. One
-/// request, whatever the number of symbols; if it fails, everything stays as it is.
+/// question, whatever the number of symbols; if it is refused or given up, everything stays as it is.
 ///
 /// # Errors
 /// If the manifest cannot be read or written.
-pub async fn recheck_history<S: Source>(source: &S, parts: &RunContext) -> Result<(), ManifestError> {
+pub async fn recheck_history<S: Source>(source: S, parts: RunContext) -> Result<(), ManifestError> {
     let Some(service) = parts.service.clone() else { return Ok(()) };
     let days = parts.manifest.call(|writer| writer.not_entitled()).await?;
     let Some((symbol, _)) = days.first() else { return Ok(()) };
@@ -29,50 +42,74 @@ pub async fn recheck_history<S: Source>(source: &S, parts: &RunContext) -> Resul
     let has_last = |window: &Window| window.from() <= last && last <= window.to();
     let asked_for = days.iter().find(|(_, window)| has_last(window)).map_or(symbol, |(symbol, _)| symbol);
     let Some(question) = question(known.shown_by, asked_for, last) else { return Ok(()) };
-    if parts.permit().await.is_none() {
-        return Ok(());
+    let job = RecheckJob { source, service, day: last, shown_by: known.shown_by };
+    question_job::run(job, [question], parts).await.map(|_| ())
+}
+
+impl<S: Source> QuestionJob for RecheckJob<S> {
+    type Source = S;
+    type Question = BarsRequest;
+    type Answer = BarsPage;
+
+    fn source(&self) -> &S {
+        &self.source
     }
-    let Some(answer) = parts.stop.unless_requested(source.page(&question, &PagePosition::Start)).await else {
-        return Ok(());
-    };
-    let is_served = match answer {
-        Ok(page) => {
-            parts.pacer.accepted();
-            parts.counters.received(page.bytes);
-            known.shown_by != Some(HistoryEvidence::Clipping) || !page.bars.is_empty()
-        }
-        Err(error) => {
-            if !matches!(error.disposition(), Disposition::Timeframe | Disposition::NotEntitled) {
-                parts.counters.trouble(format!("{last}: {}", error.error_chain()));
-            }
-            false
-        }
-    };
-    if !is_served {
-        return Ok(());
+
+    fn name(question: &BarsRequest) -> String {
+        format!("{} on {}", question.symbol, question.window.from())
     }
-    let now = PlanHistory {
-        last_refused: None,
-        first_served: Some(last),
-        is_found: false,
-        as_of: today(parts.clock),
-        shown_by: None,
-        words: None,
-        search: None,
-    };
-    let reopen = move |writer: &mut ManifestWriter| {
-        writer.save_plan_history(&service, &now)?;
-        writer.reopen_not_entitled(&format!("{last} is served now")).map(|_| ())
-    };
-    parts.manifest.call(reopen).await
+
+    async fn ask(&self, question: &BarsRequest) -> Result<BarsPage, FetchError> {
+        self.source.page(question, &PagePosition::Start).await
+    }
+
+    fn bytes(page: &BarsPage) -> u64 {
+        page.bytes
+    }
+
+    async fn store(
+        &self,
+        parts: &RunContext,
+        _: &BarsRequest,
+        page: BarsPage,
+    ) -> Result<NextQuestion<BarsRequest>, ManifestError> {
+        let is_served = self.shown_by != Some(HistoryEvidence::Clipping) || !page.bars.is_empty();
+        if is_served {
+            let (service, day) = (self.service.clone(), self.day);
+            let now = PlanHistory {
+                last_refused: None,
+                first_served: Some(day),
+                is_found: false,
+                as_of: today(parts.clock),
+                shown_by: None,
+                words: None,
+                search: None,
+            };
+            let reopen = move |writer: &mut ManifestWriter| {
+                writer.save_plan_history(&service, &now)?;
+                writer.reopen_not_entitled(&format!("{day} is served now")).map(|_| ())
+            };
+            parts.manifest.call(reopen).await?;
+        }
+        Ok(NextQuestion::Settled(JobOutcome::Kept))
+    }
+
+    fn alternative(&self, _: &BarsRequest, _: Disposition) -> Option<BarsRequest> {
+        None
+    }
+
+    async fn settle(
+        &self,
+        _: &RunContext,
+        _: &BarsRequest,
+        _: JobOutcome,
+    ) -> Result<Option<String>, ManifestError> {
+        Ok(None)
+    }
 }
 
 /// The request for one day of a symbol. Where responses are clipped, uses the control symbol.
-fn question(
-    shown_by: Option<HistoryEvidence>,
-    symbol: &Symbol,
-    day: jiff::civil::Date,
-) -> Option<BarsRequest> {
+fn question(shown_by: Option<HistoryEvidence>, symbol: &Symbol, day: Date) -> Option<BarsRequest> {
     let symbol = match shown_by {
         Some(HistoryEvidence::Clipping) => CONTROL_SYMBOL.parse().ok()?,
         Some(HistoryEvidence::Refusal) | None => symbol.clone(),

@@ -343,7 +343,7 @@ impl<J: FetchJob> RequestLoop<J> {
         self.context.permit().await?;
         let asked = async {
             match self.health.known_good() {
-                None => self.job.source().control().await,
+                None => ControlAnswer::from(self.job.source().control().await),
                 Some(request) => match self.job.send_again(&request).await {
                     Ok(()) => ControlAnswer::Good,
                     Err(error) => ControlAnswer::from(&error),

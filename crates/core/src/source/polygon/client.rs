@@ -16,8 +16,8 @@ use url::{Origin, Url};
 
 use super::{
     super::{
-        BarsPage, BarsRequest, ControlAnswer, FetchError, MarketDay, MarketSource, PagePosition,
-        ResponseMismatch, ServiceClock, Source,
+        BarsPage, BarsRequest, FetchError, MarketDay, MarketSource, PagePosition, ResponseMismatch,
+        ServiceClock, Source,
         proxy::{ProxyRoute, is_loopback},
     },
     validate,
@@ -242,15 +242,12 @@ impl Source for Polygon {
         cpu::run(CpuTurn::Last, decode).await
     }
 
-    async fn control(&self) -> ControlAnswer {
+    async fn control(&self) -> Result<(), FetchError> {
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{CONTROL_QUESTION}", url.path().trim_end_matches('/')));
-        let answer = match self.get(url).await {
-            // A body that is not JSON comes from something in between, and shows nothing about the key.
-            Ok((headers, body)) => refusal(&headers, body, &self.key),
-            Err(error) => Err(error),
-        };
-        answer.map_or_else(|error| ControlAnswer::from(&error), |_| ControlAnswer::Good)
+        let (headers, body) = self.get(url).await?;
+        // A body that is not JSON comes from something in between, and shows nothing about the key.
+        refusal(&headers, body, &self.key).map(|_| ())
     }
 }
 
