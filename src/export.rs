@@ -26,8 +26,8 @@ use serde::Serialize;
 use super::{
     args::{AdjustedArg, CommonArgs, ExportArgs, FormatArg, joined},
     output::{Output, announce_clock, say},
-    remembered::Remembered,
     report::Report,
+    saved_start,
     settings::Sources,
     text::Text,
 };
@@ -68,7 +68,7 @@ pub fn run(
     let out = place(&args.out, &data_dir)?;
     let reader = ManifestReader::snapshot(&data_dir)?;
     let today = new_york::date_of(clock.now_ms()).unwrap_or(Date::MAX);
-    let encodings = Remembered::of(&data_dir).over(sources).encodings(&args.parquet)?;
+    let encodings = saved_start::over(&data_dir, sources).encodings(&args.parquet)?;
     let as_of = args.as_of.unwrap_or(today);
     let options = options(args, &reader, data_dir, out, as_of, encodings)?;
     let mut report = ExportReport::begun(&options);

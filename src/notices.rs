@@ -133,6 +133,14 @@ fn lines(notice: &Notice) -> Vec<String> {
             format!("note: a kept page of the list of {list} cannot be read: it is asked for again")
         }
         Notice::UnknownTickers(unknown) => unknown_tickers(unknown),
+        Notice::FutureWindows { windows, last } => {
+            let windows = windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            format!("left out, because it begins after the last finished session, {last}: {windows}")
+        }
+        Notice::FutureTasks { tasks, last } => {
+            let tasks = format::plural(*tasks, "task");
+            format!("left out, because they begin after the last finished session, {last}: {tasks}")
+        }
         Notice::SplitFound { symbol, date } => {
             format!("{symbol} has split on {date}: its whole adjusted history is requested again")
         }

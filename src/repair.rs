@@ -30,9 +30,8 @@ use super::{
     clear::{Cleared, clear, discard_replaced},
     notices::Terminal,
     output::{Output, announce_clock, say},
-    remembered::Remembered,
     report::Report,
-    run_report,
+    run_report, saved_start,
     settings::{FetchSettings, Sources},
     text::Text,
 };
@@ -112,7 +111,7 @@ pub fn run(
     if !args.dry_run {
         migrate(&data_dir)?;
     }
-    let sources = &Remembered::of(&data_dir).over(sources);
+    let sources = &saved_start::over(&data_dir, sources);
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     announce_clock(clock);
     let saved = args.from.as_deref().map(read_report).transpose()?;

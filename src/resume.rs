@@ -7,8 +7,7 @@ use super::{
     args::{CommonArgs, ResumeArgs},
     notices::Terminal,
     output::{Output, announce_clock},
-    remembered::Remembered,
-    run_report,
+    run_report, saved_start,
     settings::{FetchSettings, Sources},
 };
 
@@ -24,7 +23,7 @@ pub fn run(
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     migrate(&data_dir)?;
-    let sources = &Remembered::of(&data_dir).over(sources);
+    let sources = &saved_start::over(&data_dir, sources);
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     announce_clock(clock);
     let observer = Terminal::observer(settings.progress, common.quiet, output);

@@ -18,8 +18,8 @@ use super::{
     advice::hint,
     args::{CommonArgs, RepairArgs},
     output::{Output, announce_clock},
-    remembered::Remembered,
     report::Report,
+    saved_start,
     settings::{FetchSettings, Sources},
     signals,
     text::Text,
@@ -67,7 +67,7 @@ pub fn run(
     if !args.dry_run {
         migrate(&data_dir)?;
     }
-    let sources = &Remembered::of(&data_dir).over(sources);
+    let sources = &saved_start::over(&data_dir, sources);
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     announce_clock(clock);
     require_manifest(&data_dir)?;

@@ -10,14 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use grab_core::{
-    clock::Clock, data_dir::DataDir, manifest::SavedSetting, source::ProxyVariables, store::Encodings,
-};
+use grab_core::{clock::Clock, data_dir::DataDir, source::ProxyVariables, store::Encodings};
 use grab_model::{
     ApiKey, RateError,
     plan::{self, Spec},
 };
-use grab_ops::{ConnectOptions, Error as Failure, HostBy};
+use grab_ops::{ConnectOptions, Error as Failure, HostBy, SavedStart};
 use jiff::Timestamp;
 use toml::Spanned;
 
@@ -97,11 +95,22 @@ impl<'a> Sources<'a> {
         self
     }
 
-    /// These sources with the saved settings of a data directory, above a spec and the config files.
+    /// These sources with what a data directory has saved of its start: the settings, and below them the spec.
     #[must_use]
-    pub fn with_told(mut self, place: &Path, told: &[SavedSetting]) -> Self {
-        let values = told.iter().map(|told| (told.setting.clone(), told.value.clone())).collect();
-        self.files.insert(0, Layer { name: place.display().to_string(), values, is_remembered: true });
+    pub fn with_saved(self, saved: &SavedStart) -> Self {
+        let sources = match &saved.spec {
+            Some((path, spec)) => self.with_spec(path, spec),
+            None => self,
+        };
+        sources.with_saved_settings(saved)
+    }
+
+    /// These sources with the saved settings of a data directory, for a `start` that does not name the saved spec.
+    #[must_use]
+    pub fn with_saved_settings(mut self, saved: &SavedStart) -> Self {
+        let SavedStart { settings, manifest, .. } = saved;
+        let values = settings.iter().map(|saved| (saved.setting.clone(), saved.value.clone())).collect();
+        self.files.insert(0, Layer { name: manifest.display().to_string(), values, is_remembered: true });
         self
     }
 

@@ -1,18 +1,15 @@
 //! `grab start`: records what is wanted, and fetches it.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
 use grab_core::{clock::Clock, exit::ExitStatus, manifest::TaskCounts};
 use grab_model::{
     Rate, Symbol, Window, format,
-    plan::{self, Estimate, Spec},
+    plan::{self, Estimate},
 };
 use grab_ops::{
-    Download, DownloadPlan, DownloadRequest, Error as Failure, last_day, read_tasks, read_tickers,
+    Download, DownloadPlan, DownloadRequest, Error as Failure, Observer, SpecFile, past_tasks, past_windows,
+    read_tickers,
 };
 use serde::Serialize;
 
@@ -20,10 +17,9 @@ use super::{
     args::{CommonArgs, StartArgs, joined},
     left_out,
     notices::Terminal,
-    output::{Output, announce_clock, say},
-    remembered::{Remembered, SpecFile},
+    output::{Output, announce_clock},
     report::Report,
-    run_report,
+    run_report, saved_start,
     settings::{FetchSettings, Sources},
     text::Text,
     universe,
@@ -68,29 +64,32 @@ pub fn run(
     sources: &Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let file = args.spec.as_deref().map(SpecFile::read).transpose()?;
-    let spec = file.as_ref().map(SpecFile::named);
+    let spec = args.spec.as_deref().map(SpecFile::read).transpose()?;
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
-    let sources = Remembered::of(&data_dir).told_over(sources);
-    let sources = match spec {
-        Some((path, spec)) => sources.with_spec(path, spec),
+    let sources = sources.clone().with_saved_settings(&saved_start::read(&data_dir));
+    let sources = match &spec {
+        Some(spec) => sources.with_spec(spec.path(), spec.spec()),
         None => sources,
     };
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, &sources)?;
     announce_clock(clock);
-    let request = match &args.tasks_file {
-        Some(path) => DownloadRequest::Tasks(tasks(path, clock)?),
-        None => request(args, spec, clock)?,
-    };
-    file.as_ref().map_or(Ok(()), SpecFile::check)?;
     let observer = Terminal::observer(settings.progress, common.quiet, output);
+    let request = request(args, spec.as_ref(), clock, &*observer)?;
+    spec.as_ref().map_or(Ok(()), SpecFile::check)?;
+    // A missing key is reported where it is needed.
+    let key = sources.key().ok().flatten();
+    let mut to_save = sources.told(&args.fetch, &args.parquet, spec.as_ref().map(SpecFile::spec));
+    if let Some(key) = &key {
+        // Never the key, even if a user put it into another setting.
+        to_save.values_mut().flatten().for_each(|value| key.scrub_text(value));
+    }
     let download = Download {
         data_dir,
         request,
         options: settings.options,
         plan_only: args.plan_only,
-        spec: file.as_ref().map(|file| file.to_keep(&sources)),
-        settings: to_tell(&sources, args, spec.map(|(_, spec)| spec)),
+        spec: spec.as_ref().map(|spec| spec.to_save(key.as_ref())),
+        settings: to_save,
         clock,
     };
     if args.dry_run {
@@ -101,109 +100,43 @@ pub fn run(
     output.report(&run_report::RunOutput(&report))
 }
 
-/// The settings of this `start` to save in the directory. Never the key, even if a user put it into another setting.
-fn to_tell(sources: &Sources<'_>, args: &StartArgs, spec: Option<&Spec>) -> BTreeMap<String, Option<String>> {
-    let mut told = sources.told(&args.fetch, &args.parquet, spec);
-    if let Ok(Some(key)) = sources.key() {
-        told.values_mut().flatten().for_each(|value| key.scrub_text(value));
+/// What to download: as the command line says, else the spec.
+fn request(
+    args: &StartArgs,
+    spec: Option<&SpecFile>,
+    clock: Clock,
+    observer: &dyn Observer,
+) -> Result<DownloadRequest, Failure> {
+    if let Some(path) = &args.tasks_file {
+        return Ok(DownloadRequest::Tasks(past_tasks(path, clock, observer)?));
     }
-    told
-}
-
-/// The request of a spec.
-///
-/// # Errors
-/// If its symbols or windows are not valid.
-pub fn request_of_spec(path: &Path, spec: &Spec, clock: Clock) -> Result<DownloadRequest, Failure> {
-    request(&StartArgs::default(), Some((path, spec)), clock)
-}
-
-fn request(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<DownloadRequest, Failure> {
     if let Some(subscription) = universe::order(args, spec)? {
         // Windows that are invalid or wholly in the future are reported before anything is recorded.
-        windows(args, spec, clock)?;
+        past_windows(windows(args, spec)?, clock, observer)?;
         return Ok(DownloadRequest::List(subscription));
     }
-    Ok(DownloadRequest::Windows { symbols: symbols(args, spec)?, windows: windows(args, spec, clock)? })
+    let symbols = symbols(args, spec)?;
+    let windows = past_windows(windows(args, spec)?, clock, observer)?;
+    Ok(DownloadRequest::Windows { symbols, windows })
 }
 
-fn symbols(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Vec<Symbol>, Failure> {
+fn symbols(args: &StartArgs, spec: Option<&SpecFile>) -> Result<Vec<Symbol>, Failure> {
     if let Some(list) = joined(&args.tickers) {
         return plan::read_tickers_list(&list).map_err(|error| Failure::Usage(format!("--tickers: {error}")));
     }
     if let Some(path) = &args.tickers_file {
         return read_tickers(path);
     }
-    let missing = || {
-        Failure::Usage(
-            "which symbols? Give --tickers, --tickers-file, --universe, --spec or --tasks-file".to_owned(),
-        )
-    };
-    let (spec_path, spec) = spec.ok_or_else(missing)?;
-    match (&spec.universe.tickers, &spec.universe.tickers_file) {
-        (_, Some(path)) => read_tickers(&beside(spec_path, path)),
-        (tickers, None) => {
-            let list = tickers.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(",");
-            let wrong =
-                |error| Failure::Config(format!("{}: universe.tickers: {error}", spec_path.display()));
-            plan::read_tickers_list(&list).map_err(wrong)
-        }
-    }
+    let which = "which symbols? Give --tickers, --tickers-file, --universe, --spec or --tasks-file";
+    spec.ok_or_else(|| Failure::Usage(which.to_owned()))?.symbols()
 }
 
-/// The path of a file that a spec names.
-pub fn beside(spec: &Path, file: &Path) -> PathBuf {
-    spec.parent().unwrap_or(Path::new("")).join(file)
-}
-
-/// The tasks of a file up to the last finished session. Tasks wholly in the future are left out and reported.
-fn tasks(path: &Path, clock: Clock) -> Result<Vec<(Symbol, Window)>, Failure> {
-    let wrong = |reason: String| Failure::Config(format!("{}: {reason}", path.display()));
-    let asked = read_tasks(path)?;
-    let (count, last_day) = (asked.len(), last_day(clock));
-    let clipped = |(symbol, window)| Some((symbol, plan::clip(window, last_day)?));
-    let past: Vec<_> = asked.into_iter().filter_map(clipped).collect();
-    let future = format::plural((count - past.len()) as u64, "task");
-    if past.len() == count {
-        return Ok(past);
+fn windows(args: &StartArgs, spec: Option<&SpecFile>) -> Result<Vec<Window>, Failure> {
+    if let Some(text) = joined(&args.windows) {
+        return plan::read_windows(&text).map_err(|error| Failure::Usage(format!("--windows: {error}")));
     }
-    if past.is_empty() {
-        return Err(wrong(format!("all {future} of it begin after the last finished session, {last_day}")));
-    }
-    say(&format!("left out, because they begin after the last finished session, {last_day}: {future}"));
-    Ok(past)
-}
-
-/// The windows up to the last finished session. Windows wholly in the future are left out and reported.
-fn windows(args: &StartArgs, spec: Option<(&Path, &Spec)>, clock: Clock) -> Result<Vec<Window>, Failure> {
-    let asked = match (joined(&args.windows), spec) {
-        (Some(text), _) => {
-            plan::read_windows(&text).map_err(|error| Failure::Usage(format!("--windows: {error}")))?
-        }
-        (None, Some((path, spec))) => plan::read_windows(&spec.windows.join(","))
-            .map_err(|error| Failure::Config(format!("{}: windows: {error}", path.display())))?,
-        (None, None) => {
-            return Err(Failure::Usage("which windows? Give --windows, --spec or --tasks-file".to_owned()));
-        }
-    };
-    let last_day = last_day(clock);
-    let (mut past, mut future) = (Vec::new(), Vec::new());
-    for window in asked {
-        plan::clip(window, last_day)
-            .map_or_else(|| future.push(window.to_string()), |window| past.push(window));
-    }
-    if past.is_empty() {
-        let reason =
-            format!("--windows: {} begins after the last finished session, {last_day}", future.join(","));
-        return Err(Failure::Usage(reason));
-    }
-    if !future.is_empty() {
-        say(&format!(
-            "left out, because it begins after the last finished session, {last_day}: {}",
-            future.join(",")
-        ));
-    }
-    Ok(past)
+    let which = "which windows? Give --windows, --spec or --tasks-file";
+    spec.ok_or_else(|| Failure::Usage(which.to_owned()))?.windows()
 }
 
 impl From<&(Symbol, Window)> for PlannedTask {

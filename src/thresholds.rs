@@ -1,14 +1,10 @@
 //! The thresholds that a user sets for sessions: read, and in words if they are missed.
 
-use std::path::Path;
-
 use grab_core::verify::SessionSymbols;
-use grab_model::{
-    format,
-    plan::{self, Spec},
-};
+use grab_model::{format, plan};
 use grab_ops::{
-    Error as Failure, MissedThreshold, MissingList, SessionThresholds, UpdateShortfall, VerifyThresholds,
+    Error as Failure, MissedThreshold, MissingList, SessionThresholds, SpecFile, UpdateShortfall,
+    VerifyThresholds,
 };
 
 use super::args::{UpdateArgs, VerifyArgs};
@@ -26,14 +22,14 @@ fn share(number: f64) -> Result<f64, String> {
 ///
 /// # Errors
 /// If a share is not valid.
-pub fn of_verify(args: &VerifyArgs, spec: Option<(&Path, &Spec)>) -> Result<VerifyThresholds, Failure> {
+pub fn of_verify(args: &VerifyArgs, spec: Option<&SpecFile>) -> Result<VerifyThresholds, Failure> {
     let plan::SpecThresholds { min_coverage, min_symbols_per_session, max_gap_sessions } =
-        spec.map(|(_, spec)| spec.verify.clone()).unwrap_or_default();
+        spec.map(|spec| spec.spec().verify.clone()).unwrap_or_default();
     if let Some(Err(why)) = args.min_coverage.map(share) {
         return Err(Failure::Usage(format!("--min-coverage: {why}")));
     }
-    if let (Some(Err(why)), Some((path, _))) = (min_coverage.map(share), spec) {
-        return Err(Failure::Config(format!("{}: verify.min_coverage: {why}", path.display())));
+    if let (Some(Err(why)), Some(spec)) = (min_coverage.map(share), spec) {
+        return Err(Failure::Config(format!("{}: verify.min_coverage: {why}", spec.path().display())));
     }
     Ok(VerifyThresholds {
         min_coverage: args.min_coverage.or(min_coverage),

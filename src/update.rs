@@ -10,7 +10,7 @@ use super::{
     metrics,
     notices::Terminal,
     output::{Output, announce_clock},
-    remembered::Remembered,
+    saved_start,
     settings::{FetchSettings, Sources, read_time},
     thresholds,
 };
@@ -50,10 +50,10 @@ fn update(
     if !args.dry_run {
         migrate(&data_dir)?;
     }
-    let remembered = Remembered::of(&data_dir);
-    let sources = &remembered.over(sources);
+    let saved = saved_start::read(&data_dir);
+    let sources = &sources.clone().with_saved(&saved);
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
-    let thresholds = thresholds::of_update(args, &remembered.verify())?;
+    let thresholds = thresholds::of_update(args, &saved.thresholds())?;
     announce_clock(clock);
     let settle = read_time(&args.settle).map_err(|why| Failure::Usage(format!("--settle: {why}")))?;
     let observer = Terminal::observer(settings.progress, common.quiet, output);

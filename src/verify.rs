@@ -6,7 +6,9 @@ use grab_core::{
     verify::{Coverage, DeepSelection, Finding, Severity, SymbolCounts, Verification},
 };
 use grab_model::{excerpt, format};
-use grab_ops::{Error as Failure, ExpectedRequest, Verify, VerifyFiles, VerifyReport, VerifyWitness};
+use grab_ops::{
+    Error as Failure, ExpectedRequest, SpecFile, Verify, VerifyFiles, VerifyReport, VerifyWitness,
+};
 use serde::Serialize;
 
 use super::{
@@ -15,11 +17,10 @@ use super::{
     notices::Terminal,
     output::{Output, announce_clock},
     overview,
-    remembered::{Remembered, SpecFile},
     report::Report,
+    saved_start,
     settings::{FetchSettings, Sources},
     shell::quoted,
-    start::request_of_spec,
     text::Text,
     thresholds,
     witness::{self, WitnessJson},
@@ -78,18 +79,16 @@ pub fn run(
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     announce_clock(clock);
     let spec = args.spec.as_deref().map(SpecFile::read).transpose()?;
-    let spec = spec.as_ref().map(SpecFile::named);
-    let thresholds = thresholds::of_verify(args, spec)?;
-    let expected = spec.map(|(path, spec)| {
-        let request = request_of_spec(path, spec, clock)?;
-        let command = format!("grab start --spec {}", quoted(path.as_os_str()));
-        Ok::<_, Failure>(ExpectedRequest { request, command })
-    });
-    let expected = expected.transpose()?;
+    let thresholds = thresholds::of_verify(args, spec.as_ref())?;
     let (report, csv, missing) = (args.report.as_deref(), args.csv.as_deref(), args.missing.as_deref());
     let (witness, progress) = witness(args, sources, &data_dir)?;
     let files = VerifyFiles::resolve(report, csv, missing, &data_dir)?;
     let observer = Terminal::observer(progress, common.quiet, output);
+    let expected = spec.map(|spec| {
+        let command = format!("grab start --spec {}", quoted(spec.path().as_os_str()));
+        Ok::<_, Failure>(ExpectedRequest { request: spec.request(clock, &*observer)?, command })
+    });
+    let expected = expected.transpose()?;
     let mut report = Verify { data_dir, deep, witness, expected, thresholds, clock }.run(&observer)?;
     // Commands in details are completed in files too.
     for finding in &mut report.verification.findings {
@@ -132,7 +131,7 @@ fn witness(
 ) -> Result<(VerifyWitness, ProgressMode), Failure> {
     match args.witness {
         Some(WitnessArg::GroupedDaily) => {
-            let settings = FetchSettings::resolve(&args.fetch, &Remembered::of(data_dir).over(sources))?;
+            let settings = FetchSettings::resolve(&args.fetch, &saved_start::over(data_dir, sources))?;
             Ok((VerifyWitness::Fetched(Box::new(settings.options)), settings.progress))
         }
         Some(WitnessArg::None) => Ok((VerifyWitness::Ignored, ProgressMode::Auto)),

@@ -158,7 +158,7 @@ fn a_kept_spec_that_cannot_be_read_any_more_is_said_and_not_used() {
         for command in ["update --dry-run", "resume", "repair"] {
             let ran = grab.run(command).exits(0);
             let notes: Vec<_> = ran.stderr.lines().filter(|line| line.starts_with("note: ")).collect();
-            let said = "note: the spec that is kept here is not used: `grab start` with --spec replaces it (four.toml: ";
+            let said = "note: the saved spec is not used: `grab start` with --spec replaces it (four.toml: ";
             assert!(notes.len() == 1 && notes[0].starts_with(said), "{command}: {ran:?}");
         }
     }

@@ -1,10 +1,8 @@
 //! The subscription of a `start`.
 
-use std::path::Path;
-
 use grab_core::manifest::Subscription;
-use grab_model::plan::{self, Spec};
-use grab_ops::Error as Failure;
+use grab_model::plan;
+use grab_ops::{Error as Failure, SpecFile, subscription_of};
 
 use super::super::args::{OrderArgs, StartArgs, joined};
 
@@ -12,7 +10,7 @@ use super::super::args::{OrderArgs, StartArgs, joined};
 ///
 /// # Errors
 /// If the command line names an unknown list, or an invalid code.
-pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Subscription>, Failure> {
+pub fn order(args: &StartArgs, spec: Option<&SpecFile>) -> Result<Option<Subscription>, Failure> {
     let OrderArgs { universe, types, exchanges, as_of } = &args.order;
     let list = match universe {
         Some(name) => {
@@ -37,18 +35,14 @@ pub fn order(args: &StartArgs, spec: Option<(&Path, &Spec)>) -> Result<Option<Su
             return Err(Failure::Usage(advice.to_owned()));
         }
         None if !args.tickers.is_empty() || args.tickers_file.is_some() => None,
-        None => spec.map(|(_, spec)| spec.universe.clone()).filter(|universe| universe.list.is_some()),
+        None => return Ok(spec.and_then(SpecFile::subscription).map(|of_spec| with_windows(of_spec, args))),
     };
-    let Some(plan::SpecUniverse { list: Some(list), types, exchanges, as_of, .. }) = list else {
-        return Ok(None);
-    };
-    let windows = joined(&args.windows).or_else(|| spec.map(|(_, spec)| spec.windows.join(",")));
-    Ok(Some(Subscription {
-        list: list.as_str().to_owned(),
-        types: types.unwrap_or_default(),
-        exchanges: exchanges.unwrap_or_default(),
-        as_of,
-        windows: windows.unwrap_or_default(),
-        planned_at_ms: None,
-    }))
+    let windows = joined(&args.windows).or_else(|| spec.map(|spec| spec.spec().windows.join(",")));
+    Ok(list.and_then(|list| subscription_of(&list, windows.unwrap_or_default())))
+}
+
+/// The subscription of a spec, with the windows of the command line if it names some.
+fn with_windows(subscription: Subscription, args: &StartArgs) -> Subscription {
+    let windows = joined(&args.windows).unwrap_or(subscription.windows);
+    Subscription { windows, ..subscription }
 }

@@ -8,7 +8,7 @@ use super::{
         args::{CommonArgs, UniverseSyncArgs},
         notices::Terminal,
         output::{Output, announce_clock},
-        remembered::Remembered,
+        saved_start,
         settings::{FetchSettings, Sources},
     },
     report::SyncReport,
@@ -25,7 +25,7 @@ pub fn run(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
-    let sources = &Remembered::of(&data_dir).over(sources);
+    let sources = &saved_start::over(&data_dir, sources);
     let settings = FetchSettings::resolve(&args.fetch, sources)?;
     announce_clock(clock);
     let annotations = args.annotate.as_deref().map(read_annotations).transpose()?;

@@ -6,9 +6,13 @@ mod download;
 mod error;
 mod input_files;
 mod notice;
+mod past_days;
 mod reference;
 mod run;
 mod run_report;
+mod saved_start;
+mod spec_check;
+mod spec_file;
 mod thresholds;
 mod universe_sync;
 mod update;
@@ -20,8 +24,9 @@ mod witness;
 pub use connect::{ConnectOptions, Connection, HostBy, RunHandles, SANDBOX};
 pub use download::{Download, DownloadPlan, DownloadRequest, Resume};
 pub use error::{Error, is_busy, is_disk_trouble};
-pub use input_files::{read_annotations, read_spec_bytes, read_tasks, read_tickers};
+pub use input_files::{read_annotations, read_tickers};
 pub use notice::{LastReport, NoObserver, Notice, Observer, Phase, PhaseView};
+pub use past_days::{past_tasks, past_windows};
 pub use reference::{
     AnnotationReport, CutByLists, CutWindow, LeftOut, ListDates, LookupsReport, MissingList, Needs,
     PlannedSubscriptions, ReferenceFetch, ReferenceReport, Renames, SplitsReport, TableSync, TickersReport,
@@ -33,6 +38,9 @@ pub use run::{
     recover, require_manifest,
 };
 pub use run_report::{NextStep, RunReport, Unsuccessful};
+pub use saved_start::SavedStart;
+pub use spec_check::{SpecCheck, SpecFault, SpecList};
+pub use spec_file::{SpecFile, subscription_of};
 pub use thresholds::{MissedThreshold, VerifyThresholds};
 pub use universe_sync::{UniverseSync, UniverseSyncReport};
 pub use update::{

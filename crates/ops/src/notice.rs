@@ -76,6 +76,20 @@ pub enum Notice {
     ListUnreadable(&'static str),
     /// These names in a user's table match no ticker.
     UnknownTickers(BTreeSet<String>),
+    /// These windows are left out, because they begin after the last finished session.
+    FutureWindows {
+        /// The windows.
+        windows: Vec<Window>,
+        /// That session.
+        last: Date,
+    },
+    /// Tasks of a file are left out, because they begin after the last finished session.
+    FutureTasks {
+        /// How many.
+        tasks: u64,
+        /// That session.
+        last: Date,
+    },
     /// A symbol has split: its whole adjusted history is requested again.
     SplitFound {
         /// The symbol.
