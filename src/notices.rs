@@ -125,6 +125,7 @@ fn lines(notice: &Notice) -> Vec<String> {
             return left_out::notes(left_out).into_iter().map(|note| format!("note: {note}")).collect();
         }
         Notice::TableDamaged(why) => format!("note: {why}"),
+        Notice::ListingsDamaged(why) => format!("note: {why}: whose a split is, it does not say"),
         Notice::TableReplaced(why) => format!("note: {why}: it is made anew"),
         Notice::AnswersUnreadable { count, kind } => {
             format!("note: {count} kept answers about {kind} cannot be read: they are asked for again")

@@ -16,7 +16,7 @@ fn what_is_not_known_is_not_taken_for_nothing() {
     let grab = stored();
     refused(&grab, "--out out --adjusted splits", 2, "`grab universe sync` fetches them");
     refused(&grab, "--out out --follow-renames", 2, "`grab universe sync --renames` fetches them");
-    refused(&grab, "--out out --tickers A,NOSUCH", 2, "never asked for: NOSUCH;");
+    refused(&grab, "--out out --tickers A,NOSUCH", 2, "neither stored nor requested: NOSUCH;");
     refused(&grab, "--out out --as-of 2024-01-01", 2, "add --adjusted splits");
     refused(&grab, "--out out --windows 20x4", 2, "--windows: \"20x4\"");
     assert!(!grab.dir().join("out").exists());

@@ -4,6 +4,7 @@
 mod connect;
 mod download;
 mod error;
+mod export;
 mod input_files;
 mod notice;
 mod past_days;
@@ -24,6 +25,7 @@ mod witness;
 pub use connect::{ConnectOptions, Connection, HostBy, RunHandles, SANDBOX};
 pub use download::{Download, DownloadPlan, DownloadRequest, Resume};
 pub use error::{Error, is_busy, is_disk_trouble};
+pub use export::{Export, ExportAdjustment, ExportReport};
 pub use input_files::{read_annotations, read_tickers};
 pub use notice::{LastReport, NoObserver, Notice, Observer, Phase, PhaseView};
 pub use past_days::{past_tasks, past_windows};

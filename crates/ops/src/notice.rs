@@ -63,6 +63,8 @@ pub enum Notice {
     LeftOut(Box<LeftOut>),
     /// A table of reference data is damaged; none of its rows is used.
     TableDamaged(String),
+    /// The listings are damaged: whose a split is, they do not say.
+    ListingsDamaged(String),
     /// A damaged table of reference data is replaced.
     TableReplaced(String),
     /// Stored responses about single tickers cannot be read: they are requested again.
