@@ -49,7 +49,7 @@ fn each_damage_is_named_and_what_is_damaged_is_not_relied_on() {
     let healed = grab.run(&format!("{VERIFY} --json")).exits(12).json();
     assert_eq!((witness(&healed), &healed["damage"]), ([6, 4, 4], &4.into()));
     let detail = healed["findings"][0]["detail"].as_str().unwrap();
-    assert!(detail.ends_with("; it was fetched anew"), "{healed}");
+    assert!(detail.ends_with("; it was fetched again"), "{healed}");
     fs::remove_file(grab.data_dir().join("reference/README")).unwrap();
     assert_eq!(findings(&grab.run(&format!("{VERIFY} --json")).exits(13).json()), EXPLAINED);
 }

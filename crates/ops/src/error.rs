@@ -40,7 +40,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A witness cannot be fetched, because another process holds the lock of the directory.
-    #[error("another grab{} holds this data directory: what --witness grouped-daily fetches cannot be kept meanwhile", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    #[error("another grab{} holds this data directory: what --witness grouped-daily fetches cannot be stored meanwhile", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     WitnessLocked {
         /// Its process id, if it could be read.
         holder: Option<u32>,

@@ -3,12 +3,14 @@
 mod absences;
 mod history;
 mod hold;
+mod kind;
 mod lists;
 mod unfinished;
 
 pub use absences::Absences;
 pub use history::HistoryCheck;
 pub(crate) use hold::{OpenRun, RunStart, lock_directory, with_runtime};
+pub use kind::{declare_kind, kind_of, kind_on_disk};
 
 use std::{sync::Arc, time::Instant};
 
@@ -21,10 +23,7 @@ use grab_core::{
         Lock, ManifestError, ManifestReader, ManifestWriter, StoreKind, Task, check_not_lost, missing,
     },
     source::Polygon,
-    store::{
-        BarStore,
-        scan::{self, FoundPartition},
-    },
+    store::BarStore,
     update::UpdateCutoff,
 };
 use grab_model::{
@@ -37,7 +36,7 @@ use jiff::civil::Date;
 
 use crate::{
     ConnectOptions, Connection, Error, LeftOut, Needs, NextStep, Notice, Observer, ReferenceReport,
-    RunHandles, RunReport, SANDBOX,
+    RunHandles, RunReport,
 };
 
 /// A fetching job, ready to run.
@@ -229,9 +228,9 @@ impl Job {
         if self.plan_only {
             return Ok(());
         }
-        let is_asked_anew = self.rechecks_history(&connection, kind, manifest).await?;
-        let is_anything_owed = manifest.call(|writer| writer.counts()).await?.owed() > 0;
-        if !(is_anything_owed || is_asked_anew) {
+        let rechecks_history = self.rechecks_history(&connection, kind, manifest).await?;
+        let is_work_outstanding = manifest.call(|writer| writer.counts()).await?.owed() > 0;
+        if !(is_work_outstanding || rechecks_history) {
             findings.absences = self.ask_about_absences(&connection, kind, &store, running, opened).await?;
             return Ok(());
         }
@@ -240,17 +239,17 @@ impl Job {
         } else {
             let opened = match connection.open(kind).await {
                 // Without a key no request can be sent, and none is needed.
-                Err(Error::Key(_)) if !is_anything_owed => return Ok(()),
+                Err(Error::Key(_)) if !is_work_outstanding => return Ok(()),
                 opened => opened?,
             };
             connection.stop_in_time(stop);
             opened
         };
-        if is_asked_anew {
+        if rechecks_history {
             engine::recheck_history(source.clone(), connection.parts(kind, store.clone(), running)).await?;
         }
-        let owed = manifest.call(|writer| writer.outstanding()).await?;
-        let shown = connection.show(kind, "task", owed, running);
+        let outstanding = manifest.call(|writer| writer.outstanding()).await?;
+        let shown = connection.show(kind, "task", outstanding, running);
         let stopped = engine::run(source.clone(), connection.parts(kind, store.clone(), running)).await;
         shown.end().await;
         if let Some(reason) = stopped? {
@@ -316,42 +315,6 @@ fn interrupted(data_dir: &DataDir) -> Error {
     let orders = ManifestReader::open(data_dir).and_then(|reader| reader.orders()).unwrap_or_default();
     let is_planned = orders.iter().all(|order| order.planned_at_ms.is_some());
     if is_planned { interrupted } else { Error::Unplanned(Box::new(interrupted)) }
-}
-
-/// Declares the kind of bars of a directory. If its manifest knows no bar, the files decide too: a file of a process
-/// that crashed before recording it has a kind as well.
-///
-/// # Errors
-/// If it holds another kind, or its manifest cannot be written.
-pub fn declare_kind(writer: &mut ManifestWriter, asked: StoreKind, data_dir: &DataDir) -> Result<(), Error> {
-    if writer.kind()?.is_some_and(|held| held != asked)
-        && let Some(held) = kind_on_disk(data_dir)?.filter(|held| *held != asked)
-    {
-        return Err(ManifestError::OtherKind { held, asked }.into());
-    }
-    Ok(writer.declare_kind(asked)?)
-}
-
-/// The kind of bars by a partition's metadata.
-#[must_use]
-pub fn kind_of(found: &FoundPartition) -> StoreKind {
-    StoreKind { adjusted: found.adjusted, sandbox: found.source == SANDBOX }
-}
-
-/// The kind of bars of a directory without a manifest, by its first good file. None if it has no bars.
-///
-/// # Errors
-/// If a folder cannot be listed.
-pub fn kind_on_disk(data_dir: &DataDir) -> Result<Option<StoreKind>, Error> {
-    for symbol in scan::symbols(data_dir)? {
-        for month in scan::months(data_dir, &symbol)? {
-            // A file that cannot be read says nothing.
-            if let Ok(Some(found)) = scan::examine(data_dir, &symbol, month) {
-                return Ok(Some(kind_of(&found)));
-            }
-        }
-    }
-    Ok(None)
 }
 
 /// Removes the unfinished files of a crashed process, and finds the files that it had finished: the months of its tasks

@@ -277,7 +277,7 @@ impl MarketDays {
             damage.into_iter().filter_map(|finding| Some((finding.date?, finding))).collect();
         for day in &self.tally.kept {
             if let Some(mut finding) = by_day.remove(day) {
-                finding.detail = format!("{}; it was fetched anew", finding.detail);
+                finding.detail = format!("{}; it was fetched again", finding.detail);
                 self.damage.push(finding);
             }
         }

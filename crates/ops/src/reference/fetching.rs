@@ -17,7 +17,7 @@ use jiff::ToSpan;
 use serde::Serialize;
 
 use super::{
-    orders::filter_of,
+    subscriptions::filter_of,
     tables::{
         LookupsReport, SplitsReport, TableSync, TickersReport, forget_unreadable, forget_unreadable_lists,
         listing_periods, subject_of,
@@ -111,7 +111,7 @@ impl ReferenceFetch<'_> {
     /// # Errors
     /// If manifest or tables cannot be read or written.
     pub async fn fetch_all(&self, needs: Needs) -> Result<ReferenceReport, Error> {
-        let mut brought = ReferenceReport::default();
+        let mut report = ReferenceReport::default();
         let mut lists = Vec::new();
         lists.extend(
             needs.tickers.then_some([ReferenceList::Active, ReferenceList::Left]).into_iter().flatten(),
@@ -119,29 +119,29 @@ impl ReferenceFetch<'_> {
         lists.extend(needs.splits.then_some(ReferenceList::Splits));
         let wanted = lists.clone();
         if !lists.is_empty() {
-            self.in_ledger(|sync, writer| forget_unreadable_lists(writer, &*sync.observer)).await?;
+            self.in_writer(|sync, writer| forget_unreadable_lists(writer, &*sync.observer)).await?;
         }
         let longest_ms = needs.begun_since_ms.map(|since| self.sync.now_ms.saturating_sub(since));
         let fetched = self.fetch("list", WantedLists { lists, longest_ms, ..WantedLists::default() }).await?;
-        brought.add_without(fetched);
-        if self.running.stop.is_requested() && !self.are_settled(wanted, &brought).await? {
+        report.add_without(fetched);
+        if self.running.stop.is_requested() && !self.are_settled(wanted, &report).await? {
             // A list that is written into its table is no longer saved: the next run would fetch it again.
-            return Ok(brought);
+            return Ok(report);
         }
         let lists = move |sync: &TableSync, writer: &mut ManifestWriter| sync.lists(writer, needs);
-        (brought.tickers, brought.splits) = self.in_ledger(lists).await?;
+        (report.tickers, report.splits) = self.in_writer(lists).await?;
         if needs.list_dates != ListDates::None {
-            brought.list_dates = Some(self.list_dates(needs.list_dates, &mut brought.without).await?);
+            report.list_dates = Some(self.list_dates(needs.list_dates, &mut report.without).await?);
         }
         if needs.renames != Renames::None {
-            brought.renames = Some(self.renames(needs.renames, &mut brought.without).await?);
+            report.renames = Some(self.renames(needs.renames, &mut report.without).await?);
         }
-        Ok(brought)
+        Ok(report)
     }
 
     /// Whether each list is complete or not available.
-    async fn are_settled(&self, lists: Vec<ReferenceList>, brought: &ReferenceReport) -> Result<bool, Error> {
-        let is_without = |list: &ReferenceList| brought.without.iter().any(|one| one.what == list.as_str());
+    async fn are_settled(&self, lists: Vec<ReferenceList>, report: &ReferenceReport) -> Result<bool, Error> {
+        let is_without = |list: &ReferenceList| report.without.iter().any(|one| one.what == list.as_str());
         let lists: Vec<_> = lists.into_iter().filter(|list| !is_without(list)).collect();
         let is_whole = move |writer: &mut ManifestWriter| {
             let mut are_whole = true;
@@ -160,15 +160,15 @@ impl ReferenceFetch<'_> {
     /// # Errors
     /// If they are not there when this returns, for whatever reason.
     pub async fn fetch_universe(&self) -> Result<(), Error> {
-        let brought = self.fetch_all(Needs { tickers: true, ..Needs::default() }).await?;
-        if brought.tickers.is_some() {
+        let report = self.fetch_all(Needs { tickers: true, ..Needs::default() }).await?;
+        if report.tickers.is_some() {
             return Ok(());
         }
         if let Some(reason) = self.running.stop.reason() {
             return Err(Error::Stopped(reason));
         }
         let why = |one: &MissingList| format!("{}: {}", one.what, one.reason);
-        Err(Error::NoList(brought.without.iter().map(why).collect::<Vec<_>>().join("; ")))
+        Err(Error::NoList(report.without.iter().map(why).collect::<Vec<_>>().join("; ")))
     }
 
     async fn list_dates(
@@ -178,21 +178,21 @@ impl ReferenceFetch<'_> {
     ) -> Result<LookupsReport, Error> {
         let data_dir = self.sync.data_dir.clone();
         let wanted = self
-            .in_ledger(move |sync, writer| details_wanted(&data_dir, writer, whose, &*sync.observer))
+            .in_writer(move |sync, writer| details_wanted(&data_dir, writer, whose, &*sync.observer))
             .await?;
         let answered = self.look_up("list date", wanted.clone(), without).await?;
-        let brought = self.in_ledger(TableSync::details).await?;
-        Ok(LookupsReport { answered, brought, left: wanted.len() as u64 - answered })
+        let new = self.in_writer(TableSync::details).await?;
+        Ok(LookupsReport { answered, brought: new, left: wanted.len() as u64 - answered })
     }
 
     async fn renames(&self, whose: Renames, without: &mut Vec<MissingList>) -> Result<LookupsReport, Error> {
         let data_dir = self.sync.data_dir.clone();
         let wanted = self
-            .in_ledger(move |sync, writer| renames_wanted(&data_dir, writer, whose, &*sync.observer))
+            .in_writer(move |sync, writer| renames_wanted(&data_dir, writer, whose, &*sync.observer))
             .await?;
         let answered = self.look_up("ticker", wanted.clone(), without).await?;
-        let brought = self.in_ledger(TableSync::renames).await?;
-        Ok(LookupsReport { answered, brought, left: wanted.len() as u64 - answered })
+        let new = self.in_writer(TableSync::renames).await?;
+        Ok(LookupsReport { answered, brought: new, left: wanted.len() as u64 - answered })
     }
 
     /// Sends lookups. Returns how many were answered.
@@ -227,7 +227,7 @@ impl ReferenceFetch<'_> {
     }
 
     /// Runs a step that reads and writes the manifest and tables, on the manifest's own thread.
-    async fn in_ledger<T: Send + 'static>(
+    async fn in_writer<T: Send + 'static>(
         &self,
         step: impl FnOnce(&TableSync, &mut ManifestWriter) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
@@ -252,26 +252,27 @@ fn details_wanted(
     observer: &dyn Observer,
 ) -> Result<Vec<(Lookup, String)>, Error> {
     forget_unreadable(writer, "details", observer)?;
-    let (asked, held) = (writer.asked("details")?, writer.windows()?);
+    let (asked, stored) = (writer.asked("details")?, writer.windows()?);
     let mut wanted: Vec<ListingPeriod> = listing_periods(data_dir)?;
     if whose == ListDates::New {
-        let first_sync = wanted.iter().map(|life| life.first_seen_ms).min();
+        let first_sync = wanted.iter().map(|period| period.first_seen_ms).min();
         let universe = Universe::new(std::mem::take(&mut wanted));
         let filters: Vec<_> = writer.subscriptions()?.iter().map(filter_of).collect();
-        let is_ordered =
-            |(life, span): &(&ListingPeriod, ListingSpan)| filters.iter().any(|one| one.admits(life, *span));
-        let new = universe.periods().filter(|(life, _)| Some(life.first_seen_ms) != first_sync);
-        wanted = new.filter(is_ordered).map(|(life, _)| life.clone()).collect();
+        let is_ordered = |(period, span): &(&ListingPeriod, ListingSpan)| {
+            filters.iter().any(|one| one.admits(period, *span))
+        };
+        let new = universe.periods().filter(|(period, _)| Some(period.first_seen_ms) != first_sync);
+        wanted = new.filter(is_ordered).map(|(period, _)| period.clone()).collect();
     }
-    wanted.retain(|life| life.listed.is_none() && !asked.contains(&subject_of(life)));
-    wanted.sort_by_key(|life| (!held.contains_key(life.ticker()), !life.listing.active));
-    let question = |life: &ListingPeriod| {
-        let day = match (life.listing.active, life.listing.delisted) {
+    wanted.retain(|period| period.listed.is_none() && !asked.contains(&subject_of(period)));
+    wanted.sort_by_key(|period| (!stored.contains_key(period.ticker()), !period.listing.active));
+    let question = |period: &ListingPeriod| {
+        let day = match (period.listing.active, period.listing.delisted) {
             (true, _) => None,
             (false, Some(left)) => Some(left.saturating_sub(1.day())),
             (false, None) => return None,
         };
-        Some((Lookup::Details(life.ticker().clone(), day), subject_of(life)))
+        Some((Lookup::Details(period.ticker().clone(), day), subject_of(period)))
     };
     Ok(wanted.iter().filter_map(question).collect())
 }
@@ -282,13 +283,13 @@ fn details_wanted(
 /// If the manifest or the tickers cannot be read.
 pub fn list_dates_left(data_dir: &DataDir) -> Result<u64, Error> {
     let asked = ManifestReader::open(data_dir)?.asked("details")?;
-    let is_left = |life: &&ListingPeriod| {
-        life.listed.is_none() && life.listing.delisted.is_some() != life.listing.active
+    let is_left = |period: &&ListingPeriod| {
+        period.listed.is_none() && period.listing.delisted.is_some() != period.listing.active
     };
     Ok(listing_periods(data_dir)?
         .iter()
         .filter(is_left)
-        .filter(|life| !asked.contains(&subject_of(life)))
+        .filter(|period| !asked.contains(&subject_of(period)))
         .count() as u64)
 }
 
@@ -301,18 +302,18 @@ fn renames_wanted(
 ) -> Result<Vec<(Lookup, String)>, Error> {
     forget_unreadable(writer, "renames", observer)?;
     let asked = writer.asked("renames")?;
-    let lives = listing_periods(data_dir)?;
-    let held: HashSet<Symbol> = writer.windows()?.into_keys().collect();
+    let periods = listing_periods(data_dir)?;
+    let stored: HashSet<Symbol> = writer.windows()?.into_keys().collect();
     let symbols = match whose {
         Renames::None => HashSet::new(),
-        Renames::Successors => successors(&lives, &held),
-        Renames::Stored => held,
+        Renames::Successors => successors(&periods, &stored),
+        Renames::Stored => stored,
     };
     let mut rows: HashMap<&Symbol, String> = HashMap::new();
-    for life in &lives {
-        let left = life.listing.delisted.map(|day| day.to_string()).unwrap_or_default();
-        let row = format!("|{}|{}|{left}", life.identity(), life.listing.active);
-        rows.entry(life.ticker()).or_default().push_str(&row);
+    for period in &periods {
+        let left = period.listing.delisted.map(|day| day.to_string()).unwrap_or_default();
+        let row = format!("|{}|{}|{left}", period.identity(), period.listing.active);
+        rows.entry(period.ticker()).or_default().push_str(&row);
     }
     let mut wanted: Vec<_> = symbols
         .into_iter()
@@ -327,15 +328,15 @@ fn renames_wanted(
 }
 
 /// The present tickers of securities that are stored under a former one, if a later sync than the first has added them.
-fn successors(lives: &[ListingPeriod], held: &HashSet<Symbol>) -> HashSet<Symbol> {
-    let first_sync = lives.iter().map(|life| life.first_seen_ms).min();
-    let left = lives.iter().filter(|life| !life.listing.active && held.contains(life.ticker()));
-    let figis: HashSet<_> = left.filter_map(|life| life.listing.composite_figi.as_deref()).collect();
-    let is_successor = |life: &&ListingPeriod| {
-        let figi = life.listing.composite_figi.as_deref();
-        life.listing.active
-            && Some(life.first_seen_ms) != first_sync
+fn successors(periods: &[ListingPeriod], stored: &HashSet<Symbol>) -> HashSet<Symbol> {
+    let first_sync = periods.iter().map(|period| period.first_seen_ms).min();
+    let left = periods.iter().filter(|period| !period.listing.active && stored.contains(period.ticker()));
+    let figis: HashSet<_> = left.filter_map(|period| period.listing.composite_figi.as_deref()).collect();
+    let is_successor = |period: &&ListingPeriod| {
+        let figi = period.listing.composite_figi.as_deref();
+        period.listing.active
+            && Some(period.first_seen_ms) != first_sync
             && figi.is_some_and(|figi| figis.contains(figi))
     };
-    lives.iter().filter(is_successor).map(|life| life.ticker().clone()).collect()
+    periods.iter().filter(is_successor).map(|period| period.ticker().clone()).collect()
 }

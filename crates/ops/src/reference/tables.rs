@@ -141,21 +141,21 @@ struct Pages<T> {
     nonsense: u64,
 }
 
-/// A kept answer is damaged, or has the form of another version: it says nothing about what was asked.
+/// A stored response is damaged, or has the form of another version: it says nothing about what was asked.
 struct UnreadableAnswer;
 
-/// The list date of a kept answer; None if the server knows none.
+/// The list date of a stored response; None if the server knows none.
 fn list_date(answer: &str) -> Result<Option<Date>, UnreadableAnswer> {
     let day: Option<String> = serde_json::from_str(answer).map_err(|_| UnreadableAnswer)?;
     day.map(|day| day.parse()).transpose().map_err(|_| UnreadableAnswer)
 }
 
-/// The renames of a kept answer; None if the server does not know the ticker.
+/// The renames of a stored response; None if the server does not know the ticker.
 fn renames(answer: &str) -> Result<Option<Vec<Rename>>, UnreadableAnswer> {
     serde_json::from_str(answer).map_err(|_| UnreadableAnswer)
 }
 
-/// Forgets the answers of one kind that cannot be read, damaged or of another version's form: they are asked again. To take one for "the
+/// Forgets the answers of one kind that cannot be read, damaged or of another version's form: they are requested again. To take one for "the
 /// server knows nothing" would be for good.
 ///
 /// # Errors
@@ -178,7 +178,7 @@ pub fn forget_unreadable(
     Ok(())
 }
 
-/// Forgets lists of which a kept page cannot be read, damaged or of another version's form: they begin anew.
+/// Forgets lists of which a stored page cannot be read, damaged or of another version's form: they are requested from the beginning.
 ///
 /// # Errors
 /// If the manifest cannot be read or written.
@@ -277,22 +277,22 @@ impl TableSync {
             .unwrap_or_default();
         let merged = universe::merge(kept, rows, self.now_ms);
         let universe::RowDefects { listed_twice, other_cik, without_figi } = merged.defects;
-        let brought = TickersReport {
+        let report = TickersReport {
             rows: count,
             pages,
             lives: merged.periods.len() as u64,
-            active: merged.periods.iter().filter(|life| life.listing.active).count() as u64,
+            active: merged.periods.iter().filter(|period| period.listing.active).count() as u64,
             new: merged.new,
             left: merged.left.len() as u64,
             gone: merged.left,
             not_seen: merged.not_seen,
             defects: TickerDefects { listed_twice, other_cik, without_figi, bad_symbols, bad_days, nonsense },
         };
-        self.write_lives(merged.periods)?;
-        Ok(Some(brought))
+        self.write_tickers(merged.periods)?;
+        Ok(Some(report))
     }
 
-    fn write_lives(&self, lives: Vec<ListingPeriod>) -> Result<(), Error> {
+    fn write_tickers(&self, lives: Vec<ListingPeriod>) -> Result<(), Error> {
         let tickers = TickersTable { lives, fetched_ms: self.now_ms, source: self.source.clone() };
         Ok(reference::write_tickers(&self.data_dir, &tickers)?)
     }
@@ -318,7 +318,7 @@ impl TableSync {
         // says nothing about rows of the new one.
         let covers = |split: &Split| count > 0 && (!is_old || split.adjustment_type.is_none());
         let merged = reference::merge(kept, rows, self.now_ms, covers);
-        let brought = SplitsReport {
+        let report = SplitsReport {
             rows: count,
             pages,
             kept: merged.rows.len() as u64,
@@ -336,7 +336,7 @@ impl TableSync {
         merged.contradictions.iter().for_each(|one| tracing::warn!("{one}"));
         let (rows, source) = (merged.rows, self.source.clone());
         reference::write_splits(&self.data_dir, &ReferenceTable { rows, fetched_ms: self.now_ms, source })?;
-        Ok(Some(brought))
+        Ok(Some(report))
     }
 
     /// Writes the list dates of answered lookups into their listing periods. Returns how many had none before.
@@ -351,16 +351,16 @@ impl TableSync {
                 listed.insert(lookup.subject, day);
             }
         }
-        let mut brought = 0;
-        for life in &mut table.lives {
-            let day = listed.get(&subject_of(life)).filter(|_| life.listed.is_none());
+        let mut new = 0;
+        for period in &mut table.lives {
+            let day = listed.get(&subject_of(period)).filter(|_| period.listed.is_none());
             // A list date after the delisting is wrong.
-            if let Some(day) = day.filter(|day| life.end().is_none_or(|end| **day <= end)) {
-                life.listed = Some(*day);
-                brought += 1;
+            if let Some(day) = day.filter(|day| period.end().is_none_or(|end| **day <= end)) {
+                period.listed = Some(*day);
+                new += 1;
             }
         }
-        if brought > 0 {
+        if new > 0 {
             reference::write_tickers(&self.data_dir, &table)?;
         }
         let answers = writer.lookups("details", false)?.len() as u64;
@@ -369,10 +369,10 @@ impl TableSync {
             writer.end_sync(
                 self.now_ms,
                 &[],
-                &[SyncRecord { what: "details", rows: brought, pages: answers, defects }],
+                &[SyncRecord { what: "details", rows: new, pages: answers, defects }],
             )?;
         }
-        Ok(brought)
+        Ok(new)
     }
 
     /// Writes the renames of answered lookups. Returns how many are new.
@@ -426,8 +426,8 @@ impl TableSync {
 }
 
 /// The key of a saved details lookup: the ticker, and the permanent identity of the security.
-pub fn subject_of(life: &ListingPeriod) -> String {
-    format!("{}|{}", life.ticker(), life.identity())
+pub fn subject_of(period: &ListingPeriod) -> String {
+    format!("{}|{}", period.ticker(), period.identity())
 }
 
 /// The listing periods of a data directory; empty if no sync has fetched any.

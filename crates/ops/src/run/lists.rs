@@ -23,7 +23,7 @@ impl Job {
         store: &BarStore,
         running: &RunHandles,
         opened: Option<Client>,
-        brought: &mut ReferenceReport,
+        report: &mut ReferenceReport,
     ) -> Result<Option<Client>, Error> {
         if self.lists == Needs::default() {
             return Ok(opened);
@@ -37,7 +37,7 @@ impl Job {
         patience.stop_in_time(&phase.stop);
         let (connection, sync) = (&patience, self.sync(store));
         let fetching = ReferenceFetch { connection, kind, store, source: &opened.1, running: &phase, sync };
-        *brought = fetching.fetch_all(self.lists).await?;
+        *report = fetching.fetch_all(self.lists).await?;
         let reason = phase.stop.reason().filter(|_| !running.stop.is_requested());
         match reason {
             // If the lists fail, the bars may not. If the source or the key is at fault, they will show it.
@@ -49,7 +49,7 @@ impl Job {
                 | StopReason::Duration),
             ) => {
                 let reason = Error::Stopped(reason).to_string();
-                brought.without.push(MissingList { what: "reference lists".to_owned(), reason });
+                report.without.push(MissingList { what: "reference lists".to_owned(), reason });
             }
             Some(reason) => running.stop.request(reason),
             None => {}

@@ -48,7 +48,7 @@ pub fn filter_of(order: &Subscription) -> Filter {
 pub fn newly_listed<S: BuildHasher>(
     orders: &[Subscription],
     universe: &Universe,
-    held: &HashSet<Symbol, S>,
+    stored: &HashSet<Symbol, S>,
     last_day: Date,
 ) -> Result<Vec<(Symbol, Window)>, ManifestError> {
     let mut joining: Vec<(Symbol, Window)> = Vec::new();
@@ -58,7 +58,7 @@ pub fn newly_listed<S: BuildHasher>(
         // The symbols of an as-of day are settled; add only those that a later list shows to have been listed then.
         let filter = Filter { is_strict: true, ..filter_of(order) };
         let tasks = plan::windows_of(universe, &filter, window.as_slice());
-        let new = tasks.into_iter().filter(|(symbol, _)| !held.contains(symbol));
+        let new = tasks.into_iter().filter(|(symbol, _)| !stored.contains(symbol));
         let mut joined = HashMap::new();
         for (symbol, window) in &joining {
             joined.entry(symbol.clone()).or_insert_with(Vec::new).push(*window);
@@ -121,7 +121,7 @@ fn nothing_matches(subscription: &Subscription, universe: &Universe) -> Notice {
 pub fn stored_universe(data_dir: &DataDir) -> Result<Universe, Error> {
     let missing = || {
         Error::Usage(
-            "no universe is kept here yet, so nobody knows which symbols there are: `grab universe sync` fetches it"
+            "no universe is stored here yet, so it is not known which symbols there are: `grab universe sync` fetches it"
                 .to_owned(),
         )
     };
