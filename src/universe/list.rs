@@ -1,12 +1,12 @@
 //! `grab universe list`: which symbols are and were listed, by the stored universe. Sends no request.
 
-use grab_core::{exit::ExitStatus, store::reference};
+use grab_core::exit::ExitStatus;
 use grab_model::format;
 use grab_model::{
     ListingPeriod, excerpt, plan,
     universe::{DroppedByFilter, Filter, ListingSpan},
 };
-use grab_ops::{Error as Failure, stored_universe};
+use grab_ops::{Error as Failure, UniverseList, UniverseListReport};
 use serde::Serialize;
 
 use super::super::{
@@ -23,7 +23,7 @@ const NAME: usize = 34;
 
 /// The report; its JSON is public.
 #[derive(Serialize)]
-struct ListReport {
+struct ListJson {
     /// The time and the service of the last sync.
     fetched_at: String,
     source: String,
@@ -83,21 +83,9 @@ pub fn run(
         tickers,
     };
     refuse_codes(args)?;
-    let universe = stored_universe(&data_dir)?;
-    let table = reference::read_tickers(&data_dir)?;
-    let (fetched_ms, source) = table.map(|table| (table.fetched_ms, table.source)).unwrap_or_default();
-    let dropped = filter.dropped(universe.periods());
-    let meant: Vec<_> = universe.periods().filter(|(life, span)| filter.admits(life, *span)).collect();
-    let unknown = meant.iter().filter(|(_, span)| span.from.is_none()).count() as u64;
-    let report = ListReport {
-        fetched_at: format::instant(fetched_ms),
-        source,
-        count: meant.len() as u64,
-        unknown_list_dates: unknown,
-        dropped,
-        items: meant.into_iter().map(|(life, span)| Item::of(life, span)).collect(),
-        tickers_only: args.tickers_only,
-    };
+    let listed = UniverseList { data_dir, filter }.run()?;
+    let unknown = listed.unknown_list_dates();
+    let report = ListJson::new(listed, args.tickers_only);
     if let Some(day) = args.active_on.filter(|_| unknown > 0 && !common.quiet) {
         say(&format!(
             "note: of {} of these nobody knows when they were listed: they count as listed before {day}; \
@@ -111,6 +99,22 @@ pub fn run(
         }
     }
     output.report(&report)
+}
+
+impl ListJson {
+    fn new(listed: UniverseListReport, tickers_only: bool) -> Self {
+        let unknown_list_dates = listed.unknown_list_dates();
+        let UniverseListReport { fetched_ms, source, dropped, periods } = listed;
+        Self {
+            fetched_at: format::instant(fetched_ms),
+            source,
+            count: periods.len() as u64,
+            unknown_list_dates,
+            dropped,
+            items: periods.into_iter().map(|(period, span)| Item::of(period, span)).collect(),
+            tickers_only,
+        }
+    }
 }
 
 /// Refuses a code in the wrong form, which would match nothing.
@@ -134,26 +138,26 @@ fn refuse_codes(args: &UniverseListArgs) -> Result<(), Failure> {
 }
 
 impl Item {
-    fn of(life: &ListingPeriod, span: ListingSpan) -> Self {
+    fn of(period: ListingPeriod, span: ListingSpan) -> Self {
         let day = |day: Option<jiff::civil::Date>| day.map(|day| day.to_string());
-        let listing = life.listing.clone();
+        let listing = period.listing;
         Self {
             ticker: listing.ticker.to_string(),
             name: listing.name,
             kind: listing.kind,
             exchange: listing.exchange,
             active: listing.active,
-            listed: day(life.listed),
+            listed: day(period.listed),
             delisted: day(listing.delisted),
             from: day(span.from),
             to: day(span.to),
             composite_figi: listing.composite_figi,
             share_class_figi: listing.share_class_figi,
             cik: listing.cik,
-            sector: life.sector.clone(),
-            industry: life.industry.clone(),
-            first_seen: format::instant(life.first_seen_ms),
-            last_seen: format::instant(life.last_seen_ms),
+            sector: period.sector,
+            industry: period.industry,
+            first_seen: format::instant(period.first_seen_ms),
+            last_seen: format::instant(period.last_seen_ms),
         }
     }
 
@@ -175,7 +179,7 @@ impl Item {
     }
 }
 
-impl Report for ListReport {
+impl Report for ListJson {
     fn text(&self) -> Text {
         if self.tickers_only {
             let mut tickers: Vec<_> = self.items.iter().map(|item| item.ticker.clone()).collect();

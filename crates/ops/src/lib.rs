@@ -15,6 +15,7 @@ mod saved_start;
 mod spec_check;
 mod spec_file;
 mod thresholds;
+mod universe_list;
 mod universe_sync;
 mod update;
 mod verify;
@@ -44,6 +45,7 @@ pub use saved_start::SavedStart;
 pub use spec_check::{SpecCheck, SpecFault, SpecList};
 pub use spec_file::{SpecFile, subscription_of};
 pub use thresholds::{MissedThreshold, VerifyThresholds};
+pub use universe_list::{UniverseList, UniverseListReport};
 pub use universe_sync::{UniverseSync, UniverseSyncReport};
 pub use update::{
     DelistedSymbol, SessionMetrics, SessionThresholds, Update, UpdateMetrics, UpdatePreview, UpdateReport,
