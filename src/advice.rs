@@ -21,7 +21,7 @@ pub fn hint(error: &Error) -> Option<String> {
             hint(why).or(Some("`grab resume` goes on where this was stopped".to_owned()))
         }
         Error::Remembered { host, .. } => Some(format!(
-            "no task was burnt: {host} is the host that this directory was told by grab start. If it is up again, \
+            "no task was burnt: {host} is the saved host of this directory. If it is up again, \
                  `grab resume` goes on; --base-url asks another one, and with grab start it is remembered"
         )),
         Error::Manifest(ManifestError::Missing { .. }) => Some(nothing_there()),

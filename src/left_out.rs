@@ -22,7 +22,7 @@ fn cut(cut: &CutByLists) -> Option<String> {
         (format::plural(cut.symbols as u64, "symbol"), format::plural(cut.windows as u64, "window"));
     (cut.windows > 0).then(|| {
         format!(
-            "not asked for, because the lists do not have the symbol then: {windows} of {symbols}: {}; \
+            "not requested, because the lists do not have the symbol then: {windows} of {symbols}: {}; \
              `grab verify --witness grouped-daily` finds what traded all the same",
             first_of(named, cut.windows)
         )

@@ -84,28 +84,28 @@ impl PhaseView for progress::Shown {
 fn lines(notice: &Notice) -> Vec<String> {
     let line = match notice {
         Notice::BarsWithoutManifest => {
-            "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first saves asking for them".to_owned()
+            "there are bars here that are in no manifest: `grab repair --rebuild-manifest` first saves requests for them".to_owned()
         }
         Notice::PlanDamaged { faults, copy } => {
             let faults = faults.join("; ");
-            format!("note: {PLAN} was damaged ({faults}) and is made anew; a copy of it is {}", copy.display())
+            format!("note: {PLAN} was damaged ({faults}) and is written again; a copy of it is {}", copy.display())
         }
         Notice::PlanAsksForMore { windows, first: (symbol, window) } => {
             let windows = format::plural(*windows, "window");
             format!(
-                "note: {PLAN} asks for {windows} more than the manifest, the first {symbol} {window}: they are pending now"
+                "note: {PLAN} requests {windows} more than the manifest, the first {symbol} {window}: they are pending now"
             )
         }
-        Notice::SavedHost(host) => format!("asking {host}, as this directory was told by grab start"),
+        Notice::SavedHost(host) => format!("requests go to {host}, the saved host of this directory"),
         Notice::UniverseComesLater => {
-            "no universe is kept here yet: `grab resume` fetches it, and then plans what was asked for".to_owned()
+            "no universe is stored here yet: `grab resume` fetches it, and then plans what was requested".to_owned()
         }
-        Notice::NothingNew { is_all_served: true } => "everything asked for is recorded already".to_owned(),
+        Notice::NothingNew { is_all_served: true } => "everything requested is recorded already".to_owned(),
         Notice::NothingNew { is_all_served: false } => {
-            "everything asked for is recorded already, but for days that the plan does not serve".to_owned()
+            "everything requested is recorded already, but for days that the plan does not serve".to_owned()
         }
         Notice::NothingPlanned => {
-            "everything asked for is recorded already, or no symbol lived in these windows".to_owned()
+            "everything requested is recorded already, or no symbol was listed in these windows".to_owned()
         }
         Notice::Planned { tasks, without_list_date } => return planned(*tasks, *without_list_date),
         Notice::NothingMatches { subscription, types, exchanges } => {
@@ -114,7 +114,7 @@ fn lines(notice: &Notice) -> Vec<String> {
                 if asked.is_empty() { String::new() } else { format!("; {word} {}; there are {there}", asked.join(", ")) }
             };
             format!(
-                "note: nobody in {} is what was asked for in {}{}{}",
+                "note: no symbol of {} matches the request for {}{}{}",
                 subscription.list,
                 subscription.windows,
                 narrowed("of type", &subscription.types, types),
@@ -126,12 +126,12 @@ fn lines(notice: &Notice) -> Vec<String> {
         }
         Notice::TableDamaged(why) => format!("note: {why}"),
         Notice::ListingsDamaged(why) => format!("note: {why}: whose a split is, it does not say"),
-        Notice::TableReplaced(why) => format!("note: {why}: it is made anew"),
+        Notice::TableReplaced(why) => format!("note: {why}: it is written again"),
         Notice::AnswersUnreadable { count, kind } => {
-            format!("note: {count} kept answers about {kind} cannot be read: they are asked for again")
+            format!("note: {count} stored responses about {kind} cannot be read: they are requested again")
         }
         Notice::ListUnreadable(list) => {
-            format!("note: a kept page of the list of {list} cannot be read: it is asked for again")
+            format!("note: a stored page of the list of {list} cannot be read: it is requested again")
         }
         Notice::UnknownTickers(unknown) => unknown_tickers(unknown),
         Notice::FutureWindows { windows, last } => {
@@ -154,7 +154,7 @@ fn lines(notice: &Notice) -> Vec<String> {
             format!("{} is not written: without a manifest, what is missing is not known", path.display())
         }
         Notice::NoDelistedSymbols => {
-            "note: the source lists nobody who has left: histories of delisted companies may be missing".to_owned()
+            "note: the source lists no delisted symbol: histories of delisted companies may be missing".to_owned()
         }
         Notice::FutureTasksStay { tasks, last } => {
             let tasks = format::plural(*tasks, "task");
@@ -164,8 +164,8 @@ fn lines(notice: &Notice) -> Vec<String> {
             )
         }
         Notice::FutureTasksCut { tasks, last } => format!(
-            "{} for days after {last}, which have not been: a clock was ahead when they were recorded. They are cut, and \
-             what was asked for too early is asked for again",
+            "{} for days after {last}, which are still to come: a clock was ahead when they were recorded. They are cut, and \
+             what was requested too early is requested again",
             format::plural(*tasks, "task")
         ),
     };
@@ -176,8 +176,8 @@ fn planned(tasks: u64, without_list_date: u64) -> Vec<String> {
     let mut lines = vec![format!("{} planned by the universe", format::plural(tasks, "task"))];
     if without_list_date > 0 {
         lines.push(format!(
-            "note: of {} in it nobody knows when they were listed: windows before that are asked for in vain, \
-             unless `grab universe sync --list-dates` was there first",
+            "note: the list date is not known for {} in it: windows before that date are requested in vain, \
+             unless `grab universe sync --list-dates` ran first",
             format::plural(without_list_date, "symbol")
         ));
     }

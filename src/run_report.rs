@@ -14,8 +14,8 @@ use serde::{Serialize, Serializer};
 use super::{advice::hint, report::Report, text::Text, thresholds, without_bars};
 
 /// The advice if the pending tasks are not known.
-pub const ASK_AGAIN: &str = "what was still pending is not known: a grab start with the symbols and windows that were asked for before \
-                             asks for the rest, and for nothing twice";
+pub const ASK_AGAIN: &str = "what was still pending is not known: a grab start with the symbols and windows that were requested before \
+                             requests the rest, and nothing twice";
 
 /// The JSON of a run's report.
 #[derive(Serialize)]
@@ -158,18 +158,18 @@ fn step(next: &NextStep) -> String {
             let kinds = [(*tasks, "task"), (*repairs, "repair")];
             let kinds = kinds.into_iter().filter(|(count, _)| *count > 0);
             let pending: Vec<_> = kinds.map(|(count, kind)| format::plural(count, kind)).collect();
-            format!("`grab resume` goes on with the {} owed", pending.join(" and "))
+            format!("`grab resume` goes on with the {} pending", pending.join(" and "))
         }
-        NextStep::RetryFailed => "`grab resume --retry-failed` asks again for those without data".to_owned(),
+        NextStep::RetryFailed => "`grab resume --retry-failed` retries those without data".to_owned(),
         NextStep::PlanMayServeMore => {
-            "`grab resume --retry-failed` asks whether the plan serves more now".to_owned()
+            "`grab resume --retry-failed` checks whether the plan serves more now".to_owned()
         }
         NextStep::AskAgain => ASK_AGAIN.to_owned(),
-        NextStep::PlanSubscriptions => "`grab resume` plans what was asked for by a list".to_owned(),
+        NextStep::PlanSubscriptions => "`grab resume` turns the requested list into tasks".to_owned(),
         NextStep::MonthsNotBack(months) => {
             let months = format::plural(*months, "month");
             format!(
-                "{months} with fewer bars than were on record: `grab repair` asks again, `grab repair --accept-loss` takes that for all there is"
+                "{months} with fewer bars than were on record: `grab repair` requests them again, `grab repair --accept-loss` accepts them as they are"
             )
         }
         NextStep::SessionsLackSymbols(sessions) => {
@@ -300,7 +300,7 @@ mod tests {
         let report =
             RunReport::new("resume", Workload { tasks, repairs }, None, RunTotals::default(), Duration::ZERO);
         assert_eq!(report.exit(), ExitStatus::Incomplete);
-        assert_eq!(json(&report).hint.as_deref(), Some("`grab resume` goes on with the 1 repair owed"));
+        assert_eq!(json(&report).hint.as_deref(), Some("`grab resume` goes on with the 1 repair pending"));
         assert!(
             text(&report)
                 .to_string()

@@ -271,7 +271,7 @@ fn a_newer_plan_beside_an_older_manifest_is_taken_up() {
     assert_eq!(grab.run("repair --dry-run --json").exits(0).json()["estimate"]["requests"], 5);
     assert_eq!(grab.count("SELECT count(*) FROM tasks"), 1, "neither writes");
     let ran = grab.run("resume").exits(0);
-    let note = "plan.jsonl asks for 5 windows more than the manifest, the first A 2024-02-01..2024-02-02: they are pending now";
+    let note = "plan.jsonl requests 5 windows more than the manifest, the first A 2024-02-01..2024-02-02: they are pending now";
     assert!(ran.stderr.contains(note), "{ran:?}");
     assert_eq!(fs::read(plan(&grab)).unwrap(), new);
     assert!(read_store(&grab.data_dir()) == whole());

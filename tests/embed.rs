@@ -24,5 +24,5 @@ fn another_program_downloads_into_a_directory_and_reads_its_bars() {
     assert_eq!(lines[0], format!("complete: {} bars", status["bars"]));
     grab.run("verify --deep").exits(0);
     let again = grab.run("start --sandbox --data-dir data --windows 2024-01 --tickers AAPL").exits(0);
-    assert!(again.stderr.contains("everything asked for is recorded already"), "{again:?}");
+    assert!(again.stderr.contains("everything requested is recorded already"), "{again:?}");
 }

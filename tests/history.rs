@@ -161,7 +161,7 @@ fn refused_days_are_never_in_the_way_of_a_later_request() {
     // The same start again: one request, and no day twice.
     let again = grab.run("start --windows 2023-11..2025-04 --tickers A").exits(11);
     assert!(
-        again.stderr.contains("everything asked for is recorded already, but for days that the plan"),
+        again.stderr.contains("everything requested is recorded already, but for days that the plan"),
         "{again:?}"
     );
     assert!(

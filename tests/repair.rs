@@ -57,7 +57,7 @@ fn a_lost_manifest_is_made_anew_and_next_to_nothing_is_asked_for_again() {
     let (plan, away) = (grab.data_dir().join("plan.jsonl"), grab.dir().join("plan.jsonl"));
     fs::rename(&plan, &away).unwrap();
     let planned = grab.run("start --plan-only --windows 2023-11 --tickers AAPL").exits(0);
-    assert!(planned.stderr.contains("there are bars here that no manifest knows"), "{planned:?}");
+    assert!(planned.stderr.contains("there are bars here that are in no manifest"), "{planned:?}");
     lose_manifest(&grab);
     fs::rename(&away, &plan).unwrap();
     let report = grab.run("repair --rebuild-manifest --json").exits(0).json();

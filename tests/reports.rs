@@ -37,7 +37,7 @@ fn what_is_missing_here_are_tasks_there() {
     let dry = grab.run("start --tasks-file missing.csv --dry-run --json").exits(0).json();
     assert_eq!(dry["plan"], serde_json::json!([]), "it is recorded here");
     let known = grab.run("start --tasks-file missing.csv").exits(0);
-    assert!(known.stderr.contains("everything asked for is recorded already"), "{known:?}");
+    assert!(known.stderr.contains("everything requested is recorded already"), "{known:?}");
 
     let other = Grab::with_server(server.base_url());
     fs::copy(grab.dir().join("missing.csv"), other.dir().join("missing.csv")).unwrap();

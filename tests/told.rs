@@ -40,7 +40,7 @@ fn what_start_was_told_holds_for_what_goes_on_in_the_directory() {
     // At the free plan's pace four requests take 36 seconds, and go to the vendor.
     let ran = grab.run("resume").exits(0);
     assert!(
-        ran.stderr.contains(&format!("asking {url}, as this directory was told by grab start")),
+        ran.stderr.contains(&format!("requests go to {url}, the saved host of this directory")),
         "{ran:?}"
     );
     let times: Vec<_> = server.requests().iter().map(|request| request.at).collect();
@@ -103,10 +103,7 @@ fn a_host_that_was_told_and_is_gone_is_named_as_that_and_another_can_be_told() {
     grab.run(start).exits(0);
     let gone = grab.run("resume --json").exits(21).json();
     let hint = gone["hint"].as_str().unwrap();
-    assert!(
-        hint.contains("http://127.0.0.1:9/ is the host that this directory was told by grab start"),
-        "{gone}"
-    );
+    assert!(hint.contains("http://127.0.0.1:9/ is the saved host of this directory"), "{gone}");
     let server = serving();
     grab.run(&format!("start --windows 2024-01-03 --tickers A --base-url {}", server.base_url())).exits(0);
     assert_eq!(told(&grab)["base_url"], server.base_url());
@@ -122,7 +119,7 @@ fn every_hint_is_a_command_that_can_be_pasted() {
     let mut start = grab.command("start --windows 2024-01-03 --tickers A,B --max-requests 1 --rate none");
     start.args(["--base-url", server.base_url(), "--data-dir"]).arg(&place);
     let ran = Ran::from(start.output().unwrap()).exits(10);
-    let hint = format!("`grab resume --data-dir '{}'` goes on with the 1 task owed", place.display());
+    let hint = format!("`grab resume --data-dir '{}'` goes on with the 1 task pending", place.display());
     assert!(ran.stdout.contains(&hint), "{ran:?}");
     // As a shell takes it.
     let typed = hint.split('`').nth(1).unwrap().replacen("grab", env!("CARGO_BIN_EXE_grab"), 1);

@@ -189,7 +189,7 @@ fn a_kept_answer_that_cannot_be_read_is_asked_for_again() {
     assert_eq!(grab.manifest().execute(old, []).unwrap(), 1);
 
     let again = grab.run("universe sync --list-dates --renames --json").exits(0);
-    assert!(again.stderr.contains("2 kept answers about details cannot be read"), "{}", again.stderr);
+    assert!(again.stderr.contains("2 stored responses about details cannot be read"), "{}", again.stderr);
     let report = again.json();
     assert_eq!((&report["list_dates"]["answered"], &report["renames"]["answered"]), (&2.into(), &1.into()));
     assert_eq!(report["renames"]["left"], first["renames"]["left"]);

@@ -88,8 +88,8 @@ pub fn run(
     let report = ListJson::new(listed, args.tickers_only);
     if let Some(day) = args.active_on.filter(|_| unknown > 0 && !common.quiet) {
         say(&format!(
-            "note: of {} of these nobody knows when they were listed: they count as listed before {day}; \
-             `grab universe sync --list-dates` asks",
+            "note: the list date is not known for {} of these: they count as listed before {day}; \
+             `grab universe sync --list-dates` requests it",
             format::count(unknown)
         ));
     }

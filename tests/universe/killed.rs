@@ -112,7 +112,7 @@ fn a_page_of_a_list_that_cannot_be_read_is_asked_for_again_and_one_without_a_ver
     change(&newer, "json_set(rows, '$.version', 9)");
     let again = newer.run("universe sync --no-splits --json").exits(0);
     assert!(
-        again.stderr.contains("a kept page of the list of active tickers cannot be read"),
+        again.stderr.contains("a stored page of the list of active tickers cannot be read"),
         "{}",
         again.stderr
     );
@@ -162,7 +162,7 @@ fn a_table_that_is_damaged_is_said_and_fetched_anew() {
     grab.run("universe list").exits(12);
     assert_eq!(grab.run("verify --json").exits(12).json()["damage"], 1);
     let ran = grab.run("universe sync --no-splits").exits(0);
-    assert!(ran.stderr.contains("it is made anew"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("it is written again"), "{}", ran.stderr);
     assert_eq!(tickers(&grab).len(), 8);
     fs::write(&path, "no table").unwrap();
     // Nothing else is known: a start fetches it before it plans.

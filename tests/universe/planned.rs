@@ -190,7 +190,7 @@ fn an_order_that_means_nobody_says_who_there_is() {
     let grab = Grab::with_server(server.base_url());
     let started =
         grab.run("start --universe us-stocks --type CSS --exchange XLON --windows 2024-01").exits(0);
-    let said = "nobody in us-stocks is what was asked for in 2024-01; of type CSS; there are CS; on XLON; there are none";
+    let said = "no symbol of us-stocks matches the request for 2024-01; of type CSS; there are CS; on XLON; there are none";
     assert!(started.stderr.contains(said), "{}", started.stderr);
 }
 
@@ -294,7 +294,7 @@ fn what_lists_cut_away_is_counted_and_named() {
     });
     assert_eq!(item("A", "2024-01-01"), expected);
     assert_eq!(item("GONE", "2024-01-10")["listed_until"], "2024-01-09");
-    let said = "not asked for, because the lists do not have the symbol then: 5 windows of 3 symbols: \
+    let said = "not requested, because the lists do not have the symbol then: 5 windows of 3 symbols: \
                 A 2024-01-01..2024-01-03 (listed from 2024-01-04 on), GONE 2024-01-10";
     assert!(grab.run(&format!("{start} --dry-run")).exits(0).stdout.contains(said));
     let ran = grab.run(start).exits(0);

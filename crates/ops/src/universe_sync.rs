@@ -61,7 +61,8 @@ impl UniverseSync {
         let _lock = lock_directory(&data_dir, &connection.options, None)?;
         if !data_dir.manifest().exists() && kind_on_disk(&data_dir)?.is_some() {
             // A new manifest would say that they do not exist.
-            let advice = "there are bars here that no manifest knows: `grab repair --rebuild-manifest` first";
+            let advice =
+                "there are bars here that are in no manifest: `grab repair --rebuild-manifest` first";
             return Err(Error::Usage(advice.to_owned()));
         }
         let stop = Stop::default();
