@@ -2,11 +2,10 @@
 
 use grab_core::{
     exit::ExitStatus,
-    manifest::{ManifestReader, PlanHistory, SavedSetting, SavedSpec, TaskCounts, TaskItem, TaskState},
+    manifest::{PlanHistory, SavedSetting, SavedSpec, TaskCounts, TaskItem, TaskState},
 };
-use grab_model::format;
-use grab_model::{Symbol, Window, excerpt, new_york, plan};
-use grab_ops::{Error as Failure, WithoutBars};
+use grab_model::{Symbol, Window, excerpt, format, new_york, plan};
+use grab_ops::{Error as Failure, Status, StatusReport, WithoutBars};
 use serde::Serialize;
 
 use super::{
@@ -25,7 +24,7 @@ const SHOWN: usize = 300;
 
 /// The report; its JSON is in the contract.
 #[derive(Serialize)]
-struct StatusReport {
+struct StatusJson {
     tasks: TaskCounts,
     /// Tasks that request days again: they are not counted in `tasks`.
     repairs: TaskCounts,
@@ -132,45 +131,46 @@ pub fn run(
     if args.watch {
         return watch::run(&data_dir, &args.interval, sources.clock()?, output);
     }
-    let reader = ManifestReader::open(&data_dir)?;
-    let (holdings, kind) = (reader.holdings()?, reader.kind()?);
-    let items = args.tickers.then(|| reader.tasks()).transpose()?;
-    let (repairs, items) =
-        items.map(|items| items.into_iter().partition::<Vec<_>, _>(|task| task.is_repair)).unzip();
-    let work = reader.counts()?;
-    let runs = args.runs.then(|| reader.runs(runs::LISTED)).transpose()?;
-    let beyond = reader.not_entitled()?;
-    let histories = reader.plan_histories()?;
-    let known = histories.first().map(|(_, known)| known);
-    let items = items.map(|items| with_not_entitled(items, &beyond, known));
-    let report = StatusReport {
-        tasks: work.tasks,
-        repairs: work.repairs,
-        days_not_entitled: plan::sessions_in(beyond.iter().map(|(_, window)| window)),
-        first_served_day: known.and_then(PlanHistory::first_served_day).map(|day| day.to_string()),
-        plan_history: histories.into_iter().filter_map(HistoryRow::of).collect(),
-        bars: holdings.bars,
-        partitions: holdings.partitions,
-        bytes: holdings.bytes,
-        quarantined: reader.quarantined()?,
-        oldest: holdings.span_ms.map(|(first, _)| format::instant(first)),
-        newest: holdings.span_ms.map(|(_, last)| format::instant(last)),
-        adjusted: kind.map(|kind| kind.adjusted),
-        sandbox: kind.map(|kind| kind.sandbox),
-        without_bars: WithoutBars::of(&reader, &data_dir)?,
-        is_all_asked: reader.is_all_asked()?,
-        unplanned: reader.orders()?.iter().filter(|order| order.planned_at_ms.is_none()).count() as u64,
-        told: ToldRow::of(&reader.saved_settings()?),
-        spec: reader.spec()?.map(SpecRow::from),
-        items,
-        // Finished repairs are evidence and not interesting here: each repair adds more of them.
-        repair_items: repairs.map(|repairs| {
-            repairs.into_iter().filter(|task| !task.state.is_covered()).map(Item::from).collect()
-        }),
-        runs: runs.map(|runs| runs.into_iter().map(RunRow::from).collect()),
-        data_dir: data_dir.display().to_string(),
-    };
-    output.report(&report)
+    let status = Status { data_dir, lists_tasks: args.tickers, runs: args.runs.then_some(runs::LISTED) };
+    output.report(&StatusJson::new(status.run()?, status.data_dir.display().to_string()))
+}
+
+impl StatusJson {
+    fn new(status: StatusReport, data_dir: String) -> Self {
+        let StatusReport { work, holdings, kind, .. } = status;
+        let days_not_entitled = status.days_not_entitled();
+        let first_served_day = status.first_served_day().map(|day| day.to_string());
+        let reason = not_entitled(status.plan_history());
+        let days = status.not_entitled.into_iter().filter(|(_, window)| plan::sessions_in([window]) > 0);
+        let items = |tasks: Vec<TaskItem>| tasks.into_iter().map(Item::from);
+        Self {
+            tasks: work.tasks,
+            repairs: work.repairs,
+            days_not_entitled,
+            first_served_day,
+            plan_history: status.plan_histories.into_iter().filter_map(HistoryRow::of).collect(),
+            bars: holdings.bars,
+            partitions: holdings.partitions,
+            bytes: holdings.bytes,
+            quarantined: status.quarantined,
+            oldest: holdings.span_ms.map(|(first, _)| format::instant(first)),
+            newest: holdings.span_ms.map(|(_, last)| format::instant(last)),
+            adjusted: kind.map(|kind| kind.adjusted),
+            sandbox: kind.map(|kind| kind.sandbox),
+            without_bars: status.without_bars,
+            unplanned: status.unplanned,
+            is_all_asked: status.is_all_asked,
+            told: ToldRow::of(&status.settings),
+            spec: status.spec.map(SpecRow::from),
+            // The tasks, and after those of each symbol the requested days that are not served.
+            items: status
+                .tasks
+                .map(|tasks| items(tasks).chain(days.map(|day| Item::not_entitled(day, &reason))).collect()),
+            repair_items: status.repairs.map(|repairs| items(repairs).collect()),
+            runs: status.runs.map(|runs| runs.into_iter().map(RunRow::from).collect()),
+            data_dir,
+        }
+    }
 }
 
 impl ToldRow {
@@ -233,30 +233,29 @@ impl HistoryRow {
     }
 }
 
-/// The tasks, and after those of each symbol the requested days that are not served.
-fn with_not_entitled(
-    tasks: Vec<TaskItem>,
-    beyond: &[(Symbol, Window)],
-    known: Option<&PlanHistory>,
-) -> Vec<Item> {
+/// Why days are not served, in words.
+fn not_entitled(known: Option<&PlanHistory>) -> String {
     let first = known.and_then(PlanHistory::first_served_day);
     let begins = first.map_or("the plan does not serve these days".to_owned(), |first| {
         format!("the plan's history begins on {first}")
     });
     let words = known.and_then(|known| known.words.as_ref()).map(|words| format!(": {words}"));
-    let reason = format!("{begins}{}", words.unwrap_or_default());
-    let item = |(symbol, window): &(Symbol, Window)| Item {
-        ticker: symbol.to_string(),
-        window: *window,
-        state: TaskState::NotEntitled.as_str(),
-        bars: 0,
-        pages: 0,
-        cursor: None,
-        attempts: 0,
-        last_error: Some(reason.clone()),
-    };
-    let days = beyond.iter().filter(|(_, window)| plan::sessions_in([window]) > 0);
-    tasks.into_iter().map(Item::from).chain(days.map(item)).collect()
+    format!("{begins}{}", words.unwrap_or_default())
+}
+
+impl Item {
+    fn not_entitled((symbol, window): (Symbol, Window), reason: &str) -> Self {
+        Self {
+            ticker: symbol.to_string(),
+            window,
+            state: TaskState::NotEntitled.as_str(),
+            bars: 0,
+            pages: 0,
+            cursor: None,
+            attempts: 0,
+            last_error: Some(reason.to_owned()),
+        }
+    }
 }
 
 impl From<TaskItem> for Item {
@@ -274,7 +273,7 @@ impl From<TaskItem> for Item {
     }
 }
 
-impl Report for StatusReport {
+impl Report for StatusJson {
     fn text(&self) -> Text {
         let made_up = if self.sandbox == Some(true) { ", made up by the sandbox" } else { "" };
         let adjusted = if self.adjusted == Some(true) { "split-adjusted" } else { "as traded" };
