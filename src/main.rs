@@ -5,7 +5,6 @@
 mod advice;
 mod args;
 mod called;
-mod clear;
 mod completions;
 mod export;
 mod left_out;

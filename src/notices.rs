@@ -15,7 +15,7 @@ use super::{
     args::ProgressMode,
     left_out,
     output::{Output, say},
-    progress, run_report, signals, thresholds,
+    progress, repair, run_report, signals, thresholds,
     verify_bar::VerifyBar,
 };
 
@@ -95,6 +95,15 @@ fn lines(notice: &Notice) -> Vec<String> {
             format!(
                 "note: {PLAN} requests {windows} more than the manifest, the first {symbol} {window}: they are pending now"
             )
+        }
+        Notice::NothingToRepair => "there is nothing to repair".to_owned(),
+        Notice::RepairBegins(estimate) => format!("requests {}", repair::size(estimate)),
+        Notice::BehindLink(path) => {
+            format!("{} lies behind a link: not touched", path.display().to_string().escape_debug())
+        }
+        Notice::LossAccepted { months } => {
+            let months = format::plural(*months, "month");
+            format!("{months} with fewer bars than there were: their present bars are accepted as complete")
         }
         Notice::SavedHost(host) => format!("requests go to {host}, the saved host of this directory"),
         Notice::UniverseComesLater => {

@@ -15,6 +15,9 @@ const LARGEST_SPEC: u64 = 1 << 20;
 /// Bytes of the largest file of symbols or table that is read: all symbols that ever existed, with other columns.
 const LARGEST_TABLE: u64 = 64 << 20;
 
+/// Bytes of the largest report that is read: millions of findings.
+const LARGEST_REPORT: u64 = 1 << 30;
+
 /// Bytes of the largest tasks file that is read: millions of rows.
 const LARGEST_TASKS_FILE: u64 = 256 << 20;
 
@@ -40,6 +43,14 @@ pub fn read_tickers(path: &Path) -> Result<Vec<Symbol>, Error> {
 /// If it cannot be read, or has something that is not a task.
 pub fn read_tasks(path: &Path) -> Result<Vec<(Symbol, Window)>, Error> {
     plan::read_tasks_file(&read_whole(path, LARGEST_TASKS_FILE)?).map_err(|error| wrong(path, error))
+}
+
+/// Reads the bytes of a saved report.
+///
+/// # Errors
+/// If they cannot be read, or are too many.
+pub(crate) fn read_report(path: &Path) -> Result<Vec<u8>, Error> {
+    read_whole(path, LARGEST_REPORT)
 }
 
 /// Reads a table of annotations for tickers.

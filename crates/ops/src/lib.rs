@@ -9,6 +9,7 @@ mod input_files;
 mod notice;
 mod past_days;
 mod reference;
+mod repair;
 mod run;
 mod run_report;
 mod saved_start;
@@ -37,6 +38,7 @@ pub use reference::{
     filter_of, has_universe, list_dates_left, listing_cuts, listing_periods, newly_listed,
     plan_subscriptions, stored_universe, unplanned, usable_universe, windows_of,
 };
+pub use repair::{RemainingDamage, Repair, RepairEstimate, RepairPreview, RepairReport, SavedFinding};
 pub use run::{
     Absences, HistoryCheck, Job, RunFindings, declare_kind, kind_of, kind_on_disk, last_day, manifest_of,
     recover, require_manifest,
@@ -53,6 +55,7 @@ pub use update::{
     DelistedSymbol, SessionMetrics, SessionThresholds, Update, UpdateMetrics, UpdatePreview, UpdateReport,
     UpdateShortfall,
 };
+pub(crate) use verify::require_something;
 pub use verify::{ExpectedRequest, Verify, VerifyReport, VerifyWitness, verify_directory};
 pub use verify_files::{VerifyFiles, resolve_output_file};
 pub use without_bars::{SymbolWithoutBars, WithoutBars};

@@ -11,7 +11,7 @@ use grab_core::{
 use grab_model::{Rate, Symbol, Window};
 use jiff::civil::Date;
 
-use crate::{Error, LeftOut, MissingList, RunReport};
+use crate::{Error, LeftOut, MissingList, RepairEstimate, RunReport};
 
 /// A fact that the user should know, and that does not change what the job does.
 #[derive(Clone, Debug)]
@@ -31,6 +31,17 @@ pub enum Notice {
         windows: u64,
         /// The first of them.
         first: (Symbol, Window),
+    },
+    /// A verification found nothing to repair.
+    NothingToRepair,
+    /// A repair begins to send requests.
+    RepairBegins(RepairEstimate),
+    /// A file lies behind a link: it is not touched.
+    BehindLink(PathBuf),
+    /// The present bars of months that had more bars before are accepted.
+    LossAccepted {
+        /// How many months.
+        months: u64,
     },
     /// The host is the saved one of the directory, not named by the caller.
     SavedHost(String),

@@ -112,7 +112,7 @@ impl VerifyReport {
 ///
 /// # Errors
 /// If there is none.
-fn require_something(data_dir: &DataDir) -> Result<(), Error> {
+pub(crate) fn require_something(data_dir: &DataDir) -> Result<(), Error> {
     if data_dir.manifest().exists() {
         return Ok(());
     }

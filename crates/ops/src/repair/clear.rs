@@ -12,19 +12,18 @@ use grab_core::{
     verify::{RepairPlan, UnrecordedPartition, request_windows},
 };
 use grab_model::{Month, Symbol, Window};
-use grab_ops::{Error as Failure, kind_of};
 
-use super::output::say;
+use crate::{Error, Notice, Observer, kind_of};
 
 /// What was quarantined, and what follows from it.
 #[derive(Default)]
-pub struct Cleared {
+pub(super) struct ClearedFiles {
     /// The changes of the manifest.
-    pub mend: RepairTransaction,
+    pub changes: RepairTransaction,
     /// The new paths of strays.
     pub strays: Vec<PathBuf>,
     /// Files behind a link, which were left in place.
-    pub untouched: Vec<PathBuf>,
+    pub behind_links: Vec<PathBuf>,
 }
 
 /// Quarantines what cannot be used, and returns the changes for the manifest. This comes first: a crash after it leaves
@@ -33,78 +32,80 @@ pub struct Cleared {
 ///
 /// # Errors
 /// If the system refuses, or the manifest cannot be written.
-pub fn clear(
+pub(super) fn clear(
     data_dir: &DataDir,
     kind: StoreKind,
     plan: &RepairPlan,
     writer: &mut ManifestWriter,
-) -> Result<Cleared, Failure> {
-    let mut cleared = Cleared::default();
-    cleared.mend.again = plan.again.iter().chain(&plan.unfinished).cloned().collect();
-    cleared.mend.ordered = plan.cut_away.iter().cloned().collect();
-    cleared.mend.unwitnessed = plan.unwitnessed.keys().copied().collect();
+    observer: &dyn Observer,
+) -> Result<ClearedFiles, Error> {
+    let mut cleared = ClearedFiles::default();
+    cleared.changes.again = plan.again.iter().chain(&plan.unfinished).cloned().collect();
+    cleared.changes.ordered = plan.cut_away.iter().cloned().collect();
+    cleared.changes.unwitnessed = plan.unwitnessed.keys().copied().collect();
     for ((symbol, month), unknown) in &plan.unknown {
-        cleared.take_up(data_dir, kind, (symbol, *month), unknown, writer)?;
+        cleared.adopt(data_dir, kind, (symbol, *month), unknown, writer, observer)?;
     }
     for ((symbol, month), broken) in &plan.broken {
         // A run would find the file behind a link as it is, and store nothing.
-        if !cleared.leaves(data_dir, &data_dir.partition(symbol, *month)) {
+        if !cleared.is_behind_link(data_dir, &data_dir.partition(symbol, *month), observer) {
             cleared.replace(data_dir, kind, (symbol, *month), broken.may_be_good, writer)?;
-            cleared.ask_for(symbol, &broken.days);
+            cleared.request(symbol, &broken.days);
         }
     }
     for path in plan.strays.iter().chain(plan.unwitnessed.values().flatten()) {
-        if !cleared.leaves(data_dir, path) {
+        if !cleared.is_behind_link(data_dir, path, observer) {
             cleared.strays.extend(quarantined_files::quarantine_file(data_dir, path)?);
         }
     }
-    cleared.mend.again.sort_unstable();
-    cleared.mend.again.dedup();
-    let (reader, replaced) = (ManifestReader::open(data_dir)?, cleared.mend.replaced.drain(..).collect());
-    cleared.mend.replaced = request_windows::joined(&reader, &replaced, &reader.windows()?)?;
+    cleared.changes.again.sort_unstable();
+    cleared.changes.again.dedup();
+    let (reader, replaced) = (ManifestReader::open(data_dir)?, cleared.changes.replaced.drain(..).collect());
+    cleared.changes.replaced = request_windows::joined(&reader, &replaced, &reader.windows()?)?;
     Ok(cleared)
 }
 
-impl Cleared {
+impl ClearedFiles {
     /// Whether a path leads through a link: then it is not touched.
-    fn leaves(&mut self, data_dir: &DataDir, path: &Path) -> bool {
-        let is_left = quarantined_files::is_behind_link(data_dir, path);
-        if is_left {
-            say(&format!("{} lies behind a link: not touched", path.display().to_string().escape_debug()));
-            self.untouched.push(path.to_owned());
+    fn is_behind_link(&mut self, data_dir: &DataDir, path: &Path, observer: &dyn Observer) -> bool {
+        let is_linked = quarantined_files::is_behind_link(data_dir, path);
+        if is_linked {
+            observer.notice(&Notice::BehindLink(path.to_owned()));
+            self.behind_links.push(path.to_owned());
         }
-        is_left
+        is_linked
     }
 
-    fn ask_for(&mut self, symbol: &Symbol, windows: &[Window]) {
-        self.mend.replaced.extend(windows.iter().map(|window| (symbol.clone(), *window)));
+    fn request(&mut self, symbol: &Symbol, windows: &[Window]) {
+        self.changes.replaced.extend(windows.iter().map(|window| (symbol.clone(), *window)));
     }
 
     /// Records an unrecorded partition, if it is good.
-    fn take_up(
+    fn adopt(
         &mut self,
         data_dir: &DataDir,
         kind: StoreKind,
         (symbol, month): (&Symbol, Month),
         unknown: &UnrecordedPartition,
         writer: &mut ManifestWriter,
-    ) -> Result<(), Failure> {
-        if self.leaves(data_dir, &data_dir.partition(symbol, month)) {
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        if self.is_behind_link(data_dir, &data_dir.partition(symbol, month), observer) {
             return Ok(());
         }
         let examined = scan::examine(data_dir, symbol, month);
         let is_damaged = matches!(examined, Err(StoreError::Damaged { .. }));
         let Some(found) = readable(examined)?.filter(|found| kind_of(found) == kind) else {
-            set_aside(data_dir, (symbol, month), 0, writer)?;
+            quarantine(data_dir, (symbol, month), 0, writer)?;
             // From before a rebuild of the manifest. The file of another month or symbol proves nothing about this one.
             let is_forgotten = is_damaged && unknown.asked.is_empty();
-            self.ask_for(symbol, if is_forgotten { &unknown.month } else { &unknown.asked });
+            self.request(symbol, if is_forgotten { &unknown.month } else { &unknown.asked });
             return Ok(());
         };
-        let is_owed = |window: &&Window| month.mask(**window) & !found.whole_days != 0;
-        let owed: Vec<_> = unknown.asked.iter().filter(is_owed).copied().collect();
-        self.ask_for(symbol, &owed);
-        self.mend.found.push(found.partition);
+        let is_incomplete = |window: &&Window| month.mask(**window) & !found.whole_days != 0;
+        let outstanding: Vec<_> = unknown.asked.iter().filter(is_incomplete).copied().collect();
+        self.request(symbol, &outstanding);
+        self.changes.found.push(found.partition);
         Ok(())
     }
 
@@ -117,7 +118,7 @@ impl Cleared {
         (symbol, month): (&Symbol, Month),
         may_be_good: bool,
         writer: &mut ManifestWriter,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let found = readable(scan::examine(data_dir, symbol, month))?;
         let found = found.filter(|found| kind_of(found) == kind);
         let recorded =
@@ -126,23 +127,23 @@ impl Cleared {
         if let Some(found) = found.as_ref().filter(|_| may_be_good)
             && has_all(&found.partition.bars_by_day, &counts)
         {
-            self.mend.found.push(found.partition.clone());
+            self.changes.found.push(found.partition.clone());
             return Ok(());
         }
         let in_file = found.map_or(0, |found| found.partition.bars);
         let bars = recorded.map_or(0, |recorded| recorded.bars).max(in_file);
-        set_aside(data_dir, (symbol, month), bars, writer)?;
-        self.mend.lost.push((symbol.clone(), month));
+        quarantine(data_dir, (symbol, month), bars, writer)?;
+        self.changes.lost.push((symbol.clone(), month));
         Ok(())
     }
 }
 
-fn set_aside(
+fn quarantine(
     data_dir: &DataDir,
     (symbol, month): (&Symbol, Month),
     bars: u64,
     writer: &mut ManifestWriter,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Some(place) = quarantined_files::place_of_partition(data_dir, symbol, month, bars) else {
         return Ok(());
     };
@@ -166,36 +167,39 @@ fn readable(
 ///
 /// # Errors
 /// If the system refuses, or the manifest cannot be written.
-pub fn discard_replaced(data_dir: &DataDir, writer: &mut ManifestWriter) -> Result<Vec<PathBuf>, Failure> {
-    let mut kept = Vec::new();
-    for set_aside in ManifestReader::open(data_dir)?.set_aside()? {
-        let place = data_dir.join(&set_aside.path);
-        if place.is_file() && !is_replaced(data_dir, &set_aside, &place)? {
-            kept.push(place);
+pub(super) fn discard_replaced(
+    data_dir: &DataDir,
+    writer: &mut ManifestWriter,
+) -> Result<Vec<PathBuf>, Error> {
+    let mut remaining = Vec::new();
+    for file in ManifestReader::open(data_dir)?.set_aside()? {
+        let place = data_dir.join(&file.path);
+        if place.is_file() && !is_replaced(data_dir, &file, &place)? {
+            remaining.push(place);
             continue;
         }
         if place.is_file() {
             quarantined_files::discard(&place)?;
         } else if place.exists() {
             // A folder where a file should have been: its content is not known.
-            kept.push(place);
+            remaining.push(place);
             continue;
         }
-        writer.forget_quarantined(&set_aside.path)?;
+        writer.forget_quarantined(&file.path)?;
     }
-    Ok(kept)
+    Ok(remaining)
 }
 
 /// Whether a month has as many bars on each day again, and none of its requested windows is outstanding or failed. For
 /// an unreadable file, the recorded bars count; if its content is not known, nothing can replace it.
-fn is_replaced(data_dir: &DataDir, set_aside: &QuarantinedFile, place: &Path) -> Result<bool, Failure> {
+fn is_replaced(data_dir: &DataDir, file: &QuarantinedFile, place: &Path) -> Result<bool, Error> {
     let reader = ManifestReader::open(data_dir)?;
-    let QuarantinedFile { symbol, month, bars, .. } = set_aside;
-    let held = reader.partitions(symbol)?.into_iter().find(|one| one.month == *month);
-    let Some(held) = held.filter(|held| held.bars >= *bars) else { return Ok(false) };
+    let QuarantinedFile { symbol, month, bars, .. } = file;
+    let stored = reader.partitions(symbol)?.into_iter().find(|one| one.month == *month);
+    let Some(stored) = stored.filter(|stored| stored.bars >= *bars) else { return Ok(false) };
     let was = scan::examine_file(place, symbol, *month).ok().flatten();
     let has_all_of_it = match was {
-        Some(was) => has_all(&held.bars_by_day, &was.partition.bars_by_day),
+        Some(was) => has_all(&stored.bars_by_day, &was.partition.bars_by_day),
         None => *bars > 0 && !reader.lost(symbol)?.contains_key(month),
     };
     let tasks = reader.tasks_of(symbol)?;
