@@ -4,6 +4,7 @@
 
 mod advice;
 mod args;
+mod bars;
 mod called;
 mod completions;
 mod export;
@@ -35,7 +36,6 @@ mod thresholds;
 mod universe;
 mod update;
 mod verify;
-mod verify_bar;
 mod watch;
 mod without_bars;
 mod witness;

@@ -9,14 +9,14 @@ use grab_core::{
     verify::VerifyProgress,
 };
 use grab_model::{excerpt, format};
-use grab_ops::{Error, LastReport, Notice, Observer, Phase, PhaseView};
+use grab_ops::{Error, FileProgress, LastReport, NoObserver, Notice, Observer, Phase, PhaseView};
 
 use super::{
     args::ProgressMode,
+    bars::{FileBar, VerifyBar},
     left_out,
     output::{Output, say},
     progress, repair, run_report, signals, thresholds,
-    verify_bar::VerifyBar,
 };
 
 /// How many unknown tickers are named.
@@ -64,6 +64,10 @@ impl Observer for Terminal {
         if self.quiet { Box::new(()) } else { Box::new(VerifyBar::show(progress)) }
     }
 
+    fn files(&self) -> Box<dyn FileProgress> {
+        if self.quiet { Box::new(NoObserver) } else { Box::new(FileBar::new()) }
+    }
+
     fn watch_signals(&self, stop: Stop, last_report: LastReport) -> io::Result<()> {
         let output = self.output;
         signals::watch(stop, move || match last_report() {
@@ -96,6 +100,8 @@ fn lines(notice: &Notice) -> Vec<String> {
                 "note: {PLAN} requests {windows} more than the manifest, the first {symbol} {window}: they are pending now"
             )
         }
+        Notice::PlanCopied(copy) => format!("a copy of the damaged {PLAN} is {}", copy.display()),
+        Notice::PartitionDamaged(damaged) => damaged.detail.clone(),
         Notice::NothingToRepair => "there is nothing to repair".to_owned(),
         Notice::RepairBegins(estimate) => format!("requests {}", repair::size(estimate)),
         Notice::BehindLink(path) => {

@@ -1,33 +1,27 @@
 //! `grab repair --rewrite`: rewrites all files in today's form. Sends no request.
 
-use std::{io::IsTerminal, time::Instant};
-
 use grab_core::{
-    data_dir::DataDir,
-    engine::{RewriteJob, RewriteOutcome, Stop},
     exit::ExitStatus,
-    manifest::{Lock, ManifestReader, ManifestWriter, RunTotals, TaskCounts, Workload, migrate},
-    store::{BarStore, Encodings},
+    manifest::{TaskCounts, migrate},
 };
 use grab_model::format;
-use grab_ops::{Error as Failure, recover, require_manifest};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use grab_ops::{Error as Failure, Rewrite, RewriteReport};
 use serde::Serialize;
 
 use super::{
     advice::hint,
     args::{CommonArgs, RepairArgs},
+    notices::Terminal,
     output::{Output, announce_clock},
     report::Report,
     saved_start,
     settings::{FetchSettings, Sources},
-    signals,
     text::Text,
 };
 
 /// The result; its JSON is documented.
 #[derive(Serialize)]
-struct RewriteReport {
+struct RewriteJson {
     dry_run: bool,
     /// The encodings of the files now.
     parquet: &'static str,
@@ -62,7 +56,6 @@ pub fn run(
     sources: &Sources<'_>,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let started = Instant::now();
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     if !args.dry_run {
         migrate(&data_dir)?;
@@ -70,119 +63,48 @@ pub fn run(
     let sources = &saved_start::over(&data_dir, sources);
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     announce_clock(clock);
-    require_manifest(&data_dir)?;
-    let _lock = Lock::take(&data_dir)?;
-    let (stop, until) = (Stop::default(), settings.options.max_duration.map(|time| started + time));
-    let shown = (!common.quiet && std::io::stderr().is_terminal()).then(bar);
-    let watch = |done, all| {
-        if let Some(bar) = &shown {
-            bar.set_length(all);
-            bar.set_position(done);
-        }
-    };
-    let encodings = settings.options.encodings;
-    let rewriting = RewriteJob { data_dir: &data_dir, encodings, stop: &stop, until, watch: &watch };
-    let mut done = RewriteOutcome::default();
-    let finish = |done: &RewriteOutcome, failure: Option<Failure>| -> Result<RewriteReport, Failure> {
-        if let Some(bar) = &shown {
-            bar.finish_and_clear();
-        }
-        let work = ManifestReader::open(&data_dir)?.counts()?;
-        let failure = failure.or_else(|| stop.reason().map(Failure::Stopped));
-        Ok(RewriteReport::new(done, failure.as_ref(), work, encodings, args.dry_run))
-    };
-    let report = if args.dry_run {
-        let failure = rewriting.run(None, &mut done).err().map(Failure::from);
-        finish(&done, failure)?
-    } else {
-        let mut writer = ManifestWriter::open(&data_dir, clock)?;
-        writer.begin_run("repair", "--rewrite")?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        {
-            let _entered = runtime.enter();
-            // A second signal ends it at once, like a crash, which the next run cleans up.
-            signals::watch(stop.clone(), || ExitStatus::Interrupted)?;
-        }
-        let failure = reclaim(&data_dir, &mut writer)
-            .and_then(|()| Ok(rewriting.run(Some(&mut writer), &mut done)?))
-            .err();
-        let report = finish(&done, failure)?;
-        let totals = RunTotals { partitions: done.partitions, ..RunTotals::default() };
-        let ended = writer.end_run(report.exit, &totals);
-        if report.exit != ExitStatus::Disk {
-            ended?;
-        }
-        runtime.shutdown_background();
-        report
-    };
-    output.report(&report)
+    let observer = Terminal::observer(settings.progress, common.quiet, output);
+    let (encodings, max_duration) = (settings.options.encodings, settings.options.max_duration);
+    let rewrite = Rewrite { data_dir, encodings, max_duration, clock };
+    let report = if args.dry_run { rewrite.plan(&*observer)? } else { rewrite.run(&observer)? };
+    output.report(&RewriteJson::new(&report, args.dry_run))
 }
 
-/// Records the last files of a crashed fetch: such a file is newer than its row, not damaged.
-fn reclaim(data_dir: &DataDir, writer: &mut ManifestWriter) -> Result<(), Failure> {
-    let (kind, crashed) = (writer.kind()?, writer.crashed()?);
-    if let Some(kind) = kind.filter(|_| !crashed.is_empty()) {
-        // Nothing is fetched here, so there is no source name.
-        let store = BarStore::new(data_dir.to_owned(), kind.adjusted, String::new());
-        writer.reclaim(&recover(&store, &crashed)?)?;
-    }
-    Ok(())
-}
-
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} files") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
-impl RewriteReport {
-    fn new(
-        done: &RewriteOutcome,
-        failure: Option<&Failure>,
-        work: Workload,
-        encodings: Encodings,
-        dry_run: bool,
-    ) -> Self {
-        let is_damaged = !done.left.is_empty();
-        let exit = match failure {
-            Some(failure) => failure.exit(),
-            None if is_damaged => ExitStatus::Damage,
-            None => ExitStatus::Complete,
-        };
-        let left = done.left.iter().map(chain).collect();
-        let hint = match (failure, is_damaged) {
+impl RewriteJson {
+    fn new(report: &RewriteReport, dry_run: bool) -> Self {
+        let RewriteReport { outcome, encodings, work, stopped } = report;
+        let is_damaged = !outcome.left.is_empty();
+        let hint = match (stopped, is_damaged) {
             (Some(Failure::Stopped(_)), _) => {
-                Some(format!("`grab repair --rewrite --parquet {}` goes on", encodings.as_str()))
+                Some(format!("`grab repair --rewrite --parquet {}` continues", encodings.as_str()))
             }
             (Some(failure), _) => hint(failure),
-            (None, true) => Some("`grab repair` fetches anew what is damaged".to_owned()),
+            (None, true) => Some("`grab repair` fetches the damaged files again".to_owned()),
             (None, false) => None,
         };
         Self {
             dry_run,
             parquet: encodings.as_str(),
-            rewritten: done.rewritten,
-            unchanged: done.unchanged,
-            bytes_before: done.bytes_before,
-            bytes_after: done.bytes_after,
-            left,
+            rewritten: outcome.rewritten,
+            unchanged: outcome.unchanged,
+            bytes_before: outcome.bytes_before,
+            bytes_after: outcome.bytes_after,
+            left: outcome.left.iter().map(chain).collect(),
             tasks: work.tasks,
             repairs: work.repairs,
             requests: 0,
             retries: 0,
             bars: 0,
-            partitions: done.partitions,
+            partitions: outcome.partitions,
             bytes_received: 0,
-            error: failure.map(Failure::chain),
+            error: stopped.as_ref().map(Failure::chain),
             hint,
-            exit,
+            exit: report.exit(),
         }
     }
 }
 
-impl Report for RewriteReport {
+impl Report for RewriteJson {
     fn exit(&self) -> ExitStatus {
         self.exit
     }

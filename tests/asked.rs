@@ -84,7 +84,7 @@ fn without_the_plan_what_was_pending_is_not_known_and_nothing_is_called_complete
     assert_eq!((&report["outcome"], &report["is_all_asked"]), (&"incomplete".into(), &false.into()));
     let hint = report["hint"].as_str().unwrap();
     assert!(hint.starts_with("what was still pending is not known: a grab start with"), "{hint}");
-    assert!(report["notes"][0].as_str().unwrap().starts_with("plan.jsonl is not there"), "{report}");
+    assert!(report["notes"][0].as_str().unwrap().starts_with("plan.jsonl is missing"), "{report}");
     // Until it is requested again, no command calls the directory complete.
     for command in ["resume", "repair"] {
         let hint = grab.run(&format!("{command} --json")).exits(10).json()["hint"].clone();
@@ -247,9 +247,7 @@ fn an_older_plan_beside_a_newer_manifest_loses_nothing() {
     );
     let note = report["notes"][0].as_str().unwrap();
     assert!(
-        note.starts_with(
-            "plan.jsonl is older than the bars: it does not ask for all that is held of 2 symbols"
-        ),
+        note.starts_with("plan.jsonl is older than the bars: it lacks stored days of 2 symbols"),
         "{note}"
     );
     grab.run(START).exits(0);

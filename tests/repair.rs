@@ -144,7 +144,7 @@ fn a_manifest_that_is_whole_is_not_replaced() {
     let grab = started(&server, "2024-01");
     let before = fs::read(grab.data_dir().join("manifest.sqlite")).unwrap();
     let ran = grab.run("repair --rebuild-manifest").exits(2);
-    assert!(ran.stderr.contains("the manifest is whole"), "{ran:?}");
+    assert!(ran.stderr.contains("the manifest is intact"), "{ran:?}");
     assert_eq!(fs::read(grab.data_dir().join("manifest.sqlite")).unwrap(), before);
     let nothing = Grab::new().run("repair --rebuild-manifest").exits(2);
     assert!(

@@ -451,7 +451,7 @@ fn it_stops_in_time_and_goes_on() {
     let report = grab.run(&format!("{REWRITE} --max-duration 0s")).exits(10).json();
     assert_eq!((&report["rewritten"], &report["outcome"]), (&8.into(), &"incomplete".into()), "{report}");
     assert!(
-        report["hint"].as_str().unwrap().contains("`grab repair --rewrite --parquet compatible` goes on"),
+        report["hint"].as_str().unwrap().contains("`grab repair --rewrite --parquet compatible` continues"),
         "{report}"
     );
     assert_eq!(grab.run(REWRITE).exits(0).json()["rewritten"], 1);

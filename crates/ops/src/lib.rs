@@ -8,8 +8,10 @@ mod export;
 mod input_files;
 mod notice;
 mod past_days;
+mod rebuild;
 mod reference;
 mod repair;
+mod rewrite;
 mod run;
 mod run_report;
 mod saved_start;
@@ -30,8 +32,9 @@ pub use download::{Download, DownloadPlan, DownloadRequest, Resume};
 pub use error::{Error, is_busy, is_disk_trouble};
 pub use export::{Export, ExportAdjustment, ExportReport};
 pub use input_files::{read_annotations, read_tickers};
-pub use notice::{LastReport, NoObserver, Notice, Observer, Phase, PhaseView};
+pub use notice::{FileProgress, LastReport, NoObserver, Notice, Observer, Phase, PhaseView};
 pub use past_days::{past_tasks, past_windows};
+pub use rebuild::{DamagedPartition, Rebuild, RebuildNote, RebuildReport};
 pub use reference::{
     AnnotationReport, CutByLists, CutWindow, LeftOut, ListDates, LookupsReport, MissingList, Needs,
     PlannedSubscriptions, ReferenceFetch, ReferenceReport, Renames, SplitsReport, TableSync, TickersReport,
@@ -39,6 +42,7 @@ pub use reference::{
     plan_subscriptions, stored_universe, unplanned, usable_universe, windows_of,
 };
 pub use repair::{RemainingDamage, Repair, RepairEstimate, RepairPreview, RepairReport, SavedFinding};
+pub use rewrite::{Rewrite, RewriteReport};
 pub use run::{
     Absences, HistoryCheck, Job, RunFindings, declare_kind, kind_of, kind_on_disk, last_day, manifest_of,
     recover, require_manifest,

@@ -11,7 +11,7 @@ use grab_core::{
 use grab_model::{Rate, Symbol, Window};
 use jiff::civil::Date;
 
-use crate::{Error, LeftOut, MissingList, RepairEstimate, RunReport};
+use crate::{DamagedPartition, Error, LeftOut, MissingList, RepairEstimate, RunReport};
 
 /// A fact that the user should know, and that does not change what the job does.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub enum Notice {
         /// The first of them.
         first: (Symbol, Window),
     },
+    /// A copy of the damaged plan beside the manifest is at this path.
+    PlanCopied(PathBuf),
+    /// A file of bars cannot be recorded: it stays in place.
+    PartitionDamaged(DamagedPartition),
     /// A verification found nothing to repair.
     NothingToRepair,
     /// A repair begins to send requests.
@@ -179,12 +183,21 @@ pub trait Observer: Send + Sync {
     /// Shows the progress of a verification until the result is dropped. There may be no runtime.
     fn verification(&self, progress: &Arc<VerifyProgress>) -> Box<dyn Any + Send>;
 
+    /// Shows how many files of how many are done, until the result is dropped. There may be no runtime.
+    fn files(&self) -> Box<dyn FileProgress>;
+
     /// Lets signals stop a run: the first one requests `stop`, and the second may end the process at once, with the
     /// report of `last_report`. Called within the run's runtime.
     ///
     /// # Errors
     /// If the system refuses the handlers.
     fn watch_signals(&self, stop: Stop, last_report: LastReport) -> io::Result<()>;
+}
+
+/// A display of files that are done.
+pub trait FileProgress: Sync {
+    /// Shows the number of files that are done, and of all.
+    fn show(&self, done: u64, all: u64);
 }
 
 /// Makes the report of a run that ends at once.
@@ -205,9 +218,17 @@ impl Observer for NoObserver {
         Box::new(Self)
     }
 
+    fn files(&self) -> Box<dyn FileProgress> {
+        Box::new(Self)
+    }
+
     fn watch_signals(&self, _: Stop, _: LastReport) -> io::Result<()> {
         Ok(())
     }
+}
+
+impl FileProgress for NoObserver {
+    fn show(&self, _: u64, _: u64) {}
 }
 
 impl PhaseView for NoObserver {

@@ -1,4 +1,4 @@
-//! The progress of a verification on a terminal.
+//! The progress of a verification or a rewrite on a terminal.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -8,6 +8,7 @@ use std::{
 };
 
 use grab_core::verify::VerifyProgress;
+use grab_ops::FileProgress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often the bar is redrawn.
@@ -22,11 +23,7 @@ impl VerifyBar {
         if !stderr().is_terminal() {
             return Self(None);
         }
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        let bar = match ProgressStyle::with_template("{bar:30} {percent:>3}%  {pos} of {len} symbols") {
-            Ok(style) => bar.with_style(style),
-            Err(_) => bar,
-        };
+        let bar = bar("symbols");
         let (shown, progress) = (bar.clone(), Arc::clone(progress));
         thread::spawn(move || {
             while !shown.is_finished() {
@@ -42,5 +39,38 @@ impl VerifyBar {
 impl Drop for VerifyBar {
     fn drop(&mut self) {
         self.0.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
+
+/// A bar of files, shown until it is dropped. None if stderr is no terminal.
+pub struct FileBar(Option<ProgressBar>);
+
+impl FileBar {
+    /// Shows a bar.
+    pub fn new() -> Self {
+        Self(stderr().is_terminal().then(|| bar("files")))
+    }
+}
+
+impl FileProgress for FileBar {
+    fn show(&self, done: u64, all: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(all);
+            bar.set_position(done);
+        }
+    }
+}
+
+impl Drop for FileBar {
+    fn drop(&mut self) {
+        self.0.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
+
+fn bar(unit: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template(&format!("{{bar:30}} {{percent:>3}}%  {{pos}} of {{len}} {unit}")) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }
