@@ -11,7 +11,6 @@ mod export;
 mod left_out;
 mod logging;
 mod man;
-mod metrics;
 mod notices;
 mod output;
 mod overview;

@@ -15,7 +15,9 @@ use grab_model::{
     ApiKey, RateError,
     plan::{self, Spec},
 };
-use grab_ops::{ConnectOptions, Error as Failure, HostBy, SavedStart};
+use grab_ops::{
+    ConnectOptions, Error as Failure, HostBy, KEY_VARIABLES, SavedStart, read_key_file, read_key_variable,
+};
 use jiff::Timestamp;
 use toml::Spanned;
 
@@ -238,12 +240,12 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// If the file that should have it cannot be read, or its content cannot be a key.
     pub fn key(&self) -> Result<Option<ApiKey>, Failure> {
-        let set = key::VARIABLES.iter().find_map(|name| Some((name, (self.env)(name)?)));
+        let set = KEY_VARIABLES.iter().find_map(|name| Some((name, (self.env)(name)?)));
         if let Some((name, value)) = set {
-            return key::of_variable(name, &value).map(Some).map_err(Failure::Key);
+            return read_key_variable(name, &value).map(Some).map_err(Failure::Key);
         }
         let path = self.get(&list::API_KEY_FILE, &Given::default(), |text| Ok(text.to_owned()))?;
-        path.map(|path| key::of_file(&path).map_err(Failure::Key)).transpose()
+        path.map(|path| read_key_file(&path).map_err(Failure::Key)).transpose()
     }
 }
 
@@ -360,7 +362,6 @@ fn state_dir(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     absolute("XDG_STATE_HOME").or_else(home).map(|state| state.join("grab"))
 }
 
-mod key;
 #[cfg(test)]
 mod tests;
 mod values;

@@ -7,7 +7,6 @@ use grab_ops::{Error as Failure, Update, UpdateMetrics, resolve_output_file};
 
 use super::{
     args::{CommonArgs, UpdateArgs},
-    metrics,
     notices::Terminal,
     output::{Output, announce_clock},
     saved_start,
@@ -35,7 +34,7 @@ pub fn run(
     let settle = read_time(&args.settle).ok();
     let cutoff = settle.and_then(|settle| UpdateCutoff::at(clock.now_ms(), settle, args.overlap));
     let metrics = UpdateMetrics::read(&data_dir, cutoff.as_ref(), exit, clock);
-    let written = write_whole(&path, metrics::text(&metrics).as_bytes());
+    let written = write_whole(&path, metrics.text().as_bytes());
     // Why the update failed matters more than that the metrics could not be written.
     updated.and_then(|exit| Ok(written.map(|()| exit)?))
 }

@@ -1,6 +1,5 @@
 //! `grab status --watch`: a live view of a directory, also of a run in another terminal. Only reads.
 
-mod pace;
 mod screen;
 mod view;
 
@@ -15,7 +14,7 @@ use grab_core::{
     exit::ExitStatus,
     manifest::{ManifestError, ReportedFailure, StatusPoller, StatusSnapshot},
 };
-use grab_ops::Error as Failure;
+use grab_ops::{Error as Failure, RecentPace};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc::UnboundedReceiver,
@@ -23,7 +22,6 @@ use tokio::{
 };
 
 use self::{
-    pace::Pace,
     screen::{Screen, keys},
     view::View,
 };
@@ -64,7 +62,7 @@ struct Shown<'a> {
     data_dir: &'a DataDir,
     clock: Clock,
     watcher: StatusPoller,
-    pace: Pace,
+    pace: RecentPace,
     troubles: Vec<ReportedFailure>,
     last: Option<StatusSnapshot>,
     failed: u32,
@@ -76,7 +74,7 @@ impl<'a> Shown<'a> {
             data_dir,
             clock,
             watcher: StatusPoller::new(data_dir),
-            pace: Pace::default(),
+            pace: RecentPace::default(),
             troubles: Vec::new(),
             last: None,
             failed: 0,

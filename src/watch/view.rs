@@ -6,11 +6,9 @@ use grab_core::{
 };
 use grab_model::format;
 use grab_model::{Symbol, Window};
+use grab_ops::{RecentPace, RecentWork, RemainingTime};
 
-use super::{
-    pace::{Lately, Left, Pace},
-    screen::{Line, Style},
-};
+use super::screen::{Line, Style};
 use crate::called;
 
 /// Lines that are always there: those above and below the tasks.
@@ -31,7 +29,7 @@ pub struct View<'a> {
     /// The last snapshot.
     pub snapshot: &'a StatusSnapshot,
     /// The pace of the run.
-    pub pace: &'a Pace,
+    pub pace: &'a RecentPace,
     /// Recent failures, the newest first.
     pub troubles: &'a [ReportedFailure],
     /// Whether keys can be typed.
@@ -118,7 +116,7 @@ impl View<'_> {
     }
 
     fn requests(&self) -> String {
-        let Lately { over, requests, failures, bars_per_second } = self.pace.lately(self.now_ms);
+        let RecentWork { over, requests, failures, bars_per_second } = self.pace.lately(self.now_ms);
         let over = match over.as_secs() {
             60.. => "the last minute".to_owned(),
             seconds => format!("the last {seconds}s"),
@@ -137,16 +135,16 @@ impl View<'_> {
     fn left(&self) -> String {
         let days = format::plural(self.snapshot.owed_days, "day");
         let is_live = self.snapshot.run.as_ref().is_some_and(|run| run.is_live);
-        match self.pace.left(self.now_ms, self.snapshot.owed_days) {
-            Left::Nothing if self.snapshot.counts.total == 0 => "no task is recorded yet".to_owned(),
-            Left::Nothing => "nothing is owed".to_owned(),
+        match self.pace.remaining(self.now_ms, self.snapshot.owed_days) {
+            RemainingTime::Nothing if self.snapshot.counts.total == 0 => "no task is recorded yet".to_owned(),
+            RemainingTime::Nothing => "nothing is owed".to_owned(),
             _ if !is_live => format!("{days} to cover; {} goes on", called::command("resume")),
-            Left::About { left, over } => {
+            RemainingTime::About { left, over } => {
                 let (left, over) = (format::duration(left), format::duration(whole(over)));
                 format!("about {left}, at the pace of the last {over}; {days} to cover")
             }
-            Left::TooEarly => format!("too early to say; {days} to cover"),
-            Left::Stalled(over) => {
+            RemainingTime::TooEarly => format!("too early to say; {days} to cover"),
+            RemainingTime::Stalled(over) => {
                 let over = format::duration(whole(over));
                 format!("not known: nothing was covered in the last {over}; {days} to cover")
             }

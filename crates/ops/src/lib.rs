@@ -1,6 +1,7 @@
 //! What `grab` does with a data directory, as a library: each job has options, a plan and a report. Prints nothing; an
 //! [`Observer`] receives notices and progress.
 
+mod api_key;
 mod connect;
 mod download;
 mod error;
@@ -9,6 +10,7 @@ mod input_files;
 mod notice;
 mod past_days;
 mod rebuild;
+mod recent_pace;
 mod reference;
 mod repair;
 mod rewrite;
@@ -27,6 +29,7 @@ mod verify_files;
 mod without_bars;
 mod witness;
 
+pub use api_key::{KEY_VARIABLES, read_key_file, read_key_variable};
 pub use connect::{ConnectOptions, Connection, HostBy, RunHandles, SANDBOX};
 pub use download::{Download, DownloadPlan, DownloadRequest, Resume};
 pub use error::{Error, is_busy, is_disk_trouble};
@@ -35,6 +38,7 @@ pub use input_files::{read_annotations, read_tickers};
 pub use notice::{FileProgress, LastReport, NoObserver, Notice, Observer, Phase, PhaseView};
 pub use past_days::{past_tasks, past_windows};
 pub use rebuild::{DamagedPartition, Rebuild, RebuildNote, RebuildReport};
+pub use recent_pace::{RecentPace, RecentWork, RemainingTime};
 pub use reference::{
     AnnotationReport, CutByLists, CutWindow, LeftOut, ListDates, LookupsReport, MissingList, Needs,
     PlannedSubscriptions, ReferenceFetch, ReferenceReport, Renames, SplitsReport, TableSync, TickersReport,

@@ -3,6 +3,7 @@
 mod delisted;
 mod lists;
 mod metrics;
+mod metrics_text;
 mod shortfall;
 
 pub use delisted::DelistedSymbol;

@@ -72,7 +72,7 @@ fn troubles() -> Vec<ReportedFailure> {
 }
 
 fn shown(snapshot: &StatusSnapshot, width: usize, height: Option<usize>) -> Vec<String> {
-    let mut pace = Pace::default();
+    let mut pace = RecentPace::default();
     pace.add(snapshot, NOW);
     let troubles = troubles();
     let path = "/a/long/path/to/some/data/directory/of/somebody";
@@ -154,25 +154,28 @@ fn nobody_at_work_is_said_with_what_the_last_run_came_to() {
 fn the_time_left_is_said_only_if_it_can_be_known() {
     let step = |at_ms, days| CompletedRequest { at_ms, is_failure: days == 0, bars: 0, days };
     let left = |known_from_ms, steps: Vec<CompletedRequest>| {
-        let mut pace = Pace::default();
+        let mut pace = RecentPace::default();
         let run = RunItem { started_at_ms: NOW - 10_000_000, ..run(true) };
         pace.add(
             &StatusSnapshot { run: Some(run), known_from_ms: Some(known_from_ms), steps, ..snapshot() },
             NOW,
         );
-        pace.left(NOW, 3_000)
+        pace.remaining(NOW, 3_000)
     };
     let minutes = |n: i64| NOW - n * 60_000;
-    assert_eq!(left(NOW - 5_000, vec![step(NOW - 1_000, 50); 9]), Left::TooEarly);
-    assert_eq!(left(minutes(5), vec![step(NOW - 1_000, 50); 2]), Left::TooEarly);
-    assert_eq!(left(minutes(5), vec![step(NOW - 1_000, 0); 9]), Left::Stalled(Duration::from_mins(5)));
+    assert_eq!(left(NOW - 5_000, vec![step(NOW - 1_000, 50); 9]), RemainingTime::TooEarly);
+    assert_eq!(left(minutes(5), vec![step(NOW - 1_000, 50); 2]), RemainingTime::TooEarly);
+    assert_eq!(
+        left(minutes(5), vec![step(NOW - 1_000, 0); 9]),
+        RemainingTime::Stalled(Duration::from_mins(5))
+    );
     let known = left(minutes(2), vec![step(NOW - 1_000, 100); 3]);
-    assert_eq!(known, Left::About { left: Duration::from_mins(20), over: Duration::from_mins(2) });
+    assert_eq!(known, RemainingTime::About { left: Duration::from_mins(20), over: Duration::from_mins(2) });
 }
 
 #[test]
 fn a_new_run_has_a_pace_of_its_own_and_old_requests_are_forgotten() {
-    let mut pace = Pace::default();
+    let mut pace = RecentPace::default();
     pace.add(&snapshot(), NOW);
     assert_eq!(pace.lately(NOW).requests, 4);
     let later = StatusSnapshot { known_from_ms: None, steps: Vec::new(), ..snapshot() };

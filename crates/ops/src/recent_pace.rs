@@ -16,7 +16,7 @@ const LEAST_STEPS: usize = 3;
 
 /// The requests of the last minutes.
 #[derive(Debug, Default)]
-pub struct Pace {
+pub struct RecentPace {
     steps: VecDeque<CompletedRequest>,
     /// The time from which all of them are known, UTC ms.
     known_from_ms: i64,
@@ -25,7 +25,7 @@ pub struct Pace {
 
 /// What was done recently.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Lately {
+pub struct RecentWork {
     /// The period: a minute, or less if no more is known.
     pub over: Duration,
     /// Requests that were answered or given up.
@@ -38,7 +38,7 @@ pub struct Lately {
 
 /// The estimate of the remaining time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum RemainingTime {
     /// Nothing is outstanding.
     Nothing,
     /// About this long, if the remaining days take as long as those of the period `over`.
@@ -54,7 +54,7 @@ pub enum Left {
     Stalled(Duration),
 }
 
-impl Pace {
+impl RecentPace {
     /// Adds a snapshot.
     pub fn add(&mut self, snapshot: &StatusSnapshot, now_ms: i64) {
         let run = snapshot.run.as_ref().filter(|run| run.is_live);
@@ -76,11 +76,11 @@ impl Pace {
 
     /// What was done in the last minute.
     #[must_use]
-    pub fn lately(&self, now_ms: i64) -> Lately {
+    pub fn lately(&self, now_ms: i64) -> RecentWork {
         let (from_ms, over) = self.since(now_ms, MINUTE_MS);
         let steps = || self.steps.iter().filter(move |step| step.at_ms >= from_ms);
         let bars: u64 = steps().map(|step| step.bars).sum();
-        Lately {
+        RecentWork {
             over,
             requests: steps().count(),
             failures: steps().filter(|step| step.is_failure).count(),
@@ -91,22 +91,22 @@ impl Pace {
 
     /// The estimated time to cover the outstanding days.
     #[must_use]
-    pub fn left(&self, now_ms: i64, owed_days: u64) -> Left {
+    pub fn remaining(&self, now_ms: i64, outstanding_days: u64) -> RemainingTime {
         let (from_ms, over) = self.since(now_ms, SPAN_MS);
         let steps = || self.steps.iter().filter(|step| step.at_ms >= from_ms);
         let days: u64 = steps().map(|step| u64::from(step.days)).sum();
-        if owed_days == 0 {
-            return Left::Nothing;
+        if outstanding_days == 0 {
+            return RemainingTime::Nothing;
         }
         if now_ms - from_ms < LEAST_MS || (days > 0 && steps().count() < LEAST_STEPS) {
-            return Left::TooEarly;
+            return RemainingTime::TooEarly;
         }
         if days == 0 {
-            return Left::Stalled(over);
+            return RemainingTime::Stalled(over);
         }
         #[expect(clippy::cast_precision_loss, reason = "it is an estimate")]
-        let seconds = over.as_secs_f64() * owed_days as f64 / days as f64;
-        Left::About { left: Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), over }
+        let seconds = over.as_secs_f64() * outstanding_days as f64 / days as f64;
+        RemainingTime::About { left: Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), over }
     }
 
     /// The start of the last `span_ms`, as far as everything is known, and the time since.

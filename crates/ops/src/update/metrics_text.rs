@@ -1,41 +1,44 @@
-//! `--metrics-file`: figures for alerts, in the text format that Prometheus' node exporter reads from files.
+//! The figures of an update in the text format that Prometheus' node exporter reads from files.
 
 use std::fmt::Write;
 
 use grab_core::manifest::{Holdings, RunItem};
-use grab_ops::{SessionMetrics, UpdateMetrics};
 
-/// The text of all metrics.
-#[must_use]
-pub fn text(metrics: &UpdateMetrics) -> String {
-    let UpdateMetrics { exit, ended_ms, completed_ms, run, tasks, synced_ms, holdings, session } = metrics;
-    let mut text = String::new();
-    add(&mut text, "last_exit_code", "Exit code of the last grab update.", &one(f64::from(exit.code())));
-    let help = "When the last grab update ended.";
-    add(&mut text, "last_run_timestamp_seconds", help, &one(seconds(*ended_ms)));
-    if let Some(completed_ms) = completed_ms {
-        let help = "When a grab update last ended with 0.";
-        add(&mut text, "last_success_timestamp_seconds", help, &one(seconds(*completed_ms)));
+use super::{SessionMetrics, UpdateMetrics};
+
+impl UpdateMetrics {
+    /// The text of all metrics.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Self { exit, ended_ms, completed_ms, run, tasks, synced_ms, holdings, session } = self;
+        let mut text = String::new();
+        add(&mut text, "last_exit_code", "Exit code of the last grab update.", &one(f64::from(exit.code())));
+        let help = "When the last grab update ended.";
+        add(&mut text, "last_run_timestamp_seconds", help, &one(seconds(*ended_ms)));
+        if let Some(completed_ms) = completed_ms {
+            let help = "When a grab update last ended with 0.";
+            add(&mut text, "last_success_timestamp_seconds", help, &one(seconds(*completed_ms)));
+        }
+        if let Some(run) = run {
+            add_run(&mut text, run);
+        }
+        if let Some(tasks) = tasks {
+            let sample = |(state, tasks)| (format!("{{state=\"{state}\"}}"), float(tasks));
+            let states: Vec<_> = tasks.iter().copied().map(sample).collect();
+            add(&mut text, "tasks", "Tasks by state.", &states);
+        }
+        if let Some(synced_ms) = synced_ms {
+            let help = "When the lists of tickers were last fetched.";
+            add(&mut text, "universe_timestamp_seconds", help, &one(seconds(*synced_ms)));
+        }
+        if let Some(holdings) = holdings {
+            add_holdings(&mut text, *holdings);
+        }
+        if let Some(session) = session {
+            add_session(&mut text, *session);
+        }
+        text
     }
-    if let Some(run) = run {
-        add_run(&mut text, run);
-    }
-    if let Some(tasks) = tasks {
-        let sample = |(state, tasks)| (format!("{{state=\"{state}\"}}"), float(tasks));
-        let states: Vec<_> = tasks.iter().copied().map(sample).collect();
-        add(&mut text, "tasks", "Tasks by state.", &states);
-    }
-    if let Some(synced_ms) = synced_ms {
-        let help = "When the lists of tickers were last brought.";
-        add(&mut text, "universe_timestamp_seconds", help, &one(seconds(*synced_ms)));
-    }
-    if let Some(holdings) = holdings {
-        add_holdings(&mut text, *holdings);
-    }
-    if let Some(session) = session {
-        add_session(&mut text, *session);
-    }
-    text
 }
 
 /// Adds one metric with its help.

@@ -13,7 +13,7 @@ use std::{
 use grab_model::ApiKey;
 
 /// The variables that hold a key, the preferred one first.
-pub(super) const VARIABLES: [&str; 2] = ["MASSIVE_API_KEY", "POLYGON_API_KEY"];
+pub const KEY_VARIABLES: [&str; 2] = ["MASSIVE_API_KEY", "POLYGON_API_KEY"];
 
 /// Bytes of the largest key file that is read. A key has 32.
 const LARGEST: u64 = 64 << 10;
@@ -33,16 +33,16 @@ const SECRETS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
 /// A key, and what was ignored around it.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) key: ApiKey,
-    pub(super) left_out: Option<&'static str>,
+struct KeyText {
+    key: ApiKey,
+    left_out: Option<&'static str>,
 }
 
 /// Reads the key of a file.
 ///
 /// # Errors
 /// With what is wrong with the file or its content.
-pub(super) fn of_file(path: &str) -> Result<ApiKey, String> {
+pub fn read_key_file(path: &str) -> Result<ApiKey, String> {
     let file = File::open(path).map_err(|error| unopened(path, &error))?;
     let metadata = file.metadata().map_err(|error| format!("{path} cannot be read: {error}"))?;
     if metadata.is_dir() {
@@ -55,23 +55,23 @@ pub(super) fn of_file(path: &str) -> Result<ApiKey, String> {
         return Err(format!("{path} is larger than {} KiB: is it the right file?", LARGEST >> 10));
     }
     warn_of_readers(path, &metadata);
-    of_text(&bytes).map(|found| found.said_of(path)).map_err(|why| format!("{path} {why}"))
+    of_text(&bytes).map(|text| text.reported(path)).map_err(|why| format!("{path} {why}"))
 }
 
 /// Reads the key of a variable.
 ///
 /// # Errors
 /// With what is wrong with its value.
-pub(super) fn of_variable(name: &str, value: &str) -> Result<ApiKey, String> {
-    of_text(value.as_bytes()).map(|found| found.said_of(name)).map_err(|why| format!("{name} {why}"))
+pub fn read_key_variable(name: &str, value: &str) -> Result<ApiKey, String> {
+    of_text(value.as_bytes()).map(|text| text.reported(name)).map_err(|why| format!("{name} {why}"))
 }
 
-impl Found {
-    /// Says once what was ignored.
-    fn said_of(self, place: &str) -> ApiKey {
-        static SAID: Once = Once::new();
+impl KeyText {
+    /// Logs once what was ignored.
+    fn reported(self, place: &str) -> ApiKey {
+        static LOGGED: Once = Once::new();
         if let Some(what) = self.left_out {
-            SAID.call_once(|| tracing::warn!("{place}: {what} left out; the key alone belongs there"));
+            LOGGED.call_once(|| tracing::warn!("{place}: {what} left out; the key alone belongs there"));
         }
         self.key
     }
@@ -90,14 +90,14 @@ fn unopened(path: &str, error: &io::Error) -> String {
     format!("{path} cannot be read: {error}{advice}")
 }
 
-/// Says once that other users of the machine can read the key.
+/// Logs once that other users of the machine can read the key.
 fn warn_of_readers(path: &str, metadata: &std::fs::Metadata) {
     use std::os::unix::fs::PermissionsExt;
-    static SAID: Once = Once::new();
+    static LOGGED: Once = Once::new();
     let mode = metadata.permissions().mode() & 0o777;
     let is_secret = SECRETS.iter().any(|folder| Path::new(path).starts_with(folder));
     if metadata.is_file() && mode & 0o004 != 0 && !is_secret {
-        SAID.call_once(|| {
+        LOGGED.call_once(|| {
             tracing::warn!(
                 "{path} can be read by every user of this machine (mode {mode:04o}): chmod 600 {path}"
             );
@@ -109,7 +109,7 @@ fn warn_of_readers(path: &str, metadata: &std::fs::Metadata) {
 ///
 /// # Errors
 /// With what is wrong, as the rest of a sentence about the place. The text is never repeated.
-pub(super) fn of_text(bytes: &[u8]) -> Result<Found, String> {
+fn of_text(bytes: &[u8]) -> Result<KeyText, String> {
     if UTF_16.iter().any(|mark| bytes.starts_with(mark)) || bytes.contains(&0) {
         return Err("is in UTF-16, as Windows PowerShell and Notepad can write it: save it as UTF-8, with the key alone \
                     in it"
@@ -123,7 +123,7 @@ pub(super) fn of_text(bytes: &[u8]) -> Result<Found, String> {
     }
     let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
     if lines > 1 {
-        let advice = if VARIABLES.iter().any(|name| text.contains(name)) {
+        let advice = if KEY_VARIABLES.iter().any(|name| text.contains(name)) {
             ": give the key a file of its own, or set the variable"
         } else {
             ""
@@ -140,7 +140,7 @@ pub(super) fn of_text(bytes: &[u8]) -> Result<Found, String> {
         (false, false) => None,
     };
     let key = ApiKey::new(value).ok_or_else(|| "does not hold a key".to_owned())?;
-    Ok(Found { key, left_out })
+    Ok(KeyText { key, left_out })
 }
 
 /// Removes `NAME=` before a key, as in shells and `.env` files. Only grab's own names are safe: the value of another
@@ -150,7 +150,7 @@ fn without_name(text: &str) -> Result<(&str, bool), String> {
         ["export ", "set ", "$env:"].iter().find_map(|word| text.strip_prefix(word)).unwrap_or(text);
     let Some((name, value)) = assigned.split_once('=') else { return Ok((text, false)) };
     let name = name.trim();
-    if VARIABLES.contains(&name) {
+    if KEY_VARIABLES.contains(&name) {
         return Ok((value.trim(), true));
     }
     let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
