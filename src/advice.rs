@@ -18,11 +18,11 @@ pub fn hint(error: &Error) -> Option<String> {
     match error {
         Error::Key(_) => Some(no_key()),
         Error::Unplanned(why) => {
-            hint(why).or(Some("`grab resume` goes on where this was stopped".to_owned()))
+            hint(why).or(Some("`grab resume` continues where this was stopped".to_owned()))
         }
         Error::Remembered { host, .. } => Some(format!(
-            "no task was burnt: {host} is the saved host of this directory. If it is up again, \
-                 `grab resume` goes on; --base-url asks another one, and with grab start it is remembered"
+            "no task failed because of it: {host} is the saved host of this directory. Once it can be reached, \
+                 `grab resume` continues; --base-url names another host, and grab start saves it"
         )),
         Error::Manifest(ManifestError::Missing { .. }) => Some(nothing_there()),
         Error::Manifest(ManifestError::OtherKind { held, asked }) => Some(other_kind(*held, *asked)),
@@ -46,25 +46,25 @@ pub fn hint(error: &Error) -> Option<String> {
 fn fixed_hint(error: &Error) -> Option<&'static str> {
     match error {
         Error::Stopped(StopReason::KeyRefused(_)) => {
-            Some("no task was burnt: check the key, then `grab resume` goes on")
+            Some("no task failed because of it: check the key, then `grab resume` continues")
         }
         Error::Stopped(StopReason::Unreachable(_)) => Some(
-            "no task was burnt: check --base-url, network, proxy and --ca-bundle, then `grab resume` goes on",
+            "no task failed because of it: check --base-url, network, proxy and --ca-bundle, then `grab resume` continues",
         ),
         Error::OutHeld { .. } => Some("wait for it to end, or choose another --out"),
         Error::WitnessLocked { .. } => Some(
-            "wait for it to end; `grab verify` without --witness grouped-daily works meanwhile, with what is kept",
+            "wait for it to end; `grab verify` without --witness grouped-daily works meanwhile, with the stored witness",
         ),
         Error::NoList(_) => {
             Some("give the symbols by --tickers-file instead; `grab universe sync` says more")
         }
         Error::Damaged(_) => Some(
-            "no file is half written, and those that were exported before it are whole; `grab verify --deep` names all \
-                 that is damaged",
+            "no file is incomplete, and the files that were exported before are good; `grab verify --deep` names all \
+                 damage",
         ),
         Error::Client(_) => Some(
-            "no task was burnt: install the platform's certificates (often a package named ca-certificates) or give \
-                 --ca-bundle, then `grab resume` goes on",
+            "no task failed because of it: install the platform's certificates (often a package named ca-certificates) or give \
+                 --ca-bundle, then `grab resume` continues",
         ),
         Error::Stopped(StopReason::Disk { trouble, .. }) => Some(advice(*trouble)),
         Error::Stopped(StopReason::Manifest) => Some(advice(DiskTrouble::Other)),
@@ -72,14 +72,14 @@ fn fixed_hint(error: &Error) -> Option<&'static str> {
         Error::System(error) => advice_of_system(error),
         Error::Manifest(error) if is_disk_trouble(error) => Some(advice(DiskTrouble::of(error))),
         Error::Manifest(ManifestError::Lost { .. }) => Some(
-            "`grab repair --rebuild-manifest` makes it anew; to begin anew without it, move plan.jsonl away",
+            "`grab repair --rebuild-manifest` rebuilds it; to begin again without it, move plan.jsonl away",
         ),
         Error::Manifest(error) if is_busy(error) => {
             Some("another program has it open and is writing: close it, then repeat the command")
         }
         Error::Manifest(error) if error.is_damage() => Some(
-            "the bars are not touched: `grab repair --rebuild-manifest` sets the damaged manifest aside and makes it \
-                 anew from them",
+            "the bars are not touched: `grab repair --rebuild-manifest` moves the damaged manifest away and rebuilds \
+                 it from them",
         ),
         Error::Manifest(ManifestError::Locked { .. }) => {
             Some("wait for it to end; `grab status`, `grab verify` and `grab export` work meanwhile")
@@ -104,7 +104,7 @@ fn no_key() -> String {
     let key = "set MASSIVE_API_KEY (or POLYGON_API_KEY), or let GRAB_API_KEY_FILE name a file with the key";
     match called::again_in_sandbox() {
         Some(again) if again.starts_with("grab start ") && !again.contains("--base-url") => {
-            format!("{key}; without one, `{again}` shows how it goes with bars that are made up")
+            format!("{key}; without one, `{again}` shows how it works with simulated bars")
         }
         Some(_) | None => format!("{key}; --sandbox needs none"),
     }
@@ -116,7 +116,7 @@ fn nothing_there() -> String {
         && made_up.exists()
         && let Some(again) = called::again(&format!("--data-dir {SANDBOX_DATA_DIR}"))
     {
-        return format!("what the sandbox has made up is in ./{SANDBOX_DATA_DIR}: `{again}`");
+        return format!("the bars of the sandbox are in ./{SANDBOX_DATA_DIR}: `{again}`");
     }
     "begin with `grab start --windows 2024 --tickers AAPL,MSFT`, or name the right directory with --data-dir; if there are \
      bars without a manifest, `grab repair --rebuild-manifest`"
@@ -127,11 +127,11 @@ fn other_kind(held: StoreKind, asked: StoreKind) -> String {
     let again = |more: &str| called::again(more).map(|again| format!(": `{again}`")).unwrap_or_default();
     match (held.sandbox, asked.sandbox) {
         (true, false) => format!(
-            "what the service has goes into another --data-dir; to go on with made-up bars, add --sandbox{}",
+            "real bars need another --data-dir; to continue with simulated bars, add --sandbox{}",
             again("--sandbox")
         ),
         (false, true) => format!(
-            "what is made up goes into another --data-dir: where none is named, --sandbox uses ./{SANDBOX_DATA_DIR}"
+            "simulated bars need another --data-dir: without one, --sandbox uses ./{SANDBOX_DATA_DIR}"
         ),
         (true, true) | (false, false) => {
             let kind = if held.adjusted { "--adjusted=true" } else { "--adjusted=false" };
@@ -150,63 +150,63 @@ fn advice(trouble: DiskTrouble) -> &'static str {
     match trouble {
         DiskTrouble::Full => {
             "nothing is lost: make room (`df -h` says how much is left, `df -i` how many files), then repeat the command, or \
-             `grab resume` goes on"
+             `grab resume` continues"
         }
         DiskTrouble::Quota => {
             "nothing is lost: your quota on this file system is used up. Remove files, or have it raised, then repeat the \
-             command, or `grab resume` goes on"
+             command, or `grab resume` continues"
         }
         DiskTrouble::ReadOnly => {
             "nothing is lost: this file system is mounted read-only, as some are after an error (`dmesg` says so). Mount it \
-             for writing, or choose another place; then repeat the command, or `grab resume` goes on"
+             for writing, or choose another place; then repeat the command, or `grab resume` continues"
         }
         DiskTrouble::Denied => {
             "nothing is lost: run the command as the user to whom this belongs, or have that user give you the right, or \
-             choose another place; then repeat the command, or `grab resume` goes on"
+             choose another place; then repeat the command, or `grab resume` continues"
         }
         DiskTrouble::InTheWay => {
             "nothing is lost: a file is where a folder is needed, or the reverse. Move it away, or choose another place; then \
-             repeat the command, or `grab resume` goes on"
+             repeat the command, or `grab resume` continues"
         }
         DiskTrouble::Missing => {
-            "nothing is lost: there is no such place, and it cannot be made. Choose another one; then repeat the command, or \
-             `grab resume` goes on"
+            "nothing is lost: this path does not exist and cannot be created. Choose another one; then repeat the command, or \
+             `grab resume` continues"
         }
         DiskTrouble::TooManyOpen => {
             "nothing is lost: the system lets this process have too few files and connections open. Raise the limit \
-             (`ulimit -n 1024`) or lower --concurrency; then repeat the command, or `grab resume` goes on"
+             (`ulimit -n 1024`) or lower --concurrency; then repeat the command, or `grab resume` continues"
         }
         DiskTrouble::Exhausted => {
             "nothing is lost: the system has no memory or no threads left for this process (`ulimit -a` shows its limits). \
-             Then repeat the command, or `grab resume` goes on"
+             Then repeat the command, or `grab resume` continues"
         }
         DiskTrouble::NameTooLong => {
             "nothing is lost: the path is longer than this file system allows. Choose a shorter one; then repeat the command, \
-             or `grab resume` goes on"
+             or `grab resume` continues"
         }
         DiskTrouble::TooLarge => {
             "nothing is lost: the file is larger than this file system, or `ulimit -f`, allows. Raise the limit, or choose \
-             another place; then repeat the command, or `grab resume` goes on"
+             another place; then repeat the command, or `grab resume` continues"
         }
         DiskTrouble::Unpromised => {
             "nothing is lost: after a power failure files could be missing or damaged here, as on some network and FUSE file \
-             systems. A --data-dir on a local disk is safe. To go on here all the same, repeat the command with \
-             --allow-unsynced, or set GRAB_ALLOW_UNSYNCED=true; then `grab resume` goes on, too"
+             systems. A --data-dir on a local disk is safe. To continue here all the same, repeat the command with \
+             --allow-unsynced, or set GRAB_ALLOW_UNSYNCED=true; then `grab resume` continues, too"
         }
         DiskTrouble::NoLocks => {
             "nothing is lost: this file system has no locks, or no memory that processes share, and the manifest needs both. \
-             Choose a --data-dir on a local disk; then repeat the command, or `grab resume` goes on"
+             Choose a --data-dir on a local disk; then repeat the command, or `grab resume` continues"
         }
         DiskTrouble::Gone => {
             "nothing is lost: the network share or the device is gone. Mount it again, then repeat the command, or \
-             `grab resume` goes on"
+             `grab resume` continues"
         }
         DiskTrouble::Broken => {
-            "nothing is lost that was reported as stored: the device reports an error (`dmesg` says more). Once it is well, \
-             or what is there was copied to another one, repeat the command, or `grab resume` goes on"
+            "nothing is lost that was reported as stored: the device reports an error (`dmesg` says more). Once it is repaired, \
+             or the data are copied to another one, repeat the command, or `grab resume` continues"
         }
         DiskTrouble::Other => {
-            "nothing is lost: once this is mended, repeat the command, or `grab resume` goes on"
+            "nothing is lost: once this is repaired, repeat the command, or `grab resume` continues"
         }
     }
 }

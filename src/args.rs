@@ -49,37 +49,37 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Record what is wanted and fetch it
+    /// Download bars: record the request, then fetch it
     #[command(after_help = help::START)]
     Start(StartArgs),
-    /// Go on with what is owed
+    /// Continue with the pending tasks
     #[command(after_help = help::RESUME)]
     Resume(ResumeArgs),
-    /// Bring every known symbol up to the last finished session: the command for cron
+    /// Fetch what is new for every known symbol: the command for cron
     #[command(after_help = help::UPDATE)]
     Update(UpdateArgs),
-    /// Prove what is there, and name what is not
+    /// Check the stored data, and explain what is missing
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
-    /// Fetch again what verify finds wrong
+    /// Fetch again what verify found damaged or missing
     #[command(after_help = help::REPAIR)]
     Repair(RepairArgs),
-    /// Show what is owed, what is held, and why
+    /// Show tasks by state, and what is stored
     #[command(after_help = help::STATUS)]
     Status(StatusArgs),
-    /// Derive files for other programs: split-adjusted, by window, across renames
+    /// Write files for other programs: split-adjusted, by window, across renames
     #[command(after_help = help::EXPORT)]
     Export(ExportArgs),
-    /// Know who is listed and who was, with splits and renames
+    /// Fetch and show the lists of tickers, splits and renames
     #[command(after_help = help::UNIVERSE, disable_help_subcommand = true)]
     Universe(UniverseArgs),
-    /// Serve a Polygon-compatible market on loopback, without a key
+    /// Serve a simulated market on loopback, compatible with Polygon
     #[command(after_help = help::SANDBOX)]
     Sandbox(SandboxArgs),
     /// Check specs before they are used
     #[command(after_help = help::SPEC, disable_help_subcommand = true)]
     Spec(SpecArgs),
-    /// Print what completes a command line in a shell
+    /// Print the completions for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Print the manual
@@ -152,10 +152,10 @@ pub type ParquetArgs = Flags<ParquetGroup>;
 /// `grab start`
 #[derive(Debug, Default, Args)]
 pub struct StartArgs {
-    /// What time to cover: 2004-2010, 2024, 2024-03, 2024-01-15..2024-03-31, and lists of these by commas
+    /// The days to fetch: 2004-2010, 2024, 2024-03, 2024-01-15..2024-03-31, and lists of these, separated by commas
     #[arg(long, value_name = "WINDOWS", required_unless_present_any = ["spec", "tasks_file"])]
     pub windows: Vec<String>,
-    /// Which symbols, by commas; upper and lower case differ
+    /// Symbols, separated by commas; upper and lower case differ
     #[arg(long, value_name = "LIST", group = "symbols")]
     pub tickers: Vec<String>,
     /// A file with one symbol a line, or a CSV with a ticker or symbol column
@@ -187,7 +187,7 @@ pub struct StartArgs {
 /// `grab resume`
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
-    /// Ask again for what failed, was not found or not entitled
+    /// Request failed, not found and not entitled tasks again
     #[arg(long)]
     pub retry_failed: bool,
     /// What the files are for.
@@ -201,35 +201,35 @@ pub struct ResumeArgs {
 /// `grab verify`
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Read every file whole: digest, columns, order, hours, prices
+    /// Read every file: check digest, columns, order, hours, prices
     #[arg(long, conflicts_with = "sample")]
     pub deep: bool,
-    /// Read some files whole: a share such as 5%, or a part such as 1/30
+    /// Read a part of the files: a share such as 5%, or one part of several such as 1/30
     #[arg(long, value_name = "SHARE|N/T")]
     pub sample: Option<String>,
-    /// The share of sessions, expected or unexplained, that must have bars, whatever is read; above it, gaps are no error [default: any gap is one]
+    /// The smallest accepted coverage, 0 to 1; at or above it, gaps are no error [default: any gap is an error]
     #[arg(long, value_name = "SHARE")]
     pub min_coverage: Option<f64>,
     /// The fewest symbols that may have bars in a session
     #[arg(long, value_name = "N")]
     pub min_symbols_per_session: Option<u64>,
-    /// The most sessions in a row that may be missing of a symbol; one without any bar lacks all
+    /// The most sessions in a row that may be missing for a symbol
     #[arg(long, value_name = "N")]
     pub max_gap_sessions: Option<u64>,
-    /// What should be there, and how much of it is enough: what the spec wants and nobody asked for is missing
+    /// A spec to compare with: its windows and symbols must be stored, and its thresholds apply
     #[arg(long, value_name = "FILE")]
     pub spec: Option<PathBuf>,
-    /// Write a page for a browser: one file, which needs no network
+    /// Write the report as a page for a browser: one file, no network needed
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
     /// Write all findings as a table
     #[arg(long, value_name = "FILE.csv")]
     pub csv: Option<PathBuf>,
-    /// Write what should be there and is not, as a table that grab start --tasks-file takes
+    /// Write the missing windows as a table for grab start --tasks-file
     #[arg(long, value_name = "FILE.csv")]
     pub missing: Option<PathBuf>,
-    /// Who is asked why a session has no bars; without it, what was asked before is used and nothing is fetched
-    #[arg(long, value_enum, value_name = "WHO")]
+    /// The second source that says whether a symbol traded; without this, the stored one is used and nothing is fetched
+    #[arg(long, value_enum, value_name = "SOURCE")]
     pub witness: Option<WitnessArg>,
     /// How the witness is fetched.
     #[command(flatten)]
@@ -241,7 +241,7 @@ pub struct VerifyArgs {
 pub enum WitnessArg {
     /// The market's grouped daily bars, one request a session, each fetched once; implies --deep, or --sample
     GroupedDaily,
-    /// Nobody, not even what is kept
+    /// None, not even the stored one
     None,
 }
 
@@ -249,19 +249,19 @@ pub enum WitnessArg {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct RepairArgs {
-    /// Say what would be done, and change nothing
+    /// Print what would be repaired, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Mend what a saved report of grab verify --json names, and nothing else; without it, all files are read first
+    /// Repair only what a saved report of grab verify --json names; without this, all files are read first
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
-    /// Take what the server has now for all there is, where bars that were on record have not come back
+    /// Accept that recorded bars are lost where the server does not have them any more
     #[arg(long, conflicts_with = "dry_run")]
     pub accept_loss: bool,
-    /// Make a lost or damaged manifest anew from what the partitions say of themselves
+    /// Rebuild a lost or damaged manifest from the files of bars
     #[arg(long, conflicts_with_all = ["dry_run", "from"])]
     pub rebuild_manifest: bool,
-    /// Write all files anew as they would be written today: bars, reference tables, days of the market; asks the service for nothing
+    /// Rewrite all files in the current format: bars, reference tables, market days; sends no request
     #[arg(long, conflicts_with_all = ["from", "accept_loss", "rebuild_manifest"])]
     pub rewrite: bool,
     /// What the files are for.
@@ -275,10 +275,10 @@ pub struct RepairArgs {
 /// `grab sandbox`
 #[derive(Debug, Args)]
 pub struct SandboxArgs {
-    /// Where to listen, on loopback; port 0 takes a free one
+    /// The address to listen on, loopback only; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: std::net::SocketAddr,
-    /// Makes the market: the same seed, the same bars
+    /// The seed of the market: the same seed gives the same bars
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Serve these bars instead: a folder of TICKER.csv[.gz] with t_ms_utc,o,h,l,c,v[,vw][,n]
@@ -287,25 +287,25 @@ pub struct SandboxArgs {
     /// The plan's limit of requests.
     #[command(flatten)]
     pub rate: SandboxRateArgs,
-    /// What the plan leaves out, by commas: it is refused with a 403
+    /// What the plan does not include, separated by commas: it is refused with a 403
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
     pub forbid: Vec<EndpointFamily>,
     /// The plan's first day of history: earlier requests are refused
     #[arg(long, value_name = "DATE")]
     pub history_from: Option<jiff::civil::Date>,
-    /// Cut such requests silently instead of refusing them
+    /// Leave out earlier days without an error instead of refusing the request
     #[arg(long, requires = "history_from")]
     pub clip_history: bool,
-    /// Bars in a page at most
+    /// The most bars in a page
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     pub page_cap: u32,
-    /// Lose adjusted=false in the cursor: pages after the first come split-adjusted
+    /// Drop adjusted=false from the cursor: pages after the first are split-adjusted
     #[arg(long)]
     pub forget_adjusted: bool,
-    /// Wait before each answer
+    /// The delay before each response
     #[arg(long, value_name = "TIME", default_value = "0s")]
     pub latency: String,
-    /// Answer with status DELAYED, as plans without real-time data do
+    /// Respond with status DELAYED, as plans without real-time data do
     #[arg(long)]
     pub delayed: bool,
     /// What is broken on purpose.
@@ -319,16 +319,16 @@ pub struct SandboxArgs {
 /// The faults of `grab sandbox`
 #[derive(Debug, Args)]
 pub struct SandboxFaultArgs {
-    /// Break this share of the answers, 0 to 1, by --seed: none is broken more than twice in a row
+    /// Break this share of the responses, 0 to 1, by --seed; no request fails more than twice in a row
     #[arg(long, value_name = "SHARE")]
     pub faults: Option<String>,
-    /// Break them in these ways only, by commas; the lies, which no client can see through, are told only if named here
+    /// Use only these faults, separated by commas; wrong data that no client can detect are sent only if named here
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',', requires = "faults")]
     pub fault_kinds: Vec<Fault>,
-    /// How long answers stall
+    /// How long a response stalls
     #[arg(long, value_name = "TIME", default_value = "3s", requires = "faults")]
     pub fault_stall: String,
-    /// List tickers and splits with the defects that were reported: rows twice, rows and numbers missing, by --seed
+    /// Serve lists with the defects that users reported: repeated rows, missing rows and numbers, by --seed
     #[arg(long)]
     pub reference_defects: bool,
 }

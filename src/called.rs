@@ -200,11 +200,11 @@ mod tests {
     #[test]
     fn a_command_gets_its_directory_unless_that_is_the_default_or_is_there() {
         let start = "grab start --windows 2024 --tickers A";
-        let text = "`grab resume` goes on; `grab spec check x` and `grab status --data-dir x` are whole";
+        let text = "`grab resume` continues; `grab spec check x` and `grab status --data-dir x` are whole";
         assert_eq!(whole_of(&called(start, "data"), text), text);
         assert_eq!(
             whole_of(&called(start, "/srv/my bars"), text),
-            "`grab resume --data-dir '/srv/my bars'` goes on; `grab spec check x` and `grab status --data-dir x` are whole"
+            "`grab resume --data-dir '/srv/my bars'` continues; `grab spec check x` and `grab status --data-dir x` are whole"
         );
         for odd in ["no command", "`grab resume", "`grabber`", "``"] {
             assert_eq!(whole_of(&called(start, "x"), odd), odd);

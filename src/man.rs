@@ -38,7 +38,7 @@ const FILES: [(&str, &str); 4] = [
         "$XDG_STATE_HOME/grab/pace/",
         "the pace for each service and key, which all processes of the user share",
     ),
-    ("DATA_DIR/manifest.sqlite", "what is owed, what is held, and why"),
+    ("DATA_DIR/manifest.sqlite", "tasks, stored data, and the evidence for both"),
 ];
 
 /// What is printed: the page, or the paths of the pages.

@@ -1,6 +1,6 @@
 //! Shows notices on stderr in words, and the progress of a job.
 
-use std::{any::Any, collections::BTreeSet, io, pin::Pin, sync::Arc};
+use std::{any::Any, collections::BTreeSet, io, pin::Pin, sync::Arc, time::Duration};
 
 use grab_core::{
     data_dir::PLAN,
@@ -9,14 +9,16 @@ use grab_core::{
     verify::VerifyProgress,
 };
 use grab_model::{excerpt, format};
-use grab_ops::{Error, FileProgress, LastReport, NoObserver, Notice, Observer, Phase, PhaseView};
+use grab_ops::{
+    Error, FileProgress, LastReport, NoObserver, Notice, Observer, Phase, PhaseView, RepairEstimate,
+};
 
 use super::{
     args::ProgressMode,
     bars::{FileBar, VerifyBar},
     left_out,
     output::{Output, say},
-    progress, repair, run_report, signals, thresholds,
+    progress, run_report, signals, thresholds,
 };
 
 /// How many unknown tickers are named.
@@ -103,7 +105,7 @@ fn lines(notice: &Notice) -> Vec<String> {
         Notice::PlanCopied(copy) => format!("a copy of the damaged {PLAN} is {}", copy.display()),
         Notice::PartitionDamaged(damaged) => damaged.detail.clone(),
         Notice::NothingToRepair => "there is nothing to repair".to_owned(),
-        Notice::RepairBegins(estimate) => format!("requests {}", repair::size(estimate)),
+        Notice::RepairBegins(estimate) => format!("requests {}", repair_size(estimate)),
         Notice::BehindLink(path) => {
             format!("{} lies behind a link: not touched", path.display().to_string().escape_debug())
         }
@@ -204,4 +206,15 @@ fn unknown_tickers(unknown: &BTreeSet<String>) -> String {
     let more = if unknown.len() > NAMED { ", …" } else { "" };
     let count = format::plural(unknown.len() as u64, "name");
     format!("note: no ticker matches {count} of the table: {}{more}", named.join(", "))
+}
+
+/// `61 sessions in 1 window, about 1 request, 12s`.
+#[must_use]
+pub fn repair_size(estimate: &RepairEstimate) -> String {
+    let RepairEstimate { sessions, windows, requests, seconds } = *estimate;
+    let time = seconds.map(|seconds| format!(", {}", format::duration(Duration::from_secs_f64(seconds))));
+    let [sessions, windows, requests] =
+        [(sessions, "session"), (windows as u64, "window"), (requests, "request")]
+            .map(|(count, what)| format::plural(count, what));
+    format!("{sessions} in {windows}, about {requests}{}", time.unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! `grab repair`: fetches again what `verify` finds wrong.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use grab_core::{
     exit::ExitStatus,
@@ -10,13 +10,13 @@ use grab_core::{
 use grab_model::{Symbol, Window, format};
 use grab_ops::{
     Error as Failure, RemainingDamage, Repair, RepairEstimate, RepairPreview, RepairReport, RunReport,
-    SavedFinding,
+    SavedFinding, json::RequestedWindow,
 };
 use serde::Serialize;
 
 use super::{
     args::{CommonArgs, RepairArgs},
-    notices::Terminal,
+    notices::{Terminal, repair_size},
     output::{Output, announce_clock},
     report::Report,
     run_report, saved_start,
@@ -48,12 +48,6 @@ struct RepairJson {
     not_asked: Vec<String>,
 }
 
-#[derive(Clone, Serialize)]
-struct RequestedWindow {
-    ticker: Symbol,
-    window: Window,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -81,26 +75,13 @@ pub fn run(
     output.report(&RepairJson::from(repair.run(&observer)?))
 }
 
-/// `61 sessions in 1 window, about 1 request, 12s`.
-#[must_use]
-pub fn size(estimate: &RepairEstimate) -> String {
-    let RepairEstimate { sessions, windows, requests, seconds } = *estimate;
-    let time = seconds.map(|seconds| format!(", {}", format::duration(Duration::from_secs_f64(seconds))));
-    let [sessions, windows, requests] =
-        [(sessions, "session"), (windows as u64, "window"), (requests, "request")]
-            .map(|(count, what)| format::plural(count, what));
-    format!("{sessions} in {windows}, about {requests}{}", time.unwrap_or_default())
-}
-
 /// A path as text, whatever bytes and control characters it has.
 fn shown(path: &Path) -> String {
     path.display().to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn requested<'a>(windows: impl IntoIterator<Item = &'a (Symbol, Window)>) -> Vec<RequestedWindow> {
-    let row =
-        |(symbol, window): &(Symbol, Window)| RequestedWindow { ticker: symbol.clone(), window: *window };
-    windows.into_iter().map(row).collect()
+    windows.into_iter().map(RequestedWindow::from).collect()
 }
 
 impl From<RepairPreview> for RepairJson {
@@ -149,7 +130,7 @@ impl Report for RepairJson {
             }
             None => Text::new(format_args!(
                 "to request again: {}; nothing was requested or changed",
-                size(&self.estimate)
+                repair_size(&self.estimate)
             )),
         };
         for RequestedWindow { ticker, window } in self.asked_again.iter().take(LISTED) {

@@ -6,9 +6,8 @@ use grab_core::{
     exit::ExitStatus,
     manifest::{RunTotals, TaskCounts, Workload},
 };
-use grab_model::Window;
 use grab_model::format;
-use grab_ops::{Error, LeftOut, NextStep, RunReport, WithoutBars};
+use grab_ops::{Error, NextStep, RunReport, json::RunJson};
 use serde::{Serialize, Serializer};
 
 use super::{advice::hint, report::Report, text::Text, thresholds, without_bars};
@@ -16,36 +15,6 @@ use super::{advice::hint, report::Report, text::Text, thresholds, without_bars};
 /// The advice if the pending tasks are not known.
 pub const ASK_AGAIN: &str = "what was still pending is not known: a grab start with the symbols and windows that were requested before \
                              requests the rest, and nothing twice";
-
-/// The JSON of a run's report.
-#[derive(Serialize)]
-struct RunJson {
-    plan_only: bool,
-    tasks: TaskCounts,
-    repairs: TaskCounts,
-    days_not_entitled: u64,
-    first_served_day: Option<String>,
-    requests: u64,
-    retries: u64,
-    bars: u64,
-    revised: u64,
-    partitions: u64,
-    bytes_received: u64,
-    error: Option<String>,
-    hint: Option<String>,
-    unsuccessful: Vec<UnsuccessfulJson>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    left_out: Option<LeftOut>,
-    without_bars: WithoutBars,
-}
-
-#[derive(Serialize)]
-struct UnsuccessfulJson {
-    ticker: String,
-    window: Window,
-    state: &'static str,
-    last_error: Option<String>,
-}
 
 /// The report of a job that is a run and nothing else.
 #[derive(Serialize)]
@@ -81,31 +50,7 @@ pub fn serialize_optional<S: Serializer>(
 }
 
 fn json(report: &RunReport) -> RunJson {
-    let RunReport { totals, work, .. } = report;
-    let unsuccessful = report.unsuccessful.iter().map(|task| UnsuccessfulJson {
-        ticker: task.symbol.to_string(),
-        window: task.window,
-        state: task.state.as_str(),
-        last_error: task.last_error.clone(),
-    });
-    RunJson {
-        plan_only: report.plan_only,
-        tasks: work.tasks,
-        repairs: work.repairs,
-        days_not_entitled: report.days_not_entitled,
-        first_served_day: report.first_served_day.map(|day| day.to_string()),
-        requests: totals.requests,
-        retries: totals.retries,
-        bars: totals.bars,
-        revised: totals.revised,
-        partitions: totals.partitions,
-        bytes_received: totals.bytes_received,
-        error: error(report),
-        hint: next(report),
-        unsuccessful: unsuccessful.collect(),
-        left_out: report.left_out.clone(),
-        without_bars: report.without_bars.clone(),
-    }
+    RunJson::new(report, next(report))
 }
 
 impl Report for Failed {
@@ -138,11 +83,6 @@ impl Report for RunOutput<'_> {
     }
 }
 
-/// Why it stopped before the end.
-fn error(report: &RunReport) -> Option<String> {
-    report.stopped.as_ref().filter(|_| report.is_stopped_early).map(|error| error.chain())
-}
-
 /// What to do next: advice about the failure replaces the steps for the remaining work.
 fn next(report: &RunReport) -> Option<String> {
     let advice = report.stopped.as_deref().and_then(hint);
@@ -158,7 +98,7 @@ fn step(next: &NextStep) -> String {
             let kinds = [(*tasks, "task"), (*repairs, "repair")];
             let kinds = kinds.into_iter().filter(|(count, _)| *count > 0);
             let pending: Vec<_> = kinds.map(|(count, kind)| format::plural(count, kind)).collect();
-            format!("`grab resume` goes on with the {} pending", pending.join(" and "))
+            format!("`grab resume` continues with the {} pending", pending.join(" and "))
         }
         NextStep::RetryFailed => "`grab resume --retry-failed` retries those without data".to_owned(),
         NextStep::PlanMayServeMore => {
@@ -190,14 +130,14 @@ fn step(next: &NextStep) -> String {
 pub fn brief(report: &RunReport) -> String {
     let bars = format::plural(report.totals.bars, "new bar") + &revised(report.totals.revised);
     let done = format!("{bars}, {}", format::plural(report.totals.requests, "request"));
-    error(report).map_or(done.clone(), |error| format!("{done}: {error}"))
+    report.error().map_or(done.clone(), |error| format!("{done}: {error}"))
 }
 
 /// The report as text.
 #[must_use]
 pub fn text(report: &RunReport) -> Text {
     let outcome = report.exit().outcome().as_str();
-    let mut text = Text::new(match error(report) {
+    let mut text = Text::new(match report.error() {
         Some(error) => format!("{outcome}: {error}"),
         None => outcome.to_owned(),
     });
@@ -300,7 +240,7 @@ mod tests {
         let report =
             RunReport::new("resume", Workload { tasks, repairs }, None, RunTotals::default(), Duration::ZERO);
         assert_eq!(report.exit(), ExitStatus::Incomplete);
-        assert_eq!(json(&report).hint.as_deref(), Some("`grab resume` goes on with the 1 repair pending"));
+        assert_eq!(json(&report).hint.as_deref(), Some("`grab resume` continues with the 1 repair pending"));
         assert!(
             text(&report)
                 .to_string()

@@ -5,7 +5,7 @@ use std::{env, sync::Arc};
 use clap::Args;
 use grab_core::{clock::Clock, engine::Stop, exit::ExitStatus};
 use grab_model::ApiKey;
-use grab_ops::Error as Failure;
+use grab_ops::{Error as Failure, read_time};
 use grab_sandbox::{Evolution, FaultOptions, RateLimit, ReferenceQuality, Sandbox, SandboxOptions};
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use super::{
     args::{SandboxArgs, SandboxFaultArgs, SandboxRateArgs},
     output::{Output, announce_clock, say},
     report::Report,
-    settings::{SANDBOX_DATA_DIR, Sources, read_time},
+    settings::{SANDBOX_DATA_DIR, Sources},
     signals,
     text::Text,
 };

@@ -6,29 +6,22 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
     path::{Path, PathBuf},
 };
 
 use grab_core::{clock::Clock, data_dir::DataDir, source::ProxyVariables, store::Encodings};
-use grab_model::{
-    ApiKey, RateError,
-    plan::{self, Spec},
-};
+use grab_model::{ApiKey, RateError, plan::Spec};
 use grab_ops::{
-    ConnectOptions, Error as Failure, HostBy, KEY_VARIABLES, SavedStart, read_key_file, read_key_variable,
+    ConnectOptions, Error as Failure, HostBy, KEY_VARIABLES, SavedStart, read_base_url, read_bool,
+    read_certificates, read_concurrency, read_config_file, read_encodings, read_key_file, read_key_variable,
+    read_positive, read_time, read_timeout,
 };
 use jiff::Timestamp;
-use toml::Spanned;
 
 use super::args::{
     CommonArgs, FetchArgs, Given, LogFormat, ParquetArgs, ProgressMode, Setting, setting_list as list,
 };
-pub use values::read_time;
-use values::{
-    read_base_url, read_bool, read_certificates, read_choice, read_concurrency, read_encodings,
-    read_positive, read_timeout,
-};
+use choice::read_choice;
 
 /// The default data directory.
 pub const DEFAULT_DATA_DIR: &str = "data";
@@ -252,43 +245,8 @@ impl<'a> Sources<'a> {
 impl Layer {
     /// The values of a config file; empty if it does not exist.
     fn read(path: &Path) -> Result<Self, Failure> {
-        let name = path.display().to_string();
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Failure::Config(format!("{name}: {error}"))),
-        };
-        let values = Self::parse(&text).map_err(|why| Failure::Config(format!("{name}: {why}")))?;
-        Ok(Self { name, values, is_remembered: false })
-    }
-
-    fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
-        let table: BTreeMap<Spanned<String>, toml::Value> =
-            toml::from_str(text).map_err(|error| plan::toml_error(text, &error))?;
-        let mut values = BTreeMap::new();
-        for (key, value) in table {
-            let line = 1 + text[..key.span().start].matches('\n').count();
-            let key = key.into_inner();
-            if !list::ALL.iter().any(|setting| setting.key == key) {
-                let known: Vec<_> = list::ALL.iter().map(|setting| setting.key).collect();
-                return Err(format!("line {line}: unknown key {key:?}; known are {}", known.join(", ")));
-            }
-            let value = match value {
-                toml::Value::String(text) => text,
-                toml::Value::Integer(number) => number.to_string(),
-                toml::Value::Boolean(yes) => yes.to_string(),
-                toml::Value::Float(_)
-                | toml::Value::Datetime(_)
-                | toml::Value::Array(_)
-                | toml::Value::Table(_) => {
-                    return Err(format!(
-                        "line {line}: {key} is neither a text, nor a whole number, nor true or false"
-                    ));
-                }
-            };
-            values.insert(key, value);
-        }
-        Ok(values)
+        let values = read_config_file(path, &list::keys())?;
+        Ok(Self { name: path.display().to_string(), values, is_remembered: false })
     }
 }
 
@@ -362,6 +320,6 @@ fn state_dir(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     absolute("XDG_STATE_HOME").or_else(home).map(|state| state.join("grab"))
 }
 
+mod choice;
 #[cfg(test)]
 mod tests;
-mod values;

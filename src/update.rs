@@ -3,14 +3,14 @@
 mod report;
 
 use grab_core::{exit::ExitStatus, manifest::migrate, store::write_whole, update::UpdateCutoff};
-use grab_ops::{Error as Failure, Update, UpdateMetrics, resolve_output_file};
+use grab_ops::{Error as Failure, Update, UpdateMetrics, read_time, resolve_output_file};
 
 use super::{
     args::{CommonArgs, UpdateArgs},
     notices::Terminal,
     output::{Output, announce_clock},
     saved_start,
-    settings::{FetchSettings, Sources, read_time},
+    settings::{FetchSettings, Sources},
     thresholds,
 };
 use report::{DryRunJson, UpdateJson};

@@ -1,16 +1,5 @@
 //! `grab verify`: proves what is there, and what is not.
 
-use grab_core::{
-    data_dir::DataDir,
-    exit::ExitStatus,
-    verify::{Coverage, DeepSelection, Finding, Severity, SymbolCounts, Verification},
-};
-use grab_model::{excerpt, format};
-use grab_ops::{
-    Error as Failure, ExpectedRequest, SpecFile, Verify, VerifyFiles, VerifyReport, VerifyWitness,
-};
-use serde::Serialize;
-
 use super::{
     args::{CommonArgs, ProgressMode, VerifyArgs, WitnessArg},
     called,
@@ -22,8 +11,16 @@ use super::{
     settings::{FetchSettings, Sources},
     shell::quoted,
     text::Text,
-    thresholds,
-    witness::{self, WitnessJson},
+    thresholds, witness,
+};
+use grab_core::{
+    data_dir::DataDir,
+    exit::ExitStatus,
+    verify::{Coverage, DeepSelection, Finding, SymbolCounts},
+};
+use grab_model::{excerpt, format};
+use grab_ops::{
+    Error as Failure, ExpectedRequest, SpecFile, Verify, VerifyFiles, VerifyWitness, json::VerifyJson,
 };
 
 /// How many findings the text report lists; the JSON has all.
@@ -31,38 +28,6 @@ const LISTED: usize = 40;
 
 /// How much of a finding is shown, in characters.
 const SHOWN: usize = 400;
-
-/// The report; its JSON is in the contract.
-#[derive(Serialize)]
-struct VerifyJson {
-    coverage: CoverageReport,
-    symbols: SymbolCounts,
-    damage: usize,
-    gaps: usize,
-    notices: usize,
-    /// Whether another process was writing at the start: all results are of that instant.
-    beside_a_writer: bool,
-    /// Partitions that were compared with the disk, and files that were read as a whole.
-    partitions: u64,
-    files_read: u64,
-    bytes_read: u64,
-    witness: WitnessJson,
-    findings: Vec<Finding>,
-    /// The missed thresholds, in words.
-    missed: Vec<String>,
-    /// For people.
-    #[serde(skip)]
-    tables: Vec<String>,
-    #[serde(skip)]
-    exit: ExitStatus,
-}
-
-#[derive(Serialize)]
-struct CoverageReport {
-    #[serde(flatten)]
-    sessions: Coverage,
-    ratio: f64,
-}
 
 /// Runs the command.
 ///
@@ -95,7 +60,10 @@ pub fn run(
         finding.detail = called::whole(&finding.detail).into_owned();
     }
     files.write(&report.verification, clock, &*observer)?;
-    output.report(&VerifyJson::new(report))
+    let missed =
+        report.missed.iter().map(thresholds::missed).chain(witness::missed(&report.witness)).collect();
+    let tables = overview::tables(&report.verification);
+    output.report(&VerifyJson::new(report, missed, tables))
 }
 
 /// Which files are read as a whole.
@@ -108,19 +76,7 @@ fn deep(args: &VerifyArgs) -> Result<DeepSelection, Failure> {
     let wrong = || {
         Failure::Usage(format!("--sample: {sample:?} is neither a share such as 5% nor a part such as 1/10"))
     };
-    if let Some(percent) = sample.strip_suffix('%') {
-        let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
-        return if (0.0..=100.0).contains(&percent) {
-            Ok(DeepSelection::Share(percent / 100.0))
-        } else {
-            Err(wrong())
-        };
-    }
-    let parts = sample.split_once('/').and_then(|(n, of)| Some((n.parse().ok()?, of.parse().ok()?)));
-    match parts {
-        Some((n, of)) if (1..=of).contains(&n) => Ok(DeepSelection::Part { n, of }),
-        Some(_) | None => Err(wrong()),
-    }
+    DeepSelection::parse(sample).ok_or_else(wrong)
 }
 
 /// Who says whether a symbol traded, and how the requests for that are shown.
@@ -136,35 +92,6 @@ fn witness(
         }
         Some(WitnessArg::None) => Ok((VerifyWitness::Ignored, ProgressMode::Auto)),
         None => Ok((VerifyWitness::Stored, ProgressMode::Auto)),
-    }
-}
-
-impl VerifyJson {
-    fn new(report: VerifyReport) -> Self {
-        let exit = report.exit();
-        let VerifyReport { verification, witness, missed } = report;
-        let missed = missed.iter().map(thresholds::missed).chain(witness::missed(&witness)).collect();
-        let (symbols, tables) = (verification.symbols(), overview::tables(&verification));
-        let [damage, gaps, notices] =
-            [Severity::Damage, Severity::Gap, Severity::Notice].map(|severity| verification.count(severity));
-        let Verification { findings, coverage, partitions, files, bytes, is_beside_a_writer, .. } =
-            verification;
-        Self {
-            coverage: CoverageReport { sessions: coverage, ratio: coverage.ratio() },
-            symbols,
-            damage,
-            gaps,
-            notices,
-            beside_a_writer: is_beside_a_writer,
-            partitions,
-            files_read: files,
-            bytes_read: bytes,
-            witness: (&witness).into(),
-            findings,
-            missed,
-            tables,
-            exit,
-        }
     }
 }
 
@@ -199,7 +126,7 @@ impl Report for VerifyJson {
                 100.0 * self.coverage.ratio
             ),
         );
-        text.row("witness", self.witness.text());
+        text.row("witness", witness::text(&self.witness));
         if self.beside_a_writer {
             text.row("as of", "the beginning: another grab is writing here, and goes on");
         }

@@ -14,7 +14,7 @@ use grab_core::{
     exit::ExitStatus,
     manifest::{ManifestError, ReportedFailure, StatusPoller, StatusSnapshot},
 };
-use grab_ops::{Error as Failure, RecentPace};
+use grab_ops::{Error as Failure, RecentPace, read_time};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc::UnboundedReceiver,
@@ -25,7 +25,7 @@ use self::{
     screen::{Screen, keys},
     view::View,
 };
-use super::{output::Output, settings::read_time};
+use super::output::Output;
 
 /// Polling more often shows nothing more, and costs.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);

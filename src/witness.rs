@@ -1,66 +1,34 @@
-//! The witness of a verification: its JSON, which is public, and its text.
+//! The text about the witness of a verification.
 
 use grab_model::format;
-use grab_ops::{Error as Failure, WitnessGap, WitnessGaps, WitnessReport};
-use serde::Serialize;
+use grab_ops::{WitnessGap, WitnessGaps, WitnessReport, json::WitnessJson};
 
-/// The report about the witness; its JSON is public.
-#[derive(Serialize)]
-pub struct WitnessJson {
-    source: &'static str,
-    /// Sessions with a witness, and all requested sessions.
-    sessions: u64,
-    of: u64,
-    /// Sessions that this run has fetched, and its requests.
-    fetched: u64,
-    requests: u64,
-    /// Sessions that were requested in vain.
-    without: WitnessGaps,
-    /// Why not all were requested.
-    error: Option<String>,
-}
-
-impl From<&WitnessReport> for WitnessJson {
-    fn from(report: &WitnessReport) -> Self {
-        Self {
-            source: if report.is_used { "grouped-daily" } else { "none" },
-            sessions: report.sessions,
-            of: report.of,
-            fetched: report.fetched,
-            requests: report.requests,
-            without: report.without,
-            error: report.stopped.as_ref().map(Failure::chain),
-        }
+/// The report about a witness as text.
+pub fn text(witness: &WitnessJson) -> String {
+    if witness.sessions == 0 && witness.requests == 0 && witness.error.is_none() {
+        return "none: --witness grouped-daily asks who traded on each session".to_owned();
     }
-}
-
-impl WitnessJson {
-    /// The report as text.
-    pub fn text(&self) -> String {
-        if self.sessions == 0 && self.requests == 0 && self.error.is_none() {
-            return "none: --witness grouped-daily asks who traded on each session".to_owned();
-        }
-        let (sessions, of) = (format::count(self.sessions), format::plural(self.of, "session"));
-        let mut text = format!("{}: {sessions} of {of}", self.source);
-        if self.requests > 0 {
-            let (fetched, requests) = (format::count(self.fetched), format::plural(self.requests, "request"));
-            text = format!("{text}, {fetched} fetched with {requests}");
-        }
-        let WitnessGaps { not_entitled, not_yet, not_found, nobody_traded, failed } = self.without;
-        let counts = [
-            (not_entitled, WitnessGap::NotEntitled),
-            (not_yet, WitnessGap::NotYet),
-            (not_found, WitnessGap::NotFound),
-            (nobody_traded, WitnessGap::NobodyTraded),
-            (failed, WitnessGap::Failed),
-        ];
-        for (sessions, gap) in counts.into_iter().filter(|(sessions, _)| *sessions > 0) {
-            text = format!("{text}; {} {}", format::count(sessions), reason(gap));
-        }
-        match &self.error {
-            Some(error) => format!("{text}; cut short, the same command goes on: {error}"),
-            None => text,
-        }
+    let (sessions, of) = (format::count(witness.sessions), format::plural(witness.of, "session"));
+    let mut text = format!("{}: {sessions} of {of}", witness.source);
+    if witness.requests > 0 {
+        let (fetched, requests) =
+            (format::count(witness.fetched), format::plural(witness.requests, "request"));
+        text = format!("{text}, {fetched} fetched with {requests}");
+    }
+    let WitnessGaps { not_entitled, not_yet, not_found, nobody_traded, failed } = witness.without;
+    let counts = [
+        (not_entitled, WitnessGap::NotEntitled),
+        (not_yet, WitnessGap::NotYet),
+        (not_found, WitnessGap::NotFound),
+        (nobody_traded, WitnessGap::NobodyTraded),
+        (failed, WitnessGap::Failed),
+    ];
+    for (sessions, gap) in counts.into_iter().filter(|(sessions, _)| *sessions > 0) {
+        text = format!("{text}; {} {}", format::count(sessions), reason(gap));
+    }
+    match &witness.error {
+        Some(error) => format!("{text}; cut short, the same command continues: {error}"),
+        None => text,
     }
 }
 

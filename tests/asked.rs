@@ -289,7 +289,7 @@ fn no_manifest_is_begun_anew_beside_the_plan_of_a_lost_one() {
     {
         let ran = grab.run(command).exits(2);
         assert!(ran.stderr.contains("manifest.sqlite does not exist"), "{command}: {ran:?}");
-        assert!(ran.stderr.contains("`grab repair --rebuild-manifest` makes it anew"), "{command}: {ran:?}");
+        assert!(ran.stderr.contains("`grab repair --rebuild-manifest` rebuilds it"), "{command}: {ran:?}");
         assert!(!grab.data_dir().join("manifest.sqlite").exists(), "{command}");
     }
     let bare = client(&server);

@@ -267,7 +267,7 @@ fn fail_at(step: CrashPoint, action: &str, hits: impl IntoIterator<Item = u32>) 
         assert_eq!((ran.code, said("outcome").as_str()), (30, "error"), "{}{ran:?}", trial.story);
         let words = if action == "eio" { "Input/output error" } else { "No space left on device" };
         assert!(said("error").contains(words), "{}{ran:?}", trial.story);
-        assert!(said("hint").contains("`grab resume` goes on"), "{}{ran:?}", trial.story);
+        assert!(said("hint").contains("`grab resume` continues"), "{}{ran:?}", trial.story);
         assert_eq!(report["tasks"]["running"], 0, "{}{ran:?}", trial.story);
         trial.ends_well();
     }

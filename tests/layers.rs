@@ -1,6 +1,10 @@
 //! Which part may import which. The tables in `docs/ARCHITECTURE.md` are generated from the ones that are enforced here.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 /// One part of a crate: its module (or `words`, for the root of `grab-model`), its purpose, and the other parts of this
 /// workspace that it may name.
@@ -220,6 +224,87 @@ fn every_module_is_in_the_layer_table() {
         let module = name.trim_end_matches(".rs");
         assert!(module == "lib" || layers.iter().any(|(name, ..)| *name == module), "{module} has no row");
     }
+}
+
+/// The paths that the `use` statements of a file name, without groups: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn used_paths(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = format!("\n{}", lines.collect::<Vec<_>>().join("\n"));
+    let code = code.split("#[cfg(test)]").next().unwrap();
+    let uses = code.split("\nuse ").skip(1).chain(code.split("\npub use ").skip(1));
+    let tree = |rest: &str| rest.split(';').next().unwrap().split_whitespace().collect::<String>();
+    uses.flat_map(|rest| expanded(&tree(rest))).collect()
+}
+
+/// The paths of a tree of imports.
+fn expanded(tree: &str) -> Vec<String> {
+    let Some((before, group)) = tree.split_once('{') else { return vec![tree.to_owned()] };
+    let group = group.strip_suffix('}').unwrap_or(group);
+    let (mut depth, mut members) = (0, vec![String::new()]);
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if c == ',' && depth == 0 {
+            members.push(String::new());
+        } else {
+            members.last_mut().unwrap().push(c);
+        }
+    }
+    members.iter().flat_map(|member| expanded(member)).map(|path| format!("{before}{path}")).collect()
+}
+
+/// The module below the root that a path names, as seen from a module that lies `depth` below the root.
+fn module_of(path: &str, depth: usize) -> Option<String> {
+    let parts: Vec<_> = path.split("::").collect();
+    let supers = parts.iter().take_while(|part| **part == "super").count();
+    (supers == depth || parts[0] == "crate")
+        .then(|| parts[supers.max(usize::from(parts[0] == "crate"))].to_owned())
+}
+
+/// For each module of the command line, the others that it imports.
+fn imports_of_the_command_line() -> BTreeMap<String, BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut imports = BTreeMap::<String, BTreeSet<String>>::new();
+    for file in files {
+        let inside = file.strip_prefix(&root).unwrap().with_extension("");
+        let names: Vec<_> =
+            inside.iter().map(|part| part.to_str().unwrap()).filter(|part| *part != "mod").collect();
+        let paths = used_paths(&fs::read_to_string(&file).unwrap());
+        let modules = paths.iter().filter_map(|path| module_of(path, names.len()));
+        imports.entry(names[0].to_owned()).or_default().extend(modules.filter(|module| *module != names[0]));
+    }
+    imports
+}
+
+#[test]
+fn no_module_of_the_command_line_imports_one_that_imports_it() {
+    let imports = imports_of_the_command_line();
+    assert!(imports["output"].contains("report") && imports["args"].len() < 3, "{imports:?}");
+    let mut reached = imports.clone();
+    // As many steps as there are modules reach all that can be reached.
+    for _ in 0..imports.len() {
+        let step = |near: &BTreeSet<String>| {
+            near.iter().filter_map(|name| imports.get(name)).flatten().cloned().collect::<Vec<_>>()
+        };
+        for near in reached.values_mut() {
+            near.extend(step(near));
+        }
+    }
+    let circles: Vec<_> =
+        reached.iter().filter(|(name, reached)| reached.contains(*name)).map(|(name, _)| name).collect();
+    assert!(circles.is_empty(), "modules that import each other: {circles:?}");
+}
+
+#[test]
+fn the_scan_sees_every_module_that_is_used() {
+    let text = "use std::io;\nuse super::{\n    super::{report::Report, text},\n    planned::Lists,\n};\npub use crate::files;\n";
+    let modules: Vec<_> = used_paths(text).iter().filter_map(|path| module_of(path, 2)).collect();
+    assert_eq!(modules, ["report", "text", "files"]);
 }
 
 /// One row of the table in `docs/ARCHITECTURE.md`.

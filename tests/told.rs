@@ -119,7 +119,7 @@ fn every_hint_is_a_command_that_can_be_pasted() {
     let mut start = grab.command("start --windows 2024-01-03 --tickers A,B --max-requests 1 --rate none");
     start.args(["--base-url", server.base_url(), "--data-dir"]).arg(&place);
     let ran = Ran::from(start.output().unwrap()).exits(10);
-    let hint = format!("`grab resume --data-dir '{}'` goes on with the 1 task pending", place.display());
+    let hint = format!("`grab resume --data-dir '{}'` continues with the 1 task pending", place.display());
     assert!(ran.stdout.contains(&hint), "{ran:?}");
     // As a shell takes it.
     let typed = hint.split('`').nth(1).unwrap().replacen("grab", env!("CARGO_BIN_EXE_grab"), 1);
@@ -134,7 +134,7 @@ fn every_hint_is_a_command_that_can_be_pasted() {
 fn what_a_hint_names_for_the_sandbox_is_found() {
     let grab = Grab::new();
     let begun = grab.run("start --sandbox --plan-only --windows 2024-01-03 --tickers AAPL").exits(0).stdout;
-    assert!(begun.contains("`grab resume --data-dir sandbox-data` goes on"), "{begun}");
+    assert!(begun.contains("`grab resume --data-dir sandbox-data` continues"), "{begun}");
     // There is no fallback to it: the printed command names it.
     let nothing = grab.run("status --tickers").exits(2).stderr;
     assert!(nothing.contains("`grab status --tickers --data-dir sandbox-data`"), "{nothing}");

@@ -161,7 +161,7 @@ fn a_run_that_is_cut_short_goes_on_without_asking_twice() {
     assert_eq!(first["exit_code"], 10);
     let text = grab.run(&format!("{VERIFY} --max-requests 1")).exits(10).stdout;
     assert!(
-        text.contains("3 of 6 sessions, 1 fetched with 1 request; cut short, the same command goes on"),
+        text.contains("3 of 6 sessions, 1 fetched with 1 request; cut short, the same command continues"),
         "{text}"
     );
     let last = grab.run(&format!("{VERIFY} --max-requests 3 --json")).exits(13).json();

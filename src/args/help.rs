@@ -10,8 +10,8 @@ Each command has examples: grab start --help
 The key is in MASSIVE_API_KEY, or in the file that GRAB_API_KEY_FILE names.
 Settings: flag > environment > spec > grab.toml > ~/.config/grab/config.toml.
 Exit codes: 0 complete, 1 a bug, 2 usage, 3 a bad spec, config or tickers file,
-  10 incomplete (grab resume goes on), 11 some tasks have no data, 12 damage,
-  13 gaps, 20 key, 21 source unreachable, 30 disk, 31 another grab is at work,
+  10 incomplete (grab resume continues), 11 some tasks have no data, 12 damage,
+  13 gaps, 20 key, 21 source unreachable, 30 disk, 31 another grab runs here,
   32 the manifest is of another version of grab, 130 interrupted.";
 
 /// After `grab start --help`.
@@ -23,8 +23,8 @@ Examples:
   grab start --universe us-stocks --type CS --windows 2004-2016 --rate 100/s
   grab start --tasks-file missing.csv --max-duration 50m
 
-Asked twice for the same, the second does nothing; asked for more, it adds what
-is missing. Killed or stopped, grab resume goes on.";
+The same request a second time does nothing; a wider one adds what is missing.
+After a crash or a stop, grab resume continues.";
 
 /// After `grab resume --help`.
 pub const RESUME: &str = "\
@@ -33,7 +33,8 @@ Examples:
   grab resume --max-duration 50m
   grab resume --retry-failed
 
-It asks for what grab start has recorded and is not there yet: grab status.";
+It fetches what grab start has recorded and what is not stored yet: grab status
+shows it.";
 
 /// After `grab update --help`.
 pub const UPDATE: &str = "\
@@ -43,12 +44,12 @@ Examples:
   grab update --settle 1h --min-symbols-per-session 10000
   grab update --metrics-file /var/lib/node_exporter/grab.prom
 
-From three sessions before the last one of each symbol, as late trades revise
-bars, to the last session that ended half an hour ago. Holes that the service
-may have filled are asked for too. A second run on the same evening asks next
-to nothing. It exits with 10 if the source has no bars of the last session yet,
-with 13 if a new session has too few symbols. Pace and thresholds are those of
-the spec that the directory was started with, if it was with one.";
+It requests, for each symbol, the sessions from three before the last stored one
+(late trades revise bars) to the last one that ended half an hour ago, and gaps
+that the service may have filled. A second run on the same evening sends almost
+no request. It exits with 10 if the source has no bars of the last session yet,
+with 13 if a new session has too few symbols. If the directory was started with
+a spec, its pace and thresholds apply.";
 
 /// After `grab verify --help`.
 pub const VERIFY: &str = "\
@@ -59,13 +60,13 @@ Examples:
   grab verify --witness grouped-daily --rate 100/s
   grab verify --spec manifests/demo.toml --missing missing.csv
 
-It exits with 12 if there is damage, with 13 if sessions are missing or thin and
-nothing explains it; with 10, 20 or 21 if not all of the witness could be asked
-for. The coverage is the share of sessions with bars, with --deep or without.
-grab repair fetches again what it finds.
+It exits with 12 if there is damage, with 13 if sessions are missing or thin
+without an explanation; with 10, 20 or 21 if the witness could not be fetched
+completely. Coverage is the share of expected sessions that have bars. grab
+repair fetches again what verify finds.
 
-It only reads, also beside a run: what it says is of the instant at which it
-began. With --witness grouped-daily it writes, and needs the directory (31).";
+It only reads, also while a run is live: the report is as of its start. With
+--witness grouped-daily it writes, and needs the lock of the directory (31).";
 
 /// After `grab repair --help`.
 pub const REPAIR: &str = "\
@@ -77,25 +78,25 @@ Examples:
   grab repair --rebuild-manifest
   grab repair --rewrite
 
-Days that one page of the service holds are one request: --dry-run says how many
-requests there will be. Interrupted, grab resume goes on.
+Days that fit into one page of the service are one request: --dry-run says how
+many requests there will be. After an interruption, grab resume continues.
 
 Damaged files are moved to set_aside/ in the data directory, and removed once
-their replacement is in place. Days without bars are asked for once more: what
-the server does not have then is not asked for again, unless --from names it.
-Bars that were on record and do not come back stay a gap (exit 13), until they
-do, or until --accept-loss.
+their replacement is stored. Days without bars are requested one more time; what
+the server does not have then is not requested again, unless --from names it.
+Recorded bars that the server does not have any more stay a gap (exit 13) until
+it has them, or until --accept-loss.
 
---rebuild-manifest: each file says which of its days are whole: these are not
-asked for again. What plan.jsonl asks for besides is pending again (exit 10),
-also what was empty or refused: grab resume goes on. Without plan.jsonl it is
-not known what was pending. The old manifest is set aside, not deleted.
+--rebuild-manifest: the metadata of each file name its complete days; these are
+not requested again. What plan.jsonl requests besides is pending again (exit
+10), also what was empty or refused: grab resume continues. Without plan.jsonl
+it is unknown what was pending. The old manifest is moved, not deleted.
 
---rewrite: all files get the form in which grab writes them today, with the same
-content: after an update of grab, so that other programs can open them, or to
-change --parquet. It needs no network and no key, can be interrupted at any
-time, and goes on where it was. Files in today's form are passed over; a damaged
-one is left and named (exit 12). Exports are made again by grab export.";
+--rewrite: writes all files in the current format, with the same content: after
+an update of grab, so that other programs can open them, or to change --parquet.
+It needs no network and no key, and continues where it was interrupted. Files in
+the current format are skipped; damaged files stay as they are and are named
+(exit 12). Exports are made again by grab export.";
 
 /// After `grab status --help`.
 pub const STATUS: &str = "\
@@ -118,18 +119,18 @@ Examples:
   grab export --tickers META --follow-renames --out joined
 
 One file for each ticker (AAPL.parquet, KIM%70L.csv) with the columns of the
-store, and grab-export.json, which says what is in them. Files that grab export
-has made are replaced, others never. Splits and renames come from grab universe
+store, and grab-export.json, which describes them. Files of an earlier export
+are replaced, other files never. Splits and renames come from grab universe
 sync.
 
-It only reads the data directory, also beside a run.
+It only reads the data directory, also while a run is live.
 
---adjusted splits: prices before a split are multiplied with its old shares and
-divided by its new ones, volumes the other way round; the split's own day has
-new shares already. Nothing is adjusted for dividends. A split that is listed
-under another symbol of the company is applied where its events say so (grab
-universe sync --renames); what is not applied, or not shown by the bars, is
-named with its day.";
+--adjusted splits: prices before a split are multiplied by split_from and
+divided by split_to, volumes the other way round; the split's own day has new
+shares already. Nothing is adjusted for dividends. A split that is listed under
+another symbol of the company is applied where its ticker events say so (grab
+universe sync --renames). Splits that are not applied, or that the bars do not
+show, are named with their days.";
 
 /// After `grab universe --help`.
 pub const UNIVERSE: &str = "\
@@ -138,8 +139,9 @@ Examples:
   grab universe list --type CS --active-on 2010-06-30 --tickers-only
   grab start --universe us-stocks --type CS --windows 2004-2016
 
-A symbol that another company got later has two lives. Nothing is ever taken out
-of the universe: what a sync does not bring keeps the day it was seen last.";
+A symbol that another company got later has two listing periods. Nothing is ever
+removed from the universe: a row that a sync does not find keeps the day on
+which it was seen last.";
 
 /// After `grab universe sync --help`.
 pub const UNIVERSE_SYNC: &str = "\
@@ -148,8 +150,8 @@ Examples:
   grab universe sync --list-dates --renames --rate 100/s
   grab universe sync --no-splits --annotate sectors.csv
 
-Some 40 requests bring all tickers and splits. Killed or stopped, the same
-command goes on within a day. The tables are Parquet files in reference/.";
+Some 40 requests fetch all tickers and splits. After a crash or a stop, the same
+command continues within a day. The tables are Parquet files in reference/.";
 
 /// After `grab universe list --help`.
 pub const UNIVERSE_LIST: &str = "\
@@ -159,8 +161,9 @@ Examples:
   grab universe list --active-on 2010-06-30 --json
   grab universe list --ticker META
 
-It asks nobody anything. Who left when is known; who was listed when is asked
-for by grab universe sync --list-dates. Until then they count as listed before.";
+It sends no request. The lists have the day on which a ticker was delisted, and
+grab universe sync --list-dates fetches the day on which it was listed. Until
+then it counts as listed from the beginning.";
 
 /// After `grab sandbox --help`.
 pub const SANDBOX: &str = "\
@@ -183,8 +186,8 @@ Examples:
   grab spec check manifests/*.toml
   grab spec check --json my.toml
 
-It reads the tickers files that specs name, too, and asks nobody anything. It
-exits with 3 if anything is wrong. manifests/README.md explains the keys.";
+It also reads the tickers files that specs name, and sends no request. It exits
+with 3 if anything is wrong. manifests/README.md explains the keys.";
 
 /// After `grab completions --help`.
 pub const COMPLETIONS: &str = "\

@@ -89,6 +89,12 @@ settings! {
         "File with the API key and nothing else", "";
 }
 
+/// The keys that a config file may have.
+#[must_use]
+pub fn keys() -> Vec<&'static str> {
+    ALL.iter().map(|setting| setting.key).collect()
+}
+
 /// The settings that say how to reach the service: a command that is printed for the user has those that were given.
 pub static CONNECTION: [&Setting; 8] = [
     &BASE_URL,

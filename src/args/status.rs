@@ -11,10 +11,10 @@ pub struct StatusArgs {
     /// List the last 20 runs
     #[arg(long)]
     pub runs: bool,
-    /// Look again and again, also at a run in another terminal; q ends it
+    /// Show a live view, also of a run in another terminal; q ends it
     #[arg(long, conflicts_with_all = ["tickers", "runs"])]
     pub watch: bool,
-    /// How often --watch looks, such as 500ms or 10s
+    /// How often --watch refreshes, such as 500ms or 10s
     #[arg(long, value_name = "TIME", default_value = "1s", requires = "watch")]
     pub interval: String,
 }

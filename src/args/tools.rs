@@ -18,7 +18,7 @@ pub struct SpecArgs {
 /// What to do with specs.
 #[derive(Debug, Subcommand)]
 pub enum SpecCommand {
-    /// Say what each spec asks for, and what is wrong with it
+    /// Show what each spec requests, and what is wrong with it
     #[command(after_help = help::SPEC)]
     Check(SpecCheckArgs),
 }
@@ -26,7 +26,7 @@ pub enum SpecCommand {
 /// `grab spec check`
 #[derive(Debug, Args)]
 pub struct SpecCheckArgs {
-    /// The specs; all are checked, whatever is wrong with the first
+    /// The specs; all are checked, even if the first is wrong
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }

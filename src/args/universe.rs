@@ -18,10 +18,10 @@ pub struct UniverseArgs {
 /// What to do with the universe.
 #[derive(Debug, Subcommand)]
 pub enum UniverseCommand {
-    /// Bring tickers, delisted ones too, and splits
+    /// Fetch the lists of tickers, with delisted ones, and of splits
     #[command(after_help = help::UNIVERSE_SYNC)]
     Sync(Box<UniverseSyncArgs>),
-    /// List who is and was listed, by what is kept
+    /// Show the stored list of tickers
     #[command(after_help = help::UNIVERSE_LIST)]
     List(UniverseListArgs),
 }
@@ -29,16 +29,16 @@ pub enum UniverseCommand {
 /// `grab universe sync`
 #[derive(Debug, Args)]
 pub struct UniverseSyncArgs {
-    /// Ask when each was listed: one request each, once
+    /// Fetch the day on which each ticker was listed: one request each, once
     #[arg(long)]
     pub list_dates: bool,
-    /// Ask which tickers the companies of all recorded tickers had: one request each, again when a row has changed
+    /// Fetch the former tickers of the company of each recorded ticker: one request each, again if its row has changed
     #[arg(long)]
     pub renames: bool,
-    /// Leave splits as they are
+    /// Do not fetch splits
     #[arg(long)]
     pub no_splits: bool,
-    /// Keep sectors and industries of a CSV with the columns ticker (or symbol), sector, industry
+    /// Store sectors and industries from a CSV with the columns ticker (or symbol), sector, industry
     #[arg(long, value_name = "FILE.csv")]
     pub annotate: Option<PathBuf>,
     /// How to fetch.
@@ -49,16 +49,16 @@ pub struct UniverseSyncArgs {
 /// `grab universe list`
 #[derive(Debug, Args)]
 pub struct UniverseListArgs {
-    /// Only these types, by commas, such as CS,ADRC,ETF; '?' is a type that the list does not say
+    /// Only these types, separated by commas, such as CS,ADRC,ETF; '?' is an unknown type
     #[arg(long = "type", value_name = "LIST", value_delimiter = ',')]
     pub types: Vec<String>,
-    /// Only these exchanges, by commas, such as XNAS,XNYS; '?' is one that the list does not say
+    /// Only these exchanges, separated by commas, such as XNAS,XNYS; '?' is an unknown exchange
     #[arg(long = "exchange", value_name = "LIST", value_delimiter = ',')]
     pub exchanges: Vec<String>,
-    /// Only what was active on this day
+    /// Only tickers that were listed on this day
     #[arg(long, value_name = "DATE")]
     pub active_on: Option<Date>,
-    /// Only these symbols, by commas
+    /// Only these symbols, separated by commas
     #[arg(long, value_name = "LIST")]
     pub ticker: Vec<String>,
     /// One ticker a line, as --tickers-file takes them
@@ -69,16 +69,16 @@ pub struct UniverseListArgs {
 /// Which list `grab start` is about
 #[derive(Debug, Default, Args)]
 pub struct OrderArgs {
-    /// All symbols of a list that lived in a window, delisted or not: us-stocks
+    /// All symbols of a list that were listed in a window, with delisted ones: us-stocks
     #[arg(long, value_name = "NAME", group = "symbols")]
     pub universe: Option<String>,
-    /// Only these types, by commas, such as CS,ADRC,ETF; '?' is a type that the list does not say
+    /// Only these types, separated by commas, such as CS,ADRC,ETF; '?' is an unknown type
     #[arg(long = "type", value_name = "LIST", value_delimiter = ',', requires = "universe")]
     pub types: Vec<String>,
-    /// Only these exchanges, by commas, such as XNAS,XNYS; '?' is one that the list does not say
+    /// Only these exchanges, separated by commas, such as XNAS,XNYS; '?' is an unknown exchange
     #[arg(long = "exchange", value_name = "LIST", value_delimiter = ',', requires = "universe")]
     pub exchanges: Vec<String>,
-    /// Only what was active on this day
+    /// Only tickers that were listed on this day
     #[arg(long, value_name = "DATE", requires = "universe")]
     pub as_of: Option<Date>,
 }

@@ -1,6 +1,8 @@
 //! Each setting: where it may be set, and which source wins.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
+
+use grab_ops::parse_config;
 
 use super::*;
 use grab_core::data_dir::DataDir;
@@ -10,7 +12,7 @@ fn env<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> +
 }
 
 fn sources<'a>(env: &'a dyn Fn(&str) -> Option<String>, config: &str) -> Sources<'a> {
-    let values = Layer::parse(config).unwrap();
+    let values = parse_config(config, &list::keys()).unwrap();
     let files = vec![Layer { name: "grab.toml".into(), values, is_remembered: false }];
     Sources { env, files, default_data_dir: DEFAULT_DATA_DIR }
 }
@@ -74,7 +76,7 @@ fn wrong_values_are_named_with_the_place_where_they_are_set() {
         FetchSettings::resolve(&FetchArgs::default(), &sources(&none, "rate = \"fast\"")).unwrap_err();
     assert!(error.to_string().starts_with("grab.toml: rate: "), "{error}");
     assert_eq!(error.exit().code(), 3);
-    let error = Layer::parse("rate = \"5/min\"\nrates = 1\n").unwrap_err();
+    let error = parse_config("rate = \"5/min\"\nrates = 1\n", &list::keys()).unwrap_err();
     assert!(error.starts_with("line 2: unknown key \"rates\""), "{error}");
 }
 

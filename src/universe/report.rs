@@ -37,12 +37,12 @@ impl SyncReport {
     pub fn new(report: UniverseSyncReport, elapsed: Duration) -> Self {
         let exit = report.exit();
         let UniverseSyncReport { reference, annotated, stopped, totals, list_dates_left } = report;
-        let again = "the same command goes on where this one was stopped";
+        let again = "the same command continues where this one stopped";
         let hint = if matches!(exit, ExitStatus::Incomplete | ExitStatus::Interrupted) {
             Some(again.to_owned())
         } else {
             let hint = stopped.as_ref().and_then(advice::hint);
-            hint.map(|hint| hint.replace("`grab resume` goes on", "repeat the command"))
+            hint.map(|hint| hint.replace("`grab resume` continues", "repeat the command"))
         };
         let offered = format!(
             "--list-dates asks when {} were listed, one request each",

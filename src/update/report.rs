@@ -1,18 +1,15 @@
 //! The report of an update, done or planned.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use grab_core::{
-    exit::ExitStatus,
-    manifest::{Closure, Silence},
-    update::UpdatePlan,
-    verify::SessionSymbols,
-};
+use grab_core::{exit::ExitStatus, verify::SessionSymbols};
 use grab_model::{Rate, Symbol, Window, format, plan::Estimate};
-use grab_ops::{DelistedSymbol, ReferenceReport, RunReport, UpdatePreview, UpdateReport};
+use grab_ops::{
+    ReferenceReport, RunReport, UpdatePreview, UpdateReport,
+    json::{
+        ClosedDayJson, DelistedJson, LackingSessionJson, RequestedWindow, SilentSymbolJson, UpdatePlanJson,
+    },
+};
 use serde::Serialize;
 
 use super::super::{report::Report, run_report, text::Text};
@@ -34,83 +31,27 @@ pub struct UpdateJson {
     /// The last requested session.
     session: String,
     #[serde(flatten)]
-    plan: PlanReport,
+    plan: UpdatePlanJson,
     /// Newly listed symbols.
     joined: Vec<RequestedWindow>,
     /// Stored symbols that were delisted, as far as the lists of this run show it.
-    left: Vec<Delisted>,
+    left: Vec<DelistedJson>,
     /// The result of the lists. None if they were not due.
     universe: Option<ReferenceReport>,
     /// The sessions that are new since the last update, and the number of symbols with bars on each.
     sessions: Vec<SessionSymbols>,
     /// The sessions that lack symbols with bars every day.
-    lacking: Vec<ThinSession>,
+    lacking: Vec<LackingSessionJson>,
     /// Calendar sessions on which the market was closed, by what the service said in this run.
-    closed_days: Vec<ClosedDay>,
+    closed_days: Vec<ClosedDayJson>,
     /// Silent symbols, and what the service says about them.
-    silent: Vec<SilentSymbol>,
+    silent: Vec<SilentSymbolJson>,
     /// Whether the last session is one of `lacking`.
     is_lagging: bool,
 }
 
-/// A session that lacks regular symbols; its JSON is public.
-#[derive(Serialize)]
-struct ThinSession {
-    date: String,
-    /// Symbols that have bars on each of five sessions up to their last one, and are not delisted.
-    regular: u64,
-    /// Those of them that have bars.
-    present: u64,
-}
-
-impl From<&SessionSymbols> for ThinSession {
-    fn from(session: &SessionSymbols) -> Self {
-        Self { date: session.date.to_string(), regular: session.regular, present: session.present }
-    }
-}
-
-/// A day on which the market was closed; its JSON is public.
-#[derive(Serialize)]
-struct ClosedDay {
-    date: String,
-    evidence: &'static str,
-    name: String,
-}
-
-impl From<&Closure> for ClosedDay {
-    fn from(closure: &Closure) -> Self {
-        let Closure { date, evidence, name } = closure;
-        Self { date: date.to_string(), evidence: evidence.as_str(), name: name.clone() }
-    }
-}
-
-/// A silent symbol, and what the service says about it; its JSON is public.
-#[derive(Serialize)]
-struct SilentSymbol {
-    ticker: Symbol,
-    last_session: String,
-    answer: &'static str,
-    left_on: Option<String>,
-    words: String,
-}
-
-impl From<&Silence> for SilentSymbol {
-    fn from(silence: &Silence) -> Self {
-        let Silence { symbol, last_session, answer, left_on, words, .. } = silence;
-        Self {
-            ticker: symbol.clone(),
-            last_session: last_session.to_string(),
-            answer: answer.as_str(),
-            left_on: left_on.map(|day| day.to_string()),
-            words: words.clone(),
-        }
-    }
-}
-
-impl SilentSymbol {
-    fn text(&self) -> String {
-        format!("{} since {}: {}", self.ticker, self.last_session, self.words)
-    }
+fn silent(symbol: &SilentSymbolJson) -> String {
+    format!("{} since {}: {}", symbol.ticker, symbol.last_session, symbol.words)
 }
 
 /// What `--dry-run` reports.
@@ -119,7 +60,7 @@ pub struct DryRunJson {
     dry_run: bool,
     session: String,
     #[serde(flatten)]
-    plan: PlanReport,
+    plan: UpdatePlanJson,
     /// Whether lists would be fetched first, so that more symbols may be added or delisted.
     lists_due: bool,
     estimate: Estimate,
@@ -128,95 +69,32 @@ pub struct DryRunJson {
     rate: Rate,
 }
 
-#[derive(Clone, Serialize)]
-struct RequestedWindow {
-    ticker: Symbol,
-    window: Window,
-}
-
-/// The size of an update.
-#[derive(Clone, Copy, Serialize)]
-struct PlanReport {
-    /// Symbols that were behind.
-    extended: u64,
-    /// Sessions without bars that were requested again, and the windows of these requests.
-    holes: u64,
-    hole_windows: u64,
-    /// Symbols for which nothing was requested.
-    up_to_date: u64,
-    closed: u64,
-    /// Symbols that are requested from their first day on.
-    joined_symbols: u64,
-    /// Symbols whose whole history is requested again because of a split.
-    resplit: u64,
-}
-
-impl From<&UpdatePlan> for PlanReport {
-    fn from(plan: &UpdatePlan) -> Self {
-        Self {
-            extended: plan.tails.len() as u64,
-            holes: plan.hole_sessions,
-            hole_windows: plan.holes.len() as u64,
-            up_to_date: plan.up_to_date,
-            closed: plan.closed,
-            joined_symbols: plan.joined.iter().map(|(symbol, _)| symbol).collect::<BTreeSet<_>>().len()
-                as u64,
-            resplit: plan.splits.iter().map(|(symbol, _)| symbol).collect::<BTreeSet<_>>().len() as u64,
-        }
-    }
-}
-
-impl From<&(Symbol, Window)> for RequestedWindow {
-    fn from((symbol, window): &(Symbol, Window)) -> Self {
-        Self { ticker: symbol.clone(), window: *window }
-    }
-}
-
-/// A stored symbol that was delisted; its JSON is public.
-#[derive(Serialize)]
-struct Delisted {
-    ticker: Symbol,
-    last_day: Option<String>,
-    now: Option<Symbol>,
-    goes_on: bool,
-}
-
-impl From<DelistedSymbol> for Delisted {
-    fn from(delisted: DelistedSymbol) -> Self {
-        let DelistedSymbol { symbol, last_day, successor, is_reused } = delisted;
-        let last_day = last_day.map(|day| day.to_string());
-        Self { ticker: symbol, last_day, now: successor, goes_on: is_reused }
-    }
-}
-
-impl Delisted {
-    /// `FB on 2022-06-09 (now META)`, `DOC on 2024-03-04 (the ticker belongs to another security)`.
-    fn text(&self) -> String {
-        let day = self.last_day.as_ref().map(|day| format!(" on {day}")).unwrap_or_default();
-        let now = self.now.as_ref().map(|now| format!("now {now}"));
-        let reused = self.goes_on.then(|| "the ticker belongs to another security".to_owned());
-        let notes: Vec<_> = now.into_iter().chain(reused).collect();
-        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
-        format!("{}{day}{notes}", self.ticker)
-    }
+/// `FB on 2022-06-09 (now META)`, `DOC on 2024-03-04 (the ticker belongs to another security)`.
+fn delisted(symbol: &DelistedJson) -> String {
+    let day = symbol.last_day.as_ref().map(|day| format!(" on {day}")).unwrap_or_default();
+    let now = symbol.now.as_ref().map(|now| format!("now {now}"));
+    let reused = symbol.goes_on.then(|| "the ticker belongs to another security".to_owned());
+    let notes: Vec<_> = now.into_iter().chain(reused).collect();
+    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+    format!("{}{day}{notes}", symbol.ticker)
 }
 
 impl From<UpdateReport> for UpdateJson {
     fn from(report: UpdateReport) -> Self {
         let is_lagging = report.is_lagging();
-        let UpdateReport { run, session, plan, lists, delisted, sessions, lacking, closures, silences } =
+        let UpdateReport { run, session, plan, lists, delisted: gone, sessions, lacking, closures, silences } =
             report;
         Self {
             run,
             session: session.to_string(),
             plan: (&plan).into(),
             joined: plan.joined.iter().map(RequestedWindow::from).collect(),
-            left: delisted.into_iter().map(Delisted::from).collect(),
+            left: gone.into_iter().map(DelistedJson::from).collect(),
             universe: lists,
             sessions,
-            lacking: lacking.iter().map(ThinSession::from).collect(),
-            closed_days: closures.iter().map(ClosedDay::from).collect(),
-            silent: silences.iter().map(SilentSymbol::from).collect(),
+            lacking: lacking.iter().map(LackingSessionJson::from).collect(),
+            closed_days: closures.iter().map(ClosedDayJson::from).collect(),
+            silent: silences.iter().map(SilentSymbolJson::from).collect(),
             is_lagging,
         }
     }
@@ -253,7 +131,7 @@ impl Report for UpdateJson {
 
     /// Also for a mail: the first line says all that its reader must know.
     fn text(&self) -> Text {
-        let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
+        let UpdatePlanJson { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;
         let mut text = run_report::text(&self.run).with_first(self.summary());
         let [extended, up_to_date, closed] = [extended, up_to_date, closed].map(format::count);
@@ -265,13 +143,13 @@ impl Report for UpdateJson {
             text.row("new", named(joined_symbols, self.first_days()));
         }
         if !self.left.is_empty() {
-            text.row("delisted", named(self.left.len() as u64, self.left.iter().map(Delisted::text)));
+            text.row("delisted", named(self.left.len() as u64, self.left.iter().map(delisted)));
         }
-        for ClosedDay { date, name, .. } in &self.closed_days {
+        for ClosedDayJson { date, name, .. } in &self.closed_days {
             text.row("closed", format_args!("{date}, by the service: {name}"));
         }
         if !self.silent.is_empty() {
-            text.row("silent", named(self.silent.len() as u64, self.silent.iter().map(SilentSymbol::text)));
+            text.row("silent", named(self.silent.len() as u64, self.silent.iter().map(silent)));
         }
         if holes > 0 {
             let (sessions, windows) =
@@ -327,7 +205,7 @@ impl From<UpdatePreview> for DryRunJson {
 
 impl Report for DryRunJson {
     fn text(&self) -> Text {
-        let PlanReport { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
+        let UpdatePlanJson { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;
         let mut text = Text::new(format_args!(
             "{} to extend to {}, {} in {} to request again; {} up to date, {} closed",

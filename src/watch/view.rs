@@ -224,7 +224,7 @@ fn ended(run: &RunItem, before: impl Fn(i64) -> String) -> String {
         (Some(ended), Some(exit)) => {
             format!("{}, {}, exit code {}", before(ended), exit.outcome().as_str(), exit.code())
         }
-        _ => format!("of {}, killed: {} goes on", before(run.started_at_ms), called::command("resume")),
+        _ => format!("of {}, killed: {} continues", before(run.started_at_ms), called::command("resume")),
     }
 }
 

@@ -59,7 +59,7 @@ fn a_second_signal_stops_at_once_and_loses_nothing() {
     let grab = Grab::with_server(server.base_url());
     let ran = interrupted_twice(&grab, &server, "").exits(130);
     assert!(ran.stdout.starts_with("interrupted: a signal asked to stop\n"), "{ran:?}");
-    assert!(ran.stdout.contains("`grab resume` goes on with the 1 task pending"), "{ran:?}");
+    assert!(ran.stdout.contains("`grab resume` continues with the 1 task pending"), "{ran:?}");
     assert_eq!(grab.tasks(), ["A 2024-01-01 pending"]);
     well.store(true, Ordering::SeqCst);
     grab.run("resume").exits(0);

@@ -58,20 +58,20 @@ impl ExitStatus {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Complete => "complete: every task asked for is done or empty",
+            Self::Complete => "complete: every requested task is done or empty",
             Self::Bug => "a bug: something that should not happen",
-            Self::Usage => "the command line cannot be understood, or asks for what cannot be",
+            Self::Usage => "the command line cannot be understood, or requests something impossible",
             Self::Config => "a spec, a config file or a tickers file is wrong",
             Self::Incomplete => {
-                "incomplete: a limit was reached, or the source was away; grab resume goes on"
+                "incomplete: a limit was reached, or the source was not available; grab resume continues"
             }
             Self::Unsuccessful => "finished, but some tasks or days are failed, not_found or not_entitled",
             Self::Damage => "grab verify found damage",
-            Self::Gaps => "grab verify found gaps that nobody explains, and no damage",
+            Self::Gaps => "grab verify found unexplained gaps, and no damage",
             Self::Key => "the key is missing, or refused altogether",
-            Self::Unreachable => "the source cannot be reached; no task was burnt",
+            Self::Unreachable => "the source cannot be reached; no task failed because of it",
             Self::Disk => "disk full or another I/O error; nothing is lost",
-            Self::Locked => "another grab holds the data directory",
+            Self::Locked => "another grab has locked the data directory",
             Self::OtherVersion => {
                 "the manifest is from a newer grab, or from an older one: grab resume migrates it"
             }

@@ -2,11 +2,13 @@
 //! [`Observer`] receives notices and progress.
 
 mod api_key;
+mod config_file;
 mod connect;
 mod download;
 mod error;
 mod export;
 mod input_files;
+pub mod json;
 mod notice;
 mod past_days;
 mod rebuild;
@@ -17,6 +19,7 @@ mod rewrite;
 mod run;
 mod run_report;
 mod saved_start;
+mod setting_values;
 mod spec_check;
 mod spec_file;
 mod status;
@@ -30,6 +33,7 @@ mod without_bars;
 mod witness;
 
 pub use api_key::{KEY_VARIABLES, read_key_file, read_key_variable};
+pub use config_file::{parse_config, read_config_file};
 pub use connect::{ConnectOptions, Connection, HostBy, RunHandles, SANDBOX};
 pub use download::{Download, DownloadPlan, DownloadRequest, Resume};
 pub use error::{Error, is_busy, is_disk_trouble};
@@ -53,6 +57,10 @@ pub use run::{
 };
 pub use run_report::{NextStep, RunReport, Unsuccessful};
 pub use saved_start::SavedStart;
+pub use setting_values::{
+    read_base_url, read_bool, read_certificates, read_concurrency, read_encodings, read_positive, read_time,
+    read_timeout,
+};
 pub use spec_check::{SpecCheck, SpecFault, SpecList};
 pub use spec_file::{SpecFile, subscription_of};
 pub use status::{Status, StatusReport};

@@ -214,6 +214,12 @@ impl RunReport {
         Ok(self)
     }
 
+    /// Why it stopped before the end, with all causes.
+    #[must_use]
+    pub fn error(&self) -> Option<String> {
+        self.stopped.as_ref().filter(|_| self.is_stopped_early).map(|error| error.chain())
+    }
+
     /// The process's exit code.
     #[must_use]
     pub fn exit(&self) -> ExitStatus {

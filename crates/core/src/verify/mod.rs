@@ -87,6 +87,20 @@ pub enum DeepSelection {
     },
 }
 
+impl DeepSelection {
+    /// Parses a share such as `5%` or a part such as `1/10`. None if it is neither.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(percent) = text.strip_suffix('%') {
+            let percent: f64 = percent.trim().parse().ok()?;
+            return (0.0..=100.0).contains(&percent).then_some(Self::Share(percent / 100.0));
+        }
+        let (n, of) = text.split_once('/')?;
+        let (n, of) = (n.parse().ok()?, of.parse().ok()?);
+        (1..=of).contains(&n).then_some(Self::Part { n, of })
+    }
+}
+
 /// The results of a verification.
 #[derive(Clone, Debug, Default)]
 pub struct Verification {

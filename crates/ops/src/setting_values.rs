@@ -2,7 +2,6 @@
 
 use std::{fmt::Display, fs, str::FromStr, time::Duration};
 
-use clap::ValueEnum;
 use grab_core::store::Encodings;
 use jiff::SignedDuration;
 use reqwest::Certificate;
@@ -15,7 +14,11 @@ use url::Url;
 /// The most tasks that may be under way at once.
 const MAX_CONCURRENCY: usize = 32;
 
-pub(super) fn read_concurrency(text: &str) -> Result<usize, String> {
+/// Parses the most requests at once.
+///
+/// # Errors
+/// With what is wrong with the text.
+pub fn read_concurrency(text: &str) -> Result<usize, String> {
     let within = |n: &usize| (1..=MAX_CONCURRENCY).contains(n);
     text.parse()
         .ok()
@@ -23,35 +26,39 @@ pub(super) fn read_concurrency(text: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("{text:?} is not a number from 1 to {MAX_CONCURRENCY}"))
 }
 
-pub(super) fn read_positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+/// Parses a number from 1 on.
+///
+/// # Errors
+/// With what is wrong with the text.
+pub fn read_positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
     text.parse()
         .ok()
         .filter(|n| *n >= T::from(1))
         .ok_or_else(|| format!("{text:?} is not a number from 1 on"))
 }
 
-pub(super) fn read_bool(text: &str) -> Result<bool, String> {
+/// Parses true or false.
+///
+/// # Errors
+/// With what is wrong with the text.
+pub fn read_bool(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
 }
 
-/// Parses one of a few words.
-pub(super) fn read_choice<T: ValueEnum>(text: &str) -> Result<T, String> {
-    let wrong = |_| {
-        let words = T::value_variants().iter().filter_map(T::to_possible_value);
-        let words: Vec<_> = words.map(|word| word.get_name().to_owned()).collect();
-        format!("{text:?} is none of {}", words.join(", "))
-    };
-    T::from_str(text, false).map_err(wrong)
-}
-
 /// Parses the kind of Parquet files.
-pub(super) fn read_encodings(text: &str) -> Result<Encodings, String> {
+///
+/// # Errors
+/// With what is wrong with the text.
+pub fn read_encodings(text: &str) -> Result<Encodings, String> {
     let all = [Encodings::Compatible, Encodings::Compact];
     let wrong = || format!("{text:?} is none of {}", all.map(Encodings::as_str).join(", "));
     all.into_iter().find(|kind| kind.as_str() == text).ok_or_else(wrong)
 }
 
 /// `50m`, `1h30m`, `90s`, `250ms`, or plain seconds.
+///
+/// # Errors
+/// With what is wrong with the text.
 pub fn read_time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time such as 90s, 50m or 1h30m");
     if let Ok(seconds) = text.parse::<u64>() {
@@ -62,12 +69,19 @@ pub fn read_time(text: &str) -> Result<Duration, String> {
 }
 
 /// A time that is not zero: nothing connects or responds in no time.
-pub(super) fn read_timeout(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// With what is wrong with the text.
+pub fn read_timeout(text: &str) -> Result<Duration, String> {
     let time = read_time(text)?;
     if time.is_zero() { Err("a time-out of zero would fail every request".to_owned()) } else { Ok(time) }
 }
 
-pub(super) fn read_base_url(text: &str) -> Result<Url, String> {
+/// Parses the address of a service.
+///
+/// # Errors
+/// With what is wrong with the text.
+pub fn read_base_url(text: &str) -> Result<Url, String> {
     let url =
         Url::parse(text).map_err(|_| format!("{text:?} is not a URL such as https://api.massive.com"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -82,7 +96,10 @@ pub(super) fn read_base_url(text: &str) -> Result<Url, String> {
 }
 
 /// Reads a PEM file of one or more certificates that can be trusted.
-pub(super) fn read_certificates(path: &str) -> Result<Vec<Certificate>, String> {
+///
+/// # Errors
+/// With what is wrong with the text.
+pub fn read_certificates(path: &str) -> Result<Vec<Certificate>, String> {
     let pem = fs::read(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
     let wrong = |error: &dyn Display| format!("{path}: {error}");
     let mut trusted = RootCertStore::empty();
