@@ -156,7 +156,7 @@ def check_totals(page: Page, verified: dict) -> None:
             "Symbols": str(len(SYMBOLS)),
             "Sessions expected": f"{coverage['expected_sessions']:,}",
             "Present": f"{coverage['present_sessions']:,}",
-            "Empty by the server's word alone": f"{coverage['unexplained_sessions']:,}",
+            "Empty by the response alone": f"{coverage['unexplained_sessions']:,}",
             "Coverage": f"{int(coverage['ratio'] * 10_000) / 100:.2f} %",
             "Damage": str(verified["damage"]),
             "Gaps": str(verified["gaps"]),
@@ -178,8 +178,8 @@ def check_totals(page: Page, verified: dict) -> None:
             "present": [str(4 * 166 - 5 - 22 - 20 - 22), "yes"],
             "file lost or damaged": [str(20 + 22), "yes"],
             "missing": ["27", "yes"],
-            "empty by the server's word": ["166", "no"],
-            "still owed": [str(144 + 22), "yes"],
+            "empty by the response": ["166", "no"],
+            "still pending": [str(144 + 22), "yes"],
             "failed": ["22", "yes"],
             "not asked for": [str(166 - 22), "no"],
         },
@@ -193,12 +193,12 @@ def check_colours(page: Page, verified: dict) -> None:
         ("AAPL", "2023-12"): "all that is expected",
         ("AAPL", "2024-02"): "file lost or damaged",
         ("MSFT", "2024-03"): "50 % or more",
-        ("BRK.B", "2024-04"): "none, and nobody says why",
-        ("GOOG", "2024-06"): "still owed",
+        ("BRK.B", "2024-04"): "none, unexplained",
+        ("GOOG", "2024-06"): "still pending",
         ("GOOG", "2024-07"): "failed, not in the plan or not found",
         ("NOSUCH", "2024-01"): "nothing expected: empty, no trade, not listed or before the plan's history",
         ("TSLA", "2024-04"): "not asked for",
-        ("TSLA", "2024-05"): "still owed",
+        ("TSLA", "2024-05"): "still pending",
         ("NVDA", "2024-05"): "file lost or damaged",
     }
     legend = legend_colours(page)
@@ -243,7 +243,7 @@ def check_filters(page: Page, verified: dict) -> None:
         ("file lost or damaged", ["AAPL", "NVDA"]),
         ("missing", ["BRK.B", "MSFT"]),
         ("damage found", ["AAPL", "NVDA"]),
-        ("still owed", ["GOOG", "TSLA"]),
+        ("still pending", ["GOOG", "TSLA"]),
     ]:
         state.select_option(words)
         expect(rows).to_have_text(left)
@@ -317,7 +317,7 @@ def check_days(page: Page, verified: dict) -> None:
     require_equal("a Saturday", days["2024-03-30 Sat"], ("closed", "weekend"))
     require_equal("present days", sum(state == "present" for state, _ in days.values()), 15)
     expect(page.locator("#days-findings li")).to_have_text(
-        ["2024-03-11..2024-03-15 missing_session (gap): 5 sessions to 2024-03-15 have no bar, and nobody says why"]
+        ["2024-03-11..2024-03-15 missing_session (gap): 5 sessions to 2024-03-15 have no bar, and no source explains it"]
     )
     page.screenshot(path=SHOTS / "days.png")
     page.get_by_role("button", name="Close").click()

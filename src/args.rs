@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
 
 pub use export::{AdjustedArg, ExportArgs, FormatArg};
 pub use given_twice::given_twice;
-pub use setting_flags::{CommonGroup, FetchGroup, Flags, Given, ParquetGroup};
+pub use setting_flags::{CommonGroup, FetchGroup, FlagValues, Flags, ParquetGroup};
 pub use setting_list::Setting;
 pub use status::StatusArgs;
 pub use tools::{CompletionsArgs, ManArgs, SpecArgs, SpecCommand};

@@ -18,7 +18,7 @@ use super::{
 use grab_core::data_dir::DataDir;
 
 /// How this process was called: it exists once, like the command line itself.
-static CALLED: OnceLock<Called> = OnceLock::new();
+static CALLED: OnceLock<CommandLine> = OnceLock::new();
 
 /// The commands that use no data directory.
 const WITHOUT_DIRECTORY: [&str; 5] = ["sandbox", "spec", "completions", "man", "help"];
@@ -28,7 +28,7 @@ const FETCHING: [&str; 5] = ["start", "resume", "update", "repair", "universe sy
 
 /// The command line of this run.
 #[derive(Clone, Debug, Default)]
-pub struct Called {
+pub struct CommandLine {
     typed: Vec<OsString>,
     data_dir: DataDir,
     is_of_sandbox: bool,
@@ -36,7 +36,7 @@ pub struct Called {
     fetch: Vec<(String, String)>,
 }
 
-impl Called {
+impl CommandLine {
     /// Records what was typed, and the data directory.
     #[must_use]
     pub fn new(cli: &Cli, typed: &[OsString], data_dir: DataDir) -> Self {
@@ -140,7 +140,7 @@ impl Command {
 }
 
 /// Records how this process was called. The first call counts.
-pub fn set(called: Called) {
+pub fn set(called: CommandLine) {
     let _ = CALLED.set(called);
 }
 
@@ -188,12 +188,12 @@ mod tests {
 
     use super::*;
 
-    fn called(line: &str, data_dir: &str) -> Called {
+    fn called(line: &str, data_dir: &str) -> CommandLine {
         let typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        Called::new(&Cli::try_parse_from(&typed).unwrap(), &typed, DataDir::new(data_dir))
+        CommandLine::new(&Cli::try_parse_from(&typed).unwrap(), &typed, DataDir::new(data_dir))
     }
 
-    fn whole_of(called: &Called, text: &str) -> String {
+    fn whole_of(called: &CommandLine, text: &str) -> String {
         called.whole(text, str::to_owned).into_owned()
     }
 
@@ -238,7 +238,7 @@ mod tests {
     fn what_was_typed_can_be_typed_again() {
         let typed: Vec<OsString> =
             ["/usr/bin/grab", "status", "--data-dir", "my bars"].map(OsString::from).to_vec();
-        let called = Called::new(&Cli::try_parse_from(&typed).unwrap(), &typed, DataDir::new("my bars"));
+        let called = CommandLine::new(&Cli::try_parse_from(&typed).unwrap(), &typed, DataDir::new("my bars"));
         assert_eq!(called.again("--json"), "grab status --data-dir 'my bars' --json");
     }
 }

@@ -46,7 +46,7 @@ use grab_core::exit::ExitStatus;
 use grab_ops::Error as Failure;
 
 use args::{Cli, Command, UniverseArgs, UniverseCommand, given_twice};
-use called::Called;
+use called::CommandLine;
 use output::Output;
 use settings::Sources;
 
@@ -94,7 +94,7 @@ fn run(cli: &Cli, typed: &[OsString], output: Output) -> ExitStatus {
         let is_of_sandbox = cli.command.fetch().is_some_and(|fetch| fetch.sandbox);
         let sources = if is_of_sandbox { sources.of_sandbox() } else { sources };
         if !is_tool {
-            called::set(Called::new(cli, typed, sources.data_dir(&cli.common)?));
+            called::set(CommandLine::new(cli, typed, sources.data_dir(&cli.common)?));
         }
         logging::start(&cli.common, &sources)?;
         if sources.allow_unsynced(&cli.common)? {

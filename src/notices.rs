@@ -80,7 +80,7 @@ impl Observer for Terminal {
     }
 }
 
-impl PhaseView for progress::Shown {
+impl PhaseView for progress::ProgressDisplay {
     fn end(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin((*self).end())
     }
@@ -193,7 +193,7 @@ fn planned(tasks: u64, without_list_date: u64) -> Vec<String> {
     let mut lines = vec![format!("{} planned by the universe", format::plural(tasks, "task"))];
     if without_list_date > 0 {
         lines.push(format!(
-            "note: the list date is not known for {} in it: windows before that date are requested in vain, \
+            "note: the list date is not known for {} in it: windows before that date are requested without a result, \
              unless `grab universe sync --list-dates` ran first",
             format::plural(without_list_date, "symbol")
         ));

@@ -89,7 +89,7 @@ impl Output {
         }
         if self.json {
             // If stdout is gone as well, nothing can be reported.
-            let _ = self.report(&run_report::Failed::new(failure));
+            let _ = self.report(&run_report::FailureReport::new(failure));
         }
         failure.exit()
     }

@@ -35,12 +35,12 @@ const STOPPING: &str = "stopping: pages under way are finished first; Ctrl-C (on
 const PACE_WINDOW: Duration = Duration::from_mins(1);
 
 /// A display that runs until it is ended.
-pub struct Shown {
+pub struct ProgressDisplay {
     end: oneshot::Sender<()>,
     ended: JoinHandle<()>,
 }
 
-impl Shown {
+impl ProgressDisplay {
     /// Removes the display.
     pub async fn end(self) {
         // Both fail only if the display is gone already.
@@ -58,7 +58,7 @@ pub fn show(
     owed: Outstanding,
     counters: Arc<RunCounters>,
     stop: Stop,
-) -> Shown {
+) -> ProgressDisplay {
     let mode = match mode {
         ProgressMode::Auto if stderr_is_terminal() => ProgressMode::Bar,
         ProgressMode::Auto => ProgressMode::Lines,
@@ -80,7 +80,7 @@ pub fn show(
             ProgressMode::None => {}
         }
     });
-    Shown { end, ended }
+    ProgressDisplay { end, ended }
 }
 
 /// An event to show.

@@ -22,7 +22,7 @@ pub struct RunOutput<'a>(#[serde(serialize_with = "serialize")] pub &'a RunRepor
 
 /// The report of a command that failed before it could count anything. Its JSON has the fields of a run.
 #[derive(Serialize)]
-pub struct Failed {
+pub struct FailureReport {
     #[serde(flatten)]
     run: RunJson,
     #[serde(skip)]
@@ -53,7 +53,7 @@ fn json(report: &RunReport) -> RunJson {
     RunJson::new(report, next(report))
 }
 
-impl Report for Failed {
+impl Report for FailureReport {
     fn exit(&self) -> ExitStatus {
         self.exit
     }
@@ -63,7 +63,7 @@ impl Report for Failed {
     }
 }
 
-impl Failed {
+impl FailureReport {
     /// The report of a command that failed before it could count anything.
     #[must_use]
     pub fn new(failure: &Error) -> Self {

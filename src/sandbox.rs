@@ -6,7 +6,7 @@ use clap::Args;
 use grab_core::{clock::Clock, engine::Stop, exit::ExitStatus};
 use grab_model::ApiKey;
 use grab_ops::{Error as Failure, read_time};
-use grab_sandbox::{Evolution, FaultOptions, RateLimit, ReferenceQuality, Sandbox, SandboxOptions};
+use grab_sandbox::{Evolution, FaultOptions, PlanRateLimit, ReferenceQuality, Sandbox, SandboxOptions};
 use serde::Serialize;
 
 use super::{
@@ -107,9 +107,9 @@ fn key() -> Result<Option<String>, Failure> {
     key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
 }
 
-fn rate_limit(args: &SandboxRateArgs) -> Option<RateLimit> {
+fn rate_limit(args: &SandboxRateArgs) -> Option<PlanRateLimit> {
     let (window, body, retry_after) = (args.rate_window, args.rate_body, args.retry_after);
-    args.plan_rate.map(|per_minute| RateLimit { per_minute, window, body, retry_after })
+    args.plan_rate.map(|per_minute| PlanRateLimit { per_minute, window, body, retry_after })
 }
 
 /// Reads a share, such as 0.3.
@@ -170,14 +170,17 @@ mod tests {
             let Command::Sandbox(args) = Cli::parse_from(words).command else { panic!("{flags}") };
             rate_limit(&args.rate)
         };
-        let five = RateLimit::per_minute(NonZeroU32::new(5).unwrap());
-        let empty = RateLimit { body: TooManyBody::Empty, ..five };
+        let five = PlanRateLimit::per_minute(NonZeroU32::new(5).unwrap());
+        let empty = PlanRateLimit { body: TooManyBody::Empty, ..five };
         for (flags, expected) in [
             ("", None),
             ("--plan-rate 5", Some(five)),
-            ("--plan-rate 5 --rate-window fixed", Some(RateLimit { window: RateWindow::Fixed, ..five })),
+            ("--plan-rate 5 --rate-window fixed", Some(PlanRateLimit { window: RateWindow::Fixed, ..five })),
             ("--plan-rate 5 --rate-body empty", Some(empty)),
-            ("--plan-rate 5 --rate-body empty --retry-after", Some(RateLimit { retry_after: true, ..empty })),
+            (
+                "--plan-rate 5 --rate-body empty --retry-after",
+                Some(PlanRateLimit { retry_after: true, ..empty }),
+            ),
         ] {
             assert_eq!(limit(flags), expected, "{flags}");
         }

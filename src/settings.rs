@@ -19,7 +19,7 @@ use grab_ops::{
 use jiff::Timestamp;
 
 use super::args::{
-    CommonArgs, FetchArgs, Given, LogFormat, ParquetArgs, ProgressMode, Setting, setting_list as list,
+    CommonArgs, FetchArgs, FlagValues, LogFormat, ParquetArgs, ProgressMode, Setting, setting_list as list,
 };
 use choice::read_choice;
 
@@ -156,7 +156,7 @@ impl<'a> Sources<'a> {
     fn get<T>(
         &self,
         setting: &Setting,
-        given: &Given,
+        given: &FlagValues,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Failure> {
         let usage = |name: &str, why| Failure::Usage(format!("{name}: {why}"));
@@ -237,7 +237,7 @@ impl<'a> Sources<'a> {
         if let Some((name, value)) = set {
             return read_key_variable(name, &value).map(Some).map_err(Failure::Key);
         }
-        let path = self.get(&list::API_KEY_FILE, &Given::default(), |text| Ok(text.to_owned()))?;
+        let path = self.get(&list::API_KEY_FILE, &FlagValues::default(), |text| Ok(text.to_owned()))?;
         path.map(|path| read_key_file(&path).map_err(Failure::Key)).transpose()
     }
 }

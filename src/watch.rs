@@ -50,7 +50,7 @@ pub fn run(data_dir: &DataDir, interval: &str, clock: Clock, output: Output) -> 
     if interval < LEAST_INTERVAL {
         return Err(wrong(format!("at least {}ms", LEAST_INTERVAL.as_millis())));
     }
-    let mut shown = Shown::new(data_dir, clock);
+    let mut shown = WatchState::new(data_dir, clock);
     // Before the terminal is changed: an initial failure is an error like any other.
     shown.look()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -58,7 +58,7 @@ pub fn run(data_dir: &DataDir, interval: &str, clock: Clock, output: Output) -> 
 }
 
 /// The state of the view.
-struct Shown<'a> {
+struct WatchState<'a> {
     data_dir: &'a DataDir,
     clock: Clock,
     watcher: StatusPoller,
@@ -68,7 +68,7 @@ struct Shown<'a> {
     failed: u32,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> WatchState<'a> {
     fn new(data_dir: &'a DataDir, clock: Clock) -> Self {
         Self {
             data_dir,

@@ -95,7 +95,7 @@ fn read_beside(step: CrashPoint, hit: u32) -> bool {
                 tasks,
                 "{story}: {report}"
             );
-            assert!(!report.to_string().contains("in a process that died"), "{story}: {report}");
+            assert!(!report.to_string().contains("in a process that crashed"), "{story}: {report}");
         }
         let recorded = grab.count("SELECT coalesce(sum(bars), 0) FROM partitions");
         let bars: u64 = exported(&reads(&grab, "export --out out --json", &story)).values().sum();
@@ -270,5 +270,5 @@ fn what_a_dead_process_left_is_still_named() {
     let kinds: Vec<_> =
         report["findings"].as_array().unwrap().iter().map(|one| one["kind"].clone()).collect();
     assert!(kinds.contains(&"stray_file".into()), "its unfinished file: {report}");
-    assert!(report.to_string().contains("in a process that died"), "{report}");
+    assert!(report.to_string().contains("in a process that crashed"), "{report}");
 }

@@ -190,7 +190,7 @@ fn a_damaged_partition_is_not_merged_into() {
     let start = "start --sandbox --windows 2024-01-02..2024-01-31 --tickers AAPL";
     let more = grab.run(start).exits(11);
     assert!(
-        more.stdout.contains("is not the file that was recorded: `grab repair` fetches it anew"),
+        more.stdout.contains("is not the file that was recorded: `grab repair` fetches it again"),
         "{more:?}"
     );
     grab.run("repair").exits(0);

@@ -29,6 +29,7 @@ mod faulty_sandbox;
 mod history;
 mod hostile;
 mod kinds;
+mod language;
 mod layers;
 mod lost;
 mod outage;

@@ -176,7 +176,7 @@ fn a_spec_that_is_kept_says_it_to_later_commands_too() {
     let volume = exported.into_iter().find(|(name, ..)| name == "volume").unwrap();
     assert!(volume.1.contains(&BYTE_STREAM_SPLIT), "{volume:?}");
     fs::write(grab.dir().join("spec.toml"), spec.replace("compact", "tiny")).unwrap();
-    let wrong = "parquet: \"tiny\" is none of compatible, compact";
+    let wrong = "parquet: \"tiny\" is not one of compatible, compact";
     let refused = grab.run("start --spec spec.toml").exits(3);
     assert!(refused.stderr.contains(wrong), "{refused:?}");
     let checked = grab.run("spec check spec.toml").exits(3);

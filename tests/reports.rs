@@ -97,7 +97,7 @@ fn the_tables_and_the_page_are_written_whole_and_replace_what_was_there() {
     let ran = grab.run("verify --report page.html --csv findings.csv --missing missing.csv").exits(13);
     assert_eq!(ran.stderr.matches("wrote ").count(), 3, "{ran:?}");
     let row = |symbol| {
-        let detail = "9 sessions to 2024-01-19 have no bar, and nobody says why";
+        let detail = "9 sessions to 2024-01-19 have no bar, and no source explains it";
         format!("missing_session,gap,{symbol},,2024-01-08,,\"{detail}\"\n")
     };
     let header = "kind,severity,ticker,month,date,path,detail\n";

@@ -301,7 +301,8 @@ fn a_server_that_has_hardly_anything_passes_no_threshold() {
     let report = grab.run("verify --min-coverage 0.05 --max-gap-sessions 4 --json").exits(0).json();
     assert_eq!(report["coverage"]["ratio"], 0.05);
     assert_eq!((&report["notices"], &report["gaps"]), (&19.into(), &0.into()));
-    let words = "no bar at all in 4 sessions to 2024-01-05, by the server's word alone: nobody else says so";
+    let words =
+        "no bar at all in 4 sessions to 2024-01-05, the server alone says so, and no witness confirms it";
     assert_eq!(report["findings"][0]["detail"], words);
     let text = grab.run("verify --spec spec.toml").exits(13).stdout;
     assert!(text.contains("19 of 20 requested symbols without any bar\n"), "{text}");

@@ -108,7 +108,7 @@ fn each_absence_is_explained_or_a_gap() {
     let server = Server::start(answer);
     let grab = stored(&server);
     let before = grab.run("verify --deep --json").exits(13).json();
-    assert_eq!(findings(&before), UNEXPLAINED, "nobody says why");
+    assert_eq!(findings(&before), UNEXPLAINED, "unexplained");
     assert_eq!((witness(&before), &before["witness"]["of"]), ([0, 0, 0], &6.into()));
     assert_eq!(coverage(&before), [8, 7]);
 
@@ -277,5 +277,5 @@ fn who_was_never_seen_although_there_are_bars_is_not_known() {
     );
     let missed = "6 sessions with absences that no witness explains: 6 not to be relied on";
     assert_eq!(report["missed"], serde_json::json!(["2 gaps", missed]));
-    assert_eq!(report["findings"][0]["detail"], "no bar, and nobody says why");
+    assert_eq!(report["findings"][0]["detail"], "no bar, and no source explains it");
 }

@@ -11,9 +11,9 @@ use super::setting_list::{self as list, Setting, Value};
 
 /// The values of settings that the command line has, by the key of the setting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Given(BTreeMap<&'static str, String>);
+pub struct FlagValues(BTreeMap<&'static str, String>);
 
-impl Given {
+impl FlagValues {
     /// The value of a setting.
     #[must_use]
     pub fn get(&self, setting: &Setting) -> Option<&String> {
@@ -85,13 +85,13 @@ impl Group for ParquetGroup {
 #[derive(Clone, Debug, Default)]
 pub struct Flags<G> {
     /// The values that the command line has.
-    pub given: Given,
+    pub given: FlagValues,
     group: PhantomData<G>,
 }
 
 #[cfg(test)]
-impl<G> From<Given> for Flags<G> {
-    fn from(given: Given) -> Self {
+impl<G> From<FlagValues> for Flags<G> {
+    fn from(given: FlagValues) -> Self {
         Self { given, group: PhantomData }
     }
 }
@@ -117,7 +117,7 @@ impl<G: Group> FromArgMatches for Flags<G> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let given =
             G::settings().into_iter().filter_map(|setting| Some((setting.key, value(setting, matches)?)));
-        Ok(Self { given: Given(given.collect()), group: PhantomData })
+        Ok(Self { given: FlagValues(given.collect()), group: PhantomData })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {

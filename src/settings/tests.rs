@@ -18,7 +18,7 @@ fn sources<'a>(env: &'a dyn Fn(&str) -> Option<String>, config: &str) -> Sources
 }
 
 fn fetch(given: &[(&Setting, &str)]) -> FetchArgs {
-    FetchArgs { settings: Given::of(given).into(), ..FetchArgs::default() }
+    FetchArgs { settings: FlagValues::of(given).into(), ..FetchArgs::default() }
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_key_comes_from_the_environment_or_a_file_and_nowhere_else() {
 fn a_word_that_is_no_choice_is_answered_with_the_choices() {
     assert_eq!(read_choice("bar"), Ok(ProgressMode::Bar));
     let error = read_choice::<ProgressMode>("loud").unwrap_err();
-    assert_eq!(error, "\"loud\" is none of auto, bar, lines, json, none");
+    assert_eq!(error, "\"loud\" is not one of auto, bar, lines, json, none");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use grab_core::exit::ExitStatus;
 use grab_model::{excerpt, format, plan, universe::Filter};
 use grab_ops::{
-    Error as Failure, UniverseList,
+    Error as Failure, UniverseQuery,
     json::{ListingPeriodJson, UniverseListJson},
 };
 
@@ -41,7 +41,7 @@ pub fn run(
         tickers,
     };
     refuse_codes(args)?;
-    let listed = UniverseList { data_dir, filter }.run()?;
+    let listed = UniverseQuery { data_dir, filter }.run()?;
     let unknown = listed.unknown_list_dates();
     let report = UniverseListJson::new(listed, args.tickers_only);
     if let Some(day) = args.active_on.filter(|_| unknown > 0 && !common.quiet) {

@@ -137,7 +137,7 @@ impl View<'_> {
         let is_live = self.snapshot.run.as_ref().is_some_and(|run| run.is_live);
         match self.pace.remaining(self.now_ms, self.snapshot.owed_days) {
             RemainingTime::Nothing if self.snapshot.counts.total == 0 => "no task is recorded yet".to_owned(),
-            RemainingTime::Nothing => "nothing is owed".to_owned(),
+            RemainingTime::Nothing => "nothing is pending".to_owned(),
             _ if !is_live => format!("{days} to cover; {} goes on", called::command("resume")),
             RemainingTime::About { left, over } => {
                 let (left, over) = (format::duration(left), format::duration(whole(over)));

@@ -96,7 +96,7 @@ fn a_word_that_is_none_of_a_few_is_answered_with_these() {
         ("GRAB_PARQUET", "compatible, compact"),
     ] {
         let wrong = Grab::new().env(variable, "loud").run(DRY_RUN).exits(2);
-        assert_eq!(wrong.stderr, format!("error: {variable}: \"loud\" is none of {words}\n"));
+        assert_eq!(wrong.stderr, format!("error: {variable}: \"loud\" is not one of {words}\n"));
     }
 }
 

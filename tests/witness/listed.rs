@@ -220,7 +220,7 @@ fn between_bars_that_contradict_a_list_sessions_are_expected() {
         ["missing_session S 2024-01-05", "missing_session S 2024-01-10", "outside_listing S 2024-01-02"];
     assert_eq!(findings(&report), expected);
     let detail = report["findings"][2]["detail"].as_str().unwrap();
-    let said = "5 sessions to 2024-01-09 have bars, and the lists have the symbol from 2024-01-16 on: the bars are believed";
+    let said = "5 sessions to 2024-01-09 have bars, and the lists have the symbol from 2024-01-16 on: the bars are used";
     assert_eq!(detail, said);
 }
 

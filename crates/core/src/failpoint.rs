@@ -159,7 +159,7 @@ const ERRORS: [&str; 13] = [
 
 impl Fault {
     fn read(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{VARIABLE} is {text:?}, not such as store.after_rename=kill@3");
+        let wrong = || format!("{VARIABLE} is {text:?}, not a failpoint such as store.after_rename=kill@3");
         let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
         let (action, hit) = rest.split_once('@').unwrap_or((rest, "1"));
         let step = CrashPoint::ALL.into_iter().find(|step| step.as_str() == name).ok_or_else(wrong)?;

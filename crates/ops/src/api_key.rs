@@ -193,7 +193,7 @@ fn check(text: &str) -> Result<(), String> {
         None => Ok(()),
         Some(c) if c.is_whitespace() => Err("holds more than one word: write the key alone".to_owned()),
         Some(c) => {
-            Err(format!("has a character that no key has (U+{:04X}): copy the key anew", u32::from(c)))
+            Err(format!("has a character that no key has (U+{:04X}): copy the key again", u32::from(c)))
         }
     }
 }

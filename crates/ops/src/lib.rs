@@ -65,7 +65,7 @@ pub use spec_check::{SpecCheck, SpecFault, SpecList};
 pub use spec_file::{SpecFile, subscription_of};
 pub use status::{Status, StatusReport};
 pub use thresholds::{MissedThreshold, VerifyThresholds};
-pub use universe_list::{UniverseList, UniverseListReport};
+pub use universe_list::{UniverseListReport, UniverseQuery};
 pub use universe_sync::{UniverseSync, UniverseSyncReport};
 pub use update::{
     DelistedSymbol, SessionMetrics, SessionThresholds, Update, UpdateMetrics, UpdatePreview, UpdateReport,

@@ -125,7 +125,7 @@ impl RunReport {
     }
 
     /// Adds the requested days that are not served. `start` and `resume` report them by their exit code, because they
-    /// were told to fetch these days; an update and a repair do not.
+    /// were asked to fetch these days; an update and a repair do not.
     #[must_use]
     pub fn with_not_entitled(mut self, days: u64, known: Option<&PlanHistory>) -> Self {
         self.days_not_entitled = days;

@@ -51,7 +51,7 @@ pub fn read_bool(text: &str) -> Result<bool, String> {
 /// With what is wrong with the text.
 pub fn read_encodings(text: &str) -> Result<Encodings, String> {
     let all = [Encodings::Compatible, Encodings::Compact];
-    let wrong = || format!("{text:?} is none of {}", all.map(Encodings::as_str).join(", "));
+    let wrong = || format!("{text:?} is not one of {}", all.map(Encodings::as_str).join(", "));
     all.into_iter().find(|kind| kind.as_str() == text).ok_or_else(wrong)
 }
 

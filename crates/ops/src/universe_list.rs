@@ -9,7 +9,7 @@ use grab_model::{
 use crate::{Error, stored_universe};
 
 /// A list of the stored universe.
-pub struct UniverseList {
+pub struct UniverseQuery {
     /// The data directory.
     pub data_dir: DataDir,
     /// Which listing periods to list.
@@ -29,7 +29,7 @@ pub struct UniverseListReport {
     pub periods: Vec<(ListingPeriod, ListingSpan)>,
 }
 
-impl UniverseList {
+impl UniverseQuery {
     /// Lists the listing periods.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ pub struct WitnessReport {
     pub fetched: u64,
     /// The requests of this run.
     pub requests: u64,
-    /// Sessions that were requested in vain.
+    /// Sessions that were requested without a result.
     pub without: WitnessGaps,
     /// Why not all were requested.
     pub stopped: Option<Error>,

@@ -8,7 +8,7 @@ use super::{
     bar_size::BarSize,
     call::Call,
     fault::{Links, WrongBars},
-    market::Adjustment,
+    market::SplitFactors,
     params::{Params, SortOrder},
     range,
     refusal::Refusal,
@@ -132,11 +132,11 @@ fn is_adjusted(params: &Params) -> Result<bool, Refusal> {
     Ok(params.flag("adjusted")?.or(declined.map(|declined| !declined)).unwrap_or(true))
 }
 
-fn adjustment(call: &Call, ticker: &str, is_adjusted: bool) -> Adjustment {
+fn adjustment(call: &Call, ticker: &str, is_adjusted: bool) -> SplitFactors {
     if is_adjusted {
-        Adjustment::of(&call.market.listings(), ticker, call.today())
+        SplitFactors::of(&call.market.listings(), ticker, call.today())
     } else {
-        Adjustment::none()
+        SplitFactors::none()
     }
 }
 

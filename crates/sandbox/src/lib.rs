@@ -59,6 +59,6 @@ pub use endpoint_family::EndpointFamily;
 pub use evolution::Evolution;
 pub use fault::{Fault, FaultOptions, WireFault, WrongAnswer, WrongBars};
 pub use options::{
-    ClockFn, RateLimit, RateWindow, ReferenceQuality, SandboxError, SandboxOptions, TooManyBody,
+    ClockFn, PlanRateLimit, RateWindow, ReferenceQuality, SandboxError, SandboxOptions, TooManyBody,
 };
 pub use server::Sandbox;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    options::{RateLimit, RateWindow},
+    options::{PlanRateLimit, RateWindow},
     refusal::Refusal,
 };
 
@@ -15,13 +15,13 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// Accepts as many requests as a limit allows.
 pub(super) struct Limiter {
-    limit: RateLimit,
+    limit: PlanRateLimit,
     /// When the requests that still count were accepted, oldest first.
     admitted: Mutex<VecDeque<Instant>>,
 }
 
 impl Limiter {
-    pub fn new(limit: RateLimit) -> Self {
+    pub fn new(limit: PlanRateLimit) -> Self {
         Self { limit, admitted: Mutex::default() }
     }
 
@@ -63,7 +63,7 @@ mod tests {
     use super::{super::options::TooManyBody, *};
 
     /// Two requests a minute, with a `Retry-After` for further ones.
-    const TWO: RateLimit = RateLimit {
+    const TWO: PlanRateLimit = PlanRateLimit {
         per_minute: NonZeroU32::new(2).unwrap(),
         window: RateWindow::Sliding,
         body: TooManyBody::Empty,
@@ -71,7 +71,7 @@ mod tests {
     };
 
     /// How a limit treats requests at these ms: None if it accepts one, else the seconds of its `Retry-After`.
-    fn waits<const N: usize>(limit: RateLimit, times: [u64; N]) -> [Option<u64>; N] {
+    fn waits<const N: usize>(limit: PlanRateLimit, times: [u64; N]) -> [Option<u64>; N] {
         let (limiter, start) = (Limiter::new(limit), Instant::now());
         let refusal = |ms| limiter.admit(start + Duration::from_millis(ms)).err();
         times.map(|ms| refusal(ms).map(|refusal| refusal.retry_after().unwrap()))
@@ -86,14 +86,14 @@ mod tests {
 
     #[test]
     fn a_fixed_minute_may_have_a_burst_at_its_end_and_the_next_one_at_its_beginning() {
-        let fixed = RateLimit { window: RateWindow::Fixed, ..TWO };
+        let fixed = PlanRateLimit { window: RateWindow::Fixed, ..TWO };
         let times = [0, 59, 59, 60, 60, 61, 119, 120].map(|second| second * 1_000);
         assert_eq!(waits(fixed, times), [None, None, Some(1), None, None, Some(59), Some(1), None]);
     }
 
     #[test]
     fn a_fixed_minute_begins_with_a_request() {
-        let fixed = RateLimit { window: RateWindow::Fixed, ..TWO };
+        let fixed = PlanRateLimit { window: RateWindow::Fixed, ..TWO };
         let times = [0, 100, 150, 155, 160].map(|second| second * 1_000);
         assert_eq!(waits(fixed, times), [None, None, None, Some(5), None]);
     }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_the_wait_unless_the_plan_says_it() {
-        let limiter = Limiter::new(RateLimit::per_minute(NonZeroU32::MIN));
+        let limiter = Limiter::new(PlanRateLimit::per_minute(NonZeroU32::MIN));
         let now = Instant::now();
         let refusal = Refusal::TooManyRequests { body: TooManyBody::Json, retry_after: None };
         assert_eq!([limiter.admit(now), limiter.admit(now)], [Ok(()), Err(refusal)]);

@@ -71,9 +71,9 @@ impl MarketSplit {
 }
 
 /// The splits that turn bars as traded into adjusted ones, as of a day.
-pub(super) struct Adjustment(Vec<(i64, f64)>);
+pub(super) struct SplitFactors(Vec<(i64, f64)>);
 
-impl Adjustment {
+impl SplitFactors {
     /// No splits: bars stay as traded.
     pub fn none() -> Self {
         Self(Vec::new())

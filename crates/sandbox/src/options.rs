@@ -34,7 +34,7 @@ pub struct SandboxOptions {
     /// The only key that is accepted; if not set, any key is.
     pub key: Option<String>,
     /// How many requests are answered in a minute, and how the others are refused.
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<PlanRateLimit>,
     /// The endpoints that the plan does not include: each request for them gets a 403.
     pub forbidden: BTreeSet<EndpointFamily>,
     /// The first New York day that the plan includes.
@@ -94,7 +94,7 @@ pub enum ReferenceQuality {
 
 /// How many requests a plan has in a minute, and how further ones are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
+pub struct PlanRateLimit {
     /// This many are answered. Requests without a good key are refused and do not count.
     pub per_minute: NonZeroU32,
     /// The definition of the minute.
@@ -105,7 +105,7 @@ pub struct RateLimit {
     pub retry_after: bool,
 }
 
-impl RateLimit {
+impl PlanRateLimit {
     /// A limit as in the reports (polygon-api.md §1), in a sliding minute.
     #[must_use]
     pub fn per_minute(per_minute: NonZeroU32) -> Self {

@@ -46,7 +46,7 @@ struct TickerRow<'a> {
 
 /// A row of a list: of a listing, or the older row of a listing that has two.
 #[derive(Clone, Copy)]
-struct Found<'a> {
+struct TickerMatch<'a> {
     listing: &'a MarketListing,
     twin: Option<Twin>,
 }
@@ -86,7 +86,7 @@ pub(super) fn details(call: &Call, ticker: &str) -> Result<Vec<u8>, Refusal> {
 }
 
 /// All rows of a list, in the order of tickers.
-fn found<'a>(call: &'a Call, params: &Params, is_active: bool, date: Date) -> Vec<Found<'a>> {
+fn found<'a>(call: &'a Call, params: &Params, is_active: bool, date: Date) -> Vec<TickerMatch<'a>> {
     let is_wanted = |listing: &&MarketListing| {
         let has_left = listing.delisted.is_some_and(|delisted| delisted <= date);
         let is_in_state = if is_active { listing.is_active_on(date) } else { has_left };
@@ -95,7 +95,7 @@ fn found<'a>(call: &'a Call, params: &Params, is_active: bool, date: Date) -> Ve
     };
     let rows = |listing| {
         let twin = call.defects.and_then(|defects| defects.twin(listing));
-        let (right, older) = (Some(Found { listing, twin: None }), Some(Found { listing, twin }));
+        let (right, older) = (Some(TickerMatch { listing, twin: None }), Some(TickerMatch { listing, twin }));
         match twin {
             None => [right, None],
             Some(twin) if twin.is_first => [older, right],
@@ -149,7 +149,7 @@ fn row<'a>(call: &Call, listing: &'a MarketListing, date: Date) -> TickerRow<'a>
 }
 
 /// A row of a list. The older one of two may have another CIK.
-fn listed_row<'a>(call: &Call, found: Found<'a>, date: Date) -> TickerRow<'a> {
+fn listed_row<'a>(call: &Call, found: TickerMatch<'a>, date: Date) -> TickerRow<'a> {
     let right = row(call, found.listing, date);
     let Some(twin) = found.twin else { return right };
     let updated = found.listing.delisted.map_or(date, |left| left.min(date));
@@ -166,7 +166,7 @@ fn midnight(day: Date) -> String {
 
 /// `AA|` and 64 hexadecimal digits, as recorded. A ticker alone is not unique: some had two companies, some have two
 /// rows.
-fn marker(found: &Found) -> String {
+fn marker(found: &TickerMatch) -> String {
     let seed = Seed::root(0).named(&found.listing.name);
     let seed = if found.twin.is_some() { seed.named("twin") } else { seed };
     format!("{}|{}", found.listing.ticker, seed.hex(4))

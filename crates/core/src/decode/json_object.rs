@@ -15,9 +15,9 @@ pub(super) struct JsonObject<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Named<T>(PhantomData<T>);
+        struct NamedFields<T>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Named<T> {
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for NamedFields<T> {
             type Value = T;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,6 +29,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {
             }
         }
 
-        deserializer.deserialize_map(Named(PhantomData)).map(Self)
+        deserializer.deserialize_map(NamedFields(PhantomData)).map(Self)
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Mutex, time::Duration};
 
 use super::{
     StopReason,
-    scripted::{Fault, JobEnd, Kind, ScriptedSource, World, fetch},
+    scripted::{JobEnd, Kind, ScriptedFault, ScriptedSource, World, fetch},
 };
 
 const ITEMS: usize = 20;
@@ -13,13 +13,13 @@ const NOTHING_BURNT: JobEnd = JobEnd { answered: 0, given_up: 0, outstanding: IT
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// A source that works for five requests, and then fails in one way for every request until `end`.
-fn storm(fault: Fault, end: Duration) -> ScriptedSource {
+fn storm(fault: ScriptedFault, end: Duration) -> ScriptedSource {
     ScriptedSource::new(move |asked| (asked.number >= 5 && asked.at < end).then_some(fault))
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_minute_in_which_everything_fails_burns_nothing() {
-    for fault in [Fault::Status503, Fault::TooMany, Fault::NoConnection] {
+    for fault in [ScriptedFault::Status503, ScriptedFault::TooMany, ScriptedFault::NoConnection] {
         for (kind, workers) in Kind::ALL.into_iter().flat_map(|kind| [(kind, 1), (kind, 4)]) {
             let source = storm(fault, MINUTE);
             let (end, stopped) = fetch(kind, &source, ITEMS, World::new(workers).with_attempts(3)).await;
@@ -31,7 +31,7 @@ async fn a_minute_in_which_everything_fails_burns_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_without_an_end_stops_the_run_and_burns_nothing() {
-    for fault in [Fault::Status503, Fault::TooMany, Fault::NoConnection] {
+    for fault in [ScriptedFault::Status503, ScriptedFault::TooMany, ScriptedFault::NoConnection] {
         for kind in Kind::ALL {
             let source = storm(fault, Duration::MAX);
             let (end, stopped) = fetch(kind, &source, ITEMS, World::new(4).with_attempts(3)).await;
@@ -44,12 +44,12 @@ async fn an_outage_without_an_end_stops_the_run_and_burns_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_source_that_is_down_from_the_beginning_stops_the_run_and_burns_nothing() {
-    for fault in [Fault::Status503, Fault::TooMany, Fault::NoConnection] {
+    for fault in [ScriptedFault::Status503, ScriptedFault::TooMany, ScriptedFault::NoConnection] {
         for kind in Kind::ALL {
             let source = ScriptedSource::new(move |_| Some(fault));
             let (end, stopped) = fetch(kind, &source, ITEMS, World::new(4).with_attempts(3)).await;
             assert_eq!(end, NOTHING_BURNT, "{fault:?}, {kind:?}");
-            let is_expected = if fault == Fault::NoConnection {
+            let is_expected = if fault == ScriptedFault::NoConnection {
                 matches!(stopped, Some(StopReason::Unreachable(_)))
             } else {
                 matches!(stopped, Some(StopReason::SourceLost(_)))
@@ -61,7 +61,7 @@ async fn a_source_that_is_down_from_the_beginning_stops_the_run_and_burns_nothin
 
 #[tokio::test(start_paused = true)]
 async fn a_poisoned_item_among_good_ones_is_given_up_alone() {
-    for fault in [Fault::Status503, Fault::TooMany, Fault::Mismatch] {
+    for fault in [ScriptedFault::Status503, ScriptedFault::TooMany, ScriptedFault::Mismatch] {
         for (kind, workers) in Kind::ALL.into_iter().flat_map(|kind| [(kind, 1), (kind, 4)]) {
             let poisoned = kind.item(3);
             let source = ScriptedSource::new({
@@ -73,7 +73,7 @@ async fn a_poisoned_item_among_good_ones_is_given_up_alone() {
             assert_eq!((end, stopped), (expected, None), "{fault:?}, {kind:?}, {workers} workers");
             let asked = source.log().iter().filter(|what| **what == poisoned).count();
             // A first 429 may be caused by the pace, and spends nothing then.
-            let most = if fault == Fault::TooMany { 4 } else { 3 };
+            let most = if fault == ScriptedFault::TooMany { 4 } else { 3 };
             assert!((3..=most).contains(&asked), "{fault:?}, {kind:?}: {asked} times");
         }
     }
@@ -82,7 +82,7 @@ async fn a_poisoned_item_among_good_ones_is_given_up_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_key_stops_the_run_and_burns_nothing() {
     for kind in Kind::ALL {
-        let source = ScriptedSource::new(|_| Some(Fault::KeyRefused));
+        let source = ScriptedSource::new(|_| Some(ScriptedFault::KeyRefused));
         let (end, stopped) = fetch(kind, &source, ITEMS, World::new(4)).await;
         assert_eq!(end, NOTHING_BURNT, "{kind:?}");
         assert!(matches!(stopped, Some(StopReason::KeyRefused(_))), "{kind:?}: {stopped:?}");
@@ -95,8 +95,8 @@ async fn a_refusal_that_cannot_be_judged_waits_for_an_answer_and_is_taken_for_tr
     for kind in Kind::ALL {
         // The control request says nothing about the key.
         let refuse = |asked: &str, all: bool, first: &str| match asked {
-            "control" => Some(Fault::NotFound),
-            what if all || what == first => Some(Fault::KeyRefused),
+            "control" => Some(ScriptedFault::NotFound),
+            what if all || what == first => Some(ScriptedFault::KeyRefused),
             _ => None,
         };
         let first = kind.item(0);
@@ -115,7 +115,7 @@ async fn a_refusal_that_cannot_be_judged_waits_for_an_answer_and_is_taken_for_tr
 
 #[tokio::test(start_paused = true)]
 async fn an_address_that_is_not_the_service_stops_the_run_and_burns_nothing() {
-    for fault in [Fault::UnknownRoute, Fault::Redirect] {
+    for fault in [ScriptedFault::UnknownRoute, ScriptedFault::Redirect] {
         for kind in Kind::ALL {
             let source = ScriptedSource::new(move |_| Some(fault));
             let (end, stopped) = fetch(kind, &source, ITEMS, World::new(4)).await;
@@ -127,9 +127,9 @@ async fn an_address_that_is_not_the_service_stops_the_run_and_burns_nothing() {
 
 /// A schedule of outages for all requests, in any way, of up to a minute and a half, with some seconds without faults
 /// in between.
-fn outages(seed: u64) -> Vec<(Duration, Duration, Fault)> {
+fn outages(seed: u64) -> Vec<(Duration, Duration, ScriptedFault)> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let faults = [Fault::Status503, Fault::TooMany, Fault::NoConnection];
+    let faults = [ScriptedFault::Status503, ScriptedFault::TooMany, ScriptedFault::NoConnection];
     let mut at = Duration::from_millis(random.u64(20..2_000));
     let mut outages = Vec::new();
     for _ in 0..random.usize(1..6) {
@@ -150,7 +150,7 @@ async fn no_schedule_of_outages_gives_up_what_the_source_would_have_answered() {
                 let now = outages.iter().find(|(from, to, _)| (*from..*to).contains(&asked.at));
                 // A request right after a failure meets the same fault.
                 let fault = now.map(|(.., fault)| *fault).or_else(|| {
-                    let (at, fault): (Duration, Fault) = (*last)?;
+                    let (at, fault): (Duration, ScriptedFault) = (*last)?;
                     (asked.at < at + Duration::from_millis(50)).then_some(fault)
                 });
                 *last = fault.map(|fault| (asked.at, fault));

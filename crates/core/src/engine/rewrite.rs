@@ -66,7 +66,7 @@ pub enum RewriteError {
 }
 
 /// A file with a row, and the size of the present file.
-struct Recorded {
+struct RecordedFile {
     of: RewrittenFile,
     bytes: u64,
     anew: Result<Option<EncodedFile>, StoreError>,
@@ -121,7 +121,7 @@ impl RewriteJob<'_> {
             let batch = in_parallel(days, |day| {
                 let recorded = market_day::WrittenFile { bytes: day.bytes, xxh3: day.xxh3 };
                 let anew = rewrite::market_day(self.data_dir, day.date, &recorded);
-                Recorded { of: RewrittenFile::MarketDay(day.date), bytes: day.bytes, anew }
+                RecordedFile { of: RewrittenFile::MarketDay(day.date), bytes: day.bytes, anew }
             });
             self.store(batch, writer.as_deref_mut(), done)?;
             (self.watch)(done.looked_at(), all);
@@ -156,8 +156,8 @@ impl RewriteJob<'_> {
         Ok(all)
     }
 
-    fn partition(&self, partition: &Partition) -> Recorded {
-        Recorded {
+    fn partition(&self, partition: &Partition) -> RecordedFile {
+        RecordedFile {
             of: RewrittenFile::Partition(partition.symbol.clone(), partition.month),
             bytes: partition.bytes,
             anew: rewrite::partition(self.data_dir, partition, self.encodings),
@@ -167,12 +167,12 @@ impl RewriteJob<'_> {
     /// Writes the new files of a batch, then their rows.
     fn store(
         &self,
-        batch: Vec<Recorded>,
+        batch: Vec<RecordedFile>,
         writer: Option<&mut ManifestWriter>,
         done: &mut RewriteOutcome,
     ) -> Result<(), RewriteError> {
         let (mut files, mut rewrites, mut new) = (Vec::new(), Vec::new(), RewriteOutcome::default());
-        for Recorded { of, bytes, anew } in batch {
+        for RecordedFile { of, bytes, anew } in batch {
             let Some(file) = done.sort(anew)? else { continue };
             new.count(bytes, file.size());
             new.partitions += u64::from(matches!(of, RewrittenFile::Partition(..)));

@@ -35,7 +35,7 @@ use crate::{
 
 /// How a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum ScriptedFault {
     NoConnection,
     Status503,
     TooMany,
@@ -51,7 +51,7 @@ pub(super) enum Fault {
     UnknownRoute,
 }
 
-impl Fault {
+impl ScriptedFault {
     pub(super) fn error(self) -> FetchError {
         let words = Some("as the script has it".to_owned());
         match self {
@@ -73,7 +73,7 @@ impl Fault {
 }
 
 /// What a script knows about a request.
-pub(super) struct Asked<'a> {
+pub(super) struct ScriptedRequest<'a> {
     /// What is requested, such as `page T3`, `day SPY 2024-01-03` (a page of one day), `control`, `market 2024-01-03`, `list splits`,
     /// `details T3` or `closures`.
     pub(super) what: &'a str,
@@ -85,7 +85,7 @@ pub(super) struct Asked<'a> {
     pub(super) at: Duration,
 }
 
-type Script = dyn Fn(Asked<'_>) -> Option<Fault> + Send + Sync;
+type Script = dyn Fn(ScriptedRequest<'_>) -> Option<ScriptedFault> + Send + Sync;
 
 /// The first day on which a symbol has bars. None if it has none.
 type FirstBars = dyn Fn(&Symbol) -> Option<Date> + Send + Sync;
@@ -107,11 +107,13 @@ pub(super) struct ScriptedSource {
 struct Entry {
     at: Duration,
     what: String,
-    fault: Option<Fault>,
+    fault: Option<ScriptedFault>,
 }
 
 impl ScriptedSource {
-    pub(super) fn new(script: impl Fn(Asked<'_>) -> Option<Fault> + Send + Sync + 'static) -> Self {
+    pub(super) fn new(
+        script: impl Fn(ScriptedRequest<'_>) -> Option<ScriptedFault> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             script: Arc::new(script),
             first_bars: Arc::new(|_| None),
@@ -174,7 +176,7 @@ impl ScriptedSource {
         let fault = {
             let mut log = self.log.lock().unwrap();
             let at = self.begin.get_or_init(Instant::now).elapsed();
-            let fault = (self.script)(Asked { what: &what, window, number: log.len(), at });
+            let fault = (self.script)(ScriptedRequest { what: &what, window, number: log.len(), at });
             log.push(Entry { at, what: what.clone(), fault });
             fault
         };

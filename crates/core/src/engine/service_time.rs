@@ -82,17 +82,17 @@ mod tests {
     use super::*;
     use crate::engine::{
         StopReason,
-        scripted::{Fault, ScriptedSource, World},
+        scripted::{ScriptedFault, ScriptedSource, World},
     };
 
     #[tokio::test(start_paused = true)]
     async fn any_response_will_do_and_without_one_it_is_asked_as_all_others_are() {
         for (fault, failures, requests) in [
-            (Fault::Status503, 9, 1),
-            (Fault::KeyRefused, 9, 1),
-            (Fault::NotFound, 9, 1),
-            (Fault::NoConnection, 2, 3),
-            (Fault::TooMany, 1, 2),
+            (ScriptedFault::Status503, 9, 1),
+            (ScriptedFault::KeyRefused, 9, 1),
+            (ScriptedFault::NotFound, 9, 1),
+            (ScriptedFault::NoConnection, 2, 3),
+            (ScriptedFault::TooMany, 1, 2),
         ] {
             let (world, source) =
                 (World::new(4), ScriptedSource::new(move |asked| (asked.number < failures).then_some(fault)));
@@ -100,7 +100,7 @@ mod tests {
             assert_eq!(world.context.stop.reason(), None, "{fault:?}");
             assert_eq!(source.log().len(), requests, "{fault:?}: {}", source.story());
         }
-        let (world, source) = (World::new(4), ScriptedSource::new(|_| Some(Fault::NoConnection)));
+        let (world, source) = (World::new(4), ScriptedSource::new(|_| Some(ScriptedFault::NoConnection)));
         ask_for_time(source.clone(), world.context.clone()).await.unwrap();
         let stopped = world.context.stop.reason();
         assert!(matches!(stopped, Some(StopReason::Unreachable(_))), "{stopped:?}");

@@ -28,12 +28,12 @@ pub(super) fn days_held(partitions: &[Partition], windows: Option<&[Window]>) ->
 pub(super) fn owed(tasks: &[TaskItem], stretch: &SymbolSpan, windows: Option<&[Window]>) -> Option<String> {
     let is_asked = |task: &&TaskItem| overlaps(task, stretch, windows);
     let has_ended = |state| matches!(state, TaskState::Done | TaskState::Empty);
-    let owed = tasks.iter().filter(is_asked).filter(|task| !has_ended(task.state)).count();
-    let tasks = if owed == 1 { "1 task is" } else { &format!("{owed} tasks are") };
+    let pending = tasks.iter().filter(is_asked).filter(|task| !has_ended(task.state)).count();
+    let tasks = if pending == 1 { "1 task is" } else { &format!("{pending} tasks are") };
     let ticker = &stretch.ticker;
-    (owed > 0).then(|| {
+    (pending > 0).then(|| {
         format!(
-            "{tasks} not done for {ticker}: what is owed is not in the file; `grab status --tickers` says why"
+            "{tasks} not done for {ticker}: what is pending is not in the file; `grab status --tickers` says why"
         )
     })
 }
@@ -41,7 +41,9 @@ pub(super) fn owed(tasks: &[TaskItem], stretch: &SymbolSpan, windows: Option<&[W
 /// The note that a partition was recorded at the start of the export and is gone now.
 pub(super) fn taken_away(partition: &Partition) -> String {
     let Partition { symbol, month, .. } = partition;
-    format!("{symbol} has no bars of {month} here: another process has taken them away, or fetches them anew")
+    format!(
+        "{symbol} has no bars of {month} here: another process has taken them away, or fetches them again"
+    )
 }
 
 /// The note that a span was never requested: then missing bars prove nothing.

@@ -163,7 +163,7 @@ impl ManifestWriter {
         change.commit()
     }
 
-    /// Forgets answers to single questions, by their subjects: they are asked again.
+    /// Forgets answers to single questions, by their subjects: they are requested again.
     ///
     /// # Errors
     /// If the manifest cannot be written.

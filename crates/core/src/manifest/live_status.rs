@@ -56,7 +56,7 @@ fn owed_in_part_sql() -> String {
     )
 }
 
-/// Polls a directory, and remembers what it has read.
+/// Polls a directory, and keeps what it has read.
 pub struct StatusPoller {
     data_dir: DataDir,
     seen: Option<SeenProgress>,

@@ -141,7 +141,7 @@ pub enum ManifestError {
         path: String,
     },
     /// The manifest is missing, but the plan beside it shows that there was one.
-    #[error("{path} does not exist, or is empty, and {PLAN_NAME} beside it says what was asked for here")]
+    #[error("{path} does not exist, or is empty, and {PLAN_NAME} beside it says what was requested here")]
     Lost {
         /// The file.
         path: String,

@@ -258,7 +258,7 @@ impl PlanParser {
 
     fn add(&mut self, line: &[u8], number: usize) -> Result<(), String> {
         let said = sound(line).ok_or("is not as grab wrote it")?;
-        let unknown = || "is none that this grab knows".to_owned();
+        let unknown = || "is unknown to this grab".to_owned();
         match serde_json::from_str(&format!("{said}}}")).map_err(|_| unknown())? {
             PlanLine::Plan { format, grab } => {
                 self.has_begun |= number == 1;

@@ -148,7 +148,7 @@ impl ManifestWriter {
         let (kind, reason) = if is_all_asked {
             ("plan_known", "a start has asked for the rest")
         } else {
-            ("plan_lost", "the manifest was made anew without a sound plan")
+            ("plan_lost", "the manifest was rebuilt without a sound plan")
         };
         change.event(None, kind, None, reason)?;
         change.commit()

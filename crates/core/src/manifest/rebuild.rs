@@ -1,6 +1,6 @@
 //! Rebuilds a manifest from partitions alone.
 //!
-//! It is built in a folder of its own and renamed into place when it is complete. The old manifest is moved aside,
+//! It is built in a folder of its own and renamed into place when it is complete. The old manifest is moved away,
 //! never deleted: a person may still find something in it.
 
 use std::{
@@ -107,7 +107,7 @@ pub fn finish(writer: ManifestWriter, data_dir: &DataDir) -> Result<Option<PathB
     Ok(aside)
 }
 
-/// The name under which a file of a data directory is moved aside: earlier ones are never replaced.
+/// The name under which a file of a data directory is moved away: earlier ones are never replaced.
 pub(super) fn free_name(data_dir: &DataDir, file: &str, now_ms: i64) -> String {
     let now = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::UTC);
     let base = format!("{file}.set-aside-{}", now.strftime("%Y%m%dT%H%M%SZ"));
@@ -170,7 +170,7 @@ impl ManifestWriter {
                 params![task, change.run, change.now_ms, REBUILT, bars, first, last],
             )?;
         }
-        let reason = format!("{symbol}: {} partitions, {} stretches", partitions.len(), stretches.len());
+        let reason = format!("{symbol}: {} partitions, {} runs of days", partitions.len(), stretches.len());
         change.event(None, "rebuilt", None, &reason)?;
         change.commit()
     }

@@ -91,7 +91,7 @@ fn ask(
                  AND EXISTS (SELECT 1 FROM tasks WHERE ticker = ?1 AND NOT is_repair AND from_date <= ?3 AND to_date >= ?3)"
         );
         change.execute(&insert, params![symbol.as_str(), from, to, is_again, change.now_ms])?;
-        let reason = format!("{symbol} {window} is asked for again");
+        let reason = format!("{symbol} {window} is requested again");
         return change.event(None, "planned", None, &reason);
     };
     let state: TaskState = state.parse()?;

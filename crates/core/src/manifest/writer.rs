@@ -182,7 +182,7 @@ impl ManifestWriter {
         for partition in found {
             change.replace(partition)?;
         }
-        let reason = "the process that held it died, or could not write";
+        let reason = "its process crashed, or could not write";
         let reclaimed = change.step_all("state = 'running'", TaskEvent::Crashed, reason)?;
         change.commit()?;
         Ok(reclaimed)
@@ -226,7 +226,7 @@ impl ManifestWriter {
         let unsuccessful = "state IN ('not_entitled', 'not_found', 'failed')";
         let change = self.begin()?;
         change.leave_quarantine(unsuccessful)?;
-        let reopened = change.step_all(unsuccessful, TaskEvent::Reopened, "asked for once more")?;
+        let reopened = change.step_all(unsuccessful, TaskEvent::Reopened, "requested again")?;
         change.commit()?;
         Ok(reopened)
     }

@@ -33,11 +33,11 @@ pub struct Pacer {
     /// Held by the worker that waits for the next permit; the others wait behind it, in their order. So nothing is
     /// reserved that a process which ends would take along.
     turn: tokio::sync::Mutex<()>,
-    known: Mutex<Known>,
+    known: Mutex<LockedState>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct LockedState {
     /// The state; of a shared pacer, as it was when this process used the file last.
     state: PacerState,
     shared: Option<SharedPace>,
@@ -79,7 +79,12 @@ impl Pacer {
     }
 
     fn with(limit: Option<RateLimit>, begin: Instant, state: PacerState, shared: Option<SharedPace>) -> Self {
-        Self { limit, begin, turn: tokio::sync::Mutex::default(), known: Mutex::new(Known { state, shared }) }
+        Self {
+            limit,
+            begin,
+            turn: tokio::sync::Mutex::default(),
+            known: Mutex::new(LockedState { state, shared }),
+        }
     }
 
     /// Waits for permission to send one request.
@@ -141,7 +146,7 @@ impl Pacer {
     /// Changes the state, in the file too if it is shared. A file that fails is not used again.
     fn change<T>(&self, change: impl FnOnce(&mut PacerState, Instant) -> T) -> T {
         let mut known = self.locked();
-        let Known { state, shared } = &mut *known;
+        let LockedState { state, shared } = &mut *known;
         let (outcome, written) = match shared.as_ref().map(SharedPace::lock) {
             None => return change(state, Instant::now()),
             Some(Err(error)) => (change(state, Instant::now()), Err(error)),
@@ -165,7 +170,7 @@ impl Pacer {
     /// Looks at the state, in the file if it is shared.
     fn look<T>(&self, look: impl FnOnce(&PacerState) -> T) -> T {
         let mut known = self.locked();
-        let Known { state, shared } = &mut *known;
+        let LockedState { state, shared } = &mut *known;
         if let Some(Ok(file)) = shared.as_ref().map(SharedPace::lock)
             && let Ok(Some(of_all)) = file.read(Instant::now())
         {
@@ -175,7 +180,7 @@ impl Pacer {
     }
 
     /// The state is consistent between any two statements, so a panic elsewhere cannot have left it half-written.
-    fn locked(&self) -> MutexGuard<'_, Known> {
+    fn locked(&self) -> MutexGuard<'_, LockedState> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

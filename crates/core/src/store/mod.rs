@@ -71,7 +71,7 @@ pub enum StoreError {
         source: ::parquet::errors::ParquetError,
     },
     /// A partition is missing, or not the recorded one. A merge into it would hide that.
-    #[error("{} is {}: `grab repair` fetches it anew", path.display(), if *is_there { "not the file that was recorded" } else { "gone, though it is recorded" })]
+    #[error("{} is {}: `grab repair` fetches it again", path.display(), if *is_there { "not the file that was recorded" } else { "gone, though it is recorded" })]
     Changed {
         /// The file.
         path: PathBuf,
@@ -91,7 +91,7 @@ pub enum StoreError {
         found: String,
     },
     /// A table of reference data is not what was written.
-    #[error("{} cannot be relied on, {}: `grab universe sync` fetches it anew", path.display(), why.reason())]
+    #[error("{} cannot be relied on, {}: `grab universe sync` fetches it again", path.display(), why.reason())]
     Reference {
         /// The file.
         path: PathBuf,

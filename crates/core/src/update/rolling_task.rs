@@ -31,7 +31,7 @@ pub(super) enum RollingTask {
     Closed,
     /// Nothing: all its days were answered after they were settled. The next rolling task begins at `from`.
     UpToDate { from: Date },
-    /// Up to date, but without bars on the last session: request this window if hardly any symbol has bars there.
+    /// Up to date, but without bars on the last session: request this window if almost no symbol has bars there.
     Lacking(Window),
     /// Request these days.
     Ask(Window),

@@ -302,7 +302,7 @@ impl SymbolFacts<'_> {
 
     fn why(&self, days: &RangeInclusive<Date>) -> String {
         let traded = |shares: f64| format!("the witness counts {shares:.0} shares");
-        self.witnessed(days).map_or_else(|| "nobody says why".to_owned(), traded)
+        self.witnessed(days).map_or_else(|| "no source explains it".to_owned(), traded)
     }
 
     fn missing(&self, (days, count): &SessionRun) -> Finding {
@@ -327,7 +327,7 @@ impl SymbolFacts<'_> {
         let sessions: u64 = unexplained.iter().map(|(_, count)| *count).sum();
         let plural = if sessions == 1 { "" } else { "s" };
         let detail = format!(
-            "no bar at all in {sessions} session{plural} to {to}, by the server's word alone: nobody else says so"
+            "no bar at all in {sessions} session{plural} to {to}, the server alone says so, and no witness confirms it"
         );
         let finding = FindingKind::MissingSymbol.on(self.symbol, &(from..=to), detail);
         Some(Finding { severity: Severity::Notice, ..finding })
@@ -355,7 +355,7 @@ impl SymbolFacts<'_> {
         let Some(answer) = self.answer(date) else { return "the server has no more".to_owned() };
         let request = answer.request_id.as_deref().map(|id| format!(" (request {id})")).unwrap_or_default();
         let day = new_york::date_of(answer.at_ms).map(|day| day.to_string()).unwrap_or_default();
-        format!("the server was asked again on {day}{request} and has no more")
+        format!("it was requested again on {day}{request}, and the server has no more")
     }
 }
 
@@ -369,8 +369,8 @@ fn no_bar(days: &RangeInclusive<Date>, count: u64) -> String {
 fn unfinished_task(task: &TaskItem, is_written: bool) -> Finding {
     let reason = task.last_error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
     let is_left = task.state == TaskState::Running && !is_written;
-    let died = if is_left { " in a process that died" } else { "" };
-    let detail = format!("{} is {}{died}{reason}", task.window, task.state);
+    let crashed = if is_left { " in a process that crashed" } else { "" };
+    let detail = format!("{} is {}{crashed}{reason}", task.window, task.state);
     FindingKind::UnfinishedTask.on(&task.symbol, &(task.window.from()..=task.window.to()), detail)
 }
 

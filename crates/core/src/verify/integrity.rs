@@ -169,7 +169,7 @@ impl MonthPlace<'_> {
         };
         match (rows.partition(month), found) {
             (Some(partition), None) if rows.is_in_repair(month) => {
-                let detail = format!("{} bars are fetched anew by a repair that is at work", partition.bars);
+                let detail = format!("{} bars are being fetched again by a repair", partition.bars);
                 let finding = FindingKind::MissingFile.in_partition(symbol, month, path.clone(), detail);
                 let findings = vec![Finding { severity: Severity::Gap, ..finding }];
                 Ok(MonthFindings { findings, ..MonthFindings::default() })

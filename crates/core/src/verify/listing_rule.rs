@@ -79,7 +79,7 @@ impl SymbolFacts<'_> {
                 format!("{} sessions to {last} have bars", held.len())
             };
             let around = listed.nearest_listed_days(first);
-            let detail = format!("{sessions}, and the lists have the symbol {around}: the bars are believed");
+            let detail = format!("{sessions}, and the lists have the symbol {around}: the bars are used");
             Some(FindingKind::OutsideListing.on(self.symbol, &(first..=last), detail))
         };
         self.unlisted_runs(listed).into_iter().filter_map(of_run).collect()

@@ -309,7 +309,7 @@ pub fn lacking_sessions(data_dir: &DataDir, last: Date) -> Result<Vec<SessionSym
 /// The result for a damaged manifest: nothing else can be verified.
 fn manifest_corrupt(data_dir: &DataDir) -> Verification {
     let kind = FindingKind::ManifestCorrupt;
-    let detail = "`grab repair --rebuild-manifest` makes it anew from the bars".to_owned();
+    let detail = "`grab repair --rebuild-manifest` rebuilds it from the bars".to_owned();
     let path = Some(data_dir.manifest());
     let finding = Finding {
         ticker: None,

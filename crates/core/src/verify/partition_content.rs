@@ -12,7 +12,7 @@ use crate::store::{self, InvalidPartition};
 
 /// The detail of a finding about an intact file that is newer than its record.
 pub(super) const UNRECORDED: &str =
-    "written by a process that died before it could record it: `grab resume` does";
+    "written by a process that crashed before it could record it: `grab resume` does";
 
 /// One minute in ms.
 const MINUTE_MS: i64 = 60_000;

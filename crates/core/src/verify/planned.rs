@@ -17,7 +17,7 @@ impl Verification {
         records: &ManifestSnapshot,
     ) -> Result<(), VerifyError> {
         if !records.read(ManifestReader::is_all_asked)? {
-            let detail = "what was pending before the manifest was made anew is not known: a grab start with the symbols and windows \
+            let detail = "what was pending before the manifest was rebuilt is not known: a grab start with the symbols and windows \
                           that were asked for before asks for the rest";
             let path = data_dir.plan();
             self.findings.push(FindingKind::UnfinishedTask.in_reference(None, path, detail.to_owned()));
@@ -37,7 +37,7 @@ impl Verification {
         }
         let PlanDifference { faults, more, .. } = records.read_now(|now| now.compare(&file))?;
         if !faults.is_empty() {
-            let detail = format!("{}: `grab resume` makes it anew from the manifest", faults.join("; "));
+            let detail = format!("{}: `grab resume` rewrites it from the manifest", faults.join("; "));
             self.findings.push(damaged(data_dir, &detail));
         }
         let more: Vec<_> =
@@ -63,7 +63,6 @@ fn damaged(data_dir: &DataDir, detail: &str) -> Finding {
 }
 
 fn unrecorded_window(symbol: &Symbol, window: Window) -> Finding {
-    let detail =
-        format!("{window} is asked for by {PLAN_NAME}, and not in the manifest: `grab resume` takes it up");
+    let detail = format!("{PLAN_NAME} requests {window}, and the manifest does not: `grab resume` adds it");
     FindingKind::UnfinishedTask.on(symbol, &(window.from()..=window.to()), detail)
 }

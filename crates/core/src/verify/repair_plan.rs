@@ -49,7 +49,7 @@ pub struct BrokenPartition {
 pub struct UnrecordedPartition {
     /// The requested windows of its month: requested again where the file has no bars.
     pub asked: Vec<Window>,
-    /// The whole month, up to now: requested if the file is bad and no task covers it.
+    /// The whole month, up to the last finished session: requested if the file is bad and no task covers it.
     pub month: Vec<Window>,
 }
 
@@ -164,7 +164,7 @@ impl RepairPlan {
     }
 
     /// Leaves out what an outstanding task requests anyway; `pending` are the windows of these tasks. So an interrupted
-    /// repair goes on with its own tasks.
+    /// repair continues with its own tasks.
     pub fn leave_out<H: BuildHasher>(&mut self, pending: &HashMap<Symbol, Vec<Window>, H>) {
         let covers =
             |task: &Window, window: &Window| task.from() <= window.from() && window.to() <= task.to();
@@ -216,7 +216,7 @@ impl RepairPlan {
     }
 }
 
-/// Whether a table of reference data is damaged in a way that a new one mends.
+/// Whether a table of reference data is damaged in a way that a new one repairs.
 fn is_table_damage(kind: FindingKind) -> bool {
     matches!(kind, FindingKind::CorruptFile | FindingKind::SchemaMismatch)
 }

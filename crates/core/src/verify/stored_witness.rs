@@ -202,6 +202,6 @@ fn damaged_table((path, why): (PathBuf, InvalidPartition)) -> Finding {
         InvalidPartition::Corrupt(_) => FindingKind::CorruptFile,
         InvalidPartition::Schema(_) => FindingKind::SchemaMismatch,
     };
-    let advice = "it is not relied on, and `grab universe sync` fetches it anew";
+    let advice = "it is not relied on, and `grab universe sync` fetches it again";
     kind.in_reference(None, path, format!("{}: {advice}", why.reason()))
 }

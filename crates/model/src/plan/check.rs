@@ -30,7 +30,7 @@ pub fn problems(spec: &Spec, text: &str) -> Vec<SpecProblem> {
     let no_parquet = spec.parquet.as_ref().filter(|kind| !PARQUET.contains(&kind.as_str()));
     let found = [
         ("windows", read_windows(&windows).err().map(|error| error.to_string())),
-        ("parquet", no_parquet.map(|kind| format!("{kind:?} is none of {}", PARQUET.join(", ")))),
+        ("parquet", no_parquet.map(|kind| format!("{kind:?} is not one of {}", PARQUET.join(", ")))),
         (
             "universe.tickers",
             tickers.and_then(|list| read_tickers_list(&list).err()).map(|error| error.to_string()),

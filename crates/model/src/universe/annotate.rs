@@ -43,7 +43,7 @@ pub enum AnnotateError {
 /// Sub-Industry`). Rows with neither are left out.
 ///
 /// # Errors
-/// If it is not such a table.
+/// If it is not a table of this kind.
 pub fn read_annotations(bytes: &[u8]) -> Result<Vec<Annotation>, AnnotateError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let wrong = |error: csv::Error| AnnotateError::Csv(excerpt(&error.to_string(), SHOWN));

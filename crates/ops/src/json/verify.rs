@@ -80,7 +80,7 @@ pub struct WitnessJson {
     /// Sessions that this run has fetched, and its requests.
     pub fetched: u64,
     pub requests: u64,
-    /// Sessions that were requested in vain.
+    /// Sessions that were requested without a result.
     pub without: WitnessGaps,
     /// Why not all were requested.
     pub error: Option<String>,

@@ -65,8 +65,8 @@ fn seconds(ms: i64) -> f64 {
 }
 
 fn add_holdings(text: &mut String, holdings: Holdings) {
-    add(text, "bars", "Bars that are held.", &one(float(holdings.bars)));
-    add(text, "partitions", "Parquet files that are held.", &one(float(holdings.partitions)));
+    add(text, "bars", "Stored bars.", &one(float(holdings.bars)));
+    add(text, "partitions", "Stored Parquet files.", &one(float(holdings.partitions)));
     add(text, "bytes", "Bytes of these files.", &one(float(holdings.bytes)));
     let Some((_, newest_ms)) = holdings.span_ms else { return };
     add(text, "newest_bar_timestamp_seconds", "Start of the newest bar.", &one(seconds(newest_ms)));

@@ -22,12 +22,12 @@ pub(crate) struct FaultDealer {
     seed: Seed,
     share: f64,
     kinds: Vec<Fault>,
-    asked: Mutex<HashMap<Seed, Asked>>,
+    asked: Mutex<HashMap<Seed, RequestCount>>,
 }
 
 /// The record of a request.
 #[derive(Default)]
-struct Asked {
+struct RequestCount {
     times: u64,
     /// How many of the last responses were broken.
     in_a_row: u8,

@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use tokio::time::Instant;
 
 use super::{
-    super::{EndpointFamily, RateLimit, TooManyBody},
+    super::{EndpointFamily, PlanRateLimit, TooManyBody},
     *,
 };
 
@@ -103,13 +103,13 @@ async fn a_plan_without_an_endpoint_says_so_whatever_is_asked_of_it() {
     assert_eq!(trial.send("/v2/aggs/ticker/AAPL/range/0/year/soon/late", &[key]).await.status, 403);
 }
 
-async fn limited_to(limit: RateLimit) -> Trial {
+async fn limited_to(limit: PlanRateLimit) -> Trial {
     Trial::start(SandboxOptions { rate_limit: Some(limit), ..options() }).await
 }
 
 #[tokio::test]
 async fn one_request_too_many_is_a_429() {
-    let trial = limited_to(RateLimit::per_minute(NonZeroU32::new(5).unwrap())).await;
+    let trial = limited_to(PlanRateLimit::per_minute(NonZeroU32::new(5).unwrap())).await;
     assert_eq!(trial.send(BARS, &[]).await.status, 401, "what is not let in does not count");
     for _ in 0..5 {
         assert_eq!(trial.get("/v1/marketstatus/now").await.status, 200);
@@ -127,10 +127,10 @@ async fn one_request_too_many_is_a_429() {
 
 #[tokio::test]
 async fn a_429_may_have_no_body_and_may_tell_how_long_to_wait() {
-    let one = RateLimit::per_minute(NonZeroU32::MIN);
+    let one = PlanRateLimit::per_minute(NonZeroU32::MIN);
     for body in [TooManyBody::Json, TooManyBody::Empty] {
         for retry_after in [false, true] {
-            let trial = limited_to(RateLimit { body, retry_after, ..one }).await;
+            let trial = limited_to(PlanRateLimit { body, retry_after, ..one }).await;
             assert_eq!(trial.get(BARS).await.status, 200);
             let headers = [("authorization", "Bearer key"), ("accept-encoding", "gzip")];
             let reply = trial.send(BARS, &headers).await;

@@ -7,7 +7,7 @@ use super::recheck_history;
 use crate::{
     engine::{
         StopReason, run,
-        scripted::{Fault, ScriptedSource, World},
+        scripted::{ScriptedFault, ScriptedSource, World},
     },
     manifest::TaskState,
 };
@@ -56,7 +56,7 @@ async fn with_refused_days() -> World {
     let world = World::new(2).with_tasks(vec![(symbol("A"), window)]).await;
     let source = ScriptedSource::new(|asked| {
         let is_before = asked.window.is_some_and(|window| window.from() < FLOOR);
-        is_before.then_some(Fault::Timeframe)
+        is_before.then_some(ScriptedFault::Timeframe)
     });
     let source = source.with_bars(|_| Some(date(2020, 1, 2)));
     assert_eq!(run(source.clone(), world.context.clone()).await.unwrap(), None);
@@ -72,7 +72,7 @@ fn pending(world: &World) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn the_question_whether_the_plan_serves_more_is_asked_as_all_others_are() {
-    for fault in [Fault::NoConnection, Fault::Status503, Fault::TooMany] {
+    for fault in [ScriptedFault::NoConnection, ScriptedFault::Status503, ScriptedFault::TooMany] {
         let world = with_refused_days().await;
         let source = ScriptedSource::new(move |asked| (asked.number < 2).then_some(fault));
         let source = source.with_bars(|_| Some(date(2020, 1, 2)));
@@ -82,11 +82,11 @@ async fn the_question_whether_the_plan_serves_more_is_asked_as_all_others_are() 
     }
     // It is still not served.
     let world = with_refused_days().await;
-    let source = ScriptedSource::new(|_| Some(Fault::Timeframe));
+    let source = ScriptedSource::new(|_| Some(ScriptedFault::Timeframe));
     recheck_history(source.clone(), world.context.clone()).await.unwrap();
     assert_eq!((source.log().len(), pending(&world)), (1, 0), "{}", source.story());
     // Nobody is there.
-    let source = ScriptedSource::new(|_| Some(Fault::NoConnection));
+    let source = ScriptedSource::new(|_| Some(ScriptedFault::NoConnection));
     recheck_history(source.clone(), world.context.clone()).await.unwrap();
     let stopped = world.context.stop.reason();
     assert!(matches!(stopped, Some(StopReason::Unreachable(_))), "{stopped:?}");

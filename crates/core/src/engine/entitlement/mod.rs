@@ -152,12 +152,12 @@ pub(super) struct EntitlementHistory {
     turn: Arc<tokio::sync::Mutex<()>>,
     /// Whether a task holds a [`SearchTurn`]. Tasks that only wait for its end hold the lock for a moment, too.
     is_taken: Arc<AtomicBool>,
-    known: Mutex<Known>,
+    known: Mutex<HistoryKnowledge>,
     clock: Clock,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Known {
+struct HistoryKnowledge {
     last_refused: Option<Date>,
     first_served: Option<Date>,
     shown_by: Option<HistoryEvidence>,
@@ -211,7 +211,7 @@ impl OpenSearchState {
     }
 }
 
-impl Known {
+impl HistoryKnowledge {
     /// Where the history begins. None as long as the exact session is not known.
     fn edge(&self) -> Option<HistoryStart> {
         let today = Date::MAX;
@@ -270,7 +270,7 @@ impl EntitlementHistory {
             Some(service) => manifest.call(move |writer| writer.plan_history(&service)).await?,
             None => None,
         };
-        let known = known.map(|kept| Known::from_kept(kept, today(clock))).unwrap_or_default();
+        let known = known.map(|kept| HistoryKnowledge::from_kept(kept, today(clock))).unwrap_or_default();
         Ok(Self { service, turn: Arc::default(), is_taken: Arc::default(), known: Mutex::new(known), clock })
     }
 
@@ -315,7 +315,7 @@ impl EntitlementHistory {
         today(self.clock)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, HistoryKnowledge> {
         // The value is whole between any two statements, so a panic elsewhere cannot have left it half-written.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -339,7 +339,7 @@ impl EntitlementHistory {
     }
 }
 
-impl Known {
+impl HistoryKnowledge {
     fn from_kept(kept: PlanHistory, today: Date) -> Self {
         let first_served = kept.served_on(today).and_then(session_from);
         // A rolling history begins at one of the first two today; a fixed one still begins at the last one.

@@ -2,7 +2,7 @@
 
 use grab_model::HistoryStart;
 
-use super::{HistoryEvidence, HistoryInquiry, Known, SearchCause, SearchConclusion, SearchStep};
+use super::{HistoryEvidence, HistoryInquiry, HistoryKnowledge, SearchCause, SearchConclusion, SearchStep};
 use crate::{
     engine::{
         queue::TaskLease,
@@ -12,7 +12,7 @@ use crate::{
     source::{BarsPage, FetchError, Source},
 };
 
-impl Known {
+impl HistoryKnowledge {
     /// Takes over the served days of a search that found no beginning.
     fn hear_of(&mut self, inquiry: &HistoryInquiry) {
         if let Some(SearchStep::Refused(_, steps)) = &inquiry.search

@@ -159,7 +159,7 @@ impl<S: Source> TaskJob<S> {
     }
 
     /// Starts a search. Takes the turn at once if no other task has it, so that the next task waits instead of sending
-    /// requests in vain.
+    /// requests without a result.
     pub(in crate::engine) fn inquire(&self, lease: &mut TaskLease, inquiry: HistoryInquiry) {
         lease.inquiry = Some(inquiry);
         lease.turn = self.history.try_take_turn();

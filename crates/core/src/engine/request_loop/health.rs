@@ -27,7 +27,7 @@ pub(super) struct SourceHealth<I, R> {
 struct HealthState<I, R> {
     /// When the first request failed after the last proof that the source is there.
     failing_since: Option<Instant>,
-    /// When the latest request was sent that proved the source to be there, by its answer or as the control request.
+    /// When the latest request was sent that proved that the source can be reached, by its answer or as the control request.
     last_proof: Option<Instant>,
     /// The request with the smallest answer, and its bytes: it is known to be good.
     good: Option<(R, u64)>,

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     engine::{
         question_job::{JobOutcome, NextQuestion, QuestionJob, QuestionQueue},
-        scripted::{Fault, ScriptedSource, World},
+        scripted::{ScriptedFault, ScriptedSource, World},
     },
     source::{BarsPage, BarsRequest, PagePosition},
 };
@@ -82,7 +82,7 @@ const BREAKERS: [Breaker; 4] = [Breaker::Untried, Breaker::Closed, Breaker::Open
 struct Before {
     breaker: Breaker,
     /// How the control request, or a request that was answered before, fails.
-    control: Option<Fault>,
+    control: Option<ScriptedFault>,
     /// Attempts of eight that were spent.
     spent: u32,
     /// Whether anything was answered before.
@@ -120,7 +120,7 @@ fn words(verdict: &Verdict) -> String {
 }
 
 /// The result of a failure: the verdict, the breaker, and the attempts that are spent after it.
-async fn judged(fault: Fault, before: Before) -> String {
+async fn judged(fault: ScriptedFault, before: Before) -> String {
     let control = before.control;
     let source = ScriptedSource::new(move |_| control);
     let world = World::new(1);
@@ -162,20 +162,29 @@ async fn judged(fault: Fault, before: Before) -> String {
 #[tokio::test(start_paused = true)]
 async fn each_disposition_in_each_state_of_the_breaker() {
     // The breaker: untried, closed, open, probed. A single entry stands for all four.
-    let rows: [(Fault, &[&str]); 13] = [
-        (Fault::NoConnection, &["again, untried, 0", "again, open, 0", "again, open, 0", "again, open, 0"]),
-        (Fault::Status503, &["retry, closed, 1", "retry, closed, 1", "again, open, 0", "retry, closed, 0"]),
-        (Fault::Redirect, &["retry, closed, 1", "retry, closed, 1", "again, open, 0", "retry, closed, 0"]),
-        (Fault::TooMany, &["retry, closed, 1"]),
-        (Fault::Mismatch, &["retry, closed, 1"]),
-        (Fault::CursorForgets, &["retry, closed, 1"]),
-        (Fault::BadRequest, &["retry, closed, 1"]),
-        (Fault::KeyRefused, &["refused KeyRefused, closed, 0"]),
-        (Fault::NotYet, &["refused NotYet, closed, 0"]),
-        (Fault::NotEntitled, &["refused NotEntitled, closed, 0"]),
-        (Fault::Timeframe, &["refused Timeframe, closed, 0"]),
-        (Fault::NotFound, &["refused NotFound, closed, 0"]),
-        (Fault::UnknownRoute, &["refused UnknownRoute, closed, 0"]),
+    let rows: [(ScriptedFault, &[&str]); 13] = [
+        (
+            ScriptedFault::NoConnection,
+            &["again, untried, 0", "again, open, 0", "again, open, 0", "again, open, 0"],
+        ),
+        (
+            ScriptedFault::Status503,
+            &["retry, closed, 1", "retry, closed, 1", "again, open, 0", "retry, closed, 0"],
+        ),
+        (
+            ScriptedFault::Redirect,
+            &["retry, closed, 1", "retry, closed, 1", "again, open, 0", "retry, closed, 0"],
+        ),
+        (ScriptedFault::TooMany, &["retry, closed, 1"]),
+        (ScriptedFault::Mismatch, &["retry, closed, 1"]),
+        (ScriptedFault::CursorForgets, &["retry, closed, 1"]),
+        (ScriptedFault::BadRequest, &["retry, closed, 1"]),
+        (ScriptedFault::KeyRefused, &["refused KeyRefused, closed, 0"]),
+        (ScriptedFault::NotYet, &["refused NotYet, closed, 0"]),
+        (ScriptedFault::NotEntitled, &["refused NotEntitled, closed, 0"]),
+        (ScriptedFault::Timeframe, &["refused Timeframe, closed, 0"]),
+        (ScriptedFault::NotFound, &["refused NotFound, closed, 0"]),
+        (ScriptedFault::UnknownRoute, &["refused UnknownRoute, closed, 0"]),
     ];
     for (fault, expected) in rows {
         for (place, breaker) in BREAKERS.into_iter().enumerate() {
@@ -189,14 +198,14 @@ async fn each_disposition_in_each_state_of_the_breaker() {
 async fn the_control_question_decides_about_key_and_address() {
     use Breaker::{Closed, Untried};
     for (fault, breaker, control, expected) in [
-        (Fault::KeyRefused, Closed, Fault::KeyRefused, "stop KeyRefused, closed, 0"),
-        (Fault::KeyRefused, Untried, Fault::KeyRefused, "stop KeyRefused, untried, 0"),
-        (Fault::KeyRefused, Closed, Fault::NotFound, "suspect Key, closed, 0"),
-        (Fault::KeyRefused, Untried, Fault::Status503, "suspect Key, untried, 0"),
-        (Fault::UnknownRoute, Untried, Fault::NotFound, "suspect Route, untried, 0"),
-        (Fault::UnknownRoute, Closed, Fault::NotFound, "refused UnknownRoute, closed, 0"),
-        (Fault::Redirect, Untried, Fault::Redirect, "suspect Redirect, untried, 0"),
-        (Fault::Redirect, Closed, Fault::Redirect, "retry, closed, 1"),
+        (ScriptedFault::KeyRefused, Closed, ScriptedFault::KeyRefused, "stop KeyRefused, closed, 0"),
+        (ScriptedFault::KeyRefused, Untried, ScriptedFault::KeyRefused, "stop KeyRefused, untried, 0"),
+        (ScriptedFault::KeyRefused, Closed, ScriptedFault::NotFound, "suspect Key, closed, 0"),
+        (ScriptedFault::KeyRefused, Untried, ScriptedFault::Status503, "suspect Key, untried, 0"),
+        (ScriptedFault::UnknownRoute, Untried, ScriptedFault::NotFound, "suspect Route, untried, 0"),
+        (ScriptedFault::UnknownRoute, Closed, ScriptedFault::NotFound, "refused UnknownRoute, closed, 0"),
+        (ScriptedFault::Redirect, Untried, ScriptedFault::Redirect, "suspect Redirect, untried, 0"),
+        (ScriptedFault::Redirect, Closed, ScriptedFault::Redirect, "retry, closed, 1"),
     ] {
         let before = Before { control: Some(control), ..Before::breaker(breaker) };
         assert_eq!(judged(fault, before).await, expected, "{fault:?}, {breaker:?}, {control:?}");
@@ -208,19 +217,34 @@ async fn the_last_attempt_is_not_spent_while_the_source_is_down() {
     let last = Before { spent: 7, anything_came: true, ..Before::breaker(Breaker::Closed) };
     let never = Before { anything_came: false, ..last };
     for (fault, before, control, expected) in [
-        (Fault::Status503, last, None, "refused GivenUp { asked: 8 }, closed, 1"),
-        (Fault::Status503, last, Some(Fault::NotFound), "refused GivenUp { asked: 8 }, closed, 1"),
-        (Fault::Status503, last, Some(Fault::Status503), "again, open, 0"),
-        (Fault::Status503, last, Some(Fault::NoConnection), "again, open, 0"),
-        (Fault::Status503, never, Some(Fault::Status503), "stop SourceLost, closed, 0"),
-        (Fault::Status503, never, None, "refused GivenUp { asked: 8 }, closed, 1"),
-        (Fault::TooMany, last, None, "retry, closed, 0"),
-        (Fault::TooMany, last, Some(Fault::TooMany), "again, open, 0"),
-        (Fault::TooMany, never, Some(Fault::TooMany), "stop SourceLost, closed, 0"),
-        (Fault::NoConnection, last, None, "again, open, 0"),
+        (ScriptedFault::Status503, last, None, "refused GivenUp { asked: 8 }, closed, 1"),
+        (
+            ScriptedFault::Status503,
+            last,
+            Some(ScriptedFault::NotFound),
+            "refused GivenUp { asked: 8 }, closed, 1",
+        ),
+        (ScriptedFault::Status503, last, Some(ScriptedFault::Status503), "again, open, 0"),
+        (ScriptedFault::Status503, last, Some(ScriptedFault::NoConnection), "again, open, 0"),
+        (ScriptedFault::Status503, never, Some(ScriptedFault::Status503), "stop SourceLost, closed, 0"),
+        (ScriptedFault::Status503, never, None, "refused GivenUp { asked: 8 }, closed, 1"),
+        (ScriptedFault::TooMany, last, None, "retry, closed, 0"),
+        (ScriptedFault::TooMany, last, Some(ScriptedFault::TooMany), "again, open, 0"),
+        (ScriptedFault::TooMany, never, Some(ScriptedFault::TooMany), "stop SourceLost, closed, 0"),
+        (ScriptedFault::NoConnection, last, None, "again, open, 0"),
         // These are about the request, however the source answers others.
-        (Fault::Mismatch, last, Some(Fault::Status503), "refused GivenUp { asked: 8 }, closed, 1"),
-        (Fault::BadRequest, last, Some(Fault::Status503), "refused BadRequest { asked: 8 }, closed, 0"),
+        (
+            ScriptedFault::Mismatch,
+            last,
+            Some(ScriptedFault::Status503),
+            "refused GivenUp { asked: 8 }, closed, 1",
+        ),
+        (
+            ScriptedFault::BadRequest,
+            last,
+            Some(ScriptedFault::Status503),
+            "refused BadRequest { asked: 8 }, closed, 0",
+        ),
     ] {
         assert_eq!(judged(fault, Before { control, ..before }).await, expected, "{fault:?}, {control:?}");
     }
@@ -229,35 +253,35 @@ async fn the_last_attempt_is_not_spent_while_the_source_is_down() {
 #[tokio::test(start_paused = true)]
 async fn what_failed_in_an_outage_that_is_over_is_let_off_once() {
     let probed = Before { is_let_off: true, ..Before::breaker(Breaker::Probed) };
-    assert_eq!(judged(Fault::Status503, probed).await, "retry, closed, 1");
+    assert_eq!(judged(ScriptedFault::Status503, probed).await, "retry, closed, 1");
     let last = Before { spent: 7, anything_came: true, is_let_off: true, ..Before::breaker(Breaker::Closed) };
-    assert_eq!(judged(Fault::TooMany, last).await, "refused GivenUp { asked: 8 }, closed, 1");
-    let still = Before { control: Some(Fault::TooMany), ..last };
-    assert_eq!(judged(Fault::TooMany, still).await, "again, open, 0");
+    assert_eq!(judged(ScriptedFault::TooMany, last).await, "refused GivenUp { asked: 8 }, closed, 1");
+    let still = Before { control: Some(ScriptedFault::TooMany), ..last };
+    assert_eq!(judged(ScriptedFault::TooMany, still).await, "again, open, 0");
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_question_in_its_place_spends_no_attempt() {
     let before = Before { has_alternative: true, ..Before::breaker(Breaker::Closed) };
     for fault in [
-        Fault::CursorForgets,
-        Fault::NotFound,
-        Fault::UnknownRoute,
-        Fault::NotEntitled,
-        Fault::Timeframe,
-        Fault::KeyRefused,
+        ScriptedFault::CursorForgets,
+        ScriptedFault::NotFound,
+        ScriptedFault::UnknownRoute,
+        ScriptedFault::NotEntitled,
+        ScriptedFault::Timeframe,
+        ScriptedFault::KeyRefused,
     ] {
         assert_eq!(judged(fault, before).await, "again, closed, 0", "{fault:?}");
     }
-    assert_eq!(judged(Fault::NotYet, before).await, "refused NotYet, closed, 0");
-    assert_eq!(judged(Fault::BadRequest, before).await, "retry, closed, 1", "it may pass");
+    assert_eq!(judged(ScriptedFault::NotYet, before).await, "refused NotYet, closed, 0");
+    assert_eq!(judged(ScriptedFault::BadRequest, before).await, "retry, closed, 1", "it may pass");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_finds_the_source_still_down_spends_nothing() {
-    for control in [Fault::Status503, Fault::NoConnection, Fault::TooMany] {
+    for control in [ScriptedFault::Status503, ScriptedFault::NoConnection, ScriptedFault::TooMany] {
         let before = Before { control: Some(control), ..Before::breaker(Breaker::Probed) };
-        assert_eq!(judged(Fault::Status503, before).await, "again, open, 0", "{control:?}");
+        assert_eq!(judged(ScriptedFault::Status503, before).await, "again, open, 0", "{control:?}");
     }
 }
 
@@ -266,7 +290,7 @@ async fn requests_that_find_no_connection_cost_no_pace() {
     let mut world = World::new(1);
     let rate: Rate = "2/min".parse().unwrap();
     world.context.pacer = Arc::new(crate::pace::Pacer::new(rate, crate::pace::LearnedPace::default()));
-    let source = ScriptedSource::new(|asked| (asked.number < 2).then_some(Fault::NoConnection));
+    let source = ScriptedSource::new(|asked| (asked.number < 2).then_some(ScriptedFault::NoConnection));
     let job = TestJob { source: source.clone(), has_alternative: false };
     let begin = Instant::now();
     let context = world.context.clone();

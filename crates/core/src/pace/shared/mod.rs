@@ -36,7 +36,7 @@ pub(super) use record::Stamp;
 const SALT: &str = "salt";
 const SALT_LEN: usize = 32;
 
-/// Another process has the lock for microseconds. If it is stopped just then, nobody waits for it longer than this.
+/// Another process has the lock for microseconds. If it is stopped just then, no process waits for it longer than this.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 const LOCK_RETRY: Duration = Duration::from_micros(200);
 
@@ -215,7 +215,7 @@ fn remove_unused(folder: &Path) {
     }
 }
 
-/// The clocks now. The monotonic one is the same for all processes of a machine until it is started again.
+/// The clocks now. All processes share the monotonic one of a machine until it is started again.
 fn now_of_system(boot: u128) -> Stamp {
     let monotonic = clock_gettime(ClockId::Monotonic);
     Stamp {

@@ -102,7 +102,7 @@ fn a_witness_tells_a_gap_from_a_day_without_trade() {
     ]);
     let gaps = vec![
         "missing_session 2024-01-04: no bar, and the witness counts 1200 shares".to_owned(),
-        "missing_session 2024-01-08: no bar, and nobody says why".to_owned(),
+        "missing_session 2024-01-08: no bar, and no source explains it".to_owned(),
         "missing_session 2024-01-23: no bar, and the witness counts 7 shares".to_owned(),
     ];
     let days = [2, 5, 9, 10, 11, 12, 16, 17, 18, 19, 22];
@@ -118,7 +118,7 @@ fn a_witness_that_saw_none_of_the_days_with_bars_does_not_know_the_symbol() {
         let tasks = [task(date(2024, 1, 2), date(2024, 1, 5), TaskState::Done)];
         told(&tasks, &held(&days), &witness, &CheckedSymbol::default())
     };
-    let gap = "missing_session 2024-01-03: no bar, and nobody says why".to_owned();
+    let gap = "missing_session 2024-01-03: no bar, and no source explains it".to_owned();
     assert_eq!(told_by(WitnessView::NoTrade), (3, 2, vec![gap]));
     assert_eq!(told_by(WitnessView::Traded(1.0)), (2, 2, vec![]));
 }
@@ -151,7 +151,7 @@ fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
     // It had bars then, and they are gone.
     again.bars = 1;
     again.state = TaskState::Done;
-    let gap = "missing_session 2024-01-03: no bar, and nobody says why".to_owned();
+    let gap = "missing_session 2024-01-03: no bar, and no source explains it".to_owned();
     assert_eq!(checked(&[january(TaskState::Done), again], &held(&[2, 4])), (3, 2, vec![gap]));
 }
 
@@ -223,8 +223,9 @@ fn weekends_and_holidays_are_no_gaps() {
 fn sessions_without_a_bar_between_others_are_named_in_stretches() {
     let month = [task(date(2024, 1, 1), date(2024, 1, 31), TaskState::Done)];
     let gaps = vec![
-        "missing_session 2024-01-03: no bar, and nobody says why".to_owned(),
-        "missing_session 2024-01-05: 3 sessions to 2024-01-09 have no bar, and nobody says why".to_owned(),
+        "missing_session 2024-01-03: no bar, and no source explains it".to_owned(),
+        "missing_session 2024-01-05: 3 sessions to 2024-01-09 have no bar, and no source explains it"
+            .to_owned(),
     ];
     assert_eq!(checked(&month, &held(&[2, 4, 10])), (7, 3, gaps));
 }
@@ -232,12 +233,14 @@ fn sessions_without_a_bar_between_others_are_named_in_stretches() {
 #[test]
 fn a_symbol_without_any_bar_is_noticed_unless_a_witness_says_the_same() {
     let month = [january(TaskState::Empty)];
-    let said = "no bar at all in 21 sessions to 2024-01-31, by the server's word alone: nobody else says so";
+    let said =
+        "no bar at all in 21 sessions to 2024-01-31, the server alone says so, and no witness confirms it";
     let notice = |detail: &str| vec![format!("notice: missing_symbol 2024-01-02: {detail}")];
     assert_eq!(checked(&month, &[]), (0, 0, notice(said)));
     let others: Vec<_> = (3..=31).map(|day| (day, WitnessView::NoTrade)).collect();
     let (.., found) = told(&month, &[], &Told(others), &CheckedSymbol::default());
-    let one = "no bar at all in 1 session to 2024-01-02, by the server's word alone: nobody else says so";
+    let one =
+        "no bar at all in 1 session to 2024-01-02, the server alone says so, and no witness confirms it";
     assert_eq!(found, notice(one));
     let all = (2..=31).map(|day| (day, WitnessView::NoTrade)).collect();
     assert_eq!(told(&month, &[], &Told(all), &CheckedSymbol::default()), (0, 0, vec![]));
@@ -273,11 +276,12 @@ fn what_an_unfinished_task_owes_is_expected_and_its_reason_is_said() {
 fn what_was_sent_once_and_is_neither_stored_nor_recorded_is_a_gap() {
     let at = |day| new_york::at_ms(date(2024, 1, day), 10, 0);
     let sent = TaskItem { sent_ms: Some((at(3), at(5))), ..january(TaskState::Done) };
-    let gap =
-        "missing_session 2024-01-04: 2 sessions to 2024-01-05 have no bar, and nobody says why".to_owned();
+    let gap = "missing_session 2024-01-04: 2 sessions to 2024-01-05 have no bar, and no source explains it"
+        .to_owned();
     assert_eq!(checked(std::slice::from_ref(&sent), &held(&[3])), (3, 1, vec![gap]));
     let nothing =
-        "missing_symbol 2024-01-03: 3 sessions to 2024-01-05 have no bar, and nobody says why".to_owned();
+        "missing_symbol 2024-01-03: 3 sessions to 2024-01-05 have no bar, and no source explains it"
+            .to_owned();
     assert_eq!(checked(std::slice::from_ref(&sent), &[]), (3, 0, vec![nothing.clone()]));
     // A witness that saw no trade on days for which bars were sent does not know the symbol.
     let blind = Told((2..=31).map(|day| (day, WitnessView::NoTrade)).collect());

@@ -64,7 +64,7 @@ pub(super) fn constants() -> String {
     let of = |colour| bits(|status| Colour::of(status) == colour);
     let colours = SessionStatus::ALL.map(|status| format!("\"{}\"", Colour::of(status).class()));
     format!(
-        "const NOT_ASKED = {}, REFUSED = {}, OWED = {}, LOST = {}, LACKING = {}, DAMAGE = {DAMAGE};\n\
+        "const NOT_ASKED = {}, REFUSED = {}, PENDING = {}, LOST = {}, LACKING = {}, DAMAGE = {DAMAGE};\n\
          const NOT_ASKED_STATE = {}, PRESENT_STATE = {};\n\
          const STATE_COLOURS = [{}];\n",
         of(Colour::None),
@@ -86,7 +86,7 @@ mod tests {
     fn the_script_gets_what_the_statuses_are() {
         let lacking = [1, 2, 3, 4, 8, 9, 10, 11, 14].map(|number| 1 << number).iter().sum::<u32>();
         let expected = format!(
-            "const NOT_ASKED = 1, REFUSED = 14, OWED = 16, LOST = 1024, LACKING = {lacking}, DAMAGE = 30;\n\
+            "const NOT_ASKED = 1, REFUSED = 14, PENDING = 16, LOST = 1024, LACKING = {lacking}, DAMAGE = 30;\n\
              const NOT_ASKED_STATE = 0, PRESENT_STATE = 12;\n\
              const STATE_COLOURS = [\"none\", \"refused\", \"refused\", \"refused\", \"owed\", \"empty\", \"empty\", \"empty\", \"zero\", \"zero\", \
              \"lost\", \"few\", \"full\", \"empty\", \"zero\", \"empty\"];\n"

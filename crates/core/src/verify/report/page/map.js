@@ -174,7 +174,7 @@ function drawHead(map, context, seen, left) {
     if (isFirst && month > map.from) { context.fillStyle = map.colours.soft; context.fillRect(x - 1, 2, 1, HEAD - 4); }
     if (map.cell >= 13) label(context, map.colours.soft, font(10), "center", String(number), x + map.cell / 2, 25);
     const { expected, present, seen: states } = map.sums;
-    paint(context, map.colours, lookOf(expected[month], present[month], states[month] & ~(OWED | REFUSED | LOST | DAMAGED) | (expected[month] ? 0 : states[month])), x, HEAD, map.cell, ROW - 3);
+    paint(context, map.colours, lookOf(expected[month], present[month], states[month] & ~(PENDING | REFUSED | LOST | DAMAGED) | (expected[month] ? 0 : states[month])), x, HEAD, map.cell, ROW - 3);
   }
   context.restore();
   label(context, map.colours.soft, font(12), "right", "all rows", map.gutter - 7, HEAD + 8);

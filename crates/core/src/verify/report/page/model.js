@@ -2,7 +2,7 @@
 
 const DAY_MS = 86_400_000;
 
-// What the states are, report::states has written before this: NOT_ASKED, REFUSED, OWED, LOST and LACKING are bits of states, at the places
+// What the states are, report::states has written before this: NOT_ASKED, REFUSED, PENDING, LOST and LACKING are bits of states, at the places
 // of their numbers; STATE_COLOURS is the colour of each; NOT_ASKED_STATE and PRESENT_STATE are two of the numbers. DAMAGE is the bit behind
 // them all, of a month in which damage was found.
 const DAMAGED = 1 << DAMAGE;
@@ -10,7 +10,7 @@ const DAMAGED = 1 << DAMAGE;
 // What a cell can look like, in the order of the legend.
 const LOOKS = [
   ["full", "all that is expected"], ["most", "95 % or more"], ["half", "50 % or more"], ["few", "less than 50 %"],
-  ["zero", "none, and nobody says why"], ["owed", "still owed"], ["refused", "failed, not in the plan or not found"],
+  ["zero", "none, unexplained"], ["owed", "still pending"], ["refused", "failed, not in the plan or not found"],
   ["lost", "file lost or damaged"], ["empty", "nothing expected: empty, no trade, not listed or before the plan's history"], ["none", "not asked for"],
 ];
 
@@ -99,7 +99,7 @@ function markDamage(model) {
 function reasonOf(seen) {
   if (seen & LOST) return "lost";
   if (seen & REFUSED) return "refused";
-  return seen & OWED ? "owed" : null;
+  return seen & PENDING ? "owed" : null;
 }
 
 // How a cell looks: its colour; the share, where some is there, and then in its corner the worst reason for the rest; a
