@@ -220,7 +220,7 @@ fn a_plan_of_a_newer_version_is_named_and_used_as_far_as_it_is_known() {
     assert_eq!((tasks(&report), &report["is_all_asked"]), ([6, 6], &false.into()));
     let note = report["notes"][0].as_str().unwrap();
     assert!(
-        note.contains("line 1 is of format 7, written by grab 9.0.0") && note.contains("line 2 is none that"),
+        note.contains("line 1 is of format 7, written by grab 9.0.0") && note.contains("line 2 is unknown"),
         "{note}"
     );
 }

@@ -244,7 +244,7 @@ fn a_gap_of_the_servers_own_is_asked_for_once_more_and_then_explained() {
     let report = grab.run("verify --json").exits(0).json();
     let finding = &report["findings"][0];
     assert_eq!((&finding["kind"], &finding["severity"]), (&"missing_session".into(), &"notice".into()));
-    assert!(finding["detail"].as_str().unwrap().contains("asked again on"), "{finding}");
+    assert!(finding["detail"].as_str().unwrap().contains("requested again on"), "{finding}");
     let asked = server.pages_asked();
     grab.run("repair").exits(0);
     assert_eq!(server.pages_asked(), asked, "it is not asked for ever");

@@ -378,7 +378,7 @@ mod tests {
         assert_eq!(read(newer.as_bytes()).plan, plan());
         let said = "{\"dream\":{}";
         let unknown = format!("{said}{DIGEST}{:016x}\"}}\n{whole}", xxh3_64(said.as_bytes()));
-        assert!(faults(&unknown).starts_with("line 1 is none that this grab knows; it does not begin"));
+        assert!(faults(&unknown).starts_with("line 1 is unknown to this grab; it does not begin"));
         assert_eq!(read(unknown.as_bytes()).plan, plan());
         assert_eq!(faults(""), "it does not begin as a plan of grab");
         assert!(faults(&"x\n".repeat(9)).ends_with("line 3 is not as grab wrote it; and 8 more"));

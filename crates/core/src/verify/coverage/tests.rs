@@ -138,7 +138,7 @@ fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
     let mut again = task(date(2024, 1, 3), date(2024, 1, 3), TaskState::Empty);
     let at_ms = new_york::at_ms(date(2024, 2, 7), 12, 0);
     again.asked_again = Some(AnsweredAt { at_ms, request_id: Some("abc".to_owned()) });
-    let said = "notice: missing_session 2024-01-03: no bar: the server was asked again on 2024-02-07 (request abc) and has no more";
+    let said = "notice: missing_session 2024-01-03: no bar: it was requested again on 2024-02-07 (request abc), and the server has no more";
     assert_eq!(
         checked(&[january(TaskState::Done), again.clone()], &held(&[2, 4])),
         (2, 2, vec![said.to_owned()])
