@@ -148,7 +148,7 @@ fn a_watcher_takes_nothing_from_the_run() {
     assert_eq!(report["retries"], 0);
     assert_eq!(read_store(&watched.data_dir()), read_store(&alone.data_dir()));
     for mut watcher in watchers {
-        watcher.wait_for("left     nothing is owed");
+        watcher.wait_for("left     nothing is pending");
         watcher.types("q");
         assert_eq!(watcher.ends().0, Some(0));
     }
