@@ -12,7 +12,7 @@ use grab_ops::{Error, is_busy, is_disk_trouble};
 
 use super::{called, settings::SANDBOX_DATA_DIR};
 
-/// Advice about an error. None if there is none.
+/// Advice about an error. None if no advice helps.
 #[must_use]
 pub fn hint(error: &Error) -> Option<String> {
     match error {

@@ -186,7 +186,7 @@ fn revised(bars: u64) -> String {
     if bars == 0 { String::new() } else { format!(", {} revised", format::count(bars)) }
 }
 
-/// The repairs that are not finished or have no data. None if there is none.
+/// The repairs that are not finished or have no data. None if every repair is done.
 #[must_use]
 pub fn repairs(repairs: TaskCounts) -> Option<String> {
     let TaskCounts { pending, running, not_entitled, not_found, failed, .. } = repairs;

@@ -228,7 +228,7 @@ impl<'a> Sources<'a> {
         text.parse::<Timestamp>().map(Clock::pretending).map_err(wrong)
     }
 
-    /// The key. None if there is none.
+    /// The key. None if no source has one.
     ///
     /// # Errors
     /// If the file that should have it cannot be read, or its content cannot be a key.

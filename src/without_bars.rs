@@ -3,7 +3,7 @@
 use grab_model::format;
 use grab_ops::{SymbolWithoutBars, WithoutBars};
 
-/// A text about all of them. None if there is none.
+/// A text about all of them. None if every symbol has bars.
 #[must_use]
 pub fn text(without: &WithoutBars) -> Option<String> {
     let named: Vec<_> = without.first.iter().map(named).collect();

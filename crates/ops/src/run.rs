@@ -348,7 +348,7 @@ pub fn require_manifest(data_dir: &DataDir) -> Result<(), Error> {
     manifest_of(data_dir)?.map(|_| ()).ok_or_else(|| missing(data_dir).into())
 }
 
-/// The manifest of a directory. None if there is none.
+/// The manifest of a directory. None if the directory has no manifest.
 ///
 /// # Errors
 /// If there is one that cannot be read.

@@ -58,7 +58,7 @@ pub(super) trait QuestionJob: Send + Sync + 'static {
         answer: Self::Answer,
     ) -> impl Future<Output = Result<NextQuestion<Self::Question>, ManifestError>> + Send;
 
-    /// The question to ask instead of one that fails like this. None if there is none.
+    /// The question to ask instead of one that fails like this. None if there is no other question.
     fn alternative(&self, question: &Self::Question, disposition: Disposition) -> Option<Self::Question>;
 
     /// Counts a settled question. Returns why nothing else is worth a request, if that is so.

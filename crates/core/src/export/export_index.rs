@@ -57,7 +57,7 @@ pub struct ExportedFile {
 }
 
 impl ExportIndex {
-    /// Reads the index of a folder; empty if there is none.
+    /// Reads the index of a folder; empty if the folder has no index.
     ///
     /// # Errors
     /// If it cannot be read, or grab has not written it.

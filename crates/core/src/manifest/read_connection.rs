@@ -135,7 +135,7 @@ pub fn migrate(data_dir: &DataDir) -> Result<(), ManifestError> {
     }
 }
 
-/// The version of a manifest. None if there is none, or nothing was ever started in it.
+/// The version of a manifest. None if the file is missing, or nothing was ever started in it.
 fn version_of(data_dir: &DataDir) -> Result<Option<usize>, ManifestError> {
     let path = data_dir.manifest();
     if !path.exists() {

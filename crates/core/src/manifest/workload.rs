@@ -70,7 +70,7 @@ impl TaskCounts {
         self.pending + self.running
     }
 
-    /// Tasks that ended neither with data nor with proof that there is none.
+    /// Tasks that ended neither with data nor with proof that there are no data.
     #[must_use]
     pub fn unsuccessful(&self) -> u64 {
         self.not_entitled + self.not_found + self.failed
@@ -90,7 +90,7 @@ impl Workload {
         self.tasks.outstanding() + self.repairs.outstanding()
     }
 
-    /// Tasks of both kinds that ended neither with data nor with proof that there is none.
+    /// Tasks of both kinds that ended neither with data nor with proof that there are no data.
     #[must_use]
     pub fn unsuccessful(&self) -> u64 {
         self.tasks.unsuccessful() + self.repairs.unsuccessful()

@@ -45,7 +45,7 @@ async fn never_more_than_five_in_any_sliding_minute_and_nearly_as_many() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_limit_nobody_waits() {
+async fn without_a_limit_no_request_waits() {
     let taken = permits(&Arc::new(pacer("none")), 1000).await;
     assert_eq!(taken[999], Duration::ZERO);
 }

@@ -87,7 +87,7 @@ impl SymbolFolder {
     }
 }
 
-/// The size of a partition's file, or why it is not valid. None if there is none.
+/// The size of a partition's file, or why it is not valid. None if there is no file.
 #[must_use]
 pub fn size_of_partition(data_dir: &DataDir, symbol: &Symbol, month: Month) -> Option<Result<u64, String>> {
     let path = data_dir.partition(symbol, month);

@@ -117,7 +117,7 @@ impl SessionStatus {
             Self::NotEntitled => "not in the plan",
             Self::Failed => "failed",
             Self::Owed => "still pending",
-            Self::Empty => "empty by the response",
+            Self::Empty => "empty, says the server",
             Self::NoTrade => "no trade",
             Self::AskedAgain => "requested again: the server has none",
             Self::Withheld => "requested again: the server has none of what was traded",

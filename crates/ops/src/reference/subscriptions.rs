@@ -131,7 +131,7 @@ pub fn stored_universe(data_dir: &DataDir) -> Result<Universe, Error> {
     }
 }
 
-/// The stored universe. None if there is none or it is damaged: the next sync rebuilds a damaged one and says so.
+/// The stored universe. None if it is missing or damaged: the next sync rebuilds a damaged one and says so.
 ///
 /// # Errors
 /// If its file cannot be opened.

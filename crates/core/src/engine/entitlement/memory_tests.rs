@@ -85,7 +85,7 @@ async fn the_question_whether_the_plan_serves_more_is_asked_as_all_others_are() 
     let source = ScriptedSource::new(|_| Some(ScriptedFault::Timeframe));
     recheck_history(source.clone(), world.context.clone()).await.unwrap();
     assert_eq!((source.log().len(), pending(&world)), (1, 0), "{}", source.story());
-    // Nobody is there.
+    // The source cannot be reached.
     let source = ScriptedSource::new(|_| Some(ScriptedFault::NoConnection));
     recheck_history(source.clone(), world.context.clone()).await.unwrap();
     let stopped = world.context.stop.reason();

@@ -129,7 +129,7 @@ pub(super) trait FetchJob: Send + Sync + 'static {
         answer: Self::Answer,
     ) -> impl Future<Output = Result<Step, ManifestError>> + Send;
 
-    /// Switches an item to an alternative to a request that fails like this. False if there is none.
+    /// Switches an item to an alternative to a request that fails like this. False if there is no alternative.
     fn alternative(&self, item: &mut Self::Item, disposition: Disposition) -> bool;
 
     /// Settles an item that is refused or given up.

@@ -115,7 +115,7 @@ impl SharedPace {
 }
 
 impl LockedPace<'_> {
-    /// Reads the state. None if there is none, or it is torn.
+    /// Reads the state. None if the file has no state, or a torn one.
     ///
     /// # Errors
     /// If the file cannot be read.

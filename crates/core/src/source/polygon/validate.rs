@@ -92,7 +92,7 @@ fn check_results<R: DecodeRows>(adjusted: bool, envelope: &ResponseBody<R>) -> R
     }
 }
 
-/// Separates impossible bars from the others. Nearly always there are none: then nothing is copied.
+/// Separates impossible bars from the others. Without impossible bars, which is nearly always so, nothing is copied.
 fn part(bars: Bars, window: Window) -> (Bars, Vec<InvalidBar>) {
     let fault = BarFault::finder(window);
     let bad = |bar: Bar| Some(InvalidBar { bar, fault: fault(&bar)? });

@@ -19,7 +19,7 @@ function showTotals(model) {
   const { symbols, expected, present, unexplained, unasked, damage, gaps, notices, partitions, files } = model;
   const totals = [
     ["Symbols", count(symbols.length)], ["Sessions expected", count(expected)], ["Present", count(present)],
-    ...(unexplained ? [["Empty by the response alone", count(unexplained)]] : []),
+    ...(unexplained ? [["Empty, says the server alone", count(unexplained)]] : []),
     ...(unasked ? [["In the spec, never asked for", count(unasked)]] : []),
     ["Coverage", percent(present, expected + unexplained)], ["Damage", count(damage)], ["Gaps", count(gaps)], ["Notices", count(notices)],
     ["Partitions", count(partitions)], ["Files read whole", count(files)],
