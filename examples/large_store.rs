@@ -31,7 +31,7 @@ fn make(arguments: &[String]) -> Result<(), Failed> {
     let (dir, bars_a_day) = (PathBuf::from(dir), bars_a_day.parse()?);
     std::fs::create_dir_all(&dir)?;
     let store = BarStore::new(DataDir::new(dir.clone()), false, "sandbox".to_owned());
-    let mut ledger = ManifestWriter::open(&DataDir::new(&dir), Clock::system())?;
+    let mut ledger = DataDir::new(&dir).lock()?.open_write(Clock::system())?;
     ledger.declare_kind(StoreKind { adjusted: false, sandbox: true })?;
     ledger.begin_run("start", "made up, to measure")?;
     let first = Month::new(2004, 1).ok_or("no such month")?;

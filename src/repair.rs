@@ -4,7 +4,6 @@ use std::path::Path;
 
 use grab_core::{
     exit::ExitStatus,
-    manifest::migrate,
     verify::{Finding, RepairPlan},
 };
 use grab_model::{Symbol, Window, format};
@@ -60,7 +59,7 @@ pub fn run(
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     if !args.dry_run {
-        migrate(&data_dir)?;
+        data_dir.migrate()?;
     }
     let sources = &saved_start::over(&data_dir, sources);
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;

@@ -1,6 +1,6 @@
 //! `grab resume`: continues with the outstanding tasks.
 
-use grab_core::{exit::ExitStatus, manifest::migrate};
+use grab_core::exit::ExitStatus;
 use grab_ops::{Error as Failure, Resume};
 
 use super::{
@@ -22,7 +22,7 @@ pub fn run(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
-    migrate(&data_dir)?;
+    data_dir.migrate()?;
     let sources = &saved_start::over(&data_dir, sources);
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;
     announce_clock(clock);

@@ -1,9 +1,6 @@
 //! `grab repair --rewrite`: rewrites all files in today's form. Sends no request.
 
-use grab_core::{
-    exit::ExitStatus,
-    manifest::{TaskCounts, migrate},
-};
+use grab_core::{exit::ExitStatus, manifest::TaskCounts};
 use grab_model::format;
 use grab_ops::{Error as Failure, Rewrite, RewriteReport};
 use serde::Serialize;
@@ -58,7 +55,7 @@ pub fn run(
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     if !args.dry_run {
-        migrate(&data_dir)?;
+        data_dir.migrate()?;
     }
     let sources = &saved_start::over(&data_dir, sources);
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, sources)?;

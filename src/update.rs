@@ -2,7 +2,7 @@
 
 mod report;
 
-use grab_core::{exit::ExitStatus, manifest::migrate, store::write_whole, update::UpdateCutoff};
+use grab_core::{exit::ExitStatus, store::write_whole, update::UpdateCutoff};
 use grab_ops::{Error as Failure, Update, UpdateMetrics, read_time, resolve_output_file};
 
 use super::{
@@ -47,7 +47,7 @@ fn update(
 ) -> Result<ExitStatus, Failure> {
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
     if !args.dry_run {
-        migrate(&data_dir)?;
+        data_dir.migrate()?;
     }
     let saved = saved_start::read(&data_dir);
     let sources = &sources.clone().with_saved(&saved);

@@ -141,9 +141,9 @@ fn hits(step: CrashPoint) -> u32 {
         CrashPoint::BeforeSweep => 0,
         // Of the plans, the one with the tasks.
         CrashPoint::BeforeMigration | CrashPoint::BeforePlan => 1,
-        // The kind of bars, the run, the recovery, the saved settings, the tasks; four leases and one without a task;
+        // The kind of bars, the run, the saved settings, the tasks; four leases and one without a task;
         // seven pages, one refusal; a request about the plan, its response, what it serves; the pace, the end of the run.
-        CrashPoint::BeforeCommit | CrashPoint::AfterCommit => 23,
+        CrashPoint::BeforeCommit | CrashPoint::AfterCommit => 22,
     }
 }
 

@@ -17,7 +17,7 @@ use grab_core::{
         FetchedLists, JobOutcome, MarketDayTally, RunContext, RunCounters, Stop, StopReason, WantedLists,
         fetch_lists, fetch_market,
     },
-    manifest::{ManifestWriter, WriterHandle},
+    manifest::WriterHandle,
     pace::{LearnedPace, Pacer, RetryPolicy},
     source::{Lookup, Polygon, PolygonOptions, ProxyRoute, ReferenceList},
     store::BarStore,
@@ -135,7 +135,7 @@ fn day_instead(about: About, good: &str, old: &str, new: &str) -> Reply {
 
 fn context(dir: &TempDir) -> RunContext {
     let (data_dir, clock) = (DataDir::new(dir.path()), Clock::system());
-    let (manifest, _) = WriterHandle::start(ManifestWriter::open(&data_dir, clock).unwrap());
+    let (manifest, _) = WriterHandle::start(data_dir.lock().unwrap().open_write(clock).unwrap());
     RunContext {
         store: BarStore::new(data_dir, false, "test".to_owned()),
         manifest,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use grab_core::data_dir::DataDir;
-use grab_core::{failpoint::CrashPoint, manifest::migrate};
+use grab_core::failpoint::CrashPoint;
 use grab_model::Bar;
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ fn earlier() -> Grab {
 /// This store with today's manifest; commands that only read do not migrate it.
 fn migrated() -> Grab {
     let grab = earlier();
-    migrate(&DataDir::new(grab.data_dir())).unwrap();
+    DataDir::new(grab.data_dir()).migrate().unwrap();
     grab
 }
 
@@ -128,6 +128,30 @@ fn what_an_earlier_version_wrote_is_read_and_merged_into() {
     assert!(is_in_todays_form(&grab) && read_store(&grab.data_dir()) == truth());
 }
 
+/// Each of these locks the directory, and the lock migrates. Nothing here is found at the server.
+#[test]
+fn every_command_that_writes_migrates_a_manifest_that_is_too_old_to_read() {
+    let server = Server::start(|_: &Request| Reply::json(404, r#"{"status":"NOT_FOUND"}"#));
+    let writing = [
+        "start --windows 2024-01 --tickers A",
+        "resume",
+        "update",
+        "repair",
+        "repair --rewrite",
+        "universe sync",
+        "verify --witness grouped-daily",
+    ];
+    for command in writing {
+        let grab = Grab::with_server(server.base_url()).env("GRAB_NOW", "2024-02-10T12:00:00Z");
+        copy(&fixture().join("data"), &grab.data_dir());
+        grab.run("status").exits(32);
+        let ran = grab.run(command);
+        assert_ne!(ran.code, 32, "{command}: {ran:?}");
+        let tasks = grab.run("status --json").exits(0).json()["tasks"].clone();
+        assert_eq!(tasks["done"], 3, "{command}: {tasks}");
+    }
+}
+
 #[test]
 fn all_files_are_written_anew_once_without_a_source_and_a_key() {
     let grab = Grab::new().env("GRAB_NOW", "2024-02-10T12:00:00Z");
@@ -135,7 +159,7 @@ fn all_files_are_written_anew_once_without_a_source_and_a_key() {
     let before = files(&grab.data_dir());
     let report = grab.run(&format!("{REWRITE} --dry-run")).exits(32).json();
     assert!(report["hint"].as_str().unwrap().contains("migrates it"), "{report}");
-    migrate(&DataDir::new(grab.data_dir())).unwrap();
+    DataDir::new(grab.data_dir()).migrate().unwrap();
     let report = grab.run(&format!("{REWRITE} --dry-run")).exits(0).json();
     assert_eq!((&report["dry_run"], &report["rewritten"]), (&true.into(), &9.into()), "{report}");
     assert!(files(&grab.data_dir()) == before, "nothing was changed");

@@ -110,7 +110,7 @@ impl Books {
     fn new(first: Month, bars: &Bars) -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let symbol: Symbol = ticker(0).parse()?;
-        let mut writer = ManifestWriter::open(&DataDir::new(folder.path()), Clock::system())?;
+        let mut writer = DataDir::new(folder.path()).lock()?.open_write(Clock::system())?;
         writer.declare_kind(StoreKind { adjusted: false, sandbox: false })?;
         writer.begin_run("bench", "")?;
         writer.add_tasks(&[(symbol.clone(), window()?)])?;

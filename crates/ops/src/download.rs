@@ -8,9 +8,7 @@ use std::{
 use grab_core::{
     clock::Clock,
     data_dir::DataDir,
-    manifest::{
-        ManifestError, ManifestWriter, PlanHistory, SpecText, StoreKind, Subscription, TaskCounts, migrate,
-    },
+    manifest::{ManifestError, ManifestWriter, PlanHistory, SpecText, StoreKind, Subscription, TaskCounts},
 };
 use grab_model::{
     HistoryStart, Symbol, Window, format,
@@ -178,7 +176,6 @@ impl Download {
     /// # Errors
     /// If the directory cannot be locked or its manifest cannot be used. All later failures are in the report.
     pub fn run(self, observer: &Arc<dyn Observer>) -> Result<RunReport, Error> {
-        migrate(&self.data_dir)?;
         let Self { data_dir, request, options, plan_only, spec, settings, clock } = self;
         let service = service(&options);
         let job = Job {
@@ -189,7 +186,7 @@ impl Download {
             clock,
             observer: Arc::clone(observer),
             plan_only,
-            lock: None,
+            locked: None,
             lists: Needs::default(),
             absences: None,
             history_check: HistoryCheck::IfRequested,
@@ -248,7 +245,7 @@ impl Resume {
             clock,
             observer: Arc::clone(observer),
             plan_only: false,
-            lock: None,
+            locked: None,
             lists: Needs::default(),
             absences: None,
             history_check: if retry_failed { HistoryCheck::IfAny } else { HistoryCheck::Never },

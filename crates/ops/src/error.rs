@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use grab_core::{
     disk::DiskTrouble,
-    engine::{RewriteError, StopReason},
+    engine::{RecoveryError, StopReason},
     exit::ExitStatus,
     export::ExportError,
     manifest::ManifestError,
@@ -102,11 +102,11 @@ impl From<VerifyError> for Error {
     }
 }
 
-impl From<RewriteError> for Error {
-    fn from(error: RewriteError) -> Self {
+impl From<RecoveryError> for Error {
+    fn from(error: RecoveryError) -> Self {
         match error {
-            RewriteError::Manifest(error) => Self::Manifest(error),
-            RewriteError::Store(error) => Self::Store(error),
+            RecoveryError::Manifest(error) => Self::Manifest(error),
+            RecoveryError::Store(error) => Self::Store(error),
         }
     }
 }

@@ -53,7 +53,7 @@ pub use repair::{RemainingDamage, Repair, RepairEstimate, RepairPreview, RepairR
 pub use rewrite::{Rewrite, RewriteReport};
 pub use run::{
     Absences, HistoryCheck, Job, RunFindings, declare_kind, kind_of, kind_on_disk, last_day, manifest_of,
-    recover, require_manifest,
+    require_manifest,
 };
 pub use run_report::{NextStep, RunReport, Unsuccessful};
 pub use saved_start::SavedStart;

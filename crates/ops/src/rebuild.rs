@@ -10,8 +10,8 @@ use grab_core::{
     clock::Clock,
     data_dir::DataDir,
     manifest::{
-        Lock, ManifestError, ManifestReader, ManifestWriter, PlanFile, PlanRead, RecordedPlan, RunTotals,
-        StoreKind, Subscription, WholeDays, migrate, rebuild,
+        ManifestError, ManifestWriter, PlanFile, PlanRead, RecordedPlan, RunTotals, StoreKind, Subscription,
+        WholeDays, rebuild,
     },
     store::{
         StoreError,
@@ -88,12 +88,7 @@ impl Rebuild {
         if symbols.is_empty() && !data_dir.plan().exists() {
             return Err(nothing(&data_dir));
         }
-        match migrate(&data_dir) {
-            // A damaged manifest is what this job rebuilds.
-            Err(error) if error.is_damage() => {}
-            migrated => migrated?,
-        }
-        let _lock = Lock::take(&data_dir)?;
+        let locked = data_dir.lock()?;
         if rebuild::is_readable(&data_dir)? {
             let intact = "the manifest is intact, and knows more than the bars do; to rebuild it all the same, move it away";
             return Err(Error::Usage(intact.to_owned()));
@@ -102,7 +97,7 @@ impl Rebuild {
         if symbols.is_empty() && before.plan.is_empty() {
             return Err(nothing(&data_dir));
         }
-        let mut writer = rebuild::begin(&data_dir, clock)?;
+        let mut writer = rebuild::begin(&locked, clock)?;
         writer.begin_run("repair", "--rebuild-manifest")?;
         let not_served = take_over_history(&data_dir, &mut writer)?;
         let mut tree = TreeScan::new(&data_dir, before, last_day(clock));
@@ -126,7 +121,7 @@ impl Rebuild {
         }
         let moved = rebuild::finish(writer, &data_dir)?;
         // From now on the plan agrees with the new manifest.
-        ManifestWriter::open(&data_dir, clock)?.check_plan()?;
+        locked.open_write(clock)?.check_plan()?;
         let (is_all_known, notes) = (before.is_known, before.notes);
         Ok(RebuildReport { run: run.with_details(&data_dir)?, moved, is_all_known, notes, damaged })
     }
@@ -169,7 +164,7 @@ impl PreviousRequests {
     fn read(data_dir: &DataDir) -> Result<Self, Error> {
         let mut asked = Self::default();
         let is_whole = rebuild::is_whole(data_dir)?;
-        if let Ok(plan) = ManifestReader::open(data_dir).and_then(|old| old.plan()) {
+        if let Ok(plan) = data_dir.open_read().and_then(|old| old.plan()) {
             // A manifest that SQLite does not find intact may have lost rows silently.
             (asked.plan, asked.is_known) = (plan, is_whole);
         }
@@ -211,7 +206,7 @@ fn take_over_history(
     writer: &mut ManifestWriter,
 ) -> Result<Vec<(Symbol, Window)>, Error> {
     // What cannot be read will be found out again.
-    let Ok(old) = ManifestReader::open(data_dir) else { return Ok(Vec::new()) };
+    let Ok(old) = data_dir.open_read() else { return Ok(Vec::new()) };
     for (service, known) in old.plan_histories().unwrap_or_default().iter().rev() {
         writer.save_plan_history(service, known)?;
     }

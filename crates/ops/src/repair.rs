@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 use grab_core::{
     clock::Clock,
     data_dir::DataDir,
-    manifest::{Lock, ManifestError, ManifestReader, ManifestWriter, StoreKind, migrate},
+    manifest::{LockedDir, ManifestError, StoreKind},
     verify::{
         DeepSelection, Finding, FindingKind, ListingCuts, OtherWriters, RepairPlan, Severity, StoredWitness,
         Verification, lacking_sessions, request_windows,
@@ -110,7 +110,7 @@ impl Repair {
     /// If nothing was ever started there, the manifest is damaged, or another process holds the lock.
     pub fn plan(self, observer: &dyn Observer) -> Result<RepairPreview, Error> {
         require_something(&self.data_dir)?;
-        let _lock = Lock::take(&self.data_dir)?;
+        let _lock = self.data_dir.exclude_writers()?;
         self.preview(observer)
     }
 
@@ -120,9 +120,8 @@ impl Repair {
     /// If nothing was ever started there, the manifest is damaged, or the directory cannot be locked or written. All
     /// later failures are in the report.
     pub fn run(self, observer: &Arc<dyn Observer>) -> Result<RepairReport, Error> {
-        migrate(&self.data_dir)?;
         require_something(&self.data_dir)?;
-        let lock = Lock::take(&self.data_dir)?;
+        let locked = self.data_dir.lock()?;
         let RepairPreview { plan, findings, estimate, .. } = self.preview(&**observer)?;
         if plan.is_empty() {
             observer.notice(&Notice::NothingToRepair);
@@ -131,7 +130,7 @@ impl Repair {
         }
         let kind = self.checked_kind()?;
         let ClearedFiles { changes, strays, behind_links } = {
-            let mut writer = ManifestWriter::open(&self.data_dir, self.clock)?;
+            let mut writer = locked.open_write(self.clock)?;
             clear(&self.data_dir, kind, &plan, &mut writer, &**observer)?
         };
         let windows: Vec<_> =
@@ -139,17 +138,17 @@ impl Repair {
         let mut remaining = RemainingDamage::of_plan(&plan);
         remaining.extend(behind_links.iter().cloned().map(RemainingDamage::BehindLink));
         let is_damaged = !remaining.is_empty();
-        let run = self.job(lock, &plan, observer).run_and_judge(
+        let run = self.job(locked.clone(), &plan, observer).run_and_judge(
             move |writer| Ok(writer.apply_repair(&changes)?),
             |run, _| self.judge(run, is_damaged),
         )?;
-        let mut moved = self.settle(&**observer)?;
+        let mut moved = self.settle(&locked, &**observer)?;
         moved.extend(strays);
         let repaired = findings.saturating_sub(behind_links.len());
         Ok(RepairReport { run, repaired, windows, estimate, moved, remaining, not_requested: plan.not_asked })
     }
 
-    fn job(&self, lock: Lock, plan: &RepairPlan, observer: &Arc<dyn Observer>) -> Job {
+    fn job(&self, locked: LockedDir, plan: &RepairPlan, observer: &Arc<dyn Observer>) -> Job {
         Job {
             command: "repair",
             arguments: describe(plan),
@@ -158,7 +157,7 @@ impl Repair {
             options: self.options.clone(),
             clock: self.clock,
             plan_only: false,
-            lock: Some(lock),
+            locked: Some(locked),
             lists: Needs::default(),
             absences: None,
             history_check: HistoryCheck::Never,
@@ -167,7 +166,7 @@ impl Repair {
 
     /// A repair after which bars are missing that were recorded, or sessions lack symbols, is not complete.
     fn judge(&self, run: RunReport, is_damaged: bool) -> Result<RunReport, Error> {
-        let lost = if self.accept_loss { 0 } else { ManifestReader::open(&self.data_dir)?.lost_months()? };
+        let lost = if self.accept_loss { 0 } else { self.data_dir.open_read()?.lost_months()? };
         let run = if lost > 0 { run.with_gaps(NextStep::MonthsNotBack(lost)) } else { run };
         let lacking = lacking_sessions(&self.data_dir, last_day(self.clock))?.len();
         let run = if lacking > 0 { run.with_gaps(NextStep::SessionsLackSymbols(lacking)) } else { run };
@@ -175,16 +174,8 @@ impl Repair {
     }
 
     /// Removes quarantined files that are replaced. Returns those that remain.
-    fn settle(&self, observer: &dyn Observer) -> Result<Vec<PathBuf>, Error> {
-        let _lock = match Lock::take(&self.data_dir) {
-            // Another process came in between. The removal can wait for the next repair.
-            Err(ManifestError::Locked { .. }) if !self.accept_loss => {
-                let remaining = ManifestReader::open(&self.data_dir)?.set_aside()?;
-                return Ok(remaining.into_iter().map(|file| self.data_dir.join(file.path)).collect());
-            }
-            lock => lock?,
-        };
-        let mut writer = ManifestWriter::open(&self.data_dir, self.clock)?;
+    fn settle(&self, locked: &LockedDir, observer: &dyn Observer) -> Result<Vec<PathBuf>, Error> {
+        let mut writer = locked.open_write(self.clock)?;
         if self.accept_loss {
             observer.notice(&Notice::LossAccepted { months: writer.accept_loss()? as u64 });
         }
@@ -193,7 +184,7 @@ impl Repair {
 
     /// Checks whether the run will be able to begin, before any file is moved: the kind of bars, and the key.
     fn checked_kind(&self) -> Result<StoreKind, Error> {
-        let held = ManifestReader::open(&self.data_dir)?.kind()?;
+        let held = self.data_dir.open_read()?.kind()?;
         let asked = self.options.kind(held);
         match held.filter(|held| *held != asked) {
             Some(held) => Err(ManifestError::OtherKind { held, asked }.into()),
@@ -232,7 +223,7 @@ impl Repair {
     }
 
     fn planned(&self, findings: &[Finding], cuts: &ListingCuts) -> Result<RepairPreview, Error> {
-        let reader = ManifestReader::open(&self.data_dir)?;
+        let reader = self.data_dir.open_read()?;
         let (requested, kind) = (reader.windows()?, reader.kind()?);
         let mut plan = RepairPlan::of(findings, &requested, cuts, last_day(self.clock));
         let findings = plan.count();

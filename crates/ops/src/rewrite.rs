@@ -10,11 +10,11 @@ use grab_core::{
     data_dir::DataDir,
     engine::{RewriteJob, RewriteOutcome, Stop, StopReason},
     exit::ExitStatus,
-    manifest::{Lock, ManifestReader, ManifestWriter, RunTotals, Workload, migrate},
-    store::{BarStore, Encodings},
+    manifest::{ManifestWriter, RunTotals, Workload},
+    store::Encodings,
 };
 
-use crate::{Error, Observer, recover, require_manifest, run::with_runtime};
+use crate::{Error, Observer, require_manifest, run::with_runtime};
 
 /// A rewrite of all files of a data directory.
 pub struct Rewrite {
@@ -59,7 +59,7 @@ impl Rewrite {
     /// If nothing was ever started there, or another process holds the lock.
     pub fn plan(&self, observer: &dyn Observer) -> Result<RewriteReport, Error> {
         require_manifest(&self.data_dir)?;
-        let _lock = Lock::take(&self.data_dir)?;
+        let _lock = self.data_dir.exclude_writers()?;
         self.rewrite(None, &Stop::default(), observer)
     }
 
@@ -68,10 +68,8 @@ impl Rewrite {
     /// # Errors
     /// If nothing was ever started there, or the directory cannot be locked or its manifest cannot be used.
     pub fn run(&self, observer: &Arc<dyn Observer>) -> Result<RewriteReport, Error> {
-        migrate(&self.data_dir)?;
         require_manifest(&self.data_dir)?;
-        let _lock = Lock::take(&self.data_dir)?;
-        let mut writer = ManifestWriter::open(&self.data_dir, self.clock)?;
+        let mut writer = self.data_dir.lock()?.open_write(self.clock)?;
         writer.begin_run("repair", "--rewrite")?;
         let stop = Stop::default();
         // A second signal ends it at once, like a crash, which the next run cleans up.
@@ -90,7 +88,7 @@ impl Rewrite {
     /// Rewrites the files, or with no writer, counts what would be rewritten.
     fn rewrite(
         &self,
-        mut writer: Option<&mut ManifestWriter>,
+        writer: Option<&mut ManifestWriter>,
         stop: &Stop,
         observer: &dyn Observer,
     ) -> Result<RewriteReport, Error> {
@@ -100,22 +98,10 @@ impl Rewrite {
         let watch = |done, all| progress.show(done, all);
         let job = RewriteJob { data_dir, encodings: *encodings, stop, until, watch: &watch };
         let mut outcome = RewriteOutcome::default();
-        let reclaimed = writer.as_deref_mut().map_or(Ok(()), |writer| reclaim(data_dir, writer));
-        let failure = reclaimed.and_then(|()| Ok(job.run(writer, &mut outcome)?)).err();
+        let failure = job.run(writer, &mut outcome).err().map(Error::from);
         drop(progress);
-        let work = ManifestReader::open(data_dir)?.counts()?;
+        let work = data_dir.open_read()?.counts()?;
         let stopped = failure.or_else(|| stop.reason().map(Error::Stopped));
         Ok(RewriteReport { outcome, encodings: *encodings, work, stopped })
     }
-}
-
-/// Records the last files of a crashed fetch: such a file is newer than its row, not damaged.
-fn reclaim(data_dir: &DataDir, writer: &mut ManifestWriter) -> Result<(), Error> {
-    let (kind, crashed) = (writer.kind()?, writer.crashed()?);
-    if let Some(kind) = kind.filter(|_| !crashed.is_empty()) {
-        // Nothing is fetched here, so there is no source name.
-        let store = BarStore::new(data_dir.to_owned(), kind.adjusted, String::new());
-        writer.reclaim(&recover(&store, &crashed)?)?;
-    }
-    Ok(())
 }

@@ -20,16 +20,14 @@ use grab_core::{
     engine::{self, RunCounters, Stop, StopReason},
     exit::ExitStatus,
     manifest::{
-        Lock, ManifestError, ManifestReader, ManifestWriter, StoreKind, Task, check_not_lost, missing,
+        LockedDir, ManifestError, ManifestReader, ManifestWriter, StoreKind, check_not_lost, missing,
     },
     source::Polygon,
-    store::BarStore,
     update::UpdateCutoff,
 };
 use grab_model::{
-    Month, Partition,
     calendar::{self, Session},
-    new_york, plan,
+    plan,
 };
 use grab_sandbox::Sandbox;
 use jiff::civil::Date;
@@ -55,8 +53,8 @@ pub struct Job {
     pub observer: Arc<dyn Observer>,
     /// Whether to stop before anything is fetched.
     pub plan_only: bool,
-    /// The lock of the directory, if the caller has it already.
-    pub lock: Option<Lock>,
+    /// The directory, if the caller has locked it already.
+    pub locked: Option<LockedDir>,
     /// Lists to fetch before anything is prepared; a failure to fetch them does not end the run.
     pub lists: Needs,
     /// The cut-off of an update that asks, after all bars, why some are absent. None to skip that.
@@ -112,15 +110,14 @@ impl Job {
     {
         let begun = Instant::now();
         let data_dir = self.data_dir.clone();
-        self.check_source()?;
-        let _lock = lock_directory(&data_dir, &self.options, self.lock.take())?;
+        let locked = self.lock()?;
         let kind_on_disk = self.kind_without_manifest()?;
         let (connection, arguments) = (self.connection(), self.arguments.clone());
         let (stop, counters) = (Stop::default(), Arc::new(RunCounters::default()));
         let last_report = Box::new(self.last_report(Arc::clone(&counters), begun));
         let start = RunStart {
             connection: &connection,
-            data_dir: &data_dir,
+            locked: &locked,
             command: self.command,
             arguments: &arguments,
             kind_on_disk,
@@ -210,10 +207,7 @@ impl Job {
         let (connection, RunHandles { manifest, stop, .. }) = (self.connection(), running);
         let store = connection.store(self.data_dir.clone(), kind)?;
         let data_dir = self.data_dir.clone();
-        manifest.call(move |writer| Ok::<_, ManifestError>(engine::settle(&data_dir, writer))).await??;
-        let crashed = manifest.call(|writer| writer.crashed()).await?;
-        let found = recover(&store, &crashed)?;
-        manifest.call(move |writer| writer.reclaim(&found)).await?;
+        manifest.call(move |writer| Ok::<_, ManifestError>(engine::recover(&data_dir, writer))).await??;
         let opened = self.cut_unfinished(&connection, kind, &store, running).await?;
         let opened = self.fetch_lists(&connection, kind, &store, running, opened, &mut findings.lists).await;
         // Record what is known by now, whatever the result of the lists.
@@ -260,13 +254,24 @@ impl Job {
         Ok(())
     }
 
+    /// Locks the directory. A manifest is migrated before it is read, and nothing is created before the check.
+    fn lock(&mut self) -> Result<LockedDir, Error> {
+        let exists = self.locked.is_some() || self.data_dir.has_manifest()?;
+        if !exists {
+            self.check_source()?;
+        }
+        let locked = lock_directory(&self.data_dir, &self.options, self.locked.take())?;
+        // Other jobs in an existing directory record their run there, with the reason of a failure.
+        if exists && self.command == "start" {
+            self.check_source()?;
+        }
+        Ok(locked)
+    }
+
     /// Checks, before anything is created or recorded, that the directory can hold the requested bars and that the
-    /// source can be reached. A job in an existing directory records its run there instead, with the reason of a failure.
+    /// source can be reached.
     fn check_source(&self) -> Result<(), Error> {
         let reader = manifest_of(&self.data_dir)?;
-        if reader.is_some() && self.command != "start" {
-            return Ok(());
-        }
         let (held, settled) = if let Some(reader) = &reader {
             (reader.kind()?, reader.settled_kind()?)
         } else {
@@ -296,7 +301,7 @@ impl Job {
         let (command, data_dir) = (self.command, self.data_dir.clone());
         move || {
             let interrupted = interrupted(&data_dir);
-            let reader = ManifestReader::open(&data_dir)?;
+            let reader = data_dir.open_read()?;
             // Their process is about to end.
             let (counts, totals) = (reader.counts()?.all_released(), counters.snapshot().totals);
             let (beyond, histories) = (reader.not_entitled()?, reader.plan_histories()?);
@@ -312,26 +317,9 @@ impl Job {
 /// The error of an interrupted run: with an unplanned subscription it is not complete, whatever is outstanding.
 fn interrupted(data_dir: &DataDir) -> Error {
     let interrupted = Error::Stopped(StopReason::Interrupted);
-    let orders = ManifestReader::open(data_dir).and_then(|reader| reader.orders()).unwrap_or_default();
+    let orders = data_dir.open_read().and_then(|reader| reader.orders()).unwrap_or_default();
     let is_planned = orders.iter().all(|order| order.planned_at_ms.is_some());
     if is_planned { interrupted } else { Error::Unplanned(Box::new(interrupted)) }
-}
-
-/// Removes the unfinished files of a crashed process, and finds the files that it had finished: the months of its tasks
-/// from the last recorded bar on.
-///
-/// # Errors
-/// If a folder or a file cannot be read, or an unfinished file cannot be removed.
-pub fn recover(store: &BarStore, crashed: &[Task]) -> Result<Vec<Partition>, Error> {
-    let mut found = Vec::new();
-    for task in crashed {
-        store.sweep(&task.symbol, task.window)?;
-        let recorded = task.last_ms.and_then(new_york::date_of).map(Month::of);
-        for month in task.window.months().filter(|month| recorded.is_none_or(|recorded| *month >= recorded)) {
-            found.extend(store.inspect(&task.symbol, month)?);
-        }
-    }
-    Ok(found)
 }
 
 /// The last finished session.
@@ -340,12 +328,13 @@ pub fn last_day(clock: Clock) -> Date {
     calendar::last_finished(clock.now_ms()).map_or(calendar::FIRST_DAY, Session::date)
 }
 
-/// Checks that a directory was started before anything is created in it.
+/// Checks that a directory was started before anything is created in it. A manifest of any older version will do:
+/// [`DataDir::lock`] migrates it.
 ///
 /// # Errors
 /// If there is no manifest, or it cannot be read.
 pub fn require_manifest(data_dir: &DataDir) -> Result<(), Error> {
-    manifest_of(data_dir)?.map(|_| ()).ok_or_else(|| missing(data_dir).into())
+    if data_dir.has_manifest()? { Ok(()) } else { Err(missing(data_dir).into()) }
 }
 
 /// The manifest of a directory. None if the directory has no manifest.
@@ -353,7 +342,7 @@ pub fn require_manifest(data_dir: &DataDir) -> Result<(), Error> {
 /// # Errors
 /// If there is one that cannot be read.
 pub fn manifest_of(data_dir: &DataDir) -> Result<Option<ManifestReader>, Error> {
-    match ManifestReader::open(data_dir) {
+    match data_dir.open_read() {
         Ok(reader) => Ok(Some(reader)),
         Err(ManifestError::Missing { .. } | ManifestError::Lost { .. }) => Ok(None),
         Err(error) => Err(error.into()),

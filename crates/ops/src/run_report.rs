@@ -6,7 +6,7 @@ use crate::{Error, LeftOut, UpdateShortfall, WithoutBars};
 use grab_core::{
     data_dir::DataDir,
     exit::ExitStatus,
-    manifest::{ManifestReader, PlanHistory, RunTotals, TaskState, Workload},
+    manifest::{PlanHistory, RunTotals, TaskState, Workload},
 };
 use grab_model::{Symbol, Window};
 use jiff::civil::Date;
@@ -198,7 +198,7 @@ impl RunReport {
     /// If the manifest cannot be read.
     pub fn with_details(mut self, data_dir: &DataDir) -> Result<Self, Error> {
         self.data_dir = Some(data_dir.clone());
-        let reader = ManifestReader::open(data_dir)?;
+        let reader = data_dir.open_read()?;
         self.without_bars = WithoutBars::of(&reader, data_dir)?;
         if self.work.unsuccessful() > 0 {
             let without_data = [TaskState::NotEntitled, TaskState::NotFound, TaskState::Failed];

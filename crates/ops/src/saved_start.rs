@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use grab_core::{
     data_dir::DataDir,
-    manifest::{ManifestReader, SavedSetting, SavedSpec, SpecText},
+    manifest::{SavedSetting, SavedSpec, SpecText},
 };
 use grab_model::plan::{Spec, SpecThresholds};
 
@@ -30,7 +30,7 @@ impl SavedStart {
     #[must_use]
     pub fn read(data_dir: &DataDir) -> Self {
         // If the manifest cannot be opened, the job reports that when it needs it.
-        let Ok(reader) = ManifestReader::open(data_dir) else { return Self::default() };
+        let Ok(reader) = data_dir.open_read() else { return Self::default() };
         let mut saved = Self { manifest: data_dir.manifest(), ..Self::default() };
         match reader.saved_settings() {
             Ok(settings) => saved.settings = settings,

@@ -2,10 +2,7 @@
 
 use grab_core::{
     data_dir::DataDir,
-    manifest::{
-        Holdings, ManifestReader, PlanHistory, RunItem, SavedSetting, SavedSpec, StoreKind, TaskItem,
-        Workload,
-    },
+    manifest::{Holdings, PlanHistory, RunItem, SavedSetting, SavedSpec, StoreKind, TaskItem, Workload},
 };
 use grab_model::{Symbol, Window, plan};
 use jiff::civil::Date;
@@ -61,7 +58,7 @@ impl Status {
     /// # Errors
     /// If nothing was ever started there, or the manifest cannot be read.
     pub fn run(&self) -> Result<StatusReport, Error> {
-        let reader = ManifestReader::open(&self.data_dir)?;
+        let reader = self.data_dir.open_read()?;
         let items = self.lists_tasks.then(|| reader.tasks()).transpose()?;
         let (repairs, tasks) =
             items.map(|items| items.into_iter().partition::<Vec<_>, _>(|task| task.is_repair)).unzip();

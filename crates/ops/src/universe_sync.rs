@@ -7,7 +7,7 @@ use grab_core::{
     data_dir::DataDir,
     engine::{RunCounters, Stop, StopReason},
     exit::ExitStatus,
-    manifest::{ManifestWriter, RunTotals, StoreKind, migrate},
+    manifest::{ManifestWriter, RunTotals, StoreKind},
 };
 use grab_model::universe::Annotation;
 
@@ -57,8 +57,7 @@ impl UniverseSync {
         if !data_dir.manifest().exists() {
             connection.check_source(connection.options.kind(None))?;
         }
-        migrate(&data_dir)?;
-        let _lock = lock_directory(&data_dir, &connection.options, None)?;
+        let locked = lock_directory(&data_dir, &connection.options, None)?;
         if !data_dir.manifest().exists() && kind_on_disk(&data_dir)?.is_some() {
             // A new manifest would say that they do not exist.
             let advice =
@@ -68,7 +67,7 @@ impl UniverseSync {
         let stop = Stop::default();
         let start = RunStart {
             connection: &connection,
-            data_dir: &data_dir,
+            locked: &locked,
             command: "universe sync",
             arguments: &arguments(needs),
             kind_on_disk: None,

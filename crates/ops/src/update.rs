@@ -16,9 +16,7 @@ use grab_core::{
     clock::Clock,
     data_dir::DataDir,
     exit::ExitStatus,
-    manifest::{
-        Closure, Lock, ManifestReader, ManifestWriter, RepairTransaction, Silence, SilenceAnswer, migrate,
-    },
+    manifest::{Closure, ManifestWriter, RepairTransaction, Silence, SilenceAnswer},
     update::{SessionVerdict, UpdateCutoff, UpdatePlan},
     verify::SessionSymbols,
 };
@@ -117,7 +115,7 @@ impl Update {
     pub fn plan(self, observer: &dyn Observer) -> Result<UpdatePreview, Error> {
         let cutoff = self.cutoff()?;
         require_manifest(&self.data_dir)?;
-        let reader = ManifestReader::open(&self.data_dir)?;
+        let reader = self.data_dir.open_read()?;
         let kind = reader.kind()?;
         let service = self.options.service_of(kind);
         let plan = plan_update(&self.data_dir, &reader, &cutoff, service.as_deref(), observer)?;
@@ -143,11 +141,12 @@ impl Update {
     pub fn run(self, observer: &Arc<dyn Observer>) -> Result<UpdateReport, Error> {
         let cutoff = self.cutoff()?;
         let Self { data_dir, options, thresholds, clock, .. } = self;
-        migrate(&data_dir)?;
         require_manifest(&data_dir)?;
-        let service = options.service_of(ManifestReader::open(&data_dir)?.kind()?);
-        let lock = Lock::take(&data_dir)?;
-        let lists = DueLists::of(&data_dir, &ManifestReader::open(&data_dir)?, &cutoff)?;
+        let locked = data_dir.lock()?;
+        let reader = data_dir.open_read()?;
+        let service = options.service_of(reader.kind()?);
+        let lists = DueLists::of(&data_dir, &reader, &cutoff)?;
+        drop(reader);
         let job = Job {
             command: "update",
             arguments: format!("to {}", cutoff.session.date()),
@@ -156,7 +155,7 @@ impl Update {
             options,
             clock,
             plan_only: false,
-            lock: Some(lock),
+            locked: Some(locked),
             lists: lists.needs,
             absences: Some(cutoff),
             history_check: HistoryCheck::Never,
@@ -186,7 +185,7 @@ fn record(
     {
         plan_subscriptions(writer, &universe, cutoff.session.date(), observer)?;
     }
-    let plan = plan_update(data_dir, &ManifestReader::open(data_dir)?, cutoff, service, observer)?;
+    let plan = plan_update(data_dir, &data_dir.open_read()?, cutoff, service, observer)?;
     for (symbol, split) in &plan.splits {
         observer.notice(&Notice::SplitFound { symbol: symbol.clone(), date: split.date });
     }
@@ -213,7 +212,7 @@ impl UpdateFindings {
     ) -> Result<Self, Error> {
         let RunFindings { lists, absences, prepared, .. } = findings;
         let Some(plan) = prepared else { return Ok(Self { lists, ..Self::default() }) };
-        let reader = ManifestReader::open(data_dir)?;
+        let reader = data_dir.open_read()?;
         let universe = usable_universe(data_dir)?.unwrap_or_default();
         let verdict = SessionVerdict::of(&reader, &universe, cutoff)?;
         let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.tails.is_empty();

@@ -128,24 +128,25 @@ fn witnessed(
     clock: Clock,
     observer: &Arc<dyn Observer>,
 ) -> Result<(Verification, WitnessReport), Error> {
-    let (cuts, last) = (listing_cuts(data_dir)?, last_day(clock));
+    let last = last_day(clock);
     let stored = match witness {
         VerifyWitness::Fetched(options) => {
             need_open_files(options.open_files(options.sandbox))?;
             // What is fetched is stored, so no other process may write meanwhile.
-            let _lock = lock_for_witness(data_dir)?;
+            let locked = lock_for_witness(data_dir)?;
+            let cuts = listing_cuts(data_dir)?;
             let connection = Connection { options: *options, clock, observer: Arc::clone(observer) };
             let (place, listed, observer) = (data_dir.clone(), cuts.clone(), Arc::clone(observer));
             let verify = move || {
                 let (stored, others) = (StoredWitness::Used, OtherWriters::Excluded);
                 verify_directory(&place, &deep, stored, others, &listed, last, &*observer)
             };
-            return fetch_then(&connection, data_dir, &cuts, verify);
+            return fetch_then(&connection, &locked, &cuts, verify);
         }
         VerifyWitness::Ignored => StoredWitness::Ignored,
         VerifyWitness::Stored => StoredWitness::Used,
     };
-    let others = OtherWriters::Allowed;
+    let (others, cuts) = (OtherWriters::Allowed, listing_cuts(data_dir)?);
     let verified = verify_directory(data_dir, &deep, stored, others, &cuts, last, &**observer)?;
     let report = WitnessReport::stored(stored == StoredWitness::Used, &verified);
     Ok((verified, report))

@@ -7,7 +7,7 @@ use grab_core::{
     disk::DiskTrouble,
     engine::{JobOutcome, MarketDayTally, RunCounters, Stop, StopReason, fetch_market},
     exit::ExitStatus,
-    manifest::{Lock, ManifestError, Outstanding, StoreKind, migrate, rebuild},
+    manifest::{LockedDir, ManifestError, Outstanding, StoreKind, rebuild},
     store::market_day,
     verify::{Finding, ListingCuts, UnwitnessedAbsence, Verification, wanted, witnessed},
 };
@@ -155,7 +155,7 @@ impl WitnessGap {
 /// If a signal came, nothing can be written, or `verify` fails. Refusals of the source are in the report.
 pub(crate) fn fetch_then(
     connection: &Connection,
-    data_dir: &DataDir,
+    locked: &LockedDir,
     listing_cuts: &ListingCuts,
     verify: impl FnOnce() -> Result<Verification, Error> + Send + 'static,
 ) -> Result<(Verification, WitnessReport), Error> {
@@ -163,7 +163,7 @@ pub(crate) fn fetch_then(
     let last_report = Box::new(|| Err(Error::Stopped(StopReason::Interrupted)));
     let (mut verified, mut fetched) =
         with_runtime(&*connection.observer, &signalled, last_report, |runtime| {
-            let fetched = fetch(connection, data_dir, listing_cuts, runtime, &signalled)?;
+            let fetched = fetch(connection, locked, listing_cuts, runtime, &signalled)?;
             let verified = runtime.block_on(async {
                 let verifying = signalled.unless_requested(task::spawn_blocking(verify)).await;
                 match verifying.ok_or(Error::Stopped(StopReason::Interrupted))? {
@@ -182,11 +182,12 @@ pub(crate) fn fetch_then(
 /// Fetches the days that are not stored yet, as a run of its own.
 fn fetch(
     connection: &Connection,
-    data_dir: &DataDir,
+    locked: &LockedDir,
     listing_cuts: &ListingCuts,
     runtime: &Runtime,
     signalled: &Stop,
 ) -> Result<MarketDays, Error> {
+    let data_dir = locked.data_dir();
     if !rebuild::is_whole(data_dir)? {
         // The verification reports it.
         return Ok(MarketDays::default());
@@ -201,7 +202,7 @@ fn fetch(
     market_day::sweep(data_dir)?;
     let start = RunStart {
         connection,
-        data_dir,
+        locked,
         command: "verify",
         arguments: "--witness grouped-daily",
         kind_on_disk: None,
@@ -285,14 +286,13 @@ impl MarketDays {
     }
 }
 
-/// Takes the lock of the directory for what is to be fetched, and migrates an older manifest.
+/// Locks the directory for what is to be fetched.
 ///
 /// # Errors
 /// If another process has it, or this one may not write here.
-pub(crate) fn lock_for_witness(data_dir: &DataDir) -> Result<Lock, Error> {
-    migrate(data_dir)?;
-    match Lock::take(data_dir) {
-        Ok(lock) => Ok(lock),
+pub(crate) fn lock_for_witness(data_dir: &DataDir) -> Result<LockedDir, Error> {
+    match data_dir.lock() {
+        Ok(locked) => Ok(locked),
         Err(ManifestError::Locked { holder }) => Err(Error::WitnessLocked { holder }),
         Err(ManifestError::Io { source, .. })
             if matches!(DiskTrouble::of(&source), DiskTrouble::Denied | DiskTrouble::ReadOnly) =>

@@ -20,7 +20,10 @@
 //! may precede tasks: what time it is at the service (`service_time`), and whether the plan serves more than before.
 //!
 //! # Rewritten files
-//! `rewrite` brings all files of a directory into today's form, without a source; [`settle`] cleans up after one that crashed.
+//! `rewrite` brings all files of a directory into today's form, without a source.
+//!
+//! # After a crash
+//! [`recover`] makes the rows agree with the files, and removes unfinished files.
 //!
 //! # Stopping
 //! [`Stop`] records one reason. Workers then finish their page, give their task back with its cursor, and end. A task
@@ -34,6 +37,7 @@ mod outage_tests;
 mod page_merge;
 mod question_job;
 mod queue;
+mod recovery;
 mod reference_lists;
 mod request_loop;
 mod rewrite;
@@ -48,8 +52,9 @@ pub use absence::{AbsenceAnswer, AbsenceQuestion, SilentListing, ask_about_absen
 pub use entitlement::recheck_history;
 pub use market_days::{MarketDayTally, fetch_market};
 pub use question_job::JobOutcome;
+pub use recovery::{RecoveryError, recover};
 pub use reference_lists::{FetchedLists, WantedLists, fetch_lists};
-pub use rewrite::{RewriteError, RewriteJob, RewriteOutcome, settle};
+pub use rewrite::{RewriteJob, RewriteOutcome};
 pub use run_counters::{CountersSnapshot, RunCounters};
 pub use service_time::ask_for_time;
 pub use stop::{Stop, StopReason};

@@ -2,18 +2,20 @@
 //!
 //! Works on some files at a time: records what their rows will be, brings the files to stable storage, then updates the
 //! rows in one transaction. The process may crash at any instant: for each file, the records tell the old one from the
-//! new one, and [`settle`] makes the rows agree. Files in today's form are skipped, so that the next run continues
+//! new one, and [`super::recover`] makes the rows agree. Files in today's form are skipped, so that the next run continues
 //! where this one ended.
 
-use std::{path::PathBuf, thread, time::Instant};
+use std::{thread, time::Instant};
 
 use grab_model::{Partition, Symbol};
-use thiserror::Error;
 
-use super::{Stop, StopReason};
+use super::{
+    RecoveryError, Stop, StopReason,
+    recovery::{end_rewrites, recover},
+};
 use crate::{
     data_dir::DataDir,
-    manifest::{ManifestError, ManifestReader, ManifestWriter, PendingRewrite, RewrittenFile, TaskState},
+    manifest::{ManifestWriter, PendingRewrite, RewrittenFile, TaskState},
     store::{EncodedFile, Encodings, StoreError, market_day, rewrite, write_all},
 };
 
@@ -54,37 +56,11 @@ pub struct RewriteOutcome {
     pub left: Vec<StoreError>,
 }
 
-/// Why a rewrite cannot go on. What was done is in [`RewriteOutcome`].
-#[derive(Debug, Error)]
-pub enum RewriteError {
-    /// The manifest cannot be read or written.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// A file cannot be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// A file with a row, and the size of the present file.
 struct RecordedFile {
     of: RewrittenFile,
     bytes: u64,
     anew: Result<Option<EncodedFile>, StoreError>,
-}
-
-/// Makes the rows agree with the files after a process crashed during a rewrite.
-///
-/// # Errors
-/// If a folder cannot be listed or swept, or the manifest cannot be written.
-pub fn settle(data_dir: &DataDir, writer: &mut ManifestWriter) -> Result<(), RewriteError> {
-    let mut noted = writer.rewrites()?;
-    if noted.is_empty() {
-        return Ok(());
-    }
-    let places: Vec<PathBuf> = noted.iter().map(|rewrite| data_dir.join(&rewrite.path)).collect();
-    rewrite::sweep(places.iter().map(PathBuf::as_path))?;
-    noted.retain(|rewrite| rewrite.is_in_place(data_dir));
-    Ok(writer.end_rewrites(&noted)?)
 }
 
 impl RewriteJob<'_> {
@@ -96,12 +72,12 @@ impl RewriteJob<'_> {
         &self,
         mut writer: Option<&mut ManifestWriter>,
         done: &mut RewriteOutcome,
-    ) -> Result<(), RewriteError> {
+    ) -> Result<(), RecoveryError> {
         if let Some(writer) = writer.as_deref_mut() {
-            settle(self.data_dir, writer)?;
+            recover(self.data_dir, writer)?;
             rewrite::sweep_tables(self.data_dir)?;
         }
-        let reader = ManifestReader::open(self.data_dir)?;
+        let reader = self.data_dir.open_read()?;
         let (symbols, days) = (reader.symbols()?, reader.witnesses()?);
         let all = reader.holdings()?.partitions + days.len() as u64;
         // An open reader would keep the manifest's log from being merged into it.
@@ -141,8 +117,8 @@ impl RewriteJob<'_> {
 
     /// The partitions of some symbols. If nothing is written, leaves out files that a crashed fetch may have written
     /// last: they may be newer than their rows.
-    fn partitions(&self, symbols: &[Symbol], is_dry: bool) -> Result<Vec<Partition>, RewriteError> {
-        let reader = ManifestReader::open(self.data_dir)?;
+    fn partitions(&self, symbols: &[Symbol], is_dry: bool) -> Result<Vec<Partition>, RecoveryError> {
+        let reader = self.data_dir.open_read()?;
         let mut all = Vec::new();
         for symbol in symbols {
             let mut partitions = reader.partitions(symbol)?;
@@ -170,7 +146,7 @@ impl RewriteJob<'_> {
         batch: Vec<RecordedFile>,
         writer: Option<&mut ManifestWriter>,
         done: &mut RewriteOutcome,
-    ) -> Result<(), RewriteError> {
+    ) -> Result<(), RecoveryError> {
         let (mut files, mut rewrites, mut new) = (Vec::new(), Vec::new(), RewriteOutcome::default());
         for RecordedFile { of, bytes, anew } in batch {
             let Some(file) = done.sort(anew)? else { continue };
@@ -184,7 +160,7 @@ impl RewriteJob<'_> {
             writer.begin_rewrites(&rewrites)?;
             if let Err(error) = write_all(&files) {
                 // Some files may be in place. If their rows cannot be written either, the next run does it.
-                let _ = settle(self.data_dir, writer);
+                let _ = end_rewrites(self.data_dir, writer);
                 return Err(error.into());
             }
             writer.end_rewrites(&rewrites)?;
@@ -194,7 +170,7 @@ impl RewriteJob<'_> {
     }
 
     /// The tables of reference data, which have no rows.
-    fn tables(&self, is_dry: bool, done: &mut RewriteOutcome) -> Result<(), RewriteError> {
+    fn tables(&self, is_dry: bool, done: &mut RewriteOutcome) -> Result<(), RecoveryError> {
         for table in rewrite::tables(self.data_dir) {
             let Some(file) = done.sort(table)? else { continue };
             let before = std::fs::metadata(file.path()).map_or(0, |metadata| metadata.len());

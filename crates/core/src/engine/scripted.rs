@@ -324,7 +324,7 @@ impl World {
 
     /// What the manifest has.
     pub(super) fn reader(&self) -> ManifestReader {
-        ManifestReader::open(&DataDir::new(self.dir.path())).unwrap()
+        DataDir::new(self.dir.path()).open_read().unwrap()
     }
 
     /// With this many attempts.
@@ -430,7 +430,7 @@ async fn fetch_tasks(
     let tasks: Vec<_> = (0..items).map(|n| (symbol(n), window)).collect();
     context.manifest.call(move |writer| writer.add_tasks(&tasks).map(|_| ())).await.unwrap();
     run(source.clone(), context).await.unwrap();
-    let tasks = ManifestReader::open(&DataDir::new(dir.path())).unwrap().tasks().unwrap();
+    let tasks = DataDir::new(dir.path()).open_read().unwrap().tasks().unwrap();
     let count = |state| tasks.iter().filter(|task| task.state == state).count();
     assert_eq!(count(TaskState::Running), 0, "each was given back");
     (count(TaskState::Empty), count(TaskState::Failed))

@@ -26,7 +26,7 @@ pub(super) fn read(options: &ExportOptions, recorded: &Partition) -> Result<Opti
             Err(changed @ StoreError::Changed { .. }) => changed,
             read => return Ok(Some(read?)),
         };
-        let now = ManifestReader::open(data_dir)?;
+        let now = data_dir.open_read()?;
         let partitions = now.partitions(&row.symbol)?;
         match partitions.into_iter().find(|one| one.month == row.month) {
             None => return Ok(None),

@@ -104,7 +104,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
             writer.begin_run("start", "").unwrap();
-            let reader = ManifestReader::open(&DataDir::new(dir.path())).unwrap();
+            let reader = DataDir::new(dir.path()).open_read().unwrap();
             for (step, is_run_ended) in moves {
                 go(&writer, &step);
                 if is_run_ended {

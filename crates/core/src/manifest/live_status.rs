@@ -10,7 +10,7 @@ use grab_model::{Symbol, Window, new_york};
 use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{ManifestError, ManifestReader, RunItem, StoreKind, Task, TaskCounts, rows};
+use super::{ManifestError, RunItem, StoreKind, Task, TaskCounts, rows};
 use crate::data_dir::DataDir;
 
 /// How far back the first poll reads pages, in ms: the pace of a view is computed from these.
@@ -170,7 +170,7 @@ impl StatusPoller {
     /// # Errors
     /// If there is no manifest, or it cannot be read.
     pub fn poll(&mut self, now_ms: i64) -> Result<StatusSnapshot, ManifestError> {
-        let reader = ManifestReader::open(&self.data_dir)?;
+        let reader = self.data_dir.open_read()?;
         let connection = reader.connection();
         let last_event: i64 = connection.prepare_cached(LAST_EVENT)?.query_row([], |row| row.get(0))?;
         // Fewer events than before: it is another manifest.

@@ -29,7 +29,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`ManifestError::Locked`] if another process has it; [`ManifestError::Io`] if the file cannot be created.
-    pub fn take(data_dir: &DataDir) -> Result<Self, ManifestError> {
+    pub(super) fn take(data_dir: &DataDir) -> Result<Self, ManifestError> {
         let path = path(data_dir);
         let io = |source| ManifestError::Io { path: path.display().to_string(), source };
         let mut file =

@@ -258,7 +258,7 @@ mod tests {
             ..found()
         };
         writer.save_plan_history("other", &open).unwrap();
-        let reader = ManifestReader::open(&DataDir::new(dir.path())).unwrap();
+        let reader = DataDir::new(dir.path()).open_read().unwrap();
         assert_eq!(reader.plan_history("one").unwrap(), Some(found()));
         assert_eq!(writer.plan_history("nobody").unwrap(), None);
         let all = [("other".to_owned(), open.clone()), ("one".to_owned(), found())];

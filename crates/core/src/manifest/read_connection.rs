@@ -117,21 +117,46 @@ fn copied(path: &Path) -> Result<ReadConnection, ManifestError> {
     Ok(ReadConnection { connection: connection_to(&place)?, is_still: false, _copy: Some(copy) })
 }
 
-/// Migrates the manifest of `data_dir`, if it exists and is of an older grab. A command that writes does this before it
-/// reads anything of it; commands that only read do not.
-///
-/// # Errors
-/// [`ManifestError::Locked`] if another process holds the directory; else if it cannot be read or migrated. A manifest
-/// that is missing, damaged, or cannot be opened is not an error here.
-pub fn migrate(data_dir: &DataDir) -> Result<(), ManifestError> {
+impl DataDir {
+    /// Whether something was ever started here, by a grab of any version up to this one.
+    ///
+    /// # Errors
+    /// If there is a file of this name that cannot be opened, is not a manifest, or is from a newer grab.
+    pub fn has_manifest(&self) -> Result<bool, ManifestError> {
+        Ok(version_of(self)?.is_some())
+    }
+
+    /// Migrates the manifest, if it exists and is of an older grab: before what it has saved for a command that writes
+    /// is read. Commands that only read do not call this; [`DataDir::lock`] does the same under its lock.
+    ///
+    /// # Errors
+    /// [`ManifestError::Locked`] if another process holds the directory; else if it cannot be read or migrated. A
+    /// manifest that is missing, damaged, or cannot be opened is not an error here.
+    pub fn migrate(&self) -> Result<(), ManifestError> {
+        if is_older(self)? { self.lock().map(|_| ()) } else { Ok(()) }
+    }
+}
+
+/// Migrates the manifest of `data_dir` under the lock that the caller has. One that is missing or damaged stays as it is.
+pub(super) fn migrate_locked(data_dir: &DataDir, _lock: &Lock) -> Result<(), ManifestError> {
+    if !is_older(data_dir)? {
+        return Ok(());
+    }
+    let migrated =
+        schema::open(data_dir).and_then(|manifest| Ok(manifest.close().map_err(|(_, error)| error)?));
+    match migrated {
+        Err(error) if error.is_damage() => Ok(()),
+        migrated => migrated,
+    }
+}
+
+/// Whether the manifest of `data_dir` is of an older grab. False if it is missing, damaged, or cannot be opened.
+fn is_older(data_dir: &DataDir) -> Result<bool, ManifestError> {
     match version_of(data_dir) {
-        Ok(Some(version)) if version < schema::latest() => {
-            let _lock = Lock::take(data_dir)?;
-            schema::open(data_dir)?.close().map_err(|(_, error)| error.into())
-        }
+        Ok(version) => Ok(version.is_some_and(|version| version < schema::latest())),
         // Another program is writing it: it is not waited for a second time.
         Err(error @ ManifestError::Sqlite(_)) if !error.is_damage() => Err(error),
-        Ok(_) | Err(_) => Ok(()),
+        Err(_) => Ok(false),
     }
 }
 

@@ -71,7 +71,7 @@ impl ManifestReader {
     ///
     /// # Errors
     /// [`ManifestError::Missing`] if nothing was ever started there; else if it cannot be read.
-    pub fn open(data_dir: &DataDir) -> Result<Self, ManifestError> {
+    pub(super) fn open(data_dir: &DataDir) -> Result<Self, ManifestError> {
         let is_live = lock::is_held(data_dir);
         let holder = lock::holder_of(data_dir).filter(|_| is_live);
         let reading = read_connection::open_to_read(data_dir)?;

@@ -12,7 +12,7 @@ use grab_model::{Partition, Symbol, Window};
 use jiff::tz::TimeZone;
 use rusqlite::params;
 
-use super::{FILE_NAME, ManifestError, ManifestReader, ManifestWriter, TaskState, read_connection};
+use super::{FILE_NAME, LockedDir, ManifestError, ManifestWriter, TaskState, read_connection};
 use crate::{clock::Clock, data_dir::DataDir, disk};
 
 /// The folder in which a manifest is built; below the data directory, so that it can be renamed into place.
@@ -62,7 +62,7 @@ pub fn is_whole(data_dir: &DataDir) -> Result<bool, ManifestError> {
 /// As for [`is_whole`].
 pub fn is_readable(data_dir: &DataDir) -> Result<bool, ManifestError> {
     let read = || -> Result<(), ManifestError> {
-        let reader = ManifestReader::open(data_dir)?;
+        let reader = data_dir.open_read()?;
         reader.tasks()?;
         reader.witnesses()?;
         reader.not_entitled()?;
@@ -80,15 +80,16 @@ pub fn is_readable(data_dir: &DataDir) -> Result<bool, ManifestError> {
 ///
 /// # Errors
 /// If the folder cannot be created.
-pub fn begin(data_dir: &DataDir, clock: Clock) -> Result<ManifestWriter, ManifestError> {
-    let folder = data_dir.join(FOLDER);
+pub fn begin(locked: &LockedDir, clock: Clock) -> Result<ManifestWriter, ManifestError> {
+    let folder = locked.data_dir().join(FOLDER);
     match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&folder)(error)),
         Ok(()) | Err(_) => {}
     }
     fs::create_dir(&folder).map_err(cannot(&folder))?;
     // It uses the plan beside the manifest that it replaces: `ManifestWriter::restore_plan`.
-    Ok(ManifestWriter { plan_in: None, ..ManifestWriter::open(&DataDir::new(folder), clock)? })
+    let writer = ManifestWriter::open(&DataDir::new(folder), clock)?;
+    Ok(ManifestWriter { plan_in: None, _lock: Some(locked.share()), ..writer })
 }
 
 /// Puts a manifest that was begun with [`begin`] into place. Returns the path of the old one, if there was one.

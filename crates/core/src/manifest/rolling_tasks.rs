@@ -193,7 +193,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        manifest::{Evidence, ManifestReader, PageCommit},
+        manifest::{Evidence, PageCommit},
     };
 
     struct Trial {
@@ -246,7 +246,7 @@ mod tests {
         }
 
         fn tasks(&self) -> Vec<String> {
-            let tasks = ManifestReader::open(&DataDir::new(self.dir.path())).unwrap().tasks().unwrap();
+            let tasks = DataDir::new(self.dir.path()).open_read().unwrap().tasks().unwrap();
             tasks.iter().map(|task| format!("{} {}", task.window, task.state)).collect()
         }
     }

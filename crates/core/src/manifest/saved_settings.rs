@@ -104,7 +104,7 @@ mod tests {
             let owned =
                 |(setting, value): &(&str, Option<&str>)| ((*setting).to_owned(), value.map(str::to_owned));
             writer.save_settings(&settings.iter().map(owned).collect()).unwrap();
-            let kept = ManifestReader::open(&DataDir::new(dir.path())).unwrap().saved_settings().unwrap();
+            let kept = DataDir::new(dir.path()).open_read().unwrap().saved_settings().unwrap();
             kept.into_iter()
                 .map(|told| format!("{} {}", told.setting, told.value))
                 .collect::<Vec<_>>()

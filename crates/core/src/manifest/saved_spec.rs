@@ -93,7 +93,7 @@ mod tests {
         let mut start = |clock, spec: Option<&SpecText>| {
             writer.clock = clock;
             writer.add_tasks_of(spec, [], &[]).unwrap();
-            ManifestReader::open(&DataDir::new(dir.path())).unwrap().spec().unwrap()
+            DataDir::new(dir.path()).open_read().unwrap().spec().unwrap()
         };
         let day = 86_400_000;
         assert_eq!(start(at("2024-01-05T12:00:00Z"), None), None);

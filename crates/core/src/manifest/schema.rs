@@ -214,11 +214,7 @@ pub(super) fn known_version() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{
-        ManifestReader,
-        read_connection::{migrate, open_to_read},
-        snapshot::keep_in_memory,
-    };
+    use crate::manifest::{ManifestReader, read_connection::open_to_read, snapshot::keep_in_memory};
 
     const SHIPPED: [&str; 17] = [
         "a09d1b8dfb63d226",
@@ -305,7 +301,7 @@ mod tests {
         old.pragma_update(None, "user_version", 9).unwrap();
         drop(old);
         drop(open(&DataDir::new(dir.path())).unwrap());
-        let begun = ManifestReader::open(&DataDir::new(dir.path())).unwrap().last_sync_ms("splits").unwrap();
+        let begun = DataDir::new(dir.path()).open_read().unwrap().last_sync_ms("splits").unwrap();
         assert_eq!(begun, Some(7));
     }
 
@@ -353,12 +349,29 @@ mod tests {
                 assert!(matches!(read, Some(ManifestError::TooOld { .. })), "{version}: {read:?}");
             }
             assert_eq!(std::fs::read(dir.path().join(FILE_NAME)).unwrap(), bytes, "a reader changes nothing");
-            migrate(&DataDir::new(dir.path())).unwrap();
+            DataDir::new(dir.path()).migrate().unwrap();
             let new = open_to_read(&DataDir::new(dir.path())).unwrap().connection;
             assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
             let select = "SELECT count(asked_again) FROM tasks, quarantine, pace, witnesses, lost, set_aside, lists, orders, spec, told, rewrites";
             new.query_row(select, [], |_| Ok(())).unwrap();
         }
+    }
+
+    #[test]
+    fn a_locked_directory_has_a_manifest_of_this_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::new(dir.path());
+        let old = Connection::open(data_dir.manifest()).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        let before = std::fs::read(data_dir.manifest()).unwrap();
+        assert!(matches!(data_dir.open_read(), Err(ManifestError::TooOld { .. })));
+        assert_eq!(std::fs::read(data_dir.manifest()).unwrap(), before, "a reader changes nothing");
+        let _locked = data_dir.lock().unwrap();
+        let new = open_to_read(&data_dir).unwrap().connection;
+        assert_eq!(check_version(&new, dir.path()).unwrap(), MIGRATIONS.len());
     }
 
     /// A new migration needs its entry in [`SHOWN_AS_NEXT`], and a reader of an older file finds all columns of this version.
@@ -383,9 +396,7 @@ mod tests {
             old.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
             drop(old);
             let bytes = std::fs::read(data_dir.manifest()).unwrap();
-            for reader in
-                [ManifestReader::open(&data_dir).unwrap(), ManifestReader::snapshot(&data_dir).unwrap()]
-            {
+            for reader in [data_dir.open_read().unwrap(), ManifestReader::snapshot(&data_dir).unwrap()] {
                 for (table, sql) in ours(MIGRATIONS.len()).unwrap() {
                     if sql.starts_with("CREATE TABLE") {
                         let found = columns(reader.connection(), table);
@@ -396,7 +407,7 @@ mod tests {
                 assert!(reader.is_all_asked().unwrap() && reader.not_entitled().unwrap().is_empty());
                 assert!(reader.plan_histories().unwrap().is_empty());
             }
-            let reader = ManifestReader::open(&data_dir).unwrap();
+            let reader = data_dir.open_read().unwrap();
             keep_in_memory(reader.connection()).unwrap();
             assert!(reader.is_all_asked().unwrap() && reader.plan_histories().unwrap().is_empty());
             assert_eq!(std::fs::read(data_dir.manifest()).unwrap(), bytes, "a reader changes nothing");

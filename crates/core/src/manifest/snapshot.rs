@@ -20,11 +20,11 @@ const KEYS: [&str; 2] = ["ticker", "task_id"];
 const ATTEMPTS: u32 = 10;
 
 impl ManifestReader {
-    /// Opens the manifest of `data_dir` as [`ManifestReader::open`] does, and shows its state of this instant, whatever
+    /// Opens the manifest of `data_dir` as [`DataDir::open_read`] does, and shows its state of this instant, whatever
     /// is written meanwhile. Events and saved lists cannot be read from it.
     ///
     /// # Errors
-    /// As [`ManifestReader::open`].
+    /// As [`DataDir::open_read`].
     pub fn snapshot(data_dir: &DataDir) -> Result<Self, ManifestError> {
         for attempt in 1.. {
             let before = read_connection::marks(data_dir);
@@ -125,13 +125,13 @@ mod tests {
         writer.add_tasks(&tasks(&["A", "B"])).unwrap();
         let (frozen, live) = (
             ManifestReader::snapshot(&DataDir::new(dir.path())).unwrap(),
-            ManifestReader::open(&DataDir::new(dir.path())).unwrap(),
+            DataDir::new(dir.path()).open_read().unwrap(),
         );
         let count = |reader: &ManifestReader| reader.symbols().unwrap().len();
         assert_eq!((count(&frozen), count(&live)), (2, 2));
         drop(live);
         writer.add_tasks(&tasks(&["C"])).unwrap();
-        let all = ManifestReader::open(&DataDir::new(dir.path())).unwrap();
+        let all = DataDir::new(dir.path()).open_read().unwrap();
         assert_eq!((count(&frozen), count(&all)), (2, 3));
         assert_eq!(frozen.tasks_of(&"A".parse().unwrap()).unwrap()[0].state, TaskState::Pending);
         assert_eq!(frozen.tasks_of(&"C".parse().unwrap()).unwrap(), []);
@@ -149,7 +149,7 @@ mod tests {
         let mut writer = open_writer(dir.path());
         writer.add_tasks(&tasks(&["A", "KIMpL"])).unwrap();
         let (live, frozen) = (
-            ManifestReader::open(&DataDir::new(dir.path())).unwrap(),
+            DataDir::new(dir.path()).open_read().unwrap(),
             ManifestReader::snapshot(&DataDir::new(dir.path())).unwrap(),
         );
         assert_eq!(frozen.tasks().unwrap(), live.tasks().unwrap());

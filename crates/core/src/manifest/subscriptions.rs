@@ -163,7 +163,7 @@ mod tests {
         writer.add_subscription(&order, Some(&spec)).unwrap();
         let other = Subscription { as_of: Some(jiff::civil::date(2016, 1, 4)), ..order.clone() };
         writer.add_subscription(&other, None).unwrap();
-        let reader = ManifestReader::open(&DataDir::new(dir.path())).unwrap();
+        let reader = DataDir::new(dir.path()).open_read().unwrap();
         assert_eq!(reader.orders().unwrap(), [order, other]);
         assert_eq!(reader.spec().unwrap().unwrap().spec, spec);
     }

@@ -1,13 +1,13 @@
 //! All statements that write.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use grab_model::{Cursor, InvalidBar, Month, Partition, Revision, Symbol, Window};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
-    Evidence, ManifestError, SpecText, Task, TaskEvent, TaskId, TaskState, Workload, reader, rows, schema,
-    transaction::Transaction,
+    Evidence, Lock, ManifestError, SpecText, Task, TaskEvent, TaskId, TaskState, Workload, reader, rows,
+    schema, transaction::Transaction,
 };
 use crate::{clock::Clock, data_dir::DataDir};
 
@@ -16,7 +16,7 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The only writer of a manifest. Every method is one transaction: it is written completely or not at all.
 ///
-/// The caller must hold the directory's [`super::Lock`].
+/// [`super::LockedDir::open_write`] opens it, and it keeps the lock of the directory.
 pub struct ManifestWriter {
     pub(super) connection: Connection,
     pub(super) clock: Clock,
@@ -25,6 +25,8 @@ pub struct ManifestWriter {
     pub(super) plan_in: Option<DataDir>,
     /// Whether days were requested that are known not to be served.
     pub(super) has_refused: bool,
+    /// The lock of the directory. None in tests of the writer alone.
+    pub(super) _lock: Option<Arc<Lock>>,
 }
 
 /// The tasks that a `start` requested.
@@ -75,13 +77,14 @@ pub struct StoredPage {
 }
 
 impl ManifestWriter {
-    /// Opens the manifest of `data_dir`, and creates it if it does not exist.
+    /// Opens the manifest of `data_dir`, and creates it if it does not exist. The caller has the lock.
     ///
     /// # Errors
     /// If the file cannot be opened, is not a manifest of grab, or is from a newer grab.
-    pub fn open(data_dir: &DataDir, clock: Clock) -> Result<Self, ManifestError> {
+    pub(crate) fn open(data_dir: &DataDir, clock: Clock) -> Result<Self, ManifestError> {
         let plan_in = Some(data_dir.to_owned());
-        Ok(Self { connection: schema::open(data_dir)?, clock, run: None, plan_in, has_refused: false })
+        let connection = schema::open(data_dir)?;
+        Ok(Self { connection, clock, run: None, plan_in, has_refused: false, _lock: None })
     }
 
     /// The requested windows of each symbol.
@@ -329,7 +332,7 @@ impl ManifestWriter {
     }
 
     pub(super) fn begin(&mut self) -> Result<Transaction<'_>, ManifestError> {
-        let Self { connection, clock, run, plan_in, has_refused: _ } = self;
+        let Self { connection, clock, run, plan_in, has_refused: _, _lock } = self;
         let sqlite = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Transaction { sqlite, now_ms: clock.now_ms(), run: *run, plan_in: plan_in.as_ref() })
     }

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 
 use super::StoreError;
 use crate::{
-    data_dir::UNFINISHED,
+    data_dir::{DataDir, UNFINISHED},
     disk,
     failpoint::{CrashPoint, reached},
 };
@@ -201,11 +201,11 @@ fn secure<'a>(fresh: impl IntoIterator<Item = &'a PathBuf> + Copy) -> Result<(),
     Ok(())
 }
 
-/// Makes the names of folders durable, and those of all folders above them up to `root`, if they exist: a crashed
+/// Makes the names of folders durable, and those of all folders above them in `data_dir`, if they exist: a crashed
 /// process may have created them without a sync.
-pub(super) fn sync_folders(folders: &[PathBuf], root: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_folders(folders: &[PathBuf], data_dir: &DataDir) -> Result<(), StoreError> {
     let above = |folder: &PathBuf| {
-        let above = folder.ancestors().skip(1).take_while(|above| above.starts_with(root));
+        let above = folder.ancestors().skip(1).take_while(|above| above.starts_with(data_dir));
         above.filter(|above| above.is_dir()).map(Path::to_owned).collect::<Vec<_>>()
     };
     let holders: BTreeSet<PathBuf> = folders.iter().flat_map(above).collect();
@@ -240,8 +240,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (there, missing) = (dir.path().join("a/b"), dir.path().join("a/x/y"));
         fs::create_dir_all(&there).unwrap();
-        sync_folders(&[there.clone(), missing], dir.path()).unwrap();
-        assert!(sync_folders(&[there.join("c")], &there).is_ok());
+        sync_folders(&[there.clone(), missing], &DataDir::new(dir.path())).unwrap();
+        assert!(sync_folders(&[there.join("c")], &DataDir::new(&there)).is_ok());
     }
 
     #[test]

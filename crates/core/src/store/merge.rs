@@ -240,7 +240,7 @@ impl BarStore {
         let mut swept = 0;
         let folder = |month| self.data_dir.month_folder(symbol, month);
         let folders: Vec<_> = window.months().map(folder).collect();
-        atomic::sync_folders(&folders, self.data_dir.path())?;
+        atomic::sync_folders(&folders, &self.data_dir)?;
         for folder in folders {
             swept += sweep_folder(&folder)?;
         }

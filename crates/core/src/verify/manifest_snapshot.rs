@@ -95,7 +95,7 @@ impl ManifestSnapshot {
     /// # Errors
     /// If the manifest cannot be read.
     pub(super) fn rows_now(&self, symbol: &Symbol) -> Result<SymbolRows, VerifyError> {
-        let now = ManifestReader::open(&self.data_dir)?;
+        let now = self.data_dir.open_read()?;
         let are_written = self.others == OtherWriters::Allowed && now.is_live();
         Ok(rows(&now, symbol, are_written, self.last)?)
     }
@@ -121,7 +121,7 @@ impl ManifestSnapshot {
         &self,
         question: impl FnOnce(&ManifestReader) -> Result<T, ManifestError>,
     ) -> Result<T, VerifyError> {
-        Ok(question(&ManifestReader::open(&self.data_dir)?)?)
+        Ok(question(&self.data_dir.open_read()?)?)
     }
 
     /// The last finished day.

@@ -194,7 +194,7 @@ pub fn verify(
 /// Whether the manifest is intact. An incomplete one, of a process that crashed while it created it, counts as missing,
 /// unless there are bars: then something has emptied it.
 fn is_whole(data_dir: &DataDir) -> Result<bool, VerifyError> {
-    match ManifestReader::open(data_dir) {
+    match data_dir.open_read() {
         Err(error @ (ManifestError::Missing { .. } | ManifestError::Lost { .. }))
             if scan::symbols(data_dir)?.is_empty() =>
         {
@@ -303,7 +303,7 @@ fn universe(data_dir: &DataDir) -> Option<Universe> {
 /// # Errors
 /// If the manifest cannot be read.
 pub fn lacking_sessions(data_dir: &DataDir, last: Date) -> Result<Vec<SessionSymbols>, VerifyError> {
-    Ok(session_presence::lacking(&ManifestReader::open(data_dir)?, universe(data_dir).as_ref(), last)?)
+    Ok(session_presence::lacking(&data_dir.open_read()?, universe(data_dir).as_ref(), last)?)
 }
 
 /// The result for a damaged manifest: nothing else can be verified.

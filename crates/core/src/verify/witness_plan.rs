@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use super::{ListingCuts, SessionStatus, VerifyError, manifest_only::by_manifest, sessions::AskedSessions};
-use crate::{data_dir::DataDir, manifest::ManifestReader};
+use crate::data_dir::DataDir;
 
 /// The sessions of all windows up to `until`, and of the windows that lists have cut away. First those on which some
 /// symbol has no bar between its others, then those on which some symbol has no bar at all; within each group the
@@ -12,7 +12,7 @@ use crate::{data_dir::DataDir, manifest::ManifestReader};
 /// # Errors
 /// If the manifest cannot be read.
 pub fn wanted(data_dir: &DataDir, until: Date, cut_away: &ListingCuts) -> Result<Vec<Date>, VerifyError> {
-    let reader = ManifestReader::open(data_dir)?;
+    let reader = data_dir.open_read()?;
     let windows: Vec<_> = reader.windows()?.into_values().flatten().chain(cut_away.windows()).collect();
     let sessions = AskedSessions::spanned(windows.iter().copied()).without(&reader.closures()?);
     let mut ranks: Vec<(Rank, Date)> =

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use grab_core::{
     data_dir::DataDir,
     engine::{FetchedLists, RunContext, WantedLists, fetch_lists},
-    manifest::{ManifestError, ManifestReader, ManifestWriter, Outstanding, StoreKind},
+    manifest::{ManifestError, ManifestWriter, Outstanding, StoreKind},
     source::{Lookup, Polygon, ReferenceList},
     store::BarStore,
 };
@@ -282,7 +282,7 @@ fn details_wanted(
 /// # Errors
 /// If the manifest or the tickers cannot be read.
 pub fn list_dates_left(data_dir: &DataDir) -> Result<u64, Error> {
-    let asked = ManifestReader::open(data_dir)?.asked("details")?;
+    let asked = data_dir.open_read()?.asked("details")?;
     let is_left = |period: &&ListingPeriod| {
         period.listed.is_none() && period.listing.delisted.is_some() != period.listing.active
     };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use grab_core::{
     data_dir::DataDir,
-    manifest::{ManifestReader, ManifestWriter, QuarantinedFile, RepairTransaction, StoreKind, has_all},
+    manifest::{ManifestWriter, QuarantinedFile, RepairTransaction, StoreKind, has_all},
     store::{
         StoreError, quarantined_files,
         scan::{self, FoundPartition},
@@ -60,7 +60,7 @@ pub(super) fn clear(
     }
     cleared.changes.again.sort_unstable();
     cleared.changes.again.dedup();
-    let (reader, replaced) = (ManifestReader::open(data_dir)?, cleared.changes.replaced.drain(..).collect());
+    let (reader, replaced) = (data_dir.open_read()?, cleared.changes.replaced.drain(..).collect());
     cleared.changes.replaced = request_windows::joined(&reader, &replaced, &reader.windows()?)?;
     Ok(cleared)
 }
@@ -121,8 +121,7 @@ impl ClearedFiles {
     ) -> Result<(), Error> {
         let found = readable(scan::examine(data_dir, symbol, month))?;
         let found = found.filter(|found| kind_of(found) == kind);
-        let recorded =
-            ManifestReader::open(data_dir)?.partitions(symbol)?.into_iter().find(|one| one.month == month);
+        let recorded = data_dir.open_read()?.partitions(symbol)?.into_iter().find(|one| one.month == month);
         let counts = recorded.as_ref().map_or([0; 31], |recorded| recorded.bars_by_day);
         if let Some(found) = found.as_ref().filter(|_| may_be_good)
             && has_all(&found.partition.bars_by_day, &counts)
@@ -172,7 +171,7 @@ pub(super) fn discard_replaced(
     writer: &mut ManifestWriter,
 ) -> Result<Vec<PathBuf>, Error> {
     let mut remaining = Vec::new();
-    for file in ManifestReader::open(data_dir)?.set_aside()? {
+    for file in data_dir.open_read()?.set_aside()? {
         let place = data_dir.join(&file.path);
         if place.is_file() && !is_replaced(data_dir, &file, &place)? {
             remaining.push(place);
@@ -193,7 +192,7 @@ pub(super) fn discard_replaced(
 /// Whether a month has as many bars on each day again, and none of its requested windows is outstanding or failed. For
 /// an unreadable file, the recorded bars count; if its content is not known, nothing can replace it.
 fn is_replaced(data_dir: &DataDir, file: &QuarantinedFile, place: &Path) -> Result<bool, Error> {
-    let reader = ManifestReader::open(data_dir)?;
+    let reader = data_dir.open_read()?;
     let QuarantinedFile { symbol, month, bars, .. } = file;
     let stored = reader.partitions(symbol)?.into_iter().find(|one| one.month == *month);
     let Some(stored) = stored.filter(|stored| stored.bars >= *bars) else { return Ok(false) };

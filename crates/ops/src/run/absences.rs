@@ -9,7 +9,7 @@ use grab_core::{
         AbsenceAnswer, AbsenceQuestion, JobOutcome, RunContext, SilentListing, ask_about_absences,
         fetch_market,
     },
-    manifest::{Closure, ClosureEvidence, ManifestReader, Silence, SilenceAnswer, StoreKind},
+    manifest::{Closure, ClosureEvidence, Silence, SilenceAnswer, StoreKind},
     source::{ClosedDay, Polygon},
     store::BarStore,
     update::{SessionVerdict, UpdateCutoff},
@@ -57,7 +57,7 @@ struct Questions {
 
 impl Questions {
     fn of(data_dir: &DataDir, cutoff: &UpdateCutoff) -> Result<Self, Error> {
-        let reader = ManifestReader::open(data_dir)?;
+        let reader = data_dir.open_read()?;
         let universe = usable_universe(data_dir)?.unwrap_or_default();
         let verdict = SessionVerdict::of(&reader, &universe, cutoff)?;
         let is_alive = verdict.last().is_some_and(|last| last.present > 0);
@@ -203,7 +203,7 @@ impl Job {
             return Ok(Vec::new());
         }
         let kept = || -> Result<BTreeSet<Date>, Error> {
-            Ok(ManifestReader::open(&self.data_dir)?.witnesses()?.iter().map(|file| file.date).collect())
+            Ok(self.data_dir.open_read()?.witnesses()?.iter().map(|file| file.date).collect())
         };
         let known = kept()?;
         let mut days: Vec<_> = doubted.iter().flat_map(|days| days.iter().copied()).collect();

@@ -7,7 +7,7 @@ use grab_core::{
     data_dir::DataDir,
     disk::need_open_files,
     engine::{RunCounters, Stop},
-    manifest::{Lock, ManifestWriter, PlanDifference, StoreKind, WriterHandle},
+    manifest::{LockedDir, ManifestWriter, PlanDifference, StoreKind, WriterHandle},
     store::create_folders,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -15,19 +15,18 @@ use tokio::runtime::{Builder, Runtime};
 use super::declare_kind;
 use crate::{ConnectOptions, Connection, Error, LastReport, Notice, Observer, RunHandles};
 
-/// Takes the lock of a directory, and creates the directory if it is not there. `lock` is the one that the caller has
-/// already.
+/// Locks a directory, and creates it if it is not there. `locked` is what the caller has locked already.
 ///
 /// # Errors
 /// If the system allows too few open files, or the directory cannot be created or locked.
 pub fn lock_directory(
     data_dir: &DataDir,
     options: &ConnectOptions,
-    lock: Option<Lock>,
-) -> Result<Lock, Error> {
+    locked: Option<LockedDir>,
+) -> Result<LockedDir, Error> {
     need_open_files(options.open_files(options.sandbox))?;
     create_folders(data_dir.path())?;
-    Ok(lock.map_or_else(|| Lock::take(data_dir), Ok)?)
+    Ok(locked.map_or_else(|| data_dir.lock(), Ok)?)
 }
 
 /// Does a job on threads of its own. A signal requests `stop`.
@@ -55,8 +54,8 @@ pub fn with_runtime<T>(
 pub struct RunStart<'a> {
     /// How to reach the source.
     pub connection: &'a Connection,
-    /// The directory, which is locked.
-    pub data_dir: &'a DataDir,
+    /// The directory.
+    pub locked: &'a LockedDir,
     /// The command's name, for the run's row.
     pub command: &'a str,
     /// What the user requested, for the run's row; without a key.
@@ -90,13 +89,13 @@ impl RunStart<'_> {
     /// # Errors
     /// If the directory holds another kind of bars, or the manifest cannot be read or written.
     pub fn begin(self) -> Result<OpenRun, Error> {
-        let Self { connection, data_dir, counters, stop, .. } = self;
-        let mut writer = ManifestWriter::open(data_dir, connection.clock)?;
+        let Self { connection, locked, counters, stop, .. } = self;
+        let mut writer = locked.open_write(connection.clock)?;
         if self.checks_plan {
             check_plan(&mut writer, &*connection.observer)?;
         }
         let kind = connection.options.kind(writer.kind()?.or(self.kind_on_disk));
-        declare_kind(&mut writer, kind, data_dir)?;
+        declare_kind(&mut writer, kind, locked.data_dir())?;
         let pacer = connection.pacer(kind, &writer)?;
         writer.begin_run(self.command, self.arguments)?;
         let (manifest, thread) = WriterHandle::start(writer);

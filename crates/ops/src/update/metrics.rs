@@ -49,7 +49,7 @@ impl UpdateMetrics {
     /// Reads the figures. `exit` is how the last update ended, and `cutoff` has the last session that should be there.
     #[must_use]
     pub fn read(data_dir: &DataDir, cutoff: Option<&UpdateCutoff>, exit: ExitStatus, clock: Clock) -> Self {
-        let reader = ManifestReader::open(data_dir).ok();
+        let reader = data_dir.open_read().ok();
         let reader = reader.as_ref();
         let runs = reader.and_then(|reader| reader.runs(RUNS).ok()).unwrap_or_default();
         let mut updates = runs.into_iter().filter(|run| run.command == "update").peekable();

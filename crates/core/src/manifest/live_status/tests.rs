@@ -134,9 +134,9 @@ fn a_run_that_was_killed_is_not_live_because_another_process_holds_the_directory
     let dir = tempfile::tempdir().unwrap();
     let writer = open_writer(&dir, &["A"]);
     let _lock = super::super::Lock::take(&DataDir::new(dir.path())).unwrap();
-    assert!(ManifestReader::open(&DataDir::new(dir.path())).unwrap().runs(1).unwrap()[0].is_live);
+    assert!(DataDir::new(dir.path()).open_read().unwrap().runs(1).unwrap()[0].is_live);
     writer.connection.execute("UPDATE runs SET pid = pid + 1", []).unwrap();
-    assert!(!ManifestReader::open(&DataDir::new(dir.path())).unwrap().runs(1).unwrap()[0].is_live);
+    assert!(!DataDir::new(dir.path()).open_read().unwrap().runs(1).unwrap()[0].is_live);
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Trial {
     }
 
     fn tasks(&self) -> Rows {
-        let tasks = ManifestReader::open(&DataDir::new(self.dir.path())).unwrap().tasks().unwrap();
+        let tasks = DataDir::new(self.dir.path()).open_read().unwrap().tasks().unwrap();
         tasks.iter().map(|task| format!("{} {}", task.window, task.state)).collect()
     }
 
@@ -176,7 +176,7 @@ fn days_that_become_tasks_are_no_longer_among_those_that_are_not_served() {
     assert_eq!(trial.writer.reopen_not_entitled("2024-05-31 is served now").unwrap(), 2);
     assert!(trial.not_entitled().is_empty());
     assert_eq!(trial.tasks().len(), 4);
-    let asked = ManifestReader::open(&DataDir::new(trial.dir.path())).unwrap().asked_windows().unwrap();
+    let asked = DataDir::new(trial.dir.path()).open_read().unwrap().asked_windows().unwrap();
     assert_eq!(asked[&symbol()].len(), 4);
 }
 
@@ -358,7 +358,7 @@ mod walks {
         }
 
         fn holds(&self) {
-            let reader = ManifestReader::open(&DataDir::new(self.trial.dir.path())).unwrap();
+            let reader = DataDir::new(self.trial.dir.path()).open_read().unwrap();
             let refused: Vec<_> = reader.not_entitled_of(&symbol()).unwrap();
             let are_apart = |pair: &[Window]| pair[0].to().saturating_add(1.day()) < pair[1].from();
             assert!(refused.windows(2).all(are_apart), "stretches neither overlap nor touch: {refused:?}");

@@ -61,7 +61,7 @@ pub fn write(data_dir: &DataDir, day: &NewMarketDay<'_>) -> Result<WrittenFile, 
     let path = data_dir.market_day(day.date);
     if let Some(folder) = path.parent().filter(|folder| folder.is_dir()) {
         // A crashed process may have created the folder without a sync.
-        atomic::sync_folders(&[folder.to_owned()], data_dir.path())?;
+        atomic::sync_folders(&[folder.to_owned()], data_dir)?;
     }
     atomic::write(&path, &bytes)?;
     Ok(WrittenFile { bytes: bytes.len() as u64, xxh3: xxh3_64(&bytes) })

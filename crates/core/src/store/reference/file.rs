@@ -42,7 +42,7 @@ pub fn write(
     if folder.is_dir() {
         // A crashed process may have left a part of a table, and may have created the folder without a sync.
         sweep_folder(&folder)?;
-        atomic::sync_folders(std::slice::from_ref(&folder), data_dir.path())?;
+        atomic::sync_folders(std::slice::from_ref(&folder), data_dir)?;
     }
     atomic::write(&data_dir.reference_table(table), &bytes)
 }
