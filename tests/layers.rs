@@ -17,30 +17,26 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
         "crates/model/src",
         &[
             ("words", "symbols, windows, months, bars as columns, page cursors, rates, the API key", &[]),
-            ("adjust", "what splits make of bars as traded, to the last bit", &[]),
+            ("adjust", "how splits adjust bars as traded, to the last bit", &[]),
             ("calendar", "the exchange's sessions, half days and closures, by rule", &[]),
             (
                 "universe",
                 "which security was listed when and under which ticker: lists merged, filters, a company's symbols",
                 &[],
             ),
-            (
-                "plan",
-                "what a user asked for becomes tasks, and what they will cost",
-                &["calendar", "universe"],
-            ),
+            ("plan", "turns a request into tasks, and estimates their cost", &["calendar", "universe"]),
         ],
     ),
     (
         "grab-core",
         "crates/core/src",
         &[
-            ("clock", "what time it is", &[]),
+            ("clock", "the current time", &[]),
             ("cpu", "a thread for each core", &[]),
-            ("data_dir", "where what lies in a data directory", &[]),
-            ("disk", "fsync, and why a disk refuses", &[]),
+            ("data_dir", "the paths of a data directory", &[]),
+            ("disk", "fsync, and the reasons of disk errors", &[]),
             ("exit", "the exit codes", &[]),
-            ("failpoint", "where tests make it die", &[]),
+            ("failpoint", "the steps at which tests make it crash", &[]),
             (
                 "manifest",
                 "SQLite: tasks, pages, partitions, events, runs; the state machine; the lock; the plan beside it",
@@ -48,13 +44,13 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
             ),
             (
                 "pace",
-                "the pacer, which all processes of a user with one key share; how often and how late a page is asked again",
+                "the pacer, which all processes of a user with one key share; how often and when a request is retried",
                 &["clock"],
             ),
-            ("decode", "bytes become bars; sans I/O", &[]),
+            ("decode", "decodes bytes into bars; sans I/O", &[]),
             (
                 "source",
-                "the seam to a service, its REST client, errors and what to do about each",
+                "the interface to a service, its REST client, errors and how each is handled",
                 &["clock", "cpu", "decode"],
             ),
             (
@@ -64,7 +60,7 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
             ),
             (
                 "engine",
-                "queue, one request loop, outages, stopping: wires source, store and manifest; the market's days; what explains an absence",
+                "queue, one request loop, outages, stopping: connects source, store and manifest; market days; explanations of absences",
                 &["data_dir", "calendar", "clock", "cpu", "disk", "manifest", "pace", "source", "store"],
             ),
             (
@@ -74,7 +70,7 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
             ),
             (
                 "update",
-                "what an evening asks for, as a plan",
+                "the requests of an update, as a plan",
                 &["data_dir", "calendar", "manifest", "universe", "verify"],
             ),
             (
@@ -94,7 +90,7 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
         "crates/ops/src",
         &[(
             "ops",
-            "what one does with a data directory: jobs as options, plan and report, and the run that they share; nothing is printed",
+            "the jobs on a data directory: options, plan and report, and the run that they share; it prints nothing",
             &[
                 "adjust", "calendar", "universe", "plan", "clock", "cpu", "data_dir", "disk", "exit",
                 "manifest", "pace", "decode", "source", "store", "engine", "verify", "update", "export",
@@ -107,7 +103,7 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
         "src",
         &[(
             "cli",
-            "what was typed becomes settings; one file a command; reports; the exit code",
+            "turns the command line into settings; one file per command; reports; the exit code",
             &[
                 "data_dir", "adjust", "calendar", "universe", "plan", "clock", "cpu", "disk", "exit",
                 "manifest", "pace", "decode", "source", "store", "engine", "verify", "update", "export",

@@ -3,7 +3,7 @@
 //! The modules follow the life of a bar. What a user asks for becomes tasks (`grab_model::plan`) in the [`manifest`]. The
 //! [`engine`] leases them one by one, waits for a permit ([`pace`]), asks the [`source`], whose answers are [`decode`]d and held
 //! against the question, merges the bars into the [`store`], and only then records them. [`verify`] compares the two with each
-//! other; [`update`] says what an evening asks for; [`export`] derives files for other programs.
+//! other; [`update`] plans the requests of an update; [`export`] derives files for other programs.
 //!
 //! `docs/ARCHITECTURE.md` says who may import whom; a test holds the code to it.
 
