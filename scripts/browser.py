@@ -181,7 +181,7 @@ def check_totals(page: Page, verified: dict) -> None:
             "empty, says the server": ["166", "no"],
             "still pending": [str(144 + 22), "yes"],
             "failed": ["22", "yes"],
-            "not asked for": [str(166 - 22), "no"],
+            "not requested": [str(166 - 22), "no"],
         },
     )
     require_equal("legend", page.locator("#legend li").count(), 12)
@@ -197,7 +197,7 @@ def check_colours(page: Page, verified: dict) -> None:
         ("GOOG", "2024-06"): "still pending",
         ("GOOG", "2024-07"): "failed, not in the plan or not found",
         ("NOSUCH", "2024-01"): "nothing expected: empty, no trade, not listed or before the plan's history",
-        ("TSLA", "2024-04"): "not asked for",
+        ("TSLA", "2024-04"): "not requested",
         ("TSLA", "2024-05"): "still pending",
         ("NVDA", "2024-05"): "file lost or damaged",
     }
@@ -210,7 +210,7 @@ def check_colours(page: Page, verified: dict) -> None:
         (("AAPL", "2024-02"), "0 of 20 expected sessions present, 20 file lost or damaged, damage found"),
         (("MSFT", "2024-03"), "15 of 20 expected sessions present, 5 missing"),
         (("NVDA", "2024-05"), "0 of 22 expected sessions present, 22 file lost or damaged, damage found"),
-        (("TSLA", "2024-04"), "22 not asked for"),
+        (("TSLA", "2024-04"), "22 not requested"),
     ]:
         hover(page, geometry, symbol, month)
         expect(tip).to_have_text(f"{symbol}, {month}: {words}")
@@ -328,9 +328,9 @@ def check_days(page: Page, verified: dict) -> None:
     )
     page.get_by_role("button", name="Close").click()
     require_equal(
-        "what was never asked for",
+        "what was never requested",
         open_days(page, geometry, "TSLA", "2024-04")["2024-04-02 Tue"],
-        ("not asked for", ""),
+        ("not requested", ""),
     )
 
 

@@ -28,7 +28,7 @@ mod tools;
 mod universe;
 mod update;
 
-/// Downloads years of US minute bars from Polygon.io / Massive, and can prove what it holds.
+/// Downloads years of US minute bars from Polygon.io / Massive, and can prove what it has stored.
 #[derive(Debug, Parser)]
 #[command(
     name = "grab",
@@ -339,13 +339,13 @@ pub struct SandboxRateArgs {
     /// The plan's requests a minute: more are refused with a 429
     #[arg(long, value_name = "N")]
     pub plan_rate: Option<NonZeroU32>,
-    /// Which minute that is
+    /// How this minute is counted
     #[arg(long, value_enum, value_name = "WINDOW", default_value = "sliding", requires = "plan_rate")]
     pub rate_window: RateWindow,
     /// What is in the body of a 429
     #[arg(long, value_enum, value_name = "BODY", default_value = "json", requires = "plan_rate")]
     pub rate_body: TooManyBody,
-    /// Say with a 429 when to come back, in a Retry-After
+    /// Send a Retry-After with each 429
     #[arg(long, requires = "plan_rate")]
     pub retry_after: bool,
 }

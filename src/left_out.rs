@@ -36,7 +36,7 @@ pub fn dropped(dropped: &DroppedByFilter) -> Vec<String> {
     let fields = [("type", without_type), ("exchange", without_exchange)];
     let line = |(field, symbols): (&str, &BTreeSet<Symbol>)| {
         format!(
-            "left out, because the list does not say their {field}: {}: {}; a '?' among the codes of --{field} takes them in",
+            "left out, because the list does not give their {field}: {}: {}; a '?' among the codes of --{field} includes them",
             format::plural(symbols.len() as u64, "symbol"),
             first_of(symbols.iter().map(ToString::to_string), symbols.len())
         )

@@ -28,7 +28,7 @@ const ENVIRONMENT: [(&str, &str); 6] = [
     ),
     ("NO_COLOR", "no colours, if it is set to anything"),
     ("GRAB_LOG", "what to log, such as grab=debug"),
-    ("GRAB_NOW", "an instant such as 2024-07-03T21:00:00Z that is pretended, for rehearsals"),
+    ("GRAB_NOW", "an instant such as 2024-07-03T21:00:00Z that counts as now, for rehearsals"),
 ];
 
 const FILES: [(&str, &str); 4] = [

@@ -90,7 +90,7 @@ impl PhaseView for progress::ProgressDisplay {
 fn lines(notice: &Notice) -> Vec<String> {
     let line = match notice {
         Notice::BarsWithoutManifest => {
-            "there are bars here that are in no manifest: `grab repair --rebuild-manifest` first saves requests for them".to_owned()
+            "there are bars here that are in no manifest: `grab repair --rebuild-manifest` first avoids new requests for them".to_owned()
         }
         Notice::PlanDamaged { faults, copy } => {
             let faults = faults.join("; ");
@@ -107,7 +107,7 @@ fn lines(notice: &Notice) -> Vec<String> {
         Notice::NothingToRepair => "there is nothing to repair".to_owned(),
         Notice::RepairBegins(estimate) => format!("requests {}", repair_size(estimate)),
         Notice::BehindLink(path) => {
-            format!("{} lies behind a link: not touched", path.display().to_string().escape_debug())
+            format!("{} is behind a link: not touched", path.display().to_string().escape_debug())
         }
         Notice::LossAccepted { months } => {
             let months = format::plural(*months, "month");
@@ -119,7 +119,7 @@ fn lines(notice: &Notice) -> Vec<String> {
         }
         Notice::NothingNew { is_all_served: true } => "everything requested is recorded already".to_owned(),
         Notice::NothingNew { is_all_served: false } => {
-            "everything requested is recorded already, but for days that the plan does not serve".to_owned()
+            "everything requested is recorded already, except days that the plan does not serve".to_owned()
         }
         Notice::NothingPlanned => {
             "everything requested is recorded already, or no symbol was listed in these windows".to_owned()
@@ -142,7 +142,7 @@ fn lines(notice: &Notice) -> Vec<String> {
             return left_out::notes(left_out).into_iter().map(|note| format!("note: {note}")).collect();
         }
         Notice::TableDamaged(why) => format!("note: {why}"),
-        Notice::ListingsDamaged(why) => format!("note: {why}: whose a split is, it does not say"),
+        Notice::ListingsDamaged(why) => format!("note: {why}: the company of a split is not known from it"),
         Notice::TableReplaced(why) => format!("note: {why}: it is written again"),
         Notice::AnswersUnreadable { count, kind } => {
             format!("note: {count} stored responses about {kind} cannot be read: they are requested again")

@@ -29,7 +29,7 @@ const REDRAW: Duration = Duration::from_millis(200);
 const LINE: Duration = Duration::from_secs(10);
 
 /// Printed once when a run is to stop.
-const STOPPING: &str = "stopping: pages under way are finished first; Ctrl-C (once more) stops at once";
+const STOPPING: &str = "stopping: pages in flight are finished first; Ctrl-C (again) stops at once";
 
 /// The pace is that of the last minute: the vendor's limits are per minute.
 const PACE_WINDOW: Duration = Duration::from_mins(1);

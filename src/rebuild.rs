@@ -72,7 +72,7 @@ impl From<DamagedPartition> for DamagedJson {
 fn note(note: &RebuildNote) -> String {
     match note {
         RebuildNote::PlanDamaged(faults) => {
-            format!("{PLAN} is damaged ({}): it was used as far as it is sound", faults.join("; "))
+            format!("{PLAN} is damaged ({}): its sound lines were used", faults.join("; "))
         }
         RebuildNote::PlanMissing => {
             format!("{PLAN} is missing: what was requested is known from the bars alone")

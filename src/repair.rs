@@ -161,6 +161,6 @@ fn remaining(damage: &RemainingDamage) -> String {
         RemainingDamage::Finding(finding) => {
             format!("{}: {}", finding.path.as_deref().map(shown).unwrap_or_default(), finding.detail)
         }
-        RemainingDamage::BehindLink(path) => format!("{}: it lies behind a link", shown(path)),
+        RemainingDamage::BehindLink(path) => format!("{}: it is behind a link", shown(path)),
     }
 }

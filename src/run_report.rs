@@ -116,7 +116,7 @@ fn step(next: &NextStep) -> String {
             let sessions = format::plural(*sessions as u64, "session");
             format!(
                 "the source still lacks symbols that have bars every day on {sessions}: `grab verify` names them, and `grab verify \
-                 --witness grouped-daily` says who traded"
+                 --witness grouped-daily` says which symbols traded"
             )
         }
         NextStep::CompleteUpdate(reasons) => {

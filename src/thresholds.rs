@@ -105,7 +105,7 @@ fn lacking(sessions: u64, last: &SessionSymbols, is_early: bool) -> String {
     let advice = if is_early {
         "the source may be late: run `grab update` again later"
     } else {
-        "the source has not filled it for a day: `grab verify --witness grouped-daily` says who traded"
+        "the source has not filled it for a day: `grab verify --witness grouped-daily` says which symbols traded"
     };
     let (sessions, date) = (format::plural(sessions, "session"), last.date);
     format!(

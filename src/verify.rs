@@ -128,7 +128,7 @@ impl Report for VerifyJson {
         );
         text.row("witness", witness::text(&self.witness));
         if self.beside_a_writer {
-            text.row("as of", "the beginning: another grab is writing here, and goes on");
+            text.row("as of", "the start of this command: another grab is still writing here");
         }
         let SymbolCounts { asked_for, without_bars } = self.symbols;
         if without_bars > 0 {

@@ -6,7 +6,7 @@ use grab_ops::{WitnessGap, WitnessGaps, WitnessReport, json::WitnessJson};
 /// The report about a witness as text.
 pub fn text(witness: &WitnessJson) -> String {
     if witness.sessions == 0 && witness.requests == 0 && witness.error.is_none() {
-        return "none: --witness grouped-daily asks who traded on each session".to_owned();
+        return "none: --witness grouped-daily finds out which symbols traded on each session".to_owned();
     }
     let (sessions, of) = (format::count(witness.sessions), format::plural(witness.of, "session"));
     let mut text = format!("{}: {sessions} of {of}", witness.source);
@@ -51,7 +51,7 @@ fn reason(gap: WitnessGap) -> &'static str {
         WitnessGap::NotFound => "not found",
         WitnessGap::NobodyTraded => "answered without a row",
         WitnessGap::Failed => "failed",
-        WitnessGap::Doubted => "not to be relied on",
+        WitnessGap::Doubted => "not used",
         WitnessGap::NotRequested => "not requested",
     }
 }

@@ -142,7 +142,7 @@ type Damage = (fn(&str) -> String, &'static str);
 #[test]
 fn a_damaged_plan_is_named_and_used_as_far_as_it_is_sound() {
     let damages: [Damage; 5] = [
-        (|text| text[..text.len() - 40].to_owned(), "its end is not there"),
+        (|text| text[..text.len() - 40].to_owned(), "its end is missing"),
         (|text| text.replacen("\"C\"", "\"D\"", 1), "line 4 is not as grab wrote it"),
         (
             |_| "these are not the lines you are looking for\n".to_owned(),

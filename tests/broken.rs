@@ -352,7 +352,7 @@ fn what_lies_behind_a_link_is_named_and_not_touched() {
     assert_eq!(found(&grab, ""), ["stray_file ZZZ 2024-01", "stray_file ZZZ 2024-02"]);
     let left = grab.run("repair").exits(12);
     assert!(left.stdout.contains("remains   "), "{left:?}");
-    assert!(left.stderr.contains("lies behind a link: not touched"), "{left:?}");
+    assert!(left.stderr.contains("is behind a link: not touched"), "{left:?}");
     fs::remove_file(bars.join("ticker=ZZZ")).unwrap();
     assert!(read_store(&grab.data_dir()) == whole);
     assert_eq!(found(&grab, "--deep"), [""; 0]);
@@ -370,7 +370,7 @@ fn a_damaged_file_behind_a_link_is_left_and_not_asked_for() {
         (&left["requests"], &left["mended"], &left["tasks"]["failed"]),
         (&0.into(), &0.into(), &0.into())
     );
-    assert!(left["left"][0].as_str().unwrap().ends_with("it lies behind a link"), "{left}");
+    assert!(left["left"][0].as_str().unwrap().ends_with("it is behind a link"), "{left}");
     // A run that was cut short reports that first; the next one can report the rest.
     for month in ["01", "02"] {
         flip(&place(&grab, "MSFT", month), 100);

@@ -350,9 +350,9 @@ faults! {
         About::Lookup { .. } => instead(good, "\"ticker\"", "\"tocker\""),
         About::List { .. } | About::Day { .. } | About::Control => json(good),
     };
-    another_adjustment: "–", "–", "given up", "asked for adjusted=false, answered true",
+    another_adjustment: "–", "–", "given up", "requested adjusted=false, received true",
         |about, good| day_instead(about, good, "\"adjusted\":false", "\"adjusted\":true");
-    bars_of_another_year: "–", "–", "given up", "answered with bars of 2017-01-03", |about, good| match about {
+    bars_of_another_year: "–", "–", "given up", "received bars of 2017-01-03", |about, good| match about {
         About::Day { .. } => json(&market_page(date(2017, 1, 3), &[("A", 10.0)])),
         About::List { .. } | About::Lookup { .. } | About::Control => json(good),
     };

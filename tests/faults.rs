@@ -146,10 +146,10 @@ faults! {
         |_| Reply::json(200, r#"{"status":"NOT_AUTHORIZED","message":"You are not entitled to this data."}"#);
     status_404: "not_found", "HTTP 404: not found: Ticker not found.",
         |_| Reply::json(404, r#"{"status":"NOT_FOUND","message":"Ticker not found."}"#);
-    another_ticker: "failed", "asked for A, answered B", |_| Reply::json(200, page("B", &minutes(DAY, 5), None));
-    no_ticker: "failed", "asked for A, answered for nothing in particular",
+    another_ticker: "failed", "requested A, received B", |_| Reply::json(200, page("B", &minutes(DAY, 5), None));
+    no_ticker: "failed", "requested A, received no ticker",
         |request| instead(request, "\"ticker\":\"A\",", "");
-    another_adjustment: "failed", "asked for adjusted=false, answered true",
+    another_adjustment: "failed", "requested adjusted=false, received true",
         |_| Reply::json(200, page_with("A", true, &minutes(DAY, 5), None));
     bars_of_another_year: "failed", "5 of 5 bars cannot be right",
         |_| Reply::json(200, page("A", &minutes(date(2017, 1, 3), 5), None));
@@ -199,7 +199,7 @@ fn quarantined(spoil: fn(Bar) -> Bar, words: &str) {
         Reply::json(200, page("A", &bars, None))
     });
     assert_eq!((stored, state.as_str()), (minutes(DAY, 5), "failed"), "{error}");
-    assert!(error.contains("all bars are stored but 1 in quarantine") && error.contains(words), "{error}");
+    assert!(error.contains("all bars are stored except 1 in quarantine") && error.contains(words), "{error}");
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn refused_days_are_never_in_the_way_of_a_later_request() {
     // The same start again: one request, and no day twice.
     let again = grab.run("start --windows 2023-11..2025-04 --tickers A").exits(11);
     assert!(
-        again.stderr.contains("everything requested is recorded already, but for days that the plan"),
+        again.stderr.contains("everything requested is recorded already, except days that the plan"),
         "{again:?}"
     );
     assert!(
@@ -346,7 +346,7 @@ fn a_dry_run_shows_the_days_that_a_known_plan_does_not_serve() {
         text.contains("before 2024-12-02, the first day that the plan serves: not_entitled, not requested"),
         "{text}"
     );
-    assert_eq!(server.requests().len(), asked, "nothing was asked");
+    assert_eq!(server.requests().len(), asked, "no request was sent");
 }
 
 #[test]

@@ -55,6 +55,19 @@ const PROSE: &[(&str, &str)] = &[
     (r"\bhardly any\b", "almost no"),
     (r"\bas told (below|above)\b", "as described"),
     (r"\bsource (is|was) away\b", "not available"),
+    (r"\bwithout a word\b", "silently, without a message"),
+    (r"\bis (a|no) word (about|on|of)\b", "concerns, says nothing about"),
+    (r"\b(was|were|is|are|be|been|never) asked for\b", "requested"),
+    (r"\basked of (it|the|another)\b", "requested from"),
+    (r"\bcannot be had\b", "not available"),
+    (r"\bbars that cannot be\b", "impossible bars"),
+    (r"\brelied on\b", "used"),
+    (r"\bas ever\b", "as before"),
+    (r"\bfor ever\b", "always, without an end"),
+    (r"\bwho traded\b", "which symbols traded"),
+    (r"\bcontrol question\b", "control request"),
+    (r"\bin particular\b", "name it"),
+    (r"\beverybody\b", "all requests, all users"),
 ];
 
 /// Participles: what a value went through, not what it is.
@@ -117,14 +130,25 @@ fn production(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap()
 }
 
-/// The documents, and their names. The changelog says what things were called before.
+/// The documents, and their names. Of the changelog, the part that is not released yet.
 fn documents() -> Vec<(String, String)> {
     let mut files: Vec<_> =
         fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.extend(["README.md", "CONTRIBUTING.md", "manifests/README.md"].map(|name| root().join(name)));
     files.retain(|file| file.extension().is_some_and(|extension| extension == "md"));
     let name = |file: &Path| file.strip_prefix(root()).unwrap().display().to_string();
-    files.iter().map(|file| (name(file), fs::read_to_string(file).unwrap())).collect()
+    let mut documents: Vec<_> =
+        files.iter().map(|file| (name(file), fs::read_to_string(file).unwrap())).collect();
+    documents.push(("CHANGELOG.md".to_owned(), unreleased()));
+    documents
+}
+
+/// The section of the changelog about the next release, with the lines before it, so that numbers of lines are right.
+fn unreleased() -> String {
+    let text = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    let begin = text.find("\n## Unreleased").unwrap() + 1;
+    let end = text[begin + 1..].find("\n## ").map_or(text.len(), |at| begin + 1 + at);
+    text[..end].to_owned()
 }
 
 /// The prose of a line of code: its comment and its texts, without SQL and without quoted names.

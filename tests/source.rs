@@ -122,7 +122,7 @@ fn a_well_formed_request_that_is_refused_is_asked_three_times() {
     let server = Server::start(|_| Reply::json(400, r#"{"status":"ERROR","error":"no"}"#));
     let (state, error) = outcome(&server, "--max-attempts 8");
     assert_eq!((state.as_str(), server.requests().len()), ("failed", 3), "{error}");
-    assert_eq!(error, "HTTP 400: no (asked 3 times)");
+    assert_eq!(error, "HTTP 400: no (requested 3 times)");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn bars_that_cannot_be_are_kept_apart_from_the_others_and_their_task_says_so() {
     let error = status["items"][0]["last_error"].as_str().unwrap();
     assert!(
         error.starts_with(
-            "all bars are stored but 4 in quarantine; the first, at 1496323800000 ms, is outside"
+            "all bars are stored except 4 in quarantine; the first, at 1496323800000 ms, is outside"
         ),
         "{error}"
     );

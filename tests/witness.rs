@@ -270,12 +270,12 @@ fn who_was_never_seen_although_there_are_bars_is_not_known() {
         .chain(doubt)
         .chain(UNEXPLAINED[2..].iter().map(|one| (*one).to_owned()));
     assert_eq!((findings(&report), witness(&report)), (expected.collect(), [6, 6, 6]));
-    let detail = "the witness has never seen 2 of the 2 symbols that are held: that it has not seen others explains nothing";
+    let detail = "the witness has never seen 2 of the 2 stored symbols: its silence about other symbols explains nothing";
     assert_eq!(
         (&report["findings"][2]["detail"], &report["findings"][2]["severity"]),
         (&detail.into(), &"notice".into())
     );
-    let missed = "6 sessions with absences that no witness explains: 6 not to be relied on";
+    let missed = "6 sessions with absences that no witness explains: 6 not used";
     assert_eq!(report["missed"], serde_json::json!(["2 gaps", missed]));
     assert_eq!(report["findings"][0]["detail"], "no bar, and no source explains it");
 }

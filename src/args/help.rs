@@ -33,7 +33,7 @@ Examples:
   grab resume --max-duration 50m
   grab resume --retry-failed
 
-It fetches what grab start has recorded and what is not stored yet: grab status
+It fetches what grab start has recorded and is not stored yet: grab status
 shows it.";
 
 /// After `grab update --help`.
@@ -46,7 +46,7 @@ Examples:
 
 It requests, for each symbol, the sessions from three before the last stored one
 (late trades revise bars) to the last one that ended half an hour ago, and gaps
-that the service may have filled. A second run on the same evening sends almost
+that the service may have filled. A second run on the same day sends almost
 no request. It exits with 10 if the source has no bars of the last session yet,
 with 13 if a new session has too few symbols. If the directory was started with
 a spec, its pace and thresholds apply.";
@@ -87,9 +87,9 @@ the server does not have then is not requested again, unless --from names it.
 Recorded bars that the server does not have any more stay a gap (exit 13) until
 it has them, or until --accept-loss.
 
---rebuild-manifest: the metadata of each file name its complete days; these are
-not requested again. What plan.jsonl requests besides is pending again (exit
-10), also what was empty or refused: grab resume continues. Without plan.jsonl
+--rebuild-manifest: the metadata of each file names its complete days; these are
+not requested again. Other requests in plan.jsonl are pending again (exit 10),
+also those that were empty or refused: grab resume continues. Without plan.jsonl
 it is unknown what was pending. The old manifest is moved, not deleted.
 
 --rewrite: writes all files in the current format, with the same content: after
@@ -196,7 +196,7 @@ Examples:
   grab completions zsh > ~/.zfunc/_grab
   grab completions fish > ~/.config/fish/completions/grab.fish
 
-zsh: the folder is to be in fpath before compinit runs, as in a ~/.zshrc with
+zsh: the folder must be in fpath before compinit runs, as in a ~/.zshrc with
   fpath+=~/.zfunc
   autoload -Uz compinit && compinit";
 

@@ -45,7 +45,7 @@ impl SyncReport {
             hint.map(|hint| hint.replace("`grab resume` continues", "repeat the command"))
         };
         let offered = format!(
-            "--list-dates asks when {} were listed, one request each",
+            "--list-dates fetches when {} were listed, one request each",
             format::plural(list_dates_left, "ticker")
         );
         Self {

@@ -140,7 +140,7 @@ fn a_split_that_the_bars_do_not_show_is_named_with_the_day_that_they_show() {
     let grab = mastercard(date(2014, 1, 22));
     let (price, .., notes) = first_price(&grab, "--tickers MA");
     let said = "the split of 2014-01-07 (1:10) is applied, and the bars do not show it: the price is 830 on 2014-01-06 and 830 on \
-                2014-01-07; it changes so on 2014-01-22: bars from 2014-01-07 to the day before that may be in other shares than \
+                2014-01-07; it changes by this ratio on 2014-01-22: bars from 2014-01-07 to the day before that may be in other shares than \
                 the rest";
     assert_eq!((price, notes), (83.0, vec![said.to_owned()]));
     let ran = grab.run("export --adjusted splits --out out --tickers MA --json").exits(0);

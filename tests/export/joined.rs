@@ -87,7 +87,7 @@ fn a_former_symbol_that_nobody_asked_for_is_said() {
     let renames = vec![rename("FB", "TFB", date(2012, 5, 18)), rename("FB", "FB", FB[1])];
     reference::write_renames(&DataDir::new(grab.data_dir()), &table(renames)).unwrap();
     let ran = grab.run("export --follow-renames --tickers FB --format csv --out out").exits(0);
-    let note = "note: FB: TFB was never asked for before 2022-06-07\n";
+    let note = "note: FB: TFB was never requested before 2022-06-07\n";
     assert!(ran.stderr.contains(note), "{ran:?}");
     assert_equal(&csv(&grab, "out/FB.csv"), &read_store(&grab.data_dir())["FB"][30..]);
     let ran =

@@ -95,7 +95,7 @@ fn the_time_for_retries_ends_them_before_their_number_does() {
         let asked = server.requests().len();
         assert!(expected.contains(&asked), "{asked} requests in {time}");
         let (state, error, _) = first_task(&grab);
-        assert_eq!((state.as_str(), error), ("failed", format!("HTTP 500 (asked {asked} times)")));
+        assert_eq!((state.as_str(), error), ("failed", format!("HTTP 500 (requested {asked} times)")));
     }
 }
 

@@ -45,7 +45,7 @@ fn interrupted_twice(grab: &Grab, server: &Server, arguments: &str) -> Ran {
     interrupt(&child);
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
     let stopping = said.find(|line| line.as_ref().unwrap().starts_with("stopping: ")).unwrap().unwrap();
-    assert!(stopping.contains("Ctrl-C (once more) stops at once"), "{stopping}");
+    assert!(stopping.contains("Ctrl-C (again) stops at once"), "{stopping}");
     interrupt(&child);
     let ran = child.wait_with_output().unwrap().into();
     let ended = "SELECT count(*) FROM runs WHERE ended_at_ms IS NOT NULL";

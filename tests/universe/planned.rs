@@ -137,11 +137,11 @@ fn a_spec_asks_for_a_list_by_types_and_a_day() {
     let flags = "start --universe us-stocks --type CS --exchange XNYS --as-of 2008-06-30 --windows 2008-07 --dry-run --json";
     assert_eq!(grab.run(flags).exits(0).json()["plan"].as_array().unwrap().len(), 0, "the same by flags");
     let verified = grab.run("verify --spec spec.toml --json").exits(13).json();
-    assert!(!verified.to_string().contains("was never asked for"), "{verified}");
+    assert!(!verified.to_string().contains("was never requested"), "{verified}");
     let wider = spec.replace("2008-07", "2008-06");
     fs::write(grab.dir().join("spec.toml"), wider).unwrap();
     let verified = grab.run("verify --spec spec.toml --json").exits(13).json();
-    assert!(verified.to_string().contains("was never asked for"), "{verified}");
+    assert!(verified.to_string().contains("was never requested"), "{verified}");
     for wrong in
         ["--universe nasdaq", "--universe us-stocks --type cs", "--universe us-stocks --exchange NYSE1"]
     {
@@ -229,15 +229,15 @@ fn what_a_filter_drops_for_want_of_a_field_is_counted_and_named() {
     let dropped = json!({ "without_type": ["IBM", "NIL"], "without_exchange": ["NIL", "YHOO"] });
     assert_eq!(plan["left_out"]["dropped"], dropped, "{plan}");
     let text = grab.run(&format!("{start} --type CS --dry-run")).exits(0).stdout;
-    let said = "left out, because the list does not say their type: 2 symbols: IBM, NIL; a '?' among the codes of --type takes \
-                them in";
+    let said = "left out, because the list does not give their type: 2 symbols: IBM, NIL; a '?' among the codes of --type \
+                includes them";
     assert!(text.contains(said), "{text}");
     let listed = grab.run("universe list --type CS --exchange XNAS,XNYS --json").exits(0);
     assert_eq!(
         (&listed.json()["count"], &listed.json()["dropped"]["without_exchange"]),
         (&1.into(), &json!(["NIL", "OLD", "YHOO"]))
     );
-    assert!(listed.stderr.contains("does not say their exchange: 3 symbols: NIL, OLD, YHOO"), "{listed:?}");
+    assert!(listed.stderr.contains("does not give their exchange: 3 symbols: NIL, OLD, YHOO"), "{listed:?}");
     let recorded = grab.run(&format!("{start} --type CS --plan-only --json")).exits(0);
     assert_eq!(recorded.json()["left_out"]["dropped"]["without_type"], json!(["IBM", "NIL"]), "{recorded:?}");
     assert!(recorded.stderr.contains(&format!("note: {said}")), "{recorded:?}");

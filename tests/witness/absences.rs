@@ -93,11 +93,11 @@ fn a_day_that_lacks_most_of_the_market_explains_nothing_until_it_is_whole() {
     assert_eq!(findings(&report), [gaps[0], gaps[1], "thin_session - 2024-01-05"]);
     let doubt = &report["findings"][2];
     assert_eq!(doubt["severity"], "notice");
-    let detail = "the witness has 1 of the market's rows, less than half of what the days around it have: it is not relied on";
+    let detail = "the witness has 1 of the market's rows, less than half of what the days around it have: it is not used";
     assert_eq!(doubt["detail"], detail);
     assert_eq!((witness(&report), coverage(&report)), ([5, 6, 6], [24, 22]));
     assert!(
-        missed(&report).contains(&"1 session with absences that no witness explains: 1 not to be relied on"),
+        missed(&report).contains(&"1 session with absences that no witness explains: 1 not used"),
         "{report}"
     );
     is_well.store(true, Ordering::SeqCst);
@@ -120,7 +120,7 @@ fn a_day_that_lacks_most_of_what_is_held_explains_nothing() {
     let server = serving(|symbol, day| day == 5 && symbol == "D", other);
     let report = started(&server).run(&format!("{VERIFY} --json")).exits(13).json();
     assert_eq!(findings(&report), ["missing_session D 2024-01-05", "thin_session - 2024-01-05"]);
-    let detail = "the witness lacks 2 of the 3 symbols that are held and that it knows from other days: it is not relied on";
+    let detail = "the witness lacks 2 of the 3 stored symbols that it knows from other days: it is not used";
     assert_eq!(report["findings"][1]["detail"], detail);
     // A single lacking symbol may have another name there.
     let renamed = |day: Date| {

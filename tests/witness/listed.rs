@@ -117,7 +117,7 @@ fn a_list_date_that_is_too_late_loses_nothing() {
     let finding = &report["findings"][0];
     assert_eq!((&finding["date"], &finding["to"]), (&"2024-01-02".into(), &"2024-01-16".into()), "{report}");
     let detail = finding["detail"].as_str().unwrap();
-    let said = "10 sessions to 2024-01-16 with trades were never asked for, because the lists have the symbol from \
+    let said = "10 sessions to 2024-01-16 with trades were never requested, because the lists have the symbol from \
                 2024-01-17 on: the witness counts 300";
     assert!(detail.starts_with(said), "{detail}");
     let (found, asked, left) = healed(&grab);
@@ -237,8 +237,8 @@ fn a_symbol_that_no_list_knows_is_named() {
     let grab = ordered(&server, JANUARY);
     let report = grab.run(&format!("{VERIFY} --json")).exits(0).json();
     assert_eq!(findings(&report), ["missing_symbol - 2024-01-02"]);
-    let said = "the witness saw 1 symbol trade on ordered days that the lists do not know: XTRA on 21 sessions to 2024-01-31; \
-                `grab start` with --tickers and --windows asks for them";
+    let said = "the witness saw 1 symbol trade on requested days that the lists do not have: XTRA on 21 sessions to 2024-01-31; \
+                `grab start` with --tickers and --windows requests them";
     assert_eq!((&report["findings"][0]["detail"], &report["notices"]), (&said.into(), &1.into()));
     let by_name = ordered(&server, "start --tickers S,Z --windows 2024-01");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `grab` as a library: it downloads years of US minute bars and can prove what it holds.
+//! `grab` as a library: it downloads years of US minute bars and can prove what it has stored.
 //!
 //! The modules follow the life of a bar. What a user asks for becomes tasks (`grab_model::plan`) in the [`manifest`]. The
 //! [`engine`] leases them one by one, waits for a permit ([`pace`]), asks the [`source`], whose answers are [`decode`]d and held

@@ -31,7 +31,7 @@ pub enum Error {
     #[error("{}", stopped(.0))]
     Stopped(StopReason),
     /// A subscription is not planned yet: its list is not there.
-    #[error("the universe is not there yet, and nothing of it is planned: {0}")]
+    #[error("the universe is not stored yet, so its tasks are not planned: {0}")]
     Unplanned(Box<Error>),
     /// Another process exports to the same folder.
     #[error("another grab exports to {} at this moment", path.display())]
@@ -40,7 +40,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A witness cannot be fetched, because another process holds the lock of the directory.
-    #[error("another grab{} holds this data directory: what --witness grouped-daily fetches cannot be stored meanwhile", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    #[error("another grab{} holds this data directory: --witness grouped-daily cannot store what it fetches", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     WitnessLocked {
         /// Its process id, if it could be read.
         holder: Option<u32>,

@@ -40,7 +40,7 @@ pub enum Notice {
     NothingToRepair,
     /// A repair begins to send requests.
     RepairBegins(RepairEstimate),
-    /// A file lies behind a link: it is not touched.
+    /// A file is behind a link: it is not touched.
     BehindLink(PathBuf),
     /// The present bars of months that had more bars before are accepted.
     LossAccepted {

@@ -49,7 +49,7 @@ pub struct RebuildReport {
 /// Why requests of before are not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RebuildNote {
-    /// The plan beside the manifest is damaged: it was used as far as it is sound.
+    /// The plan beside the manifest is damaged: its sound lines were used.
     PlanDamaged(Vec<String>),
     /// There is no plan beside the manifest, so requests are known from the bars alone.
     PlanMissing,

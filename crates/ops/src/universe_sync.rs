@@ -61,7 +61,7 @@ impl UniverseSync {
         if !data_dir.manifest().exists() && kind_on_disk(&data_dir)?.is_some() {
             // A new manifest would say that they do not exist.
             let advice =
-                "there are bars here that are in no manifest: `grab repair --rebuild-manifest` first";
+                "there are bars here that are in no manifest: run `grab repair --rebuild-manifest` first";
             return Err(Error::Usage(advice.to_owned()));
         }
         let stop = Stop::default();

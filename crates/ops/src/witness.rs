@@ -1,4 +1,4 @@
-//! The witness of a verification: who traded on each session, by grouped daily bars. Fetched before it is used.
+//! The witness of a verification: which symbols traded on each session, by grouped daily bars. Fetched before it is used.
 
 use std::{collections::BTreeMap, panic::resume_unwind, sync::Arc};
 
@@ -73,7 +73,7 @@ pub enum WitnessGap {
     NotRequested,
     /// It is not served yet.
     NotYet,
-    /// There is one that cannot be relied on.
+    /// There is one that cannot be used.
     Doubted,
 }
 

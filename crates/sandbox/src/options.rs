@@ -119,7 +119,7 @@ impl PlanRateLimit {
 pub enum RateWindow {
     /// Any 60 seconds.
     Sliding,
-    /// 60 seconds from a request on; the next begin with the first request after them, and count from zero.
+    /// 60 seconds from a request on; the next 60 seconds begin with the first request after them, and count from zero.
     Fixed,
 }
 
@@ -128,7 +128,7 @@ pub enum RateWindow {
 pub enum TooManyBody {
     /// An error in JSON, as with other refusals.
     Json,
-    /// None at all.
+    /// An empty body.
     Empty,
 }
 

@@ -66,7 +66,7 @@ fn troubles() -> Vec<ReportedFailure> {
         at_ms: NOW,
         task: Some(("AAPL".parse().unwrap(), window)),
         kind: "retry_scheduled".into(),
-        reason: "\u{7}\u{9b}2J the answer contradicts the question ".repeat(10),
+        reason: "\u{7}\u{9b}2J the response contradicts the request ".repeat(10),
     };
     vec![one; 20]
 }

@@ -15,7 +15,7 @@ use super::{
 /// How much of a body that is not JSON is shown, in characters.
 const SHOWN: usize = 60;
 
-/// More bars than any page has: 50,000 is the most that can be asked for (polygon-api.md §1). A body within its bound
+/// More bars than any page has: a request can name 50,000 at most (polygon-api.md §1). A body within its bound
 /// could hold millions.
 const MOST_BARS: usize = 100_000;
 

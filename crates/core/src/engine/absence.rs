@@ -168,7 +168,7 @@ impl<S: ReferenceSource> QuestionJob for AbsenceJob<S> {
             }
             (AbsenceRequest::Closures | AbsenceRequest::Details { .. }, _) => {
                 return Ok(NextQuestion::Settled(JobOutcome::Failed(
-                    "an answer to another question".to_owned(),
+                    "a response to another request".to_owned(),
                 )));
             }
         }

@@ -276,7 +276,9 @@ impl<J: QuestionJob> FetchJob for QuestionQueue<J> {
             RefusalKind::NotFound => JobOutcome::NotFound,
             RefusalKind::UnknownRoute => JobOutcome::UnknownRoute,
             RefusalKind::BadRequest { .. } => JobOutcome::Refused(reason),
-            RefusalKind::GivenUp { asked } => JobOutcome::Failed(format!("{reason} (asked {asked} times)")),
+            RefusalKind::GivenUp { asked } => {
+                JobOutcome::Failed(format!("{reason} (requested {asked} times)"))
+            }
         };
         self.settled(&item.question, outcome).await
     }

@@ -331,7 +331,7 @@ impl<S: Source> TaskJob<S> {
             self.counters.received(mixed.good.bytes);
             return self.store_page(lease, mixed.good, mixed.bad).await;
         }
-        self.end(lease, TaskEvent::GivenUp, format!("{} (asked {asked} times)", refusal.reason)).await
+        self.end(lease, TaskEvent::GivenUp, format!("{} (requested {asked} times)", refusal.reason)).await
     }
 
     /// Stores a page, and its bad bars in the quarantine.
@@ -410,10 +410,10 @@ impl<S: Source> TaskJob<S> {
             at.map(|at| at.to_string()).unwrap_or_default()
         });
         if here_ms - as_of_ms < CLOCKS_DIFFER_MS {
-            return format!("{sessions} have not been yet by the clock of this machine, which says {here}");
+            return format!("{sessions} have not ended yet by the clock of this machine, which says {here}");
         }
         format!(
-            "{sessions} have not been yet by the answers of the server, which are of {there}; the clock of this machine says \
+            "{sessions} have not ended yet by the responses of the server, which are of {there}; the clock of this machine says \
              {here}, and one of the two is wrong"
         )
     }

@@ -42,7 +42,7 @@ pub(super) fn owed(tasks: &[TaskItem], stretch: &SymbolSpan, windows: Option<&[W
 pub(super) fn taken_away(partition: &Partition) -> String {
     let Partition { symbol, month, .. } = partition;
     format!(
-        "{symbol} has no bars of {month} here: another process has taken them away, or fetches them again"
+        "{symbol} has no bars of {month} here: another process has moved them away, or fetches them again"
     )
 }
 
@@ -57,7 +57,7 @@ pub(super) fn never_asked(
     let (ticker, until) = (&stretch.ticker, stretch.until);
     let until = until.map(|until| format!(" before {until}")).unwrap_or_default();
     (is_wanted && !was_asked)
-        .then(|| format!("{ticker} was never asked for{until}{}", fetched_by(ticker, windows)))
+        .then(|| format!("{ticker} was never requested{until}{}", fetched_by(ticker, windows)))
 }
 
 /// The command that fetches a symbol, if the days are known.
@@ -153,10 +153,10 @@ pub(super) fn not_shown(split: &Split, seen: SplitEvidence) -> Option<String> {
     );
     Some(match elsewhere {
         Some(other) if other > day => format!(
-            "{change}; it changes so on {other}: bars from {day} to the day before that may be in other shares than the rest"
+            "{change}; it changes by this ratio on {other}: bars from {day} to the day before that may be in other shares than the rest"
         ),
         Some(other) => format!(
-            "{change}; it changes so on {other}: bars from that day to the day before {day} may be in other shares than the rest"
+            "{change}; it changes by this ratio on {other}: bars from that day to the day before {day} may be in other shares than the rest"
         ),
         None if is_inverse => format!("{change}: old and new shares may be the wrong way round"),
         None => change,

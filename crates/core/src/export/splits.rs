@@ -272,7 +272,7 @@ impl<'a> KnownSplits<'a> {
         };
         for other in others.into_iter().filter(|other| ***other != *symbol && !is_settled(other)) {
             let reason = format!(
-                "{other} has the same FIGI, and no events say when the company had it: `grab universe sync --renames` asks"
+                "{other} has the same FIGI, and no events say when the company had it: `grab universe sync --renames` fetches them"
             );
             let splits = self.under(other).filter(|split| found.near(split).is_none());
             let named: Vec<_> = splits.map(|split| SkippedSplit::new(split, reason.clone())).collect();

@@ -59,8 +59,8 @@ impl TaskItem {
             self.ended_ms = None;
             self.asked_again = None;
             self.last_error = Some(format!(
-                "it was recorded as asked for until {asked_to}, and no session after {last} has been by the clock of this \
-                 machine: either this clock is behind, or it was ahead then, and `grab resume` asks again"
+                "it is recorded as requested until {asked_to}, and no session after {last} has ended by the clock of this \
+                 machine: either this clock is behind, or it was ahead then, and `grab resume` requests it again"
             ));
         }
         Some(self)
@@ -68,11 +68,11 @@ impl TaskItem {
 }
 
 fn cut(change: &Transaction<'_>, task: &FutureRow, last: Date) -> Result<(), ManifestError> {
-    let reason = format!("asked for to {}, while the last day that has been is {last}", task.window.to());
+    let reason = format!("requested to {}, while the last day that has ended is {last}", task.window.to());
     let left = match Window::new(task.window.from(), last) {
         Some(left) if !change.has_task(&task.symbol, left)? => left,
         Some(_) | None => {
-            change.event(Some(task.id), "cut", None, &format!("{} {reason}: it is gone", task.symbol))?;
+            change.event(Some(task.id), "cut", None, &format!("{} {reason}: it is removed", task.symbol))?;
             return change.remove_task(task.id);
         }
     };

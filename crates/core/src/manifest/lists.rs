@@ -107,7 +107,7 @@ impl ManifestWriter {
         let update =
             "UPDATE lists SET pages = pages + 1, cursor = ?, is_whole = ? WHERE list = ? AND is_whole = 0";
         if change.execute(update, params![next.map(Cursor::as_str), next.is_none(), list])? != 1 {
-            return Err(ManifestError::Corrupt(format!("the list of {list} is not on its way")));
+            return Err(ManifestError::Corrupt(format!("the list of {list} is not being fetched")));
         }
         let insert = "INSERT INTO list_pages (list, page, rows, bad_symbols, bad_days, nonsense)
              SELECT list, pages, ?, ?, ?, ? FROM lists WHERE list = ?";

@@ -232,7 +232,7 @@ pub fn read(bytes: &[u8]) -> PlanRead {
         reading.fault("it does not begin as a plan of grab".to_owned());
     }
     match reading.end {
-        None if lines > 0 => reading.fault("its end is not there".to_owned()),
+        None if lines > 0 => reading.fault("its end is missing".to_owned()),
         Some(end) if end + 1 != lines => reading.fault(format!("it has {lines} lines of {}", end + 1)),
         None | Some(_) => {}
     }
@@ -365,7 +365,7 @@ mod tests {
         let whole = String::from_utf8(plan().encode()).unwrap();
         let faults = |text: &str| read(text.as_bytes()).faults.join("; ");
         let cut = &whole[..whole.len() - 60];
-        assert_eq!(faults(cut), "line 8 is not as grab wrote it; its end is not there");
+        assert_eq!(faults(cut), "line 8 is not as grab wrote it; its end is missing");
         assert_eq!(read(cut.as_bytes()).plan.windows.len(), 1);
         let flipped = whole.replacen("BRK.B", "BRK.A", 1);
         assert_eq!(faults(&flipped), "line 8 is not as grab wrote it");

@@ -146,7 +146,7 @@ impl ManifestWriter {
         let change = self.begin()?;
         change.execute("UPDATE plan SET is_all_asked = ?", [is_all_asked])?;
         let (kind, reason) = if is_all_asked {
-            ("plan_known", "a start has asked for the rest")
+            ("plan_known", "a start has requested the rest")
         } else {
             ("plan_lost", "the manifest was rebuilt without a sound plan")
         };

@@ -102,7 +102,7 @@ fn ask(
         return if is_again { Ok(()) } else { change.execute(update, [id]).map(|_| ()) };
     }
     change.leave_quarantine(&format!("id = {id}"))?;
-    change.step(TaskId(id), TaskEvent::Reopened, "a repair asks for it again")?;
+    change.step(TaskId(id), TaskEvent::Reopened, "a repair requests it again")?;
     let update = "UPDATE tasks SET bars = 0, cursor = NULL, last_error = NULL, asked_again = ? WHERE id = ?";
     change.execute(update, params![is_again && state.is_covered(), id])?;
     Ok(())

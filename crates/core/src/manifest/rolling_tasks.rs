@@ -66,7 +66,7 @@ impl ManifestWriter {
         let failed = "state = 'failed'";
         let change = self.begin()?;
         change.leave_quarantine(failed)?;
-        let reopened = change.step_all(failed, TaskEvent::Reopened, "an update asks for it once more")?;
+        let reopened = change.step_all(failed, TaskEvent::Reopened, "an update requests it again")?;
         change.commit()?;
         Ok(reopened)
     }
@@ -181,7 +181,7 @@ fn begin_rolling_task(
         "INSERT INTO tasks (id, ticker, from_date, to_date, is_tail, updated_at_ms) VALUES ({NEW_TASK}, ?, ?, ?, 1, ?)"
     );
     change.execute(&insert, params![symbol.as_str(), from, to, change.now_ms])?;
-    change.event(None, "planned", None, &format!("{symbol} {window}: an update asks for it"))
+    change.event(None, "planned", None, &format!("{symbol} {window}: an update requests it"))
 }
 
 #[cfg(test)]

@@ -56,11 +56,7 @@ impl Transaction<'_> {
         let reason = format!("{asked}, in place of {held}: no bar was there");
         self.event(None, "kind_changed", None, &reason)?;
         let ended = "state NOT IN ('pending', 'running')";
-        self.step_all(
-            ended,
-            TaskEvent::Reopened,
-            "it was answered when the directory was to hold other bars",
-        )?;
+        self.step_all(ended, TaskEvent::Reopened, "it was answered for another kind of bars")?;
         self.execute("DELETE FROM quarantine", [])?;
         let anew = "UPDATE tasks SET cursor = NULL, bars = 0, attempts = 0, last_error = NULL, asked_again = 0, begun_at_ms = NULL";
         self.execute(anew, [])?;

@@ -123,7 +123,8 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Subscription>, Manifest
     let mut found = select.query([])?;
     let mut orders = Vec::new();
     let codes = |text: String| {
-        serde_json::from_str(&text).map_err(|_| ManifestError::Corrupt(format!("an order's codes: {text}")))
+        serde_json::from_str(&text)
+            .map_err(|_| ManifestError::Corrupt(format!("a subscription's codes: {text}")))
     };
     while let Some(row) = found.next()? {
         let as_of: Option<String> = row.get(3)?;

@@ -160,7 +160,7 @@ impl Transaction<'_> {
         let (bars, first, reason): (u64, Option<i64>, Option<String>) =
             select.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         Ok(first.zip(reason).map(|(first, reason)| {
-            format!("all bars are stored but {bars} in quarantine; the first, at {first} ms, {reason}")
+            format!("all bars are stored except {bars} in quarantine; the first, at {first} ms, {reason}")
         }))
     }
 
@@ -185,7 +185,7 @@ impl Transaction<'_> {
 
     /// Records a partition as it is now on disk.
     pub(super) fn replace(&self, partition: &Partition) -> Result<(), ManifestError> {
-        // OR REPLACE would remove the old row without a trigger, and the holdings would count it for ever.
+        // OR REPLACE would remove the old row without a trigger, and the holdings would always count it.
         let replace = "INSERT INTO partitions (ticker, month, bars, first_ms, last_ms, bytes, xxh3,
                            session_mask, session_bars, stored_at_ms, run_id)
                        VALUES (:ticker, :month, :bars, :first, :last, :bytes, :xxh3, :mask, :session_bars, :now, :run)

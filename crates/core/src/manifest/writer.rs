@@ -254,7 +254,7 @@ impl ManifestWriter {
             found.next()?.map(Task::read).transpose()?
         };
         if let Some(task) = &task {
-            change.step(task.id, TaskEvent::Leased, "taken by a worker")?;
+            change.step(task.id, TaskEvent::Leased, "leased by a worker")?;
             change.execute("UPDATE tasks SET attempts = 0 WHERE id = ?", [task.id.0])?;
         }
         change.commit()?;
@@ -284,7 +284,7 @@ impl ManifestWriter {
             (Some(_), _) => change.step(id, TaskEvent::PageStored, "the server named a further page")?,
             (None, Some(bad)) => change.end(id, TaskEvent::GivenUp, &bad)?,
             (None, None) if !page.is_finished => {
-                change.step(id, TaskEvent::PageStored, "not all sessions of its window have been")?
+                change.step(id, TaskEvent::PageStored, "not all sessions of its window have ended")?
             }
             (None, None) => {
                 let event = if bars == 0 { TaskEvent::ProvenEmpty } else { TaskEvent::Completed };

@@ -117,7 +117,7 @@ pub enum FetchError {
     #[error("{} of {} bars cannot be right: {}", .0.bad.len(), .0.bad.len() + .0.good.bars.len(), .0.bad[0])]
     BadBars(Box<InvalidBarsPage>),
     /// The response does not fit the request.
-    #[error("the answer contradicts the question: {0}")]
+    #[error("the response contradicts the request: {0}")]
     Contradiction(#[from] ResponseMismatch),
 }
 
@@ -138,7 +138,7 @@ fn said(words: Option<&String>) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ResponseMismatch {
     /// It is about another symbol, or does not name one.
-    #[error("asked for {asked}, answered {}", answered.as_deref().unwrap_or("for nothing in particular"))]
+    #[error("requested {asked}, received {}", answered.as_deref().unwrap_or("no ticker"))]
     Ticker {
         /// The requested symbol.
         asked: Symbol,
@@ -146,7 +146,7 @@ pub enum ResponseMismatch {
         answered: Option<String>,
     },
     /// It is about another day.
-    #[error("asked for {asked}, answered with bars of {}", answered.map_or("no day at all".to_owned(), |day| day.to_string()))]
+    #[error("requested {asked}, received bars of {}", answered.map_or("no day".to_owned(), |day| day.to_string()))]
     Day {
         /// The requested day.
         asked: Date,
@@ -154,7 +154,7 @@ pub enum ResponseMismatch {
         answered: Option<Date>,
     },
     /// Its prices are of the other kind, or it does not say which kind.
-    #[error("asked for adjusted={asked}, answered {}", answered.map_or("nothing of it".to_owned(), |yes| yes.to_string()))]
+    #[error("requested adjusted={asked}, received {}", answered.map_or("none".to_owned(), |yes| yes.to_string()))]
     Adjusted {
         /// The requested kind.
         asked: bool,
@@ -162,7 +162,7 @@ pub enum ResponseMismatch {
         answered: Option<bool>,
     },
     /// Its number of bars is not the one that it states.
-    #[error("it says resultsCount {said} and has {found} bars")]
+    #[error("the page states resultsCount {said} and has {found} bars")]
     Count {
         /// The stated number.
         said: u64,
@@ -184,13 +184,13 @@ pub enum ResponseMismatch {
     #[error("next_url {0} was followed before")]
     Repeated(String),
     /// Page after page has no bar and names another one.
-    #[error("{pages} pages in a row have no new bar, and each names another one")]
+    #[error("{pages} pages in a row have no new bar, and each names a next page")]
     Endless {
         /// How many pages.
         pages: u32,
     },
     /// A list that is too long.
-    #[error("the list has {pages} pages, and names another one")]
+    #[error("the list has {pages} pages, and names a next one")]
     TooLong {
         /// How many pages.
         pages: u32,

@@ -91,7 +91,7 @@ pub enum StoreError {
         found: String,
     },
     /// A table of reference data is not what was written.
-    #[error("{} cannot be relied on, {}: `grab universe sync` fetches it again", path.display(), why.reason())]
+    #[error("{} cannot be used, {}: `grab universe sync` fetches it again", path.display(), why.reason())]
     Reference {
         /// The file.
         path: PathBuf,

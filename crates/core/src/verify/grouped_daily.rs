@@ -185,11 +185,9 @@ fn unread(file: &WitnessFile, error: &io::Error) -> (FindingKind, String) {
 
 fn unreadable(why: InvalidPartition) -> (FindingKind, String) {
     match why {
-        InvalidPartition::Corrupt(reason) => {
-            (FindingKind::CorruptFile, format!("{reason}: it is not relied on"))
-        }
+        InvalidPartition::Corrupt(reason) => (FindingKind::CorruptFile, format!("{reason}: it is not used")),
         InvalidPartition::Schema(reason) => {
-            (FindingKind::SchemaMismatch, format!("{reason}: it is not relied on"))
+            (FindingKind::SchemaMismatch, format!("{reason}: it is not used"))
         }
     }
 }
@@ -202,7 +200,7 @@ fn damage(file: &WitnessFile, bytes: Bytes, found: &str) -> (FindingKind, String
             let whose =
                 if is_intact { "another one that grab has written" } else { "changed since it was written" };
             let detail = format!(
-                "{found}, recorded {:016x} of {} bytes: {whose}, and not relied on",
+                "{found}, recorded {:016x} of {} bytes: {whose}, and not used",
                 file.xxh3, file.bytes
             );
             (FindingKind::DigestMismatch, detail)

@@ -101,7 +101,7 @@ impl SymbolFacts<'_> {
             let sessions =
                 if count == 1 { "1 session".to_owned() } else { format!("{count} sessions to {last}") };
             let detail = format!(
-                "{sessions} with trades were never asked for, because the lists have the symbol {listed}: \
+                "{sessions} with trades were never requested, because the lists have the symbol {listed}: \
                  the witness counts {shares:.0} shares"
             );
             Some(kind.on(self.symbol, &(first..=last), detail))

@@ -18,7 +18,7 @@ impl Verification {
     ) -> Result<(), VerifyError> {
         if !records.read(ManifestReader::is_all_asked)? {
             let detail = "what was pending before the manifest was rebuilt is not known: a grab start with the symbols and windows \
-                          that were asked for before asks for the rest";
+                          that were requested before requests the rest";
             let path = data_dir.plan();
             self.findings.push(FindingKind::UnfinishedTask.in_reference(None, path, detail.to_owned()));
         }

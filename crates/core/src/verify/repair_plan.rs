@@ -158,7 +158,7 @@ impl RepairPlan {
             Some(task) => {
                 self.unfinished.insert(task);
             }
-            // What a lost manifest had pending is not known: no window can be asked for.
+            // What a lost manifest had pending is not known: no window can be requested.
             None => self.not_asked.push(finding.clone()),
         }
     }

@@ -112,7 +112,7 @@ impl SessionStatus {
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
-            Self::NotAsked => "not asked for",
+            Self::NotAsked => "not requested",
             Self::NotFound => "symbol not found",
             Self::NotEntitled => "not in the plan",
             Self::Failed => "failed",
@@ -126,7 +126,7 @@ impl SessionStatus {
             Self::Thin => "thin",
             Self::Present => "present",
             Self::NotListed => "not listed",
-            Self::CutAway => "traded, and never asked for: not listed by the lists",
+            Self::CutAway => "traded, and never requested: not in the lists then",
             Self::BeforeHistory => "before the plan's history",
         }
     }

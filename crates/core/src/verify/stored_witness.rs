@@ -187,7 +187,7 @@ fn strays(
     }
     let unknown = unknown.into_iter().map(|date| {
         let path = data_dir.market_day(date);
-        let detail = "a day of the market that the manifest does not know: it is not relied on".to_owned();
+        let detail = "a day of the market that the manifest does not know: it is not used".to_owned();
         FindingKind::StrayFile.in_reference(Some(date), path, detail)
     });
     let others = listing.strays.into_iter().filter(|path| records.is_litter(path)).map(|path| {
@@ -202,6 +202,6 @@ fn damaged_table((path, why): (PathBuf, InvalidPartition)) -> Finding {
         InvalidPartition::Corrupt(_) => FindingKind::CorruptFile,
         InvalidPartition::Schema(_) => FindingKind::SchemaMismatch,
     };
-    let advice = "it is not relied on, and `grab universe sync` fetches it again";
+    let advice = "it is not used, and `grab universe sync` fetches it again";
     kind.in_reference(None, path, format!("{}: {advice}", why.reason()))
 }

@@ -109,6 +109,6 @@ impl Verification {
 }
 
 fn unasked_window(symbol: &Symbol, window: Window, command: &str) -> Finding {
-    let detail = format!("{window} is in the spec and was never asked for: `{command}` does");
+    let detail = format!("{window} is in the spec and was never requested: `{command}` does");
     FindingKind::MissingSymbol.on(symbol, &(window.from()..=window.to()), detail)
 }

@@ -60,8 +60,8 @@ impl UnlistedSymbols {
         let symbols =
             if named.len() == 1 { "1 symbol".to_owned() } else { format!("{} symbols", named.len()) };
         let detail = format!(
-            "the witness saw {symbols} trade on ordered days that the lists do not know: {}{more}; \
-             `grab start` with --tickers and --windows asks for them",
+            "the witness saw {symbols} trade on requested days that the lists do not have: {}{more}; \
+             `grab start` with --tickers and --windows requests them",
             first.join(", ")
         );
         let finding = FindingKind::MissingSymbol.market_wide(&(from..=to), detail);

@@ -48,7 +48,7 @@ pub(super) fn settle(
     doubts.extend(lacking);
     let finding = |(date, why)| {
         let path = data_dir.market_day(date);
-        let detail = format!("the witness {why}: it is not relied on");
+        let detail = format!("the witness {why}: it is not used");
         Finding {
             severity: Severity::Notice,
             ..FindingKind::ThinSession.in_reference(Some(date), path, detail)
@@ -64,8 +64,8 @@ pub(super) fn settle(
 
 fn ignorance(data_dir: &DataDir, HeldSymbols { known, lacking }: HeldSymbols) -> Finding {
     let detail = format!(
-        "the witness has never seen {lacking} of the {known} symbols that are held: that it has not seen others explains \
-         nothing"
+        "the witness has never seen {lacking} of the {known} stored symbols: its silence about other symbols \
+         explains nothing"
     );
     let path = data_dir.market_folder();
     Finding { severity: Severity::Notice, ..FindingKind::ThinSession.in_reference(None, path, detail) }
@@ -151,12 +151,7 @@ fn few_symbols(
     let doubt = |(date, held): (&Date, &HeldSymbols)| {
         let (HeldSymbols { known, lacking }, is_thin) = (held, is_most(*held));
         is_thin.then(|| {
-            (
-                *date,
-                format!(
-                    "lacks {lacking} of the {known} symbols that are held and that it knows from other days"
-                ),
-            )
+            (*date, format!("lacks {lacking} of the {known} stored symbols that it knows from other days"))
         })
     };
     Ok((dates.iter().zip(&held).filter_map(doubt).collect(), strangers))

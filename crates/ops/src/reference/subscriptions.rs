@@ -24,7 +24,8 @@ use crate::{Error, Notice, Observer};
 /// # Errors
 /// If they cannot be read: another program has written them.
 pub fn windows_of(order: &Subscription) -> Result<Vec<Window>, ManifestError> {
-    let wrong = |error: plan::WindowsError| ManifestError::Corrupt(format!("an order's windows: {error}"));
+    let wrong =
+        |error: plan::WindowsError| ManifestError::Corrupt(format!("a subscription's windows: {error}"));
     plan::read_windows(&order.windows).map_err(wrong)
 }
 

@@ -86,7 +86,7 @@ fn add_run(text: &mut String, run: &RunItem) {
     let duration = run.ended_at_ms.map(|ended| seconds(ended - run.started_at_ms));
     let figures = [
         ("last_requests", "Requests of the last grab update, retries included.", totals.requests),
-        ("last_retries", "Those of them that were asked before and failed.", totals.retries),
+        ("last_retries", "Those of them that were retries.", totals.retries),
         ("last_new_bars", "Bars that it added.", totals.bars),
         ("last_revised_bars", "Bars that it found changed.", totals.revised),
     ];

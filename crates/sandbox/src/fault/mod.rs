@@ -24,7 +24,7 @@ use super::seed::Seed;
 /// How many responses are broken, and in which ways.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultOptions {
-    /// The share of responses, from 0 to 1. The effective share is a little smaller, as no request fails for ever.
+    /// The share of responses, from 0 to 1. The effective share is a little smaller, as no request fails more than twice in a row.
     pub share: f64,
     /// The kinds, all equally likely.
     pub kinds: BTreeSet<Fault>,

@@ -13,13 +13,13 @@ use crate::{seed::RandomDraws, timed_body::TimedBody};
 /// What happens to a response during its transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum WireFault {
-    /// The connection is reset before the answer
+    /// The connection is reset before the response
     Reset,
     /// The connection is reset in the middle of the body
     ResetInBody,
     /// The connection ends cleanly in the middle of the body
     EarlyEnd,
-    /// Silence before the answer, which then comes
+    /// Silence before the response, which then comes
     Stall,
     /// Silence in the middle of the body, which then goes on
     StallInBody,

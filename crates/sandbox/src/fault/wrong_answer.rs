@@ -15,9 +15,9 @@ pub enum WrongAnswer {
     Timeout,
     /// 429 with or without a Retry-After
     TooMany,
-    /// A 400 for a good question, as in June 2025
+    /// A 400 for a valid request, as in June 2025
     BadRequest,
-    /// 200 with the HTML of somebody in between
+    /// 200 with the HTML of a proxy or portal
     Html,
     /// A lie: not entitled, says the body of a 200
     NotEntitled,

@@ -32,7 +32,7 @@ pub enum WrongBars {
     WrongCount,
     /// No bars, and a next page that has them
     EmptyPage,
-    /// A next page that is the same again
+    /// The same next page again
     RepeatedNext,
     /// A next page on another host, which does not exist
     ForeignNext,

@@ -169,7 +169,7 @@ impl<S: ReferenceSource> QuestionJob for ListsJob<S> {
                 Ok(NextQuestion::Settled(JobOutcome::Kept))
             }
             (ListQuestion::Page(_) | ListQuestion::Single(..), _) => {
-                Ok(NextQuestion::Settled(JobOutcome::Failed("an answer to another question".to_owned())))
+                Ok(NextQuestion::Settled(JobOutcome::Failed("a response to another request".to_owned())))
             }
         }
     }

@@ -220,7 +220,7 @@ fn where_no_events_are_known_the_same_figi_is_named() {
     let with_own = [splits.to_vec(), vec![split("DRAD", date(2016, 6, 1), 1.0, 2.0)]].concat();
     let (applied, left_out) = told("DRAD", false, &with_own, &[], lives());
     assert_eq!(applied, ["DRAD 2016-06-01 1:2"]);
-    let why = "STRR has the same FIGI, and no events say when the company had it: `grab universe sync --renames` asks";
+    let why = "STRR has the same FIGI, and no events say when the company had it: `grab universe sync --renames` fetches them";
     assert_eq!(left_out, [format!("STRR 2019-06-05: {why}")]);
     assert_eq!(told("DRAD", false, &splits, &[], vec![]), (vec![], vec![]), "nothing is known of them");
 }

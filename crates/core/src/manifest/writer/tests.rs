@@ -239,7 +239,7 @@ fn bad_bars_are_kept_apart_and_their_task_says_so() {
     let text = |sql: &str| writer.connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(
         text("SELECT last_error FROM tasks"),
-        "all bars are stored but 1 in quarantine; the first, at 90001 ms, does not begin with a minute"
+        "all bars are stored except 1 in quarantine; the first, at 90001 ms, does not begin with a minute"
     );
     let expected = r#"{"c":1.25,"h":2.0,"l":1.0,"n":3,"o":1.5,"t":90001,"v":7.0,"vw":null}"#;
     assert_eq!(text("SELECT bar FROM quarantine"), expected);

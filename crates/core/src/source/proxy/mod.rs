@@ -57,7 +57,7 @@ pub struct NamedProxy {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProxyError {
     /// A variable does not name a proxy.
-    #[error("{variable}: {why}; nothing was asked. Correct it, or unset it to ask directly")]
+    #[error("{variable}: {why}; no request was sent. Correct it, or unset it to connect directly")]
     NoProxy {
         /// Its name.
         variable: &'static str,
@@ -65,7 +65,7 @@ pub enum ProxyError {
         why: String,
     },
     /// An entry of the exceptions is unreadable and may be meant for the service's host.
-    #[error("{variable}: {why}; nothing was asked. Correct the entry, or remove it to go through {proxy}")]
+    #[error("{variable}: {why}; no request was sent. Correct the entry, or remove it to go through {proxy}")]
     NoException {
         /// The name of the variable.
         variable: &'static str,
@@ -77,7 +77,7 @@ pub enum ProxyError {
     /// The only variable that names a proxy may have been set by a stranger.
     #[error(
         "HTTP_PROXY: {CGI} is set, as in a program that a web server has started, and there a client's header can set \
-         HTTP_PROXY; nothing was asked. Set http_proxy instead, or unset {CGI}"
+         HTTP_PROXY; no request was sent. Set http_proxy instead, or unset {CGI}"
     )]
     Cgi,
 }

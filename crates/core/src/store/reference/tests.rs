@@ -116,10 +116,7 @@ fn what_is_no_table_is_named_with_its_file_and_what_to_do() {
     );
     fs::copy(&splits, &renames).unwrap();
     let error = read_renames(&DataDir::new(dir.path())).unwrap_err().to_string();
-    assert!(
-        error.contains("renames.parquet cannot be relied on, its columns are not composite_figi"),
-        "{error}"
-    );
+    assert!(error.contains("renames.parquet cannot be used, its columns are not composite_figi"), "{error}");
     assert!(error.ends_with("`grab universe sync` fetches it again"), "{error}");
     fs::write(&splits, "garbage").unwrap();
     fs::remove_file(&renames).unwrap();

@@ -11,7 +11,7 @@ const DAMAGED = 1 << DAMAGE;
 const LOOKS = [
   ["full", "all that is expected"], ["most", "95 % or more"], ["half", "50 % or more"], ["few", "less than 50 %"],
   ["zero", "none, unexplained"], ["owed", "still pending"], ["refused", "failed, not in the plan or not found"],
-  ["lost", "file lost or damaged"], ["empty", "nothing expected: empty, no trade, not listed or before the plan's history"], ["none", "not asked for"],
+  ["lost", "file lost or damaged"], ["empty", "nothing expected: empty, no trade, not listed or before the plan's history"], ["none", "not requested"],
 ];
 
 const isoDay = (number) => new Date(number * DAY_MS).toISOString().slice(0, 10);

@@ -20,7 +20,7 @@ function showTotals(model) {
   const totals = [
     ["Symbols", count(symbols.length)], ["Sessions expected", count(expected)], ["Present", count(present)],
     ...(unexplained ? [["Empty, says the server alone", count(unexplained)]] : []),
-    ...(unasked ? [["In the spec, never asked for", count(unasked)]] : []),
+    ...(unasked ? [["In the spec, never requested", count(unasked)]] : []),
     ["Coverage", percent(present, expected + unexplained)], ["Damage", count(damage)], ["Gaps", count(gaps)], ["Notices", count(notices)],
     ["Partitions", count(partitions)], ["Files read whole", count(files)],
   ];
