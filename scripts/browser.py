@@ -354,7 +354,7 @@ def check_table(page: Page, verified: dict) -> None:
     require_equal(
         "others",
         [cells["NOSUCH"][0], cells["TSLA"][0], cells["NVDA"][5]],
-        ["none expected", "not asked", "0 of 22, lost"],
+        ["none expected", "not requested", "0 of 22, lost"],
     )
 
 

@@ -71,7 +71,7 @@ const NO_PROXIES: [(&str, &str); 7] = [
     ("http://user:hush-word@proxy:99999", "its port is not a number from 1 to 65535"),
     ("http://user:hush#word@proxy:3128", "its port is not a number from 1 to 65535"),
     ("http://user:hush-word@{proxy}:3128", "its host is neither a name nor an address"),
-    ("ftp://user:hush-word@proxy:3128", "no proxy is spoken to by \"ftp\""),
+    ("ftp://user:hush-word@proxy:3128", "\"ftp\" is no protocol of a proxy"),
     ("\"http://user:hush-word@proxy:3128\"", "the quotes are part of the value"),
 ];
 

@@ -141,7 +141,7 @@ fn judge(
 
 fn nothing(data_dir: &DataDir) -> Error {
     let place = data_dir.display();
-    let advice = "move a damaged manifest.sqlite away, then a grab start begins a new one";
+    let advice = "move a damaged manifest.sqlite away; then grab start creates a new one";
     Error::Usage(format!("there are no bars in {place} to make a manifest from, and no plan: {advice}"))
 }
 

@@ -190,7 +190,7 @@ pub enum ResponseMismatch {
         pages: u32,
     },
     /// A list that is too long.
-    #[error("the list has {pages} pages, and names a next one")]
+    #[error("the list has {pages} pages, and names a next page")]
     TooLong {
         /// How many pages.
         pages: u32,

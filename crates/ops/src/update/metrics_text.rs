@@ -86,15 +86,15 @@ fn add_run(text: &mut String, run: &RunItem) {
     let duration = run.ended_at_ms.map(|ended| seconds(ended - run.started_at_ms));
     let figures = [
         ("last_requests", "Requests of the last grab update, retries included.", totals.requests),
-        ("last_retries", "Those of them that were retries.", totals.retries),
-        ("last_new_bars", "Bars that it added.", totals.bars),
-        ("last_revised_bars", "Bars that it found changed.", totals.revised),
+        ("last_retries", "Retries of the last grab update.", totals.retries),
+        ("last_new_bars", "Bars that the last grab update added.", totals.bars),
+        ("last_revised_bars", "Bars that the last grab update found changed.", totals.revised),
     ];
     for (name, help, value) in figures {
         add(text, name, help, &one(float(value)));
     }
     if let Some(duration) = duration {
-        add(text, "last_duration_seconds", "How long it took.", &one(duration));
+        add(text, "last_duration_seconds", "Duration of the last grab update.", &one(duration));
         if duration > 0.0 {
             let pace = float(totals.requests) / duration;
             add(text, "last_requests_per_second", "Its pace.", &one(pace));

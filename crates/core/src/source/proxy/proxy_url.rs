@@ -26,7 +26,7 @@ pub(super) fn read(text: &str) -> Result<Url, String> {
         Some((scheme, _)) if SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) => Url::parse(text),
         Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
             let known = SCHEMES.map(|scheme| format!("{scheme}://")).join(", ");
-            return Err(format!("no proxy is spoken to by {scheme:?}, but by {known}"));
+            return Err(format!("{scheme:?} is no protocol of a proxy; these are: {known}"));
         }
         Some(_) => return Err(not_a_url()),
         None if SCHEMES.iter().any(|scheme| is_followed_by_colon(text, scheme)) => return Err(not_a_url()),

@@ -24,7 +24,7 @@ async function main() {
 }
 
 function showAbout({ made, version, holds, sessions }) {
-  const span = sessions.length ? `${isoDay(sessions[0])} to ${isoDay(sessions.at(-1))}` : "no session was asked for";
+  const span = sessions.length ? `${isoDay(sessions[0])} to ${isoDay(sessions.at(-1))}` : "no session was requested";
   document.getElementById("about").textContent = [span, holds, `made ${made} by grab ${version}`].filter(Boolean).join(" · ");
 }
 

@@ -152,7 +152,7 @@ function cellText(model, symbol, month) {
   const cell = symbol * model.months.length + month;
   const [expected, present, seen] = [model.expectedIn[cell], model.presentIn[cell], model.seenIn[cell]];
   const { colour, damaged } = lookOf(expected, present, seen);
-  if (colour === "none") return "not asked";
+  if (colour === "none") return "not requested";
   if (colour === "empty") return "none expected";
   const reason = reasonOf(seen);
   return `${present} of ${expected}${reason ? `, ${reason}` : ""}${damaged ? ", damage" : ""}`;
