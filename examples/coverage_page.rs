@@ -11,7 +11,7 @@ use std::{
 };
 
 use grab_core::verify::{
-    AskedSessions, Coverage, Finding, FindingKind, SessionStatus, Verification,
+    Coverage, Finding, FindingKind, RequestedSessions, SessionStatus, Verification,
     report::{ReportOrigin, page},
 };
 use grab_model::{Symbol, Window};
@@ -36,8 +36,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Symbols with different listing periods, gaps, losses and refusals: always the same.
 fn market(symbols: usize, years: i16) -> Result<Verification, Box<dyn Error>> {
     let window = Window::new(date(2024 - years, 1, 1), date(2023, 12, 31)).ok_or("no years")?;
-    let mut verified =
-        Verification { sessions: AskedSessions::spanned([window].into_iter()), ..Verification::default() };
+    let mut verified = Verification {
+        sessions: RequestedSessions::spanned([window].into_iter()),
+        ..Verification::default()
+    };
     let mut chance = fastrand::Rng::with_seed(7);
     let mut coverage = Coverage::default();
     for number in 0..symbols {
@@ -87,7 +89,7 @@ fn life(chance: &mut fastrand::Rng, dates: &[Date]) -> Vec<SessionStatus> {
         SessionStatus::Thin,
         SessionStatus::Failed,
         SessionStatus::NotEntitled,
-        SessionStatus::Owed,
+        SessionStatus::Pending,
         SessionStatus::NotFound,
         SessionStatus::NotAsked,
     ];
@@ -110,7 +112,7 @@ fn findings(symbol: &Symbol, days: &[SessionStatus], dates: &[Date]) -> Vec<Find
             SessionStatus::Lost => FindingKind::MissingFile,
             SessionStatus::Failed
             | SessionStatus::NotEntitled
-            | SessionStatus::Owed
+            | SessionStatus::Pending
             | SessionStatus::NotFound => FindingKind::UnfinishedTask,
             SessionStatus::NotAsked
             | SessionStatus::Empty

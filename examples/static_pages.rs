@@ -124,9 +124,9 @@ fn page(pages: &Pages, path: &str, query: &str) -> Option<Bytes> {
         number.parse().ok()?
     } else {
         let window = made_pages::window().ok()?;
-        let asked: Vec<&str> = segments.collect();
+        let requested: Vec<&str> = segments.collect();
         let expected = ["range", "1", "minute", &window.from().to_string(), &window.to().to_string()];
-        (asked == expected).then_some(0)?
+        (requested == expected).then_some(0)?
     };
     pages.get(number).cloned()
 }

@@ -25,7 +25,9 @@ pub fn hint(error: &Error) -> Option<String> {
                  `grab resume` continues; --base-url names another host, and grab start saves it"
         )),
         Error::Manifest(ManifestError::Missing { .. }) => Some(nothing_there()),
-        Error::Manifest(ManifestError::OtherKind { held, asked }) => Some(other_kind(*held, *asked)),
+        Error::Manifest(ManifestError::OtherKind { stored, requested }) => {
+            Some(other_kind(*stored, *requested))
+        }
         Error::Usage(_)
         | Error::Config(_)
         | Error::Stopped(_)
@@ -123,9 +125,9 @@ fn nothing_there() -> String {
         .to_owned()
 }
 
-fn other_kind(held: StoreKind, asked: StoreKind) -> String {
+fn other_kind(stored: StoreKind, requested: StoreKind) -> String {
     let again = |more: &str| called::again(more).map(|again| format!(": `{again}`")).unwrap_or_default();
-    match (held.sandbox, asked.sandbox) {
+    match (stored.sandbox, requested.sandbox) {
         (true, false) => format!(
             "real bars need another --data-dir; to continue with simulated bars, add --sandbox{}",
             again("--sandbox")
@@ -134,7 +136,7 @@ fn other_kind(held: StoreKind, asked: StoreKind) -> String {
             "simulated bars need another --data-dir: without one, --sandbox uses ./{SANDBOX_DATA_DIR}"
         ),
         (true, true) | (false, false) => {
-            let kind = if held.adjusted { "--adjusted=true" } else { "--adjusted=false" };
+            let kind = if stored.adjusted { "--adjusted=true" } else { "--adjusted=false" };
             format!("a directory holds one kind: use another --data-dir, or {kind} here")
         }
     }

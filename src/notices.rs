@@ -126,9 +126,9 @@ fn lines(notice: &Notice) -> Vec<String> {
         }
         Notice::Planned { tasks, without_list_date } => return planned(*tasks, *without_list_date),
         Notice::NothingMatches { subscription, types, exchanges } => {
-            let narrowed = |word: &str, asked: &[String], there: &[String]| {
+            let narrowed = |word: &str, requested: &[String], there: &[String]| {
                 let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-                if asked.is_empty() { String::new() } else { format!("; {word} {}; there are {there}", asked.join(", ")) }
+                if requested.is_empty() { String::new() } else { format!("; {word} {}; there are {there}", requested.join(", ")) }
             };
             format!(
                 "note: no symbol of {} matches the request for {}{}{}",

@@ -55,7 +55,7 @@ pub fn show(
     what: &'static str,
     rate: Rate,
     pacer: Arc<Pacer>,
-    owed: Outstanding,
+    outstanding: Outstanding,
     counters: Arc<RunCounters>,
     stop: Stop,
 ) -> ProgressDisplay {
@@ -66,12 +66,12 @@ pub fn show(
             chosen
         }
     };
-    let watch = Watch::new(what, owed, rate, pacer, counters);
+    let watch = Watch::new(what, outstanding, rate, pacer, counters);
     let (end, ended) = oneshot::channel();
     let ended = tokio::spawn(async move {
         match mode {
             ProgressMode::Bar | ProgressMode::Auto => {
-                let bar = bar(watch.owed.days);
+                let bar = bar(watch.outstanding.days);
                 follow(watch, ended, &stop, REDRAW, |moment| draw(&bar, moment)).await;
                 bar.finish_and_clear();
             }
@@ -101,12 +101,12 @@ async fn follow(
 ) {
     let mut ticks = time::interval_at(time::Instant::now() + period, period);
     let mut stopping = pin!(stop.requested());
-    let mut is_said = false;
+    let mut is_reported = false;
     loop {
         tokio::select! {
             _ = &mut end => break,
-            () = &mut stopping, if !is_said => {
-                is_said = true;
+            () = &mut stopping, if !is_reported => {
+                is_reported = true;
                 show(&Moment::Stopping);
             }
             _ = ticks.tick() => show(&Moment::Status(watch.look())),
@@ -154,7 +154,7 @@ impl Moment {
 /// Turns counters into a status.
 struct Watch {
     what: &'static str,
-    owed: Outstanding,
+    outstanding: Outstanding,
     rate: Rate,
     pacer: Arc<Pacer>,
     counters: Arc<RunCounters>,
@@ -185,13 +185,13 @@ struct Status {
 impl Watch {
     fn new(
         what: &'static str,
-        owed: Outstanding,
+        outstanding: Outstanding,
         rate: Rate,
         pacer: Arc<Pacer>,
         counters: Arc<RunCounters>,
     ) -> Self {
         let now = Instant::now();
-        Self { what, owed, rate, pacer, counters, begun: now, samples: VecDeque::from([(now, 0)]) }
+        Self { what, outstanding, rate, pacer, counters, begun: now, samples: VecDeque::from([(now, 0)]) }
     }
 
     fn look(&mut self) -> Status {
@@ -204,7 +204,7 @@ impl Watch {
         Status {
             message_type: "status",
             tasks_ended: tasks,
-            tasks_total: self.owed.tasks,
+            tasks_total: self.outstanding.tasks,
             what: self.what,
             days,
             bars: totals.bars,
@@ -233,7 +233,7 @@ impl Watch {
     /// The time left if the remaining days take as long as the covered ones.
     fn left(&self, now: Instant, days: u64) -> Option<Duration> {
         let (done, left) =
-            (u32::try_from(days).ok()?, u32::try_from(self.owed.days.saturating_sub(days)).ok()?);
+            (u32::try_from(days).ok()?, u32::try_from(self.outstanding.days.saturating_sub(days)).ok()?);
         (done > 0).then(|| (now - self.begun) / done * left)
     }
 }

@@ -33,7 +33,8 @@ struct RepairJson {
     run: Option<RunReport>,
     dry_run: bool,
     /// The number of findings that are repaired.
-    mended: usize,
+    #[serde(rename = "mended")]
+    repaired: usize,
     /// The windows that are requested again.
     asked_again: Vec<RequestedWindow>,
     /// The size of the repair.
@@ -90,7 +91,7 @@ impl From<RepairPreview> for RepairJson {
         Self {
             run: None,
             dry_run: true,
-            mended: findings,
+            repaired: findings,
             asked_again: requested(&windows),
             estimate,
             set_aside: files.iter().map(|path| shown(path)).collect(),
@@ -105,7 +106,7 @@ impl From<RepairReport> for RepairJson {
         Self {
             run: Some(report.run),
             dry_run: false,
-            mended: report.repaired,
+            repaired: report.repaired,
             asked_again: requested(&report.windows),
             estimate: report.estimate,
             set_aside: report.moved.iter().map(|path| shown(path)).collect(),

@@ -113,14 +113,14 @@ impl<'a> Sources<'a> {
     /// setting; None where a saved one is to be forgotten. Values of config files are not saved: they apply again, and
     /// may be changed on purpose. The sandbox has no host.
     #[must_use]
-    pub fn told(
+    pub fn settings_to_save(
         &self,
         args: &FetchArgs,
         parquet: &ParquetArgs,
         spec: Option<&Spec>,
     ) -> BTreeMap<String, Option<String>> {
         let in_spec = spec.map(spec_values).unwrap_or_default();
-        let mut told = BTreeMap::new();
+        let mut to_save = BTreeMap::new();
         for setting in list::ALL.iter().filter(|setting| setting.is_saved) {
             let flag = args.settings.given.get(setting).or_else(|| parquet.given.get(setting));
             let value = flag.cloned().or_else(|| self.variable(setting).map(|(_, value)| value));
@@ -129,10 +129,10 @@ impl<'a> Sources<'a> {
             let is_in_spec = in_spec.iter().any(|(other, _)| other.key == setting.key);
             let value = value.filter(|_| !is_nowhere);
             if value.is_some() || is_in_spec || is_nowhere {
-                told.insert(setting.key.to_owned(), value);
+                to_save.insert(setting.key.to_owned(), value);
             }
         }
-        told
+        to_save
     }
 
     fn variable(&self, setting: &Setting) -> Option<(&'static str, String)> {

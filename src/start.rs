@@ -78,7 +78,7 @@ pub fn run(
     spec.as_ref().map_or(Ok(()), SpecFile::check)?;
     // A missing key is reported where it is needed.
     let key = sources.key().ok().flatten();
-    let mut to_save = sources.told(&args.fetch, &args.parquet, spec.as_ref().map(SpecFile::spec));
+    let mut to_save = sources.settings_to_save(&args.fetch, &args.parquet, spec.as_ref().map(SpecFile::spec));
     if let Some(key) = &key {
         // Never the key, even if a user put it into another setting.
         to_save.values_mut().flatten().for_each(|value| key.scrub_text(value));

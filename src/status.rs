@@ -39,15 +39,15 @@ pub fn run(
 }
 
 /// The saved settings in a line. None if nothing is saved.
-fn settings(told: &SavedSettingsJson) -> Option<String> {
+fn settings(settings: &SavedSettingsJson) -> Option<String> {
     let parts = [
-        told.base_url.as_ref().map(|url| format!("from {}", excerpt(url, SHOWN))),
-        told.rate.as_ref().map(|rate| format!("at {rate}")),
-        told.concurrency.as_ref().map(|n| format!("{n} requests at once")),
-        told.parquet.as_ref().map(|kind| format!("--parquet {kind}")),
+        settings.base_url.as_ref().map(|url| format!("from {}", excerpt(url, SHOWN))),
+        settings.rate.as_ref().map(|rate| format!("at {rate}")),
+        settings.concurrency.as_ref().map(|n| format!("{n} requests at once")),
+        settings.parquet.as_ref().map(|kind| format!("--parquet {kind}")),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
-    let day = told.told_at_ms.and_then(new_york::date_of)?;
+    let day = settings.saved_at_ms.and_then(new_york::date_of)?;
     Some(format!("{}, by grab start on {day}", parts.join(", ")))
 }
 
@@ -96,7 +96,7 @@ impl Report for StatusJson {
         if !self.is_all_asked {
             text.row("pending", run_report::ASK_AGAIN);
         }
-        text.rows("settings", settings(&self.told));
+        text.rows("settings", settings(&self.settings));
         text.rows("spec", self.spec.iter().map(spec));
         if let Some(items) = &self.items {
             text.line("");

@@ -167,6 +167,6 @@ fn line(finding: &Finding) -> String {
         _ => String::new(),
     };
     // A file may have any name: none of it may reach the terminal as a command.
-    let said = excerpt(&format!("{path}{}", finding.detail), SHOWN);
-    format!("{:<20} {symbol:<6} {when:<10} {said}", finding.kind.as_str())
+    let detail = excerpt(&format!("{path}{}", finding.detail), SHOWN);
+    format!("{:<20} {symbol:<6} {when:<10} {detail}", finding.kind.as_str())
 }

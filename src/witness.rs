@@ -15,12 +15,12 @@ pub fn text(witness: &WitnessJson) -> String {
             (format::count(witness.fetched), format::plural(witness.requests, "request"));
         text = format!("{text}, {fetched} fetched with {requests}");
     }
-    let WitnessGaps { not_entitled, not_yet, not_found, nobody_traded, failed } = witness.without;
+    let WitnessGaps { not_entitled, not_yet, not_found, no_rows, failed } = witness.without;
     let counts = [
         (not_entitled, WitnessGap::NotEntitled),
         (not_yet, WitnessGap::NotYet),
         (not_found, WitnessGap::NotFound),
-        (nobody_traded, WitnessGap::NobodyTraded),
+        (no_rows, WitnessGap::NoRows),
         (failed, WitnessGap::Failed),
     ];
     for (sessions, gap) in counts.into_iter().filter(|(sessions, _)| *sessions > 0) {
@@ -49,9 +49,9 @@ fn reason(gap: WitnessGap) -> &'static str {
         WitnessGap::NotEntitled => "not in the plan",
         WitnessGap::NotYet => "not served yet",
         WitnessGap::NotFound => "not found",
-        WitnessGap::NobodyTraded => "answered without a row",
+        WitnessGap::NoRows => "answered without a row",
         WitnessGap::Failed => "failed",
-        WitnessGap::Doubted => "not used",
+        WitnessGap::Rejected => "not used",
         WitnessGap::NotRequested => "not requested",
     }
 }

@@ -62,14 +62,14 @@ pub fn run(
 /// Refuses a code in the wrong form, which would match nothing.
 fn refuse_codes(args: &UniverseListArgs) -> Result<(), Failure> {
     let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
-    let asked = plan::SpecUniverse {
+    let requested = plan::SpecUniverse {
         list: Some(plan::UniverseList::UsStocks),
         types: codes(&args.types),
         exchanges: codes(&args.exchanges),
         as_of: args.active_on,
         ..plan::SpecUniverse::default()
     };
-    asked.check().map_err(|(key, why)| {
+    requested.check().map_err(|(key, why)| {
         let flag = match key {
             "universe.types" => "--type",
             "universe.exchanges" => "--exchange",

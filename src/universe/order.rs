@@ -16,7 +16,7 @@ pub fn order(args: &StartArgs, spec: Option<&SpecFile>) -> Result<Option<Subscri
         Some(name) => {
             let unknown = || Failure::Usage(format!("--universe: {name:?} is no list: there is us-stocks"));
             let codes = |codes: &[String]| (!codes.is_empty()).then(|| codes.to_vec());
-            let asked = plan::SpecUniverse {
+            let requested = plan::SpecUniverse {
                 list: Some(plan::UniverseList::parse(name).ok_or_else(unknown)?),
                 types: codes(types),
                 exchanges: codes(exchanges),
@@ -27,8 +27,8 @@ pub fn order(args: &StartArgs, spec: Option<&SpecFile>) -> Result<Option<Subscri
                 let flag = key.trim_start_matches("universe.").trim_end_matches('s').replace('_', "-");
                 Failure::Usage(format!("--{flag}: {why}"))
             };
-            asked.check().map_err(wrong)?;
-            Some(asked)
+            requested.check().map_err(wrong)?;
+            Some(requested)
         }
         None if !types.is_empty() || !exchanges.is_empty() || as_of.is_some() => {
             let advice = "--type, --exchange and --as-of go with --universe us-stocks";

@@ -103,7 +103,7 @@ fn show_tickers(tickers: &TickersReport, text: &mut Text) {
         "nothing has changed",
     );
     let (rows, active) = (format::plural(tickers.rows, "row"), format::count(tickers.active));
-    let periods = format::plural(tickers.lives, "listing period");
+    let periods = format::plural(tickers.periods, "listing period");
     text.row("tickers", format_args!("{rows}; {periods}, {active} of them listed today; {changes}"));
     let wrong = &tickers.defects;
     let defects = [
@@ -133,8 +133,7 @@ fn splits(splits: &SplitsReport) -> String {
 }
 
 fn lookups_text(lookups: &LookupsReport) -> String {
-    let counts =
-        [(lookups.answered, "answered"), (lookups.brought, "new"), (lookups.left, "to be requested")];
+    let counts = [(lookups.answered, "answered"), (lookups.added, "new"), (lookups.left, "to be requested")];
     counted(&counts, "nothing to request")
 }
 

@@ -64,7 +64,8 @@ pub struct DryRunJson {
     /// Whether lists would be fetched first, so that more symbols may be added or delisted.
     lists_due: bool,
     estimate: Estimate,
-    asked: Vec<RequestedWindow>,
+    #[serde(rename = "asked")]
+    requested: Vec<RequestedWindow>,
     #[serde(skip)]
     rate: Rate,
 }
@@ -131,7 +132,7 @@ impl Report for UpdateJson {
 
     /// Also for a mail: the first line says all that its reader must know.
     fn text(&self) -> Text {
-        let UpdatePlanJson { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
+        let UpdatePlanJson { extended, gaps, gap_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;
         let mut text = run_report::text(&self.run).with_first(self.summary());
         let [extended, up_to_date, closed] = [extended, up_to_date, closed].map(format::count);
@@ -151,9 +152,9 @@ impl Report for UpdateJson {
         if !self.silent.is_empty() {
             text.row("silent", named(self.silent.len() as u64, self.silent.iter().map(silent)));
         }
-        if holes > 0 {
+        if gaps > 0 {
             let (sessions, windows) =
-                (format::plural(holes, "session"), format::plural(hole_windows, "window"));
+                (format::plural(gaps, "session"), format::plural(gap_windows, "window"));
             text.row("gaps", format_args!("{sessions} requested again in {windows}"));
         }
         if resplit > 0 {
@@ -170,12 +171,12 @@ impl Report for UpdateJson {
 }
 
 /// `11,689 listed, 12 new, 3 delisted; without splits: the plan does not include it`.
-fn listed(brought: &ReferenceReport) -> Option<String> {
-    let tickers = brought.tickers.iter().map(|tickers| {
+fn listed(lists: &ReferenceReport) -> Option<String> {
+    let tickers = lists.tickers.iter().map(|tickers| {
         let [active, new, left] = [tickers.active, tickers.new, tickers.left].map(format::count);
         format!("{active} listed, {new} new, {left} delisted")
     });
-    let without = brought.without.iter().map(|one| format!("without {}: {}", one.what, one.reason));
+    let without = lists.without.iter().map(|one| format!("without {}: {}", one.what, one.reason));
     let parts: Vec<_> = tickers.chain(without).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
@@ -197,7 +198,7 @@ impl From<UpdatePreview> for DryRunJson {
             plan: (&plan).into(),
             lists_due: are_lists_due,
             estimate,
-            asked: plan.asked().map(RequestedWindow::from).collect(),
+            requested: plan.requested().map(RequestedWindow::from).collect(),
             rate,
         }
     }
@@ -205,18 +206,18 @@ impl From<UpdatePreview> for DryRunJson {
 
 impl Report for DryRunJson {
     fn text(&self) -> Text {
-        let UpdatePlanJson { extended, holes, hole_windows, up_to_date, closed, joined_symbols, resplit } =
+        let UpdatePlanJson { extended, gaps, gap_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;
         let mut text = Text::new(format_args!(
             "{} to extend to {}, {} in {} to request again; {} up to date, {} closed",
             format::plural(extended, "symbol"),
             self.session,
-            format::plural(holes, "gap"),
-            format::plural(hole_windows, "window"),
+            format::plural(gaps, "gap"),
+            format::plural(gap_windows, "window"),
             format::count(up_to_date),
             format::count(closed)
         ));
-        for RequestedWindow { ticker, window } in self.asked.iter().take(LISTED) {
+        for RequestedWindow { ticker, window } in self.requested.iter().take(LISTED) {
             text.item(format_args!("{ticker} {window}"));
         }
         if joined_symbols > 0 {
@@ -226,7 +227,7 @@ impl Report for DryRunJson {
             let symbols = format::plural(resplit, "symbol");
             text.line(format_args!("{symbols} among them from the first day, because of a split"));
         }
-        let more = self.asked.len().saturating_sub(LISTED);
+        let more = self.requested.len().saturating_sub(LISTED);
         if more > 0 {
             text.item(format_args!("and {} more", format::count(more as u64)));
         }

@@ -55,8 +55,8 @@ impl View<'_> {
         if errors > 0 {
             lines.push(line(Style::Plain, String::new()));
             lines.push(line(Style::Bold, "lately".to_owned()));
-            let told = self.troubles.iter().take(errors);
-            lines.extend(told.map(|trouble| line(Style::Bad, told_of(trouble))));
+            let shown = self.troubles.iter().take(errors);
+            lines.extend(shown.map(|trouble| line(Style::Bad, described(trouble))));
         }
         if let Some(height) = height {
             // The last line says how to leave the view, whatever else there is.
@@ -92,12 +92,12 @@ impl View<'_> {
                 let what = if run.arguments.is_empty() { "" } else { ": " };
                 format!("grab {}, process {}, for {time}{what}{}", run.command, run.pid, run.arguments)
             }
-            Some(run) => format!("{}; the last: grab {} {}", self.nobody(), run.command, ended(run, before)),
-            None => self.nobody().to_owned(),
+            Some(run) => format!("{}; the last: grab {} {}", self.idle(), run.command, ended(run, before)),
+            None => self.idle().to_owned(),
         }
     }
 
-    fn nobody(&self) -> &'static str {
+    fn idle(&self) -> &'static str {
         if self.snapshot.is_held {
             "none is live, but another grab holds the directory"
         } else {
@@ -107,9 +107,9 @@ impl View<'_> {
 
     /// A bar with the share of covered days.
     fn bar(&self, width: usize) -> String {
-        let StatusSnapshot { owed_days, total_days, .. } = *self.snapshot;
+        let StatusSnapshot { outstanding_days, total_days, .. } = *self.snapshot;
         #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-        let share = total_days.saturating_sub(owed_days) as f64 / total_days.max(1) as f64;
+        let share = total_days.saturating_sub(outstanding_days) as f64 / total_days.max(1) as f64;
         // Rounded down: 100 % only if everything is covered.
         let tenths = (share * 1000.0).floor() / 10.0;
         format!("{} {tenths:5.1} %", gauge(share, width.saturating_sub(8)))
@@ -133,9 +133,9 @@ impl View<'_> {
     }
 
     fn left(&self) -> String {
-        let days = format::plural(self.snapshot.owed_days, "day");
+        let days = format::plural(self.snapshot.outstanding_days, "day");
         let is_live = self.snapshot.run.as_ref().is_some_and(|run| run.is_live);
-        match self.pace.remaining(self.now_ms, self.snapshot.owed_days) {
+        match self.pace.remaining(self.now_ms, self.snapshot.outstanding_days) {
             RemainingTime::Nothing if self.snapshot.counts.total == 0 => "no task is recorded yet".to_owned(),
             RemainingTime::Nothing => "nothing is pending".to_owned(),
             _ if !is_live => format!("{days} to cover; {} goes on", called::command("resume")),
@@ -250,7 +250,7 @@ fn tasks(counts: &TaskCounts) -> String {
     )
 }
 
-fn told_of(trouble: &ReportedFailure) -> String {
+fn described(trouble: &ReportedFailure) -> String {
     let task =
         trouble.task.as_ref().map(|(symbol, window)| format!("{symbol} {window} ")).unwrap_or_default();
     format!("{} {task}{}: {}", format::clock(trouble.at_ms), trouble.kind, trouble.reason)

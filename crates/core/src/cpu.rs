@@ -121,13 +121,13 @@ mod tests {
     #[tokio::test]
     async fn all_work_is_done_and_a_panic_is_the_callers() {
         let pool: &Pool = Box::leak(Box::new(Pool::new(2)));
-        let mut asked = JoinSet::new();
+        let mut requested = JoinSet::new();
         for number in 0..100 {
             let work = move || if number == 7 { panic!("seven") } else { number };
-            asked.spawn(pool.run(if number % 2 == 0 { CpuTurn::Next } else { CpuTurn::Last }, work));
+            requested.spawn(pool.run(if number % 2 == 0 { CpuTurn::Next } else { CpuTurn::Last }, work));
         }
         let (mut done, mut panicked) = (0, 0);
-        while let Some(ended) = asked.join_next().await {
+        while let Some(ended) = requested.join_next().await {
             match ended {
                 Ok(_) => done += 1,
                 Err(error) => panicked += u32::from(error.is_panic()),

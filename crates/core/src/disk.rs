@@ -93,7 +93,7 @@ const KINDS: [(io::ErrorKind, DiskTrouble); 18] = [
 static IS_ACCEPTED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the warning about a missing guarantee was logged.
-static IS_SAID: AtomicBool = AtomicBool::new(false);
+static IS_REPORTED: AtomicBool = AtomicBool::new(false);
 
 /// From now on, a missing guarantee is logged once and is not an error.
 pub fn accept_unpromised() {
@@ -124,7 +124,7 @@ fn settled(synced: io::Result<()>, path: &Path, what: &'static str) -> io::Resul
             if !IS_ACCEPTED.load(Ordering::Relaxed) {
                 return Err(io::Error::new(source.kind(), Unpromised { what, source }));
             }
-            if !IS_SAID.swap(true, Ordering::Relaxed) {
+            if !IS_REPORTED.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     "{}: this file system does not promise that {what} survives a power failure ({source}): accepted, as \
                      --allow-unsynced says; after one, `grab verify --deep` names what is damaged or missing",
@@ -188,14 +188,14 @@ fn owners(path: &Path) -> String {
         path.ancestors().map(|place| if place.as_os_str().is_empty() { Path::new(".") } else { place });
     // For a path that does not exist or cannot be read, the folder above it shows the reason.
     let seen = places.filter_map(|place| Some((place, place.symlink_metadata().ok()?)));
-    let said: Vec<_> = seen
+    let described: Vec<_> = seen
         .take(if path.is_dir() { 1 } else { 2 })
         .map(|(place, metadata)| {
             let (owner, mode) = (user(metadata.uid()), metadata.mode() & 0o7777);
             format!("{} belongs to {owner}, mode {mode:04o}", place.display())
         })
         .collect();
-    format!(" ({}; this process runs as {})", said.join("; "), user(rustix::process::geteuid().as_raw()))
+    format!(" ({}; this process runs as {})", described.join("; "), user(rustix::process::geteuid().as_raw()))
 }
 
 /// The name of a user, if it is a local one; else the number.

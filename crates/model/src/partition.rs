@@ -27,8 +27,8 @@ impl Partition {
     /// The days that have bars, as bits: bit 0 is the first of the month.
     #[must_use]
     pub fn session_mask(&self) -> u32 {
-        let held = self.bars_by_day.iter().enumerate().filter(|(_, bars)| **bars > 0);
-        held.fold(0, |mask, (day, _)| mask | 1 << day)
+        let stored = self.bars_by_day.iter().enumerate().filter(|(_, bars)| **bars > 0);
+        stored.fold(0, |mask, (day, _)| mask | 1 << day)
     }
 
     /// The number of bars for each day that has any, in order: one entry for each bit of the mask.

@@ -72,11 +72,11 @@ impl Window {
         u32::try_from(span + 1).unwrap_or(0)
     }
 
-    /// The rest of this window without the days of `held`: no range, one or two.
+    /// The rest of this window without the days of `stored`: no range, one or two.
     #[must_use]
-    pub fn minus(self, held: Self) -> Vec<Self> {
-        let before = Self::new(self.from, self.to.min(held.from.saturating_sub(1.day())));
-        let after = Self::new(self.from.max(held.to.saturating_add(1.day())), self.to);
+    pub fn minus(self, stored: Self) -> Vec<Self> {
+        let before = Self::new(self.from, self.to.min(stored.from.saturating_sub(1.day())));
+        let after = Self::new(self.from.max(stored.to.saturating_add(1.day())), self.to);
         before.into_iter().chain(after).collect()
     }
 }
@@ -114,12 +114,12 @@ mod tests {
         #[test]
         fn a_day_is_left_exactly_if_it_is_not_held(a in 0..200i32, b in 0..200i32, c in 0..200i32, d in 0..200i32) {
             let day = |n: i32| date(2024, 1, 1).saturating_add(n.days());
-            let asked = Window::new(day(a.min(b)), day(a.max(b))).unwrap();
-            let held = Window::new(day(c.min(d)), day(c.max(d))).unwrap();
-            let left = asked.minus(held);
+            let requested = Window::new(day(a.min(b)), day(a.max(b))).unwrap();
+            let stored = Window::new(day(c.min(d)), day(c.max(d))).unwrap();
+            let left = requested.minus(stored);
             for n in 0..200 {
                 let inside = |w: &Window| w.from() <= day(n) && day(n) <= w.to();
-                prop_assert_eq!(left.iter().filter(|w| inside(w)).count(), usize::from(inside(&asked) && !inside(&held)));
+                prop_assert_eq!(left.iter().filter(|w| inside(w)).count(), usize::from(inside(&requested) && !inside(&stored)));
             }
         }
     }

@@ -162,26 +162,26 @@ impl PreviousRequests {
     /// # Errors
     /// If the plan exists and cannot be read: only the user can decide to do without it.
     fn read(data_dir: &DataDir) -> Result<Self, Error> {
-        let mut asked = Self::default();
+        let mut requested = Self::default();
         let is_whole = rebuild::is_whole(data_dir)?;
         if let Ok(plan) = data_dir.open_read().and_then(|old| old.plan()) {
             // A manifest that SQLite does not find intact may have lost rows silently.
-            (asked.plan, asked.is_known) = (plan, is_whole);
+            (requested.plan, requested.is_known) = (plan, is_whole);
         }
-        asked.file = PlanFile::open(data_dir)?;
-        match asked.file.as_ref().map(PlanFile::read) {
+        requested.file = PlanFile::open(data_dir)?;
+        match requested.file.as_ref().map(PlanFile::read) {
             Some(PlanRead { plan, faults }) => {
-                asked.is_known |= faults.is_empty();
+                requested.is_known |= faults.is_empty();
                 if !faults.is_empty() {
-                    asked.notes.push(RebuildNote::PlanDamaged(faults));
+                    requested.notes.push(RebuildNote::PlanDamaged(faults));
                 }
-                asked.plan.unite(plan);
+                requested.plan.unite(plan);
             }
-            None if asked.is_known => {}
-            None => asked.notes.push(RebuildNote::PlanMissing),
+            None if requested.is_known => {}
+            None => requested.notes.push(RebuildNote::PlanMissing),
         }
-        asked.drop_unreadable_subscriptions();
-        Ok(asked)
+        requested.drop_unreadable_subscriptions();
+        Ok(requested)
     }
 
     /// Drops subscriptions that another program has written and that cannot be read.
@@ -244,8 +244,8 @@ impl<'a> TreeScan<'a> {
     /// Takes over the subscriptions, the spec, and the saved settings of `start`. Returns whether some subscription has
     /// no tasks yet.
     fn restore(&self, writer: &mut ManifestWriter) -> Result<bool, ManifestError> {
-        let RecordedPlan { orders, spec, told, .. } = &self.before.plan;
-        writer.restore_settings(told.clone())?;
+        let RecordedPlan { orders, spec, settings, .. } = &self.before.plan;
+        writer.restore_settings(settings.clone())?;
         // If the tasks of a subscription may be incomplete, it is planned again.
         let is_planned = |order: &Subscription| self.before.is_known && order.planned_at_ms.is_some();
         for order in orders {
@@ -292,14 +292,14 @@ impl<'a> TreeScan<'a> {
 
     /// Adds the requested windows of a symbol that are not completely stored.
     fn compare(&mut self, symbol: &Symbol, partitions: &[Partition], complete: &[WholeDays]) {
-        let asked = self.before.plan.windows.remove(symbol).unwrap_or_default();
-        if !are_within(partitions, &asked) {
+        let requested = self.before.plan.windows.remove(symbol).unwrap_or_default();
+        if !are_within(partitions, &requested) {
             let (_, count) = self.outside.get_or_insert_with(|| (symbol.clone(), 0));
             *count += 1;
         }
         let recorded = complete.iter().map(|days| days.window).collect();
         let recorded = HashMap::from([(symbol.clone(), recorded)]);
-        let past = asked.into_iter().filter_map(|window| plan::clip(window, self.last_day));
+        let past = requested.into_iter().filter_map(|window| plan::clip(window, self.last_day));
         let past: Vec<_> = past.map(|window| (symbol.clone(), window)).collect();
         self.pending.extend(plan::missing_tasks(&past, &recorded));
     }
@@ -325,22 +325,22 @@ impl<'a> TreeScan<'a> {
 
     /// A directory holds one kind of bars: the first file decides which.
     fn check_kind(&mut self, found: &FoundPartition, writer: &mut ManifestWriter) -> Result<(), Error> {
-        let asked = kind_of(found);
+        let requested = kind_of(found);
         match self.kind {
-            Some(held) if held == asked => Ok(()),
-            Some(held) => Err(ManifestError::OtherKind { held, asked }.into()),
+            Some(stored) if stored == requested => Ok(()),
+            Some(stored) => Err(ManifestError::OtherKind { stored, requested }.into()),
             None => {
-                self.kind = Some(asked);
-                Ok(writer.declare_kind(asked)?)
+                self.kind = Some(requested);
+                Ok(writer.declare_kind(requested)?)
             }
         }
     }
 }
 
 /// Whether all days with bars were requested.
-fn are_within(partitions: &[Partition], asked: &[Window]) -> bool {
+fn are_within(partitions: &[Partition], requested: &[Window]) -> bool {
     partitions.iter().all(|partition| {
-        let mask = asked.iter().fold(0, |mask, window| mask | partition.month.mask(*window));
+        let mask = requested.iter().fold(0, |mask, window| mask | partition.month.mask(*window));
         partition.session_mask() & !mask == 0
     })
 }

@@ -184,11 +184,13 @@ impl Repair {
 
     /// Checks whether the run will be able to begin, before any file is moved: the kind of bars, and the key.
     fn checked_kind(&self) -> Result<StoreKind, Error> {
-        let held = self.data_dir.open_read()?.kind()?;
-        let asked = self.options.kind(held);
-        match held.filter(|held| *held != asked) {
-            Some(held) => Err(ManifestError::OtherKind { held, asked }.into()),
-            None if asked.sandbox || self.options.key.clone().map_err(Error::Key)?.is_some() => Ok(asked),
+        let stored = self.data_dir.open_read()?.kind()?;
+        let requested = self.options.kind(stored);
+        match stored.filter(|stored| *stored != requested) {
+            Some(stored) => Err(ManifestError::OtherKind { stored, requested }.into()),
+            None if requested.sandbox || self.options.key.clone().map_err(Error::Key)?.is_some() => {
+                Ok(requested)
+            }
             None => Err(Error::Key("there is no API key".to_owned())),
         }
     }

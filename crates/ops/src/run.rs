@@ -139,11 +139,11 @@ impl Job {
             return Ok(None);
         }
         let on_disk = kind_on_disk(&self.data_dir)?;
-        if let Some(held) = on_disk {
+        if let Some(stored) = on_disk {
             self.observer.notice(&Notice::BarsWithoutManifest);
-            let asked = self.options.kind(on_disk);
-            if held != asked {
-                return Err(ManifestError::OtherKind { held, asked }.into());
+            let requested = self.options.kind(on_disk);
+            if stored != requested {
+                return Err(ManifestError::OtherKind { stored, requested }.into());
             }
         }
         Ok(on_disk)
@@ -223,7 +223,7 @@ impl Job {
             return Ok(());
         }
         let rechecks_history = self.rechecks_history(&connection, kind, manifest).await?;
-        let is_work_outstanding = manifest.call(|writer| writer.counts()).await?.owed() > 0;
+        let is_work_outstanding = manifest.call(|writer| writer.counts()).await?.outstanding() > 0;
         if !(is_work_outstanding || rechecks_history) {
             findings.absences = self.ask_about_absences(&connection, kind, &store, running, opened).await?;
             return Ok(());
@@ -272,7 +272,7 @@ impl Job {
     /// source can be reached.
     fn check_source(&self) -> Result<(), Error> {
         let reader = manifest_of(&self.data_dir)?;
-        let (held, settled) = if let Some(reader) = &reader {
+        let (stored, settled) = if let Some(reader) = &reader {
             (reader.kind()?, reader.settled_kind()?)
         } else {
             check_not_lost(&self.data_dir)?;
@@ -280,11 +280,11 @@ impl Job {
             let on_disk = kind_on_disk(&self.data_dir)?;
             (on_disk, on_disk)
         };
-        let asked = self.options.kind(held);
-        if let Some(held) = settled.filter(|held| *held != asked) {
-            return Err(ManifestError::OtherKind { held, asked }.into());
+        let requested = self.options.kind(stored);
+        if let Some(stored) = settled.filter(|stored| *stored != requested) {
+            return Err(ManifestError::OtherKind { stored, requested }.into());
         }
-        if self.plan_only { Ok(()) } else { self.connection().check_source(asked) }
+        if self.plan_only { Ok(()) } else { self.connection().check_source(requested) }
     }
 
     fn connection(&self) -> Connection {

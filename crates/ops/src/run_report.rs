@@ -130,8 +130,8 @@ impl RunReport {
     pub fn with_not_entitled(mut self, days: u64, known: Option<&PlanHistory>) -> Self {
         self.days_not_entitled = days;
         self.first_served_day = known.and_then(PlanHistory::first_served_day).filter(|_| days > 0);
-        let is_asked = matches!(self.command.as_str(), "start" | "resume");
-        if days == 0 || !is_asked || self.exit != ExitStatus::Complete {
+        let is_requested = matches!(self.command.as_str(), "start" | "resume");
+        if days == 0 || !is_requested || self.exit != ExitStatus::Complete {
             return self;
         }
         let next = vec![NextStep::PlanMayServeMore];
@@ -231,8 +231,8 @@ impl RunReport {
 fn judge(work: Workload, stopped: Option<&Error>) -> ExitStatus {
     match stopped {
         // A limit that was reached with the last task does not count; an error always does.
-        Some(failure) if work.owed() > 0 || !matches!(failure, Error::Stopped(_)) => failure.exit(),
-        Some(_) | None if work.owed() > 0 => ExitStatus::Incomplete,
+        Some(failure) if work.outstanding() > 0 || !matches!(failure, Error::Stopped(_)) => failure.exit(),
+        Some(_) | None if work.outstanding() > 0 => ExitStatus::Incomplete,
         Some(_) | None if work.unsuccessful() > 0 => ExitStatus::Unsuccessful,
         Some(_) | None => ExitStatus::Complete,
     }

@@ -123,7 +123,7 @@ impl Update {
         let rate = self.options.rate(self.options.sandbox || kind.is_some_and(|kind| kind.sandbox));
         let outstanding = reader.tasks()?.into_iter().filter(|task| !task.state.is_ended());
         let outstanding = outstanding.map(|task| (task.symbol, task.window));
-        let to_run: Vec<_> = plan.asked().cloned().chain(outstanding).collect();
+        let to_run: Vec<_> = plan.requested().cloned().chain(outstanding).collect();
         Ok(UpdatePreview {
             session: cutoff.session.date(),
             plan,
@@ -191,14 +191,14 @@ fn record(
     }
     writer.begin_update(cutoff.session.date(), plan.newest)?;
     writer.reopen_failed()?;
-    writer.extend_rolling_tasks(&plan.tails)?;
+    writer.extend_rolling_tasks(&plan.extended)?;
     writer.add_tasks(&plan.joined)?;
     let splits = plan.splits.iter();
     let splits: Vec<_> = splits
         .map(|(symbol, split)| (symbol.clone(), split.date, split.unreliable_before_ms(cutoff)))
         .collect();
     writer.reopen_split(&splits)?;
-    writer.apply_repair(&RepairTransaction { again: plan.holes.clone(), ..RepairTransaction::default() })?;
+    writer.apply_repair(&RepairTransaction { again: plan.gaps.clone(), ..RepairTransaction::default() })?;
     Ok(plan)
 }
 
@@ -215,10 +215,10 @@ impl UpdateFindings {
         let reader = data_dir.open_read()?;
         let universe = usable_universe(data_dir)?.unwrap_or_default();
         let verdict = SessionVerdict::of(&reader, &universe, cutoff)?;
-        let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.tails.is_empty();
+        let is_alive = plan.up_to_date + plan.unanswered > 0 || !plan.extended.is_empty();
         let mut recorded = reader.silences()?;
         let silent = verdict.silent.iter().filter_map(|silent| {
-            recorded.remove(&silent.symbol).filter(|said| said.last_session == silent.last_session)
+            recorded.remove(&silent.symbol).filter(|silence| silence.last_session == silent.last_session)
         });
         let is_delisted = |silence: &Silence| silence.answer == SilenceAnswer::Left;
         let delisted = absences.silences.into_iter().filter(is_delisted);
@@ -237,8 +237,8 @@ impl UpdateFindings {
 
     /// A run that got less than it should is not complete. If waiting may help, it is incomplete; else the user has to check.
     fn judge(&self, run: RunReport, thresholds: SessionThresholds) -> RunReport {
-        let SessionVerdict { asked, lacking, is_early, .. } = &self.verdict;
-        let missed = thresholds.missed(asked, self.is_alive);
+        let SessionVerdict { requested, lacking, is_early, .. } = &self.verdict;
+        let missed = thresholds.missed(requested, self.is_alive);
         let lacking = lacking.last().map(|last| UpdateShortfall::Lacking {
             sessions: lacking.len() as u64,
             last: *last,

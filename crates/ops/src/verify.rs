@@ -82,7 +82,7 @@ impl Verify {
         require_something(&data_dir)?;
         let (mut verification, witness) = witnessed(&data_dir, deep, witness, clock, observer)?;
         if let Some(ExpectedRequest { request, command }) = expected {
-            verification.want(&request.missing(&verification.asked), &command);
+            verification.want(&request.missing(&verification.requested), &command);
         }
         if let Some(least) = thresholds.min_symbols_per_session {
             verification.demand_symbols(least);

@@ -53,7 +53,8 @@ pub struct WitnessGaps {
     /// The source does not know them.
     pub not_found: u64,
     /// The response has no row.
-    pub nobody_traded: u64,
+    #[serde(rename = "nobody_traded")]
+    pub no_rows: u64,
     /// They were given up.
     pub failed: u64,
 }
@@ -62,7 +63,7 @@ pub struct WitnessGaps {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WitnessGap {
     /// The response has no row.
-    NobodyTraded,
+    NoRows,
     /// It was given up.
     Failed,
     /// The source does not know it.
@@ -74,7 +75,7 @@ pub enum WitnessGap {
     /// It is not served yet.
     NotYet,
     /// There is one that cannot be used.
-    Doubted,
+    Rejected,
 }
 
 /// The result of fetching market days.
@@ -120,7 +121,7 @@ impl WitnessReport {
                 not_entitled: tally.not_entitled,
                 not_yet: tally.not_yet,
                 not_found: tally.not_found,
-                nobody_traded: tally.nobody,
+                no_rows: tally.no_rows,
                 failed: tally.failed,
             },
             stopped: stopped.filter(|failure| left > 0 || failure.exit() != ExitStatus::Incomplete),
@@ -141,9 +142,9 @@ impl WitnessGap {
             Some(JobOutcome::NotEntitled) => Self::NotEntitled,
             Some(JobOutcome::NotYet) => Self::NotYet,
             Some(JobOutcome::NotFound | JobOutcome::UnknownRoute) => Self::NotFound,
-            Some(JobOutcome::Nobody) => Self::NobodyTraded,
+            Some(JobOutcome::NoRows) => Self::NoRows,
             Some(JobOutcome::Refused(_) | JobOutcome::Failed(_) | JobOutcome::Kept) => Self::Failed,
-            None if absence.is_doubted => Self::Doubted,
+            None if absence.is_rejected => Self::Rejected,
             None => Self::NotRequested,
         }
     }

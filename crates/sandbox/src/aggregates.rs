@@ -159,6 +159,6 @@ fn cursor(call: &Call, order: SortOrder, limit: u32, is_adjusted: bool) -> Param
     let params = Params::default().with("limit", &limit).with("sort", order.as_str());
     // No recorded cursor was made with `adjusted=false`. Cursors that lose it would be of little use, so that is done
     // only if it is requested.
-    let is_said = !is_adjusted && !call.forgets_adjusted;
-    if is_said { params.with("adjusted", &false) } else { params }
+    let is_named = !is_adjusted && !call.forgets_adjusted;
+    if is_named { params.with("adjusted", &false) } else { params }
 }

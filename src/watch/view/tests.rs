@@ -55,7 +55,7 @@ fn snapshot() -> StatusSnapshot {
         steps: vec![CompletedRequest { at_ms: NOW - 1_000, is_failure: false, bars: 50_000, days: 100 }; 4],
         known_from_ms: Some(NOW - 300_000),
         troubles: Vec::new(),
-        owed_days: 3_000,
+        outstanding_days: 3_000,
         total_days: 9_000,
     }
 }

@@ -28,7 +28,7 @@ pub enum AbsenceQuestion {
         last_session: Date,
         /// If the service does not know the symbol today: whether to ask also if it knew the symbol on its last
         /// session. If it did, the service knows symbols at all.
-        is_doubted: bool,
+        asks_of_the_past: bool,
     },
 }
 
@@ -79,7 +79,7 @@ enum AbsenceRequest {
     Details {
         symbol: Symbol,
         last_session: Date,
-        is_doubted: bool,
+        asks_of_the_past: bool,
         is_then: bool,
     },
 }
@@ -101,8 +101,8 @@ pub async fn ask_about_absences<S: ReferenceSource>(
 ) -> Result<Vec<AbsenceAnswer>, ManifestError> {
     let questions = questions.into_iter().map(|question| match question {
         AbsenceQuestion::Closures => AbsenceRequest::Closures,
-        AbsenceQuestion::Silent { symbol, last_session, is_doubted } => {
-            AbsenceRequest::Details { symbol, last_session, is_doubted, is_then: false }
+        AbsenceQuestion::Silent { symbol, last_session, asks_of_the_past } => {
+            AbsenceRequest::Details { symbol, last_session, asks_of_the_past, is_then: false }
         }
     });
     let job = question_job::run(AbsenceJob { source, answers: Mutex::default() }, questions, parts).await?;
@@ -178,12 +178,12 @@ impl<S: ReferenceSource> QuestionJob for AbsenceJob<S> {
     fn alternative(&self, question: &AbsenceRequest, disposition: Disposition) -> Option<AbsenceRequest> {
         match (question, disposition) {
             (
-                AbsenceRequest::Details { symbol, last_session, is_doubted: true, is_then: false },
+                AbsenceRequest::Details { symbol, last_session, asks_of_the_past: true, is_then: false },
                 Disposition::NotFound,
             ) => Some(AbsenceRequest::Details {
                 symbol: symbol.clone(),
                 last_session: *last_session,
-                is_doubted: true,
+                asks_of_the_past: true,
                 is_then: true,
             }),
             (AbsenceRequest::Closures | AbsenceRequest::Details { .. }, _) => None,
@@ -203,7 +203,7 @@ impl<S: ReferenceSource> QuestionJob for AbsenceJob<S> {
             JobOutcome::NotEntitled | JobOutcome::UnknownRoute => SilentListing::NotAnswered,
             JobOutcome::Kept
             | JobOutcome::NotYet
-            | JobOutcome::Nobody
+            | JobOutcome::NoRows
             | JobOutcome::Refused(_)
             | JobOutcome::Failed(_) => {
                 return Ok(None);

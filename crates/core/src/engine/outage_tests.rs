@@ -14,7 +14,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// A source that works for five requests, and then fails in one way for every request until `end`.
 fn storm(fault: ScriptedFault, end: Duration) -> ScriptedSource {
-    ScriptedSource::new(move |asked| (asked.number >= 5 && asked.at < end).then_some(fault))
+    ScriptedSource::new(move |requested| (requested.number >= 5 && requested.at < end).then_some(fault))
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,15 +66,15 @@ async fn a_poisoned_item_among_good_ones_is_given_up_alone() {
             let poisoned = kind.item(3);
             let source = ScriptedSource::new({
                 let poisoned = poisoned.clone();
-                move |asked| (asked.what == poisoned).then_some(fault)
+                move |requested| (requested.what == poisoned).then_some(fault)
             });
             let (end, stopped) = fetch(kind, &source, ITEMS, World::new(workers).with_attempts(3)).await;
             let expected = JobEnd { answered: ITEMS - 1, given_up: 1, outstanding: 0 };
             assert_eq!((end, stopped), (expected, None), "{fault:?}, {kind:?}, {workers} workers");
-            let asked = source.log().iter().filter(|what| **what == poisoned).count();
+            let requested = source.log().iter().filter(|what| **what == poisoned).count();
             // A first 429 may be caused by the pace, and spends nothing then.
             let most = if fault == ScriptedFault::TooMany { 4 } else { 3 };
-            assert!((3..=most).contains(&asked), "{fault:?}, {kind:?}: {asked} times");
+            assert!((3..=most).contains(&requested), "{fault:?}, {kind:?}: {requested} times");
         }
     }
 }
@@ -94,22 +94,22 @@ async fn a_refused_key_stops_the_run_and_burns_nothing() {
 async fn a_refusal_that_cannot_be_judged_waits_for_an_answer_and_is_taken_for_true_without_one() {
     for kind in Kind::ALL {
         // The control request says nothing about the key.
-        let refuse = |asked: &str, all: bool, first: &str| match asked {
+        let refuse = |requested: &str, all: bool, first: &str| match requested {
             "control" => Some(ScriptedFault::NotFound),
             what if all || what == first => Some(ScriptedFault::KeyRefused),
             _ => None,
         };
         let first = kind.item(0);
-        let source = ScriptedSource::new(move |asked| refuse(asked.what, false, &first));
+        let source = ScriptedSource::new(move |requested| refuse(requested.what, false, &first));
         let (end, stopped) = fetch(kind, &source, 3, World::new(1)).await;
         assert_eq!((end.given_up, stopped), (0, None), "{kind:?}");
         assert!(end.answered >= 2, "{kind:?}: {end:?}");
 
-        let source = ScriptedSource::new(move |asked| refuse(asked.what, true, ""));
+        let source = ScriptedSource::new(move |requested| refuse(requested.what, true, ""));
         let (end, stopped) = fetch(kind, &source, 3, World::new(1)).await;
         assert_eq!((end.answered, end.given_up), (0, 0), "{kind:?}");
         assert!(matches!(stopped, Some(StopReason::KeyRefused(_))), "{kind:?}: {stopped:?}");
-        assert_eq!(source.asked("control"), 1, "asked in vain once: {:?}", source.log());
+        assert_eq!(source.requested("control"), 1, "asked in vain once: {:?}", source.log());
     }
 }
 
@@ -145,15 +145,15 @@ async fn no_schedule_of_outages_gives_up_what_the_source_would_have_answered() {
     for seed in 0..24 {
         for kind in Kind::ALL {
             let (outages, last) = (outages(seed), Mutex::new(None));
-            let source = ScriptedSource::new(move |asked| {
+            let source = ScriptedSource::new(move |requested| {
                 let mut last = last.lock().unwrap();
-                let now = outages.iter().find(|(from, to, _)| (*from..*to).contains(&asked.at));
+                let now = outages.iter().find(|(from, to, _)| (*from..*to).contains(&requested.at));
                 // A request right after a failure meets the same fault.
                 let fault = now.map(|(.., fault)| *fault).or_else(|| {
                     let (at, fault): (Duration, ScriptedFault) = (*last)?;
-                    (asked.at < at + Duration::from_millis(50)).then_some(fault)
+                    (requested.at < at + Duration::from_millis(50)).then_some(fault)
                 });
-                *last = fault.map(|fault| (asked.at, fault));
+                *last = fault.map(|fault| (requested.at, fault));
                 fault
             });
             let workers = 1 + usize::try_from(seed).unwrap() % 4;

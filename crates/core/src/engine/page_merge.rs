@@ -37,7 +37,7 @@ pub(super) struct MergedMonths {
     /// What has changed in months that were already stored.
     pub(super) revisions: Vec<(Month, Revision)>,
     /// The content of the last one.
-    pub(super) held: Option<PartitionData>,
+    pub(super) stored: Option<PartitionData>,
 }
 
 /// A month that could not be merged, and the partitions written before it, which are on stable storage.
@@ -46,17 +46,17 @@ pub(super) struct MergeFailure {
     pub(super) written: Vec<Partition>,
 }
 
-/// Merges a page into its months; `held` is the known content of one of them. When this returns, they are on stable storage.
+/// Merges a page into its months; `stored` is the known content of one of them. When this returns, they are on stable storage.
 ///
 /// No core waits for the disk, and the page's bars are dropped before that wait: only the bytes of the files and the
 /// last month stay in memory. An already stored month is read where it is merged.
 pub(super) async fn merge(
     store: BarStore,
     page: PageBars,
-    held: Option<PartitionData>,
+    stored: Option<PartitionData>,
 ) -> Result<MergedMonths, MergeFailure> {
     // What was decoded is merged before anything else is decoded.
-    let (months, files, failed) = cpu::run(CpuTurn::Next, move || in_memory(&store, &page, held)).await;
+    let (months, files, failed) = cpu::run(CpuTurn::Next, move || in_memory(&store, &page, stored)).await;
     let written = match task::spawn_blocking(move || write_all(&files)).await {
         Ok(written) => written,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
@@ -73,32 +73,32 @@ pub(super) async fn merge(
 fn in_memory(
     store: &BarStore,
     page: &PageBars,
-    mut held: Option<PartitionData>,
+    mut stored: Option<PartitionData>,
 ) -> (MergedMonths, Vec<EncodedFile>, Option<StoreError>) {
     let (mut months, mut files) = (MergedMonths::default(), Vec::new());
-    let over = match &held {
-        Some(_) => held.take_if(|held| is_over(held, page)),
+    let over = match &stored {
+        Some(_) => stored.take_if(|stored| is_over(stored, page)),
         None => left_cut(store, page),
     };
     if let Some(over) = over {
         match store.finished(&page.symbol, over) {
-            Ok(finished) => held = Some(months.add(finished, true, &mut files)),
+            Ok(finished) => stored = Some(months.add(finished, true, &mut files)),
             Err(error) => return (months, files, Some(error)),
         }
     }
     for (month, rows) in &page.cuts {
-        let known = held.take().filter(|held| held.month == *month);
+        let known = stored.take().filter(|stored| stored.month == *month);
         match one_month(store, page, (*month, rows), known) {
-            Ok(merged) => held = Some(months.add(merged, page.recorded.contains_key(month), &mut files)),
+            Ok(merged) => stored = Some(months.add(merged, page.recorded.contains_key(month), &mut files)),
             Err(error) => return (months, files, Some(error)),
         }
     }
-    (MergedMonths { held, ..months }, files, None)
+    (MergedMonths { stored, ..months }, files, None)
 }
 
 /// Whether a month was written in interim form, and the page has no more bars of it.
-fn is_over(held: &PartitionData, page: &PageBars) -> bool {
-    held.lifetime == Finality::Interim && page.cuts.iter().all(|(month, _)| *month != held.month)
+fn is_over(stored: &PartitionData, page: &PageBars) -> bool {
+    stored.lifetime == Finality::Interim && page.cuts.iter().all(|(month, _)| *month != stored.month)
 }
 
 /// The interim month before the page, if it is no longer in memory: the task was parked, or continued by another run.
@@ -110,7 +110,7 @@ fn left_cut(store: &BarStore, page: &PageBars) -> Option<PartitionData> {
         store.read(&page.symbol, month).ok()?
     };
     let is_elsewhere = page.cuts.iter().all(|(cut, _)| *cut != month);
-    is_elsewhere.then(read)?.filter(|held| is_over(held, page))
+    is_elsewhere.then(read)?.filter(|stored| is_over(stored, page))
 }
 
 fn one_month(
@@ -137,7 +137,7 @@ impl MergedMonths {
         is_recorded: bool,
         files: &mut Vec<EncodedFile>,
     ) -> PartitionData {
-        let MergeOutcome { partition, held, revision, file } = merged;
+        let MergeOutcome { partition, stored, revision, file } = merged;
         if !revision.is_empty() {
             self.revisions.push((partition.month, revision));
         }
@@ -145,7 +145,7 @@ impl MergedMonths {
             self.partitions.push(partition);
         }
         files.extend(file);
-        held
+        stored
     }
 }
 

@@ -84,7 +84,7 @@ pub enum JobOutcome {
     /// The source has no such route.
     UnknownRoute,
     /// The answer has nothing where there must be something.
-    Nobody,
+    NoRows,
     /// A well-formed request was refused, for this reason.
     Refused(String),
     /// It was given up, for this reason.
@@ -276,8 +276,8 @@ impl<J: QuestionJob> FetchJob for QuestionQueue<J> {
             RefusalKind::NotFound => JobOutcome::NotFound,
             RefusalKind::UnknownRoute => JobOutcome::UnknownRoute,
             RefusalKind::BadRequest { .. } => JobOutcome::Refused(reason),
-            RefusalKind::GivenUp { asked } => {
-                JobOutcome::Failed(format!("{reason} (requested {asked} times)"))
+            RefusalKind::GivenUp { attempts } => {
+                JobOutcome::Failed(format!("{reason} (requested {attempts} times)"))
             }
         };
         self.settled(&item.question, outcome).await

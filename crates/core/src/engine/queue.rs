@@ -28,7 +28,7 @@ pub(super) struct TaskLease {
     /// The attempts at this page.
     pub(super) attempts: Attempts,
     /// The month that is being filled, as it is on disk.
-    pub(super) held: Option<PartitionData>,
+    pub(super) stored: Option<PartitionData>,
     /// The cursors that were followed: none may come back.
     pub(super) followed: HashSet<Cursor>,
     /// Whether the server's cursors were seen to lose the query: then time leads from page to page.
@@ -55,7 +55,7 @@ impl TaskLease {
             task,
             place,
             attempts: Attempts::new(),
-            held: None,
+            stored: None,
             followed,
             mistrusts_cursors: false,
             barren: 0,
@@ -70,7 +70,7 @@ impl TaskLease {
         let before = self.task.window.days();
         self.task.window = window;
         // This window was not requested before.
-        self.attempts.ask_anew();
+        self.attempts.request_again();
         if self.task.cursor.take().is_some() {
             self.place = PagePosition::Start;
         }
@@ -97,7 +97,7 @@ impl TaskLease {
     /// Drops what a waiting task must not hold. It may wait for minutes: its month is read again later, a response that
     /// is not interpreted yet is requested again, and other tasks may search meanwhile.
     pub(super) fn rest(&mut self) {
-        self.held = None;
+        self.stored = None;
         self.turn = None;
         self.inquiry = self.inquiry.take().filter(|inquiry| !matches!(inquiry.cause, SearchCause::Late(_)));
     }

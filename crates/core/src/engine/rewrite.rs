@@ -60,7 +60,7 @@ pub struct RewriteOutcome {
 struct RecordedFile {
     of: RewrittenFile,
     bytes: u64,
-    anew: Result<Option<EncodedFile>, StoreError>,
+    rewritten_file: Result<Option<EncodedFile>, StoreError>,
 }
 
 impl RewriteJob<'_> {
@@ -96,8 +96,8 @@ impl RewriteJob<'_> {
         for days in days.chunks(BATCH) {
             let batch = in_parallel(days, |day| {
                 let recorded = market_day::WrittenFile { bytes: day.bytes, xxh3: day.xxh3 };
-                let anew = rewrite::market_day(self.data_dir, day.date, &recorded);
-                RecordedFile { of: RewrittenFile::MarketDay(day.date), bytes: day.bytes, anew }
+                let rewritten_file = rewrite::market_day(self.data_dir, day.date, &recorded);
+                RecordedFile { of: RewrittenFile::MarketDay(day.date), bytes: day.bytes, rewritten_file }
             });
             self.store(batch, writer.as_deref_mut(), done)?;
             (self.watch)(done.looked_at(), all);
@@ -136,7 +136,7 @@ impl RewriteJob<'_> {
         RecordedFile {
             of: RewrittenFile::Partition(partition.symbol.clone(), partition.month),
             bytes: partition.bytes,
-            anew: rewrite::partition(self.data_dir, partition, self.encodings),
+            rewritten_file: rewrite::partition(self.data_dir, partition, self.encodings),
         }
     }
 
@@ -148,8 +148,8 @@ impl RewriteJob<'_> {
         done: &mut RewriteOutcome,
     ) -> Result<(), RecoveryError> {
         let (mut files, mut rewrites, mut new) = (Vec::new(), Vec::new(), RewriteOutcome::default());
-        for RecordedFile { of, bytes, anew } in batch {
-            let Some(file) = done.sort(anew)? else { continue };
+        for RecordedFile { of, bytes, rewritten_file } in batch {
+            let Some(file) = done.sort(rewritten_file)? else { continue };
             new.count(bytes, file.size());
             new.partitions += u64::from(matches!(of, RewrittenFile::Partition(..)));
             let path = file.path().strip_prefix(self.data_dir).unwrap_or(file.path()).to_owned();
@@ -205,9 +205,9 @@ impl RewriteOutcome {
     /// returned.
     fn sort(
         &mut self,
-        anew: Result<Option<EncodedFile>, StoreError>,
+        rewritten_file: Result<Option<EncodedFile>, StoreError>,
     ) -> Result<Option<EncodedFile>, StoreError> {
-        match anew {
+        match rewritten_file {
             Ok(Some(file)) => return Ok(Some(file)),
             Ok(None) => self.unchanged += 1,
             Err(error @ (StoreError::Io { .. } | StoreError::Encode(_))) => return Err(error),

@@ -59,8 +59,8 @@ impl ScriptedFault {
             Self::Status503 => FetchError::Status { status: 503, words },
             Self::TooMany => FetchError::TooManyRequests { retry_after: None, words },
             Self::Redirect => FetchError::Redirected { status: 302, to: None },
-            Self::Mismatch => ResponseMismatch::Count { said: 1, found: 0 }.into(),
-            Self::CursorForgets => ResponseMismatch::Adjusted { asked: false, answered: None }.into(),
+            Self::Mismatch => ResponseMismatch::Count { counted: 1, found: 0 }.into(),
+            Self::CursorForgets => ResponseMismatch::Adjusted { requested: false, answered: None }.into(),
             Self::BadRequest => FetchError::BadRequest { status: 400, words },
             Self::KeyRefused => FetchError::KeyRefused { words },
             Self::NotYet => FetchError::NotYet { words },
@@ -163,7 +163,7 @@ impl ScriptedSource {
     }
 
     /// The number of requests whose name begins like this.
-    pub(super) fn asked(&self, begin: &str) -> usize {
+    pub(super) fn requested(&self, begin: &str) -> usize {
         self.log().iter().filter(|what| what.starts_with(begin)).count()
     }
 
@@ -405,7 +405,7 @@ pub(super) async fn fetch(
             let questions = (0..items).map(|n| AbsenceQuestion::Silent {
                 symbol: symbol(n),
                 last_session: day(0),
-                is_doubted: false,
+                asks_of_the_past: false,
             });
             let answers: Vec<AbsenceAnswer> =
                 ask_about_absences(source.clone(), questions.collect(), context.clone()).await.unwrap();

@@ -94,8 +94,10 @@ mod tests {
             (ScriptedFault::NoConnection, 2, 3),
             (ScriptedFault::TooMany, 1, 2),
         ] {
-            let (world, source) =
-                (World::new(4), ScriptedSource::new(move |asked| (asked.number < failures).then_some(fault)));
+            let (world, source) = (
+                World::new(4),
+                ScriptedSource::new(move |requested| (requested.number < failures).then_some(fault)),
+            );
             ask_for_time(source.clone(), world.context.clone()).await.unwrap();
             assert_eq!(world.context.stop.reason(), None, "{fault:?}");
             assert_eq!(source.log().len(), requests, "{fault:?}: {}", source.story());

@@ -130,7 +130,7 @@ impl<S: Source> FetchJob for TaskJob<S> {
     }
 
     async fn outstanding(&self) -> Result<u64, ManifestError> {
-        Ok(self.manifest.call(|writer| writer.counts()).await?.owed())
+        Ok(self.manifest.call(|writer| writer.counts()).await?.outstanding())
     }
 
     async fn request(&self, lease: &mut Box<TaskLease>) -> Result<NextRequest<TaskRequest>, ManifestError> {
@@ -221,8 +221,8 @@ impl<S: Source> FetchJob for TaskJob<S> {
             RefusalKind::NotFound | RefusalKind::UnknownRoute => {
                 self.end(lease, TaskEvent::Unknown, refusal.reason).await?
             }
-            RefusalKind::BadRequest { asked } | RefusalKind::GivenUp { asked } => {
-                self.give_up(lease, refusal, asked).await?
+            RefusalKind::BadRequest { attempts } | RefusalKind::GivenUp { attempts } => {
+                self.give_up(lease, refusal, attempts).await?
             }
         };
         Ok(self.carry_out(lease, step).await)
@@ -319,7 +319,7 @@ impl<S: Source> TaskJob<S> {
         &self,
         lease: &mut TaskLease,
         refusal: Refusal,
-        asked: u32,
+        attempts: u32,
     ) -> Result<PageStep, ManifestError> {
         if let Some(inquiry) = lease.inquiry.take() {
             // Only the request for a single day failed: the response about the page stands.
@@ -331,7 +331,7 @@ impl<S: Source> TaskJob<S> {
             self.counters.received(mixed.good.bytes);
             return self.store_page(lease, mixed.good, mixed.bad).await;
         }
-        self.end(lease, TaskEvent::GivenUp, format!("{} (requested {asked} times)", refusal.reason)).await
+        self.end(lease, TaskEvent::GivenUp, format!("{} (requested {attempts} times)", refusal.reason)).await
     }
 
     /// Stores a page, and its bad bars in the quarantine.
@@ -377,19 +377,19 @@ impl<S: Source> TaskJob<S> {
             bytes: page.bytes,
         };
         let goes_on = page.next.is_some();
-        let MergedMonths { partitions, revisions, held } =
+        let MergedMonths { partitions, revisions, stored } =
             self.merge(lease, page.bars, whole, goes_on).await?;
         let revised = revisions.iter().map(|(_, revision)| revision.bars()).sum();
         let (id, next, last_ms) = (lease.task.id, page.next.clone(), evidence.span_ms.map(|(_, last)| last));
         let commit = PageCommit { evidence, partitions, revisions, bad, next: page.next, is_finished };
-        let stored = self.manifest.call(move |writer| writer.store_page(id, &commit)).await?;
-        self.counters.stored(stored.new_bars, stored.new_partitions);
+        let outcome = self.manifest.call(move |writer| writer.store_page(id, &commit)).await?;
+        self.counters.stored(outcome.new_bars, outcome.new_partitions);
         self.counters.revised(revised);
         self.counters.covered(lease.advance(last_ms, next.is_none() && is_finished));
-        lease.held = held.or(lease.held.take());
+        lease.stored = stored.or(lease.stored.take());
         lease.attempts = Attempts::new();
         let Some(next) = next else {
-            if stored.state == TaskState::Running {
+            if outcome.state == TaskState::Running {
                 return Ok(PageStep::Defer(self.unfinished(page.as_of_ms)));
             }
             self.counters.task_ended();
@@ -433,7 +433,7 @@ impl<S: Source> TaskJob<S> {
         let recorded = self.recorded(&symbol, months).await?;
         let at_ms = self.clock.now_ms();
         let page = PageBars { symbol, bars, cuts, whole, before, goes_on, at_ms, recorded };
-        let merged = page_merge::merge(self.store.clone(), page, lease.held.take()).await;
+        let merged = page_merge::merge(self.store.clone(), page, lease.stored.take()).await;
         merged.map_err(|MergeFailure { error, written }| StorePageError::Store { error, written })
     }
 

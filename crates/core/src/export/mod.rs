@@ -211,10 +211,10 @@ pub fn sources(
     follow_renames: bool,
 ) -> Vec<Symbol> {
     let renames: Vec<_> = renames.into_iter().flat_map(ReferenceTable::current).collect();
-    let stretches = if follow_renames {
+    let symbol_spans = if follow_renames {
         grab_model::universe::symbol_history::history(symbol, &renames)
     } else {
         vec![SymbolSpan::all_of(symbol)]
     };
-    stretches.into_iter().map(|stretch| stretch.ticker).collect()
+    symbol_spans.into_iter().map(|symbol_span| symbol_span.ticker).collect()
 }

@@ -16,21 +16,25 @@ use crate::{
 };
 
 /// The New York days with stored bars in the windows, in order.
-pub(super) fn days_held(partitions: &[Partition], windows: Option<&[Window]>) -> Vec<Date> {
+pub(super) fn days_stored(partitions: &[Partition], windows: Option<&[Window]>) -> Vec<Date> {
     let days = partitions.iter().flat_map(|partition| partition.month.days(partition.session_mask()));
-    let is_asked = |day: &Date| {
+    let is_requested = |day: &Date| {
         windows.is_none_or(|windows| windows.iter().any(|one| (one.from()..=one.to()).contains(day)))
     };
-    days.filter(is_asked).collect()
+    days.filter(is_requested).collect()
 }
 
 /// The note on unfinished tasks: their bars are not in the file.
-pub(super) fn owed(tasks: &[TaskItem], stretch: &SymbolSpan, windows: Option<&[Window]>) -> Option<String> {
-    let is_asked = |task: &&TaskItem| overlaps(task, stretch, windows);
+pub(super) fn outstanding(
+    tasks: &[TaskItem],
+    symbol_span: &SymbolSpan,
+    windows: Option<&[Window]>,
+) -> Option<String> {
+    let is_requested = |task: &&TaskItem| overlaps(task, symbol_span, windows);
     let has_ended = |state| matches!(state, TaskState::Done | TaskState::Empty);
-    let pending = tasks.iter().filter(is_asked).filter(|task| !has_ended(task.state)).count();
+    let pending = tasks.iter().filter(is_requested).filter(|task| !has_ended(task.state)).count();
     let tasks = if pending == 1 { "1 task is" } else { &format!("{pending} tasks are") };
-    let ticker = &stretch.ticker;
+    let ticker = &symbol_span.ticker;
     (pending > 0).then(|| {
         format!(
             "{tasks} not done for {ticker}: what is pending is not in the file; `grab status --tickers` says why"
@@ -47,16 +51,16 @@ pub(super) fn taken_away(partition: &Partition) -> String {
 }
 
 /// The note that a span was never requested: then missing bars prove nothing.
-pub(super) fn never_asked(
+pub(super) fn never_requested(
     tasks: &[TaskItem],
-    stretch: &SymbolSpan,
+    symbol_span: &SymbolSpan,
     windows: Option<&[Window]>,
 ) -> Option<String> {
-    let is_wanted = !stretch.spans(windows).is_empty();
-    let was_asked = tasks.iter().any(|task| overlaps(task, stretch, windows));
-    let (ticker, until) = (&stretch.ticker, stretch.until);
+    let is_wanted = !symbol_span.spans(windows).is_empty();
+    let was_requested = tasks.iter().any(|task| overlaps(task, symbol_span, windows));
+    let (ticker, until) = (&symbol_span.ticker, symbol_span.until);
     let until = until.map(|until| format!(" before {until}")).unwrap_or_default();
-    (is_wanted && !was_asked)
+    (is_wanted && !was_requested)
         .then(|| format!("{ticker} was never requested{until}{}", fetched_by(ticker, windows)))
 }
 
@@ -70,17 +74,17 @@ fn fetched_by(ticker: &Symbol, windows: Option<&[Window]>) -> String {
 }
 
 /// Whether a task has requested days of a span that are in the windows.
-fn overlaps(task: &TaskItem, stretch: &SymbolSpan, windows: Option<&[Window]>) -> bool {
+fn overlaps(task: &TaskItem, symbol_span: &SymbolSpan, windows: Option<&[Window]>) -> bool {
     let (from, until) = (task.window.start_ms(), task.window.end_ms());
-    stretch.spans(windows).iter().any(|(first, end)| from < *end && *first < until)
+    symbol_span.spans(windows).iter().any(|(first, end)| from < *end && *first < until)
 }
 
 /// The notes on days with bars under a symbol of the history that are not in the file.
-pub(super) fn left_out(stretch: &SymbolSpan, days: &[Date]) -> Vec<String> {
-    let ticker = &stretch.ticker;
+pub(super) fn left_out(symbol_span: &SymbolSpan, days: &[Date]) -> Vec<String> {
+    let ticker = &symbol_span.ticker;
     let why = "are another company's by the events that are known, and left out";
-    let before = stretch.from.filter(|from| days.first().is_some_and(|first| first < from));
-    let after = stretch.until.filter(|until| days.last().is_some_and(|last| until <= last));
+    let before = symbol_span.from.filter(|from| days.first().is_some_and(|first| first < from));
+    let after = symbol_span.until.filter(|until| days.last().is_some_and(|last| until <= last));
     let before = before.map(|from| format!("bars of {ticker} before {from} {why}"));
     before.into_iter().chain(after.map(|until| format!("bars of {ticker} from {until} on {why}"))).collect()
 }
@@ -94,9 +98,9 @@ pub(super) fn of_others(symbol: &Symbol, days: &[Date], renames: &[&Rename]) -> 
         )];
     }
     let had = symbol_history::of_others(symbol, renames).into_iter();
-    let had = had.filter(|(_, stretch)| days.iter().any(|day| stretch.has(*day)));
-    had.filter_map(|(now, stretch)| {
-        let (from, to) = (stretch.from?, stretch.until?.saturating_sub(1.day()));
+    let had = had.filter(|(_, symbol_span)| days.iter().any(|day| symbol_span.has(*day)));
+    had.filter_map(|(now, symbol_span)| {
+        let (from, to) = (symbol_span.from?, symbol_span.until?.saturating_sub(1.day()));
         Some(format!("bars of {symbol} from {from} to {to} are those of the company that is {now} now"))
     })
     .collect()
@@ -169,7 +173,7 @@ pub(super) fn not_applied(split: &SkippedSplit, seen: SplitEvidence) -> String {
     let is_shown = match seen {
         SplitEvidence::Shown => "; the bars show it",
         SplitEvidence::Absent { .. } => "; the bars do not show it",
-        SplitEvidence::Untold => "",
+        SplitEvidence::Unsettled => "",
     };
     format!(
         "the split of {execution_date} ({split_from}:{split_to}), listed under {ticker}, is not applied: {reason}{is_shown}"

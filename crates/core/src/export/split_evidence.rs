@@ -54,7 +54,7 @@ pub(super) enum SplitEvidence {
         is_inverse: bool,
     },
     /// The bars do not decide it.
-    Untold,
+    Unsettled,
 }
 
 impl PriceDays {
@@ -92,14 +92,14 @@ impl PriceDays {
         let size = expected.abs();
         let at = self.days.partition_point(|(date, _)| *date < day);
         let (Some((before, after)), true) = (self.change(at), size >= LEAST.ln()) else {
-            return SplitEvidence::Untold;
+            return SplitEvidence::Unsettled;
         };
         let is_near = |date: Date| {
             let (from, to) = (day.saturating_sub(APART.days()), day.saturating_add(APART.days()));
             (from..=to).contains(&date)
         };
         if !is_near(before.0) || !is_near(after.0) {
-            return SplitEvidence::Untold;
+            return SplitEvidence::Unsettled;
         }
         let found = (after.1 / before.1).ln();
         // In logarithms, "no change" is `size` away from the expected change: half of it is the border between both.
@@ -108,7 +108,7 @@ impl PriceDays {
         }
         let elsewhere = self.elsewhere(at, expected, others);
         if size < CLEAR.ln() && elsewhere.is_none() {
-            return SplitEvidence::Untold;
+            return SplitEvidence::Unsettled;
         }
         let is_inverse = (found + expected).abs() < size / 3.0;
         SplitEvidence::Absent { before, after, elsewhere, is_inverse }
@@ -154,7 +154,7 @@ mod tests {
     fn elsewhere(seen: SplitEvidence) -> Option<Date> {
         match seen {
             SplitEvidence::Absent { elsewhere, .. } => elsewhere,
-            SplitEvidence::Shown | SplitEvidence::Untold => None,
+            SplitEvidence::Shown | SplitEvidence::Unsettled => None,
         }
     }
 
@@ -197,17 +197,17 @@ mod tests {
         for factor in [20.0 / 21.0, 1.1, 0.8, 1.25] {
             assert_eq!(
                 flat.evidence_of(DAY, factor, &[]),
-                SplitEvidence::Untold,
+                SplitEvidence::Unsettled,
                 "{factor}: any news can hide it"
             );
         }
         let before = |first: Date| days(move |day| (day < first).then_some(830.0));
-        assert_eq!(before(DAY).evidence_of(DAY, 0.1, &[]), SplitEvidence::Untold, "no bar after it");
+        assert_eq!(before(DAY).evidence_of(DAY, 0.1, &[]), SplitEvidence::Unsettled, "no bar after it");
         let gap = days(|day| (day < date(2013, 12, 20) || day >= DAY).then_some(830.0));
-        assert_eq!(gap.evidence_of(DAY, 0.1, &[]), SplitEvidence::Untold, "no bar in the days before it");
-        assert_eq!(PriceDays::default().evidence_of(DAY, 0.1, &[]), SplitEvidence::Untold);
+        assert_eq!(gap.evidence_of(DAY, 0.1, &[]), SplitEvidence::Unsettled, "no bar in the days before it");
+        assert_eq!(PriceDays::default().evidence_of(DAY, 0.1, &[]), SplitEvidence::Unsettled);
         let first = days(|day| (day >= DAY).then_some(830.0));
-        assert_eq!(first.evidence_of(DAY, 0.1, &[]), SplitEvidence::Untold);
+        assert_eq!(first.evidence_of(DAY, 0.1, &[]), SplitEvidence::Unsettled);
     }
 
     #[test]

@@ -65,9 +65,9 @@ impl<'a> KnownSplits<'a> {
         for split in splits {
             known.splits.entry(&split.ticker).or_default().push(split);
         }
-        for (life, _) in universe.iter().flat_map(|universe| universe.periods()) {
-            if let Some(figi) = &life.listing.composite_figi {
-                known.by_figi.entry(figi.as_str()).or_default().insert(life.ticker());
+        for (period, _) in universe.iter().flat_map(|universe| universe.periods()) {
+            if let Some(figi) = &period.listing.composite_figi {
+                known.by_figi.entry(figi.as_str()).or_default().insert(period.ticker());
             }
         }
         known.by_figi.retain(|_, tickers| tickers.len() > 1);
@@ -83,14 +83,14 @@ impl<'a> KnownSplits<'a> {
     }
 
     /// The splits of a file that consists of these symbol spans.
-    pub(super) fn of(&self, symbol: &Symbol, stretches: &[SymbolSpan]) -> SymbolSplits {
+    pub(super) fn of(&self, symbol: &Symbol, symbol_spans: &[SymbolSpan]) -> SymbolSplits {
         let is_own = |split: &Split| {
-            stretches.iter().any(|one| one.ticker == split.ticker && one.has(split.execution_date))
+            symbol_spans.iter().any(|one| one.ticker == split.ticker && one.has(split.execution_date))
         };
-        let tickers: BTreeSet<_> = stretches.iter().map(|stretch| &stretch.ticker).collect();
+        let tickers: BTreeSet<_> = symbol_spans.iter().map(|symbol_span| &symbol_span.ticker).collect();
         let direct = tickers.iter().flat_map(|ticker| self.under(ticker)).filter(|split| is_own(split));
         // In a joined file the spans decide already whose a split is.
-        let is_joined = stretches.iter().any(|stretch| stretch.from.is_some());
+        let is_joined = symbol_spans.iter().any(|symbol_span| symbol_span.from.is_some());
         let mut found = SymbolSplits::default();
         for split in direct {
             if let Some(had) = self.holder_elsewhere(split).filter(|_| !is_joined) {
@@ -139,7 +139,7 @@ impl<'a> KnownSplits<'a> {
             }
         }
         self.add_foreign(found, company, &in_time);
-        let until = company.under(symbol).filter_map(|stretch| stretch.until).max();
+        let until = company.under(symbol).filter_map(|symbol_span| symbol_span.until).max();
         let later =
             later.into_iter().filter(|(split, _)| until.is_some_and(|until| until <= split.execution_date));
         for (split, had) in later {
@@ -153,7 +153,8 @@ impl<'a> KnownSplits<'a> {
     }
 
     fn of_company<'b>(&'b self, company: &'b Company) -> impl Iterator<Item = &'a Split> + use<'a, 'b> {
-        let tickers: BTreeSet<_> = company.stretches.iter().map(|stretch| &stretch.ticker).collect();
+        let tickers: BTreeSet<_> =
+            company.symbol_spans.iter().map(|symbol_span| &symbol_span.ticker).collect();
         tickers.into_iter().flat_map(|ticker| self.under(ticker))
     }
 
@@ -179,7 +180,7 @@ impl<'a> KnownSplits<'a> {
             if let Some(reason) = reason {
                 found.left_out.push(SkippedSplit::new(split, reason));
             } else {
-                let had = company.at(date).map(|stretch| stretch.ticker.clone());
+                let had = company.at(date).map(|symbol_span| symbol_span.ticker.clone());
                 found.applied.push(AppliesSplit { split: (*split).clone(), since: None, had });
             }
         }
@@ -187,16 +188,19 @@ impl<'a> KnownSplits<'a> {
 
     /// Describes another company that had a symbol on a day, by events and lists. None if none is known.
     fn other_holder(&self, company: &Company, ticker: &Symbol, day: Date) -> Option<String> {
-        let had = |other: &&Company| *other != company && other.under(ticker).any(|stretch| stretch.has(day));
+        let had = |other: &&Company| {
+            *other != company && other.under(ticker).any(|symbol_span| symbol_span.has(day))
+        };
         if let Some(other) = self.companies().iter().find(had) {
             let now = other.ticker().map(ToString::to_string).unwrap_or_default();
             return Some(format!("the company that is {now} now"));
         }
-        let lives = self.universe?.of(ticker);
+        let periods = self.universe?.of(ticker);
         let mut others =
-            lives.filter(|(life, span)| !company.has(life) && Universe::is_active(life, *span, day));
-        others.next().map(|(life, _)| {
-            life.listing
+            periods.filter(|(period, span)| !company.has(period) && Universe::is_active(period, *span, day));
+        others.next().map(|(period, _)| {
+            period
+                .listing
                 .name
                 .as_ref()
                 .map_or("another company".to_owned(), |name| format!("another company ({name})"))
@@ -216,9 +220,9 @@ impl<'a> KnownSplits<'a> {
     /// known to have had it on that day. None if that is not so.
     fn given_up(&self, split: &Split) -> Option<String> {
         let (ticker, day) = (&split.ticker, split.execution_date);
-        let mut lives = self.universe.into_iter().flat_map(|universe| universe.of(ticker));
-        let is_had = lives.any(|(life, span)| Universe::is_active(life, span, day));
-        if is_had || self.companies().iter().any(|company| company.under(ticker).any(|one| one.has(day))) {
+        let mut periods = self.universe.into_iter().flat_map(|universe| universe.of(ticker));
+        let is_listed = periods.any(|(period, span)| Universe::is_active(period, span, day));
+        if is_listed || self.companies().iter().any(|company| company.under(ticker).any(|one| one.has(day))) {
             return None;
         }
         let given_up = self.companies().iter().filter_map(|company| {
@@ -238,31 +242,33 @@ impl<'a> KnownSplits<'a> {
         // company gave the symbol up.
         let companies = || self.companies().iter();
         let took = companies().filter_map(|company| {
-            let own = company.stretches.iter().skip(1);
-            own.filter(|stretch| stretch.ticker == *ticker && stretch.has(day))
+            let own = company.symbol_spans.iter().skip(1);
+            own.filter(|symbol_span| symbol_span.ticker == *ticker && symbol_span.has(day))
                 .filter_map(|one| one.from)
                 .max()
         });
-        let lives = || self.universe.into_iter().flat_map(|universe| universe.of(ticker));
-        let holder = lives().find(|(life, span)| Universe::is_active(life, *span, day)).map(|(life, _)| life);
-        let ended = lives().filter_map(|(life, span)| {
+        let periods = || self.universe.into_iter().flat_map(|universe| universe.of(ticker));
+        let holder = periods()
+            .find(|(period, span)| Universe::is_active(period, *span, day))
+            .map(|(period, _)| period);
+        let ended = periods().filter_map(|(period, span)| {
             let end = span.to.filter(|end| *end < day)?;
-            holder.filter(|holder| are_different(holder, life)).and_then(|_| end.tomorrow().ok())
+            holder.filter(|holder| are_different(holder, period)).and_then(|_| end.tomorrow().ok())
         });
         let gave_up = companies().flat_map(|company| {
-            let has_it = company.under(ticker).any(|stretch| stretch.has(day));
+            let has_it = company.under(ticker).any(|symbol_span| symbol_span.has(day));
             company
                 .under(ticker)
-                .filter_map(move |stretch| stretch.until.filter(|until| !has_it && *until <= day))
+                .filter_map(move |symbol_span| symbol_span.until.filter(|until| !has_it && *until <= day))
         });
         took.chain(ended).chain(gave_up).max()
     }
 
     /// Names splits that are listed under another ticker of the same security, if no events say when it had which.
     fn add_same_figi(&self, found: &mut SymbolSplits, symbol: &Symbol, tickers: &BTreeSet<&Symbol>) {
-        let lives = self.universe.into_iter().flat_map(|universe| universe.of(symbol));
+        let periods = self.universe.into_iter().flat_map(|universe| universe.of(symbol));
         let figis: BTreeSet<_> =
-            lives.filter_map(|(life, _)| life.listing.composite_figi.as_deref()).collect();
+            periods.filter_map(|(period, _)| period.listing.composite_figi.as_deref()).collect();
         let others: BTreeSet<_> = figis.iter().filter_map(|figi| self.by_figi.get(figi)).flatten().collect();
         let is_settled = |other: &Symbol| {
             tickers.contains(other)

@@ -57,7 +57,7 @@ pub struct SymbolPart {
 pub(super) struct SymbolHistory {
     symbol: Symbol,
     /// The spans of symbols, each with its recorded partitions, by month.
-    stretches: Vec<(SymbolSpan, Vec<Partition>)>,
+    symbol_spans: Vec<(SymbolSpan, Vec<Partition>)>,
     /// All splits of the spans, also those after `as_of`.
     splits: SymbolSplits,
     adjustment: Adjustment,
@@ -96,33 +96,33 @@ impl SymbolHistory {
         symbol: &Symbol,
     ) -> Result<Self, ExportError> {
         let renames: Vec<_> = options.renames.iter().flat_map(ReferenceTable::current).collect();
-        let stretches = if options.follow_renames {
+        let symbol_spans = if options.follow_renames {
             symbol_history::history(symbol, &renames)
         } else {
             vec![SymbolSpan::all_of(symbol)]
         };
         let mut history = Self {
             symbol: symbol.clone(),
-            stretches: Vec::new(),
-            splits: known.of(symbol, &stretches),
+            symbol_spans: Vec::new(),
+            splits: known.of(symbol, &symbol_spans),
             adjustment: Adjustment::default(),
             days: PriceDays::default(),
             notes: Vec::new(),
         };
         let steps: Vec<_> = history.splits.applied.iter().map(step).collect();
         history.adjustment = Adjustment::new(&steps, options.as_of);
-        for stretch in stretches {
-            let partitions = reader.partitions(&stretch.ticker)?;
-            let (tasks, windows) = (reader.tasks_of(&stretch.ticker)?, options.windows.as_deref());
-            history.notes.extend(reader_notes::owed(&tasks, &stretch, windows));
-            let days = reader_notes::days_held(&partitions, windows);
+        for symbol_span in symbol_spans {
+            let partitions = reader.partitions(&symbol_span.ticker)?;
+            let (tasks, windows) = (reader.tasks_of(&symbol_span.ticker)?, options.windows.as_deref());
+            history.notes.extend(reader_notes::outstanding(&tasks, &symbol_span, windows));
+            let days = reader_notes::days_stored(&partitions, windows);
             if options.follow_renames {
-                history.notes.extend(reader_notes::never_asked(&tasks, &stretch, windows));
-                history.notes.extend(reader_notes::left_out(&stretch, &days));
+                history.notes.extend(reader_notes::never_requested(&tasks, &symbol_span, windows));
+                history.notes.extend(reader_notes::left_out(&symbol_span, &days));
             } else {
                 history.notes.extend(reader_notes::of_others(symbol, &days, &renames));
             }
-            history.stretches.push((stretch, partitions));
+            history.symbol_spans.push((symbol_span, partitions));
         }
         if options.follow_renames {
             history.notes.extend(reader_notes::former_symbol(symbol, &renames));
@@ -143,8 +143,8 @@ impl SymbolHistory {
     ) -> Result<(ExportedSymbol, String), ExportError> {
         let mut file = ExportWriter::begin(path, options.format)?;
         let (mut all, mut parts) = (HistoryTally::default(), Vec::new());
-        for (stretch, partitions) in &self.stretches {
-            let spans = stretch.spans(options.windows.as_deref());
+        for (symbol_span, partitions) in &self.symbol_spans {
+            let spans = symbol_span.spans(options.windows.as_deref());
             let mut tally = HistoryTally::default();
             for partition in partitions.iter().filter(|one| spans.iter().any(|span| touches(one, *span))) {
                 let Some(bars) = live_partition::read(options, partition)? else {
@@ -160,13 +160,13 @@ impl SymbolHistory {
                     file.append(&self.adjustment.apply(bars))?;
                 }
             }
-            parts.push(part(stretch, &tally));
+            parts.push(part(symbol_span, &tally));
         }
         self.days.close();
         let applied = self.splits.applied.iter().map(|own| &own.split);
         self.notes.extend(reader_notes::later_split(applied, options.as_of, all.days()));
         let mut exported = self.describe(options, &all, parts);
-        let written = file.finish(&said(&exported))?;
+        let written = file.finish(&metadata_of(&exported))?;
         exported.bytes = written.bytes;
         Ok((exported, format!("{:016x}", written.xxh3)))
     }
@@ -245,7 +245,7 @@ impl SymbolHistory {
             shown: match seen {
                 SplitEvidence::Shown => Some(true),
                 SplitEvidence::Absent { .. } => Some(false),
-                SplitEvidence::Untold => None,
+                SplitEvidence::Unsettled => None,
             },
         }
     }
@@ -267,10 +267,10 @@ fn cut(bars: &Bars, (from, until): (i64, i64)) -> Bars {
     bars.slice(before(from)..before(until))
 }
 
-fn part(stretch: &SymbolSpan, tally: &HistoryTally) -> SymbolPart {
+fn part(symbol_span: &SymbolSpan, tally: &HistoryTally) -> SymbolPart {
     let days = tally.days();
     SymbolPart {
-        ticker: stretch.ticker.clone(),
+        ticker: symbol_span.ticker.clone(),
         from: days.map(|(first, _)| first.to_string()),
         to: days.map(|(_, last)| last.to_string()),
         bars: tally.bars,
@@ -278,7 +278,7 @@ fn part(stretch: &SymbolSpan, tally: &HistoryTally) -> SymbolPart {
 }
 
 /// The metadata of a Parquet file.
-fn said(exported: &ExportedSymbol) -> [(&'static str, String); 8] {
+fn metadata_of(exported: &ExportedSymbol) -> [(&'static str, String); 8] {
     let list = |list: serde_json::Result<String>| list.unwrap_or_default();
     [
         ("grab.export", "1".to_owned()),

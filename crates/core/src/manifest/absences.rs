@@ -128,7 +128,7 @@ impl Transaction<'_> {
         let dates = select.query_map([partition.month.to_string()], |row| row.get::<_, String>(0))?;
         for date in dates.collect::<Result<Vec<_>, _>>()? {
             let day = rows::date(&date)?;
-            if partition.month.days(partition.session_mask()).any(|held| held == day) {
+            if partition.month.days(partition.session_mask()).any(|stored| stored == day) {
                 self.execute("DELETE FROM closures WHERE date = ?", [&date])?;
                 self.event(
                     None,

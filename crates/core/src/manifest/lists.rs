@@ -179,8 +179,8 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn asked(&self, kind: &str) -> Result<HashSet<String>, ManifestError> {
-        asked(&self.connection, kind)
+    pub fn requested(&self, kind: &str) -> Result<HashSet<String>, ManifestError> {
+        requested(&self.connection, kind)
     }
 
     /// Saved lookups of one kind: all of them, or those that no table has yet.
@@ -211,7 +211,7 @@ impl ManifestWriter {
         &mut self,
         at_ms: i64,
         lists: &[&str],
-        brought: &[SyncRecord],
+        synced: &[SyncRecord],
     ) -> Result<(), ManifestError> {
         let change = self.begin()?;
         let mut begun_at_ms = at_ms;
@@ -221,7 +221,7 @@ impl ManifestWriter {
             begun_at_ms = begun_at_ms.min(begun.unwrap_or(at_ms));
             change.execute("DELETE FROM lists WHERE list = ?", [list])?;
         }
-        for row in brought {
+        for row in synced {
             change.execute("UPDATE lookups SET is_applied = 1 WHERE kind = ?", [row.what])?;
             let insert = "INSERT INTO syncs (run, at_ms, begun_at_ms, what, rows, pages, defects) VALUES (?, ?, ?, ?, ?, ?, ?)";
             let SyncRecord { what, rows, pages, defects } = row;
@@ -236,8 +236,8 @@ impl ManifestReader {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn asked(&self, kind: &str) -> Result<HashSet<String>, ManifestError> {
-        asked(self.connection(), kind)
+    pub fn requested(&self, kind: &str) -> Result<HashSet<String>, ManifestError> {
+        requested(self.connection(), kind)
     }
 
     /// How new `what` (see [`SyncRecord::what`]) is: when the first page of its last sync was requested, UTC ms.
@@ -259,7 +259,7 @@ impl ManifestReader {
     }
 }
 
-fn asked(connection: &Connection, kind: &str) -> Result<HashSet<String>, ManifestError> {
+fn requested(connection: &Connection, kind: &str) -> Result<HashSet<String>, ManifestError> {
     let mut select = connection.prepare("SELECT subject FROM lookups WHERE kind = ?")?;
     let subjects = select.query_map([kind], |row| row.get(0))?;
     Ok(subjects.collect::<Result<_, _>>()?)
@@ -341,6 +341,6 @@ mod tests {
         writer.end_sync(1, &[], &[row]).unwrap();
         assert!(writer.lookups("details", false).unwrap().is_empty());
         assert_eq!(writer.lookups("details", true).unwrap(), [lookup]);
-        assert!(writer.asked("details").unwrap().contains("A|F"));
+        assert!(writer.requested("details").unwrap().contains("A|F"));
     }
 }

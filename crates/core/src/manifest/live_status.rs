@@ -39,7 +39,7 @@ const NEXT: &str = "SELECT ticker, from_date, to_date FROM tasks WHERE state = '
 const TASK: &str = "SELECT ticker, from_date, to_date, state, pages FROM tasks WHERE id = ?";
 const LEASED: &str =
     "SELECT at_ms FROM events WHERE task_id = ? AND kind = 'leased' ORDER BY id DESC LIMIT 1";
-const OWED_WHOLE: &str = "SELECT from_date, to_date, count(*) FROM tasks
+const OUTSTANDING_WHOLE: &str = "SELECT from_date, to_date, count(*) FROM tasks
     WHERE state IN ('pending', 'running') AND cursor IS NULL GROUP BY from_date, to_date";
 
 const ALL_DAYS: &str = "SELECT from_date, to_date, count(*) FROM tasks
@@ -49,7 +49,7 @@ fn running_sql() -> String {
     format!("SELECT {}, attempts, last_error FROM tasks WHERE state = 'running' ORDER BY id", Task::COLUMNS)
 }
 
-fn owed_in_part_sql() -> String {
+fn outstanding_in_part_sql() -> String {
     format!(
         "SELECT {} FROM tasks WHERE state IN ('pending', 'running') AND cursor IS NOT NULL",
         Task::COLUMNS
@@ -67,7 +67,7 @@ struct SeenProgress {
     last_event: i64,
     /// Number of pages of each task that was running.
     pages: HashMap<i64, u64>,
-    owed_days: u64,
+    outstanding_days: u64,
     counted_at_ms: i64,
     total_tasks: u64,
     total_days: u64,
@@ -95,7 +95,7 @@ pub struct StatusSnapshot {
     /// Failures since the last poll; in the first poll, recent ones. The newest first.
     pub troubles: Vec<ReportedFailure>,
     /// Days of windows that no stored bar has reached.
-    pub owed_days: u64,
+    pub outstanding_days: u64,
     /// Days of the windows of all tasks.
     pub total_days: u64,
 }
@@ -185,17 +185,23 @@ impl StatusPoller {
         let same_tasks = before.as_ref().filter(|seen| seen.total_tasks == counts.total());
         let total_days = same_tasks.map_or_else(|| days(connection, ALL_DAYS), |seen| Ok(seen.total_days))?;
         let carried = before.filter(|seen| seen.still_counts(&events, counts.total(), now_ms));
-        let (owed_days, counted_at_ms) = match carried {
+        let (outstanding_days, counted_at_ms) = match carried {
             Some(seen) => {
                 let covered: u64 = steps.iter().map(|step| u64::from(step.days)).sum();
-                (seen.owed_days.saturating_sub(covered), seen.counted_at_ms)
+                (seen.outstanding_days.saturating_sub(covered), seen.counted_at_ms)
             }
-            None => (owed_days(connection)?, now_ms),
+            None => (outstanding_days(connection)?, now_ms),
         };
         let pages = running.iter().map(|(id, task)| (*id, task.pages)).collect();
         let total_tasks = counts.total();
-        self.seen =
-            Some(SeenProgress { last_event, pages, owed_days, counted_at_ms, total_tasks, total_days });
+        self.seen = Some(SeenProgress {
+            last_event,
+            pages,
+            outstanding_days,
+            counted_at_ms,
+            total_tasks,
+            total_days,
+        });
         Ok(StatusSnapshot {
             kind: reader.kind()?,
             is_held: reader.is_live(),
@@ -206,7 +212,7 @@ impl StatusPoller {
             steps,
             known_from_ms,
             troubles: troubles(connection, &events)?,
-            owed_days,
+            outstanding_days,
             total_days,
         })
     }
@@ -296,15 +302,15 @@ fn troubles(connection: &Connection, events: &[Event]) -> Result<Vec<ReportedFai
 }
 
 /// Days of windows that no stored bar has reached, over all tasks that have not ended.
-fn owed_days(connection: &Connection) -> Result<u64, ManifestError> {
-    let mut owed = days(connection, OWED_WHOLE)?;
-    let mut select = connection.prepare_cached(&owed_in_part_sql())?;
+fn outstanding_days(connection: &Connection) -> Result<u64, ManifestError> {
+    let mut outstanding = days(connection, OUTSTANDING_WHOLE)?;
+    let mut select = connection.prepare_cached(&outstanding_in_part_sql())?;
     let mut found = select.query([])?;
     while let Some(row) = found.next()? {
         let task = Task::read(row)?;
-        owed += u64::from(task.window.days() - task.days_covered());
+        outstanding += u64::from(task.window.days() - task.days_covered());
     }
-    Ok(owed)
+    Ok(outstanding)
 }
 
 /// The days of all windows of a statement that returns each window with its number.

@@ -149,12 +149,12 @@ pub enum ManifestError {
         path: String,
     },
     /// The directory has bars of another kind than requested.
-    #[error("this data directory holds {held}, not {asked}")]
+    #[error("this data directory holds {stored}, not {requested}")]
     OtherKind {
         /// The kind of its bars.
-        held: StoreKind,
+        stored: StoreKind,
         /// The requested kind.
-        asked: StoreKind,
+        requested: StoreKind,
     },
     /// Another process holds the lock of the directory.
     #[error("another grab{} holds this data directory", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]

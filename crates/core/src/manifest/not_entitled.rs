@@ -127,12 +127,12 @@ impl ManifestReader {
     ///
     /// # Errors
     /// If the manifest cannot be read, or has an invalid row.
-    pub fn asked_windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
-        let mut asked = self.windows()?;
+    pub fn requested_windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, ManifestError> {
+        let mut requested = self.windows()?;
         for (symbol, window) in self.not_entitled()? {
-            asked.entry(symbol).or_default().push(window);
+            requested.entry(symbol).or_default().push(window);
         }
-        Ok(asked)
+        Ok(requested)
     }
 }
 
@@ -228,12 +228,12 @@ fn cut_task(
         change.step(task.id, TaskEvent::ProvenEmpty, &reason)?;
         return Ok(None);
     }
-    let stretches = uncovered(change, task, before)?;
+    let windows = uncovered(change, task, before)?;
     // Days with a response from the time when the plan still served them stay with this task.
-    let held = if task.pages > 0 { held_in(change, task, &stretches)? } else { None };
-    let answered = held.and_then(|(last, bars)| Some((Window::new(task.window.from(), last)?, bars)));
-    for stretch in &stretches {
-        let left = answered.map_or_else(|| vec![*stretch], |(answered, _)| stretch.minus(answered));
+    let stored = if task.pages > 0 { stored_in(change, task, &windows)? } else { None };
+    let answered = stored.and_then(|(last, bars)| Some((Window::new(task.window.from(), last)?, bars)));
+    for window in &windows {
+        let left = answered.map_or_else(|| vec![*window], |(answered, _)| window.minus(answered));
         left.iter().try_for_each(|window| change.add_not_entitled(&task.symbol, *window))?;
     }
     change.event(Some(task.id), "not_entitled", None, &reason)?;
@@ -270,22 +270,22 @@ fn uncovered(
     let covered = windows(&change.sqlite, select, params![task.symbol.as_str(), from, to])?;
     // Each finished task takes its days away from the parts that are left.
     let cut =
-        |left: Vec<Window>, held: &Window| left.into_iter().flat_map(|part| part.minus(*held)).collect();
+        |left: Vec<Window>, stored: &Window| left.into_iter().flat_map(|part| part.minus(*stored)).collect();
     Ok(covered.iter().fold(vec![window], cut))
 }
 
 /// The last day with bars in some ranges, and the number of bars in all of them.
-fn held_in(
+fn stored_in(
     change: &Transaction<'_>,
     task: &TaskWindow,
-    stretches: &[Window],
+    windows: &[Window],
 ) -> Result<Option<(Date, u64)>, ManifestError> {
     let select =
         "SELECT month, session_mask, session_bars FROM partitions WHERE ticker = ? AND month BETWEEN ? AND ?";
     let mut select = change.sqlite.prepare_cached(select)?;
-    let mut held: Option<(Date, u64)> = None;
-    for stretch in stretches {
-        let months = [stretch.from(), stretch.to()].map(|day| Month::of(day).to_string());
+    let mut stored: Option<(Date, u64)> = None;
+    for window in windows {
+        let months = [window.from(), window.to()].map(|day| Month::of(day).to_string());
         let mut found = select.query(params![task.symbol.as_str(), months[0], months[1]])?;
         while let Some(row) = found.next()? {
             let text: String = row.get(0)?;
@@ -293,14 +293,14 @@ fn held_in(
                 Month::parse(&text).ok_or_else(|| ManifestError::Corrupt(format!("a month: {text}")))?;
             let mask: u32 = row.get(1)?;
             let bars_by_day = rows::bars_by_day(mask, &row.get::<_, String>(2)?)?;
-            for day in month.days(mask & month.mask(*stretch)) {
+            for day in month.days(mask & month.mask(*window)) {
                 let bars = bars_by_day[usize::try_from(day.day() - 1).unwrap_or_default()];
-                let (last, before) = held.unwrap_or((day, 0));
-                held = Some((last.max(day), before + u64::from(bars)));
+                let (last, before) = stored.unwrap_or((day, 0));
+                stored = Some((last.max(day), before + u64::from(bars)));
             }
         }
     }
-    Ok(held)
+    Ok(stored)
 }
 
 /// Ends a running task with the days that were fetched, and their bars.

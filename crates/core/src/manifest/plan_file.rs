@@ -42,7 +42,7 @@ pub struct RecordedPlan {
     /// The spec that it was started with last.
     pub spec: Option<SavedSpec>,
     /// The saved settings of `start`, by name.
-    pub told: BTreeMap<String, String>,
+    pub settings: BTreeMap<String, String>,
     /// The subscriptions to lists.
     pub orders: Vec<Subscription>,
     /// The windows of each symbol, including those that updates have added, and those of subscriptions.
@@ -53,13 +53,29 @@ pub struct RecordedPlan {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum PlanLine {
-    Plan { format: u32, grab: String },
-    Store { adjusted: bool, sandbox: bool },
-    Spec { path: String, text: String, kept_at_ms: i64 },
-    Told(BTreeMap<String, String>),
+    Plan {
+        format: u32,
+        grab: String,
+    },
+    Store {
+        adjusted: bool,
+        sandbox: bool,
+    },
+    Spec {
+        path: String,
+        text: String,
+        kept_at_ms: i64,
+    },
+    #[serde(rename = "told")]
+    Settings(BTreeMap<String, String>),
     Order(SubscriptionLine),
-    Asked { symbols: Vec<String>, windows: Vec<String> },
-    End { lines: usize },
+    Asked {
+        symbols: Vec<String>,
+        windows: Vec<String>,
+    },
+    End {
+        lines: usize,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,11 +106,11 @@ impl RecordedPlan {
 
     /// Adds everything that only `other` has. If they contradict each other, this one wins.
     pub fn unite(&mut self, other: Self) {
-        let Self { kind, spec, told, orders, windows } = other;
+        let Self { kind, spec, settings, orders, windows } = other;
         self.kind = self.kind.or(kind);
         self.spec = self.spec.take().or(spec);
-        for (setting, value) in told {
-            self.told.entry(setting).or_insert(value);
+        for (setting, value) in settings {
+            self.settings.entry(setting).or_insert(value);
         }
         for order in orders {
             if !self.has_order(&order) {
@@ -150,8 +166,8 @@ impl RecordedPlan {
         records.extend(self.spec.clone().map(|SavedSpec { spec: SpecText { path, text }, kept_at_ms }| {
             PlanLine::Spec { path, text, kept_at_ms }
         }));
-        if !self.told.is_empty() {
-            records.push(PlanLine::Told(self.told.clone()));
+        if !self.settings.is_empty() {
+            records.push(PlanLine::Settings(self.settings.clone()));
         }
         records.extend(self.orders.iter().map(|order| PlanLine::Order(order.into())));
         let mut by_windows: BTreeMap<&[Window], Vec<&Symbol>> = BTreeMap::new();
@@ -213,8 +229,8 @@ impl SubscriptionLine {
 /// A line with its digest. Plain texts and numbers always become JSON.
 fn line(record: &PlanLine) -> String {
     let json = serde_json::to_string(record).unwrap_or_default();
-    let said = json.strip_suffix('}').unwrap_or(&json);
-    format!("{said}{DIGEST}{:016x}\"}}\n", xxh3_64(said.as_bytes()))
+    let content = json.strip_suffix('}').unwrap_or(&json);
+    format!("{content}{DIGEST}{:016x}\"}}\n", xxh3_64(content.as_bytes()))
 }
 
 /// Reads the sound part of a file.
@@ -257,9 +273,9 @@ impl PlanParser {
     }
 
     fn add(&mut self, line: &[u8], number: usize) -> Result<(), String> {
-        let said = sound(line).ok_or("is not as grab wrote it")?;
+        let content = sound(line).ok_or("is not as grab wrote it")?;
         let unknown = || "is unknown to this grab".to_owned();
-        match serde_json::from_str(&format!("{said}}}")).map_err(|_| unknown())? {
+        match serde_json::from_str(&format!("{content}}}")).map_err(|_| unknown())? {
             PlanLine::Plan { format, grab } => {
                 self.has_begun |= number == 1;
                 if format != FORMAT {
@@ -274,15 +290,15 @@ impl PlanParser {
             PlanLine::Spec { path, text, kept_at_ms } => {
                 self.read.plan.spec = Some(SavedSpec { spec: SpecText { path, text }, kept_at_ms });
             }
-            PlanLine::Told(told) => self.read.plan.told.extend(told),
+            PlanLine::Settings(settings) => self.read.plan.settings.extend(settings),
             PlanLine::Order(order) => self.read.plan.orders.push(order.read().ok_or_else(unknown)?),
-            PlanLine::Asked { symbols, windows } => self.asked(&symbols, &windows).ok_or_else(unknown)?,
+            PlanLine::Asked { symbols, windows } => self.requested(&symbols, &windows).ok_or_else(unknown)?,
             PlanLine::End { lines } => self.end = Some(lines),
         }
         Ok(())
     }
 
-    fn asked(&mut self, symbols: &[String], windows: &[String]) -> Option<()> {
+    fn requested(&mut self, symbols: &[String], windows: &[String]) -> Option<()> {
         let window = |text: &String| {
             let (from, to) = text.split_once("..")?;
             rows::window(from, to).ok()
@@ -306,8 +322,8 @@ impl PlanParser {
 /// Returns a line without its last brace, if its digest is right. None otherwise.
 fn sound(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?.strip_suffix("\"}\n")?;
-    let (said, digest) = line.rsplit_once(DIGEST)?;
-    (digest == format!("{:016x}", xxh3_64(said.as_bytes()))).then_some(said)
+    let (content, digest) = line.rsplit_once(DIGEST)?;
+    (digest == format!("{:016x}", xxh3_64(content.as_bytes()))).then_some(content)
 }
 
 #[cfg(test)]
@@ -339,7 +355,7 @@ mod tests {
         RecordedPlan {
             kind: Some(StoreKind { adjusted: true, sandbox: false }),
             spec: Some(spec),
-            told: [("rate".to_owned(), "100/s".to_owned())].into(),
+            settings: [("rate".to_owned(), "100/s".to_owned())].into(),
             orders: vec![order.clone(), Subscription { as_of: None, planned_at_ms: None, ..order }],
             windows: [
                 ("A", vec![days(1, 31)]),
@@ -376,8 +392,8 @@ mod tests {
             + &whole[whole.find('\n').unwrap() + 1..];
         assert_eq!(faults(&newer), "line 1 is of format 2, written by grab 9.0.0: this grab knows 1");
         assert_eq!(read(newer.as_bytes()).plan, plan());
-        let said = "{\"dream\":{}";
-        let unknown = format!("{said}{DIGEST}{:016x}\"}}\n{whole}", xxh3_64(said.as_bytes()));
+        let content = "{\"dream\":{}";
+        let unknown = format!("{content}{DIGEST}{:016x}\"}}\n{whole}", xxh3_64(content.as_bytes()));
         assert!(faults(&unknown).starts_with("line 1 is unknown to this grab; it does not begin"));
         assert_eq!(read(unknown.as_bytes()).plan, plan());
         assert_eq!(faults(""), "it does not begin as a plan of grab");
@@ -394,7 +410,7 @@ mod tests {
         };
         mine.unite(other.clone());
         assert_eq!(mine.windows[&symbol("A")], [days(1, 31)]);
-        assert_eq!((mine.orders, mine.kind, mine.told), (plan().orders, plan().kind, plan().told));
+        assert_eq!((mine.orders, mine.kind, mine.settings), (plan().orders, plan().kind, plan().settings));
         assert_eq!(other.beyond(&plan()), [(symbol("C"), days(2, 3))]);
         let left = [days(1, 4), days(10, 31)].map(|window| (symbol("A"), window));
         let only_a =

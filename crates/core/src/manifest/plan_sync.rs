@@ -54,7 +54,7 @@ pub struct PlanDifference {
     /// Days that only the plan requests.
     pub more: Vec<(Symbol, Window)>,
     /// The path of the damaged file's copy, if it was replaced.
-    pub set_aside: Option<PathBuf>,
+    pub copy: Option<PathBuf>,
 }
 
 /// What the manifest has recorded of the file.
@@ -114,7 +114,10 @@ fn recorded(connection: &Connection) -> Result<RecordedPlan, ManifestError> {
     let mut plan = RecordedPlan {
         kind: store_kind::kind(connection)?,
         spec: saved_spec::read(connection)?,
-        told: saved_settings::read(connection)?.into_iter().map(|told| (told.setting, told.value)).collect(),
+        settings: saved_settings::read(connection)?
+            .into_iter()
+            .map(|saved| (saved.setting, saved.value))
+            .collect(),
         orders: subscriptions::all(connection)?,
         windows: reader::windows(connection)?.into_iter().collect(),
     };
@@ -171,7 +174,7 @@ impl Transaction<'_> {
             beside.more = found.beyond(&plan);
             self.take_up(found, &plan, &beside.more)?;
             plan = recorded(&self.sqlite)?;
-            beside.set_aside = (!faults.is_empty()).then(|| self.set_aside(data_dir, file)).transpose()?;
+            beside.copy = (!faults.is_empty()).then(|| self.save_copy(data_dir, file)).transpose()?;
             beside.faults = faults;
         }
         let digest = if plan.is_empty() && file.is_none() {
@@ -205,8 +208,9 @@ impl Transaction<'_> {
         for order in found.orders.iter().filter(|order| !recorded.has_order(order)) {
             self.take_over_order(order, order.planned_at_ms.is_some())?;
         }
-        let untold = found.told.into_iter().filter(|(setting, _)| !recorded.told.contains_key(setting));
-        self.tell(&untold.map(|(setting, value)| (setting, Some(value))).collect())?;
+        let unsaved =
+            found.settings.into_iter().filter(|(setting, _)| !recorded.settings.contains_key(setting));
+        self.tell(&unsaved.map(|(setting, value)| (setting, Some(value))).collect())?;
         if let Some(spec) = found.spec.filter(|_| recorded.spec.is_none()) {
             self.save_spec(&spec)?;
         }
@@ -218,10 +222,10 @@ impl Transaction<'_> {
     }
 
     /// Copies a file that is about to be replaced.
-    fn set_aside(&self, data_dir: &DataDir, file: &PlanFile) -> Result<PathBuf, ManifestError> {
-        let aside = data_dir.join(rebuild::free_name(data_dir, PLAN_NAME, self.now_ms));
-        write_whole(&aside, &file.bytes)?;
-        Ok(aside)
+    fn save_copy(&self, data_dir: &DataDir, file: &PlanFile) -> Result<PathBuf, ManifestError> {
+        let copy = data_dir.join(rebuild::free_name(data_dir, PLAN_NAME, self.now_ms));
+        write_whole(&copy, &file.bytes)?;
+        Ok(copy)
     }
 }
 
@@ -284,10 +288,10 @@ impl ManifestWriter {
     ) -> Result<Option<PathBuf>, ManifestError> {
         let change = self.begin()?;
         let is_damaged = !file.read().faults.is_empty();
-        let aside = is_damaged.then(|| change.set_aside(data_dir, file)).transpose()?;
+        let copy = is_damaged.then(|| change.save_copy(data_dir, file)).transpose()?;
         change.execute("UPDATE plan SET xxh3 = ?", [&file.digest])?;
         change.commit()?;
-        Ok(aside)
+        Ok(copy)
     }
 }
 
@@ -302,7 +306,7 @@ impl ManifestReader {
         }
         let PlanRead { plan, faults } = file.read();
         let more = plan.beyond(&recorded(self.connection())?);
-        Ok(PlanDifference { faults, more, set_aside: None })
+        Ok(PlanDifference { faults, more, copy: None })
     }
 
     /// Returns whether everything that was requested is known.

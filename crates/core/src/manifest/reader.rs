@@ -52,7 +52,7 @@ pub struct TaskItem {
     /// When the first page of its last traversal was stored, UTC ms; if that is not known, when it ended.
     pub begun_ms: Option<i64>,
     /// Whether it is a rolling task, which updates extend.
-    pub is_tail: bool,
+    pub is_rolling: bool,
     /// Whether it requests days again that other tasks have requested.
     pub is_repair: bool,
 }
@@ -348,7 +348,7 @@ fn task_item(row: &rusqlite::Row<'_>) -> Result<TaskItem, ManifestError> {
         asked_again: answer(row.get(9)?, row.get(10)?),
         sent_ms: row.get::<_, Option<i64>>(11)?.zip(row.get(12)?),
         ended_ms: row.get(13)?,
-        is_tail: row.get(14)?,
+        is_rolling: row.get(14)?,
         begun_ms: row.get(15)?,
         is_repair: row.get(16)?,
     })

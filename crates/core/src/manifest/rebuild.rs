@@ -100,12 +100,12 @@ pub fn finish(writer: ManifestWriter, data_dir: &DataDir) -> Result<Option<PathB
     let clock = writer.clock;
     // Closed, so that all of it is in one file.
     writer.connection.close().map_err(|(_, error)| error)?;
-    let aside = set_aside(data_dir, clock)?;
+    let moved = move_away(data_dir, clock)?;
     let (made, place) = (data_dir.join(FOLDER).join(FILE_NAME), data_dir.manifest());
     fs::rename(&made, &place).map_err(cannot(&place))?;
     disk::sync_folder(data_dir.path(), || Ok(())).map_err(cannot(data_dir.path()))?;
     fs::remove_dir_all(data_dir.join(FOLDER)).map_err(cannot(&data_dir.join(FOLDER)))?;
-    Ok(aside)
+    Ok(moved)
 }
 
 /// The name under which a file of a data directory is moved away: earlier ones are never replaced.
@@ -120,19 +120,19 @@ pub(super) fn free_name(data_dir: &DataDir, file: &str, now_ms: i64) -> String {
 }
 
 /// Renames a manifest and its WAL, which may have content that the file lacks.
-fn set_aside(data_dir: &DataDir, clock: Clock) -> Result<Option<PathBuf>, ManifestError> {
+fn move_away(data_dir: &DataDir, clock: Clock) -> Result<Option<PathBuf>, ManifestError> {
     let name = free_name(data_dir, FILE_NAME, clock.now_ms());
-    let mut aside = None;
+    let mut moved = None;
     for ending in ["-wal", "-shm", ""] {
         let (from, to) =
             (data_dir.join(format!("{FILE_NAME}{ending}")), data_dir.join(format!("{name}{ending}")));
         match fs::rename(&from, &to) {
-            Ok(()) if ending.is_empty() => aside = Some(to),
+            Ok(()) if ending.is_empty() => moved = Some(to),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&from)(error)),
             Ok(()) | Err(_) => {}
         }
     }
-    Ok(aside)
+    Ok(moved)
 }
 
 fn cannot(path: &Path) -> impl FnOnce(io::Error) -> ManifestError + '_ {
@@ -148,13 +148,13 @@ impl ManifestWriter {
         &mut self,
         symbol: &Symbol,
         partitions: &[Partition],
-        stretches: &[WholeDays],
+        spans: &[WholeDays],
     ) -> Result<(), ManifestError> {
         let change = self.begin()?;
         for partition in partitions {
             change.replace(partition)?;
         }
-        for WholeDays { window, bars } in stretches {
+        for WholeDays { window, bars } in spans {
             let state = if *bars > 0 { TaskState::Done } else { TaskState::Empty };
             let (from, to) = (window.from().to_string(), window.to().to_string());
             change.execute(
@@ -171,7 +171,7 @@ impl ManifestWriter {
                 params![task, change.run, change.now_ms, REBUILT, bars, first, last],
             )?;
         }
-        let reason = format!("{symbol}: {} partitions, {} runs of days", partitions.len(), stretches.len());
+        let reason = format!("{symbol}: {} partitions, {} runs of days", partitions.len(), spans.len());
         change.event(None, "rebuilt", None, &reason)?;
         change.commit()
     }

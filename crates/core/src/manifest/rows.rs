@@ -121,16 +121,16 @@ pub(super) fn bars_by_day(mask: u32, counts: &str) -> Result<[u16; 31], Manifest
         return Err(wrong());
     }
     let mut bars_by_day = [0; 31];
-    let held = bars_by_day.iter_mut().enumerate().filter(|(day, _)| mask & 1 << day != 0);
-    held.zip(counted).for_each(|((_, day), bars)| *day = bars);
+    let stored = bars_by_day.iter_mut().enumerate().filter(|(day, _)| mask & 1 << day != 0);
+    stored.zip(counted).for_each(|((_, day), bars)| *day = bars);
     Ok(bars_by_day)
 }
 
 /// Returns the mask of days and the counts of [`bars_by_day`].
 pub(super) fn sessions(bars_by_day: &[u16; 31]) -> (u32, String) {
-    let held = bars_by_day.iter().enumerate().filter(|(_, bars)| **bars > 0);
-    let mask = held.clone().fold(0, |mask, (day, _)| mask | 1 << day);
-    let counts: Vec<_> = held.map(|(_, bars)| bars.to_string()).collect();
+    let stored = bars_by_day.iter().enumerate().filter(|(_, bars)| **bars > 0);
+    let mask = stored.clone().fold(0, |mask, (day, _)| mask | 1 << day);
+    let counts: Vec<_> = stored.map(|(_, bars)| bars.to_string()).collect();
     (mask, format!("[{}]", counts.join(",")))
 }
 

@@ -14,7 +14,7 @@ pub struct SavedSetting {
     /// The value, as in a config file.
     pub value: String,
     /// Since when it is set, UTC ms.
-    pub told_at_ms: i64,
+    pub saved_at_ms: i64,
 }
 
 impl ManifestWriter {
@@ -36,8 +36,8 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn restore_settings(&mut self, told: BTreeMap<String, String>) -> Result<(), ManifestError> {
-        self.save_settings(&told.into_iter().map(|(setting, value)| (setting, Some(value))).collect())
+    pub fn restore_settings(&mut self, settings: BTreeMap<String, String>) -> Result<(), ManifestError> {
+        self.save_settings(&settings.into_iter().map(|(setting, value)| (setting, Some(value))).collect())
     }
 }
 
@@ -84,10 +84,10 @@ impl ManifestReader {
 pub(super) fn read(connection: &Connection) -> Result<Vec<SavedSetting>, ManifestError> {
     let mut select =
         connection.prepare_cached("SELECT setting, value, told_at_ms FROM told ORDER BY setting")?;
-    let told = select.query_map([], |row| {
-        Ok(SavedSetting { setting: row.get(0)?, value: row.get(1)?, told_at_ms: row.get(2)? })
+    let settings = select.query_map([], |row| {
+        Ok(SavedSetting { setting: row.get(0)?, value: row.get(1)?, saved_at_ms: row.get(2)? })
     })?;
-    Ok(told.collect::<Result<_, _>>()?)
+    Ok(settings.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]
@@ -100,24 +100,24 @@ mod tests {
     fn the_last_word_on_each_setting_is_kept_and_each_change_is_an_event() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
-        let mut told = |settings: &[(&str, Option<&str>)]| {
+        let mut saved = |settings: &[(&str, Option<&str>)]| {
             let owned =
                 |(setting, value): &(&str, Option<&str>)| ((*setting).to_owned(), value.map(str::to_owned));
             writer.save_settings(&settings.iter().map(owned).collect()).unwrap();
             let kept = DataDir::new(dir.path()).open_read().unwrap().saved_settings().unwrap();
             kept.into_iter()
-                .map(|told| format!("{} {}", told.setting, told.value))
+                .map(|one| format!("{} {}", one.setting, one.value))
                 .collect::<Vec<_>>()
                 .join(", ")
         };
-        assert_eq!(told(&[("rate", None)]), "");
+        assert_eq!(saved(&[("rate", None)]), "");
         assert_eq!(
-            told(&[("rate", Some("5/min")), ("base_url", Some("http://a/"))]),
+            saved(&[("rate", Some("5/min")), ("base_url", Some("http://a/"))]),
             "base_url http://a/, rate 5/min"
         );
-        assert_eq!(told(&[]), "base_url http://a/, rate 5/min", "nothing was said of them");
-        assert_eq!(told(&[("rate", Some("100/s"))]), "base_url http://a/, rate 100/s");
-        assert_eq!(told(&[("rate", Some("100/s")), ("base_url", None)]), "rate 100/s");
+        assert_eq!(saved(&[]), "base_url http://a/, rate 5/min", "nothing was said of them");
+        assert_eq!(saved(&[("rate", Some("100/s"))]), "base_url http://a/, rate 100/s");
+        assert_eq!(saved(&[("rate", Some("100/s")), ("base_url", None)]), "rate 100/s");
         let select = "SELECT group_concat(reason, '; ') FROM events WHERE kind = 'told'";
         let events: String = writer.connection.query_row(select, [], |row| row.get(0)).unwrap();
         assert_eq!(

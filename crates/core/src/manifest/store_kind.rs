@@ -24,18 +24,18 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// [`ManifestError::OtherKind`] if it has bars of another kind, or lists of another source.
-    pub fn declare_kind(&mut self, asked: StoreKind) -> Result<(), ManifestError> {
+    pub fn declare_kind(&mut self, requested: StoreKind) -> Result<(), ManifestError> {
         let change = self.begin()?;
         let insert = "INSERT OR IGNORE INTO store (id, adjusted, sandbox, created_at_ms, created_by) VALUES (1, ?, ?, ?, ?)";
-        change.execute(insert, params![asked.adjusted, asked.sandbox, change.now_ms, VERSION])?;
-        let held = kind(&change.sqlite)?.unwrap_or(asked);
-        if held != asked {
+        change.execute(insert, params![requested.adjusted, requested.sandbox, change.now_ms, VERSION])?;
+        let stored = kind(&change.sqlite)?.unwrap_or(requested);
+        if stored != requested {
             let is_fixed = is_true(&change.sqlite, HAS_BARS)?
-                || (held.sandbox != asked.sandbox && is_true(&change.sqlite, HAS_LISTS)?);
+                || (stored.sandbox != requested.sandbox && is_true(&change.sqlite, HAS_LISTS)?);
             if is_fixed {
-                return Err(ManifestError::OtherKind { held, asked });
+                return Err(ManifestError::OtherKind { stored, requested });
             }
-            change.turn(held, asked)?;
+            change.turn(stored, requested)?;
         }
         change.commit()
     }
@@ -51,15 +51,18 @@ impl ManifestWriter {
 
 impl Transaction<'_> {
     /// Changes the directory's kind, and deletes the earlier responses.
-    fn turn(&self, held: StoreKind, asked: StoreKind) -> Result<(), ManifestError> {
-        self.execute("UPDATE store SET adjusted = ?, sandbox = ?", params![asked.adjusted, asked.sandbox])?;
-        let reason = format!("{asked}, in place of {held}: no bar was there");
+    fn turn(&self, stored: StoreKind, requested: StoreKind) -> Result<(), ManifestError> {
+        self.execute(
+            "UPDATE store SET adjusted = ?, sandbox = ?",
+            params![requested.adjusted, requested.sandbox],
+        )?;
+        let reason = format!("{requested}, in place of {stored}: no bar was there");
         self.event(None, "kind_changed", None, &reason)?;
         let ended = "state NOT IN ('pending', 'running')";
         self.step_all(ended, TaskEvent::Reopened, "it was answered for another kind of bars")?;
         self.execute("DELETE FROM quarantine", [])?;
-        let anew = "UPDATE tasks SET cursor = NULL, bars = 0, attempts = 0, last_error = NULL, asked_again = 0, begun_at_ms = NULL";
-        self.execute(anew, [])?;
+        let restart = "UPDATE tasks SET cursor = NULL, bars = 0, attempts = 0, last_error = NULL, asked_again = 0, begun_at_ms = NULL";
+        self.execute(restart, [])?;
         self.reopen_not_entitled("the plan was that of another source")?;
         // All of these are from the other source.
         for table in ["pace", "evenings", "closures", "silences", "plan_history"] {

@@ -28,11 +28,11 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn record_quarantined(&mut self, aside: &QuarantinedFile) -> Result<(), ManifestError> {
+    pub fn record_quarantined(&mut self, quarantined: &QuarantinedFile) -> Result<(), ManifestError> {
         let change = self.begin()?;
         let insert =
             "INSERT OR REPLACE INTO set_aside (path, ticker, month, bars, at_ms) VALUES (?, ?, ?, ?, ?)";
-        let QuarantinedFile { path, symbol, month, bars } = aside;
+        let QuarantinedFile { path, symbol, month, bars } = quarantined;
         let values = params![text(path), symbol.as_str(), month.to_string(), bars, change.now_ms];
         change.execute(insert, values)?;
         change.commit()
@@ -114,8 +114,8 @@ impl Transaction<'_> {
 
 /// Whether there are at least as many bars on each day.
 #[must_use]
-pub fn has_all(held: &[u16; 31], wanted: &[u16; 31]) -> bool {
-    held.iter().zip(wanted).all(|(held, wanted)| held >= wanted)
+pub fn has_all(stored: &[u16; 31], wanted: &[u16; 31]) -> bool {
+    stored.iter().zip(wanted).all(|(stored, wanted)| stored >= wanted)
 }
 
 impl ManifestReader {
@@ -166,16 +166,16 @@ impl ManifestReader {
         let mut select =
             self.connection().prepare("SELECT path, ticker, month, bars FROM set_aside ORDER BY path")?;
         let mut found = select.query([])?;
-        let mut aside = Vec::new();
+        let mut quarantined = Vec::new();
         while let Some(row) = found.next()? {
-            aside.push(QuarantinedFile {
+            quarantined.push(QuarantinedFile {
                 path: PathBuf::from(row.get::<_, String>(0)?),
                 symbol: rows::symbol(&row.get::<_, String>(1)?)?,
                 month: month(row, 2)?,
                 bars: row.get(3)?,
             });
         }
-        Ok(aside)
+        Ok(quarantined)
     }
 }
 

@@ -176,7 +176,7 @@ impl Transaction<'_> {
     }
 
     /// Number of bars of a recorded partition, and the run that wrote it last.
-    pub(super) fn held(&self, partition: &Partition) -> Result<Option<(u64, Option<i64>)>, ManifestError> {
+    pub(super) fn stored(&self, partition: &Partition) -> Result<Option<(u64, Option<i64>)>, ManifestError> {
         let select = "SELECT bars, run_id FROM partitions WHERE ticker = ? AND month = ?";
         let mut select = self.sqlite.prepare_cached(select)?;
         let key = params![partition.symbol.as_str(), partition.month.to_string()];

@@ -113,8 +113,8 @@ mod tests {
         for kept in [file(4, 1), file(3, 2), file(4, u64::MAX)] {
             writer.save_witness(&kept).unwrap();
         }
-        let held = DataDir::new(dir.path()).open_read().unwrap().witnesses().unwrap();
-        assert_eq!(held, [file(3, 2), file(4, u64::MAX)]);
+        let stored = DataDir::new(dir.path()).open_read().unwrap().witnesses().unwrap();
+        assert_eq!(stored, [file(3, 2), file(4, u64::MAX)]);
         assert!(writer.save_witness(&WitnessFile { rows: 0, ..file(5, 1) }).is_err(), "nobody is no witness");
     }
 }

@@ -86,7 +86,7 @@ impl Workload {
 
     /// Tasks of both kinds that have not ended.
     #[must_use]
-    pub fn owed(&self) -> u64 {
+    pub fn outstanding(&self) -> u64 {
         self.tasks.outstanding() + self.repairs.outstanding()
     }
 

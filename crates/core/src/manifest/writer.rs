@@ -144,12 +144,12 @@ impl ManifestWriter {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn outstanding(&self) -> Result<Outstanding, ManifestError> {
-        let mut owed = Outstanding::default();
+        let mut outstanding = Outstanding::default();
         self.each_task("state IN ('pending', 'running')", |task| {
-            owed.tasks += 1;
-            owed.days += u64::from(task.window.days() - task.days_covered());
+            outstanding.tasks += 1;
+            outstanding.days += u64::from(task.window.days() - task.days_covered());
         })?;
-        Ok(owed)
+        Ok(outstanding)
     }
 
     /// The tasks that a crashed process left running. The caller removes its unfinished files, then calls
@@ -272,7 +272,7 @@ impl ManifestWriter {
         change.ask(id, TaskEvent::PageStored)?;
         let (mut new_bars, mut new_partitions) = (0, 0);
         for partition in &page.partitions {
-            let (bars_before, run_before) = change.held(partition)?.unwrap_or_default();
+            let (bars_before, run_before) = change.stored(partition)?.unwrap_or_default();
             new_bars += partition.bars.saturating_sub(bars_before);
             new_partitions += u64::from(run_before != change.run);
             change.replace(partition)?;

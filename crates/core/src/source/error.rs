@@ -31,7 +31,7 @@ pub enum FetchError {
         source: reqwest::Error,
     },
     /// 407: a proxy requires credentials. The service never sends this.
-    #[error("HTTP 407: the proxy asks for a user and a password{}", said(words.as_ref()))]
+    #[error("HTTP 407: the proxy asks for a user and a password{}", quoted(words.as_ref()))]
     ProxyRefused {
         /// The proxy's message.
         words: Option<String>,
@@ -43,7 +43,7 @@ pub enum FetchError {
     #[error("the answer broke off")]
     Transport(#[source] reqwest::Error),
     /// 429.
-    #[error("HTTP 429: too many requests{}", said(words.as_ref()))]
+    #[error("HTTP 429: too many requests{}", quoted(words.as_ref()))]
     TooManyRequests {
         /// How long the server asks to wait.
         retry_after: Option<Duration>,
@@ -51,7 +51,7 @@ pub enum FetchError {
         words: Option<String>,
     },
     /// A status that may be temporary: 408, 425, 5xx, and every other one that is not a refusal.
-    #[error("HTTP {status}{}", said(words.as_ref()))]
+    #[error("HTTP {status}{}", quoted(words.as_ref()))]
     Status {
         /// The status.
         status: u16,
@@ -59,7 +59,7 @@ pub enum FetchError {
         words: Option<String>,
     },
     /// 400 or another 4xx, although the request is well-formed. Some were seen to go away after hours, others to stay.
-    #[error("HTTP {status}{}", said(words.as_ref()))]
+    #[error("HTTP {status}{}", quoted(words.as_ref()))]
     BadRequest {
         /// The status.
         status: u16,
@@ -67,31 +67,31 @@ pub enum FetchError {
         words: Option<String>,
     },
     /// 401.
-    #[error("HTTP 401: the key is refused{}", said(words.as_ref()))]
+    #[error("HTTP 401: the key is refused{}", quoted(words.as_ref()))]
     KeyRefused {
         /// The server's message.
         words: Option<String>,
     },
     /// 403, or `NOT_AUTHORIZED` in a 200.
-    #[error("the plan does not include this{}", said(words.as_ref()))]
+    #[error("the plan does not include this{}", quoted(words.as_ref()))]
     NotEntitled {
         /// The server's message.
         words: Option<String>,
     },
     /// 403 or `NOT_AUTHORIZED` because of the requested days, by its message: some other days may be in the plan.
-    #[error("the plan does not include this{}", said(words.as_ref()))]
+    #[error("the plan does not include this{}", quoted(words.as_ref()))]
     Timeframe {
         /// The server's message.
         words: Option<String>,
     },
     /// 403 for a day whose bars the plan includes, but not before the day is over.
-    #[error("not before the end of the day{}", said(words.as_ref()))]
+    #[error("not before the end of the day{}", quoted(words.as_ref()))]
     NotYet {
         /// The server's message.
         words: Option<String>,
     },
     /// A 404 that is not one of the service's own responses: the address has no such route.
-    #[error("HTTP 404: there is no such route{}", said(words.as_ref()))]
+    #[error("HTTP 404: there is no such route{}", quoted(words.as_ref()))]
     UnknownRoute {
         /// The server's message.
         words: Option<String>,
@@ -105,7 +105,7 @@ pub enum FetchError {
         to: Option<String>,
     },
     /// 404 in the service's own form.
-    #[error("HTTP 404: not found{}", said(words.as_ref()))]
+    #[error("HTTP 404: not found{}", quoted(words.as_ref()))]
     NotFound {
         /// The server's message.
         words: Option<String>,
@@ -130,7 +130,7 @@ pub struct InvalidBarsPage {
     pub bad: Vec<InvalidBar>,
 }
 
-fn said(words: Option<&String>) -> String {
+fn quoted(words: Option<&String>) -> String {
     words.map(|words| format!(": {words}")).unwrap_or_default()
 }
 
@@ -138,39 +138,39 @@ fn said(words: Option<&String>) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ResponseMismatch {
     /// It is about another symbol, or does not name one.
-    #[error("requested {asked}, received {}", answered.as_deref().unwrap_or("no ticker"))]
+    #[error("requested {requested}, received {}", answered.as_deref().unwrap_or("no ticker"))]
     Ticker {
         /// The requested symbol.
-        asked: Symbol,
+        requested: Symbol,
         /// The symbol in the response.
         answered: Option<String>,
     },
     /// It is about another day.
-    #[error("requested {asked}, received bars of {}", answered.map_or("no day".to_owned(), |day| day.to_string()))]
+    #[error("requested {requested}, received bars of {}", answered.map_or("no day".to_owned(), |day| day.to_string()))]
     Day {
         /// The requested day.
-        asked: Date,
+        requested: Date,
         /// The day in the response.
         answered: Option<Date>,
     },
     /// Its prices are of the other kind, or it does not say which kind.
-    #[error("requested adjusted={asked}, received {}", answered.map_or("none".to_owned(), |yes| yes.to_string()))]
+    #[error("requested adjusted={requested}, received {}", answered.map_or("none".to_owned(), |yes| yes.to_string()))]
     Adjusted {
         /// The requested kind.
-        asked: bool,
+        requested: bool,
         /// The kind in the response.
         answered: Option<bool>,
     },
     /// Its number of bars is not the one that it states.
-    #[error("the page states resultsCount {said} and has {found} bars")]
+    #[error("the page states resultsCount {counted} and has {found} bars")]
     Count {
         /// The stated number.
-        said: u64,
+        counted: u64,
         /// The counted number.
         found: u64,
     },
     /// A 200 whose `status` is neither `OK` nor `DELAYED`.
-    #[error("HTTP 200 with status {status:?}{}", said(words.as_ref()))]
+    #[error("HTTP 200 with status {status:?}{}", quoted(words.as_ref()))]
     Status {
         /// The envelope's status.
         status: Option<String>,

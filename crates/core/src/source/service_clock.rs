@@ -24,7 +24,7 @@ const BAR_MS: i64 = 60_000;
 #[derive(Clone, Debug)]
 pub struct ServiceClock {
     clock: Clock,
-    heard: Arc<Mutex<ServiceDates>>,
+    dates: Arc<Mutex<ServiceDates>>,
 }
 
 /// The dates of responses so far.
@@ -34,7 +34,7 @@ struct ServiceDates {
     /// behind.
     ahead_ms: Option<i64>,
     /// Why every `Date` is rejected.
-    disbelieved: Option<String>,
+    rejected: Option<String>,
     /// A `Date` that is unreadable or impossible.
     odd: Option<String>,
 }
@@ -43,7 +43,7 @@ struct ServiceDates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseDate {
     /// When the response was received, by the clock, UTC ms.
-    came_ms: i64,
+    received_ms: i64,
     /// Its `Date`, UTC ms. None if it is missing or invalid.
     date_ms: Option<i64>,
 }
@@ -52,7 +52,7 @@ impl ServiceClock {
     /// A clock that has received no response yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, heard: Arc::default() }
+        Self { clock, dates: Arc::default() }
     }
 
     /// This machine's clock.
@@ -64,7 +64,7 @@ impl ServiceClock {
     /// Reads the `Date` of a response that was received just now.
     #[must_use]
     pub fn came(&self, date: Option<&[u8]>) -> ResponseDate {
-        let came_ms = self.clock.now_ms();
+        let received_ms = self.clock.now_ms();
         let read = date.map(|date| {
             read(date).filter(|ms| *ms >= FIRST_BARS_MS).ok_or_else(|| {
                 String::from_utf8_lossy(date).chars().filter(|c| !c.is_control()).take(40).collect::<String>()
@@ -77,7 +77,7 @@ impl ServiceClock {
                 None
             }
         };
-        ResponseDate { came_ms, date_ms }
+        ResponseDate { received_ms, date_ms }
     }
 
     /// Records the `Date` of any response.
@@ -88,21 +88,21 @@ impl ServiceClock {
     /// Returns the instant as of which a response is valid, UTC ms. `newest_ms` is the start of its newest bar.
     #[must_use]
     pub fn as_of(&self, answer: ResponseDate, newest_ms: Option<i64>) -> i64 {
-        let ResponseDate { came_ms, date_ms } = answer;
-        let Some(date_ms) = date_ms else { return came_ms };
-        let mut heard = self.locked();
+        let ResponseDate { received_ms, date_ms } = answer;
+        let Some(date_ms) = date_ms else { return received_ms };
+        let mut dates = self.locked();
         if let Some(newest_ms) = newest_ms.filter(|newest_ms| *newest_ms > date_ms + BAR_MS) {
             let instant = |ms| Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default();
-            heard.disbelieved.get_or_insert_with(|| {
+            dates.rejected.get_or_insert_with(|| {
                 format!("an answer of {} has a bar of {}", instant(date_ms), instant(newest_ms))
             });
         }
-        if heard.disbelieved.is_some() {
-            return came_ms;
+        if dates.rejected.is_some() {
+            return received_ms;
         }
-        let ahead_ms = came_ms - date_ms;
-        heard.ahead_ms = Some(heard.ahead_ms.map_or(ahead_ms, |least| least.min(ahead_ms)));
-        came_ms.min(date_ms)
+        let ahead_ms = received_ms - date_ms;
+        dates.ahead_ms = Some(dates.ahead_ms.map_or(ahead_ms, |least| least.min(ahead_ms)));
+        received_ms.min(date_ms)
     }
 
     /// Now, by the earlier of the clock and the service, UTC ms.
@@ -115,29 +115,29 @@ impl ServiceClock {
     /// was received, or if it is rejected.
     #[must_use]
     pub fn latest_ms(&self) -> Option<i64> {
-        let heard = self.locked();
-        let ahead_ms = heard.ahead_ms.filter(|_| heard.disbelieved.is_none())?;
+        let dates = self.locked();
+        let ahead_ms = dates.ahead_ms.filter(|_| dates.rejected.is_none())?;
         Some(self.clock.now_ms() - ahead_ms.min(0))
     }
 
     /// By how much the clock is ahead of the service, ms; negative if it is behind, zero if that is not known.
     #[must_use]
     pub fn ahead_ms(&self) -> i64 {
-        let heard = self.locked();
-        if heard.disbelieved.is_some() { 0 } else { heard.ahead_ms.unwrap_or(0) }
+        let dates = self.locked();
+        if dates.rejected.is_some() { 0 } else { dates.ahead_ms.unwrap_or(0) }
     }
 
     /// Describes what is wrong with the service's own dates. None if nothing is.
     #[must_use]
     pub fn oddity(&self) -> Option<String> {
-        let heard = self.locked();
-        let odd = heard.odd.as_ref().map(|odd| format!("an answer has the Date {odd:?}"));
-        heard.disbelieved.clone().or(odd)
+        let dates = self.locked();
+        let odd = dates.odd.as_ref().map(|odd| format!("an answer has the Date {odd:?}"));
+        dates.rejected.clone().or(odd)
     }
 
     /// The state is consistent between any two statements, so a panic elsewhere cannot have left it half-written.
     fn locked(&self) -> MutexGuard<'_, ServiceDates> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+        self.dates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

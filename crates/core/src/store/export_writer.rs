@@ -107,11 +107,11 @@ impl ExportWriter {
     ///
     /// # Errors
     /// If the system refuses; the old file is then untouched.
-    pub fn finish(self, said: &[(&str, String)]) -> Result<WrittenFile, StoreError> {
+    pub fn finish(self, metadata: &[(&str, String)]) -> Result<WrittenFile, StoreError> {
         let Self { path, sink } = self;
         let hashed = match sink {
             ExportSink::Parquet(mut file) => {
-                for (key, value) in said {
+                for (key, value) in metadata {
                     file.append_key_value_metadata(KeyValue::new((*key).to_owned(), value.clone()));
                 }
                 file.into_inner().map_err(|error| refused(error, &path))?

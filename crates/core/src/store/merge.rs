@@ -65,7 +65,7 @@ pub struct MergeOutcome {
     /// The partition as it is once its file is written.
     pub partition: Partition,
     /// Its content.
-    pub held: PartitionData,
+    pub stored: PartitionData,
     /// The changes of the new bars to the stored ones.
     pub revision: Revision,
     /// The new file. None if the bars change nothing: the old file stays.
@@ -101,16 +101,16 @@ impl BarStore {
         symbol: &Symbol,
         month: Month,
         newer: MergeInput,
-        held: Option<PartitionData>,
+        stored: Option<PartitionData>,
     ) -> Result<MergeOutcome, StoreError> {
-        let merged = self.merged(symbol, month, newer, held)?;
+        let merged = self.merged(symbol, month, newer, stored)?;
         write_all(merged.file.as_slice())?;
         Ok(merged)
     }
 
     /// Merges bars with a partition's content: if both have a minute, the new bar wins. Nothing is written.
     ///
-    /// `held` is the known content of the file; without it the file is read, if it exists.
+    /// `stored` is the known content of the file; without it the file is read, if it exists.
     ///
     /// # Errors
     /// If a bar is outside of the month, or if the existing file cannot be read, is damaged or belongs elsewhere.
@@ -119,20 +119,20 @@ impl BarStore {
         symbol: &Symbol,
         month: Month,
         newer: MergeInput,
-        held: Option<PartitionData>,
+        stored: Option<PartitionData>,
     ) -> Result<MergeOutcome, StoreError> {
         check_month(month, &newer.bars)?;
-        let (older, file) = match held.filter(|held| held.month == month) {
-            Some(held) => (Some(held), None),
-            None => self.load(symbol, month)?.map(|loaded| (loaded.held, loaded.file)).unzip(),
+        let (older, file) = match stored.filter(|stored| stored.month == month) {
+            Some(stored) => (Some(stored), None),
+            None => self.load(symbol, month)?.map(|loaded| (loaded.stored, loaded.file)).unzip(),
         };
         let newer = MergeInput { bars: newer.bars.into_unique(), ..newer };
         if let Some((older, file)) = older.as_ref().zip(file)
             && adds_nothing(older, &newer)
         {
             let partition = describe(symbol, older, &file);
-            let held = older.clone();
-            return Ok(MergeOutcome { partition, held, revision: Revision::default(), file: None });
+            let stored = older.clone();
+            return Ok(MergeOutcome { partition, stored, revision: Revision::default(), file: None });
         }
         let revision = older.as_ref().map(|older| Revision::of(&older.bars, &newer.bars)).unwrap_or_default();
         self.encoded(symbol, union(older, month, newer), revision)
@@ -142,21 +142,21 @@ impl BarStore {
     ///
     /// # Errors
     /// If the Parquet writer refuses.
-    pub fn finished(&self, symbol: &Symbol, held: PartitionData) -> Result<MergeOutcome, StoreError> {
-        self.encoded(symbol, PartitionData { lifetime: Finality::Final, ..held }, Revision::default())
+    pub fn finished(&self, symbol: &Symbol, stored: PartitionData) -> Result<MergeOutcome, StoreError> {
+        self.encoded(symbol, PartitionData { lifetime: Finality::Final, ..stored }, Revision::default())
     }
 
     fn encoded(
         &self,
         symbol: &Symbol,
-        held: PartitionData,
+        stored: PartitionData,
         revision: Revision,
     ) -> Result<MergeOutcome, StoreError> {
-        let provenance = self.provenance(symbol, &held);
-        let bytes = parquet::encode(&held.bars, &provenance, self.encodings).map_err(StoreError::Encode)?;
-        let partition = describe(symbol, &held, &bytes);
-        let file = EncodedFile { path: self.data_dir.partition(symbol, held.month), bytes };
-        Ok(MergeOutcome { partition, held, revision, file: Some(file) })
+        let provenance = self.provenance(symbol, &stored);
+        let bytes = parquet::encode(&stored.bars, &provenance, self.encodings).map_err(StoreError::Encode)?;
+        let partition = describe(symbol, &stored, &bytes);
+        let file = EncodedFile { path: self.data_dir.partition(symbol, stored.month), bytes };
+        Ok(MergeOutcome { partition, stored, revision, file: Some(file) })
     }
 
     /// Checks a partition against its recorded XXH3, before bars are merged into it.
@@ -202,7 +202,7 @@ impl BarStore {
     /// # Errors
     /// If the file is damaged, belongs elsewhere, or cannot be opened.
     pub fn read(&self, symbol: &Symbol, month: Month) -> Result<Option<PartitionData>, StoreError> {
-        Ok(self.load(symbol, month)?.map(|loaded| loaded.held))
+        Ok(self.load(symbol, month)?.map(|loaded| loaded.stored))
     }
 
     /// Describes the partition on disk, for a manifest that may have missed its last write. None if it does not exist
@@ -247,15 +247,15 @@ impl BarStore {
         Ok(swept)
     }
 
-    fn provenance(&self, symbol: &Symbol, held: &PartitionData) -> Provenance {
+    fn provenance(&self, symbol: &Symbol, stored: &PartitionData) -> Provenance {
         Provenance {
             ticker: symbol.to_string(),
-            month: held.month.to_string(),
+            month: stored.month.to_string(),
             adjusted: self.adjusted,
             source: self.source.clone(),
-            fetched_ms: held.fetched_ms,
-            whole_days: held.whole_days,
-            lifetime: held.lifetime,
+            fetched_ms: stored.fetched_ms,
+            whole_days: stored.whole_days,
+            lifetime: stored.lifetime,
         }
     }
 }
@@ -272,14 +272,14 @@ pub fn write_all(files: &[EncodedFile]) -> Result<(), StoreError> {
 
 /// A partition's file, decoded.
 pub(super) struct LoadedPartition {
-    pub(super) held: PartitionData,
+    pub(super) stored: PartitionData,
     pub(super) provenance: Provenance,
     pub(super) file: Bytes,
 }
 
 impl LoadedPartition {
     pub(super) fn describe(&self, symbol: &Symbol) -> Partition {
-        describe(symbol, &self.held, &self.file)
+        describe(symbol, &self.stored, &self.file)
     }
 }
 
@@ -320,8 +320,8 @@ pub(super) fn load_file(
         return Err(StoreError::Impossible { path, what });
     }
     let Provenance { fetched_ms, whole_days, lifetime, .. } = provenance;
-    let held = PartitionData { month, bars, fetched_ms, whole_days, lifetime };
-    Ok(Some(LoadedPartition { held, provenance, file }))
+    let stored = PartitionData { month, bars, fetched_ms, whole_days, lifetime };
+    Ok(Some(LoadedPartition { stored, provenance, file }))
 }
 
 /// Reads a regular file; to read a pipe would block without end.
@@ -362,11 +362,11 @@ fn adds_nothing(older: &PartitionData, newer: &MergeInput) -> bool {
     if is_to_last || older.whole_days | whole_days != older.whole_days {
         return false;
     }
-    let (held, times) = (&older.bars, older.bars.timestamps());
+    let (stored, times) = (&older.bars, older.bars.timestamps());
     newer
         .bars
         .iter()
-        .all(|bar| times.binary_search(&bar.timestamp).is_ok_and(|row| held.get(row) == Some(bar)))
+        .all(|bar| times.binary_search(&bar.timestamp).is_ok_and(|row| stored.get(row) == Some(bar)))
 }
 
 fn union(older: Option<PartitionData>, month: Month, newer: MergeInput) -> PartitionData {
@@ -387,17 +387,17 @@ fn union(older: Option<PartitionData>, month: Month, newer: MergeInput) -> Parti
     }
 }
 
-fn describe(symbol: &Symbol, held: &PartitionData, file: &[u8]) -> Partition {
-    let timestamps = held.bars.timestamps();
+fn describe(symbol: &Symbol, stored: &PartitionData, file: &[u8]) -> Partition {
+    let timestamps = stored.bars.timestamps();
     Partition {
         symbol: symbol.clone(),
-        month: held.month,
+        month: stored.month,
         bars: timestamps.len() as u64,
         first_ms: timestamps.first().copied().unwrap_or_default(),
         last_ms: timestamps.last().copied().unwrap_or_default(),
         bytes: file.len() as u64,
         xxh3: xxh3_64(file),
-        bars_by_day: count_by_day(held.month, timestamps),
+        bars_by_day: count_by_day(stored.month, timestamps),
     }
 }
 

@@ -226,15 +226,15 @@ fn read_claims(file: &SerializedFileReader<Bytes>) -> Result<Provenance> {
 }
 
 fn is_intact(bars: &Bars, entries: &[KeyValue]) -> bool {
-    let said = entries.iter().find(|entry| entry.key == DIGEST).and_then(|entry| entry.value.as_deref());
-    said == Some(&digest(bars, entries))
+    let recorded = entries.iter().find(|entry| entry.key == DIGEST).and_then(|entry| entry.value.as_deref());
+    recorded == Some(&digest(bars, entries))
 }
 
 /// The digest of all bars and of all `grab.` entries but itself.
 fn digest(bars: &Bars, entries: &[KeyValue]) -> String {
     let ours = entries.iter().filter(|entry| entry.key.starts_with("grab.") && entry.key != DIGEST);
-    let said = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
-    format!("{:016x}", digest::of(bars, said))
+    let metadata = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
+    format!("{:016x}", digest::of(bars, metadata))
 }
 
 fn read_bars(file: &SerializedFileReader<Bytes>) -> Result<Bars> {

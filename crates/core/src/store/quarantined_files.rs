@@ -37,9 +37,9 @@ pub fn quarantine_file(data_dir: &DataDir, path: &Path) -> Result<Option<PathBuf
     if !is_there(path) {
         return Ok(None);
     }
-    let aside = free_place(data_dir, STRAYS, path, &name);
-    move_to(path, &aside)?;
-    Ok(Some(aside))
+    let target = free_place(data_dir, STRAYS, path, &name);
+    move_to(path, &target)?;
+    Ok(Some(target))
 }
 
 /// Returns the path to which a partition's file would be moved, if it exists: its name has the number of its bars.
@@ -57,9 +57,9 @@ pub fn quarantine_partition(
     data_dir: &DataDir,
     symbol: &Symbol,
     month: Month,
-    aside: &Path,
+    target: &Path,
 ) -> Result<(), StoreError> {
-    move_to(&data_dir.partition(symbol, month), aside)
+    move_to(&data_dir.partition(symbol, month), target)
 }
 
 /// Whether a path leads through a link below the data directory: a file there may belong to something else, or be a
@@ -85,12 +85,12 @@ fn free_place(data_dir: &DataDir, root: &str, path: &Path, name: &str) -> PathBu
     free.unwrap_or_else(|| folder.join(name))
 }
 
-fn move_to(path: &Path, aside: &Path) -> Result<(), StoreError> {
-    let folder = aside.parent().unwrap_or(aside);
+fn move_to(path: &Path, target: &Path) -> Result<(), StoreError> {
+    let folder = target.parent().unwrap_or(target);
     atomic::create_folders(folder)?;
-    if let Err(error) = rename(path, aside) {
+    if let Err(error) = rename(path, target) {
         // Folders that were created for the failed move are removed again.
-        remove_empty_folders(aside);
+        remove_empty_folders(target);
         return Err(error);
     }
     atomic::sync_folder(folder)?;
@@ -99,20 +99,20 @@ fn move_to(path: &Path, aside: &Path) -> Result<(), StoreError> {
 
 /// Removes the empty folders above a path, up to the quarantine folder.
 fn remove_empty_folders(place: &Path) {
-    let is_aside = |folder: &&Path| folder.components().any(|part| part.as_os_str() == FOLDER);
-    let folders = place.ancestors().skip(1).take_while(is_aside);
+    let is_quarantine = |folder: &&Path| folder.components().any(|part| part.as_os_str() == FOLDER);
+    let folders = place.ancestors().skip(1).take_while(is_quarantine);
     // The first folder that is not empty ends the loop.
     let _ = folders.map(fs::remove_dir).find(Result::is_err);
 }
 
 /// Renames, or copies if the folders are on different file systems: the copy is complete before the original is
 /// removed.
-fn rename(path: &Path, aside: &Path) -> Result<(), StoreError> {
-    match fs::rename(path, aside) {
+fn rename(path: &Path, target: &Path) -> Result<(), StoreError> {
+    match fs::rename(path, target) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            let copied = fs::copy(path, aside)
-                .and_then(|_| disk::sync_file(&fs::File::open(aside)?, aside, || Ok(())));
-            copied.map_err(failed("copy to", aside))?;
+            let copied = fs::copy(path, target)
+                .and_then(|_| disk::sync_file(&fs::File::open(target)?, target, || Ok(())));
+            copied.map_err(failed("copy to", target))?;
             fs::remove_file(path).map_err(failed("remove", path))
         }
         renamed => renamed.map_err(failed("move away", path)),
@@ -123,9 +123,9 @@ fn rename(path: &Path, aside: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// If the system refuses.
-pub fn discard(aside: &Path) -> Result<(), StoreError> {
-    fs::remove_file(aside).map_err(failed("remove", aside))?;
-    remove_empty_folders(aside);
+pub fn discard(file: &Path) -> Result<(), StoreError> {
+    fs::remove_file(file).map_err(failed("remove", file))?;
+    remove_empty_folders(file);
     Ok(())
 }
 

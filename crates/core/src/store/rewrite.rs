@@ -66,13 +66,13 @@ pub fn partition(
     if loaded.describe(symbol) != *recorded {
         return Err(StoreError::Changed { path, is_there: true });
     }
-    let merge::LoadedPartition { held, provenance, file } = loaded;
+    let merge::LoadedPartition { stored, provenance, file } = loaded;
     if is_written_as(file, encodings.of_bars(provenance.lifetime)) {
         return Ok(None);
     }
-    let bytes = parquet::encode(&held.bars, &provenance, encodings).map_err(StoreError::Encode)?;
+    let bytes = parquet::encode(&stored.bars, &provenance, encodings).map_err(StoreError::Encode)?;
     let read = parquet::decode(bytes.clone().into()).map_err(StoreError::Encode)?;
-    checked(path, bytes, read == (held.bars, provenance)).map(Some)
+    checked(path, bytes, read == (stored.bars, provenance)).map(Some)
 }
 
 /// Returns the new file of a day of the market, which is recorded with its size and XXH3. None if the existing one is
@@ -106,7 +106,7 @@ pub fn market_day(
 #[must_use]
 pub fn tables(data_dir: &DataDir) -> Vec<Result<Option<EncodedFile>, StoreError>> {
     let is_there = |(table, _): &&(&str, _)| data_dir.reference_table(table).symlink_metadata().is_ok();
-    reference::TABLES.iter().filter(is_there).map(|table| reference::anew(data_dir, table)).collect()
+    reference::TABLES.iter().filter(is_there).map(|table| reference::rewritten(data_dir, table)).collect()
 }
 
 /// Cleans up after a process that crashed during a rewrite: removes unfinished files beside these paths, and makes the

@@ -203,7 +203,7 @@ pub fn examine_file(
 fn found(symbol: &Symbol, loaded: merge::LoadedPartition) -> FoundPartition {
     FoundPartition {
         partition: loaded.describe(symbol),
-        whole_days: loaded.held.whole_days,
+        whole_days: loaded.stored.whole_days,
         adjusted: loaded.provenance.adjusted,
         source: loaded.provenance.source,
     }
@@ -242,7 +242,7 @@ pub fn read_unrecorded(
 
 fn bars_of_kind(path: PathBuf, loaded: merge::LoadedPartition, adjusted: bool) -> Result<Bars, StoreError> {
     if loaded.provenance.adjusted == adjusted {
-        return Ok(loaded.held.bars);
+        return Ok(loaded.stored.bars);
     }
     let (expected, found) = (adjusted.to_string(), loaded.provenance.adjusted.to_string());
     Err(StoreError::Misplaced { path, what: "adjusted", expected, found })

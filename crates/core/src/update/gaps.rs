@@ -7,7 +7,7 @@ use grab_model::{
 use jiff::civil::Date;
 
 use super::UpdateCutoff;
-use crate::verify::{AskedSessions, BarsBySession, ExplainedSymbol, FILLED_WITHIN_DAYS, SessionStatus};
+use crate::verify::{BarsBySession, ExplainedSymbol, FILLED_WITHIN_DAYS, RequestedSessions, SessionStatus};
 
 /// A session that is older is requested a last time; if it stays empty, the gap is the server's own.
 const FILLED_WITHIN_MS: i64 = FILLED_WITHIN_DAYS as i64 * 86_400_000;
@@ -15,7 +15,7 @@ const FILLED_WITHIN_MS: i64 = FILLED_WITHIN_DAYS as i64 * 86_400_000;
 /// The sessions before `until` to request again.
 pub(super) fn due(
     explained: &ExplainedSymbol,
-    sessions: &AskedSessions,
+    sessions: &RequestedSessions,
     cutoff: &UpdateCutoff,
     until: Date,
 ) -> Vec<Date> {
@@ -30,7 +30,7 @@ pub(super) fn due(
         | SessionStatus::NotFound
         | SessionStatus::NotEntitled
         | SessionStatus::Failed
-        | SessionStatus::Owed
+        | SessionStatus::Pending
         | SessionStatus::Empty
         | SessionStatus::NoTrade
         | SessionStatus::Lost
@@ -47,7 +47,7 @@ pub(super) fn due(
 /// still fill it. From there to the last session is less than a page.
 pub(super) fn oldest_young(
     explained: &ExplainedSymbol,
-    sessions: &AskedSessions,
+    sessions: &RequestedSessions,
     cutoff: &UpdateCutoff,
 ) -> Option<Date> {
     let mut days = explained.days.iter().zip(sessions.dates());
@@ -73,8 +73,8 @@ fn is_old_by_now(asked_ms: Option<i64>, date: Date, now_ms: i64) -> bool {
 /// Joins the due sessions to as few windows as possible that each fit in one page.
 pub(super) fn windows(due: &[Date], explained: &ExplainedSymbol) -> Vec<Window> {
     let days: Vec<_> = due.iter().filter_map(|date| Window::new(*date, *date)).collect();
-    let asked: Vec<_> = explained.tasks.iter().map(|task| task.window).collect();
-    BarsBySession::of(&explained.recorded).joined(&days, &asked)
+    let requested: Vec<_> = explained.tasks.iter().map(|task| task.window).collect();
+    BarsBySession::of(&explained.recorded).joined(&days, &requested)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ use jiff::civil::Date;
 
 use crate::{
     manifest::{ManifestReader, Silence, SilenceAnswer},
-    verify::{AskedSessions, VerifyError, by_manifest},
+    verify::{RequestedSessions, VerifyError, by_manifest},
 };
 use rolling_task::{RollingTask, SymbolCoverage};
 
@@ -80,17 +80,17 @@ impl UpdateCutoff {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdatePlan {
     /// The windows of the rolling tasks of symbols that are behind.
-    pub tails: Vec<(Symbol, Window)>,
+    pub extended: Vec<(Symbol, Window)>,
     /// Newly listed symbols, each with the windows in which it was listed.
     pub joined: Vec<(Symbol, Window)>,
     /// Windows with sessions that have no bars.
-    pub holes: Vec<(Symbol, Window)>,
+    pub gaps: Vec<(Symbol, Window)>,
     /// Splits that a symbol's adjusted bars do not include yet.
     pub splits: Vec<(Symbol, ListedSplit)>,
     /// The windows that are requested from the beginning because of these splits.
     pub reopened: Vec<(Symbol, Window)>,
-    /// Sessions without bars in `holes`.
-    pub hole_sessions: u64,
+    /// Sessions without bars in `gaps`.
+    pub gap_sessions: u64,
     /// Symbols that need no request.
     pub up_to_date: u64,
     /// Symbols that are no longer traded and need no further request.
@@ -116,7 +116,7 @@ impl UpdatePlan {
         let today = cutoff.session.date();
         let windows = reader.windows()?.into_values().flatten();
         let windows = windows.chain(Window::new(today, today));
-        let sessions = AskedSessions::spanned(windows).without(&reader.closures()?);
+        let sessions = RequestedSessions::spanned(windows).without(&reader.closures()?);
         let verdict = SessionVerdict::of(reader, &reference.universe, cutoff)?;
         let silent: HashMap<_, _> =
             verdict.silent.iter().map(|silent| (&silent.symbol, silent.is_long)).collect();
@@ -126,34 +126,35 @@ impl UpdatePlan {
         let mut lacking = Vec::new();
         for symbol in reader.symbols()? {
             let facts = by_manifest(reader, &symbol, &sessions, Some(&reference.universe))?;
-            let last_held =
+            let last_stored =
                 facts.recorded.last().and_then(|last| last.month.days(last.session_mask()).last());
-            let left = silences.get(&symbol).and_then(|silence| last_day(silence, last_held));
+            let left = silences.get(&symbol).and_then(|silence| last_day(silence, last_stored));
             let known =
-                SymbolCoverage { tasks: &facts.tasks, last_held, end: reference.universe.end_of(&symbol) };
+                SymbolCoverage { tasks: &facts.tasks, last_stored, end: reference.universe.end_of(&symbol) };
             let known = known.by_bars(&sessions);
             let known = SymbolCoverage { end: known.end.or(left), ..known };
             plan.newest = plan.newest.max(known.covered_to());
-            let until = match known.tail(&sessions, cutoff) {
+            let until = match known.rolling_task(&sessions, cutoff) {
                 RollingTask::Ask(window) => {
                     // Begin with the oldest session that may still be filled, so that one request covers both.
                     let from = gaps::oldest_young(&facts, &sessions, cutoff)
-                        .map_or(window.from(), |hole| hole.min(window.from()));
-                    plan.tails.extend(Window::new(from, window.to()).map(|window| (symbol.clone(), window)));
+                        .map_or(window.from(), |gap| gap.min(window.from()));
+                    plan.extended
+                        .extend(Window::new(from, window.to()).map(|window| (symbol.clone(), window)));
                     window.from()
                 }
                 RollingTask::Lacking(window) => {
                     // A symbol that is silent only for a short time is requested again; the others only if the whole
                     // source lags.
                     let is_missed = silent.get(&symbol).is_some_and(|is_long| !is_long);
-                    if is_missed { &mut plan.tails } else { &mut lacking }.push((symbol.clone(), window));
+                    if is_missed { &mut plan.extended } else { &mut lacking }.push((symbol.clone(), window));
                     window.from()
                 }
                 RollingTask::UpToDate { from } => {
                     // A session that lacks symbols is requested again on each run.
                     let absent = verdict.lacking.iter().find(|session| !facts.has_bars(session.date));
                     match absent.and_then(|session| Window::new(session.date, today)) {
-                        Some(window) => plan.tails.push((symbol.clone(), window)),
+                        Some(window) => plan.extended.push((symbol.clone(), window)),
                         None => plan.up_to_date += 1,
                     }
                     from
@@ -177,28 +178,28 @@ impl UpdatePlan {
             let mut due = gaps::due(&facts, &sessions, cutoff, until);
             // The plan no longer serves days before the beginning of its history.
             due.retain(|date| reference.history.is_none_or(|edge| *date > edge.last_refused()));
-            plan.hole_sessions += due.len() as u64;
-            plan.holes.extend(gaps::windows(&due, &facts).into_iter().map(|window| (symbol.clone(), window)));
+            plan.gap_sessions += due.len() as u64;
+            plan.gaps.extend(gaps::windows(&due, &facts).into_iter().map(|window| (symbol.clone(), window)));
         }
         if plan.was_lagging {
-            plan.tails.append(&mut lacking);
+            plan.extended.append(&mut lacking);
         } else {
             plan.up_to_date += lacking.len() as u64;
         }
-        plan.tails.sort_unstable();
+        plan.extended.sort_unstable();
         Ok(plan)
     }
 
     /// All windows to request.
-    pub fn asked(&self) -> impl Iterator<Item = &(Symbol, Window)> {
-        self.tails.iter().chain(&self.joined).chain(&self.holes).chain(&self.reopened)
+    pub fn requested(&self) -> impl Iterator<Item = &(Symbol, Window)> {
+        self.extended.iter().chain(&self.joined).chain(&self.gaps).chain(&self.reopened)
     }
 }
 
 /// The last day on which a symbol can have bars if the service says that it is delisted. None if it is still listed, or
 /// has had bars since.
-fn last_day(silence: &Silence, last_held: Option<Date>) -> Option<Date> {
-    let has_left = silence.answer == SilenceAnswer::Left && last_held == Some(silence.last_session);
+fn last_day(silence: &Silence, last_stored: Option<Date>) -> Option<Date> {
+    let has_left = silence.answer == SilenceAnswer::Left && last_stored == Some(silence.last_session);
     has_left
         .then(|| silence.left_on.map_or(silence.last_session, |left_on| left_on.max(silence.last_session)))
 }

@@ -15,7 +15,7 @@ pub struct SessionVerdict {
     /// The sessions since the update before this cut-off; at least the last one.
     pub new: Vec<SessionSymbols>,
     /// These sessions, and those that were requested again.
-    pub asked: Vec<SessionSymbols>,
+    pub requested: Vec<SessionSymbols>,
     /// The sessions that lack symbols: of those that were new to some update and may still be filled, in order.
     pub lacking: Vec<SessionSymbols>,
     /// Whether each of them ended so recently that the source may only be late.
@@ -42,11 +42,11 @@ impl SessionVerdict {
         let since = before.into_iter().chain(judged_since).min();
         let presence = SessionPresence::of(reader, universe, since, date)?;
         let (new, recent) = (presence.since(before.or(Some(date))), 1 + cutoff.overlap);
-        let asked = presence.last(new.len().max(recent)).to_vec();
+        let requested = presence.last(new.len().max(recent)).to_vec();
         let lacking = presence.lacking(judged_since, recent);
         let is_early = lacking.iter().all(|session| cutoff.is_early(session.date));
         let (silent, sessions) = (presence.silent().to_vec(), presence.last(usize::MAX).to_vec());
-        Ok(Self { new, asked, lacking, is_early, silent, sessions })
+        Ok(Self { new, requested, lacking, is_early, silent, sessions })
     }
 
     /// A session with the nearest sessions before and after it that have bars. None if fewer than `later` sessions

@@ -56,7 +56,7 @@ pub(super) fn outdated(
     cutoff: &UpdateCutoff,
 ) -> (Vec<ListedSplit>, Vec<Window>) {
     let is_older = |task: &TaskItem, split: &ListedSplit| {
-        let is_covered = task.state.is_covered() && !task.is_tail && !task.is_repair;
+        let is_covered = task.state.is_covered() && !task.is_rolling && !task.is_repair;
         let is_before = task.begun_ms.is_some_and(|begun| begun < split.unreliable_before_ms(cutoff));
         is_covered && is_before && task.window.from() < split.date
     };

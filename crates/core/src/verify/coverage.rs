@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Finding, FindingKind, ListingCuts, SessionStatus, Severity, Witness, WitnessView, gaps,
-    integrity::CheckedSymbol, sessions::AskedSessions,
+    integrity::CheckedSymbol, sessions::RequestedSessions,
 };
 use crate::manifest::{AnsweredAt, TaskItem, TaskState};
 
@@ -70,7 +70,7 @@ pub(super) struct SymbolFacts<'a> {
     /// The recorded bars of each day, for months whose partition was lost and whose bars are not all back.
     pub(super) lost: &'a HashMap<Month, [u16; 31]>,
     pub(super) checked: &'a CheckedSymbol,
-    pub(super) sessions: &'a AskedSessions,
+    pub(super) sessions: &'a RequestedSessions,
     pub(super) witness: &'a dyn Witness,
     pub(super) universe: Option<&'a Universe>,
     /// Whether another process is writing: then running tasks are being worked on, not left over from a crash.
@@ -83,8 +83,8 @@ impl SymbolFacts<'_> {
     pub(super) fn explain(&self) -> Vec<SessionStatus> {
         let mut days = vec![SessionStatus::NotAsked; self.sessions.dates().len()];
         for task in self.tasks {
-            let said = self.said(task);
-            days[self.sessions.within(task.window)].iter_mut().for_each(|day| *day = said.max(*day));
+            let status = self.status_of(task);
+            days[self.sessions.within(task.window)].iter_mut().for_each(|day| *day = status.max(*day));
         }
         for window in self.not_entitled {
             let days = days[self.sessions.within(*window)].iter_mut();
@@ -101,7 +101,7 @@ impl SymbolFacts<'_> {
         // Last, because too few bars came back on these days, however they look now.
         for (date, ..) in self.not_back() {
             if let Some(index) =
-                self.sessions.index_of(date).filter(|index| days[*index] != SessionStatus::Owed)
+                self.sessions.index_of(date).filter(|index| days[*index] != SessionStatus::Pending)
             {
                 days[index] = SessionStatus::Lost;
             }
@@ -113,10 +113,10 @@ impl SymbolFacts<'_> {
     fn not_back(&self) -> Vec<(Date, u16, u16)> {
         let mut not_back = Vec::new();
         for (month, were) in self.lost {
-            let held = self.recorded.iter().find(|partition| partition.month == *month);
+            let stored = self.recorded.iter().find(|partition| partition.month == *month);
             for date in month.days(u32::MAX) {
                 let day = usize::try_from(date.day() - 1).unwrap_or_default();
-                let are = held.map_or(0, |held| held.bars_by_day[day]);
+                let are = stored.map_or(0, |stored| stored.bars_by_day[day]);
                 if are < were[day] {
                     not_back.push((date, were[day], are));
                 }
@@ -128,9 +128,9 @@ impl SymbolFacts<'_> {
 
     /// The explanation that a task gives for the days of its window without bars. `AskedAgain` needs all bars that the
     /// server sent then to be still recorded.
-    fn said(&self, task: &TaskItem) -> SessionStatus {
+    fn status_of(&self, task: &TaskItem) -> SessionStatus {
         match task.state {
-            TaskState::Pending | TaskState::Running => SessionStatus::Owed,
+            TaskState::Pending | TaskState::Running => SessionStatus::Pending,
             TaskState::Done | TaskState::Empty => {
                 let is_kept = || self.recorded_in(task.window) >= task.bars;
                 if task.asked_again.is_some() && is_kept() {
@@ -220,7 +220,7 @@ impl SymbolFacts<'_> {
         if self.recorded.is_empty() && !missing.is_empty() {
             findings.push(self.no_bar_at_all(&missing));
         } else {
-            findings.extend(missing.iter().map(|stretch| self.missing(stretch)));
+            findings.extend(missing.iter().map(|span| self.missing(span)));
         }
         let cut_away = self.cut_away(days);
         if missing.is_empty() && cut_away.is_empty() {
@@ -230,7 +230,7 @@ impl SymbolFacts<'_> {
         findings.extend(self.outside_listing(days));
         let asked_again =
             self.runs(days, |day| matches!(day, SessionStatus::AskedAgain | SessionStatus::Withheld));
-        findings.extend(asked_again.iter().map(|stretch| self.missing_at_the_server(stretch)));
+        findings.extend(asked_again.iter().map(|span| self.missing_at_the_server(span)));
         if days.contains(&SessionStatus::Thin) {
             findings.extend(
                 self.thin_sessions(days).into_iter().map(|(date, thin)| self.thin_finding(date, thin)),
@@ -241,24 +241,25 @@ impl SymbolFacts<'_> {
 
     /// Returns one finding for each month with bars that were lost and did not come back.
     fn lost_bars(&self, days: &[SessionStatus]) -> Vec<Finding> {
-        let is_outstanding =
-            |date: Date| self.sessions.index_of(date).is_some_and(|index| days[index] == SessionStatus::Owed);
+        let is_outstanding = |date: Date| {
+            self.sessions.index_of(date).is_some_and(|index| days[index] == SessionStatus::Pending)
+        };
         let mut findings: BTreeMap<Month, (RangeInclusive<Date>, u32, u32)> = BTreeMap::new();
         // An outstanding task will fetch the day again, and a damaged month has a finding of its own.
-        let is_said = |date: Date| {
+        let is_reported = |date: Date| {
             let mut damaged = self.checked.findings.iter().filter(|one| one.severity == Severity::Damage);
             is_outstanding(date) || damaged.any(|one| one.month == Some(Month::of(date)))
         };
-        for (date, were, are) in self.not_back().into_iter().filter(|(date, ..)| !is_said(*date)) {
-            let (days, most, held) = findings.entry(Month::of(date)).or_insert_with(|| (date..=date, 0, 0));
+        for (date, were, are) in self.not_back().into_iter().filter(|(date, ..)| !is_reported(*date)) {
+            let (days, most, stored) = findings.entry(Month::of(date)).or_insert_with(|| (date..=date, 0, 0));
             *days = *days.start()..=date;
             *most += u32::from(were);
-            *held += u32::from(are);
+            *stored += u32::from(are);
         }
-        let findings = findings.into_values().map(|(days, most, held)| {
-            let kind = if held == 0 { FindingKind::MissingSession } else { FindingKind::ThinSession };
+        let findings = findings.into_values().map(|(days, most, stored)| {
+            let kind = if stored == 0 { FindingKind::MissingSession } else { FindingKind::ThinSession };
             let detail = format!(
-                "{held} of the {most} bars that were on record; the others were lost and did not come back"
+                "{stored} of the {most} bars that were on record; the others were lost and did not come back"
             );
             kind.on(self.symbol, &days, detail)
         });
@@ -347,8 +348,9 @@ impl SymbolFacts<'_> {
     }
 
     pub(super) fn answer(&self, date: Date) -> Option<&AnsweredAt> {
-        let asked = self.tasks.iter().filter(|task| task.window.from() <= date && date <= task.window.to());
-        asked.filter_map(|task| task.asked_again.as_ref()).max_by_key(|answer| answer.at_ms)
+        let requested =
+            self.tasks.iter().filter(|task| task.window.from() <= date && date <= task.window.to());
+        requested.filter_map(|task| task.asked_again.as_ref()).max_by_key(|answer| answer.at_ms)
     }
 
     pub(super) fn answered(&self, date: Date) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use grab_model::{Symbol, Window};
 
-use super::{AskedSessions, SessionStatus, Verification};
+use super::{RequestedSessions, SessionStatus, Verification};
 
 /// The number of requested symbols, and of those without bars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -37,7 +37,7 @@ pub(super) fn longest(days: &[SessionStatus]) -> u64 {
             SessionStatus::NotFound
             | SessionStatus::NotEntitled
             | SessionStatus::Failed
-            | SessionStatus::Owed
+            | SessionStatus::Pending
             | SessionStatus::Withheld
             | SessionStatus::Missing
             | SessionStatus::Lost
@@ -52,19 +52,19 @@ impl Verification {
     /// The number of requested symbols, and of those without bars.
     #[must_use]
     pub fn symbols(&self) -> SymbolCounts {
-        let asked =
+        let requested =
             self.days.iter().filter(|(_, days)| days.iter().any(|day| *day != SessionStatus::NotAsked));
-        let without_bars = asked.clone().filter(|(_, days)| has_no_bar(days)).count() as u64;
-        SymbolCounts { asked_for: asked.count() as u64, without_bars }
+        let without_bars = requested.clone().filter(|(_, days)| has_no_bar(days)).count() as u64;
+        SymbolCounts { asked_for: requested.count() as u64, without_bars }
     }
 
     /// For each symbol, the number of sessions in windows that a spec wants and nothing has requested, and the longest
     /// gap over the requested and the wanted sessions together. The wanted sessions count as missing.
     pub(super) fn with_wanted(&self, wanted: &BTreeMap<&Symbol, Vec<Window>>) -> Vec<(u64, u64)> {
         let span = self.sessions.dates().first().zip(self.sessions.dates().last());
-        let asked = span.and_then(|(first, last)| Window::new(*first, *last));
-        let axis = AskedSessions::spanned(wanted.values().flatten().copied().chain(asked));
-        let begin = asked.map_or(0, |asked| axis.within(asked).start);
+        let requested = span.and_then(|(first, last)| Window::new(*first, *last));
+        let axis = RequestedSessions::spanned(wanted.values().flatten().copied().chain(requested));
+        let begin = requested.map_or(0, |requested| axis.within(requested).start);
         let nothing = Vec::new();
         let joined = wanted.iter().map(|(symbol, windows)| {
             let known = self.days.binary_search_by(|(known, _)| known.cmp(symbol)).ok();
@@ -76,7 +76,7 @@ impl Verification {
             let mut outstanding = 0;
             for day in windows.iter().flat_map(|window| axis.within(*window)) {
                 if let Some(day) = joined.get_mut(day).filter(|day| **day == SessionStatus::NotAsked) {
-                    *day = SessionStatus::Owed;
+                    *day = SessionStatus::Pending;
                     outstanding += 1;
                 }
             }
@@ -91,13 +91,15 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use SessionStatus::{AskedAgain, Empty, Lost, Missing, NoTrade, NotAsked, Owed, Present, Thin, Withheld};
+    use SessionStatus::{
+        AskedAgain, Empty, Lost, Missing, NoTrade, NotAsked, Pending, Present, Thin, Withheld,
+    };
 
     #[test]
     fn what_ends_a_gap_and_what_does_not() {
         assert_eq!(longest(&[]), 0);
-        assert_eq!(longest(&[Present, Missing, NoTrade, Lost, AskedAgain, Withheld, Thin, Owed]), 3);
-        assert_eq!(longest(&[Owed, Owed, NotAsked, Owed]), 2, "nobody knows of that day");
+        assert_eq!(longest(&[Present, Missing, NoTrade, Lost, AskedAgain, Withheld, Thin, Pending]), 3);
+        assert_eq!(longest(&[Pending, Pending, NotAsked, Pending]), 2, "nobody knows of that day");
         assert_eq!(longest(&[Empty, Empty, Present, Empty]), 0, "before the first bar and after the last");
         assert_eq!(longest(&[Empty, NoTrade, AskedAgain, Empty]), 3, "not one bar");
     }
@@ -105,10 +107,10 @@ mod tests {
     #[test]
     fn a_gap_goes_on_from_what_was_asked_for_into_what_is_wanted() {
         let window = |from, to| Window::new(from, to).unwrap();
-        let asked = window(date(2024, 1, 2), date(2024, 1, 5));
+        let requested = window(date(2024, 1, 2), date(2024, 1, 5));
         let symbol = |text: &str| text.parse::<Symbol>().unwrap();
         let verified = Verification {
-            sessions: AskedSessions::spanned([asked].into_iter()),
+            sessions: RequestedSessions::spanned([requested].into_iter()),
             days: vec![(symbol("A"), vec![Present, Missing, Missing, Lost])],
             ..Verification::default()
         };

@@ -221,7 +221,7 @@ impl GroupedDaily {
     }
 
     /// Rejects these days.
-    pub(super) fn disbelieve(&mut self, days: impl Iterator<Item = Date>) {
+    pub(super) fn reject(&mut self, days: impl Iterator<Item = Date>) {
         for day in days {
             let place = self.days.binary_search_by_key(&day, |(date, _)| *date);
             if let Some((_, is_good)) = place.ok().and_then(|place| self.days.get_mut(place)) {
@@ -396,9 +396,10 @@ mod tests {
         memory("after");
         assert!(findings.is_empty());
         let begun = std::time::Instant::now();
-        let asked = symbols.iter().flat_map(|symbol| files.iter().map(move |file| (symbol, file.date)));
-        let traded =
-            asked.filter(|(symbol, date)| witness.saw(symbol, *date) != Some(WitnessView::NoTrade)).count();
+        let requested = symbols.iter().flat_map(|symbol| files.iter().map(move |file| (symbol, file.date)));
+        let traded = requested
+            .filter(|(symbol, date)| witness.saw(symbol, *date) != Some(WitnessView::NoTrade))
+            .count();
         println!("asked {traded} times in {:?}", begun.elapsed());
         assert_eq!(traded, 55_000_000);
     }

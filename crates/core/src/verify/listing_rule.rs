@@ -71,12 +71,12 @@ impl SymbolFacts<'_> {
         let date = |index: usize| self.sessions.dates()[index];
         let of_run = |run: Range<usize>| {
             let has_bars = |index: &usize| days[*index].has_bars() && !listed.is_last_day(date(*index));
-            let held: Vec<usize> = run.filter(has_bars).collect();
-            let (first, last) = (date(*held.first()?), date(*held.last()?));
-            let sessions = if held.len() == 1 {
+            let stored: Vec<usize> = run.filter(has_bars).collect();
+            let (first, last) = (date(*stored.first()?), date(*stored.last()?));
+            let sessions = if stored.len() == 1 {
                 "1 session has bars".to_owned()
             } else {
-                format!("{} sessions to {last} have bars", held.len())
+                format!("{} sessions to {last} have bars", stored.len())
             };
             let around = listed.nearest_listed_days(first);
             let detail = format!("{sessions}, and the lists have the symbol {around}: the bars are used");
@@ -96,7 +96,7 @@ fn is_absent(day: SessionStatus) -> bool {
         | SessionStatus::AskedAgain
         | SessionStatus::Missing => true,
         SessionStatus::NotAsked
-        | SessionStatus::Owed
+        | SessionStatus::Pending
         | SessionStatus::NoTrade
         | SessionStatus::Withheld
         | SessionStatus::Lost

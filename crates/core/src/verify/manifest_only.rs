@@ -4,7 +4,7 @@ use grab_model::{Month, Partition, Symbol, universe::Universe};
 use jiff::civil::Date;
 
 use super::{
-    AskedSessions, ListingCuts, NoWitness, SessionStatus, VerifyError, coverage::SymbolFacts,
+    ListingCuts, NoWitness, RequestedSessions, SessionStatus, VerifyError, coverage::SymbolFacts,
     integrity::CheckedSymbol,
 };
 use crate::manifest::{ManifestReader, TaskItem};
@@ -45,7 +45,7 @@ impl ExplainedSymbol {
 pub fn by_manifest(
     reader: &ManifestReader,
     symbol: &Symbol,
-    sessions: &AskedSessions,
+    sessions: &RequestedSessions,
     universe: Option<&Universe>,
 ) -> Result<ExplainedSymbol, VerifyError> {
     let (tasks, recorded) = (reader.tasks_of(symbol)?, reader.partitions(symbol)?);

@@ -104,13 +104,13 @@ impl ManifestSnapshot {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub(super) fn asked_windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, VerifyError> {
-        let mut asked = self.read(ManifestReader::asked_windows)?;
+    pub(super) fn requested_windows(&self) -> Result<HashMap<Symbol, Vec<Window>>, VerifyError> {
+        let mut requested = self.read(ManifestReader::requested_windows)?;
         let until = |window: &Window| Window::new(window.from(), window.to().min(self.last));
-        for windows in asked.values_mut() {
+        for windows in requested.values_mut() {
             *windows = windows.iter().filter_map(until).collect();
         }
-        Ok(asked)
+        Ok(requested)
     }
 
     /// Reads from the manifest as it is now.

@@ -41,7 +41,7 @@ pub use repair_plan::{RepairPlan, UnrecordedPartition};
 pub use request_windows::BarsBySession;
 pub use session_presence::{FILLED_WITHIN_DAYS, SessionPresence, SessionSymbols, SilentSymbol};
 pub use session_status::SessionStatus;
-pub use sessions::AskedSessions;
+pub use sessions::RequestedSessions;
 pub use stored_witness::{StoredWitness, UnwitnessedAbsence, WitnessedSessions, verify_with_kept, witnessed};
 pub use witness::{NoWitness, Witness, WitnessView};
 pub use witness_plan::wanted;
@@ -111,17 +111,17 @@ pub struct Verification {
     /// Which kind of bars the directory holds, once that is decided.
     pub kind: Option<StoreKind>,
     /// The requested windows of each symbol, including those that the plan does not serve.
-    pub asked: HashMap<Symbol, Vec<Window>>,
+    pub requested: HashMap<Symbol, Vec<Window>>,
     /// The number of tasks, by window and state.
     pub counts: BTreeMap<Window, BTreeMap<TaskState, u64>>,
     /// Whether another process was writing at the start: all results are of that instant.
     pub is_beside_a_writer: bool,
     /// All requested sessions.
-    pub sessions: AskedSessions,
+    pub sessions: RequestedSessions,
     /// Each symbol with one explanation for each session, in the order of the symbols.
     pub days: Vec<(Symbol, Vec<SessionStatus>)>,
     /// Windows that a spec or the plan beside the manifest wants and no task requests: none of their sessions is in `days`.
-    pub unasked: Vec<(Symbol, Window)>,
+    pub unrequested: Vec<(Symbol, Window)>,
     /// Symbols whose minutes have too few of the witness's shares on most sessions, and the usual share.
     pub low_shares: Vec<(Symbol, f64)>,
     /// Sessions in the longest gap.
@@ -218,14 +218,15 @@ fn verify_whole(
     let symbols = with_symbols(symbols(data_dir, records)?, cut_away);
     let kind = records.read(ManifestReader::kind)?;
     let is_adjusted = kind.is_some_and(|kind| kind.adjusted);
-    let asked = records.asked_windows()?;
-    let sessions = AskedSessions::spanned(asked.values().flatten().copied().chain(cut_away.windows()));
+    let requested = records.requested_windows()?;
+    let sessions =
+        RequestedSessions::spanned(requested.values().flatten().copied().chain(cut_away.windows()));
     let sessions = sessions.without(&records.read(ManifestReader::closures)?);
     let universe = universe(data_dir);
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
     let strays = integrity::outside_of_symbols(data_dir, records)?;
     let counts = records.read(ManifestReader::counts_by_window)?;
-    let begun = Verification { findings: strays, kind, asked, counts, ..Verification::default() };
+    let begun = Verification { findings: strays, kind, requested, counts, ..Verification::default() };
     let verified = Mutex::new(Verification { is_beside_a_writer: records.was_written(), ..begun });
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), VerifyError> {
@@ -262,8 +263,8 @@ fn verify_whole(
             verified.coverage.add(Coverage::of(&days));
             verified.longest_gap = verified.longest_gap.max(longest_gap);
             // A symbol that was cut away as a whole and did not trade needs no explanation.
-            let is_held = !tasks.is_empty() || !recorded.is_empty() || !checked.unknown.is_empty();
-            if is_held || days.iter().any(|day| *day != SessionStatus::NotAsked) {
+            let has_records = !tasks.is_empty() || !recorded.is_empty() || !checked.unknown.is_empty();
+            if has_records || days.iter().any(|day| *day != SessionStatus::NotAsked) {
                 verified.days.push((symbol.clone(), days));
             }
             verified.low_shares.extend(low);

@@ -125,9 +125,13 @@ impl ContentFindings<'_> {
             ("month", self.recorded.month.to_string(), &claims.month),
         ];
         // One mismatch is enough to say that it is another file.
-        if let Some((what, expected, said)) = facts.into_iter().find(|(_, expected, said)| expected != *said)
+        if let Some((what, expected, claimed)) =
+            facts.into_iter().find(|(_, expected, claimed)| expected != *claimed)
         {
-            self.add(FindingKind::SchemaMismatch, format!("its {what} is {said}, and it lies at {expected}"));
+            self.add(
+                FindingKind::SchemaMismatch,
+                format!("its {what} is {claimed}, and it lies at {expected}"),
+            );
         }
     }
 

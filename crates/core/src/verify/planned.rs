@@ -44,7 +44,7 @@ impl Verification {
             more.into_iter().filter(|(_, window)| calendar::sessions(*window).next().is_some()).collect();
         self.expect(&more, unrecorded_window);
         for (symbol, window) in more {
-            self.asked.entry(symbol).or_default().push(window);
+            self.requested.entry(symbol).or_default().push(window);
         }
         Ok(())
     }

@@ -48,24 +48,24 @@ pub struct BrokenPartition {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnrecordedPartition {
     /// The requested windows of its month: requested again where the file has no bars.
-    pub asked: Vec<Window>,
+    pub requested: Vec<Window>,
     /// The whole month, up to the last finished session: requested if the file is bad and no task covers it.
     pub month: Vec<Window>,
 }
 
 impl RepairPlan {
-    /// Plans the repair of `findings`. `asked` are the requested windows of each symbol; `cut_away` are those that are
+    /// Plans the repair of `findings`. `requested` are the requested windows of each symbol; `cut_away` are those that are
     /// subscribed and were not requested. Nothing after `last_day` is requested. Notices change nothing.
     #[must_use]
     pub fn of<H: BuildHasher>(
         findings: &[Finding],
-        asked: &HashMap<Symbol, Vec<Window>, H>,
+        requested: &HashMap<Symbol, Vec<Window>, H>,
         cut_away: &ListingCuts,
         last_day: Date,
     ) -> Self {
         let mut plan = Self::default();
         for finding in findings {
-            let windows = finding.ticker.as_ref().and_then(|symbol| asked.get(symbol));
+            let windows = finding.ticker.as_ref().and_then(|symbol| requested.get(symbol));
             let cut_away = finding.ticker.iter().flat_map(|symbol| cut_away.windows_of(symbol));
             let cut_away: Vec<_> = cut_away.collect();
             plan.add(finding, windows.map_or(&[][..], Vec::as_slice), &cut_away, last_day);
@@ -73,13 +73,13 @@ impl RepairPlan {
         plan
     }
 
-    fn add(&mut self, finding: &Finding, asked: &[Window], cut_away: &[Window], last_day: Date) {
+    fn add(&mut self, finding: &Finding, requested: &[Window], cut_away: &[Window], last_day: Date) {
         // What is only worth knowing stays; a stray file is out of place, whatever harm it does.
         if finding.severity == Severity::Notice && finding.kind != FindingKind::StrayFile {
             return;
         }
         match finding.kind {
-            FindingKind::StrayFile => self.add_stray(finding, asked, last_day),
+            FindingKind::StrayFile => self.add_stray(finding, requested, last_day),
             FindingKind::MissingFile
             | FindingKind::CorruptFile
             | FindingKind::DigestMismatch
@@ -88,9 +88,9 @@ impl RepairPlan {
             | FindingKind::DuplicateTimestamp
             | FindingKind::Unsorted
             | FindingKind::OutsideWindow
-            | FindingKind::OffMinute => self.add_file(finding, asked, last_day),
+            | FindingKind::OffMinute => self.add_file(finding, requested, last_day),
             FindingKind::MissingSession | FindingKind::MissingSymbol | FindingKind::ThinSession => {
-                self.add_sessions(finding, asked, cut_away);
+                self.add_sessions(finding, requested, cut_away);
             }
             FindingKind::UnfinishedTask => self.add_task(finding),
             FindingKind::ManifestCorrupt => self.left.push(finding.clone()),
@@ -101,23 +101,23 @@ impl RepairPlan {
         }
     }
 
-    fn add_stray(&mut self, finding: &Finding, asked: &[Window], last_day: Date) {
+    fn add_stray(&mut self, finding: &Finding, requested: &[Window], last_day: Date) {
         let (Some(symbol), Some(month)) = (&finding.ticker, finding.month) else {
             self.strays.extend(finding.path.clone());
             return;
         };
-        let asked = runs(month, asked_days(month, asked), last_day);
+        let requested = runs(month, requested_days(month, requested), last_day);
         let month_itself = runs(month, u32::MAX, last_day);
-        let unknown = UnrecordedPartition { asked, month: month_itself };
+        let unknown = UnrecordedPartition { requested, month: month_itself };
         self.unknown.insert((symbol.clone(), month), unknown);
     }
 
     /// A damaged file: a partition, a day of the market, or a table of reference data.
-    fn add_file(&mut self, finding: &Finding, asked: &[Window], last_day: Date) {
+    fn add_file(&mut self, finding: &Finding, requested: &[Window], last_day: Date) {
         let Finding { kind, ticker, month, date, path, .. } = finding;
         match (ticker, month, date) {
             (Some(symbol), Some(month), _) => {
-                let mask = asked_days(*month, asked);
+                let mask = requested_days(*month, requested);
                 // If no task covers it, it was recorded as a whole.
                 let days = runs(*month, if mask == 0 { u32::MAX } else { mask }, last_day);
                 let is_other = matches!(kind, FindingKind::DigestMismatch | FindingKind::RowCountMismatch);
@@ -138,14 +138,14 @@ impl RepairPlan {
     }
 
     /// Sessions that lack bars. Those of the market as a whole name no symbol to ask for.
-    fn add_sessions(&mut self, finding: &Finding, asked: &[Window], cut_away: &[Window]) {
+    fn add_sessions(&mut self, finding: &Finding, requested: &[Window], cut_away: &[Window]) {
         let (Some(symbol), Some(from)) = (&finding.ticker, finding.date) else {
             self.not_asked.push(finding.clone());
             return;
         };
         let window = Window::new(from, finding.to.unwrap_or(from));
-        let parts = |asked| window.into_iter().flat_map(|window| within(window, asked)).collect();
-        let (again, never): (Vec<Window>, Vec<Window>) = (parts(asked), parts(cut_away));
+        let parts = |requested| window.into_iter().flat_map(|window| within(window, requested)).collect();
+        let (again, never): (Vec<Window>, Vec<Window>) = (parts(requested), parts(cut_away));
         self.again.extend(again.into_iter().map(|window| (symbol.clone(), window)));
         let has_session = |window: &Window| calendar::sessions(*window).next().is_some();
         let never = never.into_iter().filter(has_session);
@@ -199,8 +199,8 @@ impl RepairPlan {
     /// The number of repairs.
     #[must_use]
     pub fn count(&self) -> usize {
-        let held = self.broken.len() + self.unknown.len() + self.strays.len();
-        held + self.windows() + self.unwitnessed.len()
+        let stored = self.broken.len() + self.unknown.len() + self.strays.len();
+        stored + self.windows() + self.unwitnessed.len()
     }
 
     /// Whether there is nothing to do. `left` does not count.
@@ -230,9 +230,11 @@ pub(crate) fn pairs<'a>(
 }
 
 /// The requested parts of a window: a run of missing sessions may include days that were never requested.
-fn within(window: Window, asked: &[Window]) -> Vec<Window> {
-    let part = |asked: &Window| Window::new(window.from().max(asked.from()), window.to().min(asked.to()));
-    let mut parts: Vec<_> = asked.iter().filter_map(part).collect();
+fn within(window: Window, requested: &[Window]) -> Vec<Window> {
+    let part = |requested: &Window| {
+        Window::new(window.from().max(requested.from()), window.to().min(requested.to()))
+    };
+    let mut parts: Vec<_> = requested.iter().filter_map(part).collect();
     parts.sort_unstable();
     let mut joined: Vec<Window> = Vec::new();
     for part in parts {
@@ -245,8 +247,8 @@ fn within(window: Window, asked: &[Window]) -> Vec<Window> {
 }
 
 /// The requested days of a month, as bits.
-fn asked_days(month: Month, asked: &[Window]) -> u32 {
-    asked.iter().fold(0, |mask, window| mask | month.mask(*window))
+fn requested_days(month: Month, requested: &[Window]) -> u32 {
+    requested.iter().fold(0, |mask, window| mask | month.mask(*window))
 }
 
 /// The days of a month up to `last_day`, in runs.
@@ -273,9 +275,9 @@ mod tests {
         "A".parse().unwrap()
     }
 
-    fn plan(findings: &[Finding], asked: &[Window]) -> RepairPlan {
-        let asked = HashMap::from([(symbol(), asked.to_vec())]);
-        RepairPlan::of(findings, &asked, &ListingCuts::default(), date(2024, 3, 20))
+    fn plan(findings: &[Finding], requested: &[Window]) -> RepairPlan {
+        let requested = HashMap::from([(symbol(), requested.to_vec())]);
+        RepairPlan::of(findings, &requested, &ListingCuts::default(), date(2024, 3, 20))
     }
 
     fn window(from: Date, to: Date) -> Window {
@@ -294,10 +296,10 @@ mod tests {
 
     #[test]
     fn of_a_lost_month_the_days_are_asked_for_that_were_asked_for_before() {
-        let asked =
+        let requested =
             [window(date(2023, 12, 5), date(2024, 1, 10)), window(date(2024, 1, 11), date(2024, 2, 2))];
-        assert_eq!(again(&plan(&[damage(1), damage(1)], &asked)), ["2024-01-01..2024-01-31"]);
-        assert_eq!(again(&plan(&[damage(2)], &asked)), ["2024-02-01..2024-02-02"]);
+        assert_eq!(again(&plan(&[damage(1), damage(1)], &requested)), ["2024-01-01..2024-01-31"]);
+        assert_eq!(again(&plan(&[damage(2)], &requested)), ["2024-02-01..2024-02-02"]);
         let apart = [window(date(2024, 2, 1), date(2024, 2, 3)), window(date(2024, 2, 7), date(2024, 2, 9))];
         assert_eq!(again(&plan(&[damage(2)], &apart)), ["2024-02-01..2024-02-03", "2024-02-07..2024-02-09"]);
         assert_eq!(again(&plan(&[damage(3)], &[])), ["2024-03-01..2024-03-20"], "no task knows of it");
@@ -313,8 +315,8 @@ mod tests {
         // The sixth and the seventh are a weekend, which needs no request.
         let next =
             FindingKind::MissingSession.on(&symbol(), &(date(2024, 1, 6)..=date(2024, 1, 9)), String::new());
-        let asked = HashMap::from([(symbol(), vec![window(date(2024, 1, 8), date(2024, 1, 31))])]);
-        let plan = RepairPlan::of(&[gap, next], &asked, &cut_away, date(2024, 3, 20));
+        let requested = HashMap::from([(symbol(), vec![window(date(2024, 1, 8), date(2024, 1, 31))])]);
+        let plan = RepairPlan::of(&[gap, next], &requested, &cut_away, date(2024, 3, 20));
         let windows = |pairs: &BTreeSet<(Symbol, Window)>| -> Vec<String> {
             pairs.iter().map(|(_, window)| window.to_string()).collect()
         };
@@ -334,12 +336,12 @@ mod tests {
             "x".into(),
             String::new(),
         );
-        let asked = [
+        let requested = [
             window(date(2023, 12, 1), date(2024, 1, 4)),
             window(date(2024, 1, 4), date(2024, 1, 5)),
             window(date(2024, 1, 8), date(2024, 2, 1)),
         ];
-        assert_eq!(again(&plan(&[gap], &asked)), ["2024-01-03..2024-01-05", "2024-01-08..2024-01-08"]);
+        assert_eq!(again(&plan(&[gap], &requested)), ["2024-01-03..2024-01-05", "2024-01-08..2024-01-08"]);
         assert!(plan(&[known, odd], &[]).is_empty());
     }
 

@@ -30,30 +30,31 @@ impl<'a> BarsBySession<'a> {
     /// Uses the partitions of a symbol. Without any, a session is assumed to be full.
     #[must_use]
     pub fn of(recorded: &'a [Partition]) -> Self {
-        let mut held: Vec<u16> = recorded.iter().flat_map(Partition::session_bars).collect();
-        held.sort_unstable();
-        let most = held.get(held.len() * 19 / 20).copied().unwrap_or(FULL_SESSION);
+        let mut stored: Vec<u16> = recorded.iter().flat_map(Partition::session_bars).collect();
+        stored.sort_unstable();
+        let most = stored.get(stored.len() * 19 / 20).copied().unwrap_or(FULL_SESSION);
         Self { recorded, expected: u32::from(most.min(FULL_SESSION)) }
     }
 
     /// The bars that a window with `due` sessions without stored bars will fetch.
     fn bars(&self, window: Window, due: u32) -> u32 {
-        self.held_in(window).saturating_add(due.saturating_mul(self.expected))
+        self.stored_in(window).saturating_add(due.saturating_mul(self.expected))
     }
 
     /// The requests that a window will take if all its sessions without stored bars are due.
     #[must_use]
     pub fn requests(&self, window: Window) -> u64 {
-        let sessions = calendar::sessions(window).filter(|session| self.held_on(session.date()) == 0).count();
+        let sessions =
+            calendar::sessions(window).filter(|session| self.stored_on(session.date()) == 0).count();
         let bars = self.bars(window, u32::try_from(sessions).unwrap_or(u32::MAX));
         u64::from(bars.div_ceil(PAGE).max(1))
     }
 
-    fn held_on(&self, date: Date) -> u32 {
-        Window::new(date, date).map_or(0, |day| self.held_in(day))
+    fn stored_on(&self, date: Date) -> u32 {
+        Window::new(date, date).map_or(0, |day| self.stored_in(day))
     }
 
-    fn held_in(&self, window: Window) -> u32 {
+    fn stored_in(&self, window: Window) -> u32 {
         let in_month = |partition: &Partition| {
             let mask = partition.month.mask(window);
             let days = partition.bars_by_day.iter().enumerate().filter(|(day, _)| mask & 1 << day != 0);
@@ -63,10 +64,10 @@ impl<'a> BarsBySession<'a> {
     }
 
     /// Joins due windows, given in order, to as few as possible that each fit in one page. The days between two windows
-    /// are requested too, as merging them again changes nothing, but no session outside of the windows `asked`. Windows
+    /// are requested too, as merging them again changes nothing, but no session outside of the windows `requested`. Windows
     /// without a session between them are always joined: that takes no extra request.
     #[must_use]
-    pub fn joined(&self, due: &[Window], asked: &[Window]) -> Vec<Window> {
+    pub fn joined(&self, due: &[Window], requested: &[Window]) -> Vec<Window> {
         let mut joined: Vec<(Window, u32)> = Vec::new();
         for window in due {
             let bars = self.bars_due(*window);
@@ -74,8 +75,8 @@ impl<'a> BarsBySession<'a> {
                 let between = gap(*before, *window);
                 let is_next = between.is_none_or(|between| calendar::sessions(between).next().is_none());
                 // The days between are fetched again too, so their stored bars take room in the page.
-                let all = *bars_before + bars + between.map_or(0, |between| self.held_in(between));
-                let fits = all <= PAGE && between.is_none_or(|between| is_asked(between, asked));
+                let all = *bars_before + bars + between.map_or(0, |between| self.stored_in(between));
+                let fits = all <= PAGE && between.is_none_or(|between| is_requested(between, requested));
                 if is_next || fits {
                     *before = Window::new(before.from(), before.to().max(window.to())).unwrap_or(*before);
                     *bars_before = all;
@@ -89,26 +90,26 @@ impl<'a> BarsBySession<'a> {
 
     /// Bars of a window whose sessions are all due: the stored number of each session, or the expected one if that is higher.
     fn bars_due(&self, window: Window) -> u32 {
-        calendar::sessions(window).map(|session| self.held_on(session.date()).max(self.expected)).sum()
+        calendar::sessions(window).map(|session| self.stored_on(session.date()).max(self.expected)).sum()
     }
 }
 
-/// Joins the due windows of each symbol; `asked` are the requested windows: see [`BarsBySession::joined`].
+/// Joins the due windows of each symbol; `requested` are the requested windows: see [`BarsBySession::joined`].
 ///
 /// # Errors
 /// If the manifest cannot be read.
 pub fn joined<H: BuildHasher>(
     reader: &ManifestReader,
     due: &BTreeSet<(Symbol, Window)>,
-    asked: &HashMap<Symbol, Vec<Window>, H>,
+    requested: &HashMap<Symbol, Vec<Window>, H>,
 ) -> Result<Vec<(Symbol, Window)>, ManifestError> {
     let pairs: Vec<_> = due.iter().collect();
     let mut joined = Vec::new();
     for of_one in pairs.chunk_by(|one, other| one.0 == other.0) {
         let (symbol, windows) = (&of_one[0].0, of_one.iter().map(|(_, window)| *window).collect::<Vec<_>>());
         let windows = if windows.len() > 1 {
-            let asked = asked.get(symbol).map_or(&[][..], Vec::as_slice);
-            BarsBySession::of(&reader.partitions(symbol)?).joined(&windows, asked)
+            let requested = requested.get(symbol).map_or(&[][..], Vec::as_slice);
+            BarsBySession::of(&reader.partitions(symbol)?).joined(&windows, requested)
         } else {
             windows
         };
@@ -138,8 +139,9 @@ fn gap(before: Window, after: Window) -> Option<Window> {
 }
 
 /// Whether each session of a window is in one of the requested windows.
-fn is_asked(window: Window, asked: &[Window]) -> bool {
-    let is_in = |date: Date| asked.iter().any(|asked| (asked.from()..=asked.to()).contains(&date));
+fn is_requested(window: Window, requested: &[Window]) -> bool {
+    let is_in =
+        |date: Date| requested.iter().any(|requested| (requested.from()..=requested.to()).contains(&date));
     calendar::sessions(window).map(Session::date).all(is_in)
 }
 
@@ -165,10 +167,10 @@ mod tests {
         Window::new(date(2024, 1, from), date(2024, 1, to)).unwrap()
     }
 
-    fn joined(due: &[i8], bars: u16, asked: &[Window]) -> Vec<String> {
+    fn joined(due: &[i8], bars: u16, requested: &[Window]) -> Vec<String> {
         let (recorded, due) =
             (january(due, bars), due.iter().map(|day| days(*day, *day)).collect::<Vec<_>>());
-        BarsBySession::of(&recorded).joined(&due, asked).iter().map(ToString::to_string).collect()
+        BarsBySession::of(&recorded).joined(&due, requested).iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl OpenDays {
     }
 
     /// Whether there are bars on each of the [`REGULAR`] sessions that end with `last`.
-    fn is_regular(&mut self, held: &BTreeSet<Date>, last: Date) -> bool {
+    fn is_regular(&mut self, stored: &BTreeSet<Date>, last: Date) -> bool {
         if !self.runs.contains_key(&last) {
             let days = Window::new(last.saturating_sub((3 * LOOK_BACK).days()), last);
             let run = self.within(days).into_iter().rev().take(REGULAR).collect();
@@ -130,7 +130,7 @@ impl OpenDays {
         }
         self.runs
             .get(&last)
-            .is_some_and(|run| run.len() == REGULAR && run.iter().all(|day| held.contains(day)))
+            .is_some_and(|run| run.len() == REGULAR && run.iter().all(|day| stored.contains(day)))
     }
 }
 
@@ -155,13 +155,13 @@ impl SessionPresence {
         let long_ago = last_sessions.iter().rev().nth(LONG - 1).copied();
         let mut silent = Vec::new();
         let not_served = not_served(reader)?;
-        for (symbol, held) in reader.last_sessions(Month::of(two_weeks_before(first)))? {
+        for (symbol, stored) in reader.last_sessions(Month::of(two_weeks_before(first)))? {
             let silence = silences.get(&symbol);
             let is_delisted =
                 |date, before| universe.is_delisted(&symbol, date, before) || has_left(silence, before);
-            let is_silent = count(&mut sessions, &held, not_served.get(&symbol), &mut open, is_delisted);
+            let is_silent = count(&mut sessions, &stored, not_served.get(&symbol), &mut open, is_delisted);
             if is_silent {
-                silent.extend(held.last().map(|last_session| SilentSymbol {
+                silent.extend(stored.last().map(|last_session| SilentSymbol {
                     symbol,
                     last_session: *last_session,
                     is_long: long_ago.is_some_and(|long_ago| *last_session < long_ago),
@@ -216,7 +216,7 @@ impl SessionPresence {
 /// Counts a symbol with these sessions on each session. Returns whether it is regular and has no bars on the last one.
 fn count(
     sessions: &mut [SessionSymbols],
-    held: &BTreeSet<Date>,
+    stored: &BTreeSet<Date>,
     not_served: Option<&Vec<Window>>,
     open: &mut OpenDays,
     is_delisted: impl Fn(Date, Option<Date>) -> bool,
@@ -224,16 +224,16 @@ fn count(
     let mut is_absent = false;
     for session in sessions {
         let date = session.date;
-        let is_there = held.contains(&date);
+        let is_there = stored.contains(&date);
         if !is_there && is_within(not_served, date) {
             // The plan does not serve this day, so the symbol is not silent, whatever it was on the session before.
             is_absent = false;
             continue;
         }
-        let before = held.range(..date).next_back().copied();
+        let before = stored.range(..date).next_back().copied();
         let has_left = is_delisted(date, before);
         // Only the bars before the session count, so that a lacking session cannot make a symbol irregular.
-        let is_regular = !has_left && before.is_some_and(|before| open.is_regular(held, before));
+        let is_regular = !has_left && before.is_some_and(|before| open.is_regular(stored, before));
         let was_there = before.is_some_and(|before| before >= two_weeks_before(date)) && !has_left;
         session.symbols += u64::from(is_there);
         session.expected += u64::from(is_there || was_there || is_regular);
@@ -325,12 +325,12 @@ mod tests {
         let day = |day| date(2024, 1, day);
         let window = |from, to| Window::new(day(from), day(to)).unwrap();
         let mut open = OpenDays { closures: BTreeSet::new(), runs: HashMap::new() };
-        let held = open.within(Some(window(2, 12))).into_iter().collect();
+        let stored = open.within(Some(window(2, 12))).into_iter().collect();
         let dates = open.within(Some(window(2, 18)));
         let mut sessions: Vec<_> =
             dates.iter().map(|date| SessionSymbols { date: *date, ..SessionSymbols::default() }).collect();
         let not_served: Vec<_> = not_served.iter().map(|(from, to)| window(*from, *to)).collect();
-        count(&mut sessions, &held, Some(&not_served), &mut open, |_, _| false)
+        count(&mut sessions, &stored, Some(&not_served), &mut open, |_, _| false)
     }
 
     #[test]

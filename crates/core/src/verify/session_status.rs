@@ -14,7 +14,7 @@ pub enum SessionStatus {
     /// Its task was given up.
     Failed,
     /// Its task is not finished.
-    Owed,
+    Pending,
     /// No bar, and none was expected: before the first bar or after the last one, by the server's response alone.
     Empty,
     /// No bar, and the witness saw no trade.
@@ -46,7 +46,7 @@ impl SessionStatus {
         Self::NotFound,
         Self::NotEntitled,
         Self::Failed,
-        Self::Owed,
+        Self::Pending,
         Self::Empty,
         Self::NoTrade,
         Self::AskedAgain,
@@ -73,7 +73,7 @@ impl SessionStatus {
             Self::NotFound
             | Self::NotEntitled
             | Self::Failed
-            | Self::Owed
+            | Self::Pending
             | Self::Withheld
             | Self::Missing
             | Self::Lost
@@ -116,7 +116,7 @@ impl SessionStatus {
             Self::NotFound => "symbol not found",
             Self::NotEntitled => "not in the plan",
             Self::Failed => "failed",
-            Self::Owed => "still pending",
+            Self::Pending => "still pending",
             Self::Empty => "empty, says the server",
             Self::NoTrade => "no trade",
             Self::AskedAgain => "requested again: the server has none",

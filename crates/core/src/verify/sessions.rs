@@ -8,9 +8,9 @@ use grab_model::{Window, calendar};
 
 /// All sessions from the first requested day to the last one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AskedSessions(Vec<Date>);
+pub struct RequestedSessions(Vec<Date>);
 
-impl AskedSessions {
+impl RequestedSessions {
     /// All sessions from the start of the first window to the end of the last one.
     #[must_use]
     pub fn spanned(windows: impl Iterator<Item = Window>) -> Self {
@@ -47,11 +47,16 @@ impl AskedSessions {
 }
 
 /// The sessions in any of the windows, in order.
-pub(super) fn asked(windows: &[Window]) -> Vec<Date> {
-    let sessions = AskedSessions::spanned(windows.iter().copied());
-    let mut is_asked = vec![false; sessions.dates().len()];
+pub(super) fn requested(windows: &[Window]) -> Vec<Date> {
+    let sessions = RequestedSessions::spanned(windows.iter().copied());
+    let mut is_requested = vec![false; sessions.dates().len()];
     for window in windows {
-        is_asked[sessions.within(*window)].fill(true);
+        is_requested[sessions.within(*window)].fill(true);
     }
-    sessions.dates().iter().zip(is_asked).filter_map(|(date, is_asked)| is_asked.then_some(*date)).collect()
+    sessions
+        .dates()
+        .iter()
+        .zip(is_requested)
+        .filter_map(|(date, is_requested)| is_requested.then_some(*date))
+        .collect()
 }

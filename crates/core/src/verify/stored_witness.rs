@@ -42,7 +42,7 @@ pub struct UnwitnessedAbsence {
     /// The session.
     pub date: Date,
     /// Whether there is a witness that was rejected.
-    pub is_doubted: bool,
+    pub is_rejected: bool,
 }
 
 /// Verifies like [`super::verify`], with the stored witness: its files are compared with the manifest too, and a file
@@ -98,10 +98,10 @@ fn verify_sound(
     verified.sort();
     // The windows of tasks only: what the plan does not serve needs no witness.
     let windows: Vec<_> = verified.counts.keys().copied().chain(cut_away.windows()).collect();
-    let mut asked = sessions::asked(&windows);
-    asked.retain(|date| !closures.contains(date));
-    let sessions = asked.iter().filter(|date| witness.was_there(**date)).count() as u64;
-    verified.witnessed = WitnessedSessions { sessions, of: asked.len() as u64 };
+    let mut requested = sessions::requested(&windows);
+    requested.retain(|date| !closures.contains(date));
+    let sessions = requested.iter().filter(|date| witness.was_there(**date)).count() as u64;
+    verified.witnessed = WitnessedSessions { sessions, of: requested.len() as u64 };
     verified.unwitnessed = unwitnessed(&verified, &witness);
     verified.expect_planned(data_dir, records)?;
     Ok(verified)
@@ -138,8 +138,8 @@ fn loaded(
 
 /// The sessions on which some absence is unexplained and the witness says nothing about it.
 fn unwitnessed(verified: &Verification, witness: &GroupedDaily) -> Vec<UnwitnessedAbsence> {
-    let doubts = verified.findings.iter().filter(|finding| witness_quality::is_doubt(finding));
-    let doubted: BTreeSet<Date> = doubts.filter_map(|finding| finding.date).collect();
+    let rejections = verified.findings.iter().filter(|finding| witness_quality::rejects_witness(finding));
+    let rejected: BTreeSet<Date> = rejections.filter_map(|finding| finding.date).collect();
     let mut open = vec![false; verified.sessions.dates().len()];
     for (symbol, days) in &verified.days {
         for ((open, date), day) in open.iter_mut().zip(verified.sessions.dates()).zip(days) {
@@ -148,8 +148,8 @@ fn unwitnessed(verified: &Verification, witness: &GroupedDaily) -> Vec<Unwitness
         }
     }
     let open = verified.sessions.dates().iter().zip(open).filter_map(|(date, is)| is.then_some(*date));
-    let is_doubted = |date| witness.was_there(date) || doubted.contains(&date);
-    open.map(|date| UnwitnessedAbsence { date, is_doubted: is_doubted(date) }).collect()
+    let is_rejected = |date| witness.was_there(date) || rejected.contains(&date);
+    open.map(|date| UnwitnessedAbsence { date, is_rejected: is_rejected(date) }).collect()
 }
 
 /// The days with a stored and trusted file, and the damage of the others. For the process that holds the lock of the directory.

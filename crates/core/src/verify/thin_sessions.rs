@@ -138,10 +138,10 @@ impl SymbolFacts<'_> {
         for partition in self.recorded {
             for date in partition.month.days(partition.session_mask()) {
                 let index = self.sessions.index_of(date);
-                let held = index
+                let stored = index
                     .filter(|index| matches!(days[*index], SessionStatus::Present | SessionStatus::Thin));
-                let held = held.filter(|_| !self.goes_on_from(date));
-                if let (Some(index), Ok(day)) = (held, usize::try_from(date.day() - 1)) {
+                let stored = stored.filter(|_| !self.goes_on_from(date));
+                if let (Some(index), Ok(day)) = (stored, usize::try_from(date.day() - 1)) {
                     bars[index] = partition.bars_by_day[day];
                 }
             }
@@ -159,12 +159,12 @@ impl SymbolFacts<'_> {
     /// The sessions whose files were read and whose shares the witness counted, in order.
     fn counted(&self, bars: &[u16]) -> Vec<SessionShares> {
         let counted = self.checked.measured.iter().filter_map(|(date, measured)| {
-            let held = self.sessions.index_of(*date).map(|index| bars[index]).filter(|bars| *bars > 0)?;
+            let stored = self.sessions.index_of(*date).map(|index| bars[index]).filter(|bars| *bars > 0)?;
             let Some(WitnessView::Traded(witnessed)) = self.witness.saw(self.symbol, *date) else {
                 return None;
             };
             let is_broken_off =
-                calendar::session_on(*date).is_some_and(|day| has_broken_off(day, *measured, held));
+                calendar::session_on(*date).is_some_and(|day| has_broken_off(day, *measured, stored));
             Some(SessionShares { date: *date, measured: *measured, witnessed, is_broken_off })
         });
         counted.collect()
@@ -175,11 +175,11 @@ impl SymbolFacts<'_> {
     fn thin_by_bars<'a>(&'a self, bars: &'a [u16]) -> impl Iterator<Item = (Date, ThinReason)> + 'a {
         let first = bars.iter().position(|bars| *bars > 0);
         let later = bars.iter().enumerate().filter(move |(index, bars)| **bars > 0 && Some(*index) != first);
-        later.filter_map(move |(index, held)| {
+        later.filter_map(move |(index, stored)| {
             let date = *self.sessions.dates().get(index)?;
             let near = index.saturating_sub(AROUND)..(index + AROUND + 1).min(bars.len());
             let most = bars[near.clone()].iter().max().filter(|most| **most >= DENSE)?;
-            if 10 * u32::from(*held) >= TENTHS * u32::from(*most) {
+            if 10 * u32::from(*stored) >= TENTHS * u32::from(*most) {
                 return None;
             }
             let near: Vec<_> = near
@@ -188,14 +188,14 @@ impl SymbolFacts<'_> {
             let (full, half) = MINUTES;
             let length = if self.is_full_day(index) { full } else { half };
             let is_above = |other: &u16| {
-                *other >= DENSE && 10 * full * u32::from(*held) < TENTHS * length * u32::from(*other)
+                *other >= DENSE && 10 * full * u32::from(*stored) < TENTHS * length * u32::from(*other)
             };
             if !are_most(near.iter().map(|other| is_above(&bars[*other]))) || self.was_quiet(date, &near) {
                 return None;
             }
             let mut around: Vec<_> = near.iter().map(|other| bars[*other]).collect();
             around.sort_unstable();
-            Some((date, ThinReason::Bars { bars: *held, around: *around.get(around.len() / 4)? }))
+            Some((date, ThinReason::Bars { bars: *stored, around: *around.get(around.len() / 4)? }))
         })
     }
 

@@ -9,18 +9,18 @@ use super::{Coverage, Finding, FindingKind, SessionStatus, Severity, Verificatio
 
 impl Verification {
     /// Adds what a spec wants and nothing has requested. Its sessions are expected and missing. `command` requests them.
-    pub fn want(&mut self, unasked: &[(Symbol, Window)], command: &str) {
-        self.expect(unasked, |symbol, window| unasked_window(symbol, window, command));
+    pub fn want(&mut self, unrequested: &[(Symbol, Window)], command: &str) {
+        self.expect(unrequested, |symbol, window| unrequested_window(symbol, window, command));
     }
 
     /// Counts the sessions of windows without a task as expected, with a finding for each window.
     pub(super) fn expect(
         &mut self,
-        unasked: &[(Symbol, Window)],
+        unrequested: &[(Symbol, Window)],
         finding: impl Fn(&Symbol, Window) -> Finding,
     ) {
         let mut by_symbol: BTreeMap<&Symbol, Vec<Window>> = BTreeMap::new();
-        for (symbol, window) in unasked {
+        for (symbol, window) in unrequested {
             by_symbol.entry(symbol).or_default().push(*window);
         }
         for (sessions, longest) in self.with_wanted(&by_symbol) {
@@ -30,7 +30,7 @@ impl Verification {
         for (symbol, windows) in by_symbol {
             self.findings.extend(windows.iter().map(|window| finding(symbol, *window)));
         }
-        self.unasked.extend_from_slice(unasked);
+        self.unrequested.extend_from_slice(unrequested);
         self.sort();
     }
 
@@ -81,7 +81,7 @@ impl Verification {
     /// The number of symbols with bars, for each session that is requested or wanted for any symbol.
     fn symbols_by_session(&self) -> BTreeMap<Date, Option<u64>> {
         let mut present: BTreeMap<_, _> = self.sessions.dates().iter().map(|date| (*date, None)).collect();
-        let wanted: BTreeSet<Window> = self.unasked.iter().map(|(_, window)| *window).collect();
+        let wanted: BTreeSet<Window> = self.unrequested.iter().map(|(_, window)| *window).collect();
         for window in wanted {
             for session in calendar::sessions(window) {
                 present.entry(session.date()).or_default().get_or_insert(0);
@@ -108,7 +108,7 @@ impl Verification {
     }
 }
 
-fn unasked_window(symbol: &Symbol, window: Window, command: &str) -> Finding {
+fn unrequested_window(symbol: &Symbol, window: Window, command: &str) -> Finding {
     let detail = format!("{window} is in the spec and was never requested: `{command}` does");
     FindingKind::MissingSymbol.on(symbol, &(window.from()..=window.to()), detail)
 }

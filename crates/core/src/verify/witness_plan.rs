@@ -2,7 +2,9 @@
 
 use jiff::civil::Date;
 
-use super::{ListingCuts, SessionStatus, VerifyError, manifest_only::by_manifest, sessions::AskedSessions};
+use super::{
+    ListingCuts, SessionStatus, VerifyError, manifest_only::by_manifest, sessions::RequestedSessions,
+};
 use crate::data_dir::DataDir;
 
 /// The sessions of all windows up to `until`, and of the windows that lists have cut away. First those on which some
@@ -14,7 +16,7 @@ use crate::data_dir::DataDir;
 pub fn wanted(data_dir: &DataDir, until: Date, cut_away: &ListingCuts) -> Result<Vec<Date>, VerifyError> {
     let reader = data_dir.open_read()?;
     let windows: Vec<_> = reader.windows()?.into_values().flatten().chain(cut_away.windows()).collect();
-    let sessions = AskedSessions::spanned(windows.iter().copied()).without(&reader.closures()?);
+    let sessions = RequestedSessions::spanned(windows.iter().copied()).without(&reader.closures()?);
     let mut ranks: Vec<(Rank, Date)> =
         sessions.dates().iter().map(|date| (Rank::NothingAbsent, *date)).collect();
     let universe = super::universe(data_dir);
@@ -30,8 +32,8 @@ pub fn wanted(data_dir: &DataDir, until: Date, cut_away: &ListingCuts) -> Result
             *rank = (*rank).min(Rank::Empty);
         }
     }
-    let asked = super::sessions::asked(&windows);
-    ranks.retain(|(_, date)| *date <= until && asked.binary_search(date).is_ok());
+    let requested = super::sessions::requested(&windows);
+    ranks.retain(|(_, date)| *date <= until && requested.binary_search(date).is_ok());
     ranks.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(&one.1)));
     Ok(ranks.into_iter().map(|(_, date)| date).collect())
 }
@@ -53,7 +55,7 @@ impl Rank {
             | SessionStatus::NotFound
             | SessionStatus::NotEntitled
             | SessionStatus::Failed
-            | SessionStatus::Owed
+            | SessionStatus::Pending
             | SessionStatus::NoTrade
             | SessionStatus::Lost
             | SessionStatus::Thin

@@ -13,7 +13,7 @@ use grab_model::{Partition, Symbol, Window};
 use jiff::civil::Date;
 
 use super::{
-    AskedSessions, Finding, FindingKind, GroupedDaily, Severity, VerifyError, Witness, WitnessView,
+    Finding, FindingKind, GroupedDaily, RequestedSessions, Severity, VerifyError, Witness, WitnessView,
     manifest_snapshot::ManifestSnapshot,
 };
 use crate::{data_dir::DataDir, manifest::WitnessFile};
@@ -41,11 +41,11 @@ pub(super) fn settle(
 ) -> Result<Vec<Finding>, VerifyError> {
     let rows: Vec<_> =
         files.iter().filter(|file| witness.was_there(file.date)).map(|file| (file.date, file.rows)).collect();
-    let mut doubts = few_rows(&rows);
-    witness.disbelieve(doubts.iter().map(|(date, _)| *date));
-    let (lacking, strangers) = few_symbols(records, symbols, witness)?;
-    witness.disbelieve(lacking.iter().map(|(date, _)| *date));
-    doubts.extend(lacking);
+    let mut rejections = few_rows(&rows);
+    witness.reject(rejections.iter().map(|(date, _)| *date));
+    let (lacking, unlisted) = few_symbols(records, symbols, witness)?;
+    witness.reject(lacking.iter().map(|(date, _)| *date));
+    rejections.extend(lacking);
     let finding = |(date, why)| {
         let path = data_dir.market_day(date);
         let detail = format!("the witness {why}: it is not used");
@@ -54,15 +54,15 @@ pub(super) fn settle(
             ..FindingKind::ThinSession.in_reference(Some(date), path, detail)
         }
     };
-    let mut findings: Vec<_> = doubts.into_iter().map(finding).collect();
-    if is_most(strangers) {
+    let mut findings: Vec<_> = rejections.into_iter().map(finding).collect();
+    if is_most(unlisted) {
         witness.admit_ignorance();
-        findings.push(ignorance(data_dir, strangers));
+        findings.push(ignorance(data_dir, unlisted));
     }
     Ok(findings)
 }
 
-fn ignorance(data_dir: &DataDir, HeldSymbols { known, lacking }: HeldSymbols) -> Finding {
+fn ignorance(data_dir: &DataDir, StoredSymbols { known, lacking }: StoredSymbols) -> Finding {
     let detail = format!(
         "the witness has never seen {lacking} of the {known} stored symbols: its silence about other symbols \
          explains nothing"
@@ -72,17 +72,17 @@ fn ignorance(data_dir: &DataDir, HeldSymbols { known, lacking }: HeldSymbols) ->
 }
 
 /// Whether a finding is about a rejected day.
-pub(super) fn is_doubt(finding: &Finding) -> bool {
+pub(super) fn rejects_witness(finding: &Finding) -> bool {
     finding.kind == FindingKind::ThinSession && finding.ticker.is_none()
 }
 
 /// The days, in order, with fewer than half of the median rows of the days around them.
 fn few_rows(days: &[(Date, u64)]) -> Vec<(Date, String)> {
     let span = days.first().zip(days.last()).and_then(|(first, last)| Window::new(first.0, last.0));
-    let sessions = AskedSessions::spanned(span.into_iter());
+    let sessions = RequestedSessions::spanned(span.into_iter());
     let indexes: Vec<_> =
         days.iter().filter_map(|(date, rows)| Some((sessions.index_of(*date)?, *date, *rows))).collect();
-    let doubt = |(index, date, rows): &(usize, Date, u64)| {
+    let rejection = |(index, date, rows): &(usize, Date, u64)| {
         let from = indexes.partition_point(|(other, ..)| *other < index.saturating_sub(AROUND));
         let to = indexes.partition_point(|(other, ..)| *other <= index + AROUND);
         let near = indexes.get(from..to)?.iter().filter(|(other, ..)| other != index);
@@ -95,7 +95,7 @@ fn few_rows(days: &[(Date, u64)]) -> Vec<(Date, String)> {
             )
         })
     };
-    indexes.iter().filter_map(doubt).collect()
+    indexes.iter().filter_map(rejection).collect()
 }
 
 /// Twice the median, which is a whole number. None if there are too few rows.
@@ -108,13 +108,13 @@ fn doubled_median(mut rows: Vec<u64>) -> Option<u128> {
 /// For one session: symbols with bars that the witness knows from other sessions, and those of them that it did not
 /// see. For all sessions: symbols with bars, and those that it never saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct HeldSymbols {
+struct StoredSymbols {
     known: u32,
     lacking: u32,
 }
 
 /// Whether most symbols are lacking.
-fn is_most(HeldSymbols { known, lacking }: HeldSymbols) -> bool {
+fn is_most(StoredSymbols { known, lacking }: StoredSymbols) -> bool {
     lacking >= LEAST_LACKING && 2 * lacking > known
 }
 
@@ -123,19 +123,19 @@ fn few_symbols(
     records: &ManifestSnapshot,
     symbols: &[Symbol],
     witness: &GroupedDaily,
-) -> Result<(Vec<(Date, String)>, HeldSymbols), VerifyError> {
+) -> Result<(Vec<(Date, String)>, StoredSymbols), VerifyError> {
     let dates: Vec<Date> = witness.dates().collect();
-    let held = Mutex::new((vec![HeldSymbols::default(); dates.len()], HeldSymbols::default()));
+    let stored = Mutex::new((vec![StoredSymbols::default(); dates.len()], StoredSymbols::default()));
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), VerifyError> {
         while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
             let partitions = records.read(|snapshot| snapshot.partitions(symbol))?;
             let seen = seen_of(&partitions, witness, &dates);
-            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-            add(&mut held.0, &seen);
+            let mut stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+            add(&mut stored.0, &seen);
             // A symbol that the witness never saw may be of a kind that it does not cover at all.
-            held.1.known += u32::from(!seen.is_empty());
-            held.1.lacking += u32::from(!seen.is_empty() && seen.iter().all(|(_, is_seen)| !is_seen));
+            stored.1.known += u32::from(!seen.is_empty());
+            stored.1.lacking += u32::from(!seen.is_empty() && seen.iter().all(|(_, is_seen)| !is_seen));
         }
         Ok(())
     };
@@ -147,14 +147,14 @@ fn few_symbols(
             Err(panicked) => std::panic::resume_unwind(panicked),
         })
     })?;
-    let (held, strangers) = held.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let doubt = |(date, held): (&Date, &HeldSymbols)| {
-        let (HeldSymbols { known, lacking }, is_thin) = (held, is_most(*held));
+    let (stored, unlisted) = stored.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let rejection = |(date, stored): (&Date, &StoredSymbols)| {
+        let (StoredSymbols { known, lacking }, is_thin) = (stored, is_most(*stored));
         is_thin.then(|| {
             (*date, format!("lacks {lacking} of the {known} stored symbols that it knows from other days"))
         })
     };
-    Ok((dates.iter().zip(&held).filter_map(doubt).collect(), strangers))
+    Ok((dates.iter().zip(&stored).filter_map(rejection).collect(), unlisted))
 }
 
 /// The indexes of the days with recorded bars of a symbol and with a witness, and whether the witness saw the symbol.
@@ -172,12 +172,12 @@ fn seen_of(partitions: &[Partition], witness: &GroupedDaily, dates: &[Date]) -> 
 }
 
 /// Counts a symbol on each of its days. It is known on a day only if it was seen on another one.
-fn add(held: &mut [HeldSymbols], seen: &[(usize, bool)]) {
+fn add(stored: &mut [StoredSymbols], seen: &[(usize, bool)]) {
     let often = seen.iter().filter(|(_, is_seen)| *is_seen).count();
     for (index, is_seen) in seen {
-        if let Some(held) = held.get_mut(*index).filter(|_| often > usize::from(*is_seen)) {
-            held.known += 1;
-            held.lacking += u32::from(!is_seen);
+        if let Some(stored) = stored.get_mut(*index).filter(|_| often > usize::from(*is_seen)) {
+            stored.known += 1;
+            stored.lacking += u32::from(!is_seen);
         }
     }
 }
@@ -207,9 +207,9 @@ mod tests {
     #[test]
     fn a_symbol_counts_where_it_is_known_from_another_day() {
         let counted = |seen: &[(usize, bool)]| {
-            let mut held = vec![HeldSymbols::default(); 3];
-            add(&mut held, seen);
-            held.iter().map(|held| (held.known, held.lacking)).collect::<Vec<_>>()
+            let mut stored = vec![StoredSymbols::default(); 3];
+            add(&mut stored, seen);
+            stored.iter().map(|stored| (stored.known, stored.lacking)).collect::<Vec<_>>()
         };
         assert_eq!(counted(&[(0, true), (1, true), (2, false)]), [(1, 0), (1, 0), (1, 1)]);
         assert_eq!(counted(&[(0, true), (2, false)]), [(0, 0), (0, 0), (1, 1)], "not known elsewhere");

@@ -52,12 +52,12 @@ pub fn read_windows(text: &str) -> Result<Vec<Window>, WindowsError> {
 pub(super) fn read_window(text: &str) -> Result<Window, WindowsError> {
     let unreadable = || WindowsError::Unreadable(excerpt(text, SHOWN));
     let (from, to) = if let Some((from, to)) = text.split_once("..") {
-        (read_stretch(from.trim()).ok_or_else(unreadable)?, read_stretch(to.trim()).ok_or_else(unreadable)?)
+        (read_period(from.trim()).ok_or_else(unreadable)?, read_period(to.trim()).ok_or_else(unreadable)?)
     } else if let Some((from, to)) = years(text) {
-        (read_stretch(from).ok_or_else(unreadable)?, read_stretch(to).ok_or_else(unreadable)?)
+        (read_period(from).ok_or_else(unreadable)?, read_period(to).ok_or_else(unreadable)?)
     } else {
-        let stretch = read_stretch(text).ok_or_else(unreadable)?;
-        (stretch, stretch)
+        let period = read_period(text).ok_or_else(unreadable)?;
+        (period, period)
     };
     let window =
         Window::new(from.from(), to.to()).ok_or_else(|| WindowsError::Backwards(excerpt(text, SHOWN)))?;
@@ -73,7 +73,7 @@ fn years(text: &str) -> Option<(&str, &str)> {
 }
 
 /// A year, a month or a day, as all of its days.
-fn read_stretch(text: &str) -> Option<Window> {
+fn read_period(text: &str) -> Option<Window> {
     if !text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
         return None;
     }

@@ -19,19 +19,19 @@ pub struct Company {
     /// Its number with the SEC, where an event has it.
     pub cik: Option<String>,
     /// Its symbols in order, without gaps: the first span begins with the first event, the last one has no end.
-    pub stretches: Vec<SymbolSpan>,
+    pub symbol_spans: Vec<SymbolSpan>,
 }
 
 /// The companies of all events, each once.
 #[must_use]
 pub fn companies(renames: &[&Rename]) -> Vec<Company> {
-    let asked: BTreeSet<&Symbol> = renames.iter().map(|rename| &rename.asked_as).collect();
+    let requested: BTreeSet<&Symbol> = renames.iter().map(|rename| &rename.asked_as).collect();
     let mut companies: Vec<Company> = Vec::new();
-    for symbol in asked {
+    for symbol in requested {
         let company = Company::of(&events(symbol, renames));
         match companies.iter_mut().find(|known| known.is_same(&company)) {
             // A response of an earlier year does not have a later symbol.
-            Some(known) if known.stretches.len() < company.stretches.len() => *known = company,
+            Some(known) if known.symbol_spans.len() < company.symbol_spans.len() => *known = company,
             Some(_) => {}
             None => companies.push(company),
         }
@@ -42,18 +42,22 @@ pub fn companies(renames: &[&Rename]) -> Vec<Company> {
 impl Company {
     /// The company of events, which are in order.
     fn of(events: &[&Rename]) -> Self {
-        let mut stretches: Vec<SymbolSpan> = Vec::new();
+        let mut symbol_spans: Vec<SymbolSpan> = Vec::new();
         for event in events {
-            match stretches.last_mut() {
+            match symbol_spans.last_mut() {
                 Some(last) if last.ticker == event.ticker => continue,
                 Some(last) => last.until = Some(event.date),
                 None => {}
             }
             let (ticker, from) = (event.ticker.clone(), Some(event.date));
-            stretches.push(SymbolSpan { ticker, from, until: None });
+            symbol_spans.push(SymbolSpan { ticker, from, until: None });
         }
         let text = |of: fn(&Rename) -> &Option<String>| events.iter().find_map(|event| of(event).clone());
-        Self { composite_figi: text(|event| &event.composite_figi), cik: text(|event| &event.cik), stretches }
+        Self {
+            composite_figi: text(|event| &event.composite_figi),
+            cik: text(|event| &event.cik),
+            symbol_spans,
+        }
     }
 
     /// Whether two responses are about one company: by FIGI; if one has none, their CIKs must not differ and one must
@@ -63,7 +67,10 @@ impl Company {
             return one == two;
         }
         let begins = |one: &Self| -> BTreeSet<_> {
-            one.stretches.iter().map(|stretch| (stretch.ticker.clone(), stretch.from)).collect()
+            one.symbol_spans
+                .iter()
+                .map(|symbol_span| (symbol_span.ticker.clone(), symbol_span.from))
+                .collect()
         };
         let (one, two) = (begins(self), begins(other));
         let is_other_issuer = self.cik.as_ref().zip(other.cik.as_ref()).is_some_and(|(one, two)| one != two);
@@ -73,18 +80,18 @@ impl Company {
     /// The symbol that it has now.
     #[must_use]
     pub fn ticker(&self) -> Option<&Symbol> {
-        self.stretches.last().map(|stretch| &stretch.ticker)
+        self.symbol_spans.last().map(|symbol_span| &symbol_span.ticker)
     }
 
     /// The span that contains a day. None before the first event.
     #[must_use]
     pub fn at(&self, day: Date) -> Option<&SymbolSpan> {
-        self.stretches.iter().find(|stretch| stretch.has(day))
+        self.symbol_spans.iter().find(|symbol_span| symbol_span.has(day))
     }
 
     /// Its spans under one symbol, in order.
     pub fn under<'a>(&'a self, ticker: &'a Symbol) -> impl Iterator<Item = &'a SymbolSpan> {
-        self.stretches.iter().filter(move |stretch| stretch.ticker == *ticker)
+        self.symbol_spans.iter().filter(move |symbol_span| symbol_span.ticker == *ticker)
     }
 
     /// Whether a listing period belongs to the company: by FIGI; if one has none, by CIK; else if it has the symbol now
@@ -100,7 +107,7 @@ impl Company {
         by_figi.or_else(|| compare(&self.cik, &listing.cik)).unwrap_or_else(|| {
             let is_now = listing.active && self.ticker() == Some(period.ticker());
             let gave_up = |end: Date| {
-                let mut ends = self.under(period.ticker()).filter_map(|stretch| stretch.until);
+                let mut ends = self.under(period.ticker()).filter_map(|symbol_span| symbol_span.until);
                 ends.any(|until| is_near(until, end))
             };
             is_now || period.end().is_some_and(gave_up)
@@ -117,19 +124,19 @@ impl Company {
         plain: ListingSpan,
         before: Option<Date>,
     ) -> Vec<ListingSpan> {
-        let overlaps = |stretch: &SymbolSpan| {
-            stretch.from.is_none_or(|from| plain.to.is_none_or(|to| from <= to))
-                && stretch.until.is_none_or(|until| before.is_none_or(|before| before < until))
+        let overlaps = |symbol_span: &SymbolSpan| {
+            symbol_span.from.is_none_or(|from| plain.to.is_none_or(|to| from <= to))
+                && symbol_span.until.is_none_or(|until| before.is_none_or(|before| before < until))
         };
-        let stretches = self.stretches.iter().enumerate();
-        let mut spans: Vec<_> = stretches
-            .filter(|(_, stretch)| stretch.ticker == *period.ticker() && overlaps(stretch))
-            .map(|(at, stretch)| {
+        let symbol_spans = self.symbol_spans.iter().enumerate();
+        let mut spans: Vec<_> = symbol_spans
+            .filter(|(_, symbol_span)| symbol_span.ticker == *period.ticker() && overlaps(symbol_span))
+            .map(|(at, symbol_span)| {
                 // Only the first span may begin earlier than its event, which is no change of a symbol.
                 let listed =
-                    || period.listed.map(|listed| stretch.from.map_or(listed, |from| from.min(listed)));
-                let from = if at == 0 { listed().max(before) } else { stretch.from };
-                ListingSpan { from, to: stretch.until.and_then(|until| until.yesterday().ok()) }
+                    || period.listed.map(|listed| symbol_span.from.map_or(listed, |from| from.min(listed)));
+                let from = if at == 0 { listed().max(before) } else { symbol_span.from };
+                ListingSpan { from, to: symbol_span.until.and_then(|until| until.yesterday().ok()) }
             })
             .collect();
         match spans.last_mut() {

@@ -149,7 +149,7 @@ impl Universe {
     pub fn listed(&self, symbol: &Symbol) -> Option<ListedDays<'_>> {
         let periods = self.periods.get(symbol).map_or(&[][..], Vec::as_slice);
         let unlisted = self.unlisted.get(symbol).map_or(&[][..], Vec::as_slice);
-        let is_known = !periods.is_empty() || unlisted.iter().any(|stretch| stretch.until.is_none());
+        let is_known = !periods.is_empty() || unlisted.iter().any(|symbol_span| symbol_span.until.is_none());
         is_known.then_some(ListedDays { periods, unlisted })
     }
 
@@ -166,14 +166,14 @@ impl<'a> ListedDays<'a> {
     #[must_use]
     pub fn has(self, day: Date) -> bool {
         self.periods.iter().any(|(period, span)| Universe::is_active(period, *span, day))
-            || self.unlisted.iter().any(|stretch| stretch.has(day))
+            || self.unlisted.iter().any(|symbol_span| symbol_span.has(day))
     }
 
     /// Its listed days, as spans that may overlap.
     pub fn spans(self) -> impl Iterator<Item = ListingSpan> + use<'a> {
-        let span = |stretch: &SymbolSpan| {
-            let to = stretch.until.and_then(|until| until.yesterday().ok());
-            ListingSpan { from: stretch.from, to }
+        let span = |symbol_span: &SymbolSpan| {
+            let to = symbol_span.until.and_then(|until| until.yesterday().ok());
+            ListingSpan { from: symbol_span.from, to }
         };
         self.periods.iter().map(|(_, span)| *span).chain(self.unlisted.iter().map(span))
     }
@@ -188,9 +188,10 @@ impl<'a> ListedDays<'a> {
     #[must_use]
     pub fn nearest_listed_days(self, day: Date) -> NearestListedDays {
         let (periods, unlisted) = (self.periods.iter().map(|(_, span)| span), self.unlisted.iter());
-        let last = |stretch: &SymbolSpan| stretch.until.and_then(|until| until.yesterday().ok());
+        let last = |symbol_span: &SymbolSpan| symbol_span.until.and_then(|until| until.yesterday().ok());
         let ends = periods.clone().filter_map(|span| span.to).chain(unlisted.clone().filter_map(last));
-        let begins = periods.filter_map(|span| span.from).chain(unlisted.filter_map(|stretch| stretch.from));
+        let begins =
+            periods.filter_map(|span| span.from).chain(unlisted.filter_map(|symbol_span| symbol_span.from));
         NearestListedDays {
             until: ends.filter(|end| *end <= day).max(),
             from: begins.filter(|from| day < *from).min(),
@@ -217,11 +218,11 @@ fn unlisted(
 ) -> BTreeMap<Symbol, Vec<SymbolSpan>> {
     let mut unlisted: BTreeMap<Symbol, Vec<SymbolSpan>> = BTreeMap::new();
     for company in companies {
-        for stretch in &company.stretches {
-            let periods = periods.get(&stretch.ticker).map_or(&[][..], Vec::as_slice);
-            let is_said = periods.iter().any(|period| company.has(period));
-            if !is_said && (stretch.until.is_some() || periods.is_empty()) {
-                unlisted.entry(stretch.ticker.clone()).or_default().push(stretch.clone());
+        for symbol_span in &company.symbol_spans {
+            let periods = periods.get(&symbol_span.ticker).map_or(&[][..], Vec::as_slice);
+            let is_listed = periods.iter().any(|period| company.has(period));
+            if !is_listed && (symbol_span.until.is_some() || periods.is_empty()) {
+                unlisted.entry(symbol_span.ticker.clone()).or_default().push(symbol_span.clone());
             }
         }
     }

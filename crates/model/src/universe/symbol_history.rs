@@ -54,12 +54,12 @@ pub fn history(ticker: &Symbol, renames: &[&Rename]) -> Vec<SymbolSpan> {
         return vec![SymbolSpan::all_of(ticker)];
     }
     let ends = events.iter().skip(1).map(|next| Some(next.date)).chain([None]);
-    let stretch = |(event, until): (&&Rename, Option<Date>)| SymbolSpan {
+    let symbol_span = |(event, until): (&&Rename, Option<Date>)| SymbolSpan {
         ticker: event.ticker.clone(),
         from: Some(event.date),
         until,
     };
-    events.iter().zip(ends).map(stretch).collect()
+    events.iter().zip(ends).map(symbol_span).collect()
 }
 
 /// The later symbol of the company that had this one, and when it changed. None if that is not known.
@@ -71,7 +71,7 @@ pub fn successor<'a>(ticker: &Symbol, renames: &[&'a Rename]) -> Option<&'a Rena
 /// The first day of a symbol's present company. None if that is not known.
 #[must_use]
 pub fn own_since(ticker: &Symbol, renames: &[&Rename]) -> Option<Date> {
-    history(ticker, renames).iter().find(|stretch| stretch.ticker == *ticker)?.from
+    history(ticker, renames).iter().find(|symbol_span| symbol_span.ticker == *ticker)?.from
 }
 
 /// When other companies had a symbol, each with the symbol under which that company was requested.
@@ -82,7 +82,7 @@ pub fn of_others(ticker: &Symbol, renames: &[&Rename]) -> Vec<(Symbol, SymbolSpa
     let others = others.into_iter().filter(|other| identities(other, renames).is_disjoint(&own));
     let had =
         others.flat_map(|other| history(other, renames).into_iter().map(move |one| (other.clone(), one)));
-    had.filter(|(_, stretch)| stretch.ticker == *ticker && stretch.until.is_some()).collect()
+    had.filter(|(_, symbol_span)| symbol_span.ticker == *ticker && symbol_span.until.is_some()).collect()
 }
 
 /// The permanent identifiers (FIGI, else CIK) of the company that was requested as a symbol.
@@ -182,8 +182,9 @@ mod tests {
         };
         assert_eq!(of_others(&symbol("META"), &all), [(symbol("METV"), fund)]);
         assert_eq!(of_others(&symbol("FB"), &all), [], "META is the same company");
-        let unasked: Vec<_> = all.iter().copied().filter(|event| event.asked_as.as_str() != "FB").collect();
-        assert_eq!(of_others(&symbol("FB"), &unasked)[0].0, symbol("META"));
+        let unrequested: Vec<_> =
+            all.iter().copied().filter(|event| event.asked_as.as_str() != "FB").collect();
+        assert_eq!(of_others(&symbol("FB"), &unrequested)[0].0, symbol("META"));
     }
 
     #[test]

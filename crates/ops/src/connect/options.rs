@@ -140,11 +140,11 @@ impl ConnectOptions {
 
     /// The kind of bars that the directory holds or is to hold. Without an explicit setting, a directory keeps its kind.
     #[must_use]
-    pub fn kind(&self, held: Option<StoreKind>) -> StoreKind {
-        let adjusted = self.adjusted.or(held.map(|held| held.adjusted)).unwrap_or(false);
+    pub fn kind(&self, stored: Option<StoreKind>) -> StoreKind {
+        let adjusted = self.adjusted.or(stored.map(|stored| stored.adjusted)).unwrap_or(false);
         // A host from a file or from the directory itself does not switch the sandbox off; one that the caller names does.
         let goes_on = self.is_continued && self.host_by != HostBy::Caller;
-        let sandbox = self.sandbox || (goes_on && held.is_some_and(|held| held.sandbox));
+        let sandbox = self.sandbox || (goes_on && stored.is_some_and(|stored| stored.sandbox));
         StoreKind { adjusted, sandbox }
     }
 
@@ -159,8 +159,8 @@ impl ConnectOptions {
 
     /// The service of a directory that holds bars of this kind already, or none yet.
     #[must_use]
-    pub fn service_of(&self, held: Option<StoreKind>) -> Option<String> {
-        self.service(self.kind(held))
+    pub fn service_of(&self, stored: Option<StoreKind>) -> Option<String> {
+        self.service(self.kind(stored))
     }
 
     pub(super) fn base_url(&self) -> Result<Url, Error> {

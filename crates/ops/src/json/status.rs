@@ -40,7 +40,8 @@ pub struct StatusJson {
     /// Whether all requests are known: not after the manifest was rebuilt without an intact plan.
     pub is_all_asked: bool,
     /// The saved settings that runs use.
-    pub told: SavedSettingsJson,
+    #[serde(rename = "told")]
+    pub settings: SavedSettingsJson,
     /// The spec that runs use. None if the directory was started without one.
     pub spec: Option<SavedSpecJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,9 +64,10 @@ pub struct SavedSettingsJson {
     pub concurrency: Option<String>,
     pub parquet: Option<String>,
     /// When the latest of them was saved.
-    pub told_at: Option<String>,
+    #[serde(rename = "told_at")]
+    pub saved_at: Option<String>,
     #[serde(skip)]
-    pub told_at_ms: Option<i64>,
+    pub saved_at_ms: Option<i64>,
 }
 
 /// What is known about the plan's history.
@@ -180,7 +182,7 @@ impl StatusJson {
             without_bars: status.without_bars,
             unplanned: status.unplanned,
             is_all_asked: status.is_all_asked,
-            told: SavedSettingsJson::of(&status.settings),
+            settings: SavedSettingsJson::of(&status.settings),
             spec: status.spec.map(SavedSpecJson::from),
             // The tasks, and after those of each symbol the requested days that are not served.
             items: status.tasks.map(|tasks| {
@@ -194,17 +196,18 @@ impl StatusJson {
 }
 
 impl SavedSettingsJson {
-    fn of(told: &[SavedSetting]) -> Self {
-        let value =
-            |setting: &str| told.iter().find(|told| told.setting == setting).map(|told| told.value.clone());
-        let told_at_ms = told.iter().map(|told| told.told_at_ms).max();
+    fn of(settings: &[SavedSetting]) -> Self {
+        let value = |setting: &str| {
+            settings.iter().find(|saved| saved.setting == setting).map(|saved| saved.value.clone())
+        };
+        let saved_at_ms = settings.iter().map(|saved| saved.saved_at_ms).max();
         Self {
             base_url: value("base_url"),
             rate: value("rate"),
             concurrency: value("concurrency"),
             parquet: value("parquet"),
-            told_at: told_at_ms.map(format::instant),
-            told_at_ms,
+            saved_at: saved_at_ms.map(format::instant),
+            saved_at_ms,
         }
     }
 }

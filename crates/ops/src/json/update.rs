@@ -79,8 +79,10 @@ pub struct UpdatePlanJson {
     /// Symbols that were behind.
     pub extended: u64,
     /// Sessions without bars that were requested again, and the windows of these requests.
-    pub holes: u64,
-    pub hole_windows: u64,
+    #[serde(rename = "holes")]
+    pub gaps: u64,
+    #[serde(rename = "hole_windows")]
+    pub gap_windows: u64,
     /// Symbols for which nothing was requested.
     pub up_to_date: u64,
     pub closed: u64,
@@ -93,9 +95,9 @@ pub struct UpdatePlanJson {
 impl From<&UpdatePlan> for UpdatePlanJson {
     fn from(plan: &UpdatePlan) -> Self {
         Self {
-            extended: plan.tails.len() as u64,
-            holes: plan.hole_sessions,
-            hole_windows: plan.holes.len() as u64,
+            extended: plan.extended.len() as u64,
+            gaps: plan.gap_sessions,
+            gap_windows: plan.gaps.len() as u64,
             up_to_date: plan.up_to_date,
             closed: plan.closed,
             joined_symbols: plan.joined.iter().map(|(symbol, _)| symbol).collect::<BTreeSet<_>>().len()

@@ -182,7 +182,7 @@ impl ReferenceFetch<'_> {
             .await?;
         let answered = self.look_up("list date", wanted.clone(), without).await?;
         let new = self.in_writer(TableSync::details).await?;
-        Ok(LookupsReport { answered, brought: new, left: wanted.len() as u64 - answered })
+        Ok(LookupsReport { answered, added: new, left: wanted.len() as u64 - answered })
     }
 
     async fn renames(&self, whose: Renames, without: &mut Vec<MissingList>) -> Result<LookupsReport, Error> {
@@ -192,7 +192,7 @@ impl ReferenceFetch<'_> {
             .await?;
         let answered = self.look_up("ticker", wanted.clone(), without).await?;
         let new = self.in_writer(TableSync::renames).await?;
-        Ok(LookupsReport { answered, brought: new, left: wanted.len() as u64 - answered })
+        Ok(LookupsReport { answered, added: new, left: wanted.len() as u64 - answered })
     }
 
     /// Sends lookups. Returns how many were answered.
@@ -252,7 +252,7 @@ fn details_wanted(
     observer: &dyn Observer,
 ) -> Result<Vec<(Lookup, String)>, Error> {
     forget_unreadable(writer, "details", observer)?;
-    let (asked, stored) = (writer.asked("details")?, writer.windows()?);
+    let (requested, stored) = (writer.requested("details")?, writer.windows()?);
     let mut wanted: Vec<ListingPeriod> = listing_periods(data_dir)?;
     if whose == ListDates::New {
         let first_sync = wanted.iter().map(|period| period.first_seen_ms).min();
@@ -264,7 +264,7 @@ fn details_wanted(
         let new = universe.periods().filter(|(period, _)| Some(period.first_seen_ms) != first_sync);
         wanted = new.filter(is_ordered).map(|(period, _)| period.clone()).collect();
     }
-    wanted.retain(|period| period.listed.is_none() && !asked.contains(&subject_of(period)));
+    wanted.retain(|period| period.listed.is_none() && !requested.contains(&subject_of(period)));
     wanted.sort_by_key(|period| (!stored.contains_key(period.ticker()), !period.listing.active));
     let question = |period: &ListingPeriod| {
         let day = match (period.listing.active, period.listing.delisted) {
@@ -282,14 +282,14 @@ fn details_wanted(
 /// # Errors
 /// If the manifest or the tickers cannot be read.
 pub fn list_dates_left(data_dir: &DataDir) -> Result<u64, Error> {
-    let asked = data_dir.open_read()?.asked("details")?;
+    let requested = data_dir.open_read()?.requested("details")?;
     let is_left = |period: &&ListingPeriod| {
         period.listed.is_none() && period.listing.delisted.is_some() != period.listing.active
     };
     Ok(listing_periods(data_dir)?
         .iter()
         .filter(is_left)
-        .filter(|period| !asked.contains(&subject_of(period)))
+        .filter(|period| !requested.contains(&subject_of(period)))
         .count() as u64)
 }
 
@@ -301,7 +301,7 @@ fn renames_wanted(
     observer: &dyn Observer,
 ) -> Result<Vec<(Lookup, String)>, Error> {
     forget_unreadable(writer, "renames", observer)?;
-    let asked = writer.asked("renames")?;
+    let requested = writer.requested("renames")?;
     let periods = listing_periods(data_dir)?;
     let stored: HashSet<Symbol> = writer.windows()?.into_keys().collect();
     let symbols = match whose {
@@ -322,7 +322,7 @@ fn renames_wanted(
             (Lookup::Renames(symbol), subject)
         })
         .collect();
-    wanted.retain(|(_, subject)| !asked.contains(subject));
+    wanted.retain(|(_, subject)| !requested.contains(subject));
     wanted.sort();
     Ok(wanted)
 }

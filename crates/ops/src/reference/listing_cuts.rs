@@ -43,7 +43,7 @@ fn by_orders(data_dir: &DataDir) -> Result<ListingCuts, Error> {
     let Some((reader, universe)) = manifest_of(data_dir)?.zip(universe) else {
         return Ok(ListingCuts::default());
     };
-    let asked = reader.windows()?;
+    let requested = reader.windows()?;
     let updated = reader.updated()?;
     let mut parts = Parts::new();
     let orders = reader.orders()?;
@@ -51,7 +51,7 @@ fn by_orders(data_dir: &DataDir) -> Result<ListingCuts, Error> {
         add_order(&mut parts, order, &universe, updated)?;
     }
     if let Some((_, session)) = updated {
-        add_left(&mut parts, &universe, &asked, session);
+        add_left(&mut parts, &universe, &requested, session);
     }
     let mut cut_away = ListingCuts::default();
     for order in orders {
@@ -59,11 +59,11 @@ fn by_orders(data_dir: &DataDir) -> Result<ListingCuts, Error> {
     }
     cut_away.list(universe.tickers());
     for ((symbol, seen_on), windows) in parts {
-        let held = asked.get(&symbol).map_or(&[][..], Vec::as_slice);
+        let stored = requested.get(&symbol).map_or(&[][..], Vec::as_slice);
         let windows = joined(windows).into_iter().map(|window| (symbol.clone(), window)).collect::<Vec<_>>();
-        let asked = HashMap::from([(symbol.clone(), held.to_vec())]);
+        let requested = HashMap::from([(symbol.clone(), stored.to_vec())]);
         // What another task has requested all the same is not cut away.
-        for (symbol, window) in plan::missing_tasks(&windows, &asked) {
+        for (symbol, window) in plan::missing_tasks(&windows, &requested) {
             cut_away.add(&symbol, window, seen_on);
         }
     }
@@ -102,8 +102,8 @@ fn planned_windows(order: &Subscription) -> Result<Option<(i64, Vec<Window>)>, M
 }
 
 /// Adds the days that an update has not requested because the symbol was delisted by the lists.
-fn add_left(parts: &mut Parts, universe: &Universe, asked: &HashMap<Symbol, Vec<Window>>, session: Date) {
-    for (symbol, windows) in asked {
+fn add_left(parts: &mut Parts, universe: &Universe, requested: &HashMap<Symbol, Vec<Window>>, session: Date) {
+    for (symbol, windows) in requested {
         let covered = windows.iter().map(|window| window.to()).max();
         let Some((end, covered)) = universe.end_of(symbol).zip(covered) else { continue };
         let since = covered.tomorrow().ok().filter(|_| covered >= end);

@@ -104,9 +104,9 @@ pub fn plan_subscriptions(
 
 /// The notice that nothing in a list matches, with the list's types and exchanges: one may be misspelt.
 fn nothing_matches(subscription: &Subscription, universe: &Universe) -> Notice {
-    let codes = |asked: &[String], code: fn(&Listing) -> &Option<String>| {
+    let codes = |requested: &[String], code: fn(&Listing) -> &Option<String>| {
         let codes = universe.periods().filter_map(|(period, _)| code(&period.listing).clone());
-        if asked.is_empty() { Vec::new() } else { Vec::from_iter(codes.collect::<BTreeSet<_>>()) }
+        if requested.is_empty() { Vec::new() } else { Vec::from_iter(codes.collect::<BTreeSet<_>>()) }
     };
     Notice::NothingMatches {
         types: codes(&subscription.types, |listing| &listing.kind),

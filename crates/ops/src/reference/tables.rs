@@ -43,7 +43,8 @@ pub struct TickersReport {
     /// Pages with these rows.
     pub pages: u64,
     /// Listing periods in the table.
-    pub lives: u64,
+    #[serde(rename = "lives")]
+    pub periods: u64,
     /// Listing periods that have not ended.
     pub active: u64,
     /// New listing periods.
@@ -116,7 +117,8 @@ pub struct LookupsReport {
     /// Lookups of this run that were answered, also with an empty answer.
     pub answered: u64,
     /// Rows that they added to the table.
-    pub brought: u64,
+    #[serde(rename = "brought")]
+    pub added: u64,
     /// Lookups that are left.
     pub left: u64,
 }
@@ -273,14 +275,14 @@ impl TableSync {
             self.observer.notice(&Notice::NoDelistedSymbols);
         }
         let kept = known(reference::read_tickers(&self.data_dir), &*self.observer)?
-            .map(|table| table.lives)
+            .map(|table| table.periods)
             .unwrap_or_default();
         let merged = universe::merge(kept, rows, self.now_ms);
         let universe::RowDefects { listed_twice, other_cik, without_figi } = merged.defects;
         let report = TickersReport {
             rows: count,
             pages,
-            lives: merged.periods.len() as u64,
+            periods: merged.periods.len() as u64,
             active: merged.periods.iter().filter(|period| period.listing.active).count() as u64,
             new: merged.new,
             left: merged.left.len() as u64,
@@ -292,8 +294,8 @@ impl TableSync {
         Ok(Some(report))
     }
 
-    fn write_tickers(&self, lives: Vec<ListingPeriod>) -> Result<(), Error> {
-        let tickers = TickersTable { lives, fetched_ms: self.now_ms, source: self.source.clone() };
+    fn write_tickers(&self, periods: Vec<ListingPeriod>) -> Result<(), Error> {
+        let tickers = TickersTable { periods, fetched_ms: self.now_ms, source: self.source.clone() };
         Ok(reference::write_tickers(&self.data_dir, &tickers)?)
     }
 
@@ -352,7 +354,7 @@ impl TableSync {
             }
         }
         let mut new = 0;
-        for period in &mut table.lives {
+        for period in &mut table.periods {
             let day = listed.get(&subject_of(period)).filter(|_| period.listed.is_none());
             // A list date after the delisting is wrong.
             if let Some(day) = day.filter(|day| period.end().is_none_or(|end| **day <= end)) {
@@ -385,17 +387,17 @@ impl TableSync {
         if answers.is_empty() {
             return Ok(0);
         }
-        let (mut rows, mut asked): (Vec<Rename>, HashSet<Symbol>) = Default::default();
+        let (mut rows, mut requested): (Vec<Rename>, HashSet<Symbol>) = Default::default();
         for answer in &answers {
             // What could not be read was forgotten before this run asked.
             let Ok(renames) = renames(&answer.answer) else { continue };
-            asked.insert(answer.ticker.clone());
+            requested.insert(answer.ticker.clone());
             rows.extend(renames.unwrap_or_default());
         }
         let (count, pages) = (rows.len() as u64, answers.len() as u64);
         let kept = table.map(|table| table.rows).unwrap_or_default();
         let merged =
-            reference::merge(kept, rows, self.now_ms, |rename: &Rename| asked.contains(&rename.asked_as));
+            reference::merge(kept, rows, self.now_ms, |rename: &Rename| requested.contains(&rename.asked_as));
         let (rows, source) = (merged.rows, self.source.clone());
         reference::write_renames(&self.data_dir, &ReferenceTable { rows, fetched_ms: self.now_ms, source })?;
         let defects = json(&serde_json::json!({
@@ -417,7 +419,7 @@ impl TableSync {
     ) -> Result<(AnnotationReport, BTreeSet<String>), Error> {
         let nothing = || Error::Usage("--annotate: no tickers are known here yet".to_owned());
         let mut table = reference::read_tickers(&self.data_dir)?.ok_or_else(nothing)?;
-        let (tickers, unknown) = universe::annotate(&mut table.lives, annotations);
+        let (tickers, unknown) = universe::annotate(&mut table.periods, annotations);
         reference::write_tickers(&self.data_dir, &table)?;
         let (rows, defects) = (annotations.len() as u64, format!(r#"{{"unknown":{}}}"#, unknown.len()));
         writer.end_sync(self.now_ms, &[], &[SyncRecord { what: "annotations", rows, pages: 1, defects }])?;
@@ -435,5 +437,5 @@ pub fn subject_of(period: &ListingPeriod) -> String {
 /// # Errors
 /// If they cannot be read.
 pub fn listing_periods(data_dir: &DataDir) -> Result<Vec<ListingPeriod>, Error> {
-    Ok(reference::read_tickers(data_dir)?.map(|table| table.lives).unwrap_or_default())
+    Ok(reference::read_tickers(data_dir)?.map(|table| table.periods).unwrap_or_default())
 }

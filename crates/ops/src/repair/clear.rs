@@ -98,12 +98,12 @@ impl ClearedFiles {
         let Some(found) = readable(examined)?.filter(|found| kind_of(found) == kind) else {
             quarantine(data_dir, (symbol, month), 0, writer)?;
             // From before a rebuild of the manifest. The file of another month or symbol proves nothing about this one.
-            let is_forgotten = is_damaged && unknown.asked.is_empty();
-            self.request(symbol, if is_forgotten { &unknown.month } else { &unknown.asked });
+            let is_forgotten = is_damaged && unknown.requested.is_empty();
+            self.request(symbol, if is_forgotten { &unknown.month } else { &unknown.requested });
             return Ok(());
         };
         let is_incomplete = |window: &&Window| month.mask(**window) & !found.whole_days != 0;
-        let outstanding: Vec<_> = unknown.asked.iter().filter(is_incomplete).copied().collect();
+        let outstanding: Vec<_> = unknown.requested.iter().filter(is_incomplete).copied().collect();
         self.request(symbol, &outstanding);
         self.changes.found.push(found.partition);
         Ok(())

@@ -62,14 +62,14 @@ impl Questions {
         let verdict = SessionVerdict::of(&reader, &universe, cutoff)?;
         let is_alive = verdict.last().is_some_and(|last| last.present > 0);
         let known = reader.silences()?;
-        let is_asked = |symbol: &Symbol, last_session: Date| {
-            let said = known.get(symbol).filter(|silence| silence.last_session == last_session);
-            said.is_some_and(|silence| cutoff.now_ms < silence.at_ms.saturating_add(ASKED_AGAIN_MS))
+        let was_asked = |symbol: &Symbol, last_session: Date| {
+            let recorded = known.get(symbol).filter(|silence| silence.last_session == last_session);
+            recorded.is_some_and(|silence| cutoff.now_ms < silence.at_ms.saturating_add(ASKED_AGAIN_MS))
         };
         let silent = verdict.silent.iter().filter(|silent| {
             silent.is_long
                 && universe.of(&silent.symbol).next().is_none()
-                && !is_asked(&silent.symbol, silent.last_session)
+                && !was_asked(&silent.symbol, silent.last_session)
         });
         let most = if is_alive { usize::MAX } else { WHILE_SILENT };
         let mut absences: Vec<_> = silent
@@ -77,7 +77,7 @@ impl Questions {
             .map(|silent| AbsenceQuestion::Silent {
                 symbol: silent.symbol.clone(),
                 last_session: silent.last_session,
-                is_doubted: !is_alive,
+                asks_of_the_past: !is_alive,
             })
             .collect();
         let empty: BTreeSet<Date> =
@@ -104,7 +104,7 @@ impl Questions {
                     absences.closures.extend(days.into_iter().filter_map(|day| self.closure(day)));
                 }
                 AbsenceAnswer::Silent { symbol, last_session, listing } => {
-                    let (answer, left_on, words) = said(listing, last_session, self.is_alive);
+                    let (answer, left_on, words) = meaning_of(listing, last_session, self.is_alive);
                     absences.silences.push(Silence {
                         symbol,
                         last_session,
@@ -128,7 +128,11 @@ impl Questions {
 }
 
 /// What a listing means for a silent symbol, and its wording.
-fn said(listing: SilentListing, last_session: Date, is_alive: bool) -> (SilenceAnswer, Option<Date>, String) {
+fn meaning_of(
+    listing: SilentListing,
+    last_session: Date,
+    is_alive: bool,
+) -> (SilenceAnswer, Option<Date>, String) {
     match listing {
         SilentListing::Active => (SilenceAnswer::Active, None, "the service lists it as active".to_owned()),
         SilentListing::Left(None) => {
@@ -198,22 +202,22 @@ impl Job {
         parts: RunContext,
     ) -> Result<Vec<Closure>, Error> {
         let is_open = |day: &Date| absences.closures.iter().all(|closure| closure.date != *day);
-        let doubted: Vec<_> = questions.days.iter().filter(|[_, day, _]| is_open(day)).collect();
-        if doubted.is_empty() {
+        let unexplained: Vec<_> = questions.days.iter().filter(|[_, day, _]| is_open(day)).collect();
+        if unexplained.is_empty() {
             return Ok(Vec::new());
         }
         let kept = || -> Result<BTreeSet<Date>, Error> {
             Ok(self.data_dir.open_read()?.witnesses()?.iter().map(|file| file.date).collect())
         };
         let known = kept()?;
-        let mut days: Vec<_> = doubted.iter().flat_map(|days| days.iter().copied()).collect();
+        let mut days: Vec<_> = unexplained.iter().flat_map(|days| days.iter().copied()).collect();
         days.sort_unstable();
         days.dedup();
         days.retain(|day| !known.contains(day));
         let tally = fetch_market(source, days, None, parts).await?;
         let known = kept()?;
-        let closed = doubted.into_iter().filter(|[before, day, after]| {
-            let is_without = tally.lacking.get(day) == Some(&JobOutcome::Nobody);
+        let closed = unexplained.into_iter().filter(|[before, day, after]| {
+            let is_without = tally.lacking.get(day) == Some(&JobOutcome::NoRows);
             is_without && known.contains(before) && known.contains(after)
         });
         let closure = |[before, day, after]: &[Date; 3]| Closure {

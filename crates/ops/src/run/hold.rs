@@ -118,8 +118,8 @@ impl WriterThread {
 /// # Errors
 /// If it cannot be read or written.
 fn check_plan(writer: &mut ManifestWriter, observer: &dyn Observer) -> Result<(), Error> {
-    let PlanDifference { faults, more, set_aside } = writer.check_plan()?;
-    if let Some(copy) = set_aside {
+    let PlanDifference { faults, more, copy } = writer.check_plan()?;
+    if let Some(copy) = copy {
         observer.notice(&Notice::PlanDamaged { faults, copy });
     }
     if let Some(first) = more.first() {

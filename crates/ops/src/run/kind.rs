@@ -13,13 +13,17 @@ use crate::{Error, SANDBOX};
 ///
 /// # Errors
 /// If it holds another kind, or its manifest cannot be written.
-pub fn declare_kind(writer: &mut ManifestWriter, asked: StoreKind, data_dir: &DataDir) -> Result<(), Error> {
-    if writer.kind()?.is_some_and(|held| held != asked)
-        && let Some(held) = kind_on_disk(data_dir)?.filter(|held| *held != asked)
+pub fn declare_kind(
+    writer: &mut ManifestWriter,
+    requested: StoreKind,
+    data_dir: &DataDir,
+) -> Result<(), Error> {
+    if writer.kind()?.is_some_and(|stored| stored != requested)
+        && let Some(stored) = kind_on_disk(data_dir)?.filter(|stored| *stored != requested)
     {
-        return Err(ManifestError::OtherKind { held, asked }.into());
+        return Err(ManifestError::OtherKind { stored, requested }.into());
     }
-    Ok(writer.declare_kind(asked)?)
+    Ok(writer.declare_kind(requested)?)
 }
 
 /// The kind of bars by a partition's metadata.

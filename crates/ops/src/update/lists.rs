@@ -88,7 +88,7 @@ impl DueLists {
 
 /// What is wrong with lists that lack many of their former rows.
 fn shrunk(tickers: &TickersReport) -> Option<UpdateShortfall> {
-    let (missing, known) = (tickers.not_seen, tickers.lives);
+    let (missing, known) = (tickers.not_seen, tickers.periods);
     (MOST_UNSEEN * missing > known).then_some(UpdateShortfall::ListsShrunk { missing, known })
 }
 

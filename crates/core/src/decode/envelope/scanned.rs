@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Everything in a body as text; it distinguishes every float64 from every other, and -0 from 0.
-fn told(body: &Envelope) -> String {
+fn as_text(body: &Envelope) -> String {
     format!("{body:?}")
 }
 
@@ -19,7 +19,7 @@ fn compare(json: &[u8]) -> bool {
     if let Some(scanned) = scanned {
         let any =
             any.unwrap_or_else(|error| panic!("serde refuses {:?}: {error}", String::from_utf8_lossy(json)));
-        assert_eq!(told(&scanned), told(&any), "{:?}", String::from_utf8_lossy(json));
+        assert_eq!(as_text(&scanned), as_text(&any), "{:?}", String::from_utf8_lossy(json));
     }
     is_scanned
 }
@@ -72,7 +72,7 @@ fn page() -> impl Strategy<Value = String> {
         r#"" results":[{"v":9,"o":9,"c":9,"h":9,"l":9,"t":9}],"#,
         "",
     ]);
-    let tail = prop::sample::select(vec![
+    let after_results = prop::sample::select(vec![
         r#","status":"OK","request_id":"r","count":2,"next_url":"https://api.massive.com/x"}"#,
         r#","results":[]}"#,
         r#","status":["x"]}"#,
@@ -81,10 +81,12 @@ fn page() -> impl Strategy<Value = String> {
         "}}",
     ]);
     let space = prop::sample::select(vec!["", " ", "\n  "]);
-    (head, prop::collection::vec(bar(), 0..6), tail, space).prop_map(|(head, bars, tail, space)| {
-        let page = format!(r#"{{{head}"results":[{}]{tail}"#, bars.join(","));
-        page.replace(',', &format!(",{space}")).replace("\":", &format!("\":{space}"))
-    })
+    (head, prop::collection::vec(bar(), 0..6), after_results, space).prop_map(
+        |(head, bars, after_results, space)| {
+            let page = format!(r#"{{{head}"results":[{}]{after_results}"#, bars.join(","));
+            page.replace(',', &format!(",{space}")).replace("\":", &format!("\":{space}"))
+        },
+    )
 }
 
 proptest! {

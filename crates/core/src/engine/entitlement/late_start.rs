@@ -241,12 +241,12 @@ mod tests {
 
     #[test]
     fn a_server_that_is_empty_for_a_moment_clips_nothing() {
-        let asked = std::cell::Cell::new(0);
+        let requested = std::cell::Cell::new(0);
         let falsely_empty_at = |at: u32| {
-            asked.set(0);
+            requested.set(0);
             conclude(Some(FLOOR), false, |_| {
-                asked.set(asked.get() + 1);
-                if asked.get() == at { ControlSymbol::Nothing } else { ControlSymbol::Bars }
+                requested.set(requested.get() + 1);
+                if requested.get() == at { ControlSymbol::Nothing } else { ControlSymbol::Bars }
             })
             .0
         };

@@ -37,7 +37,7 @@ async fn bars_from_before_a_history_that_was_concluded_meanwhile_disprove_it() {
     let window = Window::new(date(2024, 12, 2), end).unwrap();
     let world = World::new(2).with_tasks(vec![(symbol("SPY"), window), (symbol("A"), window)]).await;
     assert_eq!(run(source.clone(), world.context.clone()).await.unwrap(), None);
-    assert!(source.asked("day SPY") > 0, "there was a search: {}", source.story());
+    assert!(source.requested("day SPY") > 0, "there was a search: {}", source.story());
     let reader = world.reader();
     let ended: Vec<_> = reader.tasks().unwrap().into_iter().map(|task| (task.state, task.bars)).collect();
     // What is served is stored, and nothing is claimed about the plan.
@@ -54,8 +54,8 @@ const FLOOR: Date = date(2024, 12, 2);
 async fn with_refused_days() -> World {
     let window = Window::new(date(2024, 6, 3), date(2025, 1, 31)).unwrap();
     let world = World::new(2).with_tasks(vec![(symbol("A"), window)]).await;
-    let source = ScriptedSource::new(|asked| {
-        let is_before = asked.window.is_some_and(|window| window.from() < FLOOR);
+    let source = ScriptedSource::new(|requested| {
+        let is_before = requested.window.is_some_and(|window| window.from() < FLOOR);
         is_before.then_some(ScriptedFault::Timeframe)
     });
     let source = source.with_bars(|_| Some(date(2020, 1, 2)));
@@ -74,7 +74,7 @@ fn pending(world: &World) -> usize {
 async fn the_question_whether_the_plan_serves_more_is_asked_as_all_others_are() {
     for fault in [ScriptedFault::NoConnection, ScriptedFault::Status503, ScriptedFault::TooMany] {
         let world = with_refused_days().await;
-        let source = ScriptedSource::new(move |asked| (asked.number < 2).then_some(fault));
+        let source = ScriptedSource::new(move |requested| (requested.number < 2).then_some(fault));
         let source = source.with_bars(|_| Some(date(2020, 1, 2)));
         recheck_history(source.clone(), world.context.clone()).await.unwrap();
         assert_eq!(world.context.stop.reason(), None, "{fault:?}: {}", source.story());

@@ -140,16 +140,16 @@ mod tests {
     ) -> (SearchConclusion, Vec<Date>) {
         let bracket = SessionSearch::new(known.0, known.1, END, &[], TODAY);
         let mut search = RefusedWindow::new(bracket, (first, last), false, false);
-        let mut asked = Vec::new();
+        let mut requested = Vec::new();
         loop {
             match search.next() {
                 Ok(day) => {
-                    asked.push(day);
+                    requested.push(day);
                     search.hear(day, serves(day));
                 }
-                Err(conclusion) => return (conclusion, asked),
+                Err(conclusion) => return (conclusion, requested),
             }
-            assert!(asked.len() < 30, "{search:?}");
+            assert!(requested.len() < 30, "{search:?}");
         }
     }
 
@@ -160,9 +160,9 @@ mod tests {
     #[test]
     fn the_free_plan_is_found_with_three_questions() {
         let floor = date(2024, 12, 1);
-        let (found, asked) = conclude((None, None), date(2020, 1, 2), END, |day| day >= floor);
+        let (found, requested) = conclude((None, None), date(2020, 1, 2), END, |day| day >= floor);
         assert_eq!(found, edge(date(2024, 11, 29), date(2024, 12, 2)));
-        assert_eq!(asked.len(), 3, "{asked:?}");
+        assert_eq!(requested.len(), 3, "{requested:?}");
     }
 
     #[test]
@@ -179,16 +179,16 @@ mod tests {
     fn a_history_that_has_moved_on_is_noticed_by_asking_for_the_first_day_again() {
         let floor = date(2024, 12, 2);
         let known = (Some(date(2024, 11, 27)), Some(date(2024, 11, 29)));
-        let (found, asked) = conclude(known, date(2024, 11, 29), END, |day| day >= floor);
+        let (found, requested) = conclude(known, date(2024, 11, 29), END, |day| day >= floor);
         assert_eq!(found, edge(date(2024, 11, 29), date(2024, 12, 2)));
-        assert!(asked.len() <= 3, "{asked:?}");
+        assert!(requested.len() <= 3, "{requested:?}");
     }
 
     #[test]
     fn a_symbol_that_is_refused_on_every_day_shows_no_history_though_others_are_served() {
         let known = (None, Some(date(2025, 3, 3)));
-        let (found, asked) = conclude(known, date(2024, 6, 3), END, |_| false);
-        assert_eq!(found, SearchConclusion::NothingServed, "{asked:?}");
+        let (found, requested) = conclude(known, date(2024, 6, 3), END, |_| false);
+        assert_eq!(found, SearchConclusion::NothingServed, "{requested:?}");
         let known = (Some(date(2024, 11, 29)), Some(date(2025, 3, 3)));
         assert_eq!(conclude(known, date(2024, 12, 2), END, |_| false).0, SearchConclusion::NothingServed);
     }
@@ -224,8 +224,8 @@ mod tests {
 
     #[test]
     fn where_everything_is_refused_a_handful_of_questions_says_so() {
-        let (found, asked) = conclude((None, None), date(2020, 1, 2), END, |_| false);
+        let (found, requested) = conclude((None, None), date(2020, 1, 2), END, |_| false);
         assert_eq!(found, SearchConclusion::NothingServed);
-        assert!(asked.len() <= 4, "{asked:?}");
+        assert!(requested.len() <= 4, "{requested:?}");
     }
 }

@@ -40,7 +40,7 @@ pub(in crate::engine) enum Ask {
 /// The response for one day.
 pub(in crate::engine) enum DayAnswer {
     /// What the source has for the day.
-    Heard { day: Date, control: ControlSymbol, words: Option<String>, bytes: u64 },
+    Answered { day: Date, control: ControlSymbol, words: Option<String>, bytes: u64 },
     /// The control symbol proves nothing here.
     Useless,
 }
@@ -49,7 +49,7 @@ impl DayAnswer {
     /// What the response proves besides its content.
     pub(in crate::engine) fn evidence(&self) -> AnswerEvidence {
         match self {
-            Self::Heard { bytes, .. } => AnswerEvidence::SourceIsThere(*bytes),
+            Self::Answered { bytes, .. } => AnswerEvidence::SourceIsThere(*bytes),
             Self::Useless => AnswerEvidence::KeyIsGood,
         }
     }
@@ -223,7 +223,7 @@ impl<S: Source> TaskJob<S> {
                     return Some(SearchConclusion::NothingServed);
                 }
                 let not_yet = known.not_yet.filter(|day| *day <= lease.task.window.to());
-                not_yet.filter(|_| known.is_served(first_asked(needed))).map(SearchConclusion::NotYet)
+                not_yet.filter(|_| known.is_served(first_requested(needed))).map(SearchConclusion::NotYet)
             }
             SearchCause::Late(_) => known.is_control_useless.then_some(SearchConclusion::Undecided),
             SearchCause::GoesOn => None,
@@ -252,7 +252,7 @@ impl<S: Source> TaskJob<S> {
                 Some(OpenSearch::Refusal(symbol)) => symbol,
                 Some(OpenSearch::Clipping | OpenSearch::Undecided) | None => lease.task.symbol.clone(),
             };
-            let first = first_asked(needed);
+            let first = first_requested(needed);
             let last = calendar::sessions(needed).last().map_or(first, Session::date);
             let is_doubtful = matches!(inquiry.cause, SearchCause::Refused { is_about_time: false, .. });
             Some(SearchStep::Refused(
@@ -286,18 +286,18 @@ impl<S: Source> TaskJob<S> {
         day: Date,
         answer: Result<BarsPage, FetchError>,
     ) -> Result<DayAnswer, FetchError> {
-        let heard = |control, words, bytes| Ok(DayAnswer::Heard { day, control, words, bytes });
+        let answered = |control, words, bytes| Ok(DayAnswer::Answered { day, control, words, bytes });
         let error = match answer {
-            Ok(page) if page.bars.is_empty() => return heard(ControlSymbol::Nothing, None, page.bytes),
-            Ok(page) => return heard(ControlSymbol::Bars, None, page.bytes),
+            Ok(page) if page.bars.is_empty() => return answered(ControlSymbol::Nothing, None, page.bytes),
+            Ok(page) => return answered(ControlSymbol::Bars, None, page.bytes),
             Err(error) => error,
         };
         match error.disposition() {
             Disposition::Timeframe | Disposition::NotEntitled => {
-                heard(ControlSymbol::Refusal, error.plan_words().map(str::to_owned), 0)
+                answered(ControlSymbol::Refusal, error.plan_words().map(str::to_owned), 0)
             }
             // The plan includes it, but not before its day is over.
-            Disposition::NotYet => heard(ControlSymbol::Bars, None, 0),
+            Disposition::NotYet => answered(ControlSymbol::Bars, None, 0),
             Disposition::Retry
             | Disposition::Unwell(_)
             | Disposition::RetryTwice
@@ -346,7 +346,7 @@ impl<S: Source> TaskJob<S> {
         answer: DayAnswer,
     ) -> Result<PageStep, ManifestError> {
         let (day, control, words) = match answer {
-            DayAnswer::Heard { day, control, words, .. } => (day, control, words),
+            DayAnswer::Answered { day, control, words, .. } => (day, control, words),
             DayAnswer::Useless => {
                 return match lease.inquiry.take() {
                     Some(inquiry) => self.conclude(lease, inquiry, SearchConclusion::Undecided).await,
@@ -403,7 +403,7 @@ fn still_needed(lease: &TaskLease) -> Option<Window> {
 
 /// The session that decides whether a window may begin where it does. Before a weekend it is the last one: a window
 /// that begins on a Sunday is refused if the history begins on the Monday.
-fn first_asked(window: Window) -> Date {
+fn first_requested(window: Window) -> Date {
     let before = session_search::session_before(window.from().saturating_add(1.day()));
     before.unwrap_or(window.from())
 }
@@ -411,7 +411,7 @@ fn first_asked(window: Window) -> Date {
 /// Whether an unfinished search concerns the first days of a task that has not sent a request yet.
 fn concerns(open: &OpenSearchState, lease: &TaskLease) -> bool {
     let first = still_needed(lease).and_then(|needed| match &open.search {
-        OpenSearch::Refusal(_) => Some(first_asked(needed)),
+        OpenSearch::Refusal(_) => Some(first_requested(needed)),
         OpenSearch::Clipping if lease.task.last_ms.is_none() => first_with_bars(needed),
         OpenSearch::Clipping | OpenSearch::Undecided => None,
     });

@@ -80,7 +80,7 @@ impl<S: MarketSource> QuestionJob for MarketDayJob<S> {
         }
         if market.bars.is_empty() {
             // The calendar has a session there. An accepted empty day would explain every absence of that day.
-            return Ok(NextQuestion::Settled(JobOutcome::Nobody));
+            return Ok(NextQuestion::Settled(JobOutcome::NoRows));
         }
         keep(parts, *day, market).await
     }

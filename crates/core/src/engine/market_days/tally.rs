@@ -24,7 +24,7 @@ pub struct MarketDayTally {
     /// Days that the source does not know.
     pub not_found: u64,
     /// Sessions without any trade, by the source's response.
-    pub nobody: u64,
+    pub no_rows: u64,
     /// Days that were given up.
     pub failed: u64,
     /// The result of each day that is not stored.
@@ -43,7 +43,7 @@ impl MarketDayTally {
     /// Days that this run will not request again.
     #[must_use]
     pub fn finished(&self) -> u64 {
-        let without = self.not_entitled + self.not_yet + self.not_found + self.nobody + self.failed;
+        let without = self.not_entitled + self.not_yet + self.not_found + self.no_rows + self.failed;
         self.kept.len() as u64 + without
     }
 
@@ -64,7 +64,7 @@ impl MarketDayTally {
             }
             JobOutcome::NotYet => self.not_yet += 1,
             JobOutcome::NotFound | JobOutcome::UnknownRoute => self.not_found += 1,
-            JobOutcome::Nobody => self.nobody += 1,
+            JobOutcome::NoRows => self.no_rows += 1,
             JobOutcome::Refused(reason) | JobOutcome::Failed(reason) => {
                 self.failed += 1;
                 self.given_up_in_a_row = in_a_row + 1;

@@ -79,7 +79,7 @@ struct ListProgress {
     /// Cursors that were followed.
     followed: HashSet<Cursor>,
     /// Whether it was started again, which helps once.
-    is_anew: bool,
+    is_restarted: bool,
 }
 
 enum ListAnswer {
@@ -103,7 +103,7 @@ pub async fn fetch_lists<S: ReferenceSource>(
     wanted: WantedLists,
     parts: RunContext,
 ) -> Result<FetchedLists, ManifestError> {
-    let mut asked = Vec::new();
+    let mut requested = Vec::new();
     let longest_ms = wanted.longest_ms.map_or(LONGEST_MS, |longest| longest.min(LONGEST_MS));
     for list in wanted.lists {
         let name = parts.store.source().to_owned();
@@ -112,12 +112,14 @@ pub async fn fetch_lists<S: ReferenceSource>(
         if !way.is_whole {
             let pages = u32::try_from(way.pages).unwrap_or(MOST_PAGES);
             let followed = way.cursor.iter().cloned().collect();
-            let walk = ListProgress { list, cursor: way.cursor, pages, barren: 0, followed, is_anew: false };
-            asked.push(ListQuestion::Page(walk));
+            let walk =
+                ListProgress { list, cursor: way.cursor, pages, barren: 0, followed, is_restarted: false };
+            requested.push(ListQuestion::Page(walk));
         }
     }
-    asked.extend(wanted.lookups.into_iter().map(|(lookup, subject)| ListQuestion::Single(lookup, subject)));
-    let job = question_job::run(ListsJob { source, tally: Mutex::default() }, asked, parts).await?;
+    requested
+        .extend(wanted.lookups.into_iter().map(|(lookup, subject)| ListQuestion::Single(lookup, subject)));
+    let job = question_job::run(ListsJob { source, tally: Mutex::default() }, requested, parts).await?;
     Ok(job.tally.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -176,13 +178,13 @@ impl<S: ReferenceSource> QuestionJob for ListsJob<S> {
 
     fn alternative(&self, question: &ListQuestion, disposition: Disposition) -> Option<ListQuestion> {
         let ListQuestion::Page(walk) = question else { return None };
-        let is_left_on_its_way = walk.cursor.is_some() && !walk.is_anew;
+        let is_left_on_its_way = walk.cursor.is_some() && !walk.is_restarted;
         match disposition {
             // The cursor is refused; the list itself may not be.
             Disposition::RetryTwice | Disposition::NotFound | Disposition::UnknownRoute
                 if is_left_on_its_way =>
             {
-                Some(ListQuestion::Page(ListProgress::anew(walk.list)))
+                Some(ListQuestion::Page(ListProgress::restarted(walk.list)))
             }
             Disposition::NotEntitled
             | Disposition::Timeframe
@@ -191,7 +193,7 @@ impl<S: ReferenceSource> QuestionJob for ListsJob<S> {
             | Disposition::UnknownRoute
                 if walk.list == ReferenceList::Splits =>
             {
-                Some(ListQuestion::Page(ListProgress::anew(ReferenceList::OldSplits)))
+                Some(ListQuestion::Page(ListProgress::restarted(ReferenceList::OldSplits)))
             }
             Disposition::Retry
             | Disposition::Unwell(_)
@@ -244,7 +246,7 @@ fn why(outcome: JobOutcome) -> Option<String> {
         JobOutcome::Kept => None,
         JobOutcome::NotEntitled | JobOutcome::NotYet => Some("the plan does not include it".to_owned()),
         JobOutcome::NotFound | JobOutcome::UnknownRoute => Some("the source has no such list".to_owned()),
-        JobOutcome::Nobody => Some("it is empty".to_owned()),
+        JobOutcome::NoRows => Some("it is empty".to_owned()),
         JobOutcome::Refused(reason) | JobOutcome::Failed(reason) => Some(reason),
     }
 }
@@ -257,7 +259,7 @@ impl FetchedLists {
             JobOutcome::Kept => self.answered += 1,
             JobOutcome::NotFound => self.not_found += 1,
             JobOutcome::NotEntitled | JobOutcome::NotYet | JobOutcome::UnknownRoute => self.not_entitled += 1,
-            JobOutcome::Nobody => self.failed += 1,
+            JobOutcome::NoRows => self.failed += 1,
             JobOutcome::Refused(reason) | JobOutcome::Failed(reason) => {
                 self.failed += 1;
                 self.given_up_in_a_row = in_a_row + 1;
@@ -270,8 +272,8 @@ impl FetchedLists {
 
 impl ListProgress {
     /// Starts a list from its beginning, whatever is stored of it.
-    fn anew(list: ReferenceList) -> Self {
-        Self { list, cursor: None, pages: 0, barren: 0, followed: HashSet::new(), is_anew: true }
+    fn restarted(list: ReferenceList) -> Self {
+        Self { list, cursor: None, pages: 0, barren: 0, followed: HashSet::new(), is_restarted: true }
     }
 
     /// Checks that the page can be followed to an end.
@@ -299,7 +301,7 @@ impl ListProgress {
         let (next, is_barren) = (page.next.clone(), page.rows.is_empty());
         if is_first && is_barren && next.is_none() && list == ReferenceList::Active {
             // There is no market without tickers: an accepted empty list would say of each that it is not listed.
-            return Ok(NextQuestion::Settled(JobOutcome::Nobody));
+            return Ok(NextQuestion::Settled(JobOutcome::NoRows));
         }
         let name = parts.store.source().to_owned();
         let kept = kept(page)?;

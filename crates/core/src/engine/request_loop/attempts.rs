@@ -10,7 +10,7 @@ use crate::pace::RetryPolicy;
 /// The attempts at one request, from its first sending until it is answered.
 #[derive(Debug)]
 pub(in crate::engine) struct Attempts {
-    is_asked: bool,
+    is_requested: bool,
     /// Failed attempts that were spent.
     failures: u32,
     /// How many of them were refused as bad requests.
@@ -29,7 +29,7 @@ impl Attempts {
     /// Before the first request.
     pub(in crate::engine) fn new() -> Self {
         Self {
-            is_asked: false,
+            is_requested: false,
             failures: 0,
             bad_requests: 0,
             failed_at: Instant::now(),
@@ -41,12 +41,12 @@ impl Attempts {
 
     /// Records that the request is sent. Returns whether it was sent before.
     pub(in crate::engine) fn note_sent(&mut self) -> bool {
-        std::mem::replace(&mut self.is_asked, true)
+        std::mem::replace(&mut self.is_requested, true)
     }
 
     /// The request changes in a part that does not matter for its failures: it counts as not sent before.
-    pub(in crate::engine) fn ask_anew(&mut self) {
-        self.is_asked = false;
+    pub(in crate::engine) fn request_again(&mut self) {
+        self.is_requested = false;
     }
 
     /// Failed attempts that were spent.

@@ -61,7 +61,7 @@ impl<T> AuthProbe<T> {
 
     /// Puts an item on hold that was refused and that the control request did not clear. Returns whether the suspicion
     /// is to be taken as true.
-    pub(super) fn put_aside(&self, item: T, subject: String, suspicion: Suspicion, reason: String) -> bool {
+    pub(super) fn suspend(&self, item: T, subject: String, suspicion: Suspicion, reason: String) -> bool {
         let mut suspects = self.locked();
         suspects.push(Suspect { item, suspicion, reason, subject, refused_at: Instant::now() });
         let subjects: HashSet<_> = suspects.iter().map(|suspect| &suspect.subject).collect();

@@ -58,9 +58,9 @@ pub(in crate::engine) enum RefusalKind {
     /// The source has no such route.
     UnknownRoute,
     /// The request was refused as a bad one, after this many attempts.
-    BadRequest { asked: u32 },
+    BadRequest { attempts: u32 },
     /// It was given up after this many attempts.
-    GivenUp { asked: u32 },
+    GivenUp { attempts: u32 },
 }
 
 impl RefusalKind {
@@ -165,7 +165,7 @@ impl<J: FetchJob> RequestLoop<J> {
             Some(pause) => {
                 Verdict::Retry { at: Instant::now() + pause.max(failure.at_least), reason: failure.reason }
             }
-            None => failure.refused(RefusalKind::GivenUp { asked: attempts.failures() }),
+            None => failure.refused(RefusalKind::GivenUp { attempts: attempts.failures() }),
         }
     }
 
@@ -176,8 +176,8 @@ impl<J: FetchJob> RequestLoop<J> {
             attempts.bad_requests += 1;
             return self.retry(item, failure);
         }
-        let asked = attempts.failures() + 1;
-        self.refused(item, failure, RefusalKind::BadRequest { asked })
+        let attempts = attempts.failures() + 1;
+        self.refused(item, failure, RefusalKind::BadRequest { attempts })
     }
 
     /// No connection, or no source behind it: no attempt is spent, the item waits with all others.
@@ -200,7 +200,7 @@ impl<J: FetchJob> RequestLoop<J> {
             // A response came, so the source is reachable.
             self.breaker.success();
         }
-        if !self.is_in_doubt(item) || self.is_the_only_one().await? {
+        if !self.is_unconfirmed(item) || self.is_the_only_one().await? {
             return Ok(self.retry(item, failure));
         }
         let _asking = self.asking.lock().await;
@@ -208,7 +208,7 @@ impl<J: FetchJob> RequestLoop<J> {
             return Ok(self.outage(failure));
         }
         // Another worker may have sent the control request meanwhile.
-        if !self.is_in_doubt(item) {
+        if !self.is_unconfirmed(item) {
             return Ok(self.retry(item, failure));
         }
         let asked_at = Instant::now();
@@ -245,7 +245,7 @@ impl<J: FetchJob> RequestLoop<J> {
     }
 
     /// Whether a failure of this item may be a failure of all.
-    fn is_in_doubt(&self, item: &mut J::Item) -> bool {
+    fn is_unconfirmed(&self, item: &mut J::Item) -> bool {
         self.health.failed(J::id(item)) || self.breaker.is_down() || self.is_last_chance(item)
     }
 
@@ -341,7 +341,7 @@ impl<J: FetchJob> RequestLoop<J> {
     /// or the budget of requests is spent.
     async fn control(&self) -> Option<ControlAnswer> {
         self.context.permit().await?;
-        let asked = async {
+        let probe = async {
             match self.health.known_good() {
                 None => ControlAnswer::from(self.job.source().control().await),
                 Some(request) => match self.job.send_again(&request).await {
@@ -350,7 +350,7 @@ impl<J: FetchJob> RequestLoop<J> {
                 },
             }
         };
-        self.context.stop.unless_requested(asked).await
+        self.context.stop.unless_requested(probe).await
     }
 }
 

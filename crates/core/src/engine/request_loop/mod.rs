@@ -288,7 +288,7 @@ impl<J: FetchJob> RequestLoop<J> {
                     }
                 }
                 Progress::Suspect { suspicion, reason } => {
-                    self.put_aside(item, suspicion, reason);
+                    self.suspend(item, suspicion, reason);
                     break;
                 }
                 Progress::Stopped => {
@@ -392,10 +392,10 @@ impl<J: FetchJob> RequestLoop<J> {
     }
 
     /// Puts an item on hold until it can be judged.
-    fn put_aside(&self, mut item: J::Item, suspicion: Suspicion, reason: String) {
+    fn suspend(&self, mut item: J::Item, suspicion: Suspicion, reason: String) {
         J::rest(&mut item);
         let subject = J::subject(&item);
-        if self.auth_probe.put_aside(item, subject, suspicion, reason.clone()) {
+        if self.auth_probe.suspend(item, subject, suspicion, reason.clone()) {
             self.context.stop.request(suspicion.confirmed(reason));
         }
     }

@@ -217,17 +217,17 @@ async fn the_last_attempt_is_not_spent_while_the_source_is_down() {
     let last = Before { spent: 7, anything_came: true, ..Before::breaker(Breaker::Closed) };
     let never = Before { anything_came: false, ..last };
     for (fault, before, control, expected) in [
-        (ScriptedFault::Status503, last, None, "refused GivenUp { asked: 8 }, closed, 1"),
+        (ScriptedFault::Status503, last, None, "refused GivenUp { attempts: 8 }, closed, 1"),
         (
             ScriptedFault::Status503,
             last,
             Some(ScriptedFault::NotFound),
-            "refused GivenUp { asked: 8 }, closed, 1",
+            "refused GivenUp { attempts: 8 }, closed, 1",
         ),
         (ScriptedFault::Status503, last, Some(ScriptedFault::Status503), "again, open, 0"),
         (ScriptedFault::Status503, last, Some(ScriptedFault::NoConnection), "again, open, 0"),
         (ScriptedFault::Status503, never, Some(ScriptedFault::Status503), "stop SourceLost, closed, 0"),
-        (ScriptedFault::Status503, never, None, "refused GivenUp { asked: 8 }, closed, 1"),
+        (ScriptedFault::Status503, never, None, "refused GivenUp { attempts: 8 }, closed, 1"),
         (ScriptedFault::TooMany, last, None, "retry, closed, 0"),
         (ScriptedFault::TooMany, last, Some(ScriptedFault::TooMany), "again, open, 0"),
         (ScriptedFault::TooMany, never, Some(ScriptedFault::TooMany), "stop SourceLost, closed, 0"),
@@ -237,13 +237,13 @@ async fn the_last_attempt_is_not_spent_while_the_source_is_down() {
             ScriptedFault::Mismatch,
             last,
             Some(ScriptedFault::Status503),
-            "refused GivenUp { asked: 8 }, closed, 1",
+            "refused GivenUp { attempts: 8 }, closed, 1",
         ),
         (
             ScriptedFault::BadRequest,
             last,
             Some(ScriptedFault::Status503),
-            "refused BadRequest { asked: 8 }, closed, 0",
+            "refused BadRequest { attempts: 8 }, closed, 0",
         ),
     ] {
         assert_eq!(judged(fault, Before { control, ..before }).await, expected, "{fault:?}, {control:?}");
@@ -255,7 +255,7 @@ async fn what_failed_in_an_outage_that_is_over_is_let_off_once() {
     let probed = Before { is_let_off: true, ..Before::breaker(Breaker::Probed) };
     assert_eq!(judged(ScriptedFault::Status503, probed).await, "retry, closed, 1");
     let last = Before { spent: 7, anything_came: true, is_let_off: true, ..Before::breaker(Breaker::Closed) };
-    assert_eq!(judged(ScriptedFault::TooMany, last).await, "refused GivenUp { asked: 8 }, closed, 1");
+    assert_eq!(judged(ScriptedFault::TooMany, last).await, "refused GivenUp { attempts: 8 }, closed, 1");
     let still = Before { control: Some(ScriptedFault::TooMany), ..last };
     assert_eq!(judged(ScriptedFault::TooMany, still).await, "again, open, 0");
 }
@@ -290,7 +290,8 @@ async fn requests_that_find_no_connection_cost_no_pace() {
     let mut world = World::new(1);
     let rate: Rate = "2/min".parse().unwrap();
     world.context.pacer = Arc::new(crate::pace::Pacer::new(rate, crate::pace::LearnedPace::default()));
-    let source = ScriptedSource::new(|asked| (asked.number < 2).then_some(ScriptedFault::NoConnection));
+    let source =
+        ScriptedSource::new(|requested| (requested.number < 2).then_some(ScriptedFault::NoConnection));
     let job = TestJob { source: source.clone(), has_alternative: false };
     let begin = Instant::now();
     let context = world.context.clone();

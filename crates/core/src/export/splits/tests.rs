@@ -68,12 +68,12 @@ fn told(
     let universe = Universe::with_renames(lives, &renames);
     let known = KnownSplits::new(splits.iter(), Some(&universe));
     let symbol = symbol(ticker);
-    let stretches = if is_joined {
+    let symbol_spans = if is_joined {
         symbol_history::history(&symbol, &renames)
     } else {
         vec![SymbolSpan::all_of(&symbol)]
     };
-    let SymbolSplits { applied, left_out } = known.of(&symbol, &stretches);
+    let SymbolSplits { applied, left_out } = known.of(&symbol, &symbol_spans);
     let applied = applied.iter().map(|own| {
         let AppliesSplit { split, since, had } = own;
         let since = since.map(|since| format!(" since {since}")).unwrap_or_default();

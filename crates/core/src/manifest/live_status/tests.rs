@@ -64,7 +64,7 @@ fn each_request_is_seen_once_and_the_owed_days_are_carried_on() {
     let mut watcher = StatusPoller::new(&DataDir::new(dir.path()));
     let first = watcher.poll(now()).unwrap();
     assert_eq!((first.steps.len(), done(&first)), (1, (0, 10, 3)), "what was done before it came");
-    assert_eq!((first.owed_days, first.total_days), (3 * 31 - 3, 3 * 31));
+    assert_eq!((first.outstanding_days, first.total_days), (3 * 31 - 3, 3 * 31));
     assert_eq!((first.counts.running, first.next.len()), (1, 2));
     assert!(first.known_from_ms.is_some() && first.run.as_ref().unwrap().is_live);
     let task = &first.running[0];
@@ -83,15 +83,15 @@ fn each_request_is_seen_once_and_the_owed_days_are_carried_on() {
     writer.end(c, TaskEvent::GivenUp, "HTTP 500 again").unwrap();
     let third = watcher.poll(now()).unwrap();
     assert_eq!((third.steps.len(), done(&third)), (5, (2, 25, 28 + 31 + 31)));
-    assert_eq!((third.owed_days, third.total_days), (0, 3 * 31));
+    assert_eq!((third.outstanding_days, third.total_days), (0, 3 * 31));
     let told: Vec<_> = third.troubles.iter().map(|t| (t.kind.as_str(), t.reason.as_str())).collect();
     assert_eq!(told, [("given_up", "HTTP 500 again"), ("retry_scheduled", "HTTP 500")]);
     assert_eq!(third.troubles[0].task.as_ref().unwrap().0.as_str(), "C");
 
     // Tasks were added after the last poll: the days are counted again.
     writer.reopen_unsuccessful().unwrap();
-    assert_eq!(watcher.poll(now()).unwrap().owed_days, 31);
-    assert_eq!(StatusPoller::new(&DataDir::new(dir.path())).poll(now()).unwrap().owed_days, 31);
+    assert_eq!(watcher.poll(now()).unwrap().outstanding_days, 31);
+    assert_eq!(StatusPoller::new(&DataDir::new(dir.path())).poll(now()).unwrap().outstanding_days, 31);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn nobody_is_running_once_the_process_is_dead_and_a_new_manifest_is_begun_anew()
     drop(open_writer(&dir, &["A"]));
     let glance = watcher.poll(now()).unwrap();
     assert!(glance.known_from_ms.is_some(), "as at first");
-    assert_eq!(glance.owed_days, 31);
+    assert_eq!(glance.outstanding_days, 31);
 }
 
 #[test]
@@ -179,8 +179,8 @@ fn no_glance_scans_a_table() {
         let rows = select.query_map(rusqlite::params_from_iter(blanks), |row| row.get(3)).unwrap();
         rows.collect::<Result<_, _>>().unwrap()
     };
-    let (running, in_part) = (running_sql(), owed_in_part_sql());
-    for sql in [EVENTS, LAST_EVENT, NEXT, TASK, steps::PAGES, LEASED, OWED_WHOLE, &running, &in_part] {
+    let (running, in_part) = (running_sql(), outstanding_in_part_sql());
+    for sql in [EVENTS, LAST_EVENT, NEXT, TASK, steps::PAGES, LEASED, OUTSTANDING_WHOLE, &running, &in_part] {
         let steps = plan(sql);
         let scans = |step: &String| step.starts_with("SCAN") && !step.contains("SUBQUERY");
         assert!(!steps.iter().any(scans), "{sql}: {steps:?}");

@@ -48,16 +48,16 @@ impl Trial {
     }
 
     /// Stores a page for a running task, with bars on some days of one month.
-    fn store(&mut self, id: TaskId, held: &[(i8, i8)], next: Option<&str>) {
+    fn store(&mut self, id: TaskId, stored: &[(i8, i8)], next: Option<&str>) {
         let mut bars_by_day = [0; 31];
-        for (_, day) in held {
+        for (_, day) in stored {
             bars_by_day[usize::try_from(day - 1).unwrap()] = 10;
         }
-        let month = held.first().and_then(|(month, _)| Month::new(2024, *month));
+        let month = stored.first().and_then(|(month, _)| Month::new(2024, *month));
         let partition = month.map(|month| Partition {
             symbol: symbol(),
             month,
-            bars: 10 * held.len() as u64,
+            bars: 10 * stored.len() as u64,
             first_ms: 1,
             last_ms: 2,
             bytes: 1,
@@ -151,14 +151,14 @@ fn a_traversal_that_history_has_overtaken_keeps_what_it_has_stored() {
 #[test]
 fn what_was_answered_and_is_asked_again_stays_as_it_was_where_history_has_moved_on() {
     let mut trial = Trial::new(&[days((2, 1), (2, 29)), days((3, 1), (3, 31))]);
-    let held = trial.writer.lease().unwrap().unwrap();
-    trial.store(held.id, &[(2, 5), (2, 6)], None);
+    let stored = trial.writer.lease().unwrap().unwrap();
+    trial.store(stored.id, &[(2, 5), (2, 6)], None);
     let empty = trial.writer.lease().unwrap().unwrap();
     trial.store(empty.id, &[], None);
     let again = vec![(symbol(), days((2, 1), (2, 29))), (symbol(), days((3, 1), (3, 31)))];
     trial.writer.apply_repair(&RepairTransaction { again, ..RepairTransaction::default() }).unwrap();
     assert_eq!(trial.writer.cut_pending(edge()).unwrap(), CutTasks::default(), "each is asked first");
-    for task in [held.id, empty.id] {
+    for task in [stored.id, empty.id] {
         assert_eq!(trial.writer.lease().unwrap().map(|leased| leased.id), Some(task));
         assert_eq!(trial.writer.cut(task, edge()).unwrap(), None);
     }
@@ -176,8 +176,8 @@ fn days_that_become_tasks_are_no_longer_among_those_that_are_not_served() {
     assert_eq!(trial.writer.reopen_not_entitled("2024-05-31 is served now").unwrap(), 2);
     assert!(trial.not_entitled().is_empty());
     assert_eq!(trial.tasks().len(), 4);
-    let asked = DataDir::new(trial.dir.path()).open_read().unwrap().asked_windows().unwrap();
-    assert_eq!(asked[&symbol()].len(), 4);
+    let requested = DataDir::new(trial.dir.path()).open_read().unwrap().requested_windows().unwrap();
+    assert_eq!(requested[&symbol()].len(), 4);
 }
 
 #[test]
@@ -269,8 +269,8 @@ mod walks {
     struct Walk {
         trial: Trial,
         running: Vec<Task>,
-        asked: BTreeSet<Date>,
-        held: BTreeSet<Date>,
+        requested: BTreeSet<Date>,
+        stored: BTreeSet<Date>,
     }
 
     fn days_of(window: Window) -> impl Iterator<Item = Date> {
@@ -281,7 +281,7 @@ mod walks {
         fn begin() -> Self {
             let trial = Trial::new(&[]);
             trial.writer.connection.pragma_update(None, "synchronous", "OFF").unwrap();
-            Self { trial, running: Vec::new(), asked: BTreeSet::new(), held: BTreeSet::new() }
+            Self { trial, running: Vec::new(), requested: BTreeSet::new(), stored: BTreeSet::new() }
         }
 
         fn go(&mut self, step: &Move) {
@@ -294,7 +294,7 @@ mod walks {
                     };
                     let left: Vec<Window> = known.iter().fold(vec![window], cut);
                     self.trial.add(&left);
-                    self.asked.extend(days_of(window));
+                    self.requested.extend(days_of(window));
                 }
                 Move::AskAgain { from, days } => {
                     let window = window(from, days);
@@ -303,7 +303,7 @@ mod walks {
                         .writer
                         .apply_repair(&RepairTransaction { again, ..RepairTransaction::default() })
                         .unwrap();
-                    self.asked.extend(days_of(window));
+                    self.requested.extend(days_of(window));
                 }
                 Move::Lease => self.running.extend(self.trial.writer.lease().unwrap()),
                 Move::Store { task, day: number, more } => self.store(task, number, more),
@@ -347,11 +347,11 @@ mod walks {
             let Some(Task { id, window, .. }) = self.running.get(task).cloned() else { return };
             let on = day(number);
             let is_within = (window.from()..=window.to()).contains(&on);
-            self.held.extend(is_within.then_some(on));
+            self.stored.extend(is_within.then_some(on));
             let month = |date: &&Date| is_within && Month::of(**date) == Month::of(on);
-            let held: Vec<_> =
-                self.held.iter().filter(month).map(|date| (date.month(), date.day())).collect();
-            self.trial.store(id, &held, more.then_some("/next?cursor=1"));
+            let stored: Vec<_> =
+                self.stored.iter().filter(month).map(|date| (date.month(), date.day())).collect();
+            self.trial.store(id, &stored, more.then_some("/next?cursor=1"));
             if !more {
                 self.running.retain(|other| other.id != id);
             }
@@ -366,11 +366,11 @@ mod walks {
             let recorded: BTreeSet<_> = tasks.iter().flat_map(|task| days_of(task.window)).collect();
             let refused: BTreeSet<_> = refused.into_iter().flat_map(days_of).collect();
             let known: BTreeSet<_> = recorded.union(&refused).copied().collect();
-            assert_eq!(known, self.asked, "each day that was asked for is a task's, or not served");
+            assert_eq!(known, self.requested, "each day that was asked for is a task's, or not served");
             let covered = tasks.iter().filter(|task| task.state.is_covered());
             let covered: BTreeSet<_> = covered.flat_map(|task| days_of(task.window)).collect();
             assert!(covered.is_disjoint(&refused), "what was answered is not refused");
-            assert!(self.held.is_subset(&recorded), "what is held belongs to a task");
+            assert!(self.stored.is_subset(&recorded), "what is held belongs to a task");
         }
     }
 

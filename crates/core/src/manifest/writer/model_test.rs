@@ -251,8 +251,8 @@ impl Walk {
         assert_eq!(events, known);
         let pages = "SELECT id FROM pages JOIN tasks ON id = task_id GROUP BY id HAVING count(*) <> tasks.pages OR sum(pages.bars) <> tasks.bars";
         assert_eq!(self.rows(pages, |_| Ok(())).len(), 0, "the evidence adds up");
-        let held: u64 = self.rows("SELECT coalesce(sum(bars), 0) FROM partitions", |row| row.get(0))[0];
-        assert_eq!(held, self.model.partitions.values().sum::<u64>());
+        let stored: u64 = self.rows("SELECT coalesce(sum(bars), 0) FROM partitions", |row| row.get(0))[0];
+        assert_eq!(stored, self.model.partitions.values().sum::<u64>());
         assert_eq!(
             self.writer.counts().unwrap().tasks.running,
             self.model.all_that_are(&["running"]).len() as u64

@@ -97,13 +97,13 @@ fn a_page_moves_cursor_counters_partitions_and_evidence_at_once() {
         .query_row("SELECT cursor, pages, bars FROM tasks", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
         .unwrap();
     assert_eq!((cursor, pages, bars), (None, 2, 13));
-    let held: (u64, u32, String) = writer
+    let stored: (u64, u32, String) = writer
         .connection
         .query_row("SELECT bars, session_mask, session_bars FROM partitions", [], |r| {
             Ok((r.get(0)?, r.get(1)?, r.get(2)?))
         })
         .unwrap();
-    assert_eq!(held, (8, 0b10, "[8]".into()));
+    assert_eq!(stored, (8, 0b10, "[8]".into()));
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn what_a_dead_process_held_is_pending_again_with_its_cursor() {
     second.begin_run("resume", "").unwrap();
     // The file was written once more than was recorded.
     assert_eq!(second.reclaim(&[partition("A", 9)]).unwrap(), 1);
-    let held: u64 = second.connection.query_row("SELECT bars FROM partitions", [], |r| r.get(0)).unwrap();
-    assert_eq!(held, 9);
+    let stored: u64 = second.connection.query_row("SELECT bars FROM partitions", [], |r| r.get(0)).unwrap();
+    assert_eq!(stored, 9);
     let task = second.lease().unwrap().unwrap();
     assert_eq!(task.cursor, Some(Cursor::from_stored("/next".into())));
     assert_eq!((task.pages, task.bars), (1, 5));

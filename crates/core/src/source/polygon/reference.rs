@@ -146,12 +146,12 @@ impl ReferenceReader {
             scrub(&key, [&mut text]);
             text
         };
-        let asked = lookup.ticker();
+        let requested = lookup.ticker();
         match lookup {
             Lookup::Details(..) => {
                 let answered = text("ticker");
-                if answered.as_deref() != Some(asked.as_str()) {
-                    return Err(ResponseMismatch::Ticker { asked: asked.clone(), answered }.into());
+                if answered.as_deref() != Some(requested.as_str()) {
+                    return Err(ResponseMismatch::Ticker { requested: requested.clone(), answered }.into());
                 }
                 Ok(LookupAnswer {
                     listed: single.day("list_date"),
@@ -164,7 +164,9 @@ impl ReferenceReader {
             }
             Lookup::Renames(_) => {
                 if !single.is_there() {
-                    return Err(ResponseMismatch::Ticker { asked: asked.clone(), answered: None }.into());
+                    return Err(
+                        ResponseMismatch::Ticker { requested: requested.clone(), answered: None }.into()
+                    );
                 }
                 let (changes, nonsense) = single.ticker_changes();
                 let changes = changes.into_iter().filter(|(ticker, _)| is_clean(&key, ticker.as_str()));
@@ -174,7 +176,7 @@ impl ReferenceReader {
                     name: text("name"),
                     ticker,
                     date,
-                    asked_as: asked.clone(),
+                    asked_as: requested.clone(),
                 };
                 let renames = changes.map(rename).collect();
                 Ok(LookupAnswer { listed: None, active: None, left: None, renames, nonsense, bytes })

@@ -53,7 +53,7 @@ pub(super) fn market_day(
     for stamp in [first, last].into_iter().flatten() {
         let answered = new_york::date_of(stamp);
         if answered != Some(day) {
-            return Err(ResponseMismatch::Day { asked: day, answered }.into());
+            return Err(ResponseMismatch::Day { requested: day, answered }.into());
         }
     }
     let request_id = envelope.request_id();
@@ -76,18 +76,18 @@ pub(super) fn check_status<R: DecodeResults>(envelope: &ResponseBody<R>) -> Resu
 fn check_ticker(question: &BarsRequest, envelope: &Envelope) -> Result<(), ResponseMismatch> {
     if envelope.ticker.as_deref() != Some(question.symbol.as_str()) {
         let answered = envelope.ticker.clone();
-        return Err(ResponseMismatch::Ticker { asked: question.symbol.clone(), answered });
+        return Err(ResponseMismatch::Ticker { requested: question.symbol.clone(), answered });
     }
     Ok(())
 }
 
 fn check_results<R: DecodeRows>(adjusted: bool, envelope: &ResponseBody<R>) -> Result<(), ResponseMismatch> {
     if envelope.adjusted != Some(adjusted) {
-        return Err(ResponseMismatch::Adjusted { asked: adjusted, answered: envelope.adjusted });
+        return Err(ResponseMismatch::Adjusted { requested: adjusted, answered: envelope.adjusted });
     }
     let found = envelope.results.count() as u64;
     match envelope.results_count {
-        Some(said) if said != found => Err(ResponseMismatch::Count { said, found }),
+        Some(counted) if counted != found => Err(ResponseMismatch::Count { counted, found }),
         Some(_) | None => Ok(()),
     }
 }

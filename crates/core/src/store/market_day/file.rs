@@ -99,8 +99,8 @@ fn metadata(day: &NewMarketDay<'_>) -> Vec<KeyValue> {
 /// The digest of all rows and of all `grab.` entries but itself.
 fn digest(bars: &[DayBar], entries: &[KeyValue]) -> String {
     let ours = entries.iter().filter(|entry| entry.key.starts_with("grab.") && entry.key != DIGEST);
-    let said = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
-    format!("{:016x}", digest::of_market(bars, said))
+    let metadata = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
+    format!("{:016x}", digest::of_market(bars, metadata))
 }
 
 /// Calls `each` with the ticker and the volume of each row. The bytes should have been verified before.
@@ -186,9 +186,9 @@ fn read_unguarded(date: Date, file: Bytes) -> std::result::Result<(Vec<DayBar>, 
     let entries = entries(&file);
     let find =
         |key: &str| entries.iter().find(|entry| entry.key == key).and_then(|entry| entry.value.as_deref());
-    let said = find("grab.date").unwrap_or("no date");
-    if said != date.to_string() {
-        return Err(InvalidPartition::Schema(format!("its date is {said}, and it lies at {date}")));
+    let recorded = find("grab.date").unwrap_or("no date");
+    if recorded != date.to_string() {
+        return Err(InvalidPartition::Schema(format!("its date is {recorded}, and it lies at {date}")));
     }
     let mut bars = Vec::new();
     for group in 0..file.num_row_groups() {

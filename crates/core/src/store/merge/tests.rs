@@ -36,13 +36,13 @@ fn merging_is_idempotent_and_the_newest_fetch_wins() {
     let late: Bars = [bar(minute(3, 9, 30), 1.75), bar(minute(31, 19, 59), 1.5)].into_iter().collect();
     store.merge(&symbol, january(), fetched(first, 100), None).unwrap();
     let once = store.merge(&symbol, january(), fetched(late.clone(), 200), None).unwrap().partition;
-    let MergeOutcome { partition: twice, held, file, .. } =
+    let MergeOutcome { partition: twice, stored, file, .. } =
         store.merge(&symbol, january(), fetched(late, 200), None).unwrap();
     assert_eq!(file, None, "nothing has changed");
     assert_eq!(once, twice);
-    assert_eq!(held.fetched_ms, (100, 200));
-    assert_eq!(held.bars.iter().map(|b| b.close).collect::<Vec<_>>(), [1.0, 1.75, 1.5]);
-    assert_eq!(store.read(&symbol, january()).unwrap(), Some(held));
+    assert_eq!(stored.fetched_ms, (100, 200));
+    assert_eq!(stored.bars.iter().map(|b| b.close).collect::<Vec<_>>(), [1.0, 1.75, 1.5]);
+    assert_eq!(store.read(&symbol, january()).unwrap(), Some(stored));
     assert_eq!((twice.bars, twice.session_mask()), (3, 1 << 1 | 1 << 2 | 1 << 30));
     assert_eq!(twice.session_bars().collect::<Vec<_>>(), [1, 1, 1]);
 }
@@ -53,8 +53,8 @@ fn what_the_caller_holds_saves_the_read_and_gives_the_same() {
     let symbol = "A".parse().unwrap();
     let early: Bars = [bar(minute(2, 9, 30), 1.0)].into_iter().collect();
     let late: Bars = [bar(minute(2, 9, 31), 1.0)].into_iter().collect();
-    let held = store.merge(&symbol, january(), fetched(early, 1), None).unwrap().held;
-    let with = store.merge(&symbol, january(), fetched(late.clone(), 2), Some(held)).unwrap().partition;
+    let stored = store.merge(&symbol, january(), fetched(early, 1), None).unwrap().stored;
+    let with = store.merge(&symbol, january(), fetched(late.clone(), 2), Some(stored)).unwrap().partition;
     let without = store.merge(&symbol, january(), fetched(late, 2), None).unwrap().partition;
     assert_eq!(with, without);
 }
@@ -122,11 +122,11 @@ fn what_was_written_for_the_moment_is_written_for_good_by_the_same_bars_too() {
     let lasting = fetched(bars, 1);
     let passing = MergeInput { lifetime: Finality::Interim, ..lasting.clone() };
     let cut = store.merge(&symbol, january(), passing.clone(), None).unwrap();
-    assert_eq!(store.read(&symbol, january()).unwrap(), Some(cut.held.clone()));
+    assert_eq!(store.read(&symbol, january()).unwrap(), Some(cut.stored.clone()));
     assert_eq!(store.merge(&symbol, january(), passing, None).unwrap().file, None);
     let whole = store.merge(&symbol, january(), lasting.clone(), None).unwrap();
-    assert_eq!((cut.held.lifetime, whole.held.lifetime), (Finality::Interim, Finality::Final));
-    assert_eq!(whole.file, store.finished(&symbol, cut.held).unwrap().file);
+    assert_eq!((cut.stored.lifetime, whole.stored.lifetime), (Finality::Interim, Finality::Final));
+    assert_eq!(whole.file, store.finished(&symbol, cut.stored).unwrap().file);
     assert_eq!(store.merge(&symbol, january(), lasting, None).unwrap().file, None);
 }
 
@@ -139,6 +139,6 @@ fn whole_days_add_up() {
     for whole in [days(date(2023, 12, 1), date(2024, 1, 2)), None, days(date(2024, 1, 4), date(2024, 1, 5))] {
         store.merge(&symbol, january(), MergeInput { whole, ..fetched(bars.clone(), 1) }, None).unwrap();
     }
-    let held = store.read(&symbol, january()).unwrap().unwrap();
-    assert_eq!(held.whole_days, 0b11011);
+    let stored = store.read(&symbol, january()).unwrap().unwrap();
+    assert_eq!(stored.whole_days, 0b11011);
 }

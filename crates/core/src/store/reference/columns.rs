@@ -106,10 +106,10 @@ fn field(name: &str, kind: ColumnType) -> Result<TypePtr> {
 }
 
 /// Encodes a table with its metadata, and with the digest of both.
-pub fn encode(columns: TableColumns, values: &[ColumnValues], said: Vec<KeyValue>) -> Result<Vec<u8>> {
-    let digest = KeyValue::new(DIGEST.to_owned(), digest(values, &said));
+pub fn encode(columns: TableColumns, values: &[ColumnValues], metadata: Vec<KeyValue>) -> Result<Vec<u8>> {
+    let digest = KeyValue::new(DIGEST.to_owned(), digest(values, &metadata));
     let mut file = SerializedFileWriter::new(Vec::new(), schema(columns)?, Arc::new(TABLE.clone()))?;
-    said.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
+    metadata.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
     let mut rows = file.next_row_group()?;
     values.iter().try_for_each(|values| write(&mut rows, values))?;
     rows.close()?;
@@ -137,8 +137,8 @@ fn write(rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>, values: &ColumnValues
 /// feed.
 fn digest(values: &[ColumnValues], entries: &[KeyValue]) -> String {
     let ours = entries.iter().filter(|entry| entry.key.starts_with("grab.") && entry.key != DIGEST);
-    let said = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
-    let mut hasher = digest::begun(said);
+    let metadata = ours.map(|entry| (entry.key.as_str(), entry.value.as_deref().unwrap_or_default()));
+    let mut hasher = digest::begun(metadata);
     for values in values {
         match values {
             ColumnValues::Text(texts) => texts.iter().for_each(|text| hasher.update(line(text).as_bytes())),
@@ -199,8 +199,8 @@ fn decode_unguarded(
         }
     }
     let entries = entries(&file).to_vec();
-    let said = entries.iter().find(|entry| entry.key == DIGEST).and_then(|entry| entry.value.as_deref());
-    let is_intact = said == Some(&digest(&values, &entries));
+    let recorded = entries.iter().find(|entry| entry.key == DIGEST).and_then(|entry| entry.value.as_deref());
+    let is_intact = recorded == Some(&digest(&values, &entries));
     Ok(DecodedTable { entries, values, is_intact })
 }
 
@@ -276,7 +276,7 @@ impl ColumnValues {
 
 impl DecodedTable {
     /// An entry of the footer.
-    pub fn said(&self, key: &str) -> Option<&str> {
+    pub fn metadata(&self, key: &str) -> Option<&str> {
         self.entries.iter().find(|entry| entry.key == key).and_then(|entry| entry.value.as_deref())
     }
 

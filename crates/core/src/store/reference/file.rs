@@ -35,9 +35,9 @@ pub fn write(
     table: &str,
     columns: TableColumns,
     values: &[ColumnValues],
-    said: TableMetadata,
+    metadata: TableMetadata,
 ) -> Result<(), StoreError> {
-    let bytes = encode(table, columns, values, said)?;
+    let bytes = encode(table, columns, values, metadata)?;
     let folder = data_dir.reference_folder();
     if folder.is_dir() {
         // A crashed process may have left a part of a table, and may have created the folder without a sync.
@@ -51,21 +51,21 @@ fn encode(
     table: &str,
     columns: TableColumns,
     values: &[ColumnValues],
-    said: TableMetadata,
+    metadata: TableMetadata,
 ) -> Result<Vec<u8>, StoreError> {
     let entry = |key: &str, value: String| KeyValue::new(format!("grab.{key}"), value);
-    let said = vec![
+    let metadata = vec![
         entry("table", table.to_owned()),
-        entry("source", said.source),
-        entry("fetched_ms", said.fetched_ms.to_string()),
+        entry("source", metadata.source),
+        entry("fetched_ms", metadata.fetched_ms.to_string()),
         entry("version", env!("CARGO_PKG_VERSION").to_owned()),
         entry("schema_version", SCHEMA_VERSION.to_string()),
     ];
-    columns::encode(columns, values, said).map_err(StoreError::Encode)
+    columns::encode(columns, values, metadata).map_err(StoreError::Encode)
 }
 
 /// Returns the new file of a table. None if the existing one is encoded as it would be today.
-pub(in crate::store) fn anew(
+pub(in crate::store) fn rewritten(
     data_dir: &DataDir,
     (table, columns): &(&str, TableColumns),
 ) -> Result<Option<EncodedFile>, StoreError> {
@@ -76,10 +76,10 @@ pub(in crate::store) fn anew(
     }
     let path = data_dir.reference_table(table);
     let unreliable = |why| StoreError::Reference { path: path.clone(), why };
-    let (content, said) = decode(table, columns, file).map_err(unreliable)?;
-    let bytes = encode(table, columns, &content.values, said.clone())?;
-    let (again, said_again) = decode(table, columns, bytes.clone().into()).map_err(unreliable)?;
-    let is_same = (again.values, said_again) == (content.values, said);
+    let (content, metadata) = decode(table, columns, file).map_err(unreliable)?;
+    let bytes = encode(table, columns, &content.values, metadata.clone())?;
+    let (again, metadata_again) = decode(table, columns, bytes.clone().into()).map_err(unreliable)?;
+    let is_same = (again.values, metadata_again) == (content.values, metadata);
     rewrite::checked(path.clone(), bytes, is_same).map(Some)
 }
 
@@ -115,16 +115,16 @@ pub fn decode(
     }
     let known = [("grab.table", table.to_owned()), ("grab.schema_version", SCHEMA_VERSION.to_string())];
     for (key, expected) in known {
-        let found = file.said(key).unwrap_or_default();
+        let found = file.metadata(key).unwrap_or_default();
         if found != expected {
             return Err(schema(format!("its {key} is {found:?}, not {expected:?}")));
         }
     }
     let fetched_ms = file
-        .said("grab.fetched_ms")
+        .metadata("grab.fetched_ms")
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| schema("it does not say when it was fetched".to_owned()))?;
-    let source = file.said("grab.source").unwrap_or_default().to_owned();
+    let source = file.metadata("grab.source").unwrap_or_default().to_owned();
     Ok((file, TableMetadata { fetched_ms, source }))
 }
 

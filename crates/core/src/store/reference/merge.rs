@@ -59,8 +59,8 @@ type Places<R> = BTreeMap<(Symbol, Date), Vec<R>>;
 /// The order in which rows were fetched does not matter.
 #[must_use]
 pub fn merge<T: TableRecord>(
-    held: Vec<TableRow<T>>,
-    brought: Vec<T>,
+    stored: Vec<TableRow<T>>,
+    fetched: Vec<T>,
     at_ms: i64,
     covers: impl Fn(&T) -> bool,
 ) -> TableMerge<T> {
@@ -72,20 +72,20 @@ pub fn merge<T: TableRecord>(
         contradictions: Vec::new(),
         refused: Vec::new(),
     };
-    let mut brought = merged.unique(brought);
+    let mut fetched = merged.unique(fetched);
     let mut known: Places<TableRow<T>> = BTreeMap::new();
-    for kept in held {
+    for kept in stored {
         known.entry(place(&kept.row)).or_default().push(kept);
     }
-    for place in brought.keys() {
+    for place in fetched.keys() {
         known.entry(place.clone()).or_default();
     }
     for (place, kept) in known {
-        let brought = brought.remove(&place).unwrap_or_default();
-        if brought.is_empty() {
+        let fetched = fetched.remove(&place).unwrap_or_default();
+        if fetched.is_empty() {
             merged.keep_unseen(kept, &covers);
         } else {
-            merged.unite(place, kept, brought, at_ms);
+            merged.unite(place, kept, fetched, at_ms);
         }
     }
     merged
@@ -98,10 +98,10 @@ fn place<T: TableRecord>(row: &T) -> (Symbol, Date) {
 
 impl<T: TableRecord> TableMerge<T> {
     /// The fetched rows without invalid ones and duplicates, the best first for each symbol and day.
-    fn unique(&mut self, mut brought: Vec<T>) -> Places<T> {
-        brought.sort_by_cached_key(|row| (place(row), row.rank()));
+    fn unique(&mut self, mut fetched: Vec<T>) -> Places<T> {
+        fetched.sort_by_cached_key(|row| (place(row), row.rank()));
         let mut places: Places<T> = BTreeMap::new();
-        for row in brought {
+        for row in fetched {
             if let Some(why) = row.nonsense() {
                 self.refused.push(why);
                 continue;
@@ -127,10 +127,10 @@ impl<T: TableRecord> TableMerge<T> {
     }
 
     /// Merges the rows of a symbol and day for which something was fetched: the server sent all of its rows for them.
-    fn unite(&mut self, (ticker, date): (Symbol, Date), kept: Vec<TableRow<T>>, brought: Vec<T>, at_ms: i64) {
+    fn unite(&mut self, (ticker, date): (Symbol, Date), kept: Vec<TableRow<T>>, fetched: Vec<T>, at_ms: i64) {
         let mut now = Vec::new();
         let mut gone = kept;
-        for row in brought {
+        for row in fetched {
             let was = gone.iter().position(|kept| kept.row.agrees_with(&row)).map(|at| gone.remove(at));
             now.push(self.seen(was, row, at_ms));
         }

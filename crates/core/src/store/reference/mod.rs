@@ -21,7 +21,7 @@ use grab_model::{Rename, Split, Symbol};
 use jiff::civil::Date;
 
 use columns::TableColumns;
-pub(super) use file::anew;
+pub(super) use file::rewritten;
 
 use super::{InvalidPartition, StoreError};
 use crate::data_dir::DataDir;
@@ -159,8 +159,8 @@ fn places(data_dir: &DataDir) -> [PathBuf; 3] {
 }
 
 fn write<T: TableRecord>(data_dir: &DataDir, table: &ReferenceTable<T>) -> Result<(), StoreError> {
-    let said = file::TableMetadata { fetched_ms: table.fetched_ms, source: table.source.clone() };
-    file::write(data_dir, T::TABLE, T::COLUMNS, &rows::all_columns(&table.rows), said)
+    let metadata = file::TableMetadata { fetched_ms: table.fetched_ms, source: table.source.clone() };
+    file::write(data_dir, T::TABLE, T::COLUMNS, &rows::all_columns(&table.rows), metadata)
 }
 
 fn read<T: TableRecord>(data_dir: &DataDir) -> Result<Option<ReferenceTable<T>>, StoreError> {
@@ -168,9 +168,9 @@ fn read<T: TableRecord>(data_dir: &DataDir) -> Result<Option<ReferenceTable<T>>,
 }
 
 fn decode<T: TableRecord>(bytes: Bytes) -> Result<ReferenceTable<T>, InvalidPartition> {
-    let (file, said) = file::decode(T::TABLE, T::COLUMNS, bytes)?;
+    let (file, metadata) = file::decode(T::TABLE, T::COLUMNS, bytes)?;
     let rows = file.rows(|row| rows::read_kept(&file, row))?;
-    Ok(ReferenceTable { rows, fetched_ms: said.fetched_ms, source: said.source })
+    Ok(ReferenceTable { rows, fetched_ms: metadata.fetched_ms, source: metadata.source })
 }
 
 #[cfg(test)]

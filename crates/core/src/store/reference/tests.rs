@@ -34,8 +34,8 @@ fn rename(asked_as: &str, ticker: &str, day: Date) -> Rename {
 
 const DAY: Date = date(2020, 8, 31);
 
-fn merged(held: Vec<TableRow<Split>>, brought: Vec<Split>, at_ms: i64) -> TableMerge<Split> {
-    merge(held, brought, at_ms, |_| true)
+fn merged(stored: Vec<TableRow<Split>>, brought: Vec<Split>, at_ms: i64) -> TableMerge<Split> {
+    merge(stored, brought, at_ms, |_| true)
 }
 
 /// Ratio, first and last seen, standing.
@@ -249,8 +249,8 @@ fn lives_are_read_as_they_were_written_to_the_last_missing_day() {
         sector: None,
         industry: Some("REIT".to_owned()),
     };
-    let lives = vec![life("KIMpL", Some(date(2024, 1, 3))), life("KO", None)];
-    let tickers = TickersTable { lives, fetched_ms: 5, source: "localhost".to_owned() };
+    let periods = vec![life("KIMpL", Some(date(2024, 1, 3))), life("KO", None)];
+    let tickers = TickersTable { periods, fetched_ms: 5, source: "localhost".to_owned() };
     write_tickers(&DataDir::new(dir.path()), &tickers).unwrap();
     assert_eq!(read_tickers(&DataDir::new(dir.path())).unwrap(), Some(tickers));
     assert!(inspect(&DataDir::new(dir.path())).is_empty());

@@ -36,7 +36,7 @@ pub const COLUMNS: TableColumns = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TickersTable {
     /// Its rows, by ticker and delisting day; the one that is still listed comes last.
-    pub lives: Vec<ListingPeriod>,
+    pub periods: Vec<ListingPeriod>,
     /// When the last sync requested them, UTC ms.
     pub fetched_ms: i64,
     /// The host of the service.
@@ -49,9 +49,9 @@ pub struct TickersTable {
 /// [`StoreError::Reference`] if the file has changed since it was written; else if it cannot be read.
 pub fn read_tickers(data_dir: &DataDir) -> Result<Option<TickersTable>, StoreError> {
     file::read(data_dir, TABLE, |bytes| {
-        let (file, said) = file::decode(TABLE, COLUMNS, bytes)?;
-        let lives = file.rows(|row| read_life(&file, row))?;
-        Ok(TickersTable { lives, fetched_ms: said.fetched_ms, source: said.source })
+        let (file, metadata) = file::decode(TABLE, COLUMNS, bytes)?;
+        let periods = file.rows(|row| read_period(&file, row))?;
+        Ok(TickersTable { periods, fetched_ms: metadata.fetched_ms, source: metadata.source })
     })
 }
 
@@ -62,7 +62,7 @@ pub fn read_tickers(data_dir: &DataDir) -> Result<Option<TickersTable>, StoreErr
 /// As for [`read_tickers`]; and if the renames cannot be opened.
 pub fn read_universe(data_dir: &DataDir) -> Result<Option<Universe>, StoreError> {
     let Some(tickers) = read_tickers(data_dir)? else { return Ok(None) };
-    Ok(Some(with_renames(tickers.lives, data_dir)?))
+    Ok(Some(with_renames(tickers.periods, data_dir)?))
 }
 
 /// Reads the listing periods of lists and events. None if neither are stored.
@@ -70,19 +70,19 @@ pub fn read_universe(data_dir: &DataDir) -> Result<Option<Universe>, StoreError>
 /// # Errors
 /// As for [`read_universe`].
 pub fn read_listings(data_dir: &DataDir) -> Result<Option<Universe>, StoreError> {
-    let lives = read_tickers(data_dir)?.map(|tickers| tickers.lives);
-    let is_kept = lives.is_some();
-    let universe = with_renames(lives.unwrap_or_default(), data_dir)?;
+    let periods = read_tickers(data_dir)?.map(|tickers| tickers.periods);
+    let is_kept = periods.is_some();
+    let universe = with_renames(periods.unwrap_or_default(), data_dir)?;
     Ok(Some(universe).filter(|universe| is_kept || !universe.companies().is_empty()))
 }
 
-fn with_renames(lives: Vec<ListingPeriod>, data_dir: &DataDir) -> Result<Universe, StoreError> {
+fn with_renames(periods: Vec<ListingPeriod>, data_dir: &DataDir) -> Result<Universe, StoreError> {
     let renames = match read_renames(data_dir) {
         Err(StoreError::Reference { .. }) => None,
         renames => renames?,
     };
     let renames: Vec<_> = renames.iter().flat_map(ReferenceTable::current).collect();
-    Ok(Universe::with_renames(lives, &renames))
+    Ok(Universe::with_renames(periods, &renames))
 }
 
 /// Writes the tickers of a data directory. When this returns, they are on stable storage.
@@ -90,38 +90,38 @@ fn with_renames(lives: Vec<ListingPeriod>, data_dir: &DataDir) -> Result<Univers
 /// # Errors
 /// If they cannot be encoded, or the system refuses; the old file is then untouched.
 pub fn write_tickers(data_dir: &DataDir, tickers: &TickersTable) -> Result<(), StoreError> {
-    let said = TableMetadata { fetched_ms: tickers.fetched_ms, source: tickers.source.clone() };
-    file::write(data_dir, TABLE, COLUMNS, &columns(&tickers.lives), said)
+    let metadata = TableMetadata { fetched_ms: tickers.fetched_ms, source: tickers.source.clone() };
+    file::write(data_dir, TABLE, COLUMNS, &columns(&tickers.periods), metadata)
 }
 
-fn columns(lives: &[ListingPeriod]) -> Vec<ColumnValues> {
+fn columns(periods: &[ListingPeriod]) -> Vec<ColumnValues> {
     let texts = |of: fn(&ListingPeriod) -> &Option<String>| {
-        ColumnValues::OptionalText(lives.iter().map(|life| of(life).clone()).collect())
+        ColumnValues::OptionalText(periods.iter().map(|period| of(period).clone()).collect())
     };
     let days = |of: fn(&ListingPeriod) -> Option<jiff::civil::Date>| {
-        ColumnValues::OptionalDays(lives.iter().map(|life| of(life).map(days_since_epoch)).collect())
+        ColumnValues::OptionalDays(periods.iter().map(|period| of(period).map(days_since_epoch)).collect())
     };
-    let instants = |of: fn(&ListingPeriod) -> i64| ColumnValues::Instants(lives.iter().map(of).collect());
+    let instants = |of: fn(&ListingPeriod) -> i64| ColumnValues::Instants(periods.iter().map(of).collect());
     vec![
-        ColumnValues::Text(lives.iter().map(|life| life.ticker().to_string()).collect()),
-        texts(|life| &life.listing.name),
-        texts(|life| &life.listing.kind),
-        texts(|life| &life.listing.exchange),
-        ColumnValues::Flags(lives.iter().map(|life| life.listing.active).collect()),
-        days(|life| life.listed),
-        days(|life| life.listing.delisted),
-        texts(|life| &life.listing.composite_figi),
-        texts(|life| &life.listing.share_class_figi),
-        texts(|life| &life.listing.cik),
-        instants(|life| life.first_seen_ms),
-        instants(|life| life.last_seen_ms),
-        texts(|life| &life.listing.updated),
-        texts(|life| &life.sector),
-        texts(|life| &life.industry),
+        ColumnValues::Text(periods.iter().map(|period| period.ticker().to_string()).collect()),
+        texts(|period| &period.listing.name),
+        texts(|period| &period.listing.kind),
+        texts(|period| &period.listing.exchange),
+        ColumnValues::Flags(periods.iter().map(|period| period.listing.active).collect()),
+        days(|period| period.listed),
+        days(|period| period.listing.delisted),
+        texts(|period| &period.listing.composite_figi),
+        texts(|period| &period.listing.share_class_figi),
+        texts(|period| &period.listing.cik),
+        instants(|period| period.first_seen_ms),
+        instants(|period| period.last_seen_ms),
+        texts(|period| &period.listing.updated),
+        texts(|period| &period.sector),
+        texts(|period| &period.industry),
     ]
 }
 
-fn read_life(file: &DecodedTable, row: usize) -> Option<ListingPeriod> {
+fn read_period(file: &DecodedTable, row: usize) -> Option<ListingPeriod> {
     Some(ListingPeriod {
         listing: Listing {
             ticker: file.text(0, row)?.parse().ok()?,

@@ -21,13 +21,13 @@ fn task(from: Date, to: Date, state: TaskState) -> TaskItem {
         sent_ms: None,
         ended_ms: None,
         begun_ms: None,
-        is_tail: false,
+        is_rolling: false,
         is_repair: false,
     }
 }
 
 /// A January with bars on these days.
-fn held(days: &[usize]) -> Vec<Partition> {
+fn stored(days: &[usize]) -> Vec<Partition> {
     let mut bars_by_day = [0; 31];
     for day in days {
         bars_by_day[day - 1] = 390;
@@ -60,7 +60,7 @@ fn told(
     witness: &dyn Witness,
     checked: &CheckedSymbol,
 ) -> (u64, u64, Vec<String>) {
-    let sessions = AskedSessions::spanned(tasks.iter().map(|task| task.window));
+    let sessions = RequestedSessions::spanned(tasks.iter().map(|task| task.window));
     let symbol = &"A".parse().unwrap();
     let facts = SymbolFacts {
         symbol,
@@ -106,7 +106,7 @@ fn a_witness_tells_a_gap_from_a_day_without_trade() {
         "missing_session 2024-01-23: no bar, and the witness counts 7 shares".to_owned(),
     ];
     let days = [2, 5, 9, 10, 11, 12, 16, 17, 18, 19, 22];
-    let found = told(&[january(TaskState::Done)], &held(&days), &witness, &CheckedSymbol::default());
+    let found = told(&[january(TaskState::Done)], &stored(&days), &witness, &CheckedSymbol::default());
     assert_eq!(found, (14, 11, gaps), "the 3rd is explained, the 23rd is a gap after the last bar");
 }
 
@@ -116,7 +116,7 @@ fn a_witness_that_saw_none_of_the_days_with_bars_does_not_know_the_symbol() {
     let told_by = |seen| {
         let witness = Told(vec![(2, seen), (3, WitnessView::NoTrade), (5, WitnessView::NoTrade)]);
         let tasks = [task(date(2024, 1, 2), date(2024, 1, 5), TaskState::Done)];
-        told(&tasks, &held(&days), &witness, &CheckedSymbol::default())
+        told(&tasks, &stored(&days), &witness, &CheckedSymbol::default())
     };
     let gap = "missing_session 2024-01-03: no bar, and no source explains it".to_owned();
     assert_eq!(told_by(WitnessView::NoTrade), (3, 2, vec![gap]));
@@ -140,19 +140,19 @@ fn what_the_server_was_asked_for_again_and_has_not_is_its_own_gap() {
     again.asked_again = Some(AnsweredAt { at_ms, request_id: Some("abc".to_owned()) });
     let said = "notice: missing_session 2024-01-03: no bar: it was requested again on 2024-02-07 (request abc), and the server has no more";
     assert_eq!(
-        checked(&[january(TaskState::Done), again.clone()], &held(&[2, 4])),
+        checked(&[january(TaskState::Done), again.clone()], &stored(&[2, 4])),
         (2, 2, vec![said.to_owned()])
     );
     // The witness saw trades: the server's statement that it has none explains nothing, and the day is expected.
     let counts = format!("{said}, but the witness counts 70 shares");
     let saw = Told(vec![(3, WitnessView::Traded(70.0))]);
     let tasks = [january(TaskState::Done), again.clone()];
-    assert_eq!(told(&tasks, &held(&[2, 4]), &saw, &CheckedSymbol::default()), (3, 2, vec![counts]));
+    assert_eq!(told(&tasks, &stored(&[2, 4]), &saw, &CheckedSymbol::default()), (3, 2, vec![counts]));
     // It had bars then, and they are gone.
     again.bars = 1;
     again.state = TaskState::Done;
     let gap = "missing_session 2024-01-03: no bar, and no source explains it".to_owned();
-    assert_eq!(checked(&[january(TaskState::Done), again], &held(&[2, 4])), (3, 2, vec![gap]));
+    assert_eq!(checked(&[january(TaskState::Done), again], &stored(&[2, 4])), (3, 2, vec![gap]));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_session_with_far_fewer_shares_than_were_counted_is_thin() {
         let looked_at = CheckedSymbol { measured, ..CheckedSymbol::default() };
         told(
             &[task(date(2024, 1, 2), date(2024, 1, 3), TaskState::Done)],
-            &held(&[2, 3]),
+            &stored(&[2, 3]),
             &witness,
             &looked_at,
         )
@@ -183,7 +183,7 @@ fn a_session_with_far_fewer_shares_than_were_counted_is_thin() {
     again.asked_again = Some(AnsweredAt { at_ms: at(16, 0), request_id: None });
     let measured = [(date(2024, 1, 3), SessionMeasure { shares: 50.0, last_ms: at(15, 59) })].into();
     let (expected, present, findings) =
-        told(&[again], &held(&[2, 3]), &witness, &CheckedSymbol { measured, ..CheckedSymbol::default() });
+        told(&[again], &stored(&[2, 3]), &witness, &CheckedSymbol { measured, ..CheckedSymbol::default() });
     assert_eq!((expected, present, findings.len()), (2, 2, 1));
     assert!(findings[0].starts_with("notice: thin_session 2024-01-03: 50 of the 100 shares"), "{findings:?}");
 }
@@ -194,7 +194,7 @@ fn what_is_lost_or_damaged_is_expected_and_no_gap_of_its_own() {
         let month = Month::new(2024, 1).unwrap();
         let finding = kind.in_partition(&"A".parse().unwrap(), month, "x".into(), String::new());
         let lost = CheckedSymbol { findings: vec![finding], ..CheckedSymbol::default() };
-        told(&[january(TaskState::Done)], &held(&[2, 3, 4]), &NoWitness, &lost)
+        told(&[january(TaskState::Done)], &stored(&[2, 3, 4]), &NoWitness, &lost)
     };
     for kind in [
         FindingKind::MissingFile,
@@ -216,7 +216,7 @@ fn what_is_lost_or_damaged_is_expected_and_no_gap_of_its_own() {
 fn weekends_and_holidays_are_no_gaps() {
     // The 15th was Martin Luther King Jr. Day.
     let month = [task(date(2024, 1, 1), date(2024, 1, 31), TaskState::Done)];
-    assert_eq!(checked(&month, &held(&[11, 12, 16, 17, 18, 19, 22])), (7, 7, vec![]));
+    assert_eq!(checked(&month, &stored(&[11, 12, 16, 17, 18, 19, 22])), (7, 7, vec![]));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn sessions_without_a_bar_between_others_are_named_in_stretches() {
         "missing_session 2024-01-05: 3 sessions to 2024-01-09 have no bar, and no source explains it"
             .to_owned(),
     ];
-    assert_eq!(checked(&month, &held(&[2, 4, 10])), (7, 3, gaps));
+    assert_eq!(checked(&month, &stored(&[2, 4, 10])), (7, 3, gaps));
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_symbol_without_any_bar_is_noticed_unless_a_witness_says_the_same() {
     let all = (2..=31).map(|day| (day, WitnessView::NoTrade)).collect();
     assert_eq!(told(&month, &[], &Told(all), &CheckedSymbol::default()), (0, 0, vec![]));
     // Absences before the first bar and after the last one are unexplained too: they are counted, and are no finding.
-    assert_eq!(checked(&month, &held(&[10])), (1, 1, vec![]));
+    assert_eq!(checked(&month, &stored(&[10])), (1, 1, vec![]));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn what_an_unfinished_task_owes_is_expected_and_its_reason_is_said() {
         task(date(2024, 1, 13), date(2024, 1, 31), TaskState::Failed),
     ];
     let owed = "unfinished_task 2024-01-13: 2024-01-13..2024-01-31 is failed: HTTP 500".to_owned();
-    assert_eq!(checked(&tasks, &held(&[2, 3, 4, 5, 8, 9, 10, 11, 12])), (21, 9, vec![owed]));
+    assert_eq!(checked(&tasks, &stored(&[2, 3, 4, 5, 8, 9, 10, 11, 12])), (21, 9, vec![owed]));
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn what_was_sent_once_and_is_neither_stored_nor_recorded_is_a_gap() {
     let sent = TaskItem { sent_ms: Some((at(3), at(5))), ..january(TaskState::Done) };
     let gap = "missing_session 2024-01-04: 2 sessions to 2024-01-05 have no bar, and no source explains it"
         .to_owned();
-    assert_eq!(checked(std::slice::from_ref(&sent), &held(&[3])), (3, 1, vec![gap]));
+    assert_eq!(checked(std::slice::from_ref(&sent), &stored(&[3])), (3, 1, vec![gap]));
     let nothing =
         "missing_symbol 2024-01-03: 3 sessions to 2024-01-05 have no bar, and no source explains it"
             .to_owned();
@@ -290,7 +290,7 @@ fn what_was_sent_once_and_is_neither_stored_nor_recorded_is_a_gap() {
 
 #[test]
 fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_trade() {
-    use SessionStatus::{Empty as E, Missing as M, NotListed as N, Owed as O, Present as P};
+    use SessionStatus::{Empty as E, Missing as M, NotListed as N, Pending as O, Present as P};
 
     use grab_model::{Listing, ListingPeriod};
 
@@ -316,8 +316,8 @@ fn outside_of_its_lives_nothing_is_expected_of_a_symbol_unless_it_was_seen_to_tr
     };
     let explained = |universe: Option<&Universe>, state: TaskState, days: &[usize], witness: &dyn Witness| {
         let tasks = [task(date(2024, 1, 2), date(2024, 1, 12), state)];
-        let sessions = AskedSessions::spanned(tasks.iter().map(|task| task.window));
-        let (recorded, lost, checked) = (held(days), HashMap::new(), CheckedSymbol::default());
+        let sessions = RequestedSessions::spanned(tasks.iter().map(|task| task.window));
+        let (recorded, lost, checked) = (stored(days), HashMap::new(), CheckedSymbol::default());
         let symbol = &"A".parse().unwrap();
         SymbolFacts {
             symbol,

@@ -38,7 +38,7 @@ pub fn missing_csv(verified: &Verification) -> String {
     for (symbol, days) in &verified.days {
         rows.extend(missing_runs(days, verified.sessions.dates()).map(|(from, to)| (symbol, from, to)));
     }
-    for (symbol, window) in &verified.unasked {
+    for (symbol, window) in &verified.unrequested {
         let sessions: Vec<_> = calendar::sessions(*window).map(calendar::Session::date).collect();
         rows.extend(sessions.first().zip(sessions.last()).map(|(from, to)| (symbol, *from, *to)));
     }
@@ -92,12 +92,12 @@ mod tests {
         super::super::{
             FindingKind,
             SessionStatus::{
-                Empty, Failed, Lost, Missing, NoTrade, NotAsked, NotEntitled, Owed, Present, Thin,
+                Empty, Failed, Lost, Missing, NoTrade, NotAsked, NotEntitled, Pending, Present, Thin,
             },
         },
         *,
     };
-    use crate::verify::AskedSessions;
+    use crate::verify::RequestedSessions;
     use grab_model::{Symbol, Window};
 
     fn finding(path: &str, detail: &str) -> Finding {
@@ -143,24 +143,35 @@ mod tests {
     #[test]
     fn stretches_of_what_should_be_there() {
         let (first, last) = (date(2024, 1, 10), date(2024, 1, 23));
-        let sessions = AskedSessions::spanned([Window::new(first, last).unwrap()].into_iter());
+        let sessions = RequestedSessions::spanned([Window::new(first, last).unwrap()].into_iter());
         // The 10th to the 12th, a weekend and a holiday, the 16th to the 19th, a weekend, the 22nd and the 23rd.
         let days = |of: [SessionStatus; 9]| of.to_vec();
         // A weekend, and a holiday with the weekend before it.
-        let unasked = [(date(2024, 2, 3), date(2024, 2, 4)), (date(2024, 2, 17), date(2024, 2, 21))];
-        let unasked = unasked.map(|(from, to)| ("B".parse().unwrap(), Window::new(from, to).unwrap()));
+        let unrequested = [(date(2024, 2, 3), date(2024, 2, 4)), (date(2024, 2, 17), date(2024, 2, 21))];
+        let unrequested =
+            unrequested.map(|(from, to)| ("B".parse().unwrap(), Window::new(from, to).unwrap()));
         let verified = Verification {
-            unasked: unasked.into(),
+            unrequested: unrequested.into(),
             sessions,
             days: vec![
                 (
                     "A".parse().unwrap(),
-                    days([Missing, Lost, Thin, Failed, Owed, Present, Empty, Missing, Present]),
+                    days([Missing, Lost, Thin, Failed, Pending, Present, Empty, Missing, Present]),
                 ),
                 ("NA".parse().unwrap(), days([Present; 9])),
                 (
                     "B".parse().unwrap(),
-                    days([NotAsked, NotEntitled, NoTrade, Missing, Present, Present, Present, Present, Owed]),
+                    days([
+                        NotAsked,
+                        NotEntitled,
+                        NoTrade,
+                        Missing,
+                        Present,
+                        Present,
+                        Present,
+                        Present,
+                        Pending,
+                    ]),
                 ),
             ],
             ..Verification::default()

@@ -37,7 +37,7 @@ struct Head<'a> {
     /// Other sessions without a bar by the server's response alone.
     unexplained: u64,
     /// Expected sessions that a spec wants and nothing has requested.
-    unasked: usize,
+    unrequested: usize,
     damage: usize,
     gaps: usize,
     notices: usize,
@@ -97,7 +97,7 @@ fn head<'a>(verified: &'a Verification, about: &'a ReportOrigin) -> Head<'a> {
         expected: verified.coverage.expected_sessions,
         present: verified.coverage.present_sessions,
         unexplained: verified.coverage.unexplained_sessions,
-        unasked: verified.unasked.iter().map(|(_, window)| calendar::sessions(*window).count()).sum(),
+        unrequested: verified.unrequested.iter().map(|(_, window)| calendar::sessions(*window).count()).sum(),
         damage: verified.count(Severity::Damage),
         gaps: verified.count(Severity::Gap),
         notices: verified.count(Severity::Notice),
@@ -153,7 +153,7 @@ mod tests {
     use serde_json::Value;
 
     use super::{
-        super::super::{AskedSessions, FindingKind},
+        super::super::{FindingKind, RequestedSessions},
         *,
     };
     use grab_model::{Symbol, Window};
@@ -172,10 +172,10 @@ mod tests {
         let window = Window::new(date(2024, 11, 27), date(2024, 12, 2)).unwrap();
         let days = [
             vec![SessionStatus::Present, SessionStatus::Lost, SessionStatus::Thin],
-            vec![SessionStatus::NotAsked, SessionStatus::NoTrade, SessionStatus::Owed],
+            vec![SessionStatus::NotAsked, SessionStatus::NoTrade, SessionStatus::Pending],
         ];
         let verified = Verification {
-            sessions: AskedSessions::spanned([window].into_iter()),
+            sessions: RequestedSessions::spanned([window].into_iter()),
             days: symbols.iter().cloned().zip(days).collect(),
             findings: vec![
                 FindingKind::ThinSession.on(

@@ -13,7 +13,7 @@ const _: () = assert!(SessionStatus::ALL.len() <= DAMAGE, "each status has a bit
 enum Colour {
     None,
     Refused,
-    Owed,
+    Pending,
     Empty,
     Zero,
     Lost,
@@ -26,7 +26,7 @@ impl Colour {
         match status {
             SessionStatus::NotAsked => Self::None,
             SessionStatus::NotFound | SessionStatus::NotEntitled | SessionStatus::Failed => Self::Refused,
-            SessionStatus::Owed => Self::Owed,
+            SessionStatus::Pending => Self::Pending,
             SessionStatus::Empty
             | SessionStatus::NoTrade
             | SessionStatus::AskedAgain
@@ -43,7 +43,7 @@ impl Colour {
         match self {
             Self::None => "none",
             Self::Refused => "refused",
-            Self::Owed => "owed",
+            Self::Pending => "owed",
             Self::Empty => "empty",
             Self::Zero => "zero",
             Self::Lost => "lost",
@@ -69,7 +69,7 @@ pub(super) fn constants() -> String {
          const STATE_COLOURS = [{}];\n",
         of(Colour::None),
         of(Colour::Refused),
-        of(Colour::Owed),
+        of(Colour::Pending),
         of(Colour::Lost),
         bits(SessionStatus::is_lacking),
         SessionStatus::NotAsked as u8,

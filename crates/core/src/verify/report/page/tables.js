@@ -16,11 +16,11 @@ function element(name, attributes, ...children) {
 const swatch = (colour) => element("span", { class: `swatch ${colour}`, "aria-hidden": "true" });
 
 function showTotals(model) {
-  const { symbols, expected, present, unexplained, unasked, damage, gaps, notices, partitions, files } = model;
+  const { symbols, expected, present, unexplained, unrequested, damage, gaps, notices, partitions, files } = model;
   const totals = [
     ["Symbols", count(symbols.length)], ["Sessions expected", count(expected)], ["Present", count(present)],
     ...(unexplained ? [["Empty, says the server alone", count(unexplained)]] : []),
-    ...(unasked ? [["In the spec, never requested", count(unasked)]] : []),
+    ...(unrequested ? [["In the spec, never requested", count(unrequested)]] : []),
     ["Coverage", percent(present, expected + unexplained)], ["Damage", count(damage)], ["Gaps", count(gaps)], ["Notices", count(notices)],
     ["Partitions", count(partitions)], ["Files read whole", count(files)],
   ];
