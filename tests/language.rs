@@ -253,8 +253,7 @@ fn no_private_word_stands_in_prose() {
 
 #[test]
 fn no_private_word_is_in_a_name() {
-    let not_code =
-        Regex::new(r###"//[^\n]*|'(?:\\.|[^'\\])'|r#"(?s:.*?)"#|"(?:\\(?s:.)|[^"\\])*""###).unwrap();
+    let not_code = Regex::new(r##"//[^\n]*|'(?:\\.|[^'\\])'|r#"(?s:.*?)"#|"(?:\\(?s:.)|[^"\\])*""##).unwrap();
     let argument = Regex::new(r"\{([a-z_][A-Za-z0-9_]*)[:}]").unwrap();
     // A text may name arguments: `{symbol}`.
     let arguments = |text: &Captures<'_>| {
