@@ -1,4 +1,4 @@
-//! The thirteen faults of the downloader that grab replaces, each made impossible (DESIGN.md has the table).
+//! The thirteen faults of the downloader that grab replaces, each made impossible.
 
 use std::{
     collections::HashSet,

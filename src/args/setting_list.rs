@@ -75,7 +75,7 @@ settings! {
     READ_TIMEOUT: "read-timeout", ["GRAB_READ_TIMEOUT"], "read_timeout", Value::Text("TIME"),
         "Longest silence within a response", "60s";
     CA_BUNDLE: "ca-bundle", ["SSL_CERT_FILE"], "ca_bundle", Value::Text("FILE"),
-        "Trust these certificates (PEM) too: of authorities, or a server's own if it is not CA:TRUE", "the platform's";
+        "Trust these certificates (PEM) too: of authorities, or a server's own if it is not CA:TRUE; on Linux, the variable replaces the platform's", "the platform's";
     PROGRESS: "progress", ["GRAB_PROGRESS"], "progress",
         Value::Choice("MODE", &["auto", "bar", "lines", "json", "none"]),
         "Progress on stderr: auto, bar, lines, json or none", "auto";
