@@ -40,8 +40,17 @@ pub fn hint(error: &Error) -> Option<String> {
         | Error::Sandbox(_)
         | Error::Client(_)
         | Error::Report(_)
-        | Error::System(_) => fixed_hint(error).map(str::to_owned),
+        | Error::System(_) => fixed_hint(error).map(|advice| of_command(advice, called::has_data_dir())),
     }
+}
+
+/// Advice for this command: one without a data directory, such as `grab man`, has nothing that could be lost or continued.
+fn of_command(advice: &str, has_data_dir: bool) -> String {
+    if has_data_dir {
+        return advice.to_owned();
+    }
+    let advice = advice.strip_prefix("nothing is lost: ").unwrap_or(advice);
+    advice.replace(", or `grab resume` continues", "")
 }
 
 /// Advice that does not depend on the context.
@@ -215,4 +224,19 @@ fn advice(trouble: DiskTrouble) -> &'static str {
 
 fn is_short(error: &io::Error) -> bool {
     matches!(DiskTrouble::of(error), DiskTrouble::TooManyOpen | DiskTrouble::Exhausted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_without_a_data_directory_is_not_told_to_resume() {
+        for trouble in [DiskTrouble::Full, DiskTrouble::Missing, DiskTrouble::Denied, DiskTrouble::Other] {
+            let advice = advice(trouble);
+            assert_eq!(of_command(advice, true), advice);
+            let without = of_command(advice, false);
+            assert!(!without.contains("resume") && without.ends_with("repeat the command"), "{without}");
+        }
+    }
 }

@@ -210,7 +210,7 @@ pub struct VerifyArgs {
     /// The smallest accepted coverage, 0 to 1; at or above it, gaps are no error [default: any gap is an error]
     #[arg(long, value_name = "SHARE")]
     pub min_coverage: Option<f64>,
-    /// The fewest symbols that may have bars in a session
+    /// Exit 13 if a session has fewer symbols with bars
     #[arg(long, value_name = "N")]
     pub min_symbols_per_session: Option<u64>,
     /// The most sessions in a row that may be missing for a symbol

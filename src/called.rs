@@ -176,6 +176,12 @@ pub fn again_in_sandbox() -> Option<String> {
     CALLED.get().map(|called| called.elsewhere().again("--sandbox"))
 }
 
+/// Whether the command of this run has a data directory.
+#[must_use]
+pub fn has_data_dir() -> bool {
+    CALLED.get().is_some()
+}
+
 /// Whether this run uses the default data directory.
 #[must_use]
 pub fn is_default_place() -> bool {

@@ -58,8 +58,7 @@ impl Observer for Terminal {
 
     fn phase(&self, phase: Phase) -> Box<dyn PhaseView> {
         let mode = if self.quiet { ProgressMode::None } else { self.progress };
-        let Phase { unit, rate, pacer, outstanding, counters, stop } = phase;
-        Box::new(progress::show(mode, unit, rate, pacer, outstanding, counters, stop))
+        Box::new(progress::show(mode, phase))
     }
 
     fn verification(&self, progress: &Arc<VerifyProgress>) -> Box<dyn Any + Send> {

@@ -4,17 +4,12 @@ use std::{
     collections::VecDeque,
     fmt::Write as _,
     pin::pin,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use grab_core::{
-    engine::{CountersSnapshot, RunCounters, Stop},
-    manifest::Outstanding,
-    pace::Pacer,
-};
-use grab_model::Rate;
-use grab_model::format;
+use grab_core::engine::{CountersSnapshot, Stop};
+use grab_model::{Rate, format};
+use grab_ops::Phase;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tokio::{sync::oneshot, task::JoinHandle, time};
@@ -29,7 +24,7 @@ const REDRAW: Duration = Duration::from_millis(200);
 const LINE: Duration = Duration::from_secs(10);
 
 /// Printed once when a run is to stop.
-const STOPPING: &str = "stopping: pages in flight are finished first; Ctrl-C (again) stops at once";
+const STOPPING: &str = "stopping after the pages under way; Ctrl-C stops at once";
 
 /// The pace is that of the last minute: the vendor's limits are per minute.
 const PACE_WINDOW: Duration = Duration::from_mins(1);
@@ -49,16 +44,8 @@ impl ProgressDisplay {
     }
 }
 
-/// Shows `counters` until it is ended; `what` names one outstanding unit, such as a task.
-pub fn show(
-    mode: ProgressMode,
-    what: &'static str,
-    rate: Rate,
-    pacer: Arc<Pacer>,
-    outstanding: Outstanding,
-    counters: Arc<RunCounters>,
-    stop: Stop,
-) -> ProgressDisplay {
+/// Shows a phase until it is ended.
+pub fn show(mode: ProgressMode, phase: Phase) -> ProgressDisplay {
     let mode = match mode {
         ProgressMode::Auto if stderr_is_terminal() => ProgressMode::Bar,
         ProgressMode::Auto => ProgressMode::Lines,
@@ -66,12 +53,13 @@ pub fn show(
             chosen
         }
     };
-    let watch = Watch::new(what, outstanding, rate, pacer, counters);
+    let stop = phase.stop.clone();
+    let watch = Watch::new(phase);
     let (end, ended) = oneshot::channel();
     let ended = tokio::spawn(async move {
         match mode {
             ProgressMode::Bar | ProgressMode::Auto => {
-                let bar = bar(watch.outstanding.days);
+                let bar = bar(watch.phase.outstanding.days);
                 follow(watch, ended, &stop, REDRAW, |moment| draw(&bar, moment)).await;
                 bar.finish_and_clear();
             }
@@ -153,11 +141,7 @@ impl Moment {
 
 /// Turns counters into a status.
 struct Watch {
-    what: &'static str,
-    outstanding: Outstanding,
-    rate: Rate,
-    pacer: Arc<Pacer>,
-    counters: Arc<RunCounters>,
+    phase: Phase,
     begun: Instant,
     samples: VecDeque<(Instant, u64)>,
 }
@@ -169,13 +153,17 @@ struct Status {
     tasks_ended: u64,
     tasks_total: u64,
     #[serde(skip)]
-    what: &'static str,
+    unit: &'static str,
+    #[serde(skip)]
+    row: Option<&'static str>,
     #[serde(skip)]
     days: u64,
     bars: u64,
     requests: u64,
     requests_per_minute: f64,
     rate: String,
+    #[serde(skip)]
+    limit: Rate,
     /// The pace, if the server has refused the configured one.
     slowed_to_per_minute: Option<f64>,
     seconds_left: Option<u64>,
@@ -183,19 +171,13 @@ struct Status {
 }
 
 impl Watch {
-    fn new(
-        what: &'static str,
-        outstanding: Outstanding,
-        rate: Rate,
-        pacer: Arc<Pacer>,
-        counters: Arc<RunCounters>,
-    ) -> Self {
+    fn new(phase: Phase) -> Self {
         let now = Instant::now();
-        Self { what, outstanding, rate, pacer, counters, begun: now, samples: VecDeque::from([(now, 0)]) }
+        Self { phase, begun: now, samples: VecDeque::from([(now, 0)]) }
     }
 
     fn look(&mut self) -> Status {
-        let CountersSnapshot { totals, tasks, days, trouble } = self.counters.snapshot();
+        let CountersSnapshot { totals, tasks, days, trouble } = self.phase.counters.snapshot();
         let now = Instant::now();
         self.samples.push_back((now, totals.requests));
         while self.samples.len() > 2 && now - self.samples[1].0 > PACE_WINDOW {
@@ -204,14 +186,17 @@ impl Watch {
         Status {
             message_type: "status",
             tasks_ended: tasks,
-            tasks_total: self.outstanding.tasks,
-            what: self.what,
+            tasks_total: self.phase.outstanding.tasks,
+            unit: self.phase.unit,
+            row: self.phase.row,
             days,
             bars: totals.bars,
             requests: totals.requests,
             requests_per_minute: self.pace(now, totals.requests),
-            rate: self.rate.to_string(),
+            rate: self.phase.rate.to_string(),
+            limit: self.phase.rate,
             slowed_to_per_minute: self
+                .phase
                 .pacer
                 .slowed_to()
                 .map(|per_second| (per_second * 600.0).round() / 10.0),
@@ -223,18 +208,18 @@ impl Watch {
     fn pace(&self, now: Instant, requests: u64) -> f64 {
         let (since, before) = self.samples.front().copied().unwrap_or((now, requests));
         // With less than the limit's own period, the first request would count as a pace.
-        let least = self.rate.period().unwrap_or_default().max(Duration::from_secs(1));
+        let least = self.phase.rate.period().unwrap_or_default().max(Duration::from_secs(1));
         let minutes = (now - since).max(least).as_secs_f64() / 60.0;
         #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
         let pace = (requests - before) as f64 / minutes;
         (pace * 10.0).round() / 10.0
     }
 
-    /// The time left if the remaining days take as long as the covered ones.
+    /// The time left if the remaining days take as long as the covered ones. None after a stop: they are not fetched.
     fn left(&self, now: Instant, days: u64) -> Option<Duration> {
-        let (done, left) =
-            (u32::try_from(days).ok()?, u32::try_from(self.outstanding.days.saturating_sub(days)).ok()?);
-        (done > 0).then(|| (now - self.begun) / done * left)
+        let left = self.phase.outstanding.days.saturating_sub(days);
+        let (done, left) = (u32::try_from(days).ok()?, u32::try_from(left).ok()?);
+        (done > 0 && !self.phase.stop.is_requested()).then(|| (now - self.begun) / done * left)
     }
 }
 
@@ -242,7 +227,7 @@ impl Status {
     /// The text beside the bar.
     fn done_and_left(&self) -> String {
         let done =
-            format!("{} of {}", format::count(self.tasks_ended), format::plural(self.tasks_total, self.what));
+            format!("{} of {}", format::count(self.tasks_ended), format::plural(self.tasks_total, self.unit));
         match self.seconds_left {
             Some(left) => format!("{done}, {} left", format::duration(Duration::from_secs(left))),
             None => done,
@@ -251,35 +236,31 @@ impl Status {
 
     /// The text below the bar. The terminal cuts it off; the report has all of it.
     fn pace_and_trouble(&self) -> String {
-        let pace = format!(
-            "{}, {}, {}/min ({})",
-            format::plural(self.bars, "bar"),
-            format::plural(self.requests, "request"),
-            self.requests_per_minute,
-            self.limit()
-        );
+        let rows = self.row.map(|row| format!("{}, ", format::plural(self.bars, row))).unwrap_or_default();
+        let pace = format!("{rows}{}", self.pace());
         match &self.last_error {
             Some(error) => format!("{pace}; {error}"),
             None => pace,
         }
     }
 
-    fn limit(&self) -> String {
-        match self.slowed_to_per_minute {
-            Some(pace) => format!("limit {}, slowed by 429 to {pace}/min", self.rate),
-            None => format!("limit {}", self.rate),
-        }
+    /// `120 requests, 18.2/s (limit 30/s, slowed by 429 to 20.7/s)`.
+    fn pace(&self) -> String {
+        let requests = format::plural(self.requests, "request");
+        let pace = self.limit.in_its_unit(self.requests_per_minute);
+        let slowed = self.slowed_to_per_minute.map(|pace| self.limit.in_its_unit(pace));
+        let slowed = slowed.map(|pace| format!(", slowed by 429 to {pace}")).unwrap_or_default();
+        format!("{requests}, {pace} (limit {}{slowed})", self.rate)
     }
 
     fn line(&self) -> String {
+        let rows = self.row.map(|row| format!("{}, ", format::plural(self.bars, &format!("new {row}"))));
+        let rows = rows.unwrap_or_default();
         let mut text = format!(
-            "{} of {}, {}, {}, {}/min ({})",
+            "{} of {}, {rows}{}",
             format::count(self.tasks_ended),
-            format::plural(self.tasks_total, self.what),
-            format::plural(self.bars, "new bar"),
-            format::plural(self.requests, "request"),
-            self.requests_per_minute,
-            self.limit()
+            format::plural(self.tasks_total, self.unit),
+            self.pace()
         );
         if let Some(left) = self.seconds_left.filter(|left| *left > 0) {
             let _ = write!(text, ", about {} left", format::duration(Duration::from_secs(left)));

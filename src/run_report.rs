@@ -167,18 +167,18 @@ pub fn text(report: &RunReport) -> Text {
     }
     text.rows("empty", without_bars::text(&report.without_bars));
     if report.days_not_entitled > 0 {
-        text.row("no plan", not_entitled(report.days_not_entitled, report.first_served_day));
+        text.row("not in plan", not_entitled(report.days_not_entitled, report.first_served_day));
     }
     text.rows("next", next(report));
     text
 }
 
-/// `1,234 days before 2024-12-02, the first day that the plan serves: not_entitled`
+/// `1,234 sessions of all symbols, before 2024-12-02: not_entitled`
 fn not_entitled(days: u64, first_served_day: Option<jiff::civil::Date>) -> String {
-    let days = format::plural(days, "day");
+    let sessions = format::plural(days, "session");
     match first_served_day {
-        Some(first) => format!("{days} before {first}, the first day that the plan serves: not_entitled"),
-        None => format!("{days} that the plan does not serve: not_entitled"),
+        Some(first) => format!("{sessions} of all symbols, before {first}: not_entitled"),
+        None => format!("{sessions} of all symbols: not_entitled"),
     }
 }
 

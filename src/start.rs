@@ -178,9 +178,9 @@ impl Report for DryRunReport {
             text.item(format_args!("and {} more", format::count((self.plan.len() - LISTED) as u64)));
         }
         if let Some(first) = self.first_served_day.as_ref().filter(|_| self.days_not_entitled > 0) {
-            let days = format::plural(self.days_not_entitled, "day");
+            let sessions = format::plural(self.days_not_entitled, "session");
             text.line(format_args!(
-                "{days} before {first}, the first day that the plan serves: not_entitled, not requested"
+                "{sessions} of all symbols, before {first}, are not in the plan: not_entitled, not requested"
             ));
         }
         text.line(format_args!(

@@ -89,9 +89,9 @@ impl Report for StatusJson {
         self.plan_history.iter().for_each(|history| show_history(history, &mut text));
         if self.days_not_entitled > 0 {
             let is_known = self.first_served_day.is_some() && self.plan_history.len() == 1;
-            let before = if is_known { " before it" } else { "" };
-            let days = format::plural(self.days_not_entitled, "day");
-            text.row("", format_args!("{days}{before} requested: not_entitled"));
+            let before = if is_known { "before that day" } else { "that it does not serve" };
+            let sessions = format::count(self.days_not_entitled);
+            text.row("", format_args!("sessions requested {before}: {sessions} (not_entitled)"));
         }
         if !self.is_all_asked {
             text.row("pending", run_report::ASK_AGAIN);

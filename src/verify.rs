@@ -101,11 +101,7 @@ impl Report for VerifyJson {
     }
 
     fn text(&self) -> Text {
-        let Coverage { expected_sessions, present_sessions, unexplained_sessions } = self.coverage.sessions;
-        let unexplained = match unexplained_sessions {
-            0 => String::new(),
-            sessions => format!(" and {} unexplained", format::count(sessions)),
-        };
+        let Coverage { unexplained_sessions, .. } = self.coverage.sessions;
         let read = match self.files_read {
             0 => "sizes only: --deep reads the files".to_owned(),
             files => format!("{} read, {}", format::plural(files, "file"), format::bytes(self.bytes_read)),
@@ -119,12 +115,7 @@ impl Report for VerifyJson {
         text.row("checked", format_args!("{}, {read}", format::plural(self.partitions, "partition")));
         text.row(
             "coverage",
-            format_args!(
-                "{} of {}{unexplained} ({:.2} %)",
-                format::count(present_sessions),
-                format::plural(expected_sessions, "expected session"),
-                100.0 * self.coverage.ratio
-            ),
+            format_args!("{}: {:.2} %", sessions(self.coverage.sessions), 100.0 * self.coverage.ratio),
         );
         text.row("witness", witness::text(&self.witness));
         if self.beside_a_writer {
@@ -155,6 +146,22 @@ impl Report for VerifyJson {
             text.item(format_args!("and {} more: --json lists all", format::count(more as u64)));
         }
         text
+    }
+}
+
+/// `81 of 164 sessions (82 expected, 82 unexplained)`.
+fn sessions(counts: Coverage) -> String {
+    let Coverage { expected_sessions: expected, present_sessions, unexplained_sessions: unexplained } =
+        counts;
+    let present = format::count(present_sessions);
+    match unexplained {
+        0 => format!("{present} of {}", format::plural(expected, "expected session")),
+        _ => format!(
+            "{present} of {} ({} expected, {} unexplained)",
+            format::plural(expected + unexplained, "session"),
+            format::count(expected),
+            format::count(unexplained)
+        ),
     }
 }
 

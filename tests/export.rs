@@ -273,7 +273,7 @@ fn what_is_owed_is_said() {
     let grab = stored();
     grab.run("start --plan-only --windows 2024-03 --tickers A").exits(0);
     let ran = grab.run("export --out out --tickers A").exits(0);
-    assert!(ran.stderr.contains("note: A: 1 task is not done for A"), "{ran:?}");
+    assert!(ran.stderr.contains("note: A: 1 task is not done: its bars of A are not in the file"), "{ran:?}");
     let ran = grab.run("export --out out --tickers A --windows 2024-02").exits(0);
     assert!(!ran.stderr.contains("note: A"), "{ran:?}");
 }

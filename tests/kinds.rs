@@ -100,10 +100,15 @@ fn a_directory_without_a_bar_may_become_any_other_and_what_was_empty_is_asked_ag
     let status = grab.run("status --json").json();
     assert_eq!((&status["sandbox"], &status["adjusted"]), (&true.into(), &false.into()));
     // The first bar decides it, before anything is recorded, and without a key too.
-    for (how, key) in [("", "key"), ("", ""), ("--sandbox --adjusted", "")] {
+    for (how, key, what) in [
+        ("", "key", "holds simulated bars, not real ones"),
+        ("", "", "holds simulated bars, not real ones"),
+        ("--sandbox --adjusted", "", "holds bars as traded, not split-adjusted bars"),
+        ("--adjusted", "key", "holds simulated bars as traded, not real split-adjusted bars"),
+    ] {
         let start = format!("start {how} --windows 2024-01-04 --tickers AAPL");
         let refused = grab.run_with("MASSIVE_API_KEY", key, &start).exits(2);
-        assert!(refused.stderr.contains("holds bars as traded made by the sandbox, not "), "{refused:?}");
+        assert!(refused.stderr.contains(what), "{how}: {refused:?}");
     }
     assert_eq!(grab.tasks().len(), 2);
     grab.run("resume --sandbox").exits(0);
@@ -138,7 +143,7 @@ fn a_bar_that_is_not_recorded_yet_decides_as_well() {
     let mut real = grab.command("start --windows 2024-01-03 --tickers AAPL");
     real.env("MASSIVE_API_KEY", "key").env("MASSIVE_API_BASE_URL", server.base_url());
     let refused = Ran::from(real.output().unwrap()).exits(2);
-    assert!(refused.stderr.contains("made by the sandbox"), "{refused:?}");
+    assert!(refused.stderr.contains("holds simulated bars, not real ones"), "{refused:?}");
     grab.run("resume").exits(0);
     assert_eq!(server.requests().len(), 0);
     assert_eq!(grab.tasks(), ["AAPL 2024-01-03 done"]);

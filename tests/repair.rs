@@ -198,7 +198,7 @@ fn bars_of_another_kind_are_not_mixed_in_when_the_manifest_is_lost() {
     let server = market();
     let real = format!("start --base-url {} --windows 2024-01 --tickers AAPL", server.base_url());
     let refused = grab.run_with("MASSIVE_API_KEY", "key", &real).exits(2);
-    assert!(refused.stderr.contains("holds bars as traded made by the sandbox"), "{refused:?}");
+    assert!(refused.stderr.contains("holds simulated bars, not real ones"), "{refused:?}");
     assert!(!grab.data_dir().join("manifest.sqlite").exists(), "nothing was begun");
 }
 

@@ -306,7 +306,7 @@ fn a_server_that_has_hardly_anything_passes_no_threshold() {
     assert_eq!(report["findings"][0]["detail"], words);
     let text = grab.run("verify --spec spec.toml").exits(13).stdout;
     assert!(text.contains("19 of 20 requested symbols without any bar\n"), "{text}");
-    assert!(text.contains("coverage  4 of 4 expected sessions and 76 unexplained (5.00 %)"), "{text}");
+    assert!(text.contains("coverage  4 of 80 sessions (4 expected, 76 unexplained): 5.00 %"), "{text}");
     assert!(text.contains("missed    coverage 0.0500 is below 0.99"), "{text}");
 
     let nothing = hollow(false);

@@ -213,7 +213,7 @@ fn the_sandbox_explains_listings_and_half_days_and_its_store_stays_its_own() {
     let server = Server::start(answer);
     grab.run("start --sandbox --windows 2022-12-02 --tickers AAPL").exits(0);
     let mixed = grab.run(&format!("{VERIFY} --base-url {}", server.base_url())).exits(2);
-    assert!(mixed.stderr.contains("made by the sandbox"), "{mixed:?}");
+    assert!(mixed.stderr.contains("holds simulated bars, not real ones"), "{mixed:?}");
     let real = stored(&server);
     real.run(&format!("{VERIFY} --sandbox --data-dir data")).exits(2);
     assert!(asked(&server).is_empty());

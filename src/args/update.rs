@@ -18,7 +18,7 @@ pub struct UpdateArgs {
     /// Print what would be requested, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The fewest symbols that may have bars in a new session, else exit 13 [default: the spec's]
+    /// Exit 13 if a new session has fewer symbols with bars [default: the spec's]
     #[arg(long, value_name = "N")]
     pub min_symbols_per_session: Option<u64>,
     /// The share of the symbols with bars in the last two weeks that must have bars in a new session, else exit 13 [default: the spec's]

@@ -137,7 +137,7 @@ impl Report for UpdateJson {
         let mut text = run_report::text(&self.run).with_first(self.summary());
         let [extended, up_to_date, closed] = [extended, up_to_date, closed].map(format::count);
         let counts =
-            format!("{extended} extended to {}, {up_to_date} up to date, {closed} closed", self.session);
+            format!("{extended} extended to {}, {up_to_date} up to date, {closed} delisted", self.session);
         text.row("symbols", counts);
         text.rows("universe", self.universe.as_ref().and_then(listed));
         if joined_symbols > 0 {
@@ -209,7 +209,7 @@ impl Report for DryRunJson {
         let UpdatePlanJson { extended, gaps, gap_windows, up_to_date, closed, joined_symbols, resplit } =
             self.plan;
         let mut text = Text::new(format_args!(
-            "{} to extend to {}, {} in {} to request again; {} up to date, {} closed",
+            "{} to extend to {}, {} in {} to request again; {} up to date, {} delisted",
             format::plural(extended, "symbol"),
             self.session,
             format::plural(gaps, "gap"),

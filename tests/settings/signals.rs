@@ -44,8 +44,8 @@ fn interrupted_twice(grab: &Grab, server: &Server, arguments: &str) -> Ran {
     wait_until("the second page", || server.requests().len() == 2);
     interrupt(&child);
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-    let stopping = said.find(|line| line.as_ref().unwrap().starts_with("stopping: ")).unwrap().unwrap();
-    assert!(stopping.contains("Ctrl-C (again) stops at once"), "{stopping}");
+    let stopping = said.find(|line| line.as_ref().unwrap().starts_with("stopping ")).unwrap().unwrap();
+    assert!(stopping.contains("after the pages under way; Ctrl-C stops at once"), "{stopping}");
     interrupt(&child);
     let ran = child.wait_with_output().unwrap().into();
     let ended = "SELECT count(*) FROM runs WHERE ended_at_ms IS NOT NULL";
@@ -58,7 +58,7 @@ fn a_second_signal_stops_at_once_and_loses_nothing() {
     let (server, well) = hanging();
     let grab = Grab::with_server(server.base_url());
     let ran = interrupted_twice(&grab, &server, "").exits(130);
-    assert!(ran.stdout.starts_with("interrupted: a signal asked to stop\n"), "{ran:?}");
+    assert!(ran.stdout.starts_with("interrupted: stopped by a signal\n"), "{ran:?}");
     assert!(ran.stdout.contains("`grab resume` continues with the 1 task pending"), "{ran:?}");
     assert_eq!(grab.tasks(), ["A 2024-01-01 pending"]);
     well.store(true, Ordering::SeqCst);
@@ -82,5 +82,5 @@ fn a_second_signal_leaves_one_json_object_with_what_was_done() {
         (&2.into(), &30.into(), &1.into())
     );
     assert_eq!((&report["tasks"]["pending"], &report["tasks"]["running"]), (&1.into(), &0.into()));
-    assert_eq!(report["error"], Value::from("a signal asked to stop"));
+    assert_eq!(report["error"], Value::from("stopped by a signal"));
 }

@@ -53,6 +53,24 @@ impl Rate {
     }
 }
 
+fn unit(period: Duration) -> &'static str {
+    match period {
+        SECOND => "s",
+        MINUTE => "min",
+        _ => "h",
+    }
+}
+
+impl Rate {
+    /// A number of requests a minute in the unit of this rate, with one decimal: `20.7/s` with a limit of `30/s`.
+    #[must_use]
+    pub fn in_its_unit(self, per_minute: f64) -> String {
+        let period = self.period().unwrap_or(MINUTE);
+        let per_period = per_minute * period.as_secs_f64() / MINUTE.as_secs_f64();
+        format!("{}/{}", (per_period * 10.0).round() / 10.0, unit(period))
+    }
+}
+
 impl FromStr for Rate {
     type Err = RateError;
 
@@ -78,12 +96,7 @@ impl fmt::Display for Rate {
         match self {
             Self::Unlimited => f.write_str("none"),
             Self::Limited { requests, period } => {
-                let unit = match *period {
-                    SECOND => "s",
-                    MINUTE => "min",
-                    _ => "h",
-                };
-                write!(f, "{requests}/{unit}")
+                write!(f, "{requests}/{}", unit(*period))
             }
         }
     }
@@ -92,6 +105,15 @@ impl fmt::Display for Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pace_is_told_in_the_unit_of_its_limit() {
+        let told = |rate: &str, per_minute| rate.parse::<Rate>().unwrap().in_its_unit(per_minute);
+        assert_eq!(told("30/s", 1244.0), "20.7/s");
+        assert_eq!(told("5/min", 2.5), "2.5/min");
+        assert_eq!(told("600/h", 5.0), "300/h");
+        assert_eq!(told("none", 1244.04), "1244/min");
+    }
 
     #[test]
     fn text_and_back() {

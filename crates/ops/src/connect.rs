@@ -210,19 +210,21 @@ impl Connection {
         }
     }
 
-    /// Starts the display of a phase; `unit` names one of its outstanding units.
+    /// Starts the display of a phase; `unit` names one of its outstanding units, and `row` one of
+    /// the rows that it stores, if it counts these.
     #[must_use]
     pub fn show(
         &self,
         kind: StoreKind,
         unit: &'static str,
+        row: Option<&'static str>,
         outstanding: Outstanding,
         running: &RunHandles,
     ) -> Box<dyn PhaseView> {
         let RunHandles { counters, pacer, stop, .. } = running.clone();
         counters.begin_phase();
         let rate = self.options.rate(kind.sandbox);
-        self.observer.phase(Phase { unit, rate, pacer, outstanding, counters, stop })
+        self.observer.phase(Phase { unit, row, rate, pacer, outstanding, counters, stop })
     }
 
     /// Requests a clean stop when the time for the run is over.

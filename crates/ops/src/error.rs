@@ -81,7 +81,7 @@ pub enum Error {
 
 fn stopped(reason: &StopReason) -> String {
     match reason {
-        StopReason::Interrupted => "a signal asked to stop".to_owned(),
+        StopReason::Interrupted => "stopped by a signal".to_owned(),
         StopReason::Duration => "--max-duration is over".to_owned(),
         StopReason::Requests => "--max-requests are spent".to_owned(),
         StopReason::KeyRefused(what) | StopReason::Unreachable(what) | StopReason::Disk { what, .. } => {

@@ -154,6 +154,8 @@ pub enum Notice {
 pub struct Phase {
     /// The name of one outstanding unit, such as `task`.
     pub unit: &'static str,
+    /// The name of one stored row, such as `bar`. None if the phase counts no rows.
+    pub row: Option<&'static str>,
     /// The configured rate.
     pub rate: Rate,
     /// Tells the pace of the requests.

@@ -243,7 +243,7 @@ impl Job {
             engine::recheck_history(source.clone(), connection.parts(kind, store.clone(), running)).await?;
         }
         let outstanding = manifest.call(|writer| writer.outstanding()).await?;
-        let shown = connection.show(kind, "task", outstanding, running);
+        let shown = connection.show(kind, "task", Some("bar"), outstanding, running);
         let stopped = engine::run(source.clone(), connection.parts(kind, store.clone(), running)).await;
         shown.end().await;
         if let Some(reason) = stopped? {

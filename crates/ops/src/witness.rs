@@ -260,7 +260,7 @@ async fn send(
     let store = connection.store(data_dir, kind)?;
     let (_sandbox, source) = connection.open(kind).await?;
     let outstanding = Outstanding { tasks: days.len() as u64, days: days.len() as u64 };
-    let shown = connection.show(kind, "market day", outstanding, handles);
+    let shown = connection.show(kind, "market day", Some("row"), outstanding, handles);
     connection.stop_in_time(&handles.stop);
     let tally = fetch_market(source, days, served, connection.parts(kind, store, handles)).await;
     shown.end().await;

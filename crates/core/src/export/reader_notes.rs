@@ -33,11 +33,12 @@ pub(super) fn outstanding(
     let is_requested = |task: &&TaskItem| overlaps(task, symbol_span, windows);
     let has_ended = |state| matches!(state, TaskState::Done | TaskState::Empty);
     let pending = tasks.iter().filter(is_requested).filter(|task| !has_ended(task.state)).count();
-    let tasks = if pending == 1 { "1 task is" } else { &format!("{pending} tasks are") };
+    let (tasks, their) =
+        if pending == 1 { ("1 task is", "its") } else { (&*format!("{pending} tasks are"), "their") };
     let ticker = &symbol_span.ticker;
     (pending > 0).then(|| {
         format!(
-            "{tasks} not done for {ticker}: what is pending is not in the file; `grab status --tickers` says why"
+            "{tasks} not done: {their} bars of {ticker} are not in the file; `grab status --tickers` says why"
         )
     })
 }

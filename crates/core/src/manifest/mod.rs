@@ -120,12 +120,14 @@ pub enum ManifestError {
     },
     /// It was written by an older grab, and a command that only reads does not migrate it.
     #[error(
-        "{path} has schema version {found}: this grab reads version {known} only, and has to migrate it before"
+        "{path} has schema version {found}: this grab reads versions {oldest} to {known}; a command that writes migrates it first"
     )]
     TooOld {
         /// The file's version.
         found: u32,
-        /// The version that this program reads.
+        /// The oldest version that this program reads without a migration.
+        oldest: u32,
+        /// The newest version that it reads.
         known: u32,
         /// The file.
         path: String,
@@ -149,7 +151,7 @@ pub enum ManifestError {
         path: String,
     },
     /// The directory has bars of another kind than requested.
-    #[error("this data directory holds {stored}, not {requested}")]
+    #[error("this data directory holds {}", StoreKind::other(*stored, *requested))]
     OtherKind {
         /// The kind of its bars.
         stored: StoreKind,

@@ -47,6 +47,7 @@ pub(super) fn open_to_read(data_dir: &DataDir) -> Result<ReadConnection, Manifes
         let found = u32::try_from(version).unwrap_or_default();
         return Err(ManifestError::TooOld {
             found,
+            oldest: u32::try_from(schema::oldest_readable()).unwrap_or_default(),
             known: known_version(),
             path: path.display().to_string(),
         });

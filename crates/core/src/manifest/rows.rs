@@ -166,6 +166,25 @@ impl fmt::Display for StoreKind {
     }
 }
 
+impl StoreKind {
+    /// What a directory holds, and what was requested instead: only what differs. `real bars, not simulated ones`.
+    pub(super) fn other(stored: Self, requested: Self) -> String {
+        let origin = |kind: Self| if kind.sandbox { "simulated" } else { "real" };
+        let adjusted = |kind: Self| if kind.adjusted { "split-adjusted bars" } else { "bars as traded" };
+        match (stored.sandbox == requested.sandbox, stored.adjusted == requested.adjusted) {
+            (false, true) => format!("{} bars, not {} ones", origin(stored), origin(requested)),
+            (false, false) => format!(
+                "{} {}, not {} {}",
+                origin(stored),
+                adjusted(stored),
+                origin(requested),
+                adjusted(requested)
+            ),
+            (true, _) => format!("{}, not {}", adjusted(stored), adjusted(requested)),
+        }
+    }
+}
+
 /// What one run did, for its row in `runs` and for its report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RunTotals {

@@ -106,7 +106,12 @@ pub(super) fn ours(version: usize) -> Result<&'static BTreeMap<String, String>, 
 
 /// Whether a manifest of this version can be read without migration.
 pub(super) fn is_readable(version: usize) -> bool {
-    version + READABLE_VERSIONS > latest()
+    version >= oldest_readable()
+}
+
+/// The oldest version that can be read without migration.
+pub(super) fn oldest_readable() -> usize {
+    latest() + 1 - READABLE_VERSIONS
 }
 
 /// Lets this connection see an older manifest as one of this version. The file stays as it is.
@@ -347,6 +352,9 @@ mod tests {
                 assert!(read.is_none(), "{version}: {read:?}");
             } else {
                 assert!(matches!(read, Some(ManifestError::TooOld { .. })), "{version}: {read:?}");
+                let (oldest, latest) = (oldest_readable(), latest());
+                let words = format!("this grab reads versions {oldest} to {latest}; a command that writes");
+                assert!(read.unwrap().to_string().contains(&words));
             }
             assert_eq!(std::fs::read(dir.path().join(FILE_NAME)).unwrap(), bytes, "a reader changes nothing");
             DataDir::new(dir.path()).migrate().unwrap();

@@ -215,8 +215,8 @@ impl ReferenceFetch<'_> {
             return Ok(FetchedLists::default());
         }
         let count = (wanted.lists.len() + wanted.lookups.len()) as u64;
-        let shown =
-            self.connection.show(self.kind, what, Outstanding { tasks: count, days: count }, self.running);
+        let outstanding = Outstanding { tasks: count, days: count };
+        let shown = self.connection.show(self.kind, what, None, outstanding, self.running);
         let fetched = fetch_lists(self.source.clone(), wanted, self.parts()).await;
         shown.end().await;
         Ok(fetched?)
