@@ -31,11 +31,31 @@ pub struct SavedListPage {
     pub nonsense: u64,
 }
 
+/// What a lookup asks about a ticker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupKind {
+    /// Its details, of which the list date is stored.
+    Details,
+    /// Its renames.
+    Renames,
+}
+
+impl LookupKind {
+    /// The name in the manifest, both of the lookups and of a [`SyncRecord`] of them.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Details => "details",
+            Self::Renames => "renames",
+        }
+    }
+}
+
 /// A lookup with its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedLookup {
-    /// `details` or `renames`.
-    pub kind: &'static str,
+    /// What was asked.
+    pub kind: LookupKind,
     /// What was requested: it is never requested again.
     pub subject: String,
     /// The ticker.
@@ -159,7 +179,7 @@ impl ManifestWriter {
         let insert = "INSERT OR REPLACE INTO lookups (kind, subject, ticker, asked_at_ms, answer) VALUES (?, ?, ?, ?, ?)";
         let SavedLookup { kind, subject, ticker, answer } = lookup;
         let answer = saved_json::wrap(answer);
-        change.execute(insert, params![kind, subject, ticker.as_str(), change.now_ms, answer])?;
+        change.execute(insert, params![kind.as_str(), subject, ticker.as_str(), change.now_ms, answer])?;
         change.commit()
     }
 
@@ -167,10 +187,13 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// If the manifest cannot be written.
-    pub fn forget_lookups(&mut self, kind: &str, subjects: &[String]) -> Result<(), ManifestError> {
+    pub fn forget_lookups(&mut self, kind: LookupKind, subjects: &[String]) -> Result<(), ManifestError> {
         let change = self.begin()?;
         for subject in subjects {
-            change.execute("DELETE FROM lookups WHERE kind = ? AND subject = ?", params![kind, subject])?;
+            change.execute(
+                "DELETE FROM lookups WHERE kind = ? AND subject = ?",
+                params![kind.as_str(), subject],
+            )?;
         }
         change.commit()
     }
@@ -179,19 +202,32 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn requested(&self, kind: &str) -> Result<HashSet<String>, ManifestError> {
+    pub fn requested(&self, kind: LookupKind) -> Result<HashSet<String>, ManifestError> {
         requested(&self.connection, kind)
     }
 
-    /// Saved lookups of one kind: all of them, or those that no table has yet.
+    /// Returns all saved lookups of one kind, by subject.
     ///
     /// # Errors
     /// If the manifest cannot be read, or has an invalid row.
-    pub fn lookups(&self, kind: &'static str, is_all: bool) -> Result<Vec<SavedLookup>, ManifestError> {
-        let select = "SELECT subject, ticker, answer FROM lookups
-             WHERE kind = ? AND (? OR is_applied = 0) ORDER BY subject";
+    pub fn lookups(&self, kind: LookupKind) -> Result<Vec<SavedLookup>, ManifestError> {
+        let select = "SELECT subject, ticker, answer FROM lookups WHERE kind = ? ORDER BY subject";
+        self.select_lookups(select, kind)
+    }
+
+    /// Returns the saved lookups of one kind that no table has yet, by subject.
+    ///
+    /// # Errors
+    /// As for [`Self::lookups`].
+    pub fn pending_lookups(&self, kind: LookupKind) -> Result<Vec<SavedLookup>, ManifestError> {
+        let select =
+            "SELECT subject, ticker, answer FROM lookups WHERE kind = ? AND is_applied = 0 ORDER BY subject";
+        self.select_lookups(select, kind)
+    }
+
+    fn select_lookups(&self, select: &str, kind: LookupKind) -> Result<Vec<SavedLookup>, ManifestError> {
         let mut select = self.connection.prepare(select)?;
-        let mut found = select.query(params![kind, is_all])?;
+        let mut found = select.query([kind.as_str()])?;
         let mut lookups = Vec::new();
         while let Some(row) = found.next()? {
             let text: String = row.get(1)?;
@@ -236,7 +272,7 @@ impl ManifestReader {
     ///
     /// # Errors
     /// If the manifest cannot be read.
-    pub fn requested(&self, kind: &str) -> Result<HashSet<String>, ManifestError> {
+    pub fn requested(&self, kind: LookupKind) -> Result<HashSet<String>, ManifestError> {
         requested(self.connection(), kind)
     }
 
@@ -259,9 +295,9 @@ impl ManifestReader {
     }
 }
 
-fn requested(connection: &Connection, kind: &str) -> Result<HashSet<String>, ManifestError> {
+fn requested(connection: &Connection, kind: LookupKind) -> Result<HashSet<String>, ManifestError> {
     let mut select = connection.prepare("SELECT subject FROM lookups WHERE kind = ?")?;
-    let subjects = select.query_map([kind], |row| row.get(0))?;
+    let subjects = select.query_map([kind.as_str()], |row| row.get(0))?;
     Ok(subjects.collect::<Result<_, _>>()?)
 }
 
@@ -330,17 +366,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), Clock::system()).unwrap();
         let lookup = SavedLookup {
-            kind: "details",
+            kind: LookupKind::Details,
             subject: "A|F".to_owned(),
             ticker: "A".parse().unwrap(),
             answer: "null".to_owned(),
         };
         writer.save_lookup(&lookup).unwrap();
-        assert_eq!(writer.lookups("details", false).unwrap(), std::slice::from_ref(&lookup));
+        let kind: String = writer.connection.query_row("SELECT kind FROM lookups", [], |r| r.get(0)).unwrap();
+        assert_eq!(kind, "details", "manifests of before have this name");
+        assert_eq!(writer.pending_lookups(LookupKind::Details).unwrap(), std::slice::from_ref(&lookup));
         let row = SyncRecord { what: "details", rows: 1, pages: 1, defects: "{}".to_owned() };
         writer.end_sync(1, &[], &[row]).unwrap();
-        assert!(writer.lookups("details", false).unwrap().is_empty());
-        assert_eq!(writer.lookups("details", true).unwrap(), [lookup]);
-        assert!(writer.requested("details").unwrap().contains("A|F"));
+        assert!(writer.pending_lookups(LookupKind::Details).unwrap().is_empty());
+        assert_eq!(writer.lookups(LookupKind::Details).unwrap(), [lookup]);
+        assert!(writer.requested(LookupKind::Details).unwrap().contains("A|F"));
     }
 }

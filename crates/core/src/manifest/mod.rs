@@ -55,7 +55,7 @@ mod writer_thread;
 pub use absences::{Closure, ClosureEvidence, Silence, SilenceAnswer};
 pub use history::RunItem;
 pub use holdings::Holdings;
-pub use lists::{PartialList, SavedListPage, SavedLookup, SyncRecord};
+pub use lists::{LookupKind, PartialList, SavedListPage, SavedLookup, SyncRecord};
 pub use live_status::{CompletedRequest, ReportedFailure, RunningTask, StatusPoller, StatusSnapshot};
 pub use lock::{Lock, is_held};
 pub use locked_dir::LockedDir;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use grab_core::{
     data_dir::DataDir,
     engine::{FetchedLists, RunContext, WantedLists, fetch_lists},
-    manifest::{ManifestError, ManifestWriter, Outstanding, StoreKind},
+    manifest::{LookupKind, ManifestError, ManifestWriter, Outstanding, StoreKind},
     source::{Lookup, Polygon, ReferenceList},
     store::BarStore,
 };
@@ -117,14 +117,16 @@ impl ReferenceFetch<'_> {
             needs.tickers.then_some([ReferenceList::Active, ReferenceList::Left]).into_iter().flatten(),
         );
         lists.extend(needs.splits.then_some(ReferenceList::Splits));
-        let wanted = lists.clone();
+        let mut wanted = lists.clone();
         if !lists.is_empty() {
             self.in_writer(|sync, writer| forget_unreadable_lists(writer, &*sync.observer)).await?;
         }
         let longest_ms = needs.begun_since_ms.map(|since| self.sync.now_ms.saturating_sub(since));
         let fetched = self.fetch("list", WantedLists { lists, longest_ms, ..WantedLists::default() }).await?;
+        let without: HashSet<ReferenceList> = fetched.lists_without.iter().map(|(list, _)| *list).collect();
+        wanted.retain(|list| !without.contains(list));
         report.add_without(fetched);
-        if self.running.stop.is_requested() && !self.are_settled(wanted, &report).await? {
+        if self.running.stop.is_requested() && !self.are_complete(wanted).await? {
             // A list that is written into its table is no longer saved: the next run would fetch it again.
             return Ok(report);
         }
@@ -139,10 +141,8 @@ impl ReferenceFetch<'_> {
         Ok(report)
     }
 
-    /// Whether each list is complete or not available.
-    async fn are_settled(&self, lists: Vec<ReferenceList>, report: &ReferenceReport) -> Result<bool, Error> {
-        let is_without = |list: &ReferenceList| report.without.iter().any(|one| one.what == list.as_str());
-        let lists: Vec<_> = lists.into_iter().filter(|list| !is_without(list)).collect();
+    /// Whether each list is complete.
+    async fn are_complete(&self, lists: Vec<ReferenceList>) -> Result<bool, Error> {
         let is_whole = move |writer: &mut ManifestWriter| {
             let mut are_whole = true;
             for list in lists {
@@ -251,8 +251,8 @@ fn details_wanted(
     whose: ListDates,
     observer: &dyn Observer,
 ) -> Result<Vec<(Lookup, String)>, Error> {
-    forget_unreadable(writer, "details", observer)?;
-    let (requested, stored) = (writer.requested("details")?, writer.windows()?);
+    forget_unreadable(writer, LookupKind::Details, observer)?;
+    let (requested, stored) = (writer.requested(LookupKind::Details)?, writer.windows()?);
     let mut wanted: Vec<ListingPeriod> = listing_periods(data_dir)?;
     if whose == ListDates::New {
         let first_sync = wanted.iter().map(|period| period.first_seen_ms).min();
@@ -282,7 +282,7 @@ fn details_wanted(
 /// # Errors
 /// If the manifest or the tickers cannot be read.
 pub fn list_dates_left(data_dir: &DataDir) -> Result<u64, Error> {
-    let requested = data_dir.open_read()?.requested("details")?;
+    let requested = data_dir.open_read()?.requested(LookupKind::Details)?;
     let is_left = |period: &&ListingPeriod| {
         period.listed.is_none() && period.listing.delisted.is_some() != period.listing.active
     };
@@ -300,8 +300,8 @@ fn renames_wanted(
     whose: Renames,
     observer: &dyn Observer,
 ) -> Result<Vec<(Lookup, String)>, Error> {
-    forget_unreadable(writer, "renames", observer)?;
-    let requested = writer.requested("renames")?;
+    forget_unreadable(writer, LookupKind::Renames, observer)?;
+    let requested = writer.requested(LookupKind::Renames)?;
     let periods = listing_periods(data_dir)?;
     let stored: HashSet<Symbol> = writer.windows()?.into_keys().collect();
     let symbols = match whose {

@@ -1,11 +1,14 @@
 //! Writes saved pages and answers from the manifest into the tables in `reference/`: first the file, to stable storage;
 //! then the saved pages are deleted and the sync is recorded. After a crash in between, the last step is repeated.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    io,
+};
 
 use grab_core::{
     data_dir::DataDir,
-    manifest::{ManifestError, ManifestWriter, SavedListPage, SyncRecord},
+    manifest::{LookupKind, ManifestError, ManifestWriter, SavedListPage, SyncRecord},
     source::ReferenceList,
     store::{
         StoreError,
@@ -164,17 +167,17 @@ fn renames(answer: &str) -> Result<Option<Vec<Rename>>, UnreadableAnswer> {
 /// If the manifest cannot be read or written.
 pub fn forget_unreadable(
     writer: &mut ManifestWriter,
-    kind: &'static str,
+    kind: LookupKind,
     observer: &dyn Observer,
 ) -> Result<(), Error> {
     let can_be_read = |answer: &str| match kind {
-        "details" => list_date(answer).is_ok(),
-        _ => renames(answer).is_ok(),
+        LookupKind::Details => list_date(answer).is_ok(),
+        LookupKind::Renames => renames(answer).is_ok(),
     };
-    let kept = writer.lookups(kind, true)?.into_iter();
+    let kept = writer.lookups(kind)?.into_iter();
     let subjects: Vec<_> = kept.filter(|kept| !can_be_read(&kept.answer)).map(|kept| kept.subject).collect();
     if !subjects.is_empty() {
-        observer.notice(&Notice::AnswersUnreadable { count: subjects.len(), kind });
+        observer.notice(&Notice::AnswersUnreadable { count: subjects.len(), kind: kind.as_str() });
         writer.forget_lookups(kind, &subjects)?;
     }
     Ok(())
@@ -228,8 +231,8 @@ fn known<T>(table: Result<Option<T>, StoreError>, observer: &dyn Observer) -> Re
 }
 
 /// Defects as JSON, for the history.
-fn json(defects: &impl Serialize) -> String {
-    serde_json::to_string(defects).unwrap_or_else(|_| "{}".to_owned())
+fn json(defects: &impl Serialize) -> Result<String, Error> {
+    Ok(serde_json::to_string(defects).map_err(io::Error::other)?)
 }
 
 impl TableSync {
@@ -248,12 +251,12 @@ impl TableSync {
         let (mut names, mut rows) = (Vec::new(), Vec::new());
         if let Some(tickers) = &tickers {
             names.extend([ReferenceList::Active.as_str(), ReferenceList::Left.as_str()]);
-            let defects = json(&tickers.defects);
+            let defects = json(&tickers.defects)?;
             rows.push(SyncRecord { what: "tickers", rows: tickers.rows, pages: tickers.pages, defects });
         }
         if let Some(splits) = &splits {
             names.extend([ReferenceList::Splits.as_str(), ReferenceList::OldSplits.as_str()]);
-            let defects = json(&splits.defects);
+            let defects = json(&splits.defects)?;
             rows.push(SyncRecord { what: "splits", rows: splits.rows, pages: splits.pages, defects });
         }
         writer.end_sync(self.now_ms, &names, &rows)?;
@@ -348,7 +351,7 @@ impl TableSync {
     pub fn details(&self, writer: &mut ManifestWriter) -> Result<u64, Error> {
         let Some(mut table) = reference::read_tickers(&self.data_dir)? else { return Ok(0) };
         let mut listed = std::collections::HashMap::new();
-        for lookup in writer.lookups("details", true)? {
+        for lookup in writer.lookups(LookupKind::Details)? {
             if let Ok(Some(day)) = list_date(&lookup.answer) {
                 listed.insert(lookup.subject, day);
             }
@@ -365,13 +368,13 @@ impl TableSync {
         if new > 0 {
             reference::write_tickers(&self.data_dir, &table)?;
         }
-        let answers = writer.lookups("details", false)?.len() as u64;
+        let answers = writer.pending_lookups(LookupKind::Details)?.len() as u64;
         if answers > 0 {
             let defects = "{}".to_owned();
             writer.end_sync(
                 self.now_ms,
                 &[],
-                &[SyncRecord { what: "details", rows: new, pages: answers, defects }],
+                &[SyncRecord { what: LookupKind::Details.as_str(), rows: new, pages: answers, defects }],
             )?;
         }
         Ok(new)
@@ -383,7 +386,10 @@ impl TableSync {
     /// If table or manifest cannot be read or written.
     pub fn renames(&self, writer: &mut ManifestWriter) -> Result<u64, Error> {
         let table = known(reference::read_renames(&self.data_dir), &*self.observer)?;
-        let answers = writer.lookups("renames", table.is_none())?;
+        let answers = match table {
+            Some(_) => writer.pending_lookups(LookupKind::Renames)?,
+            None => writer.lookups(LookupKind::Renames)?,
+        };
         if answers.is_empty() {
             return Ok(0);
         }
@@ -403,8 +409,12 @@ impl TableSync {
         let defects = json(&serde_json::json!({
             "duplicates": merged.duplicates,
             "contradictions": merged.contradictions.len(),
-        }));
-        writer.end_sync(self.now_ms, &[], &[SyncRecord { what: "renames", rows: count, pages, defects }])?;
+        }))?;
+        writer.end_sync(
+            self.now_ms,
+            &[],
+            &[SyncRecord { what: LookupKind::Renames.as_str(), rows: count, pages, defects }],
+        )?;
         Ok(merged.added)
     }
 

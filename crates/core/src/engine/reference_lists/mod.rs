@@ -13,7 +13,7 @@ use super::{
     question_job::{self, JobOutcome, NextQuestion, QuestionJob},
 };
 use crate::{
-    manifest::{ManifestError, SavedListPage, SavedLookup},
+    manifest::{LookupKind, ManifestError, SavedListPage, SavedLookup},
     source::{
         Disposition, FetchError, ListPage, ListRows, Lookup, LookupAnswer, ReferenceList, ReferenceSource,
         ResponseMismatch,
@@ -345,10 +345,10 @@ async fn keep_record(
     let (kind, answer) = match (lookup, record) {
         (Lookup::Details(..), record) => {
             let listed = record.and_then(|record| record.listed).map(|day| day.to_string());
-            ("details", serde_json::to_string(&listed))
+            (LookupKind::Details, serde_json::to_string(&listed))
         }
         (Lookup::Renames(_), record) => {
-            ("renames", serde_json::to_string(&record.map(|record| record.renames)))
+            (LookupKind::Renames, serde_json::to_string(&record.map(|record| record.renames)))
         }
     };
     let answer = answer.map_err(|error| ManifestError::Corrupt(error.to_string()))?;
