@@ -66,7 +66,7 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
             (
                 "verify",
                 "manifest against disk, calendar and a witness, files read whole: findings, and reports of them as bytes",
-                &["data_dir", "calendar", "manifest", "store", "universe"],
+                &["cpu", "data_dir", "calendar", "manifest", "store", "universe"],
             ),
             (
                 "update",

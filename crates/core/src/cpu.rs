@@ -1,12 +1,17 @@
 //! Threads for CPU-bound work: as many as there are cores, however many jobs wait for them.
 //!
 //! Tokio's blocking threads are for work that waits for a disk. There may be hundreds of them, and each that decodes or
-//! encodes a page holds megabytes while it shares a core with the others.
+//! encodes a page holds megabytes while it shares a core with the others. Work outside of Tokio has threads of its own:
+//! [`map`], [`try_map`] and [`try_for_each`].
 
 use std::{
     collections::VecDeque,
+    convert::Infallible,
     panic::{self, AssertUnwindSafe},
-    sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -30,9 +35,75 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    static POOL: LazyLock<Pool> =
-        LazyLock::new(|| Pool::new(thread::available_parallelism().map_or(1, usize::from)));
+    static POOL: LazyLock<Pool> = LazyLock::new(|| Pool::new(cores()));
     POOL.run(turn, work).await
+}
+
+/// Applies `work` to each item, on all cores. Returns the results in the order of the items. If `work` panics, so does
+/// the caller.
+pub fn map<T: Sync, U: Send>(items: &[T], work: impl Fn(&T) -> U + Sync) -> Vec<U> {
+    let Ok(results) = try_map(items, |item| Ok::<_, Infallible>(work(item)));
+    results
+}
+
+/// Applies `work` to each item, on all cores, until all are done or one fails: then no other item is started. Returns
+/// the results in the order of the items. If `work` panics, so does the caller.
+///
+/// # Errors
+/// That of the first item, in their order, for which `work` fails.
+pub fn try_map<T: Sync, U: Send, E: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<U, E> + Sync,
+) -> Result<Vec<U>, E> {
+    let (next, is_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    // Items are started in their order: when one fails, all before it were started, and are finished.
+    let worker = || {
+        let mut results = Vec::new();
+        while !is_failed.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else { break };
+            match work(item) {
+                Ok(result) => results.push((index, result)),
+                Err(error) => {
+                    is_failed.store(true, Ordering::Relaxed);
+                    return Err((index, error));
+                }
+            }
+        }
+        Ok(results)
+    };
+    let (mut results, mut errors) = (Vec::with_capacity(items.len()), Vec::new());
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores().min(items.len())).map(|_| scope.spawn(worker)).collect();
+        for thread in threads {
+            match thread.join() {
+                Ok(Ok(done)) => results.extend(done),
+                Ok(Err(error)) => errors.push(error),
+                Err(panicked) => panic::resume_unwind(panicked),
+            }
+        }
+    });
+    if let Some((_, error)) = errors.into_iter().min_by_key(|(index, _)| *index) {
+        return Err(error);
+    }
+    results.sort_unstable_by_key(|(index, _)| *index);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// Calls `work` for each item, on all cores, until all are done or one fails: then no other item is started. If `work`
+/// panics, so does the caller.
+///
+/// # Errors
+/// That of the first item, in their order, for which `work` fails.
+pub fn try_for_each<T: Sync, E: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    try_map(items, work).map(drop)
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 struct Pool {
@@ -112,7 +183,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{sync::mpsc, time::Duration};
 
     use tokio::task::JoinSet;
 
@@ -134,6 +205,43 @@ mod tests {
             }
         }
         assert_eq!((done, panicked), (99, 1));
+    }
+
+    #[test]
+    fn results_are_in_the_order_of_the_items_whichever_is_done_first() {
+        let items: Vec<u64> = (0..200).collect();
+        let work = |item: &u64| {
+            if item.is_multiple_of(50) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            item * 2
+        };
+        assert_eq!(map(&items, work), items.iter().map(|item| item * 2).collect::<Vec<_>>());
+        assert!(map(&[], work).is_empty());
+    }
+
+    #[test]
+    fn the_first_error_is_returned_and_starts_no_other_item() {
+        let items: Vec<usize> = (0..100_000).collect();
+        let started = AtomicUsize::new(0);
+        let work = |item: &usize| {
+            started.fetch_add(1, Ordering::Relaxed);
+            if *item == 7 {
+                // Item 8 fails before it.
+                thread::sleep(Duration::from_millis(5));
+            }
+            thread::sleep(Duration::from_micros(10));
+            if *item < 7 { Ok(()) } else { Err(*item) }
+        };
+        assert_eq!(try_for_each(&items, work), Err(7));
+        let most = 7 + cores();
+        assert!(started.load(Ordering::Relaxed) <= most, "{started:?} of at most {most}");
+    }
+
+    #[test]
+    fn a_panic_of_a_thread_is_the_callers() {
+        let work = |item: &u32| assert_ne!(*item, 3);
+        assert!(panic::catch_unwind(|| map(&[1, 2, 3, 4], work)).is_err());
     }
 
     #[tokio::test]

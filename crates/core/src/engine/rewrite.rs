@@ -5,7 +5,7 @@
 //! new one, and [`super::recover`] makes the rows agree. Files in today's form are skipped, so that the next run continues
 //! where this one ended.
 
-use std::{thread, time::Instant};
+use std::time::Instant;
 
 use grab_model::{Partition, Symbol};
 
@@ -14,6 +14,7 @@ use super::{
     recovery::{end_rewrites, recover},
 };
 use crate::{
+    cpu,
     data_dir::DataDir,
     manifest::{ManifestWriter, PendingRewrite, RewrittenFile, TaskState},
     store::{EncodedFile, Encodings, StoreError, market_day, rewrite, write_all},
@@ -85,7 +86,7 @@ impl RewriteJob<'_> {
         self.tables(writer.is_none(), done)?;
         for symbols in symbols.chunks(SYMBOLS) {
             for partitions in self.partitions(symbols, writer.is_none())?.chunks(BATCH) {
-                let batch = in_parallel(partitions, |partition| self.partition(partition));
+                let batch = cpu::map(partitions, |partition| self.partition(partition));
                 self.store(batch, writer.as_deref_mut(), done)?;
                 (self.watch)(done.looked_at(), all);
                 if self.is_to_stop() {
@@ -94,7 +95,7 @@ impl RewriteJob<'_> {
             }
         }
         for days in days.chunks(BATCH) {
-            let batch = in_parallel(days, |day| {
+            let batch = cpu::map(days, |day| {
                 let recorded = market_day::WrittenFile { bytes: day.bytes, xxh3: day.xxh3 };
                 let rewritten_file = rewrite::market_day(self.data_dir, day.date, &recorded);
                 RecordedFile { of: RewrittenFile::MarketDay(day.date), bytes: day.bytes, rewritten_file }
@@ -215,20 +216,4 @@ impl RewriteOutcome {
         }
         Ok(None)
     }
-}
-
-/// Applies `work` to each item, on all cores; the results are in the order of the items.
-fn in_parallel<T: Sync, U: Send>(items: &[T], work: impl Fn(&T) -> U + Sync) -> Vec<U> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        let shares = items.chunks(items.len().div_ceil(cores).max(1));
-        let work = &work;
-        let shares: Vec<_> =
-            shares.map(|share| scope.spawn(move || share.iter().map(work).collect::<Vec<_>>())).collect();
-        let joined = shares.into_iter().map(|share| match share.join() {
-            Ok(done) => done,
-            Err(panicked) => std::panic::resume_unwind(panicked),
-        });
-        joined.flatten().collect()
-    })
 }

@@ -5,16 +5,7 @@
 //! symbol has no block for sessions on which it never traded. So memory depends on what was traded, not on the number
 //! of symbols.
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    path::Path,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{collections::HashMap, fs, io, path::Path};
 
 use bytes::Bytes;
 use grab_model::Symbol;
@@ -25,6 +16,7 @@ use super::{
     Finding, FindingKind, ListingCuts, StoredWitness, Witness, WitnessView, unlisted_symbols::UnlistedSymbols,
 };
 use crate::{
+    cpu,
     data_dir::DataDir,
     manifest::WitnessFile,
     store::{InvalidPartition, market_day},
@@ -71,24 +63,7 @@ pub(super) fn load(
         symbols.iter().enumerate().map(|(place, symbol)| (symbol.as_str(), place)).collect();
     let reader = BlockReader { data_dir, kept, places, cut_away };
     let chunks: Vec<_> = files.chunks(BLOCK).collect();
-    let loaded = Mutex::new(chunks.iter().map(|_| LoadedBlock::default()).collect::<Vec<_>>());
-    let next = AtomicUsize::new(0);
-    let work = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(chunk) = chunks.get(at) else { break };
-            let read = reader.chunk(chunk);
-            if let Some(place) = loaded.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
-                *place = read;
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(work);
-        }
-    });
-    let loaded = loaded.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let loaded = cpu::map(&chunks, |chunk| reader.chunk(chunk));
     let are_good = loaded.iter().flat_map(|loaded| loaded.are_good.iter().copied());
     let days = files.iter().map(|file| file.date).zip(are_good).collect();
     let (mut blocks, mut findings, mut unlisted) = (Vec::new(), Vec::new(), UnlistedSymbols::default());
