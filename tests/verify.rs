@@ -5,7 +5,10 @@ use std::{fs, path::PathBuf};
 use grab_core::data_dir::DataDir;
 use grab_core::{
     store::{BarStore, Finality, MergeInput},
-    verify::{DeepSelection, Finding, FindingKind, NoWitness, Severity, VerifyProgress, verify},
+    verify::{
+        DeepSelection, Finding, FindingKind, Severity, StoredWitness, Verification, VerifyOptions,
+        VerifyProgress, verify,
+    },
 };
 use grab_model::{Bar, Month, new_york};
 use jiff::civil::date;
@@ -28,12 +31,15 @@ fn place(grab: &Grab, month: &str) -> PathBuf {
     grab.data_dir().join(format!("bars_1m/ticker=A/year=2024/month={month}/bars.parquet"))
 }
 
+fn verified(grab: &Grab, deep: &DeepSelection) -> Verification {
+    let options =
+        VerifyOptions { deep: deep.clone(), witness: StoredWitness::Ignored, ..VerifyOptions::default() };
+    verify(&DataDir::new(grab.data_dir()), &options, &VerifyProgress::default()).unwrap()
+}
+
 /// All findings but gaps: a store of two days has one.
 fn found(grab: &Grab, deep: &DeepSelection) -> Vec<Finding> {
-    let findings = verify(&DataDir::new(grab.data_dir()), deep, &NoWitness, &VerifyProgress::default())
-        .unwrap()
-        .findings;
-    findings.into_iter().filter(|finding| finding.severity != Severity::Gap).collect()
+    verified(grab, deep).findings.into_iter().filter(|finding| finding.severity != Severity::Gap).collect()
 }
 
 fn kinds(grab: &Grab, deep: &DeepSelection) -> Vec<FindingKind> {
@@ -66,24 +72,15 @@ fn rewrite(grab: &Grab, bars: &[Bar]) {
 #[test]
 fn what_a_run_has_stored_is_found_whole() {
     let grab = stored();
-    let verified =
-        verify(&DataDir::new(grab.data_dir()), &DeepSelection::All, &NoWitness, &VerifyProgress::default())
-            .unwrap();
-    assert_eq!((found(&grab, &DeepSelection::All), verified.partitions, verified.files), (Vec::new(), 4, 4));
-    assert_eq!(
-        verify(&DataDir::new(grab.data_dir()), &DeepSelection::None, &NoWitness, &VerifyProgress::default())
-            .unwrap()
-            .files,
-        0
-    );
+    let whole = verified(&grab, &DeepSelection::All);
+    assert_eq!((found(&grab, &DeepSelection::All), whole.partitions, whole.files), (Vec::new(), 4, 4));
+    assert_eq!(verified(&grab, &DeepSelection::None).files, 0);
 }
 
 #[test]
 fn the_parts_together_are_all_files() {
     let grab = stored();
-    let files = |deep| {
-        verify(&DataDir::new(grab.data_dir()), &deep, &NoWitness, &VerifyProgress::default()).unwrap().files
-    };
+    let files = |deep| verified(&grab, &deep).files;
     assert_eq!((1..=3).map(|n| files(DeepSelection::Part { n, of: 3 })).sum::<u64>(), 4);
     assert_eq!((files(DeepSelection::Share(0.0)), files(DeepSelection::Share(1.0))), (0, 4));
 }

@@ -12,12 +12,11 @@ use grab_core::{
     data_dir::DataDir,
     manifest::{LockedDir, ManifestError, StoreKind},
     verify::{
-        DeepSelection, Finding, FindingKind, ListingCuts, OtherWriters, RepairPlan, Severity, StoredWitness,
-        Verification, lacking_sessions, request_windows,
+        DeepSelection, Finding, FindingKind, ListingCuts, OtherWriters, RepairPlan, Severity, Verification,
+        VerifyOptions, lacking_sessions, request_windows,
     },
 };
 use grab_model::{Month, Symbol, Window, calendar, format};
-use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::{
@@ -208,8 +207,9 @@ impl Repair {
         let saved = self.findings.as_deref();
         let deep =
             saved.map_or(DeepSelection::All, |saved| DeepSelection::Only(saved_findings::partitions(saved)));
-        let (stored, others) = (StoredWitness::Used, OtherWriters::Excluded);
-        let verified = verify_directory(&self.data_dir, &deep, stored, others, cuts, Date::MAX, observer)?;
+        let (others, listing_cuts) = (OtherWriters::Excluded, cuts.clone());
+        let options = VerifyOptions { deep, others, listing_cuts, ..VerifyOptions::default() };
+        let verified = verify_directory(&self.data_dir, &options, observer)?;
         let Verification { findings, .. } = verified;
         if findings.iter().any(|finding| finding.kind == FindingKind::ManifestCorrupt) {
             return Err(ManifestError::Corrupt("its pages do not fit together".to_owned()).into());

@@ -9,11 +9,10 @@ use grab_core::{
     exit::ExitStatus,
     manifest::missing,
     verify::{
-        DeepSelection, ListingCuts, OtherWriters, Severity, StoredWitness, Verification, VerifyProgress,
-        verify_with_kept,
+        DeepSelection, OtherWriters, Severity, StoredWitness, Verification, VerifyOptions, VerifyProgress,
+        verify,
     },
 };
-use jiff::civil::Date;
 
 use crate::{
     ConnectOptions, Connection, DownloadRequest, Error, MissedThreshold, Observer, VerifyThresholds,
@@ -136,36 +135,37 @@ fn witnessed(
             let locked = lock_for_witness(data_dir)?;
             let cuts = listing_cuts(data_dir)?;
             let connection = Connection { options: *options, clock, observer: Arc::clone(observer) };
-            let (place, listed, observer) = (data_dir.clone(), cuts.clone(), Arc::clone(observer));
-            let verify = move || {
-                let (stored, others) = (StoredWitness::Used, OtherWriters::Excluded);
-                verify_directory(&place, &deep, stored, others, &listed, last, &*observer)
+            let (place, observer) = (data_dir.clone(), Arc::clone(observer));
+            let options = VerifyOptions {
+                deep,
+                witness: StoredWitness::Used,
+                others: OtherWriters::Excluded,
+                listing_cuts: cuts.clone(),
+                last,
             };
+            let verify = move || verify_directory(&place, &options, &*observer);
             return fetch_then(&connection, &locked, &cuts, verify);
         }
         VerifyWitness::Ignored => StoredWitness::Ignored,
         VerifyWitness::Stored => StoredWitness::Used,
     };
-    let (others, cuts) = (OtherWriters::Allowed, listing_cuts(data_dir)?);
-    let verified = verify_directory(data_dir, &deep, stored, others, &cuts, last, &**observer)?;
+    let (others, listing_cuts) = (OtherWriters::Allowed, listing_cuts(data_dir)?);
+    let options = VerifyOptions { deep, witness: stored, others, listing_cuts, last };
+    let verified = verify_directory(data_dir, &options, &**observer)?;
     let report = WitnessReport::stored(stored == StoredWitness::Used, &verified);
     Ok((verified, report))
 }
 
-/// Verifies up to a day, the last finished one, and shows the progress.
+/// Verifies, and shows the progress.
 ///
 /// # Errors
 /// If the manifest cannot be read, or a folder cannot be listed.
 pub fn verify_directory(
     data_dir: &DataDir,
-    deep: &DeepSelection,
-    stored: StoredWitness,
-    others: OtherWriters,
-    listing_cuts: &ListingCuts,
-    last: Date,
+    options: &VerifyOptions,
     observer: &dyn Observer,
 ) -> Result<Verification, Error> {
     let progress = Arc::new(VerifyProgress::default());
     let _shown = observer.verification(&progress);
-    Ok(verify_with_kept(data_dir, deep, stored, others, listing_cuts, last, &progress)?)
+    Ok(verify(data_dir, options, &progress)?)
 }

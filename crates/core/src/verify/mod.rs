@@ -13,6 +13,7 @@ mod listing_cuts;
 mod listing_rule;
 mod manifest_only;
 mod manifest_snapshot;
+mod options;
 mod partition_content;
 mod planned;
 mod repair_plan;
@@ -23,6 +24,7 @@ mod session_status;
 mod sessions;
 mod stored_witness;
 mod summary;
+mod symbol;
 mod thin_sessions;
 mod thresholds;
 mod unlisted_symbols;
@@ -37,69 +39,33 @@ pub use grouped_daily::GroupedDaily;
 pub use listing_cuts::ListingCuts;
 pub use manifest_only::{ExplainedSymbol, by_manifest};
 pub use manifest_snapshot::OtherWriters;
+pub use options::{DeepSelection, VerifyOptions};
 pub use repair_plan::{RepairPlan, UnrecordedPartition};
 pub use request_windows::BarsBySession;
 pub use session_presence::{FILLED_WITHIN_DAYS, SessionPresence, SessionSymbols, SilentSymbol};
 pub use session_status::SessionStatus;
 pub use sessions::RequestedSessions;
-pub use stored_witness::{StoredWitness, UnwitnessedAbsence, WitnessedSessions, verify_with_kept, witnessed};
+pub use stored_witness::{StoredWitness, UnwitnessedAbsence, WitnessedSessions, verify, witnessed};
 pub use witness::{NoWitness, Witness, WitnessView};
 pub use witness_plan::wanted;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    thread,
+    collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use coverage::SymbolFacts;
-use grab_model::{Month, Partition, Symbol, Window, universe::Universe};
+use grab_model::{Symbol, Window, universe::Universe};
 use jiff::civil::Date;
-use manifest_snapshot::{ManifestSnapshot, SymbolRows};
+use manifest_snapshot::ManifestSnapshot;
+use symbol::SymbolVerifier;
 use thiserror::Error;
 
 use crate::{
+    cpu,
     data_dir::DataDir,
     manifest::{ManifestError, ManifestReader, StoreKind, TaskState, rebuild},
     store::{StoreError, reference, scan},
 };
-
-/// Which files are read as a whole.
-#[derive(Clone, Debug, PartialEq)]
-pub enum DeepSelection {
-    /// None: names and sizes only.
-    None,
-    /// All.
-    All,
-    /// These partitions.
-    Only(BTreeSet<(Symbol, Month)>),
-    /// This share of all files, from 0 to 1: always the same files, chosen by their digests.
-    Share(f64),
-    /// The `n`th of `of` parts, counted from 1: the parts together are all files.
-    Part {
-        /// The number of the part.
-        n: u64,
-        /// The number of parts.
-        of: u64,
-    },
-}
-
-impl DeepSelection {
-    /// Parses a share such as `5%` or a part such as `1/10`. None if it is neither.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Some(percent) = text.strip_suffix('%') {
-            let percent: f64 = percent.trim().parse().ok()?;
-            return (0.0..=100.0).contains(&percent).then_some(Self::Share(percent / 100.0));
-        }
-        let (n, of) = text.split_once('/')?;
-        let (n, of) = (n.parse().ok()?, of.parse().ok()?);
-        (1..=of).contains(&n).then_some(Self::Part { n, of })
-    }
-}
 
 /// The results of a verification.
 #[derive(Clone, Debug, Default)]
@@ -151,20 +117,6 @@ pub enum VerifyError {
     Store(#[from] StoreError),
 }
 
-impl DeepSelection {
-    /// Chooses by the digest: it is as good as random, and always the same.
-    fn includes(&self, partition: &Partition) -> bool {
-        match self {
-            Self::None => false,
-            Self::All => true,
-            Self::Only(these) => these.contains(&(partition.symbol.clone(), partition.month)),
-            #[expect(clippy::cast_precision_loss, reason = "a lot, not a count")]
-            Self::Share(share) => (partition.xxh3 as f64) < *share * u64::MAX as f64,
-            Self::Part { n, of } => partition.xxh3 % (*of).max(1) == n.saturating_sub(1),
-        }
-    }
-}
-
 /// The progress of a verification, for display.
 #[derive(Debug, Default)]
 pub struct VerifyProgress {
@@ -172,23 +124,6 @@ pub struct VerifyProgress {
     pub symbols: AtomicU64,
     /// Symbols that are checked.
     pub done: AtomicU64,
-}
-
-/// Verifies the bars of `data_dir` against its manifest and a witness, on all cores.
-///
-/// # Errors
-/// If the manifest cannot be read, or a folder cannot be listed. Faults of files are findings.
-pub fn verify(
-    data_dir: &DataDir,
-    deep: &DeepSelection,
-    witness: &dyn Witness,
-    progress: &VerifyProgress,
-) -> Result<Verification, VerifyError> {
-    if !is_whole(data_dir)? {
-        return Ok(manifest_corrupt(data_dir));
-    }
-    let records = ManifestSnapshot::take(data_dir, OtherWriters::Allowed, Date::MAX)?;
-    verify_whole(data_dir, &records, deep, witness, &ListingCuts::default(), progress)
 }
 
 /// Whether the manifest is intact. An incomplete one, of a process that crashed while it created it, counts as missing,
@@ -217,7 +152,6 @@ fn verify_whole(
 ) -> Result<Verification, VerifyError> {
     let symbols = with_symbols(symbols(data_dir, records)?, cut_away);
     let kind = records.read(ManifestReader::kind)?;
-    let is_adjusted = kind.is_some_and(|kind| kind.adjusted);
     let requested = records.requested_windows()?;
     let sessions =
         RequestedSessions::spanned(requested.values().flatten().copied().chain(cut_away.windows()));
@@ -226,70 +160,37 @@ fn verify_whole(
     progress.symbols.store(symbols.len() as u64, Ordering::Relaxed);
     let strays = integrity::outside_of_symbols(data_dir, records)?;
     let counts = records.read(ManifestReader::counts_by_window)?;
-    let begun = Verification { findings: strays, kind, requested, counts, ..Verification::default() };
-    let verified = Mutex::new(Verification { is_beside_a_writer: records.was_written(), ..begun });
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<(), VerifyError> {
-        while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let rows = records.rows(symbol)?;
-            let mut checked = integrity::check(data_dir, symbol, &rows, records, &|one| deep.includes(one))?;
-            if is_adjusted {
-                // The witness counts shares as traded; this directory has other ones.
-                checked.measured.clear();
-            }
-            let SymbolRows { tasks, partitions: recorded, .. } = &rows;
-            let lost = &records.read(|snapshot| snapshot.lost(symbol))?;
-            let not_entitled = &records.read(|snapshot| snapshot.not_entitled_of(symbol))?;
-            let (checked_now, sessions) = (&checked, &sessions);
-            let (universe, is_written) = (universe.as_ref(), rows.are_written);
-            let facts = SymbolFacts {
-                symbol,
-                tasks,
-                not_entitled,
-                recorded,
-                lost,
-                checked: checked_now,
-                sessions,
-                witness,
-                universe,
-                is_written,
-                cut_away,
-            };
-            let days = facts.explain();
-            let (gaps, longest_gap) = (facts.findings(&days), gaps::longest(&days));
-            let low = facts.low_usual_share(&days).map(|share| (symbol.clone(), share));
-            let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
-            verified.findings.extend(checked.findings.into_iter().chain(gaps));
-            verified.coverage.add(Coverage::of(&days));
-            verified.longest_gap = verified.longest_gap.max(longest_gap);
-            // A symbol that was cut away as a whole and did not trade needs no explanation.
-            let has_records = !tasks.is_empty() || !recorded.is_empty() || !checked.unknown.is_empty();
-            if has_records || days.iter().any(|day| *day != SessionStatus::NotAsked) {
-                verified.days.push((symbol.clone(), days));
-            }
-            verified.low_shares.extend(low);
-            verified.partitions += recorded.len() as u64;
-            verified.files += checked.files;
-            verified.bytes += checked.bytes;
-            progress.done.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
+    let each = SymbolVerifier {
+        data_dir,
+        records,
+        deep,
+        is_adjusted: kind.is_some_and(|kind| kind.adjusted),
+        sessions: &sessions,
+        universe: universe.as_ref(),
+        witness,
+        cut_away,
     };
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| match worker.join() {
-            Ok(ended) => ended,
-            Err(panicked) => std::panic::resume_unwind(panicked),
-        })
+    let verified_symbols = cpu::try_map(&symbols, |symbol| {
+        let verified = each.verify(symbol)?;
+        progress.done.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, VerifyError>(verified)
     })?;
-    let mut verified = verified.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut verified = Verification {
+        findings: strays,
+        kind,
+        requested,
+        counts,
+        is_beside_a_writer: records.was_written(),
+        ..Verification::default()
+    };
+    for symbol in verified_symbols {
+        verified.add(symbol);
+    }
     verified.lacking = records
         .read(|snapshot| Ok(session_presence::lacking(snapshot, universe.as_ref(), records.last())))??;
     verified.findings.extend(verified.lacking.iter().map(session_presence::finding));
     verified.sessions = sessions;
     verified.findings.extend(thin_sessions::low_shares(data_dir, &verified.low_shares));
-    verified.days.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     verified.sort();
     Ok(verified)
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::PathBuf};
 use jiff::civil::Date;
 
 use super::{
-    DeepSelection, Finding, FindingKind, GroupedDaily, ListingCuts, OtherWriters, SessionStatus,
-    Verification, VerifyError, VerifyProgress, Witness, grouped_daily, is_whole, manifest_corrupt,
+    Finding, FindingKind, GroupedDaily, ListingCuts, OtherWriters, SessionStatus, Verification, VerifyError,
+    VerifyOptions, VerifyProgress, Witness, grouped_daily, is_whole, manifest_corrupt,
     manifest_snapshot::ManifestSnapshot, sessions, symbols, verify_whole, with_symbols, witness_quality,
 };
 use crate::{
@@ -45,26 +45,21 @@ pub struct UnwitnessedAbsence {
     pub is_rejected: bool,
 }
 
-/// Verifies like [`super::verify`], with the stored witness: its files are compared with the manifest too, and a file
-/// with other bytes is reported and rejected. What the witness saw of `cut_away` is expected. `last` is the last
-/// finished session: nothing is expected on later days.
+/// Verifies the bars of `data_dir` against its manifest and the stored witness, on all cores. The files of the witness
+/// are compared with the manifest too: a file with other bytes is reported and rejected.
 ///
 /// # Errors
-/// Those of [`super::verify`].
-pub fn verify_with_kept(
+/// If the manifest cannot be read, or a folder cannot be listed. Faults of files are findings.
+pub fn verify(
     data_dir: &DataDir,
-    deep: &DeepSelection,
-    kept: StoredWitness,
-    others: OtherWriters,
-    cut_away: &ListingCuts,
-    last: Date,
+    options: &VerifyOptions,
     progress: &VerifyProgress,
 ) -> Result<Verification, VerifyError> {
     if !is_whole(data_dir)? {
         return Ok(manifest_corrupt(data_dir));
     }
-    let sound = ManifestSnapshot::take(data_dir, others, last)
-        .and_then(|records| verify_sound(data_dir, &records, deep, kept, cut_away, progress));
+    let sound = ManifestSnapshot::take(data_dir, options.others, options.last)
+        .and_then(|records| verify_sound(data_dir, &records, options, progress));
     match sound {
         // `SQLite` may call a file intact that has impossible rows.
         Err(VerifyError::Manifest(error)) if error.is_damage() => Ok(manifest_corrupt(data_dir)),
@@ -75,20 +70,20 @@ pub fn verify_with_kept(
 fn verify_sound(
     data_dir: &DataDir,
     records: &ManifestSnapshot,
-    deep: &DeepSelection,
-    kept: StoredWitness,
-    cut_away: &ListingCuts,
+    options: &VerifyOptions,
     progress: &VerifyProgress,
 ) -> Result<Verification, VerifyError> {
+    let VerifyOptions { deep, witness: kept, listing_cuts: cut_away, .. } = options;
     let closures = records.read(ManifestReader::closures)?;
-    let known = if kept == StoredWitness::Used {
+    let known = if *kept == StoredWitness::Used {
         with_symbols(symbols(data_dir, records)?, cut_away)
     } else {
         Vec::new()
     };
-    let load = |files: &[WitnessFile]| grouped_daily::load(data_dir, files, &known, kept, cut_away);
+    let load = |files: &[WitnessFile]| grouped_daily::load(data_dir, files, &known, *kept, cut_away);
     let LoadedWitness { files, mut witness, mut findings } = loaded(records, load)?;
-    findings.extend(witness_quality::settle(data_dir, records, &files, &known, &mut witness)?);
+    let rejections = witness_quality::reject_thin_days(data_dir, records, &files, &known, &mut witness)?;
+    findings.extend(rejections.findings);
     findings.extend(strays(data_dir, records, &files)?);
     findings.extend(reference::inspect(data_dir).into_iter().map(damaged_table));
     let (nothing, is_seen) = (ListingCuts::default(), witness.dates().next().is_some());
@@ -102,7 +97,7 @@ fn verify_sound(
     requested.retain(|date| !closures.contains(date));
     let sessions = requested.iter().filter(|date| witness.was_there(**date)).count() as u64;
     verified.witnessed = WitnessedSessions { sessions, of: requested.len() as u64 };
-    verified.unwitnessed = unwitnessed(&verified, &witness);
+    verified.unwitnessed = unwitnessed(&verified, &witness, &rejections.days);
     verified.expect_planned(data_dir, records)?;
     Ok(verified)
 }
@@ -137,9 +132,11 @@ fn loaded(
 }
 
 /// The sessions on which some absence is unexplained and the witness says nothing about it.
-fn unwitnessed(verified: &Verification, witness: &GroupedDaily) -> Vec<UnwitnessedAbsence> {
-    let rejections = verified.findings.iter().filter(|finding| witness_quality::rejects_witness(finding));
-    let rejected: BTreeSet<Date> = rejections.filter_map(|finding| finding.date).collect();
+fn unwitnessed(
+    verified: &Verification,
+    witness: &GroupedDaily,
+    rejected: &BTreeSet<Date>,
+) -> Vec<UnwitnessedAbsence> {
     let mut open = vec![false; verified.sessions.dates().len()];
     for (symbol, days) in &verified.days {
         for ((open, date), day) in open.iter_mut().zip(verified.sessions.dates()).zip(days) {
@@ -163,7 +160,7 @@ pub fn witnessed(data_dir: &DataDir) -> Result<(BTreeSet<Date>, Vec<Finding>), V
     let (mut witness, findings) =
         grouped_daily::load(data_dir, &files, &known, StoredWitness::Used, &ListingCuts::default());
     // A rejected day is no damage: it is requested again, and the verification reports it if it stays as it is.
-    witness_quality::settle(data_dir, records, &files, &known, &mut witness)?;
+    witness_quality::reject_thin_days(data_dir, records, &files, &known, &mut witness)?;
     Ok((witness.dates().collect(), findings))
 }
 

@@ -2,11 +2,8 @@
 //! and would explain away every gap of that day.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
 };
 
 use grab_model::{Partition, Symbol, Window};
@@ -16,7 +13,7 @@ use super::{
     Finding, FindingKind, GroupedDaily, RequestedSessions, Severity, VerifyError, Witness, WitnessView,
     manifest_snapshot::ManifestSnapshot,
 };
-use crate::{data_dir::DataDir, manifest::WitnessFile};
+use crate::{cpu, data_dir::DataDir, manifest::WitnessFile};
 
 /// The sessions before and after a day with which its rows are compared.
 const AROUND: usize = 10;
@@ -27,18 +24,25 @@ const LEAST: usize = 3;
 /// The fewest lacking symbols: a single one may have been renamed.
 const LEAST_LACKING: u32 = 2;
 
+/// The days that were rejected, and the findings about them and about the witness as a whole.
+#[derive(Debug, Default)]
+pub(super) struct WitnessRejections {
+    pub(super) days: BTreeSet<Date>,
+    pub(super) findings: Vec<Finding>,
+}
+
 /// Rejects the days that the witness cannot have seen as a whole: those with far fewer rows than the days around, and
-/// those that lack most of the stored symbols. Returns a finding for each.
+/// those that lack most of the stored symbols.
 ///
 /// # Errors
 /// If the manifest cannot be read.
-pub(super) fn settle(
+pub(super) fn reject_thin_days(
     data_dir: &DataDir,
     records: &ManifestSnapshot,
     files: &[WitnessFile],
     symbols: &[Symbol],
     witness: &mut GroupedDaily,
-) -> Result<Vec<Finding>, VerifyError> {
+) -> Result<WitnessRejections, VerifyError> {
     let rows: Vec<_> =
         files.iter().filter(|file| witness.was_there(file.date)).map(|file| (file.date, file.rows)).collect();
     let mut rejections = few_rows(&rows);
@@ -54,12 +58,13 @@ pub(super) fn settle(
             ..FindingKind::ThinSession.in_reference(Some(date), path, detail)
         }
     };
+    let days = rejections.iter().map(|(date, _)| *date).collect();
     let mut findings: Vec<_> = rejections.into_iter().map(finding).collect();
     if is_most(unlisted) {
         witness.admit_ignorance();
         findings.push(ignorance(data_dir, unlisted));
     }
-    Ok(findings)
+    Ok(WitnessRejections { days, findings })
 }
 
 fn ignorance(data_dir: &DataDir, StoredSymbols { known, lacking }: StoredSymbols) -> Finding {
@@ -69,11 +74,6 @@ fn ignorance(data_dir: &DataDir, StoredSymbols { known, lacking }: StoredSymbols
     );
     let path = data_dir.market_folder();
     Finding { severity: Severity::Notice, ..FindingKind::ThinSession.in_reference(None, path, detail) }
-}
-
-/// Whether a finding is about a rejected day.
-pub(super) fn rejects_witness(finding: &Finding) -> bool {
-    finding.kind == FindingKind::ThinSession && finding.ticker.is_none()
 }
 
 /// The days, in order, with fewer than half of the median rows of the days around them.
@@ -126,26 +126,16 @@ fn few_symbols(
 ) -> Result<(Vec<(Date, String)>, StoredSymbols), VerifyError> {
     let dates: Vec<Date> = witness.dates().collect();
     let stored = Mutex::new((vec![StoredSymbols::default(); dates.len()], StoredSymbols::default()));
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<(), VerifyError> {
-        while let Some(symbol) = symbols.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let partitions = records.read(|snapshot| snapshot.partitions(symbol))?;
-            let seen = seen_of(&partitions, witness, &dates);
-            let mut stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
-            add(&mut stored.0, &seen);
-            // A symbol that the witness never saw may be of a kind that it does not cover at all.
-            stored.1.known += u32::from(!seen.is_empty());
-            stored.1.lacking += u32::from(!seen.is_empty() && seen.iter().all(|(_, is_seen)| !is_seen));
-        }
-        Ok(())
-    };
-    let workers = if dates.is_empty() { 0 } else { thread::available_parallelism().map_or(1, usize::from) };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| match worker.join() {
-            Ok(ended) => ended,
-            Err(panicked) => std::panic::resume_unwind(panicked),
-        })
+    let symbols = if dates.is_empty() { &[] } else { symbols };
+    cpu::try_for_each(symbols, |symbol| {
+        let partitions = records.read(|snapshot| snapshot.partitions(symbol))?;
+        let seen = seen_of(&partitions, witness, &dates);
+        let mut stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+        add(&mut stored.0, &seen);
+        // A symbol that the witness never saw may be of a kind that it does not cover at all.
+        stored.1.known += u32::from(!seen.is_empty());
+        stored.1.lacking += u32::from(!seen.is_empty() && seen.iter().all(|(_, is_seen)| !is_seen));
+        Ok::<_, VerifyError>(())
     })?;
     let (stored, unlisted) = stored.into_inner().unwrap_or_else(PoisonError::into_inner);
     let rejection = |(date, stored): (&Date, &StoredSymbols)| {
