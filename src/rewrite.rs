@@ -86,7 +86,7 @@ impl RewriteJson {
             unchanged: outcome.unchanged,
             bytes_before: outcome.bytes_before,
             bytes_after: outcome.bytes_after,
-            left: outcome.left.iter().map(chain).collect(),
+            left: outcome.left.iter().map(|error| format::error_chain(error)).collect(),
             tasks: work.tasks,
             repairs: work.repairs,
             requests: 0,
@@ -132,15 +132,4 @@ impl Report for RewriteJson {
         text.rows("next", &self.hint);
         text
     }
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &grab_core::store::StoreError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Numbers and errors as people read them.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use jiff::Timestamp;
 
@@ -79,9 +79,45 @@ pub fn instant(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |at| at.to_string())
 }
 
+/// An error with all its causes, in one line. Control characters, which names of files may have, are replaced.
+#[must_use]
+pub fn error_chain(error: &dyn Error) -> String {
+    let (mut chain, mut source) = (error.to_string(), error.source());
+    while let Some(cause) = source {
+        chain = format!("{chain}: {cause}");
+        source = cause.source();
+    }
+    chain.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use super::*;
+
+    #[derive(Debug)]
+    struct Caused(&'static str, Option<Box<Caused>>);
+
+    impl fmt::Display for Caused {
+        fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str(self.0)
+        }
+    }
+
+    impl Error for Caused {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|cause| cause as &dyn Error)
+        }
+    }
+
+    #[test]
+    fn an_error_has_all_its_causes_in_one_line() {
+        let caused = |text, cause: Caused| Caused(text, Some(Box::new(cause)));
+        let error = caused("cannot write a\nb", caused("no fsync", Caused("os error 95", None)));
+        assert_eq!(error_chain(&error), "cannot write a\u{fffd}b: no fsync: os error 95");
+        assert_eq!(error_chain(&Caused("alone", None)), "alone");
+    }
 
     #[test]
     fn as_people_read_them() {

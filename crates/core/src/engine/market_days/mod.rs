@@ -6,14 +6,13 @@ pub use tally::MarketDayTally;
 
 use std::sync::{Mutex, PoisonError};
 
-use grab_model::calendar;
+use grab_model::{calendar, format};
 use jiff::civil::Date;
 use tokio::task;
 
 use super::{
     RunContext, StopReason,
     question_job::{self, JobOutcome, NextQuestion, QuestionJob},
-    task_job,
 };
 use crate::{
     manifest::{ManifestError, WitnessFile},
@@ -132,10 +131,10 @@ async fn keep(
             Ok(NextQuestion::Settled(JobOutcome::Kept))
         }
         Ok(Err(error @ StoreError::Io { .. })) => {
-            parts.stop.request(StopReason::disk(&error, task_job::chain(&error)));
+            parts.stop.request(StopReason::disk(&error, format::error_chain(&error)));
             Ok(NextQuestion::Stopped)
         }
-        Ok(Err(error)) => Ok(NextQuestion::Settled(JobOutcome::Failed(task_job::chain(&error)))),
+        Ok(Err(error)) => Ok(NextQuestion::Settled(JobOutcome::Failed(format::error_chain(&error)))),
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }

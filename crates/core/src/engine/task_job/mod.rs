@@ -3,8 +3,6 @@
 
 mod page_storage;
 
-pub(in crate::engine) use page_storage::chain;
-
 use std::sync::Arc;
 
 use jiff::civil::Date;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use grab_model::{Bars, InvalidBar, Month, Partition, Symbol, Window, calendar, new_york};
+use grab_model::{Bars, InvalidBar, Month, Partition, Symbol, Window, calendar, format, new_york};
 
 use super::{PageStep, TaskJob};
 use crate::{
@@ -50,12 +50,12 @@ impl<S: Source> TaskJob<S> {
             // The lease stays, as after a crash: what was finished and what is left over is known only to the disk. The
             // next run finds out.
             Err(StorePageError::Store { error: error @ StoreError::Io { .. }, .. }) => {
-                self.stop.request(StopReason::disk(&error, chain(&error)));
+                self.stop.request(StopReason::disk(&error, format::error_chain(&error)));
                 Ok(PageStep::Settled)
             }
             Err(StorePageError::Store { error, written }) => {
                 self.manifest.call(move |writer| writer.record(&written)).await?;
-                self.end(lease, TaskEvent::GivenUp, chain(&error)).await
+                self.end(lease, TaskEvent::GivenUp, format::error_chain(&error)).await
             }
         }
     }
@@ -148,14 +148,6 @@ impl<S: Source> TaskJob<S> {
     ) -> Result<HashMap<Month, u64>, ManifestError> {
         let (symbol, months): (_, Vec<_>) = (symbol.clone(), months.collect());
         self.manifest.call(move |writer| writer.digests(&symbol, &months)).await
-    }
-}
-
-/// An error of the store with its cause.
-pub(in crate::engine) fn chain(error: &StoreError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 
