@@ -57,7 +57,7 @@ fn make_symbol(
             bars: bars_of(month.window(), bars_a_day),
             at_ms: 0,
             whole: Some(month.window()),
-            lifetime: Finality::Final,
+            finality: Finality::Final,
         };
         let partition = store.merge(symbol, *month, fetched, None)?.partition;
         bars += partition.bars;

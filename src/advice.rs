@@ -199,7 +199,7 @@ fn advice(trouble: DiskTrouble) -> &'static str {
             "nothing is lost: the file is larger than this file system, or `ulimit -f`, allows. Raise the limit, or choose \
              another place; then repeat the command, or `grab resume` continues"
         }
-        DiskTrouble::Unpromised => {
+        DiskTrouble::MissingFsync => {
             "nothing is lost: after a power failure files could be missing or damaged here, as on some network and FUSE file \
              systems. A --data-dir on a local disk is safe. To continue here all the same, repeat the command with \
              --allow-unsynced, or set GRAB_ALLOW_UNSYNCED=true; then `grab resume` continues, too"

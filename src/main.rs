@@ -98,7 +98,7 @@ fn run(cli: &Cli, typed: &[OsString], output: Output) -> ExitStatus {
         }
         logging::start(&cli.common, &sources)?;
         if sources.allow_unsynced(&cli.common)? {
-            grab_core::disk::accept_unpromised();
+            grab_core::disk::accept_missing_fsync();
         }
         match &cli.command {
             Command::Start(args) => start::run(args, &cli.common, &sources, output),

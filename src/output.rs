@@ -102,7 +102,7 @@ pub fn say(line: &str) {
 
 /// Says that the time is pretended, so that a rehearsal is not taken for a real run.
 pub fn announce_clock(clock: Clock) {
-    if clock.is_pretended() {
+    if clock.is_simulated() {
         say(&format!("GRAB_NOW is set: it is taken to be {}", format::instant(clock.now_ms())));
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use grab_core::{clock::Clock, data_dir::DataDir, source::ProxyVariables, store::Encodings};
 use grab_model::{ApiKey, RateError, plan::Spec};
 use grab_ops::{
-    ConnectOptions, Error as Failure, HostBy, KEY_VARIABLES, SavedStart, read_base_url, read_bool,
+    ConnectOptions, Error as Failure, HostOrigin, KEY_VARIABLES, SavedStart, read_base_url, read_bool,
     read_certificates, read_concurrency, read_config_file, read_encodings, read_key_file, read_key_variable,
     read_positive, read_time, read_timeout,
 };
@@ -140,15 +140,15 @@ impl<'a> Sources<'a> {
     }
 
     /// Where the address of the service comes from.
-    fn host_by(&self, args: &FetchArgs) -> HostBy {
+    fn host_origin(&self, args: &FetchArgs) -> HostOrigin {
         if args.settings.given.get(&list::BASE_URL).is_some() || self.variable(&list::BASE_URL).is_some() {
-            return HostBy::Caller;
+            return HostOrigin::Caller;
         }
         let layer = self.files.iter().find(|layer| layer.values.contains_key(list::BASE_URL.key));
         match layer {
-            Some(layer) if layer.is_remembered => HostBy::Directory,
-            Some(_) => HostBy::File,
-            None => HostBy::Default,
+            Some(layer) if layer.is_remembered => HostOrigin::Directory,
+            Some(_) => HostOrigin::File,
+            None => HostOrigin::Default,
         }
     }
 
@@ -225,7 +225,7 @@ impl<'a> Sources<'a> {
         let Some(text) = (self.env)("GRAB_NOW") else { return Ok(Clock::system()) };
         let wrong =
             |_| Failure::Usage(format!("GRAB_NOW: {text:?} is not an instant such as 2024-07-03T21:00:00Z"));
-        text.parse::<Timestamp>().map(Clock::pretending).map_err(wrong)
+        text.parse::<Timestamp>().map(Clock::starting_at).map_err(wrong)
     }
 
     /// The key. None if no source has one.
@@ -275,7 +275,7 @@ impl FetchSettings {
         let options = ConnectOptions {
             sandbox: args.sandbox,
             base_url: sources.get(&list::BASE_URL, given, read_base_url)?,
-            host_by: sources.host_by(args),
+            host_origin: sources.host_origin(args),
             key: sources.key().map_err(|failure| failure.to_string()),
             is_continued: true,
             rate: sources.get(&list::RATE, given, rate)?,

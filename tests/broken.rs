@@ -475,7 +475,7 @@ fn store_again(grab: &Grab, bars: &[Bar]) {
     let (symbol, month) = (DAMAGED.parse().unwrap(), Month::new(2024, 1).unwrap());
     let store = BarStore::new(DataDir::new(dir.path().to_owned()), false, "sandbox".into());
     let fetched =
-        MergeInput { bars: bars.iter().copied().collect(), at_ms: 1, whole: None, lifetime: Finality::Final };
+        MergeInput { bars: bars.iter().copied().collect(), at_ms: 1, whole: None, finality: Finality::Final };
     let made = store.merge(&symbol, month, fetched, None).unwrap().partition;
     let made_at = dir.path().join("bars_1m/ticker=AAPL/year=2024/month=01/bars.parquet");
     fs::copy(made_at, place(grab, DAMAGED, "01")).unwrap();

@@ -14,8 +14,8 @@ use grab_core::{
     clock::Clock,
     data_dir::DataDir,
     engine::{
-        FetchedLists, JobOutcome, MarketDayTally, RunContext, RunCounters, Stop, StopReason, WantedLists,
-        fetch_lists, fetch_market,
+        FetchedLists, JobOutcome, MarketDayTally, ReferenceRequests, RunContext, RunCounters, Stop,
+        StopReason, fetch_lists, fetch_market,
     },
     manifest::WriterHandle,
     pace::{LearnedPace, Pacer, RetryPolicy},
@@ -170,7 +170,7 @@ fn client(server: &Server) -> Polygon {
 
 /// Runs all jobs against a server that fails once for one half of them, and always for the other.
 async fn fetch(server: &Server) -> (FetchedLists, MarketDayTally) {
-    let wanted = WantedLists {
+    let wanted = ReferenceRequests {
         lists: vec![ReferenceList::Active, ReferenceList::Left],
         longest_ms: None,
         lookups: ["A", "B"]

@@ -51,7 +51,7 @@ fn rewrite(grab: &Grab, bars: &[Bar]) {
     let dir = tempfile::tempdir().unwrap();
     let store = BarStore::new(DataDir::new(dir.path().to_owned()), false, "127.0.0.1".into());
     let fetched =
-        MergeInput { bars: bars.iter().copied().collect(), at_ms: 1, whole: None, lifetime: Finality::Final };
+        MergeInput { bars: bars.iter().copied().collect(), at_ms: 1, whole: None, finality: Finality::Final };
     let made =
         store.merge(&"A".parse().unwrap(), Month::new(2024, 1).unwrap(), fetched, None).unwrap().partition;
     let file = dir.path().join("bars_1m/ticker=A/year=2024/month=01/bars.parquet");

@@ -93,7 +93,7 @@ fn provenance(month: Month) -> Provenance {
         source: "127.0.0.1".to_owned(),
         fetched_ms: (1, 2),
         whole_days: 0x7fff_ffff,
-        lifetime: Finality::Final,
+        finality: Finality::Final,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `grab universe sync`: fetches the lists, and reports the changes.
 
 use grab_core::exit::ExitStatus;
-use grab_ops::{Error as Failure, ListDates, Needs, Renames, UniverseSync, read_annotations};
+use grab_ops::{Error as Failure, ListDates, ReferenceSelection, Renames, UniverseSync, read_annotations};
 
 use super::{
     super::{
@@ -30,7 +30,7 @@ pub fn run(
     announce_clock(clock);
     let annotations = args.annotate.as_deref().map(read_annotations).transpose()?;
     let observer = Terminal::observer(settings.progress, common.quiet, output);
-    let needs = Needs {
+    let needs = ReferenceSelection {
         tickers: true,
         splits: !args.no_splits,
         begun_since_ms: None,

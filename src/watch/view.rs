@@ -116,7 +116,7 @@ impl View<'_> {
     }
 
     fn requests(&self) -> String {
-        let RecentWork { over, requests, failures, bars_per_second } = self.pace.lately(self.now_ms);
+        let RecentWork { over, requests, failures, bars_per_second } = self.pace.recent_work(self.now_ms);
         let over = match over.as_secs() {
             60.. => "the last minute".to_owned(),
             seconds => format!("the last {seconds}s"),
@@ -178,7 +178,7 @@ impl View<'_> {
     }
 
     fn task(&self, task: &RunningTask, ticker: usize, width: usize) -> Line {
-        let share = f64::from(task.days_behind) / f64::from(task.window.days().max(2));
+        let share = f64::from(task.days_covered) / f64::from(task.window.days().max(2));
         let reached = task.reached.map_or_else(|| "-".to_owned(), |day| day.to_string());
         let since = task.since_ms.map(|since| format::milliseconds((self.now_ms - since) / 1000 * 1000));
         let mut text = format!(

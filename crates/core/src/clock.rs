@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
-/// The current time: the system's, or a pretended one that runs on from the instant in `GRAB_NOW`.
+/// The current time: the system's, or a simulated one that runs on from the instant in `GRAB_NOW`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     /// Added to the system's time, in ms.
@@ -20,13 +20,13 @@ impl Clock {
 
     /// A clock that shows `at` now and runs on from there.
     #[must_use]
-    pub fn pretending(at: Timestamp) -> Self {
+    pub fn starting_at(at: Timestamp) -> Self {
         Self { ahead_ms: at.as_millisecond() - Self::system().now_ms() }
     }
 
     /// Whether it shows another time than the system's.
     #[must_use]
-    pub fn is_pretended(self) -> bool {
+    pub fn is_simulated(self) -> bool {
         self.ahead_ms != 0
     }
 

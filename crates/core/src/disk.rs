@@ -2,8 +2,8 @@
 //!
 //! A file's bytes and the names in a folder are on stable storage once fsync has returned. Some file systems (FUSE,
 //! SMB, 9p, some of NFS) have no fsync for folders and fail with EINVAL, EBADF, ENOSYS or ENOTSUP. Then nothing
-//! guarantees that a name survives a power failure, and that is an error ([`Unpromised`]), unless the user accepts it
-//! ([`accept_unpromised`]).
+//! guarantees that a name survives a power failure, and that is an error ([`MissingFsync`]), unless the user accepts it
+//! ([`accept_missing_fsync`]).
 
 use std::{
     error::Error,
@@ -19,7 +19,7 @@ use thiserror::Error;
 /// The file system has no fsync, and so does not guarantee that `what` is durable.
 #[derive(Debug, Error)]
 #[error("this file system does not promise that {what} survives a power failure")]
-pub struct Unpromised {
+pub struct MissingFsync {
     what: &'static str,
     source: io::Error,
 }
@@ -56,7 +56,7 @@ pub enum DiskTrouble {
     /// A file is larger than the file system or a limit of the process allows.
     TooLarge,
     /// The file system has no fsync.
-    Unpromised,
+    MissingFsync,
     /// The file system has no locks, or no memory that processes share: the manifest needs both.
     NoLocks,
     /// A network share or a device is no longer connected.
@@ -96,14 +96,14 @@ static IS_ACCEPTED: AtomicBool = AtomicBool::new(false);
 static IS_REPORTED: AtomicBool = AtomicBool::new(false);
 
 /// From now on, a missing guarantee is logged once and is not an error.
-pub fn accept_unpromised() {
+pub fn accept_missing_fsync() {
     IS_ACCEPTED.store(true, Ordering::Relaxed);
 }
 
 /// Makes the bytes of a file durable, then calls `after`, which may make the step fail.
 ///
 /// # Errors
-/// If the system refuses; [`Unpromised`] inside of it if the file system has no fsync.
+/// If the system refuses; [`MissingFsync`] inside of it if the file system has no fsync.
 pub fn sync_file(file: &File, path: &Path, after: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let synced = file.sync_all().and_then(|()| after());
     settled(synced, path, "what is written to a file")
@@ -122,7 +122,7 @@ fn settled(synced: io::Result<()>, path: &Path, what: &'static str) -> io::Resul
     match synced {
         Err(source) if is_without_fsync(&source) => {
             if !IS_ACCEPTED.load(Ordering::Relaxed) {
-                return Err(io::Error::new(source.kind(), Unpromised { what, source }));
+                return Err(io::Error::new(source.kind(), MissingFsync { what, source }));
             }
             if !IS_REPORTED.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
@@ -142,7 +142,7 @@ fn settled(synced: io::Result<()>, path: &Path, what: &'static str) -> io::Resul
 ///
 /// # Errors
 /// If a file cannot be created there.
-pub fn is_unpromised_and_accepted(folder: &Path) -> io::Result<bool> {
+pub fn is_missing_fsync_accepted(folder: &Path) -> io::Result<bool> {
     if !IS_ACCEPTED.load(Ordering::Relaxed) {
         return Ok(false);
     }
@@ -178,7 +178,7 @@ pub fn need_open_files(needed: u64) -> io::Result<()> {
 /// Describes the owner of a path, in brackets, if the system denied this process access: of a file, and of the folder
 /// that it is or should be in. Empty for other errors.
 #[must_use]
-pub fn whose(path: &Path, error: &io::Error) -> String {
+pub fn owner_if_denied(path: &Path, error: &io::Error) -> String {
     if DiskTrouble::of(error) == DiskTrouble::Denied { owners(path) } else { String::new() }
 }
 
@@ -216,8 +216,8 @@ impl DiskTrouble {
         let (mut trouble, mut next) = (Self::Other, Some(error));
         while let Some(cause) = next {
             next = cause.source();
-            if cause.is::<Unpromised>() {
-                return Self::Unpromised;
+            if cause.is::<MissingFsync>() {
+                return Self::MissingFsync;
             }
             if cause.is::<TooFewOpen>() {
                 return Self::TooManyOpen;
@@ -266,7 +266,7 @@ impl DiskTrouble {
         match failure.extended_code {
             // If a missing fsync is accepted, SQLite does not call it: then an fsync error comes from the device.
             ffi::SQLITE_IOERR_FSYNC if IS_ACCEPTED.load(Ordering::Relaxed) => return Self::Broken,
-            ffi::SQLITE_IOERR_FSYNC => return Self::Unpromised,
+            ffi::SQLITE_IOERR_FSYNC => return Self::MissingFsync,
             ffi::SQLITE_IOERR_SHMOPEN
             | ffi::SQLITE_IOERR_SHMSIZE
             | ffi::SQLITE_IOERR_SHMLOCK
@@ -345,7 +345,7 @@ mod tests {
         let place = Path::new("data");
         for code in [Errno::INVAL, Errno::BADF, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP] {
             let error = settled(Err(system(code)), place, "a name").unwrap_err();
-            assert_eq!(DiskTrouble::of(&error), DiskTrouble::Unpromised, "{code}");
+            assert_eq!(DiskTrouble::of(&error), DiskTrouble::MissingFsync, "{code}");
             assert!(error.to_string().contains("does not promise that a name survives"), "{error}");
         }
         let error = settled(Err(system(Errno::IO)), place, "a name").unwrap_err();

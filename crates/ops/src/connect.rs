@@ -2,7 +2,7 @@
 
 mod options;
 
-pub use options::{ConnectOptions, HostBy};
+pub use options::{ConnectOptions, HostOrigin};
 
 use std::{sync::Arc, time::Duration};
 
@@ -172,7 +172,7 @@ impl Connection {
 
     /// The host, if it is the saved one of the directory.
     fn saved_host(&self, kind: StoreKind) -> Option<&Url> {
-        let is_saved = self.options.host_by == HostBy::Directory && !kind.sandbox;
+        let is_saved = self.options.host_origin == HostOrigin::Directory && !kind.sandbox;
         self.options.base_url.as_ref().filter(|_| is_saved)
     }
 

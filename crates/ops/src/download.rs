@@ -16,8 +16,8 @@ use grab_model::{
 };
 
 use crate::{
-    ConnectOptions, Error, HistoryCheck, Job, LeftOut, Needs, Notice, Observer, PlannedSubscriptions,
-    RunReport, last_day, manifest_of, require_manifest, stored_universe,
+    ConnectOptions, Error, HistoryCheck, Job, LeftOut, Notice, Observer, PlannedSubscriptions,
+    ReferenceSelection, RunReport, last_day, manifest_of, require_manifest, stored_universe,
 };
 
 /// What to download.
@@ -187,7 +187,7 @@ impl Download {
             observer: Arc::clone(observer),
             plan_only,
             locked: None,
-            lists: Needs::default(),
+            lists: ReferenceSelection::default(),
             absences: None,
             history_check: HistoryCheck::IfRequested,
         };
@@ -246,7 +246,7 @@ impl Resume {
             observer: Arc::clone(observer),
             plan_only: false,
             locked: None,
-            lists: Needs::default(),
+            lists: ReferenceSelection::default(),
             absences: None,
             history_check: if retry_failed { HistoryCheck::IfAny } else { HistoryCheck::Never },
         };

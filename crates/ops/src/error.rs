@@ -262,7 +262,7 @@ fn exit_at(trouble: DiskTrouble) -> ExitStatus {
         | DiskTrouble::TooManyOpen
         | DiskTrouble::Exhausted
         | DiskTrouble::TooLarge
-        | DiskTrouble::Unpromised
+        | DiskTrouble::MissingFsync
         | DiskTrouble::NoLocks
         | DiskTrouble::Gone
         | DiskTrouble::Broken

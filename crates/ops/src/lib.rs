@@ -34,7 +34,7 @@ mod witness;
 
 pub use api_key::{KEY_VARIABLES, read_key_file, read_key_variable};
 pub use config_file::{parse_config, read_config_file};
-pub use connect::{ConnectOptions, Connection, HostBy, RunHandles, SANDBOX};
+pub use connect::{ConnectOptions, Connection, HostOrigin, RunHandles, SANDBOX};
 pub use download::{Download, DownloadPlan, DownloadRequest, Resume};
 pub use error::{Error, is_busy, is_disk_trouble};
 pub use export::{Export, ExportAdjustment, ExportReport};
@@ -44,10 +44,10 @@ pub use past_days::{past_tasks, past_windows};
 pub use rebuild::{DamagedPartition, Rebuild, RebuildNote, RebuildReport};
 pub use recent_pace::{RecentPace, RecentWork, RemainingTime};
 pub use reference::{
-    AnnotationReport, CutByLists, CutWindow, LeftOut, ListDates, LookupsReport, MissingList, Needs,
-    PlannedSubscriptions, ReferenceFetch, ReferenceReport, Renames, SplitsReport, TableSync, TickersReport,
-    filter_of, has_universe, list_dates_left, listing_cuts, listing_periods, newly_listed,
-    plan_subscriptions, stored_universe, unplanned, usable_universe, windows_of,
+    AnnotationReport, CutByLists, CutWindow, LeftOut, ListDates, LookupsReport, MissingList,
+    PlannedSubscriptions, ReferenceFetch, ReferenceReport, ReferenceSelection, Renames, SplitsReport,
+    TableSync, TickersReport, filter_of, has_universe, list_dates_left, listing_cuts, listing_periods,
+    newly_listed, plan_subscriptions, stored_universe, unplanned, usable_universe, windows_of,
 };
 pub use repair::{RemainingDamage, Repair, RepairEstimate, RepairPreview, RepairReport, SavedFinding};
 pub use rewrite::{Rewrite, RewriteReport};

@@ -76,7 +76,7 @@ impl RecentPace {
 
     /// What was done in the last minute.
     #[must_use]
-    pub fn lately(&self, now_ms: i64) -> RecentWork {
+    pub fn recent_work(&self, now_ms: i64) -> RecentWork {
         let (from_ms, over) = self.since(now_ms, MINUTE_MS);
         let steps = || self.steps.iter().filter(move |step| step.at_ms >= from_ms);
         let bars: u64 = steps().map(|step| step.bars).sum();

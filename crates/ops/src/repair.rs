@@ -20,8 +20,8 @@ use grab_model::{Month, Symbol, Window, calendar, format};
 use serde::Serialize;
 
 use crate::{
-    ConnectOptions, Error, HistoryCheck, Job, Needs, NextStep, Notice, Observer, RunReport, last_day,
-    listing_cuts, require_something, verify_directory,
+    ConnectOptions, Error, HistoryCheck, Job, NextStep, Notice, Observer, ReferenceSelection, RunReport,
+    last_day, listing_cuts, require_something, verify_directory,
 };
 use clear::{ClearedFiles, clear, discard_replaced};
 
@@ -157,7 +157,7 @@ impl Repair {
             clock: self.clock,
             plan_only: false,
             locked: Some(locked),
-            lists: Needs::default(),
+            lists: ReferenceSelection::default(),
             absences: None,
             history_check: HistoryCheck::Never,
         }

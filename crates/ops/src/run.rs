@@ -33,8 +33,8 @@ use grab_sandbox::Sandbox;
 use jiff::civil::Date;
 
 use crate::{
-    ConnectOptions, Connection, Error, LeftOut, Needs, NextStep, Notice, Observer, ReferenceReport,
-    RunHandles, RunReport,
+    ConnectOptions, Connection, Error, LeftOut, NextStep, Notice, Observer, ReferenceReport,
+    ReferenceSelection, RunHandles, RunReport,
 };
 
 /// A fetching job, ready to run.
@@ -56,7 +56,7 @@ pub struct Job {
     /// The directory, if the caller has locked it already.
     pub locked: Option<LockedDir>,
     /// Lists to fetch before anything is prepared; a failure to fetch them does not end the run.
-    pub lists: Needs,
+    pub lists: ReferenceSelection,
     /// The cut-off of an update that asks, after all bars, why some are absent. None to skip that.
     pub absences: Option<UpdateCutoff>,
     /// Whether to check if the plan serves days that it refused before.

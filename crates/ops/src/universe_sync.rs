@@ -12,8 +12,9 @@ use grab_core::{
 use grab_model::universe::Annotation;
 
 use crate::{
-    AnnotationReport, ConnectOptions, Connection, Error, ListDates, LookupsReport, Needs, Notice, Observer,
-    ReferenceFetch, ReferenceReport, Renames, RunHandles, TableSync, kind_on_disk, list_dates_left,
+    AnnotationReport, ConnectOptions, Connection, Error, ListDates, LookupsReport, Notice, Observer,
+    ReferenceFetch, ReferenceReport, ReferenceSelection, Renames, RunHandles, TableSync, kind_on_disk,
+    list_dates_left,
     run::{OpenRun, RunStart, lock_directory, with_runtime},
 };
 
@@ -24,7 +25,7 @@ pub struct UniverseSync {
     /// How to reach the source.
     pub options: ConnectOptions,
     /// What to fetch.
-    pub needs: Needs,
+    pub needs: ReferenceSelection,
     /// Rows of a user's table, to be added to the tickers.
     pub annotations: Option<Vec<Annotation>>,
     /// The clock.
@@ -96,7 +97,7 @@ impl UniverseSync {
 async fn sync(
     connection: &Connection,
     data_dir: &DataDir,
-    needs: Needs,
+    needs: ReferenceSelection,
     annotations: Option<Vec<Annotation>>,
     kind: StoreKind,
     handles: &RunHandles,
@@ -146,7 +147,7 @@ async fn sync(
 
 impl UniverseSyncReport {
     /// Whether everything that was requested is there.
-    fn is_whole(&self, needs: Needs) -> bool {
+    fn is_whole(&self, needs: ReferenceSelection) -> bool {
         let ReferenceReport { tickers, splits, list_dates, renames, .. } = &self.reference;
         let is_done = |lookups: &Option<LookupsReport>| lookups.as_ref().is_some_and(|one| one.left == 0);
         (!needs.tickers || tickers.is_some())
@@ -167,7 +168,7 @@ impl UniverseSyncReport {
 }
 
 /// What is fetched, for the run's row in the manifest.
-fn arguments(needs: Needs) -> String {
+fn arguments(needs: ReferenceSelection) -> String {
     let (list_dates, renames) = (needs.list_dates != ListDates::None, needs.renames != Renames::None);
     let flags = [(!needs.splits, "--no-splits"), (list_dates, "--list-dates"), (renames, "--renames")];
     flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect::<Vec<_>>().join(" ")

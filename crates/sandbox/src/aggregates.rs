@@ -52,7 +52,7 @@ pub(super) fn in_range(
     if let Some(fault) = &call.fault {
         let alias = alias(*range.start(), [from, to], size);
         let alias = alias.map(|ms| call.next_url(&path_with(call, FROM_SEGMENT, ms), &cursor));
-        fault.spoil(&mut body, &Links { own: call.request.url(), alias, range });
+        fault.falsify(&mut body, &Links { own: call.request.url(), alias, range });
     }
     Ok(wire::to_json(&body))
 }

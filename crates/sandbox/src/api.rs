@@ -17,7 +17,7 @@ use super::{
     endpoint_family::EndpointFamily,
     events,
     evolution::{Evolution, NewestSessions},
-    fault::{Dealt, FaultDealer, WireFault, WrongBars},
+    fault::{FaultPicker, PickedFault, WireFault, WrongBars},
     generated_market::GeneratedMarket,
     market::Market,
     options::{ClockFn, ReferenceQuality, SandboxError, SandboxOptions},
@@ -37,7 +37,7 @@ pub(super) struct Api {
     plan: ServicePlan,
     now: ClockFn,
     forgets_adjusted: bool,
-    faults: Option<FaultDealer>,
+    faults: Option<FaultPicker>,
     defects: Option<ReferenceDefects>,
     evolution: Evolution,
     seed: u64,
@@ -56,7 +56,7 @@ pub(super) struct HttpAnswer {
     pub now_ms: i64,
     pub content: AnswerContent,
     /// The fault of its transfer.
-    pub fault: Option<Dealt<WireFault>>,
+    pub fault: Option<PickedFault<WireFault>>,
 }
 
 impl Api {
@@ -71,7 +71,7 @@ impl Api {
             plan: ServicePlan::new(options),
             now: Arc::clone(&options.now),
             forgets_adjusted: options.forget_adjusted,
-            faults: options.faults.as_ref().map(|faults| FaultDealer::new(options.seed, faults)),
+            faults: options.faults.as_ref().map(|faults| FaultPicker::new(options.seed, faults)),
             defects: (options.reference == ReferenceQuality::Defective)
                 .then(|| ReferenceDefects::new(options.seed)),
             evolution: options.evolution,
@@ -85,15 +85,15 @@ impl Api {
     pub fn answer(&self, request: &Request) -> HttpAnswer {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request_id = self.ids.child(number).hex(2);
-        let fault = self.faults.as_ref().and_then(|faults| faults.deal(request));
-        let (status, retry_after, content) = match fault.and_then(Dealt::instead) {
+        let fault = self.faults.as_ref().and_then(|faults| faults.pick(request));
+        let (status, retry_after, content) = match fault.and_then(PickedFault::instead) {
             Some(instead) => instead.answer(&request_id),
-            None => match self.body(request, &request_id, fault.and_then(Dealt::in_bars)) {
+            None => match self.body(request, &request_id, fault.and_then(PickedFault::in_bars)) {
                 Ok(body) => (StatusCode::OK, None, AnswerContent::Json(body)),
                 Err(refusal) => (refusal.status(), refusal.retry_after(), refusal.content(&request_id)),
             },
         };
-        let fault = fault.and_then(Dealt::on_wire);
+        let fault = fault.and_then(PickedFault::on_wire);
         HttpAnswer { status, request_id, retry_after, now_ms: (self.now)(), content, fault }
     }
 
@@ -101,7 +101,7 @@ impl Api {
         &self,
         request: &Request,
         request_id: &str,
-        fault: Option<Dealt<WrongBars>>,
+        fault: Option<PickedFault<WrongBars>>,
     ) -> Result<Vec<u8>, Refusal> {
         let params = Params::parse(&request.query);
         let key = request.bearer.as_deref().or_else(|| params.get(KEY_PARAMETER));

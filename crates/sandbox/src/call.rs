@@ -11,7 +11,7 @@ use jiff::civil::Date;
 
 use super::{
     evolution::NewestSessions,
-    fault::{Dealt, WrongBars},
+    fault::{PickedFault, WrongBars},
     market::{Market, Minutes},
     params::{Params, SortOrder},
     reference_defects::ReferenceDefects,
@@ -50,7 +50,7 @@ pub(super) struct Call<'a> {
     /// The sessions that are not final yet.
     pub newest: Option<NewestSessions>,
     /// How the bars of the response are falsified.
-    pub fault: Option<Dealt<WrongBars>>,
+    pub fault: Option<PickedFault<WrongBars>>,
 }
 
 impl Request {

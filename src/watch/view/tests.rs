@@ -31,7 +31,7 @@ fn snapshot() -> StatusSnapshot {
         symbol: name.parse().unwrap(),
         window,
         reached: Some("2024-07-01".parse().unwrap()),
-        days_behind: 183,
+        days_covered: 183,
         pages: 3,
         bars: 123_456,
         attempts,
@@ -177,12 +177,12 @@ fn the_time_left_is_said_only_if_it_can_be_known() {
 fn a_new_run_has_a_pace_of_its_own_and_old_requests_are_forgotten() {
     let mut pace = RecentPace::default();
     pace.add(&snapshot(), NOW);
-    assert_eq!(pace.lately(NOW).requests, 4);
+    assert_eq!(pace.recent_work(NOW).requests, 4);
     let later = StatusSnapshot { known_from_ms: None, steps: Vec::new(), ..snapshot() };
     pace.add(&later, NOW + 58_000);
-    assert_eq!(pace.lately(NOW + 58_000).requests, 4);
-    assert_eq!(pace.lately(NOW + 60_000).requests, 0);
+    assert_eq!(pace.recent_work(NOW + 58_000).requests, 4);
+    assert_eq!(pace.recent_work(NOW + 60_000).requests, 0);
     let next = RunItem { id: 2, ..run(true) };
     pace.add(&StatusSnapshot { run: Some(next), ..later }, NOW + 61_000);
-    assert_eq!(pace.lately(NOW + 62_000).over, Duration::from_secs(1));
+    assert_eq!(pace.recent_work(NOW + 62_000).over, Duration::from_secs(1));
 }

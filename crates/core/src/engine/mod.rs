@@ -53,7 +53,7 @@ pub use entitlement::recheck_history;
 pub use market_days::{MarketDayTally, fetch_market};
 pub use question_job::JobOutcome;
 pub use recovery::{RecoveryError, recover};
-pub use reference_lists::{FetchedLists, WantedLists, fetch_lists};
+pub use reference_lists::{FetchedLists, ReferenceRequests, fetch_lists};
 pub use rewrite::{RewriteJob, RewriteOutcome};
 pub use run_counters::{CountersSnapshot, RunCounters};
 pub use service_time::ask_for_time;

@@ -8,7 +8,8 @@ use tokio::task;
 use crate::{
     cpu::{self, CpuTurn},
     store::{
-        BarStore, EncodedFile, Finality, MergeInput, MergeOutcome, PartitionData, StoreError, write_all,
+        BarStore, EncodedFile, Finality, MergeInput, MergeOutcome, PartitionData, PreparedMerge, StoreError,
+        write_all,
     },
 };
 
@@ -81,7 +82,7 @@ fn in_memory(
         None => left_cut(store, page),
     };
     if let Some(over) = over {
-        match store.finished(&page.symbol, over) {
+        match store.prepare_final(&page.symbol, over) {
             Ok(finished) => stored = Some(months.add(finished, true, &mut files)),
             Err(error) => return (months, files, Some(error)),
         }
@@ -98,7 +99,7 @@ fn in_memory(
 
 /// Whether a month was written in interim form, and the page has no more bars of it.
 fn is_over(stored: &PartitionData, page: &PageBars) -> bool {
-    stored.lifetime == Finality::Interim && page.cuts.iter().all(|(month, _)| *month != stored.month)
+    stored.finality == Finality::Interim && page.cuts.iter().all(|(month, _)| *month != stored.month)
 }
 
 /// The interim month before the page, if it is no longer in memory: the task was parked, or continued by another run.
@@ -118,26 +119,26 @@ fn one_month(
     page: &PageBars,
     (month, rows): (Month, &Range<usize>),
     known: Option<PartitionData>,
-) -> Result<MergeOutcome, StoreError> {
+) -> Result<PreparedMerge, StoreError> {
     let PageBars { symbol, bars, whole, at_ms, recorded, .. } = page;
     if let Some(digest) = recorded.get(&month).filter(|_| known.is_none()) {
         store.check_recorded(symbol, month, *digest)?;
     }
     let is_cut = page.goes_on && rows.end == bars.len();
-    let lifetime = if is_cut { Finality::Interim } else { Finality::Final };
-    let fetched = MergeInput { bars: bars.slice(rows.clone()), at_ms: *at_ms, whole: *whole, lifetime };
-    store.merged(symbol, month, fetched, known)
+    let finality = if is_cut { Finality::Interim } else { Finality::Final };
+    let fetched = MergeInput { bars: bars.slice(rows.clone()), at_ms: *at_ms, whole: *whole, finality };
+    store.prepare_merge(symbol, month, fetched, known)
 }
 
 impl MergedMonths {
     /// Adds a merged month; returns its content.
     fn add(
         &mut self,
-        merged: MergeOutcome,
+        merged: PreparedMerge,
         is_recorded: bool,
         files: &mut Vec<EncodedFile>,
     ) -> PartitionData {
-        let MergeOutcome { partition, stored, revision, file } = merged;
+        let PreparedMerge { outcome: MergeOutcome { partition, stored, revision }, file } = merged;
         if !revision.is_empty() {
             self.revisions.push((partition.month, revision));
         }

@@ -80,8 +80,8 @@ impl TaskLease {
     /// Records that bars up to `last_ms` are stored, or that the task has ended. Returns the number of newly covered days.
     pub(super) fn advance(&mut self, last_ms: Option<i64>, ended: bool) -> u32 {
         self.task.last_ms = last_ms.or(self.task.last_ms);
-        let behind = if ended { self.task.window.days() } else { self.task.days_covered() };
-        let newly = behind.saturating_sub(self.days);
+        let covered = if ended { self.task.window.days() } else { self.task.days_covered() };
+        let newly = covered.saturating_sub(self.days);
         self.days += newly;
         newly
     }

@@ -18,8 +18,8 @@ use tokio::{
 };
 
 use super::{
-    AbsenceAnswer, AbsenceQuestion, FetchedLists, MarketDayTally, RunContext, RunCounters, Stop, StopReason,
-    WantedLists, ask_about_absences, fetch_lists, fetch_market, run,
+    AbsenceAnswer, AbsenceQuestion, FetchedLists, MarketDayTally, ReferenceRequests, RunContext, RunCounters,
+    Stop, StopReason, ask_about_absences, fetch_lists, fetch_market, run,
 };
 use crate::{
     clock::Clock,
@@ -317,7 +317,7 @@ impl World {
     /// With tasks for these windows, behind a service whose plan may have a beginning.
     pub(super) async fn with_tasks(mut self, tasks: Vec<(Symbol, Window)>) -> Self {
         self.context.service = Some("service".to_owned());
-        self.context.clock = Clock::pretending("2026-12-01T03:00:00Z".parse().unwrap());
+        self.context.clock = Clock::starting_at("2026-12-01T03:00:00Z".parse().unwrap());
         self.context.manifest.call(move |writer| writer.add_tasks(&tasks).map(|_| ())).await.unwrap();
         self
     }
@@ -390,7 +390,7 @@ pub(super) async fn fetch(
         Kind::Tasks => fetch_tasks(source, items, context, &dir).await,
         Kind::Lookups => {
             let lookups = (0..items).map(|n| (Lookup::Details(symbol(n), None), symbol(n).to_string()));
-            let wanted = WantedLists { lookups: lookups.collect(), ..WantedLists::default() };
+            let wanted = ReferenceRequests { lookups: lookups.collect(), ..ReferenceRequests::default() };
             let FetchedLists { answered, failed, .. } =
                 fetch_lists(source.clone(), wanted, context).await.unwrap();
             (count(answered), count(failed))

@@ -92,7 +92,7 @@ pub(super) fn left_out(symbol_span: &SymbolSpan, days: &[Date]) -> Vec<String> {
 
 /// The note on days on which another company had the symbol, by the known events.
 pub(super) fn of_others(symbol: &Symbol, days: &[Date], renames: &[&Rename]) -> Vec<String> {
-    let since = symbol_history::own_since(symbol, renames);
+    let since = symbol_history::first_day_of_present_company(symbol, renames);
     if let Some(since) = since.filter(|since| days.first().is_some_and(|first| first < since)) {
         return vec![format!(
             "bars of {symbol} before {since} are another company's; --follow-renames leaves them out"

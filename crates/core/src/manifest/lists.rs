@@ -312,7 +312,7 @@ mod tests {
     }
 
     fn clock(text: &str) -> Clock {
-        Clock::pretending(text.parse().unwrap())
+        Clock::starting_at(text.parse().unwrap())
     }
 
     const DAY: i64 = 86_400_000;

@@ -110,7 +110,7 @@ pub struct RunningTask {
     /// The day of the last stored bar.
     pub reached: Option<Date>,
     /// Days of the window up to there.
-    pub days_behind: u32,
+    pub days_covered: u32,
     /// Pages stored.
     pub pages: u64,
     /// Bars stored.
@@ -255,12 +255,12 @@ fn running(connection: &Connection) -> Result<Vec<(i64, RunningTask)>, ManifestE
     let mut running = Vec::new();
     while let Some(row) = found.next()? {
         let task = Task::read(row)?;
-        let days_behind = task.days_covered();
+        let days_covered = task.days_covered();
         let shown = RunningTask {
             symbol: task.symbol,
             window: task.window,
             reached: task.last_ms.and_then(new_york::date_of),
-            days_behind,
+            days_covered,
             pages: task.pages,
             bars: task.bars,
             attempts: row.get("attempts")?,

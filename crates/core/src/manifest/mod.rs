@@ -95,7 +95,7 @@ pub enum ManifestError {
     #[error("the manifest cannot be used")]
     Sqlite(#[from] rusqlite::Error),
     /// The file or its lock cannot be created.
-    #[error("{path} cannot be opened{}", disk::whose(Path::new(path), source))]
+    #[error("{path} cannot be opened{}", disk::owner_if_denied(Path::new(path), source))]
     Io {
         /// The file.
         path: String,
@@ -103,7 +103,7 @@ pub enum ManifestError {
         source: std::io::Error,
     },
     /// The plan beside it cannot be written.
-    #[error("{path} cannot be written{}", disk::whose(Path::new(path), source))]
+    #[error("{path} cannot be written{}", disk::owner_if_denied(Path::new(path), source))]
     Plan {
         /// The file.
         path: String,

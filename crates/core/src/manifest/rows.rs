@@ -66,15 +66,15 @@ impl Task {
     /// Days of the window up to the last stored bar: the measure of progress.
     #[must_use]
     pub fn days_covered(&self) -> u32 {
-        days_behind(self.window, self.last_ms)
+        days_covered(self.window, self.last_ms)
     }
 }
 
 /// Days of a window up to the bar at `last_ms`.
-pub(super) fn days_behind(window: Window, last_ms: Option<i64>) -> u32 {
+pub(super) fn days_covered(window: Window, last_ms: Option<i64>) -> u32 {
     let reached = last_ms.and_then(new_york::date_of);
-    let behind = reached.and_then(|to| Window::new(window.from(), to.min(window.to())));
-    behind.map_or(0, Window::days)
+    let covered = reached.and_then(|to| Window::new(window.from(), to.min(window.to())));
+    covered.map_or(0, Window::days)
 }
 
 pub(super) fn symbol(text: &str) -> Result<Symbol, ManifestError> {

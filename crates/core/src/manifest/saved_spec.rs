@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn the_last_one_is_kept_and_each_that_differs_is_an_event() {
         let dir = tempfile::tempdir().unwrap();
-        let at = |instant: &str| Clock::pretending(instant.parse().unwrap());
+        let at = |instant: &str| Clock::starting_at(instant.parse().unwrap());
         let mut writer = ManifestWriter::open(&DataDir::new(dir.path()), at("2024-01-05T12:00:00Z")).unwrap();
         let mut start = |clock, spec: Option<&SpecText>| {
             writer.clock = clock;
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(start(at("2024-01-06T12:00:00Z"), Some(&spec("a.toml", "1"))).unwrap(), first);
         assert_eq!(start(at("2024-01-06T12:00:00Z"), None).unwrap(), first);
         let second = start(at("2024-01-07T12:00:00Z"), Some(&spec("a.toml", "2"))).unwrap();
-        // The pretended clock runs on while the test does.
+        // The simulated clock runs on while the test does.
         let later = second.kept_at_ms - first.kept_at_ms;
         assert!((2 * day - day / 2..2 * day + day / 2).contains(&later), "{later}");
         assert_eq!(start(at("2024-01-07T12:00:00Z"), Some(&spec("b", "2"))).unwrap().spec, spec("b", "2"));

@@ -66,7 +66,7 @@ pub(super) fn open(data_dir: &DataDir) -> Result<Connection, ManifestError> {
 }
 
 fn opened(data_dir: &DataDir, path: &Path) -> Result<Connection, ManifestError> {
-    let without_fsync = disk::is_unpromised_and_accepted(data_dir.path())
+    let without_fsync = disk::is_missing_fsync_accepted(data_dir.path())
         .map_err(|source| ManifestError::Io { path: data_dir.display().to_string(), source })?;
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;

@@ -63,7 +63,7 @@ impl ServiceClock {
 
     /// Reads the `Date` of a response that was received just now.
     #[must_use]
-    pub fn came(&self, date: Option<&[u8]>) -> ResponseDate {
+    pub fn response_date(&self, date: Option<&[u8]>) -> ResponseDate {
         let received_ms = self.clock.now_ms();
         let read = date.map(|date| {
             read(date).filter(|ms| *ms >= FIRST_BARS_MS).ok_or_else(|| {
@@ -81,8 +81,8 @@ impl ServiceClock {
     }
 
     /// Records the `Date` of any response.
-    pub fn hear(&self, date: Option<&[u8]>) {
-        let _ = self.as_of(self.came(date), None);
+    pub fn record_date(&self, date: Option<&[u8]>) {
+        let _ = self.as_of(self.response_date(date), None);
     }
 
     /// Returns the instant as of which a response is valid, UTC ms. `newest_ms` is the start of its newest bar.
@@ -159,7 +159,7 @@ mod tests {
     const DAY_MS: i64 = 86_400_000;
 
     fn at(ms: i64) -> ServiceClock {
-        ServiceClock::new(Clock::pretending(Timestamp::from_millisecond(ms).unwrap()))
+        ServiceClock::new(Clock::starting_at(Timestamp::from_millisecond(ms).unwrap()))
     }
 
     /// Whether two instants are equal, apart from the duration of a test.
@@ -188,7 +188,7 @@ mod tests {
         ] {
             let time = at(clock_ms);
             assert!(about(time.now_ms(), clock_ms), "nothing is known yet");
-            let answer = time.came(Some(NOON));
+            let answer = time.response_date(Some(NOON));
             assert!(about(time.as_of(answer, None), as_of_ms));
             assert!(about(time.now_ms(), as_of_ms));
             assert!(about(time.ahead_ms(), ahead_ms));
@@ -200,7 +200,7 @@ mod tests {
     fn without_a_date_that_can_be_the_clock_counts() {
         for date in [None, Some(&b"soon"[..]), Some(b"Thu, 01 Jan 1970 00:00:00 GMT")] {
             let time = at(NOON_MS);
-            let answer = time.came(date);
+            let answer = time.response_date(date);
             assert!(about(time.as_of(answer, Some(NOON_MS - DAY_MS)), NOON_MS));
             assert_eq!(time.oddity().is_some(), date.is_some(), "{:?}", time.oddity());
         }
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_date_that_is_older_than_a_bar_of_its_answer_is_wrong_and_so_are_the_others() {
         let time = at(NOON_MS + 30 * DAY_MS);
-        let answer = time.came(Some(NOON));
+        let answer = time.response_date(Some(NOON));
         assert!(about(time.as_of(answer, Some(NOON_MS - BAR_MS)), NOON_MS), "an old answer is believed");
         assert!(about(time.as_of(answer, Some(NOON_MS + DAY_MS)), NOON_MS + 30 * DAY_MS));
         assert!(about(time.as_of(answer, None), NOON_MS + 30 * DAY_MS), "from then on");
@@ -221,7 +221,7 @@ mod tests {
         let time = at(NOON_MS + 2 * DAY_MS);
         for (date, ahead_ms) in [("Sat, 28 Nov", 4), ("Mon, 30 Nov", 2), ("Sun, 29 Nov", 2)] {
             let date = format!("{date} 2026 12:00:00 GMT");
-            let answer = time.came(Some(date.as_bytes()));
+            let answer = time.response_date(Some(date.as_bytes()));
             let _ = time.as_of(answer, None);
             assert!(about(time.ahead_ms(), ahead_ms * DAY_MS), "{date}");
         }

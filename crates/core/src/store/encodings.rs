@@ -36,16 +36,16 @@ impl Encodings {
     }
 
     /// The approximate bytes of a bar in a file, to reserve room.
-    pub(super) fn bytes_a_bar(self, lifetime: Finality) -> usize {
-        match (lifetime, self) {
+    pub(super) fn bytes_a_bar(self, finality: Finality) -> usize {
+        match (finality, self) {
             (Finality::Final, Self::Compatible | Self::Compact) => 24,
             (Finality::Interim, Self::Compatible | Self::Compact) => 66,
         }
     }
 
     /// The writer properties of a file of bars.
-    pub(super) fn of_bars(self, lifetime: Finality) -> &'static WriterProperties {
-        match (lifetime, self) {
+    pub(super) fn of_bars(self, finality: Finality) -> &'static WriterProperties {
+        match (finality, self) {
             (Finality::Interim, Self::Compatible | Self::Compact) => &PASSING,
             (Finality::Final, Self::Compatible) => &COMPATIBLE,
             (Finality::Final, Self::Compact) => &COMPACT,

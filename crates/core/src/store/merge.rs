@@ -43,7 +43,7 @@ pub struct PartitionData {
     /// The days that were requested and received to their end, as bits: bit 0 is the first of the month.
     pub whole_days: u32,
     /// How its file was written.
-    pub lifetime: Finality,
+    pub finality: Finality,
 }
 
 /// Bars of one month that are to be merged into its partition.
@@ -56,7 +56,7 @@ pub struct MergeInput {
     /// The days that the response covers to their end, if any; those of other months do not matter.
     pub whole: Option<Window>,
     /// Whether the partition is soon to be written again.
-    pub lifetime: Finality,
+    pub finality: Finality,
 }
 
 /// The result of a merge.
@@ -68,6 +68,14 @@ pub struct MergeOutcome {
     pub stored: PartitionData,
     /// The changes of the new bars to the stored ones.
     pub revision: Revision,
+}
+
+/// A merge whose file is not written yet.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "its file is not written yet"]
+pub struct PreparedMerge {
+    /// The result, once the file is written.
+    pub outcome: MergeOutcome,
     /// The new file. None if the bars change nothing: the old file stays.
     pub file: Option<EncodedFile>,
 }
@@ -92,7 +100,7 @@ impl BarStore {
         Self { encodings, ..self }
     }
 
-    /// Adds bars to a partition, durably: [`BarStore::merged`] and [`write_all`] in one.
+    /// Adds bars to a partition, durably: [`BarStore::prepare_merge`] and [`write_all`] in one.
     ///
     /// # Errors
     /// As for these two.
@@ -103,9 +111,9 @@ impl BarStore {
         newer: MergeInput,
         stored: Option<PartitionData>,
     ) -> Result<MergeOutcome, StoreError> {
-        let merged = self.merged(symbol, month, newer, stored)?;
-        write_all(merged.file.as_slice())?;
-        Ok(merged)
+        let PreparedMerge { outcome, file } = self.prepare_merge(symbol, month, newer, stored)?;
+        write_all(file.as_slice())?;
+        Ok(outcome)
     }
 
     /// Merges bars with a partition's content: if both have a minute, the new bar wins. Nothing is written.
@@ -114,13 +122,13 @@ impl BarStore {
     ///
     /// # Errors
     /// If a bar is outside of the month, or if the existing file cannot be read, is damaged or belongs elsewhere.
-    pub fn merged(
+    pub fn prepare_merge(
         &self,
         symbol: &Symbol,
         month: Month,
         newer: MergeInput,
         stored: Option<PartitionData>,
-    ) -> Result<MergeOutcome, StoreError> {
+    ) -> Result<PreparedMerge, StoreError> {
         check_month(month, &newer.bars)?;
         let (older, file) = match stored.filter(|stored| stored.month == month) {
             Some(stored) => (Some(stored), None),
@@ -132,7 +140,8 @@ impl BarStore {
         {
             let partition = describe(symbol, older, &file);
             let stored = older.clone();
-            return Ok(MergeOutcome { partition, stored, revision: Revision::default(), file: None });
+            let outcome = MergeOutcome { partition, stored, revision: Revision::default() };
+            return Ok(PreparedMerge { outcome, file: None });
         }
         let revision = older.as_ref().map(|older| Revision::of(&older.bars, &newer.bars)).unwrap_or_default();
         self.encoded(symbol, union(older, month, newer), revision)
@@ -142,8 +151,8 @@ impl BarStore {
     ///
     /// # Errors
     /// If the Parquet writer refuses.
-    pub fn finished(&self, symbol: &Symbol, stored: PartitionData) -> Result<MergeOutcome, StoreError> {
-        self.encoded(symbol, PartitionData { lifetime: Finality::Final, ..stored }, Revision::default())
+    pub fn prepare_final(&self, symbol: &Symbol, stored: PartitionData) -> Result<PreparedMerge, StoreError> {
+        self.encoded(symbol, PartitionData { finality: Finality::Final, ..stored }, Revision::default())
     }
 
     fn encoded(
@@ -151,12 +160,12 @@ impl BarStore {
         symbol: &Symbol,
         stored: PartitionData,
         revision: Revision,
-    ) -> Result<MergeOutcome, StoreError> {
+    ) -> Result<PreparedMerge, StoreError> {
         let provenance = self.provenance(symbol, &stored);
         let bytes = parquet::encode(&stored.bars, &provenance, self.encodings).map_err(StoreError::Encode)?;
         let partition = describe(symbol, &stored, &bytes);
         let file = EncodedFile { path: self.data_dir.partition(symbol, stored.month), bytes };
-        Ok(MergeOutcome { partition, stored, revision, file: Some(file) })
+        Ok(PreparedMerge { outcome: MergeOutcome { partition, stored, revision }, file: Some(file) })
     }
 
     /// Checks a partition against its recorded XXH3, before bars are merged into it.
@@ -255,7 +264,7 @@ impl BarStore {
             source: self.source.clone(),
             fetched_ms: stored.fetched_ms,
             whole_days: stored.whole_days,
-            lifetime: stored.lifetime,
+            finality: stored.finality,
         }
     }
 }
@@ -319,8 +328,8 @@ pub(super) fn load_file(
     if let Some(what) = impossible(month, &bars) {
         return Err(StoreError::Impossible { path, what });
     }
-    let Provenance { fetched_ms, whole_days, lifetime, .. } = provenance;
-    let stored = PartitionData { month, bars, fetched_ms, whole_days, lifetime };
+    let Provenance { fetched_ms, whole_days, finality, .. } = provenance;
+    let stored = PartitionData { month, bars, fetched_ms, whole_days, finality };
     Ok(Some(LoadedPartition { stored, provenance, file }))
 }
 
@@ -358,7 +367,7 @@ fn check_month(month: Month, bars: &Bars) -> Result<(), StoreError> {
 /// still has to be written again as a final one.
 fn adds_nothing(older: &PartitionData, newer: &MergeInput) -> bool {
     let whole_days = newer.whole.map_or(0, |window| older.month.mask(window));
-    let is_to_last = older.lifetime == Finality::Interim && newer.lifetime == Finality::Final;
+    let is_to_last = older.finality == Finality::Interim && newer.finality == Finality::Final;
     if is_to_last || older.whole_days | whole_days != older.whole_days {
         return false;
     }
@@ -371,18 +380,18 @@ fn adds_nothing(older: &PartitionData, newer: &MergeInput) -> bool {
 
 fn union(older: Option<PartitionData>, month: Month, newer: MergeInput) -> PartitionData {
     let whole_days = newer.whole.map_or(0, |window| month.mask(window));
-    let lifetime = newer.lifetime;
+    let finality = newer.finality;
     match older {
         None => {
             let fetched_ms = (newer.at_ms, newer.at_ms);
-            PartitionData { month, bars: newer.bars.into_unique(), fetched_ms, whole_days, lifetime }
+            PartitionData { month, bars: newer.bars.into_unique(), fetched_ms, whole_days, finality }
         }
         Some(older) => PartitionData {
             month,
             bars: Bars::union(older.bars, newer.bars),
             fetched_ms: (older.fetched_ms.0.min(newer.at_ms), older.fetched_ms.1.max(newer.at_ms)),
             whole_days: older.whole_days | whole_days,
-            lifetime,
+            finality,
         },
     }
 }

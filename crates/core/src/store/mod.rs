@@ -30,7 +30,9 @@ pub mod scan;
 
 pub use atomic::{create_folders, write as write_whole};
 pub use encodings::Encodings;
-pub use merge::{BarStore, EncodedFile, MergeInput, MergeOutcome, PartitionData, count_by_day, write_all};
+pub use merge::{
+    BarStore, EncodedFile, MergeInput, MergeOutcome, PartitionData, PreparedMerge, count_by_day, write_all,
+};
 pub use parquet::{
     Finality, InvalidPartition, PartitionContent, Provenance, SCHEMA_VERSION, encode, read_file,
 };
@@ -45,7 +47,7 @@ use crate::disk;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The system refused: no space, no permission, a directory where a file should be.
-    #[error("cannot {action} {}{}", path.display(), disk::whose(path, source))]
+    #[error("cannot {action} {}{}", path.display(), disk::owner_if_denied(path, source))]
     Io {
         /// What was tried, such as "write".
         action: &'static str,

@@ -62,7 +62,7 @@ pub struct Provenance {
     /// lost manifest can be rebuilt without recording more than is true.
     pub whole_days: u32,
     /// Whether it is soon written again.
-    pub lifetime: Finality,
+    pub finality: Finality,
 }
 
 static SCHEMA: LazyLock<Result<TypePtr>> = LazyLock::new(|| {
@@ -109,9 +109,9 @@ pub enum Finality {
 pub fn encode(bars: &Bars, provenance: &Provenance, encodings: Encodings) -> Result<Vec<u8>> {
     let metadata = provenance.to_metadata();
     let digest = KeyValue::new(DIGEST.to_owned(), digest(bars, &metadata));
-    let lifetime = provenance.lifetime;
-    let bytes = Vec::with_capacity(bars.len() * encodings.bytes_a_bar(lifetime) + FOOTER);
-    let mut file = begin(bytes, encodings.of_bars(lifetime))?;
+    let finality = provenance.finality;
+    let bytes = Vec::with_capacity(bars.len() * encodings.bytes_a_bar(finality) + FOOTER);
+    let mut file = begin(bytes, encodings.of_bars(finality))?;
     metadata.into_iter().chain([digest]).for_each(|entry| file.append_key_value_metadata(entry));
     write_rows(&mut file, bars)?;
     file.into_inner()
@@ -266,7 +266,7 @@ impl Provenance {
     fn to_metadata(&self) -> Vec<KeyValue> {
         let entry = |key: &str, value: String| KeyValue::new(format!("grab.{key}"), value);
         // Only an interim file has the entry.
-        let lifetime = (self.lifetime == Finality::Interim).then(|| entry(LIFETIME, PASSING_FILE.to_owned()));
+        let finality = (self.finality == Finality::Interim).then(|| entry(LIFETIME, PASSING_FILE.to_owned()));
         let lasting = [
             entry("ticker", self.ticker.clone()),
             entry("month", self.month.clone()),
@@ -278,7 +278,7 @@ impl Provenance {
             entry("version", env!("CARGO_PKG_VERSION").to_owned()),
             entry("schema_version", SCHEMA_VERSION.to_string()),
         ];
-        lasting.into_iter().chain(lifetime).collect()
+        lasting.into_iter().chain(finality).collect()
     }
 
     fn from_metadata(metadata: &[KeyValue]) -> Result<Self> {
@@ -302,8 +302,8 @@ impl Provenance {
             source: find("source")?,
             fetched_ms: (number("fetched_first_ms")?, number("fetched_last_ms")?),
             whole_days: find("whole_days")?.parse().map_err(|_| malformed("whole_days"))?,
-            lifetime: match find(LIFETIME) {
-                Ok(lifetime) if lifetime == PASSING_FILE => Finality::Interim,
+            finality: match find(LIFETIME) {
+                Ok(finality) if finality == PASSING_FILE => Finality::Interim,
                 Ok(_) | Err(_) => Finality::Final,
             },
         })
@@ -325,7 +325,7 @@ mod tests {
             source: "localhost".into(),
             fetched_ms: (5, 9),
             whole_days: 0b101,
-            lifetime: Final,
+            finality: Final,
         }
     }
 
@@ -348,8 +348,8 @@ mod tests {
         #[test]
         fn every_bit_comes_back(rows in prop::collection::vec(any_bar(), 0..200)) {
             let bars: Bars = rows.into_iter().collect();
-            for (lifetime, encodings) in [(Final, Compatible), (Final, Compact), (Interim, Compatible)] {
-                let provenance = Provenance { lifetime, ..provenance() };
+            for (finality, encodings) in [(Final, Compatible), (Final, Compact), (Interim, Compatible)] {
+                let provenance = Provenance { finality, ..provenance() };
                 let bytes = encode(&bars, &provenance, encodings).unwrap();
                 let (decoded, found) = decode(bytes.into()).unwrap();
                 prop_assert_eq!(&decoded, &bars);

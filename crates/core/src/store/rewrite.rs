@@ -67,7 +67,7 @@ pub fn partition(
         return Err(StoreError::Changed { path, is_there: true });
     }
     let merge::LoadedPartition { stored, provenance, file } = loaded;
-    if is_written_as(file, encodings.of_bars(provenance.lifetime)) {
+    if is_written_as(file, encodings.of_bars(provenance.finality)) {
         return Ok(None);
     }
     let bytes = parquet::encode(&stored.bars, &provenance, encodings).map_err(StoreError::Encode)?;

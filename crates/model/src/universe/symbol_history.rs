@@ -70,7 +70,7 @@ pub fn successor<'a>(ticker: &Symbol, renames: &[&'a Rename]) -> Option<&'a Rena
 
 /// The first day of a symbol's present company. None if that is not known.
 #[must_use]
-pub fn own_since(ticker: &Symbol, renames: &[&Rename]) -> Option<Date> {
+pub fn first_day_of_present_company(ticker: &Symbol, renames: &[&Rename]) -> Option<Date> {
     history(ticker, renames).iter().find(|symbol_span| symbol_span.ticker == *ticker)?.from
 }
 
@@ -173,8 +173,8 @@ mod tests {
     fn a_symbol_that_two_companies_had_is_known_by_the_events_of_either() {
         let all = renames();
         let all: Vec<_> = all.iter().collect();
-        assert_eq!(own_since(&symbol("META"), &all), Some(RENAMED));
-        assert_eq!(own_since(&symbol("FB"), &all), None, "it has another symbol now");
+        assert_eq!(first_day_of_present_company(&symbol("META"), &all), Some(RENAMED));
+        assert_eq!(first_day_of_present_company(&symbol("FB"), &all), None, "it has another symbol now");
         let fund = SymbolSpan {
             ticker: symbol("META"),
             from: Some(date(2021, 6, 30)),

@@ -25,7 +25,7 @@ const FREE_PLAN: Rate =
 
 /// Where the address of the service comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HostBy {
+pub enum HostOrigin {
     /// The caller of this run.
     Caller,
     /// The data directory, which was started with it.
@@ -44,7 +44,7 @@ pub struct ConnectOptions {
     /// The address of the service; None for the vendor's host.
     pub base_url: Option<Url>,
     /// Where the address comes from.
-    pub host_by: HostBy,
+    pub host_origin: HostOrigin,
     /// The API key, or None. An error says why the expected key is missing; it is returned only when the key is needed.
     pub key: Result<Option<ApiKey>, String>,
     /// Whether the job continues in a directory that was started before: then a sandbox directory stays one, unless a
@@ -85,7 +85,7 @@ impl Default for ConnectOptions {
         Self {
             sandbox: false,
             base_url: None,
-            host_by: HostBy::Default,
+            host_origin: HostOrigin::Default,
             key: Ok(None),
             is_continued: false,
             rate: None,
@@ -143,7 +143,7 @@ impl ConnectOptions {
     pub fn kind(&self, stored: Option<StoreKind>) -> StoreKind {
         let adjusted = self.adjusted.or(stored.map(|stored| stored.adjusted)).unwrap_or(false);
         // A host from a file or from the directory itself does not switch the sandbox off; one that the caller names does.
-        let goes_on = self.is_continued && self.host_by != HostBy::Caller;
+        let goes_on = self.is_continued && self.host_origin != HostOrigin::Caller;
         let sandbox = self.sandbox || (goes_on && stored.is_some_and(|stored| stored.sandbox));
         StoreKind { adjusted, sandbox }
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use grab_core::{
     data_dir::DataDir,
-    engine::{FetchedLists, RunContext, WantedLists, fetch_lists},
+    engine::{FetchedLists, ReferenceRequests, RunContext, fetch_lists},
     manifest::{LookupKind, ManifestError, ManifestWriter, Outstanding, StoreKind},
     source::{Lookup, Polygon, ReferenceList},
     store::BarStore,
@@ -27,7 +27,7 @@ use crate::{Connection, Error, Observer, RunHandles};
 
 /// What to fetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
+pub struct ReferenceSelection {
     /// Tickers.
     pub tickers: bool,
     /// Splits.
@@ -110,7 +110,7 @@ impl ReferenceFetch<'_> {
     ///
     /// # Errors
     /// If manifest or tables cannot be read or written.
-    pub async fn fetch_all(&self, needs: Needs) -> Result<ReferenceReport, Error> {
+    pub async fn fetch_all(&self, needs: ReferenceSelection) -> Result<ReferenceReport, Error> {
         let mut report = ReferenceReport::default();
         let mut lists = Vec::new();
         lists.extend(
@@ -122,7 +122,9 @@ impl ReferenceFetch<'_> {
             self.in_writer(|sync, writer| forget_unreadable_lists(writer, &*sync.observer)).await?;
         }
         let longest_ms = needs.begun_since_ms.map(|since| self.sync.now_ms.saturating_sub(since));
-        let fetched = self.fetch("list", WantedLists { lists, longest_ms, ..WantedLists::default() }).await?;
+        let fetched = self
+            .fetch("list", ReferenceRequests { lists, longest_ms, ..ReferenceRequests::default() })
+            .await?;
         let without: HashSet<ReferenceList> = fetched.lists_without.iter().map(|(list, _)| *list).collect();
         wanted.retain(|list| !without.contains(list));
         report.add_without(fetched);
@@ -160,7 +162,8 @@ impl ReferenceFetch<'_> {
     /// # Errors
     /// If they are not there when this returns, for whatever reason.
     pub async fn fetch_universe(&self) -> Result<(), Error> {
-        let report = self.fetch_all(Needs { tickers: true, ..Needs::default() }).await?;
+        let report =
+            self.fetch_all(ReferenceSelection { tickers: true, ..ReferenceSelection::default() }).await?;
         if report.tickers.is_some() {
             return Ok(());
         }
@@ -202,7 +205,7 @@ impl ReferenceFetch<'_> {
         lookups: Vec<(Lookup, String)>,
         without: &mut Vec<MissingList>,
     ) -> Result<u64, Error> {
-        let fetched = self.fetch(what, WantedLists { lookups, ..WantedLists::default() }).await?;
+        let fetched = self.fetch(what, ReferenceRequests { lookups, ..ReferenceRequests::default() }).await?;
         let reasons = [(fetched.not_entitled, "the plan does not include it"), (fetched.failed, "given up")];
         for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
             without.push(MissingList { what: format!("{count} of {what}s"), reason: reason.to_owned() });
@@ -210,7 +213,7 @@ impl ReferenceFetch<'_> {
         Ok(fetched.answered + fetched.not_found)
     }
 
-    async fn fetch(&self, what: &'static str, wanted: WantedLists) -> Result<FetchedLists, Error> {
+    async fn fetch(&self, what: &'static str, wanted: ReferenceRequests) -> Result<FetchedLists, Error> {
         if self.running.stop.is_requested() || wanted.lists.is_empty() && wanted.lookups.is_empty() {
             return Ok(FetchedLists::default());
         }

@@ -7,7 +7,7 @@ mod subscriptions;
 mod tables;
 
 pub use fetching::{
-    ListDates, MissingList, Needs, ReferenceFetch, ReferenceReport, Renames, list_dates_left,
+    ListDates, MissingList, ReferenceFetch, ReferenceReport, ReferenceSelection, Renames, list_dates_left,
 };
 pub use listing_cuts::listing_cuts;
 pub use planned::{CutByLists, CutWindow, LeftOut, PlannedSubscriptions};

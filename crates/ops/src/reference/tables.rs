@@ -22,7 +22,7 @@ use grab_model::{
 use jiff::civil::Date;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::fetching::Needs;
+use super::fetching::ReferenceSelection;
 use crate::{Error, Notice, Observer};
 
 /// The facts for each table besides its rows.
@@ -244,7 +244,7 @@ impl TableSync {
     pub fn lists(
         &self,
         writer: &mut ManifestWriter,
-        needs: Needs,
+        needs: ReferenceSelection,
     ) -> Result<(Option<TickersReport>, Option<SplitsReport>), Error> {
         let tickers = if needs.tickers { self.tickers(writer)? } else { None };
         let splits = if needs.splits { self.splits(writer)? } else { None };

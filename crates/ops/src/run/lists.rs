@@ -10,8 +10,8 @@ use grab_core::{
 
 use super::{Client, Job, last_day};
 use crate::{
-    Connection, Error, LeftOut, MissingList, Needs, Notice, ReferenceFetch, ReferenceReport, RunHandles,
-    TableSync, has_universe, plan_subscriptions, unplanned,
+    Connection, Error, LeftOut, MissingList, Notice, ReferenceFetch, ReferenceReport, ReferenceSelection,
+    RunHandles, TableSync, has_universe, plan_subscriptions, unplanned,
 };
 
 impl Job {
@@ -25,7 +25,7 @@ impl Job {
         opened: Option<Client>,
         report: &mut ReferenceReport,
     ) -> Result<Option<Client>, Error> {
-        if self.lists == Needs::default() {
+        if self.lists == ReferenceSelection::default() {
             return Ok(opened);
         }
         let opened = match opened {

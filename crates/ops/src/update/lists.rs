@@ -15,8 +15,8 @@ use grab_model::Symbol;
 
 use super::UpdateShortfall;
 use crate::{
-    Error, ListDates, Needs, Notice, Observer, ReferenceReport, Renames, TickersReport, newly_listed,
-    usable_universe,
+    Error, ListDates, Notice, Observer, ReferenceReport, ReferenceSelection, Renames, TickersReport,
+    newly_listed, usable_universe,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -27,7 +27,7 @@ const MOST_UNSEEN: u64 = 20;
 /// The lists that an update needs.
 pub struct DueLists {
     /// Lists that were not requested since the session was settled.
-    pub needs: Needs,
+    pub needs: ReferenceSelection,
     /// Whether newly listed symbols are added by them.
     is_ordered: bool,
     /// Whether bars depend on the splits.
@@ -52,7 +52,7 @@ impl DueLists {
         let tickers = (is_ordered || has_universe) && (!has_universe || is_old("tickers")?);
         let has_splits = known(reference::read_splits(data_dir))?.is_some();
         let splits = (is_adjusted || has_splits) && (!has_splits || is_old("splits")?);
-        let needs = Needs {
+        let needs = ReferenceSelection {
             tickers,
             splits,
             begun_since_ms: (tickers || splits).then_some(cutoff.settled_ms),
@@ -64,7 +64,7 @@ impl DueLists {
 
     /// Whether no list is due.
     pub fn are_known(&self) -> bool {
-        self.needs == Needs::default()
+        self.needs == ReferenceSelection::default()
     }
 
     /// Why the update is not complete, if it depends on a list that is missing. Other missing lists are only reported.

@@ -1,14 +1,14 @@
 //! Responses that are broken on purpose, to test how clients handle faults.
 //!
 //! # Flow
-//! The `dealer` decides whether a response is broken, and how. There are three kinds of faults: `wrong_answer` replaces
+//! The `picker` decides whether a response is broken, and how. There are three kinds of faults: `wrong_answer` replaces
 //! the response, `wrong_bars` falsifies its content, `wire_fault` breaks its transfer.
 //!
 //! # Fairness
 //! A client that repeats its request finally gets the true response, and can distinguish a broken response from a true
 //! one. Faults that a client cannot detect are lies: they are used only if they are requested by name.
 
-mod dealer;
+mod picker;
 mod wire_fault;
 mod wrong_answer;
 mod wrong_bars;
@@ -17,7 +17,7 @@ use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
 use clap::{ValueEnum, builder::PossibleValue};
 
-pub(super) use self::{dealer::FaultDealer, wrong_bars::Links};
+pub(super) use self::{picker::FaultPicker, wrong_bars::Links};
 pub use self::{wire_fault::WireFault, wrong_answer::WrongAnswer, wrong_bars::WrongBars};
 use super::seed::Seed;
 
@@ -90,25 +90,25 @@ impl ValueEnum for Fault {
 
 /// A kind of fault for one response, with the seed of its shape.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Dealt<K = Fault> {
+pub(super) struct PickedFault<K = Fault> {
     pub kind: K,
     pub seed: Seed,
 }
 
-impl Dealt {
-    pub fn instead(self) -> Option<Dealt<WrongAnswer>> {
+impl PickedFault {
+    pub fn instead(self) -> Option<PickedFault<WrongAnswer>> {
         if let Fault::Instead(kind) = self.kind { Some(self.of(kind)) } else { None }
     }
 
-    pub fn in_bars(self) -> Option<Dealt<WrongBars>> {
+    pub fn in_bars(self) -> Option<PickedFault<WrongBars>> {
         if let Fault::InBars(kind) = self.kind { Some(self.of(kind)) } else { None }
     }
 
-    pub fn on_wire(self) -> Option<Dealt<WireFault>> {
+    pub fn on_wire(self) -> Option<PickedFault<WireFault>> {
         if let Fault::OnWire(kind) = self.kind { Some(self.of(kind)) } else { None }
     }
 
-    fn of<K>(self, kind: K) -> Dealt<K> {
-        Dealt { kind, seed: self.seed }
+    fn of<K>(self, kind: K) -> PickedFault<K> {
+        PickedFault { kind, seed: self.seed }
     }
 }

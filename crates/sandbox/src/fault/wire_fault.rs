@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use hyper::{Response, header, header::HeaderValue};
 use tokio::time::sleep;
 
-use super::Dealt;
+use super::PickedFault;
 use crate::{seed::RandomDraws, timed_body::TimedBody};
 
 /// What happens to a response during its transfer.
@@ -32,7 +32,7 @@ pub enum WireFault {
 /// The time between the first half of a broken body and the break: the client reads it, as a reset overtakes data.
 const BREATH: Duration = Duration::from_millis(20);
 
-impl Dealt<WireFault> {
+impl PickedFault<WireFault> {
     /// Sends a response with its fault.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use hyper::StatusCode;
 
-use super::Dealt;
+use super::PickedFault;
 use crate::{content::AnswerContent, options::TooManyBody, refusal::Refusal};
 
 /// What is sent in place of a response.
@@ -26,7 +26,7 @@ pub enum WrongAnswer {
 /// Long enough to be noticed, short enough to wait for.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
-impl Dealt<WrongAnswer> {
+impl PickedFault<WrongAnswer> {
     /// Status, seconds of a `Retry-After`, and body.
     pub fn answer(&self, request_id: &str) -> (StatusCode, Option<u64>, AnswerContent) {
         match self.kind {

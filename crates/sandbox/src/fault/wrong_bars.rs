@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use clap::ValueEnum;
 use grab_model::new_york;
 
-use super::Dealt;
+use super::PickedFault;
 use crate::{
     seed::RandomDraws,
     wire::{BarRow, BarsBody},
@@ -63,9 +63,9 @@ const OTHERS: [&str; 2] = ["ZVZZT", "ZXZZT"];
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 1_440 * MINUTE_MS;
 
-impl Dealt<WrongBars> {
+impl PickedFault<WrongBars> {
     /// Falsifies the body of a response. Prices of the other kind are made with the prices, and not here.
-    pub fn spoil(&self, body: &mut BarsBody, links: &Links) {
+    pub fn falsify(&self, body: &mut BarsBody, links: &Links) {
         let mut draws = self.seed.draws();
         match self.kind {
             WrongBars::WrongAdjusted => return,
@@ -97,14 +97,14 @@ impl Dealt<WrongBars> {
             | WrongBars::Unsorted
             | WrongBars::Outside
             | WrongBars::MissingDay
-            | WrongBars::LateRevision => self.spoil_rows(&mut body.results, links, &mut draws),
+            | WrongBars::LateRevision => self.falsify_rows(&mut body.results, links, &mut draws),
         }
         // The counts are adjusted to the bars.
         let count = body.results.len();
         (body.results_count, body.count) = (count, (count > 0).then_some(count));
     }
 
-    fn spoil_rows(&self, rows: &mut Vec<BarRow>, links: &Links, draws: &mut RandomDraws) {
+    fn falsify_rows(&self, rows: &mut Vec<BarRow>, links: &Links, draws: &mut RandomDraws) {
         let Some(last) = rows.last().copied() else { return };
         let at = draws.below(rows.len());
         let is_on = |day| move |row: &BarRow| new_york::date_of(row.t) == day;

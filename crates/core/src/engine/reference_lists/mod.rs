@@ -34,7 +34,7 @@ const LONGEST_MS: i64 = 86_400_000;
 
 /// What to fetch.
 #[derive(Clone, Debug, Default)]
-pub struct WantedLists {
+pub struct ReferenceRequests {
     /// Whole lists.
     pub lists: Vec<ReferenceList>,
     /// The longest age of an unfinished list that is continued, in ms; never more than a day.
@@ -100,7 +100,7 @@ struct ListsJob<S> {
 /// If the manifest can no longer be written.
 pub async fn fetch_lists<S: ReferenceSource>(
     source: S,
-    wanted: WantedLists,
+    wanted: ReferenceRequests,
     parts: RunContext,
 ) -> Result<FetchedLists, ManifestError> {
     let mut requested = Vec::new();

@@ -70,20 +70,20 @@ fn steps_of(
         return Ok(Vec::new());
     };
     let (window, state) = (question?.1, state.parse::<TaskState>()?);
-    let (pages, mut behind) = new_pages(connection, id, from, window)?;
+    let (pages, mut covered) = new_pages(connection, id, from, window)?;
     let mut steps = Vec::new();
     for (number, at_ms, bars, last_ms) in pages {
         let is_end = number == last && state.is_covered();
-        let reached = if is_end { window.days() } else { rows::days_behind(window, last_ms).max(behind) };
-        steps.push(CompletedRequest { at_ms, is_failure: false, bars, days: reached - behind });
-        behind = reached;
+        let reached = if is_end { window.days() } else { rows::days_covered(window, last_ms).max(covered) };
+        steps.push(CompletedRequest { at_ms, is_failure: false, bars, days: reached - covered });
+        covered = reached;
     }
     for event in events.iter().rev() {
         let ends = matches!(event.kind.as_str(), "refused" | "unknown" | "given_up");
         // A page with invalid bars also ends its task: that is one request, not two.
         let is_page = steps.iter().any(|step| !step.is_failure && step.at_ms == event.at_ms);
         if event.kind == "retry_scheduled" || (ends && !is_page) {
-            let days = if ends { window.days() - behind } else { 0 };
+            let days = if ends { window.days() - covered } else { 0 };
             steps.push(CompletedRequest { at_ms: event.at_ms, is_failure: true, bars: 0, days });
         }
     }
@@ -102,7 +102,7 @@ fn new_pages(
 ) -> Result<(Vec<Page>, u32), ManifestError> {
     let mut select = connection.prepare_cached(PAGES)?;
     let mut found = select.query([id])?;
-    let (mut pages, mut behind) = (Vec::new(), 0);
+    let (mut pages, mut covered) = (Vec::new(), 0);
     while let Some(row) = found.next()? {
         let page: Page = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         let is_new = match from {
@@ -110,11 +110,11 @@ fn new_pages(
             From::Instant(at_ms) => page.1 >= at_ms,
         };
         if !is_new {
-            behind = rows::days_behind(window, page.3);
+            covered = rows::days_covered(window, page.3);
             break;
         }
         pages.push(page);
     }
     pages.reverse();
-    Ok((pages, behind))
+    Ok((pages, covered))
 }

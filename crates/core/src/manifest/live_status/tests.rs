@@ -68,7 +68,7 @@ fn each_request_is_seen_once_and_the_owed_days_are_carried_on() {
     assert_eq!((first.counts.running, first.next.len()), (1, 2));
     assert!(first.known_from_ms.is_some() && first.run.as_ref().unwrap().is_live);
     let task = &first.running[0];
-    assert_eq!((task.symbol.as_str(), task.pages, task.days_behind), ("A", 1, 3));
+    assert_eq!((task.symbol.as_str(), task.pages, task.days_covered), ("A", 1, 3));
     assert!(task.since_ms.is_some() && task.reached.unwrap().to_string() == "2024-01-03");
 
     assert_eq!(watcher.poll(now()).unwrap().steps, [], "nothing new");

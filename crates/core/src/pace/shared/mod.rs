@@ -221,7 +221,7 @@ fn now_of_system(boot: u128) -> Stamp {
     Stamp {
         boot,
         monotonic_ns: monotonic.tv_sec.saturating_mul(1_000_000_000).saturating_add(monotonic.tv_nsec),
-        // A pretended time is not that of other processes.
+        // A simulated time is not that of other processes.
         wall_ns: Clock::system().now_ms().saturating_mul(1_000_000),
     }
 }

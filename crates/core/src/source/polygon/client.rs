@@ -168,7 +168,7 @@ impl Polygon {
         let response = sent.map_err(|error| self.not_sent(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read(response).await?;
-        self.time.hear(date(&headers));
+        self.time.record_date(date(&headers));
         if status == StatusCode::OK {
             Ok((headers, body))
         } else {
@@ -233,7 +233,7 @@ impl Source for Polygon {
     ) -> Result<BarsPage, FetchError> {
         let (question, adjusted, origin) = (question.clone(), self.adjusted, self.origin.clone());
         let (key, time) = (self.key.clone(), self.time.clone());
-        let came = time.came(date(&headers));
+        let came = time.response_date(date(&headers));
         let decode = move || {
             let bytes = body.len() as u64;
             let as_of = |newest_ms| time.as_of(came, newest_ms);
@@ -255,7 +255,7 @@ impl MarketSource for Polygon {
     async fn market_day(&self, day: Date) -> Result<MarketDay, FetchError> {
         let (headers, body) = self.get(self.market_url(day)).await?;
         let (key, time) = (self.key.clone(), self.time.clone());
-        let came = time.came(date(&headers));
+        let came = time.response_date(date(&headers));
         let decode = move || {
             let bytes = body.len() as u64;
             let as_of = |newest_ms| time.as_of(came, newest_ms);

@@ -316,7 +316,7 @@ pub(super) mod tests {
                 source: String::new(),
                 fetched_ms: (0, 0),
                 whole_days: 0,
-                lifetime: crate::store::Finality::Final,
+                finality: crate::store::Finality::Final,
             },
             crate::store::Encodings::Compatible,
         );

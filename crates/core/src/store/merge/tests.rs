@@ -21,7 +21,7 @@ fn store() -> (tempfile::TempDir, BarStore) {
 }
 
 fn fetched(bars: Bars, at_ms: i64) -> MergeInput {
-    MergeInput { bars, at_ms, whole: None, lifetime: Finality::Final }
+    MergeInput { bars, at_ms, whole: None, finality: Finality::Final }
 }
 
 fn january() -> Month {
@@ -36,8 +36,8 @@ fn merging_is_idempotent_and_the_newest_fetch_wins() {
     let late: Bars = [bar(minute(3, 9, 30), 1.75), bar(minute(31, 19, 59), 1.5)].into_iter().collect();
     store.merge(&symbol, january(), fetched(first, 100), None).unwrap();
     let once = store.merge(&symbol, january(), fetched(late.clone(), 200), None).unwrap().partition;
-    let MergeOutcome { partition: twice, stored, file, .. } =
-        store.merge(&symbol, january(), fetched(late, 200), None).unwrap();
+    let PreparedMerge { outcome: MergeOutcome { partition: twice, stored, .. }, file } =
+        store.prepare_merge(&symbol, january(), fetched(late, 200), None).unwrap();
     assert_eq!(file, None, "nothing has changed");
     assert_eq!(once, twice);
     assert_eq!(stored.fetched_ms, (100, 200));
@@ -120,14 +120,16 @@ fn what_was_written_for_the_moment_is_written_for_good_by_the_same_bars_too() {
     let symbol = "A".parse().unwrap();
     let bars: Bars = [bar(minute(2, 9, 30), 1.0)].into_iter().collect();
     let lasting = fetched(bars, 1);
-    let passing = MergeInput { lifetime: Finality::Interim, ..lasting.clone() };
+    let passing = MergeInput { finality: Finality::Interim, ..lasting.clone() };
     let cut = store.merge(&symbol, january(), passing.clone(), None).unwrap();
     assert_eq!(store.read(&symbol, january()).unwrap(), Some(cut.stored.clone()));
-    assert_eq!(store.merge(&symbol, january(), passing, None).unwrap().file, None);
-    let whole = store.merge(&symbol, january(), lasting.clone(), None).unwrap();
-    assert_eq!((cut.stored.lifetime, whole.stored.lifetime), (Finality::Interim, Finality::Final));
-    assert_eq!(whole.file, store.finished(&symbol, cut.stored).unwrap().file);
-    assert_eq!(store.merge(&symbol, january(), lasting, None).unwrap().file, None);
+    assert_eq!(store.prepare_merge(&symbol, january(), passing, None).unwrap().file, None);
+    let whole = store.prepare_merge(&symbol, january(), lasting.clone(), None).unwrap();
+    write_all(whole.file.as_slice()).unwrap();
+    let finality = (cut.stored.finality, whole.outcome.stored.finality);
+    assert_eq!(finality, (Finality::Interim, Finality::Final));
+    assert_eq!(whole.file, store.prepare_final(&symbol, cut.stored).unwrap().file);
+    assert_eq!(store.prepare_merge(&symbol, january(), lasting, None).unwrap().file, None);
 }
 
 #[test]

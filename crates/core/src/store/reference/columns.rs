@@ -281,7 +281,7 @@ impl DecodedTable {
     }
 
     /// The number of rows. None if the columns are not of one length.
-    pub fn len(&self) -> Option<usize> {
+    pub fn row_count(&self) -> Option<usize> {
         let rows = self.values.first().map_or(0, ColumnValues::len);
         self.values.iter().all(|values| values.len() == rows).then_some(rows)
     }

@@ -130,9 +130,9 @@ pub fn decode(
 
 impl DecodedTable {
     /// Its rows, each read with `read_row`.
-    pub fn rows<T>(&self, read_row: impl Fn(usize) -> Option<T>) -> Result<Vec<T>, InvalidPartition> {
+    pub fn read_rows<T>(&self, read_row: impl Fn(usize) -> Option<T>) -> Result<Vec<T>, InvalidPartition> {
         let schema = |reason: String| InvalidPartition::Schema(reason);
-        let rows = self.len().ok_or_else(|| schema("its columns are not of one length".to_owned()))?;
+        let rows = self.row_count().ok_or_else(|| schema("its columns are not of one length".to_owned()))?;
         (0..rows).map(|row| read_row(row).ok_or_else(|| schema(format!("row {row} cannot be")))).collect()
     }
 }

@@ -169,7 +169,7 @@ fn read<T: TableRecord>(data_dir: &DataDir) -> Result<Option<ReferenceTable<T>>,
 
 fn decode<T: TableRecord>(bytes: Bytes) -> Result<ReferenceTable<T>, InvalidPartition> {
     let (file, metadata) = file::decode(T::TABLE, T::COLUMNS, bytes)?;
-    let rows = file.rows(|row| rows::read_kept(&file, row))?;
+    let rows = file.read_rows(|row| rows::read_kept(&file, row))?;
     Ok(ReferenceTable { rows, fetched_ms: metadata.fetched_ms, source: metadata.source })
 }
 

@@ -50,7 +50,7 @@ pub struct TickersTable {
 pub fn read_tickers(data_dir: &DataDir) -> Result<Option<TickersTable>, StoreError> {
     file::read(data_dir, TABLE, |bytes| {
         let (file, metadata) = file::decode(TABLE, COLUMNS, bytes)?;
-        let periods = file.rows(|row| read_period(&file, row))?;
+        let periods = file.read_rows(|row| read_period(&file, row))?;
         Ok(TickersTable { periods, fetched_ms: metadata.fetched_ms, source: metadata.source })
     })
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Dealt, Fault, FaultOptions};
+use super::{Fault, FaultOptions, PickedFault};
 use crate::{
     call::{KEY_PARAMETER, Request},
     params::Params,
@@ -18,7 +18,7 @@ const MOST_IN_A_ROW: u8 = 2;
 
 /// Chooses faults by the seed, the request, and how often it was sent before; other requests make no difference. So a
 /// run can be repeated, whatever the order in which its requests arrive.
-pub(crate) struct FaultDealer {
+pub(crate) struct FaultPicker {
     seed: Seed,
     share: f64,
     kinds: Vec<Fault>,
@@ -33,7 +33,7 @@ struct RequestCount {
     in_a_row: u8,
 }
 
-impl FaultDealer {
+impl FaultPicker {
     pub fn new(seed: u64, options: &FaultOptions) -> Self {
         let seed = Seed::root(seed).named("faults");
         let kinds = options.kinds.iter().copied().collect();
@@ -41,7 +41,7 @@ impl FaultDealer {
     }
 
     /// The fault for the next response to a request. None if it is not to be broken.
-    pub fn deal(&self, request: &Request) -> Option<Dealt> {
+    pub fn pick(&self, request: &Request) -> Option<PickedFault> {
         let is_range = request.path.starts_with("/v2/aggs/ticker/") && request.path.contains("/range/");
         let fits = |kind: &Fault| is_range || !matches!(kind, Fault::InBars(_));
         let kinds: Vec<Fault> = self.kinds.iter().copied().filter(fits).collect();
@@ -53,7 +53,7 @@ impl FaultDealer {
         let mut draws = seed.draws();
         let is_hit = !kinds.is_empty() && state.in_a_row < MOST_IN_A_ROW && draws.happens(self.share);
         state.in_a_row = if is_hit { state.in_a_row + 1 } else { 0 };
-        is_hit.then(|| Dealt { kind: draws.pick_from(&kinds), seed: seed.child(0) })
+        is_hit.then(|| PickedFault { kind: draws.pick_from(&kinds), seed: seed.child(0) })
     }
 
     /// The identity of a request: path and parameters, in any order and with any key.
@@ -75,8 +75,8 @@ mod tests {
         Request { method: Method::GET, path: path.to_owned(), query: query.to_owned(), bearer: None, host }
     }
 
-    fn dealt(dealer: &FaultDealer, path: &str) -> Vec<Option<Dealt>> {
-        (0..20).map(|_| dealer.deal(&request(path, ""))).collect()
+    fn picked(picker: &FaultPicker, path: &str) -> Vec<Option<PickedFault>> {
+        (0..20).map(|_| picker.pick(&request(path, ""))).collect()
     }
 
     const RANGE: &str = "/v2/aggs/ticker/A/range/1/minute/2024-01-02/2024-01-02";
@@ -84,30 +84,30 @@ mod tests {
     #[test]
     fn a_question_meets_the_same_faults_whatever_else_is_asked() {
         let options = FaultOptions::of(0.5);
-        let alone = FaultDealer::new(7, &options);
-        let alone = dealt(&alone, RANGE);
-        let busy = FaultDealer::new(7, &options);
+        let alone = FaultPicker::new(7, &options);
+        let alone = picked(&alone, RANGE);
+        let busy = FaultPicker::new(7, &options);
         let among_others: Vec<_> = (0..20)
             .map(|n| {
-                busy.deal(&request(&format!("/v3/reference/tickers/{n}"), ""));
-                busy.deal(&request(RANGE, &format!("apiKey=k{n}")))
+                busy.pick(&request(&format!("/v3/reference/tickers/{n}"), ""));
+                busy.pick(&request(RANGE, &format!("apiKey=k{n}")))
             })
             .collect();
         assert_eq!(alone, among_others);
-        assert_ne!(alone, dealt(&FaultDealer::new(8, &options), RANGE));
+        assert_ne!(alone, picked(&FaultPicker::new(8, &options), RANGE));
     }
 
     #[test]
     fn no_question_is_broken_for_ever() {
-        let dealer = FaultDealer::new(1, &FaultOptions::of(1.0));
-        let hits: Vec<_> = dealt(&dealer, RANGE).iter().map(Option::is_some).collect();
+        let picker = FaultPicker::new(1, &FaultOptions::of(1.0));
+        let hits: Vec<_> = picked(&picker, RANGE).iter().map(Option::is_some).collect();
         assert_eq!(hits[..6], [true, true, false, true, true, false]);
     }
 
     #[test]
     fn the_share_of_first_answers_is_kept() {
-        let dealer = FaultDealer::new(1, &FaultOptions::of(0.3));
-        let hits = (0..10_000).filter(|n| dealer.deal(&request(RANGE, &format!("limit={n}"))).is_some());
+        let picker = FaultPicker::new(1, &FaultOptions::of(0.3));
+        let hits = (0..10_000).filter(|n| picker.pick(&request(RANGE, &format!("limit={n}"))).is_some());
         let hits = hits.count();
         assert!((2_850..3_150).contains(&hits), "{hits}");
     }
@@ -115,21 +115,21 @@ mod tests {
     #[test]
     fn what_spoils_bars_is_for_ranges_of_bars() {
         let mut options = FaultOptions::of(1.0);
-        let everywhere = FaultDealer::new(1, &options);
-        for dealt in dealt(&everywhere, "/v1/marketstatus/now").into_iter().flatten() {
-            assert!(!matches!(dealt.kind, Fault::InBars(_)), "{dealt:?}");
+        let everywhere = FaultPicker::new(1, &options);
+        for picked in picked(&everywhere, "/v1/marketstatus/now").into_iter().flatten() {
+            assert!(!matches!(picked.kind, Fault::InBars(_)), "{picked:?}");
         }
         options.kinds.retain(|kind| matches!(kind, Fault::InBars(_)));
-        let on_ranges = FaultDealer::new(1, &options);
-        assert_eq!(dealt(&on_ranges, "/v1/marketstatus/now"), [None; 20]);
-        assert!(dealt(&on_ranges, RANGE).iter().any(Option::is_some));
+        let on_ranges = FaultPicker::new(1, &options);
+        assert_eq!(picked(&on_ranges, "/v1/marketstatus/now"), [None; 20]);
+        assert!(picked(&on_ranges, RANGE).iter().any(Option::is_some));
     }
 
     #[test]
-    fn only_the_kinds_that_are_wanted_are_dealt() {
+    fn only_the_kinds_that_are_wanted_are_picked() {
         let kind = Fault::OnWire(WireFault::Stall);
         let options = FaultOptions { kinds: [kind].into(), ..FaultOptions::of(1.0) };
-        let dealt = dealt(&FaultDealer::new(1, &options), RANGE);
-        assert!(dealt.into_iter().flatten().all(|dealt| dealt.kind == kind));
+        let picked = picked(&FaultPicker::new(1, &options), RANGE);
+        assert!(picked.into_iter().flatten().all(|picked| picked.kind == kind));
     }
 }
