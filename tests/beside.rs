@@ -97,6 +97,10 @@ fn read_beside(step: CrashPoint, hit: u32) -> bool {
             );
             assert!(!report.to_string().contains("in a process that crashed"), "{story}: {report}");
         }
+        for command in ["repair --dry-run --json", "repair --rewrite --dry-run --json"] {
+            let report = reads(&grab, command, &story);
+            assert_eq!(report["left"], Value::Array(Vec::new()), "{story}: {command}: {report}");
+        }
         let recorded = grab.count("SELECT coalesce(sum(bars), 0) FROM partitions");
         let bars: u64 = exported(&reads(&grab, "export --out out --json", &story)).values().sum();
         assert!(i64::try_from(bars).unwrap() >= recorded, "{story}: {bars} bars, {recorded} recorded");

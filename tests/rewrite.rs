@@ -392,15 +392,36 @@ fn beside_a_rewrite_that_is_at_work_nothing_is_damaged() {
     }
 }
 
-/// Its dry run holds the lock too: a file that is newer than its row would be taken for damaged.
 #[test]
-fn one_rewrite_keeps_another_out_also_a_dry_one() {
+fn one_rewrite_keeps_another_out() {
     let grab = earlier();
     let held = Held::at(&grab, REWRITE, CrashPoint::BeforeCommit, 2).unwrap();
-    for command in [REWRITE.to_owned(), format!("{REWRITE} --dry-run")] {
-        grab.run(&command).exits(31);
-    }
+    grab.run(REWRITE).exits(31);
     assert_eq!(held.let_go(), Some(0));
+}
+
+/// A dry run takes no lock. A file that is newer than its row is not taken for damaged.
+#[test]
+fn a_dry_run_reads_beside_a_rewrite_and_finds_no_damage() {
+    for (step, hit) in [
+        (CrashPoint::BeforeWrite, 1),
+        (CrashPoint::AfterRename, 2),
+        (CrashPoint::AfterFolderSync, 1),
+        (CrashPoint::BeforeCommit, 2),
+        (CrashPoint::AfterCommit, 2),
+    ] {
+        let (grab, story) = (earlier(), format!("{step:?} {hit}"));
+        let held = Held::at(&grab, REWRITE, step, hit).unwrap();
+        let report = grab.run(&format!("{REWRITE} --dry-run")).exits(0).json();
+        assert_eq!((&report["dry_run"], &report["left"]), (&true.into(), &serde_json::json!([])), "{story}");
+        let report = grab.run("repair --dry-run --json").exits(0).json();
+        assert_eq!(
+            (&report["left"], &report["set_aside"]),
+            (&serde_json::json!([]), &serde_json::json!([])),
+            "{story}"
+        );
+        assert_eq!(held.let_go(), Some(0), "{story}");
+    }
 }
 
 /// A file that changes while it is read, or after the manifest was read: there is no lock between the two.

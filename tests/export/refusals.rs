@@ -117,7 +117,7 @@ fn what_the_server_has_adjusted_is_not_adjusted_again() {
 #[test]
 fn another_process_that_holds_the_directory_is_no_hindrance() {
     let grab = stored();
-    let _lock = DataDir::new(grab.data_dir()).exclude_writers().unwrap();
+    let _lock = DataDir::new(grab.data_dir()).lock().unwrap();
     grab.run("export --out out").exits(0);
 }
 

@@ -53,6 +53,8 @@ fn reads_all(colleague: &Colleague<'_>, story: &str) {
     for command in [
         "status --tickers".to_owned(),
         "verify --min-coverage 0".to_owned(),
+        "repair --dry-run".to_owned(),
+        "repair --rewrite --dry-run".to_owned(),
         format!("verify --deep --min-coverage 0 --report {}", report.display()),
         format!("export --out {}", out.join("exported").display()),
     ] {

@@ -103,14 +103,13 @@ impl RemainingDamage {
 }
 
 impl Repair {
-    /// Plans this repair. Sends no request and changes nothing.
+    /// Plans this repair. Sends no request, changes nothing, and works beside a writer.
     ///
     /// # Errors
-    /// If nothing was ever started there, the manifest is damaged, or another process holds the lock.
+    /// If nothing was ever started there, or the manifest is damaged.
     pub fn plan(self, observer: &dyn Observer) -> Result<RepairPreview, Error> {
         require_something(&self.data_dir)?;
-        let _lock = self.data_dir.exclude_writers()?;
-        self.preview(observer)
+        self.preview(OtherWriters::Allowed, observer)
     }
 
     /// Moves damaged files away, and fetches again what is damaged or missing.
@@ -121,7 +120,8 @@ impl Repair {
     pub fn run(self, observer: &Arc<dyn Observer>) -> Result<RepairReport, Error> {
         require_something(&self.data_dir)?;
         let locked = self.data_dir.lock()?;
-        let RepairPreview { plan, findings, estimate, .. } = self.preview(&**observer)?;
+        let RepairPreview { plan, findings, estimate, .. } =
+            self.preview(OtherWriters::Excluded, &**observer)?;
         if plan.is_empty() {
             observer.notice(&Notice::NothingToRepair);
         } else if estimate.windows > 0 {
@@ -194,20 +194,25 @@ impl Repair {
         }
     }
 
-    /// Verifies the directory, which is locked, and plans the repair of what it finds.
-    fn preview(&self, observer: &dyn Observer) -> Result<RepairPreview, Error> {
+    /// Verifies the directory, and plans the repair of what it finds.
+    fn preview(&self, others: OtherWriters, observer: &dyn Observer) -> Result<RepairPreview, Error> {
         let cuts = listing_cuts(&self.data_dir)?;
-        let findings = self.verified(&cuts, observer)?;
+        let findings = self.verified(&cuts, others, observer)?;
         self.planned(&findings, &cuts)
     }
 
     /// The findings to repair. Tasks that extend beyond the last finished session are cut by the run itself, once the
     /// service confirms it.
-    fn verified(&self, cuts: &ListingCuts, observer: &dyn Observer) -> Result<Vec<Finding>, Error> {
+    fn verified(
+        &self,
+        cuts: &ListingCuts,
+        others: OtherWriters,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Finding>, Error> {
         let saved = self.findings.as_deref();
         let deep =
             saved.map_or(DeepSelection::All, |saved| DeepSelection::Only(saved_findings::partitions(saved)));
-        let (others, listing_cuts) = (OtherWriters::Excluded, cuts.clone());
+        let listing_cuts = cuts.clone();
         let options = VerifyOptions { deep, others, listing_cuts, ..VerifyOptions::default() };
         let verified = verify_directory(&self.data_dir, &options, observer)?;
         let Verification { findings, .. } = verified;

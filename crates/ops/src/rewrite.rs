@@ -53,13 +53,12 @@ impl RewriteReport {
 }
 
 impl Rewrite {
-    /// Finds what would be rewritten. Changes nothing.
+    /// Finds what would be rewritten. Changes nothing, and works beside a writer.
     ///
     /// # Errors
-    /// If nothing was ever started there, or another process holds the lock.
+    /// If nothing was ever started there, or the manifest cannot be read.
     pub fn plan(&self, observer: &dyn Observer) -> Result<RewriteReport, Error> {
         require_manifest(&self.data_dir)?;
-        let _lock = self.data_dir.exclude_writers()?;
         self.rewrite(None, &Stop::default(), observer)
     }
 

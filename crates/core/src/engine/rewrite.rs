@@ -16,7 +16,10 @@ use super::{
 use crate::{
     cpu,
     data_dir::DataDir,
-    manifest::{ManifestWriter, PendingRewrite, RewrittenFile, TaskState},
+    manifest::{
+        ManifestError, ManifestReader, ManifestWriter, PendingRewrite, RewrittenFile, TaskState, WitnessFile,
+        is_held,
+    },
     store::{EncodedFile, Encodings, StoreError, market_day, rewrite, write_all},
 };
 
@@ -25,6 +28,9 @@ const BATCH: usize = 32;
 
 /// The number of symbols whose partitions are read at once.
 const SYMBOLS: usize = 16;
+
+/// How often a dry run reads a file and its row that another process changes meanwhile.
+const READS: usize = 8;
 
 /// What to rewrite, and when to stop.
 pub struct RewriteJob<'a> {
@@ -65,7 +71,8 @@ struct RecordedFile {
 }
 
 impl RewriteJob<'_> {
-    /// Rewrites all files that are not in today's form. Without a `writer` nothing is written.
+    /// Rewrites all files that are not in today's form. Without a `writer` nothing is written, and another process may
+    /// write meanwhile: what it is changing is not counted.
     ///
     /// # Errors
     /// If the system refuses. Files that fail their own checks are left as they are, and are no error.
@@ -83,11 +90,18 @@ impl RewriteJob<'_> {
         let all = reader.holdings()?.partitions + days.len() as u64;
         // An open reader would keep the manifest's log from being merged into it.
         drop(reader);
-        self.tables(writer.is_none(), done)?;
+        let is_dry = writer.is_none();
+        self.tables(is_dry, done)?;
         for symbols in symbols.chunks(SYMBOLS) {
-            for partitions in self.partitions(symbols, writer.is_none())?.chunks(BATCH) {
-                let batch = cpu::map(partitions, |partition| self.partition(partition));
-                self.store(batch, writer.as_deref_mut(), done)?;
+            for partitions in self.partitions(symbols, is_dry)?.chunks(BATCH) {
+                let batch = cpu::try_map(partitions, |partition| {
+                    let now = |reader: &ManifestReader| {
+                        let all = reader.partitions(&partition.symbol)?;
+                        Ok(all.into_iter().find(|now| now.month == partition.month))
+                    };
+                    self.settled(is_dry, partition, |partition| self.partition(partition), now)
+                });
+                self.store(batch?.into_iter().flatten(), writer.as_deref_mut(), done)?;
                 (self.watch)(done.looked_at(), all);
                 if self.is_to_stop() {
                     return Ok(());
@@ -95,12 +109,13 @@ impl RewriteJob<'_> {
             }
         }
         for days in days.chunks(BATCH) {
-            let batch = cpu::map(days, |day| {
-                let recorded = market_day::WrittenFile { bytes: day.bytes, xxh3: day.xxh3 };
-                let rewritten_file = rewrite::market_day(self.data_dir, day.date, &recorded);
-                RecordedFile { of: RewrittenFile::MarketDay(day.date), bytes: day.bytes, rewritten_file }
+            let batch = cpu::try_map(days, |day| {
+                let now = |reader: &ManifestReader| {
+                    Ok(reader.witnesses()?.into_iter().find(|now| now.date == day.date))
+                };
+                self.settled(is_dry, day, |day| self.market_day(day), now)
             });
-            self.store(batch, writer.as_deref_mut(), done)?;
+            self.store(batch?.into_iter().flatten(), writer.as_deref_mut(), done)?;
             (self.watch)(done.looked_at(), all);
             if self.is_to_stop() {
                 return Ok(());
@@ -141,10 +156,42 @@ impl RewriteJob<'_> {
         }
     }
 
+    fn market_day(&self, day: &WitnessFile) -> RecordedFile {
+        let recorded = market_day::WrittenFile { bytes: day.bytes, xxh3: day.xxh3 };
+        let rewritten_file = rewrite::market_day(self.data_dir, day.date, &recorded);
+        RecordedFile { of: RewrittenFile::MarketDay(day.date), bytes: day.bytes, rewritten_file }
+    }
+
+    /// Reads the file of a row. In a dry run, a file that is not the recorded one may be newer than its row: it is read
+    /// again with the row of `now`. None if another process has moved it away or is still writing it.
+    fn settled<R: Clone + PartialEq>(
+        &self,
+        is_dry: bool,
+        row: &R,
+        read: impl Fn(&R) -> RecordedFile,
+        now: impl Fn(&ManifestReader) -> Result<Option<R>, ManifestError>,
+    ) -> Result<Option<RecordedFile>, RecoveryError> {
+        let mut row = row.clone();
+        for _ in 0..READS {
+            let file = read(&row);
+            if !is_dry || !matches!(file.rewritten_file, Err(StoreError::Changed { .. })) {
+                return Ok(Some(file));
+            }
+            // Before the row is read: a writer that has ended by now has recorded what it wrote.
+            let is_written = is_held(self.data_dir);
+            match now(&self.data_dir.open_read()?)? {
+                Some(now) if now != row => row = now,
+                Some(_) if !is_written => return Ok(Some(file)),
+                Some(_) | None => break,
+            }
+        }
+        Ok(None)
+    }
+
     /// Writes the new files of a batch, then their rows.
     fn store(
         &self,
-        batch: Vec<RecordedFile>,
+        batch: impl Iterator<Item = RecordedFile>,
         writer: Option<&mut ManifestWriter>,
         done: &mut RewriteOutcome,
     ) -> Result<(), RecoveryError> {

@@ -30,17 +30,9 @@ impl DataDir {
     /// [`ManifestError::Locked`] if another process has it; else if the lock cannot be created, or the manifest cannot
     /// be migrated.
     pub fn lock(&self) -> Result<LockedDir, ManifestError> {
-        let lock = self.exclude_writers()?;
+        let lock = Lock::take(self)?;
         migrate_locked(self, &lock)?;
         Ok(LockedDir { data_dir: self.clone(), lock: Arc::new(lock) })
-    }
-
-    /// Takes the lock and changes nothing: no process writes the directory while the returned lock lives.
-    ///
-    /// # Errors
-    /// [`ManifestError::Locked`] if another process has it; [`ManifestError::Io`] if the lock cannot be created.
-    pub fn exclude_writers(&self) -> Result<Lock, ManifestError> {
-        Lock::take(self)
     }
 }
 
