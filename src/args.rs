@@ -7,6 +7,9 @@ use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::Styles};
 
+pub use command_name::command_name;
+#[cfg(test)]
+pub use command_name::is_command;
 pub use export::{AdjustedArg, ExportArgs, FormatArg};
 pub use given_twice::given_twice;
 pub use setting_flags::{CommonGroup, FetchGroup, FlagValues, Flags, ParquetGroup};
@@ -18,6 +21,7 @@ pub use update::UpdateArgs;
 
 use grab_sandbox::{EndpointFamily, Fault, RateWindow, TooManyBody};
 
+mod command_name;
 mod export;
 mod given_twice;
 mod help;
@@ -313,7 +317,21 @@ pub struct SandboxArgs {
     pub faults: SandboxFaultArgs,
     /// How the newest sessions differ.
     #[command(flatten)]
-    pub evolution: super::sandbox::EvolutionArgs,
+    pub evolution: EvolutionArgs,
+}
+
+/// The newest sessions of `grab sandbox`
+#[derive(Debug, Args)]
+pub struct EvolutionArgs {
+    /// Revise a session for so many sessions after it: until then some bars have less volume, and some are missing
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub settling: u8,
+    /// Serve a session only so long after its end; before that, nothing of it or not all
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub lag: String,
+    /// Leave out this share of sessions, 0 to 1, until 2 to 8 sessions later; grouped daily bars have them
+    #[arg(long, value_name = "SHARE")]
+    pub holes: Option<String>,
 }
 
 /// The faults of `grab sandbox`

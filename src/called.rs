@@ -21,7 +21,7 @@ use grab_core::data_dir::DataDir;
 static CALLED: OnceLock<CommandLine> = OnceLock::new();
 
 /// The commands that use no data directory.
-const WITHOUT_DIRECTORY: [&str; 5] = ["sandbox", "spec", "completions", "man", "help"];
+const WITHOUT_DIRECTORY: [&str; 4] = ["sandbox", "spec", "completions", "man"];
 
 /// The commands that send requests to the source.
 const FETCHING: [&str; 5] = ["start", "resume", "update", "repair", "universe sync"];
@@ -193,6 +193,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::args::is_command;
 
     fn called(line: &str, data_dir: &str) -> CommandLine {
         let typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
@@ -201,6 +202,13 @@ mod tests {
 
     fn whole_of(called: &CommandLine, text: &str) -> String {
         called.whole(text, str::to_owned).into_owned()
+    }
+
+    #[test]
+    fn the_lists_of_commands_have_names_of_commands() {
+        let names = WITHOUT_DIRECTORY.iter().chain(&FETCHING);
+        let unknown: Vec<_> = names.filter(|name| !is_command(name)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
     }
 
     #[test]

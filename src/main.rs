@@ -45,25 +45,10 @@ use clap::Parser;
 use grab_core::exit::ExitStatus;
 use grab_ops::Error as Failure;
 
-use args::{Cli, Command, UniverseArgs, UniverseCommand, given_twice};
+use args::{Cli, Command, command_name, given_twice};
 use called::CommandLine;
 use output::Output;
 use settings::Sources;
-
-/// The names of the commands.
-const NAMES: [&str; 11] = [
-    "start",
-    "resume",
-    "status",
-    "verify",
-    "repair",
-    "update",
-    "universe",
-    "export",
-    "sandbox",
-    "completions",
-    "man",
-];
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
@@ -78,7 +63,7 @@ fn run_typed(arguments: &[OsString]) -> ExitStatus {
     let json = arguments.iter().any(|argument| argument == "--json");
     let parsed = Cli::try_parse_from(arguments).and_then(|cli| given_twice(arguments).map_or(Ok(cli), Err));
     match parsed {
-        Ok(cli) => run(&cli, arguments, Output::new(cli.command.name(), cli.common.json)),
+        Ok(cli) => run(&cli, arguments, Output::new(command_name(arguments), cli.common.json)),
         Err(error) => not_parsed(&error, arguments, json),
     }
 }
@@ -132,34 +117,8 @@ fn not_parsed(error: &clap::Error, arguments: &[OsString], json: bool) -> ExitSt
         // The error comes first; the usage after it is for people.
         let what = text.split("\n\nUsage").next().unwrap_or_default().trim_start_matches("error: ");
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        return Output::new(Command::named(arguments), true).failure(&Failure::Usage(what));
+        return Output::new(command_name(arguments), true).failure(&Failure::Usage(what));
     }
     let _ = error.print();
     ExitStatus::Usage
-}
-
-impl Command {
-    /// The first command on a command line, if it is one: for a command line that cannot be parsed.
-    fn named(arguments: &[OsString]) -> &'static str {
-        let typed = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default();
-        NAMES.into_iter().find(|name| *name == typed).unwrap_or_default()
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Start(_) => "start",
-            Self::Resume(_) => "resume",
-            Self::Repair(_) => "repair",
-            Self::Update(_) => "update",
-            Self::Status(_) => "status",
-            Self::Verify(_) => "verify",
-            Self::Export(_) => "export",
-            Self::Universe(UniverseArgs { command: UniverseCommand::Sync(_) }) => "universe sync",
-            Self::Universe(UniverseArgs { command: UniverseCommand::List(_) }) => "universe list",
-            Self::Sandbox(_) => "sandbox",
-            Self::Spec(_) => "spec check",
-            Self::Completions(_) => "completions",
-            Self::Man(_) => "man",
-        }
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::{env, sync::Arc};
 
-use clap::Args;
 use grab_core::{clock::Clock, engine::Stop, exit::ExitStatus};
 use grab_model::ApiKey;
 use grab_ops::{Error as Failure, read_time};
@@ -10,7 +9,7 @@ use grab_sandbox::{Evolution, FaultOptions, PlanRateLimit, ReferenceQuality, San
 use serde::Serialize;
 
 use super::{
-    args::{SandboxArgs, SandboxFaultArgs, SandboxRateArgs},
+    args::{EvolutionArgs, SandboxArgs, SandboxFaultArgs, SandboxRateArgs},
     output::{Output, announce_clock, say},
     report::Report,
     settings::{SANDBOX_DATA_DIR, Sources},
@@ -20,20 +19,6 @@ use super::{
 
 /// The variable with the only accepted key. There is no flag for it: a key on a command line is a bad habit.
 const KEY_VARIABLE: &str = "GRAB_SANDBOX_KEY";
-
-/// The newest sessions of `grab sandbox`
-#[derive(Debug, Args)]
-pub struct EvolutionArgs {
-    /// Revise a session for so many sessions after it: until then some bars have less volume, and some are missing
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub settling: u8,
-    /// Serve a session only so long after its end; before that, nothing of it or not all
-    #[arg(long, value_name = "TIME", default_value = "0s")]
-    pub lag: String,
-    /// Leave out this share of sessions, 0 to 1, until 2 to 8 sessions later; grouped daily bars have them
-    #[arg(long, value_name = "SHARE")]
-    pub holes: Option<String>,
-}
 
 /// Printed once the server listens.
 #[derive(Serialize)]

@@ -107,7 +107,7 @@ const CRATES: &[(&str, &str, &[Layer])] = &[
             &[
                 "data_dir", "adjust", "calendar", "universe", "plan", "clock", "cpu", "disk", "exit",
                 "manifest", "pace", "decode", "source", "store", "engine", "verify", "update", "export",
-                "sandbox",
+                "sandbox", "ops",
             ],
         )],
     ),
@@ -118,14 +118,15 @@ fn parts() -> impl Iterator<Item = &'static Layer> {
     CRATES.iter().flat_map(|(_, _, layers)| *layers)
 }
 
-/// The names that a source text imports from this workspace, also in grouped imports: `crate::{a, b::c}` gives a and b,
-/// and a name of `grab_sandbox` is `sandbox`.
-fn imports(text: &str) -> Vec<String> {
+/// The names that a source text imports from other crates of this workspace, and from its own crate if that has several
+/// parts, also in grouped imports: `crate::{a, b::c}` gives a and b, and a name of `grab_sandbox` is `sandbox`.
+fn imports(text: &str, is_of_parts: bool) -> Vec<String> {
     let code: String =
         text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut found = Vec::new();
-    for root in ["crate::", "grab_model::", "grab_core::"] {
-        for rest in code.split(root).skip(1) {
+    let own: &[&str] = if is_of_parts { &["crate::"] } else { &[] };
+    for root in ["grab_model::", "grab_core::"].iter().chain(own) {
+        for rest in code.split(*root).skip(1) {
             match rest.strip_prefix('{') {
                 Some(group) => found.extend(top_level(group)),
                 None => found.push(leading_name(rest)),
@@ -196,13 +197,9 @@ fn no_module_imports_what_the_layer_table_forbids() {
                 continue;
             }
             let (own, _, allowed) = part_of(inside, layers);
-            // In a crate of one part, `crate::` names its own modules.
-            let is_single = layers.len() == 1;
-            for import in imports(&fs::read_to_string(&file).unwrap()) {
+            for import in imports(&fs::read_to_string(&file).unwrap(), layers.len() > 1) {
                 let is_part = parts().any(|(name, ..)| *name == import);
-                let is_own =
-                    import == *own || is_single && file.with_file_name(format!("{import}.rs")).exists();
-                if is_part && !is_own && !is_single && !allowed.contains(&import.as_str()) {
+                if is_part && import != *own && !allowed.contains(&import.as_str()) {
                     forbidden.push(format!("{folder}/{}: {import}", inside.display()));
                 }
             }
@@ -222,14 +219,33 @@ fn every_module_is_in_the_layer_table() {
     }
 }
 
-/// The paths that the `use` statements of a file name, without groups: `a::{b, c::d}` is `a::b` and `a::c::d`.
+/// The paths that a file names, without groups: those of its `use` statements, where `a::{b, c::d}` is `a::b` and
+/// `a::c::d`, and in its code those that begin with `crate` or `super`.
 fn used_paths(text: &str) -> Vec<String> {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     let code = format!("\n{}", lines.collect::<Vec<_>>().join("\n"));
-    let code = code.split("#[cfg(test)]").next().unwrap();
+    let code = without_tests(&code);
     let uses = code.split("\nuse ").skip(1).chain(code.split("\npub use ").skip(1));
     let tree = |rest: &str| rest.split(';').next().unwrap().split_whitespace().collect::<String>();
-    uses.flat_map(|rest| expanded(&tree(rest))).collect()
+    uses.flat_map(|rest| expanded(&tree(rest))).chain(inline_paths(code)).collect()
+}
+
+/// The code before the tests, which may name anything.
+fn without_tests(code: &str) -> &str {
+    let tests = code
+        .match_indices("#[cfg(test)]")
+        .find(|(at, attribute)| code[at + attribute.len()..].trim_start().starts_with("mod "));
+    tests.map_or(code, |(at, _)| &code[..at])
+}
+
+/// The paths in code that begin with `crate::` or `super::`: `super::super::a::B` once, from its first word.
+fn inline_paths(code: &str) -> Vec<String> {
+    let is_of_path = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':');
+    let starts = ["crate::", "super::"].into_iter().flat_map(|root| code.match_indices(root));
+    let starts = starts.map(|(at, _)| at).filter(|at| !code[..*at].ends_with(is_of_path));
+    let paths = starts.map(|at| code[at..].chars().take_while(|c| is_of_path(*c)).collect::<String>());
+    // A path before a group, `super::{`, is one of a `use` statement.
+    paths.filter(|path| !path.ends_with("::")).collect()
 }
 
 /// The paths of a tree of imports.
@@ -299,8 +315,14 @@ fn no_module_of_the_command_line_imports_one_that_imports_it() {
 #[test]
 fn the_scan_sees_every_module_that_is_used() {
     let text = "use std::io;\nuse super::{\n    super::{report::Report, text},\n    planned::Lists,\n};\npub use crate::files;\n";
-    let modules: Vec<_> = used_paths(text).iter().filter_map(|path| module_of(path, 2)).collect();
-    assert_eq!(modules, ["report", "text", "files"]);
+    let named = |text: &str, depth| {
+        used_paths(text).iter().filter_map(|path| module_of(path, depth)).collect::<BTreeSet<_>>()
+    };
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(named(text, 2), set(&["report", "text", "files"]));
+    let inline = "#[cfg(test)]\npub use x;\nfn f(a: super::sandbox::A) -> super::super::text::Text { crate::called::set(a) }\n#[cfg(test)]\nmod tests { use super::super::other; }\n";
+    assert_eq!(named(inline, 1), set(&["called", "sandbox"]));
+    assert_eq!(named(inline, 2), set(&["called", "text"]));
 }
 
 /// One row of the table in `docs/ARCHITECTURE.md`.
@@ -331,5 +353,6 @@ fn the_architecture_shows_the_layers_that_are_enforced() {
 #[test]
 fn the_scan_sees_every_form_of_an_import() {
     let text = "use crate::{\n    clock::Clock,\n    store,\n};\nuse grab_model::{Bars, plan};\nfn f() { crate::pace::backoff(1, 0.0) }\n// crate::cli\n";
-    assert_eq!(imports(text), ["clock", "store", "pace", "Bars", "plan"]);
+    assert_eq!(imports(text, true), ["Bars", "plan", "clock", "store", "pace"]);
+    assert_eq!(imports(text, false), ["Bars", "plan"], "crate:: names own modules");
 }
