@@ -393,3 +393,36 @@ fn help_names_every_setting_of_the_contract_and_fits_a_terminal() {
     assert!(!help.contains("--key"), "a key never comes from the command line");
     assert!(Path::new(env!("CARGO_BIN_EXE_grab")).exists());
 }
+
+#[test]
+fn a_line_that_cannot_be_parsed_names_its_command_in_json() {
+    let grab = Grab::new();
+    for (line, command) in [
+        ("spec check --json --bad", "spec check"),
+        ("universe sync --frob --json", "universe sync"),
+        ("universe --json list --frob", "universe list"),
+        ("--json --data-dir start status --frob", "status"),
+        ("frob --json", ""),
+    ] {
+        let report = grab.run(line).exits(2).json();
+        assert_eq!((&report["command"], &report["exit_code"]), (&command.into(), &2.into()), "{line}");
+    }
+    assert_eq!(grab.run("spec check --json none.toml").exits(3).json()["command"], "spec check");
+    assert_eq!(grab.run("universe list --json").exits(2).json()["command"], "universe list");
+}
+
+#[test]
+fn an_unknown_key_of_a_file_or_a_spec_is_answered_with_the_nearest_one() {
+    let grab = Grab::new();
+    fs::write(grab.dir().join("grab.toml"), "rat = \"5/min\"\n").unwrap();
+    let ran = grab.run("status").exits(3);
+    assert!(ran.stderr.contains("unknown key \"rat\" (did you mean \"rate\"?)"), "{ran:?}");
+    fs::write(grab.dir().join("grab.toml"), "base-url = \"http://127.0.0.1:1\"\n").unwrap();
+    let ran = grab.run("status").exits(3);
+    assert!(ran.stderr.contains("(did you mean \"base_url\"?)"), "{ran:?}");
+    fs::remove_file(grab.dir().join("grab.toml")).unwrap();
+    let spec = "windows = [\"2024\"]\nuniverse.tickers = [\"A\"]\n[pacing]\nrat = \"5/min\"\n";
+    fs::write(grab.dir().join("s.toml"), spec).unwrap();
+    let ran = grab.run("spec check s.toml").exits(3);
+    assert!(format!("{ran:?}").contains("did you mean `rate`?"), "{ran:?}");
+}

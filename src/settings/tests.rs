@@ -77,7 +77,10 @@ fn wrong_values_are_named_with_the_place_where_they_are_set() {
     assert!(error.to_string().starts_with("grab.toml: rate: "), "{error}");
     assert_eq!(error.exit().code(), 3);
     let error = parse_config("rate = \"5/min\"\nrates = 1\n", &list::keys()).unwrap_err();
-    assert!(error.starts_with("line 2: unknown key \"rates\""), "{error}");
+    assert!(
+        error.starts_with("line 2: unknown key \"rates\" (did you mean \"rate\"?); known are "),
+        "{error}"
+    );
 }
 
 #[test]

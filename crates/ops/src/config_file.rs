@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-use grab_model::plan;
+use grab_model::{nearest, plan};
 use toml::Spanned;
 
 use crate::Error;
@@ -33,7 +33,9 @@ pub fn parse_config(text: &str, known: &[&str]) -> Result<BTreeMap<String, Strin
         let line = 1 + text[..key.span().start].matches('\n').count();
         let key = key.into_inner();
         if !known.contains(&key.as_str()) {
-            return Err(format!("line {line}: unknown key {key:?}; known are {}", known.join(", ")));
+            let meant = nearest(&key, known.iter().copied());
+            let meant = meant.map(|meant| format!(" (did you mean {meant:?}?)")).unwrap_or_default();
+            return Err(format!("line {line}: unknown key {key:?}{meant}; known are {}", known.join(", ")));
         }
         let value = match value {
             toml::Value::String(text) => text,

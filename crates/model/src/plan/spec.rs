@@ -1,10 +1,12 @@
 //! Specs: what to download, checked in as a TOML file.
 
+use std::fmt::Write as _;
+
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::{toml_line::line_of, universe::SpecUniverse};
-use crate::excerpt;
+use crate::{excerpt, nearest};
 
 /// How much of the TOML reader's message is shown, in characters.
 const SHOWN: usize = 300;
@@ -134,8 +136,17 @@ fn unreadable(text: &str, error: &toml::de::Error) -> SpecError {
     let mut reason = excerpt(&without_value(error.message()), SHOWN);
     if reason.starts_with("unknown field") && reason.to_lowercase().replace(['_', '-'], "").contains("key`") {
         reason.push_str("; a spec is checked in: the key is never in it, but in MASSIVE_API_KEY");
+    } else if let Some(meant) = meant(&reason) {
+        let _ = write!(reason, "; did you mean `{meant}`?");
     }
     SpecError::Toml { line, column, reason }
+}
+
+/// The key that an unknown one may mean, by a message that names it first and then the known ones, in backticks.
+fn meant(reason: &str) -> Option<String> {
+    let mut names = reason.strip_prefix("unknown field")?.split('`').skip(1).step_by(2);
+    let unknown = names.next()?;
+    nearest(unknown, names).map(str::to_owned)
 }
 
 /// Turns `invalid type: string "…", expected a boolean` into a message without the string: the position is enough.
@@ -169,6 +180,13 @@ mod tests {
     fn unknown_keys_are_named_with_line_and_column() {
         let error = read("windows = []\nwindow = 1\n[universe]\ntickers = []\n").unwrap_err().to_string();
         assert!(error.contains("line 2, column 1") && error.contains("unknown field `window`"), "{error}");
+        assert!(error.ends_with("; did you mean `windows`?"), "{error}");
+        let read =
+            |key: &str| read(&format!("windows = []\n[universe]\ntickers = []\n[pacing]\n{key} = 1\n"));
+        let error = read("rat").unwrap_err().to_string();
+        assert!(error.contains("unknown field `rat`") && error.ends_with("did you mean `rate`?"), "{error}");
+        let error = read("colour").unwrap_err().to_string();
+        assert!(error.contains("unknown field `colour`") && !error.contains("did you mean"), "{error}");
     }
 
     #[test]
