@@ -14,7 +14,7 @@ use grab_model::{ApiKey, RateError, plan::Spec};
 use grab_ops::{
     ConnectOptions, Error as Failure, HostOrigin, KEY_VARIABLES, SavedStart, read_base_url, read_bool,
     read_certificates, read_concurrency, read_config_file, read_encodings, read_key_file, read_key_variable,
-    read_positive, read_time, read_timeout,
+    read_positive, read_time, read_timeout, user_state_dir,
 };
 use jiff::Timestamp;
 
@@ -100,7 +100,7 @@ impl<'a> Sources<'a> {
         sources.with_saved_settings(saved)
     }
 
-    /// These sources with the saved settings of a data directory, for a `start` that does not name the saved spec.
+    /// These sources with the saved settings of a data directory, for a `start` with a new spec in place of the saved one.
     #[must_use]
     pub fn with_saved_settings(mut self, saved: &SavedStart) -> Self {
         let SavedStart { settings, manifest, .. } = saved;
@@ -279,7 +279,7 @@ impl FetchSettings {
             key: sources.key().map_err(|failure| failure.to_string()),
             is_continued: true,
             rate: sources.get(&list::RATE, given, rate)?,
-            state_dir: state_dir(sources.env),
+            state_dir: user_state_dir(sources.env),
             concurrency: sources.get(&list::CONCURRENCY, given, read_concurrency)?,
             adjusted: sources.get(&list::ADJUSTED, given, read_bool)?,
             max_attempts: sources
@@ -311,13 +311,6 @@ impl FetchSettings {
         settings.options.encodings = sources.encodings(parquet)?;
         Ok(settings)
     }
-}
-
-/// The user's folder for state. A relative path does not count (XDG Base Directory Specification).
-fn state_dir(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || absolute("HOME").map(|home| home.join(".local/state"));
-    absolute("XDG_STATE_HOME").or_else(home).map(|state| state.join("grab"))
 }
 
 mod choice;

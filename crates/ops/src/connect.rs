@@ -2,7 +2,7 @@
 
 mod options;
 
-pub use options::{ConnectOptions, HostOrigin};
+pub use options::{ConnectOptions, HostOrigin, user_state_dir};
 
 use std::{sync::Arc, time::Duration};
 

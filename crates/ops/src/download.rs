@@ -16,8 +16,8 @@ use grab_model::{
 };
 
 use crate::{
-    ConnectOptions, Error, HistoryCheck, Job, LeftOut, Notice, Observer, PlannedSubscriptions,
-    ReferenceSelection, RunReport, last_day, manifest_of, require_manifest, stored_universe,
+    ConnectOptions, Error, HistoryCheck, Job, LeftOut, Notice, Observer, PlannedSubscriptions, RunReport,
+    SourceCheck, last_day, manifest_of, require_manifest, stored_universe,
 };
 
 /// What to download.
@@ -178,18 +178,13 @@ impl Download {
     pub fn run(self, observer: &Arc<dyn Observer>) -> Result<RunReport, Error> {
         let Self { data_dir, request, options, plan_only, spec, settings, clock } = self;
         let service = service(&options);
+        let options = ConnectOptions { is_continued: false, ..options };
         let job = Job {
-            command: "start",
             arguments: request.describe(),
-            data_dir,
-            options: ConnectOptions { is_continued: false, ..options },
-            clock,
-            observer: Arc::clone(observer),
             plan_only,
-            locked: None,
-            lists: ReferenceSelection::default(),
-            absences: None,
             history_check: HistoryCheck::IfRequested,
+            source_check: SourceCheck::Always,
+            ..Job::new("start", data_dir, options, clock, observer)
         };
         let observer = Arc::clone(observer);
         job.run(move |writer| {
@@ -237,18 +232,11 @@ impl Resume {
         let Self { data_dir, options, retry_failed, clock } = self;
         require_manifest(&data_dir)?;
         let path = data_dir.manifest().display().to_string();
-        let job = Job {
-            command: "resume",
-            arguments: if retry_failed { "--retry-failed".to_owned() } else { String::new() },
-            data_dir,
-            options,
-            clock,
-            observer: Arc::clone(observer),
-            plan_only: false,
-            locked: None,
-            lists: ReferenceSelection::default(),
-            absences: None,
-            history_check: if retry_failed { HistoryCheck::IfAny } else { HistoryCheck::Never },
+        let job = Job::new("resume", data_dir, options, clock, observer);
+        let job = if retry_failed {
+            Job { arguments: "--retry-failed".to_owned(), history_check: HistoryCheck::IfAny, ..job }
+        } else {
+            job
         };
         job.run(move |writer| {
             if writer.counts()?.total() == 0 && writer.subscriptions()?.is_empty() {

@@ -1,5 +1,11 @@
 //! What `grab` does with a data directory, as a library: each job has options, a plan and a report. Prints nothing; an
 //! [`Observer`] receives notices and progress.
+//!
+//! `examples/embed.rs` is a whole program. A job runs until nothing is outstanding. To end it earlier and cleanly, set
+//! [`ConnectOptions::max_duration`] or [`ConnectOptions::max_requests`], or give it an observer that keeps the `stop` of
+//! [`Observer::watch_signals`]: `stop.request(StopReason::Interrupted)`, from any thread, ends the run after the pages
+//! under way, and [`Resume`] continues. Processes of a user with the same service and key share one pace, by
+//! [`ConnectOptions::state_dir`].
 
 mod api_key;
 mod config_file;
@@ -34,7 +40,7 @@ mod witness;
 
 pub use api_key::{KEY_VARIABLES, read_key_file, read_key_variable};
 pub use config_file::{parse_config, read_config_file};
-pub use connect::{ConnectOptions, Connection, HostOrigin, RunHandles, SANDBOX};
+pub use connect::{ConnectOptions, Connection, HostOrigin, RunHandles, SANDBOX, user_state_dir};
 pub use download::{Download, DownloadPlan, DownloadRequest, Resume};
 pub use error::{Error, is_busy, is_disk_trouble};
 pub use export::{Export, ExportAdjustment, ExportReport};
@@ -52,8 +58,8 @@ pub use reference::{
 pub use repair::{RemainingDamage, Repair, RepairEstimate, RepairPreview, RepairReport, SavedFinding};
 pub use rewrite::{Rewrite, RewriteReport};
 pub use run::{
-    Absences, HistoryCheck, Job, RunFindings, declare_kind, kind_of, kind_on_disk, last_day, manifest_of,
-    require_manifest,
+    Absences, HistoryCheck, Job, RunFindings, SourceCheck, declare_kind, kind_of, kind_on_disk, last_day,
+    manifest_of, require_manifest,
 };
 pub use run_report::{NextStep, RunReport, Unsuccessful};
 pub use saved_start::SavedStart;

@@ -20,8 +20,8 @@ use grab_model::{Month, Symbol, Window, calendar, format};
 use serde::Serialize;
 
 use crate::{
-    ConnectOptions, Error, HistoryCheck, Job, NextStep, Notice, Observer, ReferenceSelection, RunReport,
-    last_day, listing_cuts, require_something, verify_directory,
+    ConnectOptions, Error, Job, NextStep, Notice, Observer, RunReport, last_day, listing_cuts,
+    require_something, verify_directory,
 };
 use clear::{ClearedFiles, clear, discard_replaced};
 
@@ -148,18 +148,11 @@ impl Repair {
     }
 
     fn job(&self, locked: LockedDir, plan: &RepairPlan, observer: &Arc<dyn Observer>) -> Job {
+        let Self { data_dir, options, clock, .. } = self;
         Job {
-            command: "repair",
             arguments: describe(plan),
-            data_dir: self.data_dir.clone(),
-            observer: Arc::clone(observer),
-            options: self.options.clone(),
-            clock: self.clock,
-            plan_only: false,
             locked: Some(locked),
-            lists: ReferenceSelection::default(),
-            absences: None,
-            history_check: HistoryCheck::Never,
+            ..Job::new("repair", data_dir.clone(), options.clone(), *clock, observer)
         }
     }
 

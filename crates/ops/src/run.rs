@@ -61,6 +61,17 @@ pub struct Job {
     pub absences: Option<UpdateCutoff>,
     /// Whether to check if the plan serves days that it refused before.
     pub history_check: HistoryCheck,
+    /// When to check that the source can be reached.
+    pub source_check: SourceCheck,
+}
+
+/// When a job checks, before it records anything, that the source can be reached and serves the bars of the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceCheck {
+    /// Only before a directory is created. In an existing one, the run is recorded with the reason of its failure.
+    IfNew,
+    /// Always: nothing is recorded for a source that cannot be used.
+    Always,
 }
 
 /// What a run has found out when it is judged.
@@ -87,6 +98,31 @@ impl<T> Default for RunFindings<T> {
 type Client = (Option<Sandbox>, Polygon);
 
 impl Job {
+    /// Creates a job that fetches what is outstanding, and nothing else.
+    #[must_use]
+    pub fn new(
+        command: &'static str,
+        data_dir: DataDir,
+        options: ConnectOptions,
+        clock: Clock,
+        observer: &Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            command,
+            arguments: String::new(),
+            data_dir,
+            options,
+            clock,
+            observer: Arc::clone(observer),
+            plan_only: false,
+            locked: None,
+            lists: ReferenceSelection::default(),
+            absences: None,
+            history_check: HistoryCheck::Never,
+            source_check: SourceCheck::IfNew,
+        }
+    }
+
     /// Locks the data directory, lets `prepare` record what is wanted, and works until nothing is outstanding.
     ///
     /// # Errors
@@ -261,8 +297,7 @@ impl Job {
             self.check_source()?;
         }
         let locked = lock_directory(&self.data_dir, &self.options, self.locked.take())?;
-        // Other jobs in an existing directory record their run there, with the reason of a failure.
-        if exists && self.command == "start" {
+        if exists && self.source_check == SourceCheck::Always {
             self.check_source()?;
         }
         Ok(locked)
@@ -300,8 +335,8 @@ impl Job {
     ) -> impl FnOnce() -> Result<RunReport, Error> + Send + 'static {
         let (command, data_dir) = (self.command, self.data_dir.clone());
         move || {
-            let interrupted = interrupted(&data_dir);
             let reader = data_dir.open_read()?;
+            let interrupted = interrupted(&reader)?;
             // Their process is about to end.
             let (counts, totals) = (reader.counts()?.all_released(), counters.snapshot().totals);
             let (beyond, histories) = (reader.not_entitled()?, reader.plan_histories()?);
@@ -315,11 +350,10 @@ impl Job {
 }
 
 /// The error of an interrupted run: with an unplanned subscription it is not complete, whatever is outstanding.
-fn interrupted(data_dir: &DataDir) -> Error {
+fn interrupted(reader: &ManifestReader) -> Result<Error, ManifestError> {
     let interrupted = Error::Stopped(StopReason::Interrupted);
-    let orders = data_dir.open_read().and_then(|reader| reader.orders()).unwrap_or_default();
-    let is_planned = orders.iter().all(|order| order.planned_at_ms.is_some());
-    if is_planned { interrupted } else { Error::Unplanned(Box::new(interrupted)) }
+    let is_planned = reader.orders()?.iter().all(|order| order.planned_at_ms.is_some());
+    Ok(if is_planned { interrupted } else { Error::Unplanned(Box::new(interrupted)) })
 }
 
 /// The last finished session.

@@ -24,8 +24,8 @@ use grab_model::{Rate, plan::Estimate};
 use jiff::civil::Date;
 
 use crate::{
-    ConnectOptions, Error, HistoryCheck, Job, NextStep, Notice, Observer, ReferenceReport, RunFindings,
-    RunReport, plan_subscriptions, require_manifest, unplanned, usable_universe,
+    ConnectOptions, Error, Job, NextStep, Notice, Observer, ReferenceReport, RunFindings, RunReport,
+    plan_subscriptions, require_manifest, unplanned, usable_universe,
 };
 use lists::{DueLists, plan_update};
 
@@ -148,17 +148,11 @@ impl Update {
         let lists = DueLists::of(&data_dir, &reader, &cutoff)?;
         drop(reader);
         let job = Job {
-            command: "update",
             arguments: format!("to {}", cutoff.session.date()),
-            data_dir: data_dir.clone(),
-            observer: Arc::clone(observer),
-            options,
-            clock,
-            plan_only: false,
             locked: Some(locked),
             lists: lists.needs,
             absences: Some(cutoff),
-            history_check: HistoryCheck::Never,
+            ..Job::new("update", data_dir.clone(), options, clock, observer)
         };
         let (place, noticed) = (data_dir.clone(), Arc::clone(observer));
         let prepare =

@@ -1,6 +1,6 @@
 //! How to reach the service, and how fast.
 
-use std::{fmt, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{env, fmt, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use grab_core::{manifest::StoreKind, source::ProxyVariables, store::Encodings};
 use grab_model::{ApiKey, Rate};
@@ -52,8 +52,8 @@ pub struct ConnectOptions {
     pub is_continued: bool,
     /// The request rate; None for that of the vendor's free plan, or no limit for the sandbox.
     pub rate: Option<Rate>,
-    /// The user's folder for state, where all processes with the same service and key share their pace. None to keep the
-    /// pace in memory, and from run to run in the data directory.
+    /// The folder where all processes with the same service and key share their pace; by default [`user_state_dir`].
+    /// None to keep the pace in memory, and from run to run in the data directory.
     pub state_dir: Option<PathBuf>,
     /// The number of requests under way at once; None to choose it from the rate.
     pub concurrency: Option<usize>,
@@ -80,7 +80,7 @@ pub struct ConnectOptions {
 }
 
 impl Default for ConnectOptions {
-    /// The vendor's service without a key, at the pace of its free plan.
+    /// The vendor's service without a key, at the pace of its free plan, which is shared with the user's other processes.
     fn default() -> Self {
         Self {
             sandbox: false,
@@ -89,7 +89,7 @@ impl Default for ConnectOptions {
             key: Ok(None),
             is_continued: false,
             rate: None,
-            state_dir: None,
+            state_dir: user_state_dir(&|name| env::var_os(name)?.into_string().ok()),
             concurrency: None,
             adjusted: None,
             max_attempts: 8,
@@ -180,6 +180,15 @@ impl ConnectOptions {
     }
 }
 
+/// The folder for the state of the user: `$XDG_STATE_HOME/grab`, else `~/.local/state/grab`. `env` returns a variable
+/// that is set. A relative path does not count (XDG Base Directory Specification).
+#[must_use]
+pub fn user_state_dir(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || absolute("HOME").map(|home| home.join(".local/state"));
+    absolute("XDG_STATE_HOME").or_else(home).map(|state| state.join("grab"))
+}
+
 /// Enough requests under way to use the rate even if a response takes three seconds, at most 32.
 fn concurrency_for(rate: Rate) -> usize {
     match rate.per_second() {
@@ -192,6 +201,20 @@ fn concurrency_for(rate: Rate) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn by_default_the_pace_is_shared_in_the_users_folder_for_state() {
+        let of = |pairs: &[(&str, &str)]| {
+            let value = |name: &str| pairs.iter().find(|(other, _)| *other == name);
+            user_state_dir(&|name| value(name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert_eq!(of(&[("HOME", "/h")]), Some("/h/.local/state/grab".into()));
+        assert_eq!(of(&[("HOME", "/h"), ("XDG_STATE_HOME", "/s")]), Some("/s/grab".into()));
+        assert_eq!(of(&[("HOME", "/h"), ("XDG_STATE_HOME", "s")]), Some("/h/.local/state/grab".into()));
+        assert_eq!(of(&[("HOME", "h")]), None);
+        let of_this_process = user_state_dir(&|name| env::var(name).ok());
+        assert_eq!(ConnectOptions::default().state_dir, of_this_process);
+    }
 
     #[test]
     fn concurrency_is_chosen_from_the_rate() {

@@ -3,16 +3,32 @@
 use std::sync::Arc;
 
 use grab_core::{
+    data_dir::DataDir,
     engine::StopReason,
-    manifest::StoreKind,
-    store::{BarStore, reference},
+    manifest::{ManifestError, ManifestWriter, StoreKind},
+    store::BarStore,
 };
+use jiff::civil::Date;
 
 use super::{Client, Job, last_day};
 use crate::{
-    Connection, Error, LeftOut, MissingList, Notice, ReferenceFetch, ReferenceReport, ReferenceSelection,
-    RunHandles, TableSync, has_universe, plan_subscriptions, unplanned,
+    Connection, Error, LeftOut, MissingList, Notice, Observer, ReferenceFetch, ReferenceReport,
+    ReferenceSelection, RunHandles, TableSync, has_universe, plan_subscriptions, unplanned, usable_universe,
 };
+
+/// Plans the subscriptions by the stored universe. Returns how many tasks are new, what lists leave out, and how many
+/// symbols have no list date. None if no usable universe is stored.
+fn plan_stored(
+    writer: &mut ManifestWriter,
+    data_dir: &DataDir,
+    last_day: Date,
+    observer: &dyn Observer,
+) -> Result<Option<(u64, LeftOut, u64)>, Error> {
+    let Some(universe) = usable_universe(data_dir)? else { return Ok(None) };
+    let (added, left_out) = plan_subscriptions(writer, &universe, last_day, observer)?;
+    let unknown = universe.periods().filter(|(_, span)| span.from.is_none()).count() as u64;
+    Ok(Some((added, left_out, unknown)))
+}
 
 impl Job {
     /// Fetches the lists that are needed. Returns the client, if one was needed.
@@ -101,13 +117,10 @@ impl Job {
         }
         let (data_dir, last_day) = (self.data_dir.clone(), last_day(self.clock));
         let observer = Arc::clone(&self.observer);
-        let planned = manifest.call(move |writer| {
-            let Ok(Some(universe)) = reference::read_universe(&data_dir) else { return Ok(None) };
-            let (added, left_out) = plan_subscriptions(writer, &universe, last_day, &*observer)?;
-            let unknown = universe.periods().filter(|(_, span)| span.from.is_none()).count() as u64;
-            Ok(Some((added, left_out, unknown)))
-        });
-        let planned = planned.await?.map(|(added, left, unknown)| {
+        let planned = manifest
+            .call(move |writer| Ok::<_, ManifestError>(plan_stored(writer, &data_dir, last_day, &*observer)));
+        let planned = planned.await?.map_err(|failure| Error::Unplanned(Box::new(failure)))?;
+        let planned = planned.map(|(added, left, unknown)| {
             *left_out = Some(left.brief());
             (added, unknown)
         });
