@@ -66,10 +66,10 @@ pub fn run(
 ) -> Result<ExitStatus, Failure> {
     let spec = args.spec.as_deref().map(SpecFile::read).transpose()?;
     let (data_dir, clock) = (sources.data_dir(common)?, sources.clock()?);
-    let sources = sources.clone().with_saved_settings(&saved_start::read(&data_dir));
+    let (sources, saved) = (sources.clone(), saved_start::read(&data_dir));
     let sources = match &spec {
-        Some(spec) => sources.with_spec(spec.path(), spec.spec()),
-        None => sources,
+        Some(spec) => sources.with_saved_settings(&saved).with_spec(spec.path(), spec.spec()),
+        None => sources.with_saved(&saved),
     };
     let settings = FetchSettings::resolve_with(&args.fetch, &args.parquet, &sources)?;
     announce_clock(clock);

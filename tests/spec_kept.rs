@@ -72,6 +72,29 @@ fn resume_and_repair_keep_the_pace_of_the_spec() {
 }
 
 #[test]
+fn another_start_without_a_spec_keeps_the_pace_of_the_spec() {
+    let server = Server::start(january);
+    let grab = client(&server);
+    write(&grab, "four.toml", &format!("{FOUR}[pacing]\nrate = \"3/min\"\n"));
+    grab.run("start --plan-only --spec four.toml").exits(0);
+    write(&grab, "grab.toml", "rate = \"7/min\"\n");
+    let pace = |flags: &str| {
+        let ran = grab.run(&format!("start --windows 2004 --tickers GE --dry-run {flags}")).exits(0);
+        ran.stdout.split(" at ").last().unwrap().lines().next().unwrap().to_owned()
+    };
+    assert_eq!(pace(""), "3/min", "the saved spec comes before grab.toml");
+    assert_eq!(pace("--rate 9/min"), "9/min");
+    // A new spec comes before it, also one that names no pace: then the files say it.
+    let other = "windows = [\"2004\"]\nuniverse.tickers = [\"GE\"]\n";
+    write(&grab, "other.toml", other);
+    let ran = grab.run("start --spec other.toml --dry-run").exits(0);
+    assert!(ran.stdout.contains(" at 7/min"), "{ran:?}");
+    // A rate that a start got by flag is saved, and comes before the saved spec.
+    grab.run("start --windows 2024-01 --tickers A --plan-only --rate 2/s").exits(0);
+    assert_eq!(pace(""), "2/s");
+}
+
+#[test]
 fn a_flag_and_the_environment_win_over_the_kept_spec_and_that_over_the_files() {
     let server = Server::start(january);
     let grab = client(&server);
@@ -87,9 +110,9 @@ fn a_flag_and_the_environment_win_over_the_kept_spec_and_that_over_the_files() {
     assert_eq!(pace(&grab, "--rate 1/s"), "1/s");
     let variable = grab.command("update --dry-run").env("GRAB_RATE", "2/s").output().unwrap();
     assert!(Ran::from(variable).exits(0).stdout.contains(" at 2/s"));
-    // A start without a spec does not use the pace of a saved one, and leaves it saved.
+    // A start without a spec uses the pace of the saved one, and leaves it saved.
     let dry_run = grab.run("start --dry-run --windows 2024-02 --tickers A --adjusted").exits(0);
-    assert!(dry_run.stdout.contains(" at 4/s\n"), "{dry_run:?}");
+    assert!(dry_run.stdout.contains(" at 3/s\n"), "{dry_run:?}");
     grab.run("start --plan-only --windows 2024-02 --tickers A --adjusted").exits(0);
     assert_eq!(pace(&grab, ""), "3/s");
     assert_eq!(server.requests().len(), 0);

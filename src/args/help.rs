@@ -8,7 +8,7 @@ Try it without a key:
 
 Each command has examples: grab start --help
 The key is in MASSIVE_API_KEY, or in the file that GRAB_API_KEY_FILE names.
-Settings: flag > environment > spec > grab.toml > ~/.config/grab/config.toml.
+Settings: flag > env > --spec > saved > grab.toml > ~/.config/grab/config.toml.
 Exit codes: 0 complete, 1 a bug, 2 usage, 3 a bad spec, config or tickers file,
   10 incomplete (grab resume continues), 11 some tasks have no data, 12 damage,
   13 gaps, 20 key, 21 source unreachable, 30 disk, 31 another grab runs here,
@@ -24,7 +24,8 @@ Examples:
   grab start --tasks-file missing.csv --max-duration 50m
 
 The same request a second time does nothing; a wider one adds what is missing.
-After a crash or a stop, grab resume continues.";
+After a crash or a stop, grab resume continues. Pace, host and spec are saved:
+later commands here use them, another start without --spec too.";
 
 /// After `grab resume --help`.
 pub const RESUME: &str = "\
