@@ -13,6 +13,9 @@ use jiff::civil::{Date, date};
 
 use crate::support::{Grab, Reply, Request, Server, minutes, page};
 
+/// Makes the same reply for every request.
+type Answer = fn() -> Reply;
+
 const DAY: Date = date(2024, 1, 3);
 
 fn ok(request: &Request) -> Reply {
@@ -29,6 +32,11 @@ fn symbols(count: usize) -> String {
 
 /// A server that works for this many requests, then fails for this long.
 fn sick_after(requests: usize, time: Duration) -> Server {
+    failing_after(requests, time, sick)
+}
+
+/// A server that works for this many requests, then answers with something else for this long.
+fn failing_after(requests: usize, time: Duration, fault: Answer) -> Server {
     let state = Mutex::new((0, None));
     Server::start(move |request| {
         let mut state = state.lock().unwrap();
@@ -37,7 +45,7 @@ fn sick_after(requests: usize, time: Duration) -> Server {
             return ok(request);
         }
         let since = *state.1.get_or_insert_with(Instant::now);
-        if since.elapsed() < time { sick() } else { ok(request) }
+        if since.elapsed() < time { fault() } else { ok(request) }
     })
 }
 
@@ -50,6 +58,25 @@ fn a_server_that_is_sick_for_a_while_costs_no_task_anything() {
     assert_eq!(grab.count("SELECT count(*) FROM events WHERE kind = 'given_up'"), 0);
     // Those under way when it began, then one probe at a time, with a control request each.
     assert!(server.pages_asked() <= 20 + 8 + 4 + 12, "{} pages asked", server.pages_asked());
+}
+
+/// What a gateway, a firewall or a broken release of the service answers to everything for a while.
+#[test]
+fn refusals_of_everything_for_a_while_cost_no_task_anything() {
+    let faults: [(&str, Answer); 4] = [
+        ("404 of a proxy", || Reply::body(404, "text/html", b"<html>busy</html>".to_vec())),
+        ("404 of a gateway", || Reply::json(404, r#"{"message":"no Route matched with those values"}"#)),
+        ("403 of a firewall", || Reply::body(403, "text/html", b"<html>busy</html>".to_vec())),
+        ("400 for everything", || Reply::json(400, r#"{"status":"ERROR","error":"Could not parse"}"#)),
+    ];
+    for (name, fault) in faults {
+        let server = failing_after(3, Duration::from_secs(2), fault);
+        let grab = Grab::with_server(server.base_url());
+        let tasks = symbols(20);
+        let ran = grab.run(&format!("start --windows 2024-01 --tickers {tasks} --concurrency 4 --json"));
+        let report = ran.json();
+        assert_eq!((ran.code, &report["tasks"]["done"]), (0, &20.into()), "{name}: {report}");
+    }
 }
 
 #[test]

@@ -12,6 +12,15 @@ const ALL_ANSWERED: JobEnd = JobEnd { answered: ITEMS, given_up: 0, outstanding:
 const NOTHING_BURNT: JobEnd = JobEnd { answered: 0, given_up: 0, outstanding: ITEMS };
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// All faults with which a source, or a proxy before it, can refuse everything for a while.
+const STORMS: [ScriptedFault; 5] = [
+    ScriptedFault::Status503,
+    ScriptedFault::TooMany,
+    ScriptedFault::NoConnection,
+    ScriptedFault::BadRequest,
+    ScriptedFault::UnknownRoute,
+];
+
 /// A source that works for five requests, and then fails in one way for every request until `end`.
 fn storm(fault: ScriptedFault, end: Duration) -> ScriptedSource {
     ScriptedSource::new(move |requested| (requested.number >= 5 && requested.at < end).then_some(fault))
@@ -19,7 +28,7 @@ fn storm(fault: ScriptedFault, end: Duration) -> ScriptedSource {
 
 #[tokio::test(start_paused = true)]
 async fn a_minute_in_which_everything_fails_burns_nothing() {
-    for fault in [ScriptedFault::Status503, ScriptedFault::TooMany, ScriptedFault::NoConnection] {
+    for fault in STORMS {
         for (kind, workers) in Kind::ALL.into_iter().flat_map(|kind| [(kind, 1), (kind, 4)]) {
             let source = storm(fault, MINUTE);
             let (end, stopped) = fetch(kind, &source, ITEMS, World::new(workers).with_attempts(3)).await;
@@ -30,8 +39,19 @@ async fn a_minute_in_which_everything_fails_burns_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_minute_in_which_nothing_is_found_ends_less_than_eight_items() {
+    for kind in Kind::ALL {
+        let source = storm(ScriptedFault::NotFound, MINUTE);
+        let (end, stopped) = fetch(kind, &source, ITEMS, World::new(1)).await;
+        // Five before the minute; tasks that are not found count as neither answered nor given up.
+        assert!(end.answered >= ITEMS - 7, "{kind:?}: {end:?}: {}", source.story());
+        assert_eq!(stopped, None, "{kind:?}: {end:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_without_an_end_stops_the_run_and_burns_nothing() {
-    for fault in [ScriptedFault::Status503, ScriptedFault::TooMany, ScriptedFault::NoConnection] {
+    for fault in STORMS {
         for kind in Kind::ALL {
             let source = storm(fault, Duration::MAX);
             let (end, stopped) = fetch(kind, &source, ITEMS, World::new(4).with_attempts(3)).await;
@@ -129,7 +149,7 @@ async fn an_address_that_is_not_the_service_stops_the_run_and_burns_nothing() {
 /// in between.
 fn outages(seed: u64) -> Vec<(Duration, Duration, ScriptedFault)> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let faults = [ScriptedFault::Status503, ScriptedFault::TooMany, ScriptedFault::NoConnection];
+    let faults = STORMS;
     let mut at = Duration::from_millis(random.u64(20..2_000));
     let mut outages = Vec::new();
     for _ in 0..random.usize(1..6) {

@@ -250,6 +250,15 @@ pub enum OutageSymptom {
     Redirect,
 }
 
+impl Disposition {
+    /// Whether a response with this disposition may come from a proxy, or from a source in trouble that refuses
+    /// everything so.
+    #[must_use]
+    pub fn may_be_foreign(self) -> bool {
+        matches!(self, Self::UnknownRoute | Self::RetryTwice)
+    }
+}
+
 impl FetchError {
     /// How the error shows an outage of the source. None if it does not.
     #[must_use]

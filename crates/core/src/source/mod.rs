@@ -93,8 +93,13 @@ impl From<Result<(), FetchError>> for ControlAnswer {
 
 impl From<&FetchError> for ControlAnswer {
     fn from(error: &FetchError) -> Self {
-        if error.disposition() == Disposition::KeyRefused {
+        let disposition = error.disposition();
+        if disposition == Disposition::KeyRefused {
             return Self::KeyRefused;
+        }
+        if disposition.may_be_foreign() {
+            // The control request is a good one: the service itself would not refuse it like this.
+            return Self::Unwell(OutageSymptom::Status);
         }
         error.symptom().map_or(Self::Evasive, Self::Unwell)
     }

@@ -77,9 +77,10 @@ impl Attempts {
         !std::mem::replace(&mut self.is_let_off, true)
     }
 
-    /// Records that the source is down: the next failure may be excused again.
+    /// Records that the source is down: the next failure may be excused again, and refusals until now do not count.
     pub(super) fn note_outage(&mut self) {
         self.is_let_off = false;
+        self.bad_requests = 0;
     }
 
     /// Whether one more failure is the last.

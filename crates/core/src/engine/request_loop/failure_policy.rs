@@ -119,26 +119,31 @@ impl<J: FetchJob> RequestLoop<J> {
             }
         }
         let may_be_over = self.breaker.is_down() || matches!(disposition, Disposition::SlowDown { .. });
-        if !is_in_trouble && disposition != Disposition::KeyRefused {
+        let is_an_answer = !is_in_trouble && disposition != Disposition::KeyRefused;
+        if is_an_answer && (self.breaker.is_untried() || !disposition.may_be_foreign()) {
             self.breaker.success();
         }
         let failure = Failure { pass, error, reason, sent_at, may_be_over, at_least: Duration::ZERO };
         match disposition {
             Disposition::Outage => {
                 permit.refund();
-                Ok(self.outage(failure))
+                Ok(self.outage(&failure))
             }
             Disposition::Unwell(_) => self.unwell(item, failure).await,
             Disposition::SlowDown { retry_after } => self.slow_down(item, failure, retry_after).await,
             Disposition::KeyRefused => Ok(self.key_refused(item, failure).await),
             Disposition::CursorForgets if self.job.alternative(item, disposition) => Ok(Verdict::Again),
             Disposition::Retry | Disposition::CursorForgets => Ok(self.retry(item, failure)),
-            Disposition::RetryTwice => Ok(self.bad_request(item, failure)),
+            Disposition::RetryTwice => self.bad_request(item, failure).await,
             Disposition::NotEntitled => Ok(self.refused(item, failure, RefusalKind::NotEntitled)),
             Disposition::Timeframe => Ok(self.refused(item, failure, RefusalKind::Timeframe)),
             Disposition::NotYet => Ok(failure.refused(RefusalKind::NotYet)),
+            // So many in a row are more likely a fault of the source.
+            Disposition::NotFound if self.health.failed(J::id(item)) => {
+                self.refused_if_well(item, failure, RefusalKind::NotFound).await
+            }
             Disposition::NotFound => Ok(self.refused(item, failure, RefusalKind::NotFound)),
-            Disposition::UnknownRoute => Ok(self.refused(item, failure, RefusalKind::UnknownRoute)),
+            Disposition::UnknownRoute => self.refused_if_well(item, failure, RefusalKind::UnknownRoute).await,
         }
     }
 
@@ -170,20 +175,77 @@ impl<J: FetchJob> RequestLoop<J> {
     }
 
     /// A well-formed request was refused: repeating it rarely helps.
-    fn bad_request(&self, item: &mut J::Item, failure: Failure<'_>) -> Verdict {
+    async fn bad_request(&self, item: &mut J::Item, failure: Failure<'_>) -> Result<Verdict, ManifestError> {
         let attempts = J::attempts(item);
-        if attempts.bad_requests < RETRIES_OF_A_BAD_REQUEST && !attempts.is_spent(self.context.retry_policy) {
-            attempts.bad_requests += 1;
-            return self.retry(item, failure);
+        let is_last =
+            attempts.bad_requests >= RETRIES_OF_A_BAD_REQUEST || attempts.is_spent(self.context.retry_policy);
+        if is_last {
+            let attempts = attempts.failures() + 1;
+            if self.job.alternative(item, failure.error.disposition()) {
+                return Ok(Verdict::Again);
+            }
+            return self.refused_if_well(item, failure, RefusalKind::BadRequest { attempts }).await;
         }
-        let attempts = attempts.failures() + 1;
-        self.refused(item, failure, RefusalKind::BadRequest { attempts })
+        if self.breaker.is_down()
+            && let Some(verdict) = self.unless_well(item, &failure).await?
+        {
+            return Ok(verdict);
+        }
+        J::attempts(item).bad_requests += 1;
+        Ok(self.retry(item, failure))
+    }
+
+    /// A refusal that a proxy or a source in trouble may have sent as well: it counts if the source answers another
+    /// request.
+    async fn refused_if_well(
+        &self,
+        item: &mut J::Item,
+        failure: Failure<'_>,
+        kind: RefusalKind,
+    ) -> Result<Verdict, ManifestError> {
+        Ok(match self.unless_well(item, &failure).await? {
+            Some(verdict) => verdict,
+            None if failure.may_be_over && J::attempts(item).let_off() => {
+                Verdict::Retry { at: Instant::now(), reason: failure.reason }
+            }
+            None => self.refused(item, failure, kind),
+        })
+    }
+
+    /// The verdict if the source is down, or the run is stopping; no attempt is spent. None if the source answers other
+    /// requests, so that the failure is the item's own.
+    async fn unless_well(
+        &self,
+        item: &mut J::Item,
+        failure: &Failure<'_>,
+    ) -> Result<Option<Verdict>, ManifestError> {
+        let _asking = self.asking.lock().await;
+        if self.breaker.is_down() && !failure.pass.is_probe() {
+            return Ok(Some(self.outage(failure)));
+        }
+        if self.health.is_dry_since(failure.sent_at) && !self.is_the_only_one().await? {
+            let asked_at = Instant::now();
+            // Of a request that was answered before, a refusal of any kind shows trouble.
+            let is_down = match self.control().await {
+                None => return Ok(Some(Verdict::Stopped)),
+                Some(ControlAnswer::Unwell(_)) => true,
+                Some(ControlAnswer::Evasive) => self.health.has_known_good(),
+                Some(ControlAnswer::Good | ControlAnswer::KeyRefused) => false,
+            };
+            if is_down {
+                J::attempts(item).note_outage();
+                return Ok(Some(self.outage(failure)));
+            }
+            self.health.vouched_for(asked_at);
+        }
+        self.breaker.success();
+        Ok(None)
     }
 
     /// No connection, or no source behind it: no attempt is spent, the item waits with all others.
-    fn outage(&self, failure: Failure<'_>) -> Verdict {
-        let Failure { pass, reason, .. } = failure;
-        match pass.failure() {
+    fn outage(&self, failure: &Failure<'_>) -> Verdict {
+        let reason = failure.reason.clone();
+        match failure.pass.failure() {
             // Refusals in between close the breaker, but fetch nothing either.
             BreakerState::Wait if self.health.failing_for() > 2 * self.context.retry_policy.max_time => {
                 Verdict::Stop(StopReason::SourceLost(reason))
@@ -205,7 +267,7 @@ impl<J: FetchJob> RequestLoop<J> {
         }
         let _asking = self.asking.lock().await;
         if self.breaker.is_down() && !failure.pass.is_probe() {
-            return Ok(self.outage(failure));
+            return Ok(self.outage(&failure));
         }
         // Another worker may have sent the control request meanwhile.
         if !self.is_unconfirmed(item) {
@@ -220,7 +282,7 @@ impl<J: FetchJob> RequestLoop<J> {
             }
             Some(ControlAnswer::Unwell(_)) => {
                 J::attempts(item).note_outage();
-                self.outage(failure)
+                self.outage(&failure)
             }
             Some(ControlAnswer::Good | ControlAnswer::KeyRefused | ControlAnswer::Evasive) => {
                 self.health.vouched_for(asked_at);
@@ -282,6 +344,9 @@ impl<J: FetchJob> RequestLoop<J> {
         };
         if (is_own || is_alone) && self.is_last_chance(item) {
             return self.unwell(item, failure).await;
+        }
+        if (is_own || is_alone) && self.is_spent(item) {
+            return Ok(self.retry_once_well(item, failure));
         }
         if is_own || is_alone {
             return Ok(self.retry(item, failure));

@@ -24,9 +24,10 @@
 //! | `SlowDown` | closes | one, if only this item is refused or most others are let in | all pause and the pace is lowered. If this would be the last attempt: as `Unwell`, and it is sent once more first, because the pause may have ended the trouble. The run stops if nothing comes for the policy's time (`SourceLost`) |
 //! | `Retry` | closes | one | sent again after a pause, or given up |
 //! | `CursorForgets` | closes | none, if there is an alternative | uses the alternative, else as `Retry` |
-//! | `RetryTwice` | closes | one | sent again twice at most; then the alternative, else given up |
+//! | `RetryTwice` | stays, or closes if nothing was reached yet | one | sent again twice at most. If this would be the last attempt, or the breaker is open, and no other request was answered since: the control request as for `Unwell`. If that fails too, all are concerned: as `Outage`. If it is answered: the alternative, else given up |
 //! | `KeyRefused` | stays | none | the control request decides: if the key is good, the item is settled as refused; if it is refused, the run stops (`KeyRefused`); else the item is put on hold as above |
-//! | `NotFound`, `UnknownRoute` | closes | none | the alternative, else settled as the source says |
+//! | `UnknownRoute` | closes, if other requests are answered | none | if no other request was answered since: the control request as for `RetryTwice`. Then the alternative, else settled as the source says |
+//! | `NotFound` | closes | none | the alternative, else settled as the source says; the eighth in a row as `UnknownRoute` |
 //! | `NotEntitled`, `Timeframe` | closes | none | the alternative, else settled as the source says |
 //! | `NotYet` | closes | none | settled for this run |
 

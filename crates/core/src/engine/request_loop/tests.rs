@@ -178,13 +178,24 @@ async fn each_disposition_in_each_state_of_the_breaker() {
         (ScriptedFault::TooMany, &["retry, closed, 1"]),
         (ScriptedFault::Mismatch, &["retry, closed, 1"]),
         (ScriptedFault::CursorForgets, &["retry, closed, 1"]),
-        (ScriptedFault::BadRequest, &["retry, closed, 1"]),
+        (
+            ScriptedFault::BadRequest,
+            &["retry, closed, 1", "retry, closed, 1", "again, open, 0", "retry, closed, 1"],
+        ),
         (ScriptedFault::KeyRefused, &["refused KeyRefused, closed, 0"]),
         (ScriptedFault::NotYet, &["refused NotYet, closed, 0"]),
         (ScriptedFault::NotEntitled, &["refused NotEntitled, closed, 0"]),
         (ScriptedFault::Timeframe, &["refused Timeframe, closed, 0"]),
         (ScriptedFault::NotFound, &["refused NotFound, closed, 0"]),
-        (ScriptedFault::UnknownRoute, &["refused UnknownRoute, closed, 0"]),
+        (
+            ScriptedFault::UnknownRoute,
+            &[
+                "refused UnknownRoute, closed, 0",
+                "refused UnknownRoute, closed, 0",
+                "again, open, 0",
+                "retry, closed, 0",
+            ],
+        ),
     ];
     for (fault, expected) in rows {
         for (place, breaker) in BREAKERS.into_iter().enumerate() {
@@ -232,18 +243,26 @@ async fn the_last_attempt_is_not_spent_while_the_source_is_down() {
         (ScriptedFault::TooMany, last, Some(ScriptedFault::TooMany), "again, open, 0"),
         (ScriptedFault::TooMany, never, Some(ScriptedFault::TooMany), "stop SourceLost, closed, 0"),
         (ScriptedFault::NoConnection, last, None, "again, open, 0"),
-        // These are about the request, however the source answers others.
+        // This is about the request, however the source answers others.
         (
             ScriptedFault::Mismatch,
             last,
             Some(ScriptedFault::Status503),
             "refused GivenUp { attempts: 8 }, closed, 1",
         ),
+        // A source in trouble, or a proxy before it, may refuse everything like this.
+        (ScriptedFault::BadRequest, last, Some(ScriptedFault::BadRequest), "again, open, 0"),
+        (ScriptedFault::BadRequest, last, Some(ScriptedFault::Status503), "again, open, 0"),
+        (ScriptedFault::BadRequest, last, None, "refused BadRequest { attempts: 8 }, closed, 0"),
+        (ScriptedFault::BadRequest, never, Some(ScriptedFault::BadRequest), "again, open, 0"),
+        (ScriptedFault::UnknownRoute, last, Some(ScriptedFault::UnknownRoute), "again, open, 0"),
+        (ScriptedFault::UnknownRoute, last, Some(ScriptedFault::NoConnection), "again, open, 0"),
+        (ScriptedFault::UnknownRoute, last, Some(ScriptedFault::NotFound), "again, open, 0"),
         (
-            ScriptedFault::BadRequest,
-            last,
-            Some(ScriptedFault::Status503),
-            "refused BadRequest { attempts: 8 }, closed, 0",
+            ScriptedFault::UnknownRoute,
+            never,
+            Some(ScriptedFault::NotFound),
+            "refused UnknownRoute, closed, 0",
         ),
     ] {
         assert_eq!(judged(fault, Before { control, ..before }).await, expected, "{fault:?}, {control:?}");

@@ -197,7 +197,9 @@ impl Polygon {
             StatusCode::FORBIDDEN if words.as_ref().is_some_and(|words| words.contains(TOO_EARLY)) => {
                 FetchError::NotYet { words }
             }
-            StatusCode::FORBIDDEN => FetchError::not_entitled(words),
+            StatusCode::FORBIDDEN if is_own_answer(headers, body, &self.key) => {
+                FetchError::not_entitled(words)
+            }
             StatusCode::NOT_FOUND if is_own_answer(headers, body, &self.key) => {
                 FetchError::NotFound { words }
             }
@@ -210,7 +212,8 @@ impl Polygon {
             _ if status.is_redirection() && headers.contains_key(LOCATION) => {
                 FetchError::Redirected { status: status.as_u16(), to: location(headers) }
             }
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+            // A 403 in another form is the refusal of a proxy or a firewall, and says nothing about the plan.
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::FORBIDDEN => {
                 FetchError::Status { status: status.as_u16(), words }
             }
             _ if status.is_client_error() => FetchError::BadRequest { status: status.as_u16(), words },
