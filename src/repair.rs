@@ -1,15 +1,10 @@
 //! `grab repair`: fetches again what `verify` finds wrong.
 
-use std::path::Path;
-
-use grab_core::{
-    exit::ExitStatus,
-    verify::{Finding, RepairPlan},
-};
-use grab_model::{Symbol, Window, format};
+use grab_core::exit::ExitStatus;
+use grab_model::format;
 use grab_ops::{
-    Error as Failure, RemainingDamage, Repair, RepairEstimate, RepairPreview, RepairReport, RunReport,
-    SavedFinding, json::RequestedWindow,
+    Error as Failure, Repair, RunReport, SavedFinding,
+    json::{RepairJson, RequestedWindow},
 };
 use serde::Serialize;
 
@@ -26,26 +21,14 @@ use super::{
 /// How much of a plan the text report lists.
 const LISTED: usize = 20;
 
-/// What was repaired, or would be; its JSON is public.
+/// What was repaired, or would be.
 #[derive(Serialize)]
-struct RepairJson {
-    #[serde(flatten, serialize_with = "run_report::serialize_optional")]
+struct RepairOutput {
+    #[serde(flatten)]
+    json: RepairJson,
+    /// None in a dry run.
+    #[serde(skip)]
     run: Option<RunReport>,
-    dry_run: bool,
-    /// The number of findings that are repaired.
-    #[serde(rename = "mended")]
-    repaired: usize,
-    /// The windows that are requested again.
-    asked_again: Vec<RequestedWindow>,
-    /// The size of the repair.
-    estimate: RepairEstimate,
-    /// Quarantined files: their new paths, or in a dry run, their present ones.
-    set_aside: Vec<String>,
-    /// Remaining damage, which needs a decision of the user.
-    left: Vec<String>,
-    /// Findings that name nothing to request, such as a gap of the market as a whole.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    not_asked: Vec<String>,
 }
 
 /// Runs the command.
@@ -70,53 +53,14 @@ pub fn run(
     let repair =
         Repair { data_dir, options: settings.options, findings, accept_loss: args.accept_loss, clock };
     if args.dry_run {
-        return output.report(&RepairJson::from(repair.plan(&*observer)?));
+        return output.report(&RepairOutput { json: (&repair.plan(&*observer)?).into(), run: None });
     }
-    output.report(&RepairJson::from(repair.run(&observer)?))
+    let report = repair.run(&observer)?;
+    let json = RepairJson::new(&report, run_report::json(&report.run));
+    output.report(&RepairOutput { json, run: Some(report.run) })
 }
 
-/// A path as text, whatever bytes and control characters it has.
-fn shown(path: &Path) -> String {
-    path.display().to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-fn requested<'a>(windows: impl IntoIterator<Item = &'a (Symbol, Window)>) -> Vec<RequestedWindow> {
-    windows.into_iter().map(RequestedWindow::from).collect()
-}
-
-impl From<RepairPreview> for RepairJson {
-    fn from(preview: RepairPreview) -> Self {
-        let RepairPreview { plan, findings, estimate, windows, files } = preview;
-        let RepairPlan { not_asked, .. } = &plan;
-        Self {
-            run: None,
-            dry_run: true,
-            repaired: findings,
-            asked_again: requested(&windows),
-            estimate,
-            set_aside: files.iter().map(|path| shown(path)).collect(),
-            left: RemainingDamage::of_plan(&plan).iter().map(remaining).collect(),
-            not_asked: not_asked.iter().map(not_requested).collect(),
-        }
-    }
-}
-
-impl From<RepairReport> for RepairJson {
-    fn from(report: RepairReport) -> Self {
-        Self {
-            run: Some(report.run),
-            dry_run: false,
-            repaired: report.repaired,
-            asked_again: requested(&report.windows),
-            estimate: report.estimate,
-            set_aside: report.moved.iter().map(|path| shown(path)).collect(),
-            left: report.remaining.iter().map(remaining).collect(),
-            not_asked: report.not_requested.iter().map(not_requested).collect(),
-        }
-    }
-}
-
-impl Report for RepairJson {
+impl Report for RepairOutput {
     fn exit(&self) -> ExitStatus {
         self.run.as_ref().map_or(ExitStatus::Complete, RunReport::exit)
     }
@@ -125,43 +69,24 @@ impl Report for RepairJson {
         let mut text = match &self.run {
             Some(run) => {
                 let mut text = run_report::text(run);
-                text.row("repeated", format::plural(self.asked_again.len() as u64, "window"));
+                text.row("repeated", format::plural(self.json.asked_again.len() as u64, "window"));
                 text
             }
             None => Text::new(format_args!(
                 "to request again: {}; nothing was requested or changed",
-                repair_size(&self.estimate)
+                repair_size(&self.json.estimate)
             )),
         };
-        for RequestedWindow { ticker, window } in self.asked_again.iter().take(LISTED) {
+        for RequestedWindow { ticker, window } in self.json.asked_again.iter().take(LISTED) {
             text.item(format_args!("{ticker} {window}"));
         }
-        let more = self.asked_again.len().saturating_sub(LISTED);
+        let more = self.json.asked_again.len().saturating_sub(LISTED);
         if more > 0 {
             text.item(format_args!("and {} more", format::count(more as u64)));
         }
-        text.rows("moved", &self.set_aside);
-        text.rows("remains", &self.left);
-        text.rows("no repair", &self.not_asked);
+        text.rows("moved", &self.json.set_aside);
+        text.rows("remains", &self.json.left);
+        text.rows("no repair", &self.json.not_asked);
         text
-    }
-}
-
-/// A finding that is no damage and names nothing to request, with its days.
-fn not_requested(finding: &Finding) -> String {
-    let days = [finding.date, finding.to].map(|day| day.map(|day| day.to_string()));
-    let days: Vec<_> = days.into_iter().flatten().collect();
-    let path = finding.path.as_deref().map(shown);
-    let place = path.into_iter().chain((!days.is_empty()).then(|| days.join("..")));
-    place.chain([finding.detail.clone()]).collect::<Vec<_>>().join(": ")
-}
-
-/// Remaining damage, and why it was not repaired.
-fn remaining(damage: &RemainingDamage) -> String {
-    match damage {
-        RemainingDamage::Finding(finding) => {
-            format!("{}: {}", finding.path.as_deref().map(shown).unwrap_or_default(), finding.detail)
-        }
-        RemainingDamage::BehindLink(path) => format!("{}: it is behind a link", shown(path)),
     }
 }

@@ -37,19 +37,9 @@ pub fn serialize<S: Serializer>(report: &RunReport, serializer: S) -> Result<S::
     json(report).serialize(serializer)
 }
 
-/// Writes the report of a run, if there was one, like [`serialize`].
-///
-/// # Errors
-/// If the serializer fails.
-#[expect(clippy::ref_option, reason = "serde hands over the field as it is")]
-pub fn serialize_optional<S: Serializer>(
-    report: &Option<RunReport>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    report.as_ref().map(json).serialize(serializer)
-}
-
-fn json(report: &RunReport) -> RunJson {
+/// The JSON of a run, with advice on what to do next.
+#[must_use]
+pub fn json(report: &RunReport) -> RunJson {
     RunJson::new(report, next(report))
 }
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use grab_core::{clock::Clock, exit::ExitStatus, manifest::TaskCounts};
+use grab_core::{clock::Clock, exit::ExitStatus};
 use grab_model::{
     Rate, Symbol, Window, format,
     plan::{self, Estimate},
 };
 use grab_ops::{
-    Download, DownloadPlan, DownloadRequest, Error as Failure, Observer, SpecFile, past_tasks, past_windows,
-    read_tickers,
+    Download, DownloadRequest, Error as Failure, Observer, SpecFile, json::DownloadPlanJson, past_tasks,
+    past_windows, read_tickers,
 };
 use serde::Serialize;
 
@@ -30,28 +30,11 @@ const LISTED: usize = 20;
 
 /// What `--dry-run` reports.
 #[derive(Serialize)]
-struct DryRunReport {
-    dry_run: bool,
-    /// What is recorded already.
-    tasks: TaskCounts,
-    /// What `start` would run: the new tasks, and the outstanding ones.
-    estimate: Estimate,
-    plan: Vec<PlannedTask>,
-    /// What lists leave out of a subscription, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    left_out: Option<grab_ops::LeftOut>,
-    /// Sessions, summed over the symbols, that the plan is known not to serve: they are not requested.
-    days_not_entitled: u64,
-    /// The first day that the plan serves, if that is known.
-    first_served_day: Option<String>,
+struct DryRunOutput {
+    #[serde(flatten)]
+    json: DownloadPlanJson,
     #[serde(skip)]
     rate: Rate,
-}
-
-#[derive(Serialize)]
-struct PlannedTask {
-    ticker: String,
-    window: Window,
 }
 
 /// Runs the command.
@@ -94,7 +77,7 @@ pub fn run(
     };
     if args.dry_run {
         let rate = download.options.rate(download.options.sandbox);
-        return output.report(&DryRunReport::new(download.plan()?, rate));
+        return output.report(&DryRunOutput { json: download.plan()?.into(), rate });
     }
     let report = download.run(&observer)?;
     output.report(&run_report::RunOutput(&report))
@@ -139,46 +122,24 @@ fn windows(args: &StartArgs, spec: Option<&SpecFile>) -> Result<Vec<Window>, Fai
     spec.ok_or_else(|| Failure::Usage(which.to_owned()))?.windows()
 }
 
-impl From<&(Symbol, Window)> for PlannedTask {
-    fn from((symbol, window): &(Symbol, Window)) -> Self {
-        Self { ticker: symbol.to_string(), window: *window }
-    }
-}
-
-impl DryRunReport {
-    fn new(plan: DownloadPlan, rate: Rate) -> Self {
-        let DownloadPlan { recorded, tasks, estimate, left_out, days_not_entitled, history } = plan;
-        Self {
-            dry_run: true,
-            tasks: recorded,
-            estimate,
-            plan: tasks.iter().map(PlannedTask::from).collect(),
-            left_out,
-            days_not_entitled,
-            first_served_day: history.map(|history| history.first_served().to_string()),
-            rate,
-        }
-    }
-}
-
-impl Report for DryRunReport {
+impl Report for DryRunOutput {
     fn text(&self) -> Text {
         let Estimate { sessions, requests, bars_max, bytes_received_max, bytes_stored_max, hours, .. } =
-            self.estimate;
+            self.json.estimate;
         let mut text = Text::new(format_args!(
             "{} to add, {} recorded already, {} of these pending",
-            format::plural(self.plan.len() as u64, "task"),
-            format::count(self.tasks.total),
-            format::count(self.tasks.outstanding())
+            format::plural(self.json.plan.len() as u64, "task"),
+            format::count(self.json.tasks.total),
+            format::count(self.json.tasks.outstanding())
         ));
-        for task in self.plan.iter().take(LISTED) {
+        for task in self.json.plan.iter().take(LISTED) {
             text.item(format_args!("{} {}", task.ticker, task.window));
         }
-        if self.plan.len() > LISTED {
-            text.item(format_args!("and {} more", format::count((self.plan.len() - LISTED) as u64)));
+        if self.json.plan.len() > LISTED {
+            text.item(format_args!("and {} more", format::count((self.json.plan.len() - LISTED) as u64)));
         }
-        if let Some(first) = self.first_served_day.as_ref().filter(|_| self.days_not_entitled > 0) {
-            let sessions = format::plural(self.days_not_entitled, "session");
+        if let Some(first) = self.json.first_served_day.as_ref().filter(|_| self.json.days_not_entitled > 0) {
+            let sessions = format::plural(self.json.days_not_entitled, "session");
             text.line(format_args!(
                 "{sessions} of all symbols, before {first}, are not in the plan: not_entitled, not requested"
             ));
@@ -201,7 +162,7 @@ impl Report for DryRunReport {
             )),
             None => text.line("no rate is set: as fast as network and server allow"),
         }
-        self.left_out.iter().flat_map(left_out::notes).for_each(|note| text.line(note));
+        self.json.left_out.iter().flat_map(left_out::notes).for_each(|note| text.line(note));
         text.line(
             "Nothing was requested or changed. The upper ends are for symbols that trade in every minute.",
         );

@@ -13,7 +13,7 @@ use super::{
     settings::{FetchSettings, Sources},
     thresholds,
 };
-use report::{DryRunJson, UpdateJson};
+use report::{DryRunOutput, UpdateJson};
 
 /// Runs the command, and writes the metrics whatever its result.
 ///
@@ -59,7 +59,7 @@ fn update(
     let (options, overlap) = (settings.options, args.overlap);
     let update = Update { data_dir, options, settle, overlap, thresholds, clock };
     if args.dry_run {
-        return output.report(&DryRunJson::from(update.plan(&*observer)?));
+        return output.report(&DryRunOutput::from(update.plan(&*observer)?));
     }
     output.report(&UpdateJson::from(update.run(&observer)?))
 }

@@ -7,7 +7,8 @@ use grab_model::{Rate, Symbol, Window, format, plan::Estimate};
 use grab_ops::{
     ReferenceReport, RunReport, UpdatePreview, UpdateReport,
     json::{
-        ClosedDayJson, DelistedJson, LackingSessionJson, RequestedWindow, SilentSymbolJson, UpdatePlanJson,
+        ClosedDayJson, DelistedJson, LackingSessionJson, RequestedWindow, SilentSymbolJson, UpdateDryRunJson,
+        UpdatePlanJson,
     },
 };
 use serde::Serialize;
@@ -56,16 +57,9 @@ fn silent(symbol: &SilentSymbolJson) -> String {
 
 /// What `--dry-run` reports.
 #[derive(Serialize)]
-pub struct DryRunJson {
-    dry_run: bool,
-    session: String,
+pub struct DryRunOutput {
     #[serde(flatten)]
-    plan: UpdatePlanJson,
-    /// Whether lists would be fetched first, so that more symbols may be added or delisted.
-    lists_due: bool,
-    estimate: Estimate,
-    #[serde(rename = "asked")]
-    requested: Vec<RequestedWindow>,
+    json: UpdateDryRunJson,
     #[serde(skip)]
     rate: Rate,
 }
@@ -189,35 +183,26 @@ fn named(count: u64, names: impl Iterator<Item = String>) -> String {
     names.join(", ") + &more
 }
 
-impl From<UpdatePreview> for DryRunJson {
+impl From<UpdatePreview> for DryRunOutput {
     fn from(preview: UpdatePreview) -> Self {
-        let UpdatePreview { session, plan, are_lists_due, estimate, rate } = preview;
-        Self {
-            dry_run: true,
-            session: session.to_string(),
-            plan: (&plan).into(),
-            lists_due: are_lists_due,
-            estimate,
-            requested: plan.requested().map(RequestedWindow::from).collect(),
-            rate,
-        }
+        Self { rate: preview.rate, json: preview.into() }
     }
 }
 
-impl Report for DryRunJson {
+impl Report for DryRunOutput {
     fn text(&self) -> Text {
         let UpdatePlanJson { extended, gaps, gap_windows, up_to_date, closed, joined_symbols, resplit } =
-            self.plan;
+            self.json.plan;
         let mut text = Text::new(format_args!(
             "{} to extend to {}, {} in {} to request again; {} up to date, {} delisted",
             format::plural(extended, "symbol"),
-            self.session,
+            self.json.session,
             format::plural(gaps, "gap"),
             format::plural(gap_windows, "window"),
             format::count(up_to_date),
             format::count(closed)
         ));
-        for RequestedWindow { ticker, window } in self.requested.iter().take(LISTED) {
+        for RequestedWindow { ticker, window } in self.json.requested.iter().take(LISTED) {
             text.item(format_args!("{ticker} {window}"));
         }
         if joined_symbols > 0 {
@@ -227,11 +212,11 @@ impl Report for DryRunJson {
             let symbols = format::plural(resplit, "symbol");
             text.line(format_args!("{symbols} among them from the first day, because of a split"));
         }
-        let more = self.requested.len().saturating_sub(LISTED);
+        let more = self.json.requested.len().saturating_sub(LISTED);
         if more > 0 {
             text.item(format_args!("and {} more", format::count(more as u64)));
         }
-        if self.lists_due {
+        if self.json.lists_due {
             text.line("The lists of tickers or splits are requested first: they may add or close symbols.");
         }
         text.line(format_args!("{} Nothing was requested or changed.", self.cost()));
@@ -239,10 +224,10 @@ impl Report for DryRunJson {
     }
 }
 
-impl DryRunJson {
+impl DryRunOutput {
     /// `12 to 40 requests for bars, with those pending before, at most 8m at 5/min.`
     fn cost(&self) -> String {
-        let Estimate { requests, hours, .. } = self.estimate;
+        let Estimate { requests, hours, .. } = self.json.estimate;
         let time = hours.map(|hours| format::duration(Duration::from_secs_f64(hours.max * 3600.0)));
         let time = time.map(|time| format!(", at most {time} at {}", self.rate)).unwrap_or_default();
         let least = if requests.min == requests.max {

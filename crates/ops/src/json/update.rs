@@ -7,10 +7,10 @@ use grab_core::{
     update::UpdatePlan,
     verify::SessionSymbols,
 };
-use grab_model::{Symbol, Window};
+use grab_model::{Symbol, Window, plan::Estimate};
 use serde::Serialize;
 
-use crate::DelistedSymbol;
+use crate::{DelistedSymbol, UpdatePreview};
 
 /// A session that lacks regular symbols; its JSON is public.
 #[derive(Serialize)]
@@ -110,6 +110,34 @@ impl From<&UpdatePlan> for UpdatePlanJson {
 impl From<&(Symbol, Window)> for RequestedWindow {
     fn from((symbol, window): &(Symbol, Window)) -> Self {
         Self { ticker: symbol.clone(), window: *window }
+    }
+}
+
+/// What an update would request; its JSON is public.
+#[derive(Serialize)]
+pub struct UpdateDryRunJson {
+    pub dry_run: bool,
+    pub session: String,
+    #[serde(flatten)]
+    pub plan: UpdatePlanJson,
+    /// Whether lists would be fetched first, so that more symbols may be added or delisted.
+    pub lists_due: bool,
+    pub estimate: Estimate,
+    #[serde(rename = "asked")]
+    pub requested: Vec<RequestedWindow>,
+}
+
+impl From<UpdatePreview> for UpdateDryRunJson {
+    fn from(preview: UpdatePreview) -> Self {
+        let UpdatePreview { session, plan, are_lists_due, estimate, rate: _ } = preview;
+        Self {
+            dry_run: true,
+            session: session.to_string(),
+            plan: (&plan).into(),
+            lists_due: are_lists_due,
+            estimate,
+            requested: plan.requested().map(RequestedWindow::from).collect(),
+        }
     }
 }
 
