@@ -209,3 +209,36 @@ fn note(note: &RebuildNote) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use grab_core::{engine::RewriteOutcome, manifest::Workload, store::Encodings, verify::RepairPlan};
+
+    use super::*;
+
+    fn keys(json: &impl Serialize) -> Vec<String> {
+        let text = serde_json::to_string_pretty(json).unwrap();
+        let keys = text.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next());
+        keys.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_fields_of_a_dry_run_are_in_their_documented_order() {
+        let (plan, estimate) = (RepairPlan::default(), RepairEstimate::default());
+        let preview =
+            RepairPreview { plan, findings: 2, estimate, windows: BTreeSet::new(), files: Vec::new() };
+        let expected = ["dry_run", "mended", "asked_again", "estimate", "set_aside", "left"];
+        assert_eq!(keys(&RepairJson::from(&preview)), expected);
+    }
+
+    #[test]
+    fn the_fields_of_a_rewrite_are_in_their_documented_order() {
+        let (outcome, encodings) = (RewriteOutcome::default(), Encodings::default());
+        let report = RewriteReport { outcome, encodings, work: Workload::default(), stopped: None };
+        let expected = "dry_run parquet rewritten unchanged bytes_before bytes_after left tasks repairs requests \
+                        retries bars partitions bytes_received error hint";
+        assert_eq!(keys(&RewriteJson::new(&report, true, None)).join(" "), expected);
+    }
+}
