@@ -8,9 +8,7 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 
-use super::{
-    DecodeError, json_object::JsonObject, loose_integer::LooseInteger, market_day::MarketDayBars, scan,
-};
+use super::{DecodeError, json_object::JsonObject, loose_integer::LooseInteger, scan};
 
 /// How much of a body that is not JSON is shown, in characters.
 const SHOWN: usize = 60;
@@ -27,9 +25,6 @@ const WORDS: usize = 200;
 
 /// One page of a ticker's bars.
 pub type Envelope = ResponseBody<Bars>;
-
-/// One day of the whole market.
-pub type MarketEnvelope = ResponseBody<MarketDayBars>;
 
 /// A response as it was sent, before it is checked against the request. Its texts are excerpts.
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,14 @@ use serde::{
     de::{Error, SeqAccess},
 };
 
-use super::{envelope::DecodeRows, json_object::JsonObject, loose_integer::LooseInteger};
+use super::{
+    envelope::{DecodeRows, ResponseBody},
+    json_object::JsonObject,
+    loose_integer::LooseInteger,
+};
+
+/// One day of the whole market.
+pub type MarketEnvelope = ResponseBody<MarketDayBars>;
 
 /// How much of a malformed symbol is shown, in characters.
 const SHOWN: usize = 20;

@@ -15,10 +15,10 @@ mod market_day;
 mod reference_rows;
 mod scan;
 
-pub use envelope::{DecodeResults, DecodeRows, Envelope, MarketEnvelope, ResponseBody};
+pub use envelope::{DecodeResults, DecodeRows, Envelope, ResponseBody};
 pub use gzip::{inflate, recycle};
 pub use holidays::read_closed_days;
-pub use market_day::MarketDayBars;
+pub use market_day::{MarketDayBars, MarketEnvelope};
 pub use reference_rows::{DecodedList, JsonFields, ReferenceRow, SingleObject};
 
 use thiserror::Error;

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::{ManifestError, schema::FILE_NAME};
-use crate::data_dir::DataDir;
+use super::ManifestError;
+use crate::data_dir::{DataDir, MANIFEST};
 
 /// [`is_held`] takes a shared lock for an instant. The writer waits for all of these, also if they are many.
 const ATTEMPTS: u32 = 500;
@@ -70,7 +70,7 @@ pub(super) fn holder_of(data_dir: &DataDir) -> Option<u32> {
 
 /// The path of the lock file.
 pub(super) fn path(data_dir: &DataDir) -> PathBuf {
-    data_dir.join(format!("{FILE_NAME}.lock"))
+    data_dir.join(format!("{MANIFEST}.lock"))
 }
 
 /// Writes the process id, which is only used in the message of another process that finds the lock taken.

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 
 use super::StoreError;
 use crate::{
-    data_dir::{DataDir, UNFINISHED},
+    data_dir::{self, DataDir, UNFINISHED},
     disk,
     failpoint::{CrashPoint, reached},
 };
@@ -219,6 +219,38 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
 
 pub(super) fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
     move |source| StoreError::Io { action, path: path.to_owned(), source }
+}
+
+/// Reads a regular file; to read a pipe would block without end.
+pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_file() || metadata.is_dir() {
+        fs::read(path)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+}
+
+/// Removes unfinished files that a crash may have left in a folder. Returns their number.
+///
+/// # Errors
+/// If the folder cannot be listed or a file cannot be removed.
+pub(super) fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(failed("list", folder)(error)),
+    };
+    let mut swept = 0;
+    for entry in entries {
+        let entry = entry.map_err(failed("list", folder))?;
+        if data_dir::is_unfinished(&entry.file_name().to_string_lossy()) {
+            let removed = reached(CrashPoint::BeforeSweep).and_then(|()| fs::remove_file(entry.path()));
+            removed.map_err(failed("remove", &entry.path()))?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
 }
 
 #[cfg(test)]

@@ -13,8 +13,6 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::parquet::Finality;
-
 /// Which programs can read a file of bars. Files of both kinds may be in one directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encodings {
@@ -23,6 +21,15 @@ pub enum Encodings {
     Compatible,
     /// Programs that read byte-stream-split: smaller files, for more CPU time.
     Compact,
+}
+
+/// Whether a file is soon written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finality {
+    /// Final: encoded to be small.
+    Final,
+    /// Until the next page with the rest of its month: encoded fast, and up to three times as large.
+    Interim,
 }
 
 impl Encodings {

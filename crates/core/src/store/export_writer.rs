@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{
     StoreError,
     atomic::{AtomicFile, failed},
-    encodings::Encodings,
+    encodings::{Encodings, Finality},
     market_day::WrittenFile,
     parquet,
 };
@@ -74,7 +74,7 @@ impl ExportWriter {
         let file = HashingFile { file: AtomicFile::begin(path)?, bytes: 0, xxh3: Xxh3::new() };
         let sink = match format {
             ExportFormat::Parquet(encodings) => {
-                let properties = encodings.of_bars(parquet::Finality::Final);
+                let properties = encodings.of_bars(Finality::Final);
                 let file = parquet::begin(file, properties).map_err(|error| refused(error, path))?;
                 ExportSink::Parquet(Box::new(file))
             }

@@ -1,9 +1,6 @@
 //! The merge: the only operation that writes bars.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use bytes::Bytes;
 use grab_model::{Bars, DayBar, Month, Partition, Revision, Symbol, Window, new_york};
@@ -12,15 +9,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     StoreError,
-    atomic::{self, failed},
-    encodings::Encodings,
+    atomic::{self, failed, read_regular, sweep_folder},
+    encodings::{Encodings, Finality},
     market_day,
-    parquet::{self, Finality, Provenance},
+    parquet::{self, Provenance},
 };
-use crate::{
-    data_dir::{self, DataDir},
-    failpoint::{CrashPoint, reached},
-};
+use crate::data_dir::DataDir;
 
 /// The Parquet files of one data directory.
 #[derive(Clone, Debug)]
@@ -333,16 +327,6 @@ pub(super) fn load_file(
     Ok(Some(LoadedPartition { stored, provenance, file }))
 }
 
-/// Reads a regular file; to read a pipe would block without end.
-pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
-    let metadata = fs::metadata(path)?;
-    if metadata.is_file() || metadata.is_dir() {
-        fs::read(path)
-    } else {
-        Err(io::ErrorKind::InvalidInput.into())
-    }
-}
-
 /// Describes why these cannot be the bars of a month. No merge writes a file like this. None if nothing is wrong.
 fn impossible(month: Month, bars: &Bars) -> Option<&'static str> {
     let times = bars.timestamps();
@@ -423,24 +407,6 @@ pub fn count_by_day(month: Month, timestamps: &[i64]) -> [u16; 31] {
         rest = &rest[bars..];
     }
     counts
-}
-
-pub(super) fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(failed("list", folder)(error)),
-    };
-    let mut swept = 0;
-    for entry in entries {
-        let entry = entry.map_err(failed("list", folder))?;
-        if data_dir::is_unfinished(&entry.file_name().to_string_lossy()) {
-            let removed = reached(CrashPoint::BeforeSweep).and_then(|()| fs::remove_file(entry.path()));
-            removed.map_err(failed("remove", &entry.path()))?;
-            swept += 1;
-        }
-    }
-    Ok(swept)
 }
 
 #[cfg(test)]

@@ -29,13 +29,11 @@ pub mod rewrite;
 pub mod scan;
 
 pub use atomic::{create_folders, write as write_whole};
-pub use encodings::Encodings;
+pub use encodings::{Encodings, Finality};
 pub use merge::{
     BarStore, EncodedFile, MergeInput, MergeOutcome, PartitionData, PreparedMerge, count_by_day, write_all,
 };
-pub use parquet::{
-    Finality, InvalidPartition, PartitionContent, Provenance, SCHEMA_VERSION, encode, read_file,
-};
+pub use parquet::{InvalidPartition, PartitionContent, Provenance, SCHEMA_VERSION, encode, read_file};
 
 use std::{io, path::PathBuf};
 

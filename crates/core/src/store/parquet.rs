@@ -27,7 +27,7 @@ use super::{
         read_optional, read_required, write_column, write_integers, write_optional, write_optional_integers,
     },
     digest,
-    encodings::Encodings,
+    encodings::{Encodings, Finality},
 };
 
 /// The version of the columns and of the metadata below; it is in every file.
@@ -92,15 +92,6 @@ fn schema() -> Result<TypePtr> {
 /// The metadata entry of an interim file.
 const LIFETIME: &str = "lifetime";
 const PASSING_FILE: &str = "passing";
-
-/// Whether a file is soon written again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finality {
-    /// Final: encoded to be small.
-    Final,
-    /// Until the next page with the rest of its month: encoded fast, and up to three times as large.
-    Interim,
-}
 
 /// Encodes bars as one row group with statistics.
 ///

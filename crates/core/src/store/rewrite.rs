@@ -21,11 +21,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     EncodedFile, Encodings, StoreError,
-    atomic::{self, failed},
+    atomic::{self, failed, read_regular, sweep_folder},
     encodings::{self, TABLE},
-    market_day,
-    merge::{self, read_regular, sweep_folder},
-    parquet, reference,
+    market_day, merge, parquet, reference,
 };
 use crate::data_dir::DataDir;
 

@@ -7,7 +7,11 @@ use std::{
 
 use grab_model::{Bars, Month, Partition, Symbol};
 
-use super::{StoreError, atomic::failed, merge};
+use super::{
+    StoreError,
+    atomic::{self, failed},
+    merge,
+};
 use crate::data_dir::{self, DataDir};
 
 /// The metadata of one partition.
@@ -173,7 +177,7 @@ pub fn months(data_dir: &DataDir, symbol: &Symbol) -> Result<Vec<Month>, StoreEr
 /// # Errors
 /// If the folder cannot be listed or a file cannot be removed.
 pub fn sweep(data_dir: &DataDir, symbol: &Symbol, month: Month) -> Result<u64, StoreError> {
-    merge::sweep_folder(&data_dir.month_folder(symbol, month))
+    atomic::sweep_folder(&data_dir.month_folder(symbol, month))
 }
 
 /// Reads a whole partition. None if the folder has none.
@@ -253,7 +257,7 @@ fn bars_of_kind(path: PathBuf, loaded: merge::LoadedPartition, adjusted: bool) -
 /// # Errors
 /// If the folder cannot be listed or a file cannot be removed.
 pub fn sweep_folder(folder: &Path) -> Result<u64, StoreError> {
-    merge::sweep_folder(folder)
+    atomic::sweep_folder(folder)
 }
 
 /// The names in a folder. Empty if it does not exist, or is not a folder.

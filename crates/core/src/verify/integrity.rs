@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use super::{
     Finding, FindingKind, Severity, VerifyError,
     manifest_snapshot::{ManifestSnapshot, MonthWriter, SymbolRows},
-    partition_content,
+    partition_content::{self, SessionMeasure},
 };
 use crate::{
     data_dir::DataDir,
@@ -34,15 +34,6 @@ pub(super) struct CheckedSymbol {
     pub(super) unknown: Vec<Month>,
     /// The shares and the last bar of each session.
     pub(super) measured: BTreeMap<Date, SessionMeasure>,
-}
-
-/// The totals of one session's bars.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct SessionMeasure {
-    /// The sum of the volumes.
-    pub(super) shares: f64,
-    /// The start of the last bar, UTC ms.
-    pub(super) last_ms: i64,
 }
 
 impl CheckedSymbol {

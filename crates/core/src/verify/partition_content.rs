@@ -7,7 +7,7 @@ use grab_model::{Bar, Bars, Month, Partition, calendar, new_york};
 use jiff::civil::Date;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Finding, FindingKind, Severity, integrity::SessionMeasure, manifest_snapshot::MonthWriter};
+use super::{Finding, FindingKind, Severity, manifest_snapshot::MonthWriter};
 use crate::store::{self, InvalidPartition};
 
 /// The detail of a finding about an intact file that is newer than its record.
@@ -16,6 +16,15 @@ pub(super) const UNRECORDED: &str =
 
 /// One minute in ms.
 const MINUTE_MS: i64 = 60_000;
+
+/// The totals of one session's bars.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct SessionMeasure {
+    /// The sum of the volumes.
+    pub(super) shares: f64,
+    /// The start of the last bar, UTC ms.
+    pub(super) last_ms: i64,
+}
 
 /// Reads a partition and reports what is wrong with it. The consequences of a reported fault are not reported again: a
 /// duplicate minute also changes the count of bars and the digest. Also returns the totals of each day of a good file.

@@ -22,7 +22,7 @@ use jiff::civil::Date;
 
 use super::{
     Finding, FindingKind, SessionStatus, Severity, WitnessView, coverage::SymbolFacts,
-    integrity::SessionMeasure,
+    partition_content::SessionMeasure,
 };
 use crate::{
     data_dir::DataDir,

@@ -3,16 +3,17 @@
 mod fetching;
 mod listing_cuts;
 mod planned;
+mod selection;
+mod subscribed;
 mod subscriptions;
 mod tables;
 
-pub use fetching::{
-    ListDates, MissingList, ReferenceFetch, ReferenceReport, ReferenceSelection, Renames, list_dates_left,
-};
+pub use fetching::{MissingList, ReferenceFetch, ReferenceReport, list_dates_left};
 pub use listing_cuts::listing_cuts;
 pub use planned::{CutByLists, CutWindow, LeftOut, PlannedSubscriptions};
+pub use selection::{ListDates, ReferenceSelection, Renames};
+pub use subscribed::{filter_of, windows_of};
 pub use subscriptions::{
-    filter_of, has_universe, newly_listed, plan_subscriptions, stored_universe, unplanned, usable_universe,
-    windows_of,
+    has_universe, newly_listed, plan_subscriptions, stored_universe, unplanned, usable_universe,
 };
 pub use tables::{AnnotationReport, LookupsReport, SplitsReport, TableSync, TickersReport, listing_periods};

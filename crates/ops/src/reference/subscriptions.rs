@@ -16,30 +16,11 @@ use grab_model::{
 };
 use jiff::civil::Date;
 
-use super::planned::{LeftOut, PlannedSubscriptions};
+use super::{
+    planned::{LeftOut, PlannedSubscriptions},
+    subscribed::{filter_of, windows_of},
+};
 use crate::{Error, Notice, Observer};
-
-/// The windows of a subscription.
-///
-/// # Errors
-/// If they cannot be read: another program has written them.
-pub fn windows_of(order: &Subscription) -> Result<Vec<Window>, ManifestError> {
-    let wrong =
-        |error: plan::WindowsError| ManifestError::Corrupt(format!("a subscription's windows: {error}"));
-    plan::read_windows(&order.windows).map_err(wrong)
-}
-
-/// The filter for the symbols of a subscription.
-#[must_use]
-pub fn filter_of(order: &Subscription) -> Filter {
-    let codes = |codes: &Vec<String>| (!codes.is_empty()).then(|| codes.clone());
-    Filter {
-        types: codes(&order.types),
-        exchanges: codes(&order.exchanges),
-        active_on: order.as_of,
-        ..Filter::default()
-    }
-}
 
 /// The windows to request of newly listed symbols of subscriptions. Whatever the windows of a subscription are, its
 /// history extends to this day, so that every symbol that was listed since their first day is included.

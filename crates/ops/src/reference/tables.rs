@@ -22,7 +22,7 @@ use grab_model::{
 use jiff::civil::Date;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::fetching::ReferenceSelection;
+use super::selection::ReferenceSelection;
 use crate::{Error, Notice, Observer};
 
 /// The facts for each table besides its rows.

@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     StoreError,
     atomic::{self, failed},
-    merge, reference,
+    reference,
 };
 use crate::data_dir::{self, DataDir};
 
@@ -107,7 +107,7 @@ pub fn listing(data_dir: &DataDir) -> Result<MarketDayListing, StoreError> {
 /// If a folder cannot be listed or a file cannot be removed.
 pub fn sweep(data_dir: &DataDir) -> Result<u64, StoreError> {
     let folders = below(&data_dir.market_folder())?;
-    folders.iter().filter(|folder| folder.is_dir()).map(|folder| merge::sweep_folder(folder)).sum()
+    folders.iter().filter(|folder| folder.is_dir()).map(|folder| atomic::sweep_folder(folder)).sum()
 }
 
 /// The entries of a folder. Empty if it does not exist, or is not a folder.

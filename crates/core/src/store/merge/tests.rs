@@ -1,5 +1,7 @@
 //! The merge against real files.
 
+use std::fs;
+
 use grab_model::Bar;
 use jiff::civil::date;
 

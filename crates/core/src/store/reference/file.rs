@@ -13,9 +13,8 @@ use crate::{
     data_dir::DataDir,
     store::{
         EncodedFile, InvalidPartition, StoreError,
-        atomic::{self, failed},
+        atomic::{self, failed, read_regular, sweep_folder},
         encodings::TABLE,
-        merge::{read_regular, sweep_folder},
         rewrite::{self, is_written_as},
     },
 };

@@ -3,7 +3,7 @@
 use jiff::civil::date;
 
 use super::{
-    super::{NoWitness, integrity::SessionMeasure},
+    super::{NoWitness, partition_content::SessionMeasure},
     *,
 };
 
