@@ -271,3 +271,53 @@ impl Status {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use grab_core::{
+        engine::{RunCounters, StopReason},
+        manifest::Outstanding,
+        pace::{LearnedPace, Pacer},
+    };
+
+    use super::*;
+
+    fn watch(unit: &'static str, row: Option<&'static str>) -> Watch {
+        let rate: Rate = "30/s".parse().unwrap();
+        let pacer = Arc::new(Pacer::new(rate, LearnedPace::default()));
+        let (outstanding, counters) = (Outstanding { tasks: 3, days: 4 }, Arc::new(RunCounters::default()));
+        Watch::new(Phase { unit, row, rate, pacer, outstanding, counters, stop: Stop::default() })
+    }
+
+    #[test]
+    fn rows_are_counted_only_where_rows_are_stored() {
+        let line = |unit, row| watch(unit, row).look().line();
+        assert_eq!(line("task", Some("bar")), "0 of 3 tasks, 0 new bars, 0 requests, 0/s (limit 30/s)");
+        assert_eq!(
+            line("market day", Some("row")),
+            "0 of 3 market days, 0 new rows, 0 requests, 0/s (limit 30/s)"
+        );
+        assert_eq!(line("list", None), "0 of 3 lists, 0 requests, 0/s (limit 30/s)");
+    }
+
+    #[test]
+    fn a_pace_and_its_limit_have_one_unit() {
+        let status = Status {
+            slowed_to_per_minute: Some(1244.0),
+            requests_per_minute: 600.0,
+            ..watch("list", None).look()
+        };
+        assert_eq!(status.line(), "0 of 3 lists, 0 requests, 10/s (limit 30/s, slowed by 429 to 20.7/s)");
+    }
+
+    #[test]
+    fn once_a_run_is_to_stop_no_time_is_left() {
+        let watch = watch("task", Some("bar"));
+        let later = watch.begun + Duration::from_secs(9);
+        assert_eq!(watch.left(later, 1), Some(Duration::from_secs(27)));
+        watch.phase.stop.request(StopReason::Interrupted);
+        assert_eq!(watch.left(later, 1), None);
+    }
+}
