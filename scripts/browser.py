@@ -350,7 +350,7 @@ def check_table(page: Page, verified: dict) -> None:
         cells["AAPL"],
         ["20 of 20", "21 of 21", "0 of 20, lost", "20 of 20", "22 of 22", "22 of 22", "19 of 19", "22 of 22"],
     )
-    require_equal("GOOG", cells["GOOG"][-2:], ["0 of 19, owed", "0 of 22, refused"])
+    require_equal("GOOG", cells["GOOG"][-2:], ["0 of 19, pending", "0 of 22, refused"])
     require_equal(
         "others",
         [cells["NOSUCH"][0], cells["TSLA"][0], cells["NVDA"][5]],

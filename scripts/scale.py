@@ -51,7 +51,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 
 def run(data_dir: Path, *arguments: str, url: str = "http://127.0.0.1:9") -> tuple[float, float]:
-    """Seconds and peak memory in MB of a command, whatever its exit code says of what is owed."""
+    """Seconds and peak memory in MB of a command, whatever its exit code says of what is pending."""
     env = {**os.environ, "MASSIVE_API_KEY": "any", "MASSIVE_API_BASE_URL": url, "GRAB_RATE": "none"}
     command = [GRAB, *arguments, "--data-dir", data_dir, "--quiet"]
     begun = time.monotonic()
@@ -72,7 +72,7 @@ def planned(data_dir: Path, count: int) -> tuple[float, float]:
 
 
 def fill(manifest: sqlite3.Connection):
-    """One window of each symbol is done, with its partitions; the other is owed."""
+    """One window of each symbol is done, with its partitions; the other is pending."""
     counts = "[" + ",".join(["390"] * 21) + "]"
     months = [f"{2004 + number // 12}-{number % 12 + 1:02}" for number in range(PARTITIONS)]
     rows = (
@@ -137,8 +137,8 @@ def main():
     said("status", [run(whole, "status")[0] for _ in range(ROUNDS)], "s")
     said("status --json", [run(whole, "status", "--json")[0] for _ in range(ROUNDS)], "s")
     said("resume, to its first request", [first_request(whole) for _ in range(ROUNDS)], "s")
-    said("resume of 500 requests, 100,000 tasks owed: peak memory", [memory(whole, 500) for _ in range(ROUNDS)], "MB")
-    said("the same, 200 tasks owed", [memory(small, 100) for _ in range(ROUNDS)], "MB")
+    said("resume of 500 requests, 100,000 tasks pending: peak memory", [memory(whole, 500) for _ in range(ROUNDS)], "MB")
+    said("the same, 200 tasks pending", [memory(small, 100) for _ in range(ROUNDS)], "MB")
 
 
 main()

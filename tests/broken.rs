@@ -408,7 +408,7 @@ fn a_gap_over_a_weekend_that_nobody_asked_for_is_one() {
 }
 
 #[test]
-fn things_that_are_no_files_are_named_and_hold_nobody() {
+fn things_that_are_no_files_are_named_and_delay_nothing() {
     let grab = stored();
     let whole = read_store(&grab.data_dir());
     let bars = grab.data_dir().join("bars_1m");

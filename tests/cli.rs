@@ -190,7 +190,7 @@ fn plan_only_records_and_resume_runs() {
     assert_eq!(
         plan["estimate"]["requests"],
         serde_json::json!({"min": 1, "max": 1}),
-        "what is owed would run too"
+        "what is pending would run too"
     );
     grab.run("resume").exits(0);
     assert_eq!(server.requests().len(), 1);

@@ -126,7 +126,7 @@ fn the_last_task_of_a_run_is_not_given_up_for_an_outage() {
 }
 
 #[test]
-fn hopeless_symbols_end_in_their_own_state_and_hold_nobody() {
+fn hopeless_symbols_end_in_their_own_state_and_delay_no_other() {
     // A server that does not know the control request answers it with 404, or not at all.
     for (silent, hopeless) in [(false, "S500,HTML,CUT"), (true, "S500,HTML")] {
         let server = Server::start(move |request| match request.symbol() {

@@ -85,7 +85,7 @@ fn an_order_is_recorded_before_anything_is_asked_and_resume_goes_on_with_it() {
     assert_eq!(grab.run("status --json").exits(0).json()["unplanned"], 1);
     refuse.store(false, std::sync::atomic::Ordering::Relaxed);
     let stopped = grab.run("resume --max-requests 1 --json").exits(10).json();
-    assert_eq!(stopped["outcome"], "incomplete", "no task is owed, and yet it is not complete: {stopped}");
+    assert_eq!(stopped["outcome"], "incomplete", "no task is pending, and yet it is not complete: {stopped}");
     grab.run("resume").exits(0);
     assert_eq!(windows(&grab).len(), 2);
     assert_eq!(grab.count("SELECT count(*) FROM orders WHERE planned_at_ms IS NULL"), 0);

@@ -43,7 +43,7 @@ impl LockedDir {
         &self.data_dir
     }
 
-    /// Opens the manifest to write, and creates it if there is none. The writer shares the lock.
+    /// Opens the manifest to write, and creates it if it does not exist. The writer shares the lock.
     ///
     /// # Errors
     /// If the file cannot be opened, is not a manifest of grab, or is from a newer grab.

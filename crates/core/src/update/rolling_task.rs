@@ -272,7 +272,7 @@ mod tests {
             rolling_task(&[task(1, 15, TaskState::NotFound)], None, None, 18),
             RollingTask::Unanswered
         );
-        let owed = [task(1, 8, TaskState::Done), task(9, 18, TaskState::Pending)];
-        assert_eq!(rolling_task(&owed, Some(8), None, 18), RollingTask::UpToDate { from: november(5) });
+        let tasks = [task(1, 8, TaskState::Done), task(9, 18, TaskState::Pending)];
+        assert_eq!(rolling_task(&tasks, Some(8), None, 18), RollingTask::UpToDate { from: november(5) });
     }
 }

@@ -99,7 +99,7 @@ mod tests {
     fn what_ends_a_gap_and_what_does_not() {
         assert_eq!(longest(&[]), 0);
         assert_eq!(longest(&[Present, Missing, NoTrade, Lost, AskedAgain, Withheld, Thin, Pending]), 3);
-        assert_eq!(longest(&[Pending, Pending, NotAsked, Pending]), 2, "nobody knows of that day");
+        assert_eq!(longest(&[Pending, Pending, NotAsked, Pending]), 2, "that day was never requested");
         assert_eq!(longest(&[Empty, Empty, Present, Empty]), 0, "before the first bar and after the last");
         assert_eq!(longest(&[Empty, NoTrade, AskedAgain, Empty]), 3, "not one bar");
     }

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::{
     selection::{ListDates, ReferenceSelection, Renames},
-    subscribed::filter_of,
+    subscription_scope::filter_of,
     tables::{
         LookupsReport, SplitsReport, TableSync, TickersReport, forget_unreadable, forget_unreadable_lists,
         listing_periods, subject_of,

@@ -14,7 +14,7 @@ use grab_model::{
 };
 use jiff::civil::Date;
 
-use super::subscribed::{filter_of, windows_of};
+use super::subscription_scope::{filter_of, windows_of};
 use crate::{Error, run::manifest_of};
 
 /// Windows of a symbol, each with the day on which the witness must have seen it, if there is one.

@@ -4,7 +4,7 @@ mod fetching;
 mod listing_cuts;
 mod planned;
 mod selection;
-mod subscribed;
+mod subscription_scope;
 mod subscriptions;
 mod tables;
 
@@ -12,7 +12,7 @@ pub use fetching::{MissingList, ReferenceFetch, ReferenceReport, list_dates_left
 pub use listing_cuts::listing_cuts;
 pub use planned::{CutByLists, CutWindow, LeftOut, PlannedSubscriptions};
 pub use selection::{ListDates, ReferenceSelection, Renames};
-pub use subscribed::{filter_of, windows_of};
+pub use subscription_scope::{filter_of, windows_of};
 pub use subscriptions::{
     has_universe, newly_listed, plan_subscriptions, stored_universe, unplanned, usable_universe,
 };

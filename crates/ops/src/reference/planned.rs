@@ -11,7 +11,7 @@ use grab_model::{
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::subscribed::{filter_of, windows_of};
+use super::subscription_scope::{filter_of, windows_of};
 
 /// How many cut windows the report of a run names.
 const LISTED: usize = 20;

@@ -18,7 +18,7 @@ use jiff::civil::Date;
 
 use super::{
     planned::{LeftOut, PlannedSubscriptions},
-    subscribed::{filter_of, windows_of},
+    subscription_scope::{filter_of, windows_of},
 };
 use crate::{Error, Notice, Observer};
 

@@ -34,8 +34,8 @@ fn rename(asked_as: &str, ticker: &str, day: Date) -> Rename {
 
 const DAY: Date = date(2020, 8, 31);
 
-fn merged(stored: Vec<TableRow<Split>>, brought: Vec<Split>, at_ms: i64) -> TableMerge<Split> {
-    merge(stored, brought, at_ms, |_| true)
+fn merged(stored: Vec<TableRow<Split>>, fetched: Vec<Split>, at_ms: i64) -> TableMerge<Split> {
+    merge(stored, fetched, at_ms, |_| true)
 }
 
 /// Ratio, first and last seen, standing.
@@ -141,17 +141,17 @@ fn another_version_of_the_columns_is_not_taken_for_this_one() {
 #[test]
 fn duplicates_become_one_row_and_are_counted() {
     let sent_twice = Split { id: Some("E".to_owned()), ..split("A", DAY, 1.0, 4.0) };
-    let brought = vec![
+    let fetched = vec![
         split("A", DAY, 1.0, 4.0),
         sent_twice.clone(),
         split("A", DAY, 2.0, 8.0),
         split("B", DAY, 1.0, 4.0),
     ];
-    let first = merged(Vec::new(), brought.clone(), 10);
+    let first = merged(Vec::new(), fetched.clone(), 10);
     assert_eq!(told(&first), ["A 1:4 10-10 current", "B 1:4 10-10 current"]);
     assert_eq!((first.duplicates, first.added), (2, 2));
     assert_eq!(first.rows[0].row, sent_twice, "what only one of them says is kept");
-    let again = merged(first.rows, brought, 20);
+    let again = merged(first.rows, fetched, 20);
     assert_eq!(told(&again), ["A 1:4 10-20 current", "B 1:4 10-20 current"]);
     assert_eq!((again.added, again.withdrawn), (0, 0));
 }
@@ -160,7 +160,7 @@ fn duplicates_become_one_row_and_are_counted() {
 fn of_contradictory_rows_one_is_applied_whatever_their_order() {
     let of_type =
         |kind: &str, from, to| Split { adjustment_type: Some(kind.to_owned()), ..split("A", DAY, from, to) };
-    for (brought, expected) in [
+    for (fetched, expected) in [
         // The nearest to 1.
         (vec![split("A", DAY, 1.0, 4.0), split("A", DAY, 1.0, 40.0)], "1:4"),
         // A row that its own type contradicts is worse.
@@ -168,9 +168,9 @@ fn of_contradictory_rows_one_is_applied_whatever_their_order() {
         (vec![of_type("reverse_split", 10.0, 1.0), of_type("reverse_split", 1.0, 2.0)], "10:1"),
         (vec![split("A", DAY, 10.0, 1.0), split("A", DAY, 1.0, 10.0)], "1:10"),
     ] {
-        let mut turned = brought.clone();
+        let mut turned = fetched.clone();
         turned.reverse();
-        let one = merged(Vec::new(), brought, 5);
+        let one = merged(Vec::new(), fetched, 5);
         assert_eq!(one, merged(Vec::new(), turned, 5));
         let current: Vec<_> = one.rows.iter().filter(|kept| kept.standing == RowStatus::Current).collect();
         assert_eq!((current.len(), current[0].row.claim().as_str()), (1, expected));
@@ -206,10 +206,10 @@ fn what_the_server_withdraws_stays_and_is_not_applied() {
 #[test]
 fn nonsense_is_refused_row_by_row_and_named() {
     let wrong = [0.0, -1.0, f64::NAN, f64::INFINITY];
-    let mut brought: Vec<_> = wrong.iter().map(|from| split("A", DAY, *from, 1.0)).collect();
-    brought.extend(wrong.iter().map(|to| split("A", DAY, 1.0, *to)));
-    brought.push(split("A", DAY, 1.0, 2.0));
-    let merged = merged(Vec::new(), brought, 1);
+    let mut fetched: Vec<_> = wrong.iter().map(|from| split("A", DAY, *from, 1.0)).collect();
+    fetched.extend(wrong.iter().map(|to| split("A", DAY, 1.0, *to)));
+    fetched.push(split("A", DAY, 1.0, 2.0));
+    let merged = merged(Vec::new(), fetched, 1);
     assert_eq!(told(&merged), ["A 1:2 1-1 current"]);
     assert_eq!(merged.refused.len(), 8);
     assert!(merged.refused.contains(&"A 2020-08-31: -1:1 is no ratio of shares".to_owned()));
@@ -217,8 +217,8 @@ fn nonsense_is_refused_row_by_row_and_named() {
 
 #[test]
 fn a_company_has_one_ticker_a_day() {
-    let brought = vec![rename("META", "ZZZ", DAY), rename("META", "META", DAY), rename("META", "META", DAY)];
-    let merged = merge(Vec::new(), brought, 1, |_| true);
+    let fetched = vec![rename("META", "ZZZ", DAY), rename("META", "META", DAY), rename("META", "META", DAY)];
+    let merged = merge(Vec::new(), fetched, 1, |_| true);
     assert_eq!((merged.duplicates, merged.contradictions.len()), (1, 1));
     let current: Vec<_> = merged.rows.iter().filter(|kept| kept.standing == RowStatus::Current).collect();
     assert_eq!(current.iter().map(|kept| kept.row.ticker.as_str()).collect::<Vec<_>>(), ["META"]);

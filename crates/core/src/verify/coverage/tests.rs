@@ -268,8 +268,8 @@ fn what_an_unfinished_task_owes_is_expected_and_its_reason_is_said() {
         task(date(2024, 1, 1), date(2024, 1, 12), TaskState::Done),
         task(date(2024, 1, 13), date(2024, 1, 31), TaskState::Failed),
     ];
-    let owed = "unfinished_task 2024-01-13: 2024-01-13..2024-01-31 is failed: HTTP 500".to_owned();
-    assert_eq!(checked(&tasks, &stored(&[2, 3, 4, 5, 8, 9, 10, 11, 12])), (21, 9, vec![owed]));
+    let unfinished = "unfinished_task 2024-01-13: 2024-01-13..2024-01-31 is failed: HTTP 500".to_owned();
+    assert_eq!(checked(&tasks, &stored(&[2, 3, 4, 5, 8, 9, 10, 11, 12])), (21, 9, vec![unfinished]));
 }
 
 #[test]

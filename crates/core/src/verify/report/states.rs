@@ -43,7 +43,7 @@ impl Colour {
         match self {
             Self::None => "none",
             Self::Refused => "refused",
-            Self::Pending => "owed",
+            Self::Pending => "pending",
             Self::Empty => "empty",
             Self::Zero => "zero",
             Self::Lost => "lost",
@@ -88,7 +88,7 @@ mod tests {
         let expected = format!(
             "const NOT_ASKED = 1, REFUSED = 14, PENDING = 16, LOST = 1024, LACKING = {lacking}, DAMAGE = 30;\n\
              const NOT_ASKED_STATE = 0, PRESENT_STATE = 12;\n\
-             const STATE_COLOURS = [\"none\", \"refused\", \"refused\", \"refused\", \"owed\", \"empty\", \"empty\", \"empty\", \"zero\", \"zero\", \
+             const STATE_COLOURS = [\"none\", \"refused\", \"refused\", \"refused\", \"pending\", \"empty\", \"empty\", \"empty\", \"zero\", \"zero\", \
              \"lost\", \"few\", \"full\", \"empty\", \"zero\", \"empty\"];\n"
         );
         assert_eq!(constants(), expected);

@@ -215,7 +215,7 @@ function sign(context, colours, colour, middle, x, y, w, h) {
   } else if (colour === "refused") {
     context.strokeStyle = "#000000";
     context.moveTo(middle.x - 3, middle.y + 4); context.lineTo(middle.x + 3, middle.y - 4);
-  } else if (colour === "owed") {
+  } else if (colour === "pending") {
     context.strokeStyle = "#ffffff";
     context.arc(middle.x, middle.y, 3, 0, 2 * Math.PI);
   } else if (colour === "zero") {
@@ -247,7 +247,7 @@ function paintLegend(map) {
   const list = document.getElementById("legend");
   const entries = [
     ...LOOKS.map(([colour, words]) => [words, { colour, corner: null, damaged: false, share: { most: 0.95, half: 0.5, few: 0.2 }[colour] }]),
-    ["corner: some of it owed, refused or lost", { colour: "half", corner: "lost", damaged: false, share: 0.5 }],
+    ["corner: some of it pending, refused or lost", { colour: "half", corner: "lost", damaged: false, share: 0.5 }],
     ["upper corner: damage found", { colour: "full", corner: null, damaged: true }],
   ];
   list.replaceChildren(...entries.map(([words, look]) => {

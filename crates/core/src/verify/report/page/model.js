@@ -10,7 +10,7 @@ const DAMAGED = 1 << DAMAGE;
 // What a cell can look like, in the order of the legend.
 const LOOKS = [
   ["full", "all that is expected"], ["most", "95 % or more"], ["half", "50 % or more"], ["few", "less than 50 %"],
-  ["zero", "none, unexplained"], ["owed", "still pending"], ["refused", "failed, not in the plan or not found"],
+  ["zero", "none, unexplained"], ["pending", "still pending"], ["refused", "failed, not in the plan or not found"],
   ["lost", "file lost or damaged"], ["empty", "nothing expected: empty, no trade, not listed or before the plan's history"], ["none", "not requested"],
 ];
 
@@ -99,7 +99,7 @@ function markDamage(model) {
 function reasonOf(seen) {
   if (seen & LOST) return "lost";
   if (seen & REFUSED) return "refused";
-  return seen & PENDING ? "owed" : null;
+  return seen & PENDING ? "pending" : null;
 }
 
 // How a cell looks: its colour; the share, where some is there, and then in its corner the worst reason for the rest; a
